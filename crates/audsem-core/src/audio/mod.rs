@@ -1,0 +1,1 @@
+//! Audio: decode, downmix, resample, encode.

@@ -1,0 +1,1 @@
+//! Model folders, local or from the hub.

@@ -1,0 +1,1 @@
+//! Opening input files, plain or compressed.

@@ -1,0 +1,1 @@
+//! Reasons for leaving a record out.

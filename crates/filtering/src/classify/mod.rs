@@ -1,0 +1,1 @@
+//! Scoring captions with a BERT classifier, and training one.

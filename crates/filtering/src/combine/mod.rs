@@ -1,0 +1,1 @@
+//! Labels and rules to the clip table.

@@ -1,0 +1,1 @@
+//! Clip media through yt-dlp or from a folder.

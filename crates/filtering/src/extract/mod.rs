@@ -1,0 +1,1 @@
+//! Captions dump or subtitle files to bracketed cues.

@@ -1,0 +1,1 @@
+//! Subtitle tracks through yt-dlp.

@@ -1,0 +1,1 @@
+//! Yes/no labels by a language model.

@@ -1,0 +1,10 @@
+//! AudSem stage 1: closed captions to a clean clip table, media and audio shards.
+
+pub mod classify;
+pub mod clips;
+pub mod combine;
+pub mod download;
+pub mod error;
+pub mod extract;
+pub mod fetch_captions;
+pub mod label;
