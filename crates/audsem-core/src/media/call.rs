@@ -1,0 +1,470 @@
+//! One call of an external program.
+
+use super::{MediaError, Program, Status, Tool};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Write as _};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How much of standard error is remembered: the last lines tell the cause, and some builds print
+/// a line per broken packet.
+const STDERR_TAIL_BYTES: usize = 16 << 10;
+
+/// A call being put together; see [`Program::call`].
+#[derive(Debug)]
+#[must_use = "a call does nothing until `output`, `run` or `spawn`"]
+pub struct Call<'a> {
+    program: &'a Program,
+    args: Vec<OsString>,
+    stdin: Option<Vec<u8>>,
+    timeout: Option<Duration>,
+    folder: Option<PathBuf>,
+}
+
+/// A call that ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// How the program ended.
+    pub status: Status,
+    /// What it wrote on standard output, as far as it was not read through [`Running`] before.
+    pub stdout: Vec<u8>,
+    /// The last part of what it wrote on standard error, at most 16 KiB.
+    pub stderr: String,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(program: &'a Program) -> Call<'a> {
+        Call {
+            program,
+            args: Vec::new(),
+            stdin: None,
+            timeout: None,
+            folder: None,
+        }
+    }
+
+    /// Adds one argument.
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Gives the program these bytes on standard input, which is otherwise empty.
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// Kills the program, and all it started, if it has not ended after this time.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
+    /// Runs the program in this folder.
+    pub fn current_dir(mut self, folder: impl AsRef<Path>) -> Self {
+        self.folder = Some(folder.as_ref().to_owned());
+        self
+    }
+
+    /// Runs the program to its end and returns its standard output.
+    ///
+    /// # Errors
+    /// All of [`MediaError`]; exit codes other than 0 are [`MediaError::Failed`].
+    pub fn output(self) -> Result<Vec<u8>, MediaError> {
+        let tool = self.program.tool();
+        let Finished {
+            status,
+            stdout,
+            stderr,
+        } = self.run()?;
+        if status.success() {
+            Ok(stdout)
+        } else {
+            Err(MediaError::Failed {
+                tool,
+                status,
+                stderr,
+            })
+        }
+    }
+
+    /// Runs the program to its end, whatever its exit code.
+    ///
+    /// # Errors
+    /// [`MediaError`] other than `Failed`.
+    pub fn run(self) -> Result<Finished, MediaError> {
+        self.spawn()?.wait()
+    }
+
+    /// Starts the program; its standard output is read through the returned value.
+    ///
+    /// # Errors
+    /// [`MediaError::Missing`] or [`MediaError::Start`].
+    pub fn spawn(self) -> Result<Running, MediaError> {
+        let tool = self.program.tool();
+        let mut command = Command::new(self.program.path());
+        command
+            .args(&self.args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.stdin(if self.stdin.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        });
+        // A group of its own: a stop key pressed in the terminal reaches us and not the program, so
+        // the shard in hand can be finished, and killing the group also ends what it started.
+        command.process_group(0);
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        let mut child = command
+            .spawn()
+            .map_err(|source| start_error(self.program, source))?;
+        let stdout = child.stdout.take();
+        let mut stderr = child.stderr.take().expect("stderr is piped");
+        let tail = std::thread::spawn(move || read_tail(&mut stderr));
+        let feeder = child.stdin.take().zip(self.stdin).map(|(mut pipe, bytes)| {
+            // An error means that the program ended early; its exit code tells whether that is one.
+            std::thread::spawn(move || drop(pipe.write_all(&bytes)))
+        });
+        let group = Pid::from_child(&child);
+        let timer = self.timeout.map(|limit| Timer::start(limit, group));
+        Ok(Running {
+            tool,
+            child,
+            group,
+            stdout,
+            tail: Some(tail),
+            feeder,
+            timer,
+            ended: false,
+        })
+    }
+}
+
+fn start_error(program: &Program, source: io::Error) -> MediaError {
+    let (tool, path) = (program.tool(), program.path());
+    if source.kind() == io::ErrorKind::NotFound && !path.exists() {
+        MediaError::Missing {
+            tool,
+            looked_in: format!("no file at {}", path.display()),
+        }
+    } else {
+        MediaError::Start {
+            tool,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// Reads to the end and keeps the last part, starting at a whole line where something was cut.
+fn read_tail(pipe: &mut impl Read) -> String {
+    let mut tail = VecDeque::new();
+    let mut buffer = [0; 4096];
+    let mut cut = false;
+    loop {
+        match pipe.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => tail.extend(buffer.iter().take(n)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+        if tail.len() > STDERR_TAIL_BYTES {
+            tail.drain(..tail.len() - STDERR_TAIL_BYTES);
+            cut = true;
+        }
+    }
+    let text = String::from_utf8_lossy(tail.make_contiguous()).into_owned();
+    match text.split_once('\n') {
+        Some((_, whole_lines)) if cut => whole_lines.to_owned(),
+        _ => text,
+    }
+}
+
+/// A program that runs; reading from it reads its standard output. Dropping it kills the program.
+#[derive(Debug)]
+pub struct Running {
+    tool: Tool,
+    child: Child,
+    group: Pid,
+    stdout: Option<ChildStdout>,
+    tail: Option<JoinHandle<String>>,
+    feeder: Option<JoinHandle<()>>,
+    timer: Option<Timer>,
+    ended: bool,
+}
+
+impl Read for Running {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stdout.as_mut().map_or(Ok(0), |pipe| pipe.read(buffer))
+    }
+}
+
+impl Running {
+    /// Reads what is left of standard output and waits for the end, whatever the exit code.
+    ///
+    /// # Errors
+    /// [`MediaError::TimedOut`] or [`MediaError::Pipe`].
+    pub fn wait(mut self) -> Result<Finished, MediaError> {
+        let mut stdout = Vec::new();
+        let read = self
+            .stdout
+            .take()
+            .map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut stdout));
+        let (tool, limit) = (self.tool, self.timer.as_ref().map(|timer| timer.limit));
+        let (status, stderr, timed_out) = self.end()?;
+        if let (true, Some(limit)) = (timed_out, limit) {
+            return Err(MediaError::TimedOut {
+                tool,
+                limit,
+                stderr,
+            });
+        }
+        read.map_err(|source| MediaError::Pipe { tool, source })?;
+        Ok(Finished {
+            status,
+            stdout,
+            stderr,
+        })
+    }
+
+    /// As [`Running::wait`], with every exit code but 0 an error.
+    ///
+    /// # Errors
+    /// All of [`MediaError`] that can happen after the start.
+    pub fn finish(self) -> Result<Finished, MediaError> {
+        let tool = self.tool;
+        let finished = self.wait()?;
+        if finished.status.success() {
+            return Ok(finished);
+        }
+        Err(MediaError::Failed {
+            tool,
+            status: finished.status,
+            stderr: finished.stderr,
+        })
+    }
+
+    /// Waits, reaps, and joins the threads; standard output must have been drained or closed.
+    fn end(&mut self) -> Result<(Status, String, bool), MediaError> {
+        let tool = self.tool;
+        // First wait without reaping: as long as the process is not reaped its number is not given
+        // to another one, so the timer may still kill it without hitting a stranger.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while let Err(errno) = waitid(WaitId::Pid(self.group), options) {
+            if errno != rustix::io::Errno::INTR {
+                return Err(MediaError::Pipe {
+                    tool,
+                    source: errno.into(),
+                });
+            }
+        }
+        let timed_out = self.timer.take().is_some_and(Timer::stop);
+        // What it left behind would hold its pipes open.
+        kill_group(self.group);
+        let status = self
+            .child
+            .wait()
+            .map_err(|source| MediaError::Pipe { tool, source })?;
+        self.ended = true;
+        if let Some(feeder) = self.feeder.take() {
+            feeder.join().ok();
+        }
+        let stderr = self
+            .tail
+            .take()
+            .and_then(|tail| tail.join().ok())
+            .unwrap_or_default();
+        let status = match (status.code(), status.signal()) {
+            (Some(code), _) => Status::Code(code),
+            (None, signal) => Status::Signal(signal.unwrap_or_default()),
+        };
+        Ok((status, stderr, timed_out))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.ended {
+            kill_group(self.group);
+            self.stdout = None;
+            self.end().ok();
+        }
+    }
+}
+
+fn kill_group(group: Pid) {
+    // The only possible error is that nothing of the group is left.
+    kill_process_group(group, Signal::KILL).ok();
+}
+
+/// Kills a process group after a time, unless it is stopped before.
+#[derive(Debug)]
+struct Timer {
+    limit: Duration,
+    stop: mpsc::Sender<()>,
+    thread: JoinHandle<()>,
+    fired: Arc<AtomicBool>,
+}
+
+impl Timer {
+    fn start(limit: Duration, group: Pid) -> Timer {
+        let (stop, stopped) = mpsc::channel();
+        let fired = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&fired);
+        let thread = std::thread::spawn(move || {
+            if stopped.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+                flag.store(true, Ordering::SeqCst);
+                kill_group(group);
+            }
+        });
+        Timer {
+            limit,
+            stop,
+            thread,
+            fired,
+        }
+    }
+
+    /// Ends the timer and tells whether it had fired.
+    fn stop(self) -> bool {
+        self.stop.send(()).ok();
+        self.thread.join().ok();
+        self.fired.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::time::Instant;
+
+    fn sh(script: &str) -> (Program, [String; 2]) {
+        (
+            Program::at(Tool::Ffmpeg, "/bin/sh"),
+            ["-c".to_owned(), script.to_owned()],
+        )
+    }
+
+    #[test]
+    fn output_carries_stdin_through_to_stdout() {
+        let (program, args) = sh("cat; echo noise >&2");
+        // More than a pipe holds in both directions, so that writing and reading must overlap.
+        let bytes = vec![7_u8; 1 << 20];
+        assert_eq!(
+            program
+                .call()
+                .args(&args)
+                .stdin(bytes.clone())
+                .output()
+                .unwrap(),
+            bytes
+        );
+        let (program, args) = sh("cat");
+        assert_eq!(program.call().args(&args).output().unwrap(), b"");
+    }
+
+    #[test]
+    fn failure_keeps_the_code_and_the_last_words() {
+        let (program, args) = sh("echo first >&2; echo 'no such stream' >&2; exit 3");
+        let error = program.call().args(&args).output().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "ffmpeg failed (exit code 3): no such stream"
+        );
+        assert!(!error.is_unavailable());
+        let (program, args) = sh("echo partial; exit 3");
+        let finished = program.call().args(&args).run().unwrap();
+        assert_eq!(
+            (finished.status, finished.stdout),
+            (Status::Code(3), b"partial\n".to_vec())
+        );
+        let (program, args) = sh("kill -9 $$");
+        assert_eq!(
+            program.call().args(&args).run().unwrap().status,
+            Status::Signal(9)
+        );
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_killed_with_its_children() {
+        let started = Instant::now();
+        let (program, args) = sh("echo waiting >&2; sleep 60 & wait");
+        let error = program
+            .call()
+            .args(&args)
+            .timeout(Duration::from_millis(200))
+            .output()
+            .unwrap_err();
+        assert!(
+            matches!(&error, MediaError::TimedOut { stderr, .. } if stderr == "waiting\n"),
+            "{error}"
+        );
+        assert!(started.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_dropped_call_is_killed() {
+        let started = Instant::now();
+        let (program, args) = sh("echo ready; sleep 60");
+        let mut running = program.call().args(&args).spawn().unwrap();
+        let mut first = [0; 6];
+        running.read_exact(&mut first).unwrap();
+        assert_eq!(&first, b"ready\n");
+        drop(running);
+        assert!(started.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_background_child_that_holds_the_pipes_does_not_hang_a_finished_call() {
+        let (program, args) = sh("sleep 60 >/dev/null & echo done");
+        let started = Instant::now();
+        assert_eq!(program.call().args(&args).output().unwrap(), b"done\n");
+        assert!(started.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_missing_file_and_one_that_cannot_start_are_told_apart() {
+        let missing = Program::at(Tool::YtDlp, "/nowhere/yt-dlp")
+            .call()
+            .output()
+            .unwrap_err();
+        assert!(matches!(missing, MediaError::Missing { .. }), "{missing}");
+        let folder = Program::at(Tool::YtDlp, "/etc")
+            .call()
+            .output()
+            .unwrap_err();
+        assert!(matches!(folder, MediaError::Start { .. }), "{folder}");
+    }
+
+    #[test]
+    fn standard_error_is_bounded_and_starts_at_a_whole_line() {
+        let text: String = (0..5000).map(|n| format!("line {n}\n")).collect();
+        let tail = read_tail(&mut text.as_bytes());
+        assert!(
+            tail.len() <= STDERR_TAIL_BYTES && tail.ends_with("line 4999\n"),
+            "{}",
+            tail.len()
+        );
+        assert!(tail.starts_with("line "), "{}", &tail[..20]);
+        assert_eq!(read_tail(&mut "only".as_bytes()), "only");
+    }
+}
