@@ -1,0 +1,127 @@
+//! What can be wrong with a tar.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A failure while reading or writing a tar.
+#[derive(Debug, thiserror::Error)]
+pub enum TarError {
+    /// The tar cannot be opened.
+    #[error("cannot open tar: {}: {source}", path.display())]
+    Open {
+        /// The tar.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A folder was given where a tar is expected.
+    #[error("not a tar but a folder: {}\nhint: name the tars inside it, e.g. {}/*.tar", path.display(), path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Reading failed, or the compressed stream around the tar is damaged.
+    #[error("cannot read tar at byte {offset}: {}: {source}", path.display())]
+    Read {
+        /// The tar.
+        path: PathBuf,
+        /// Position in the (uncompressed) tar, in bytes.
+        offset: u64,
+        /// What the system or the decompressor said.
+        source: io::Error,
+    },
+    /// The tar ends in the middle of a header or a payload.
+    #[error(
+        "tar ends early at byte {offset}: {}: {members} members and {samples} samples were complete\n\
+         hint: copy or build this tar again; what was read before the break is valid", path.display()
+    )]
+    Truncated {
+        /// The tar.
+        path: PathBuf,
+        /// Position in the (uncompressed) tar where bytes are missing.
+        offset: u64,
+        /// Members read completely before the break.
+        members: u64,
+        /// Samples handed out before the break (0 when members are read without grouping).
+        samples: u64,
+        /// Key of the sample that was being gathered and is lost.
+        pending: Option<String>,
+    },
+    /// The bytes at a header position are not a tar header.
+    #[error("not a tar header at byte {offset}: {}: {detail}\nhint: the file is damaged, or is not a tar (plain, gzip or zstd)", path.display())]
+    BadHeader {
+        /// The tar.
+        path: PathBuf,
+        /// Position of the header in the (uncompressed) tar.
+        offset: u64,
+        /// Which rule it breaks.
+        detail: String,
+    },
+    /// Two members of one sample have the same suffix. Reading goes on with the next sample.
+    #[error("two members with suffix `{suffix}` in sample `{key}`: {}", path.display())]
+    RepeatedSuffix {
+        /// The tar.
+        path: PathBuf,
+        /// Key of the sample.
+        key: String,
+        /// The suffix that came twice.
+        suffix: String,
+    },
+    /// A member is larger than the cap. Its sample is left out; reading goes on with the next one.
+    #[error("member of {size} bytes exceeds the limit of {limit}: {}: `{member}`", path.display())]
+    TooLarge {
+        /// The tar.
+        path: PathBuf,
+        /// Name of the member.
+        member: String,
+        /// Key of its sample.
+        key: String,
+        /// Its size in bytes.
+        size: u64,
+        /// The cap in bytes.
+        limit: u64,
+    },
+    /// A key or suffix that would not be read back as it was given.
+    #[error("`{key}` with suffix `{suffix}` cannot be a tar sample: {detail}")]
+    BadKey {
+        /// The key.
+        key: String,
+        /// The suffix.
+        suffix: String,
+        /// Which rule it breaks.
+        detail: String,
+    },
+    /// A member name that does not fit the name field.
+    #[error(
+        "member name of {length} bytes is longer than the {} bytes of a USTAR name: `{name}`\n\
+         hint: use shorter keys; readers disagree on how longer names are stored",
+        super::MAX_NAME_BYTES
+    )]
+    LongName {
+        /// The member name.
+        name: String,
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// The key was already written to this shard.
+    #[error(
+        "duplicate key in one tar: `{key}`\nhint: readers would merge or refuse the two samples; drop one of them"
+    )]
+    DuplicateKey {
+        /// The key.
+        key: String,
+    },
+    /// Writing failed.
+    #[error("cannot write tar: {source}")]
+    Write {
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl TarError {
+    /// Whether reading cannot go on after this error. Other errors concern one sample only.
+    pub fn is_fatal(&self) -> bool {
+        !matches!(self, Self::RepeatedSuffix { .. } | Self::TooLarge { .. })
+    }
+}

@@ -1,0 +1,148 @@
+//! Where tar bytes come from: a seekable plain file, or a stream (decompressor, pipe, memory).
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::Path;
+
+use super::TarError;
+
+/// Read-ahead for streams and for reading every payload. Payloads larger than this go straight into
+/// their own buffer.
+pub(super) const BULK_BUFFER: usize = 256 * 1024;
+/// Read-ahead when most payloads are passed over: more would read bytes nobody asked for.
+pub(super) const SCAN_BUFFER: usize = 4 * 1024;
+
+pub(super) enum Source {
+    /// A plain tar of known length: payloads are passed over by seeking.
+    File {
+        reader: BufReader<File>,
+        length: u64,
+    },
+    /// Anything else: payloads are read and thrown away.
+    Stream(Box<dyn BufRead + Send>),
+}
+
+impl Source {
+    /// Opens a tar, plain, gzip or zstd as its first bytes say (never its name).
+    pub(super) fn open(path: &Path, buffer: usize) -> Result<Self, TarError> {
+        let failed = |source| TarError::Open {
+            path: path.into(),
+            source,
+        };
+        let mut file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        if metadata.is_dir() {
+            return Err(TarError::Folder { path: path.into() });
+        }
+        let mut magic = Vec::with_capacity(4);
+        Read::by_ref(&mut file)
+            .take(4)
+            .read_to_end(&mut magic)
+            .map_err(failed)?;
+        let compression = Compression::of(&magic);
+        if compression == Compression::None && metadata.is_file() {
+            io::Seek::rewind(&mut file).map_err(failed)?;
+            let reader = BufReader::with_capacity(buffer, file);
+            return Ok(Self::File {
+                reader,
+                length: metadata.len(),
+            });
+        }
+        Self::compressed(Cursor::new(magic).chain(file), compression).map_err(failed)
+    }
+
+    /// Reads a tar from a stream, decompressing it if its first bytes say so.
+    pub(super) fn from_reader(mut reader: impl Read + Send + 'static) -> io::Result<Self> {
+        let mut magic = Vec::with_capacity(4);
+        Read::by_ref(&mut reader).take(4).read_to_end(&mut magic)?;
+        let compression = Compression::of(&magic);
+        Self::compressed(Cursor::new(magic).chain(reader), compression)
+    }
+
+    fn compressed(
+        reader: impl Read + Send + 'static,
+        compression: Compression,
+    ) -> io::Result<Self> {
+        Ok(Self::Stream(match compression {
+            Compression::None => Box::new(BufReader::with_capacity(BULK_BUFFER, reader)),
+            Compression::Gzip => {
+                let decoder = flate2::read::MultiGzDecoder::new(BufReader::with_capacity(
+                    BULK_BUFFER,
+                    reader,
+                ));
+                Box::new(BufReader::with_capacity(BULK_BUFFER, decoder))
+            }
+            Compression::Zstd => {
+                let decoder = zstd::stream::read::Decoder::new(reader)?;
+                Box::new(BufReader::with_capacity(BULK_BUFFER, decoder))
+            }
+        }))
+    }
+
+    /// Passes over `n` bytes from position `at`; returns how many there were.
+    pub(super) fn skip(&mut self, at: u64, n: u64) -> io::Result<u64> {
+        match self {
+            Self::File { reader, length } => {
+                let there = length.saturating_sub(at).min(n);
+                reader.seek_relative(i64::try_from(there).map_err(io::Error::other)?)?;
+                Ok(there)
+            }
+            Self::Stream(reader) => {
+                let mut left = n;
+                while left > 0 {
+                    let chunk = match reader.fill_buf() {
+                        Ok([]) => break,
+                        Ok(chunk) => left.min(chunk.len() as u64),
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                        Err(error) => return Err(error),
+                    };
+                    reader.consume(chunk as usize);
+                    left -= chunk;
+                }
+                Ok(n - left)
+            }
+        }
+    }
+
+    /// Appends up to `n` bytes from position `at` to `buffer`; returns how many there were.
+    pub(super) fn read_into(&mut self, at: u64, n: u64, buffer: &mut Vec<u8>) -> io::Result<u64> {
+        // A damaged size field must not make us reserve what is not there: a file says how much it
+        // has, a stream is trusted for a little and grows from there.
+        let reserve = match self {
+            Self::File { length, .. } => length.saturating_sub(at).min(n),
+            Self::Stream(_) => n.min(8 * 1024 * 1024),
+        };
+        buffer.reserve_exact(usize::try_from(reserve).map_err(io::Error::other)?);
+        let read = match self {
+            Self::File { reader, .. } => reader.take(n).read_to_end(buffer)?,
+            Self::Stream(reader) => reader.take(n).read_to_end(buffer)?,
+        };
+        Ok(read as u64)
+    }
+
+    /// Bytes in the file, where that is known.
+    pub(super) fn length(&self) -> Option<u64> {
+        match self {
+            Self::File { length, .. } => Some(*length),
+            Self::Stream(_) => None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    /// Magic numbers: RFC 1952 section 2.3.1 and RFC 8878 section 3.1.1.
+    fn of(magic: &[u8]) -> Self {
+        match magic {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd] => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+}
