@@ -1,0 +1,227 @@
+//! Clip and caption tables that a user wrote as CSV, with times in seconds.
+
+use std::io::Read;
+
+use ::csv::{ByteRecord, Reader, ReaderBuilder};
+
+use super::{Cue, TableError};
+
+/// The columns a caption table may have, for messages.
+const HINT: &str = "a caption table has `video_id,start,duration,text` with times in seconds; \
+                    `end` may stand for `duration`, and `start_ms`, `dur_ms`, `end_ms` for times in milliseconds";
+
+/// What is wrong with one line of a CSV file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CsvFault {
+    /// The line has too few fields or cannot be split.
+    #[error("line {line}: {detail}")]
+    Malformed {
+        /// Line number, from 1.
+        line: u64,
+        /// What the CSV reader said.
+        detail: String,
+    },
+    /// A field is not UTF-8.
+    #[error("line {line}: column `{column}` is not UTF-8")]
+    NotUtf8 {
+        /// Line number, from 1.
+        line: u64,
+        /// The column.
+        column: &'static str,
+    },
+    /// A time is not a number of the allowed range.
+    #[error("line {line}: column `{column}` is no time between 0 and 4294967.295 s: `{found}`")]
+    BadTime {
+        /// Line number, from 1.
+        line: u64,
+        /// The column.
+        column: &'static str,
+        /// What stands there.
+        found: String,
+    },
+    /// The clip ends before it starts.
+    #[error("line {line}: the clip ends at {end_ms} ms, before its start at {start_ms} ms")]
+    EndBeforeStart {
+        /// Line number, from 1.
+        line: u64,
+        /// Start, milliseconds.
+        start_ms: u32,
+        /// End, milliseconds.
+        end_ms: u32,
+    },
+}
+
+/// The rows of a CSV caption table; `row_id` counts its records from 0, bad ones included.
+pub struct CsvCues<R> {
+    reader: Reader<R>,
+    columns: CueFields,
+    record: ByteRecord,
+    row_id: u64,
+}
+
+/// Where the header has the wanted columns.
+struct CueFields {
+    video_id: usize,
+    start: (usize, Unit),
+    length: (usize, Unit, Length),
+    text: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Unit {
+    Seconds,
+    Milliseconds,
+}
+
+#[derive(Clone, Copy)]
+enum Length {
+    Duration,
+    End,
+}
+
+impl<R: Read> CsvCues<R> {
+    /// Reads the header; `table` names the file in messages.
+    ///
+    /// # Errors
+    /// The header cannot be read or lacks a column.
+    pub fn new(table: &str, file: R) -> Result<Self, TableError> {
+        let mut reader = ReaderBuilder::new().from_reader(file);
+        let header = reader
+            .byte_headers()
+            .map_err(|source| TableError::NotParquet {
+                table: table.to_owned(),
+                detail: source.to_string(),
+            })?;
+        let found: Vec<String> = header.iter().map(header_name).collect();
+        let columns = CueFields::find(table, &found)?;
+        Ok(Self {
+            reader,
+            columns,
+            record: ByteRecord::new(),
+            row_id: 0,
+        })
+    }
+
+    fn parse(&self, row_id: u64) -> Result<Cue, CsvFault> {
+        let line = self.record.position().map_or(0, ::csv::Position::line);
+        let start_ms = self.time(line, "start", self.columns.start.0, self.columns.start.1)?;
+        let (field, unit, length) = self.columns.length;
+        let dur_ms = match length {
+            Length::Duration => self.time(line, "duration", field, unit)?,
+            Length::End => {
+                let end_ms = self.time(line, "end", field, unit)?;
+                end_ms
+                    .checked_sub(start_ms)
+                    .ok_or(CsvFault::EndBeforeStart {
+                        line,
+                        start_ms,
+                        end_ms,
+                    })?
+            }
+        };
+        if start_ms.checked_add(dur_ms).is_none() {
+            let found = format!("{start_ms} ms + {dur_ms} ms");
+            return Err(CsvFault::BadTime {
+                line,
+                column: "duration",
+                found,
+            });
+        }
+        Ok(Cue {
+            row_id,
+            video_id: self
+                .str(line, "video_id", self.columns.video_id)?
+                .to_owned(),
+            start_ms,
+            dur_ms,
+            text: self.str(line, "text", self.columns.text)?.to_owned(),
+        })
+    }
+
+    fn str(&self, line: u64, column: &'static str, i: usize) -> Result<&str, CsvFault> {
+        std::str::from_utf8(self.record.get(i).unwrap_or_default())
+            .map_err(|_| CsvFault::NotUtf8 { line, column })
+    }
+
+    fn time(&self, line: u64, column: &'static str, i: usize, unit: Unit) -> Result<u32, CsvFault> {
+        let found = self.str(line, column, i)?;
+        let scale = match unit {
+            Unit::Seconds => 1000.0,
+            Unit::Milliseconds => 1.0,
+        };
+        let ms = found
+            .trim()
+            .parse::<f64>()
+            .map_or(f64::NAN, |value| (value * scale).round());
+        if (0.0..=f64::from(u32::MAX)).contains(&ms) {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the range was checked"
+            )]
+            return Ok(ms as u32);
+        }
+        Err(CsvFault::BadTime {
+            line,
+            column,
+            found: found.chars().take(40).collect(),
+        })
+    }
+}
+
+impl<R: Read> Iterator for CsvCues<R> {
+    type Item = Result<Cue, CsvFault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let row_id = self.row_id;
+        self.row_id += 1;
+        match self.reader.read_byte_record(&mut self.record) {
+            Ok(false) => None,
+            Ok(true) => Some(self.parse(row_id)),
+            Err(error) => {
+                let line = error.position().map_or(0, ::csv::Position::line);
+                Some(Err(CsvFault::Malformed {
+                    line,
+                    detail: error.to_string(),
+                }))
+            }
+        }
+    }
+}
+
+impl CueFields {
+    fn find(table: &str, found: &[String]) -> Result<Self, TableError> {
+        let position = |name: &str| found.iter().position(|other| other == name);
+        let missing = |column| TableError::CsvHeader {
+            table: table.to_owned(),
+            column,
+            found: found.to_vec(),
+            hint: HINT,
+        };
+        let seconds = |name| position(name).map(|i| (i, Unit::Seconds));
+        let ms = |name| position(name).map(|i| (i, Unit::Milliseconds));
+        let duration = seconds("duration")
+            .or(ms("dur_ms"))
+            .map(|(i, unit)| (i, unit, Length::Duration));
+        let end = seconds("end")
+            .or(ms("end_ms"))
+            .map(|(i, unit)| (i, unit, Length::End));
+        Ok(Self {
+            video_id: position("video_id").ok_or_else(|| missing("video_id"))?,
+            start: seconds("start")
+                .or(ms("start_ms"))
+                .ok_or_else(|| missing("start"))?,
+            length: duration.or(end).ok_or_else(|| missing("duration"))?,
+            text: position("text").ok_or_else(|| missing("text"))?,
+        })
+    }
+}
+
+/// A name of the header without a byte order mark, blanks and quotes.
+fn header_name(field: &[u8]) -> String {
+    String::from_utf8_lossy(field)
+        .trim_start_matches('\u{feff}')
+        .trim()
+        .to_owned()
+}

@@ -1,0 +1,241 @@
+//! Reading Parquet tables, one row group at a time.
+
+use std::fs::File;
+use std::io::Cursor;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use polars::io::mmap::MmapBytesReader;
+use polars::io::parquet::metadata::FileMetadata;
+use polars::prelude::{
+    ArrowSchema, DataFrame, DataType, ParallelStrategy, ParquetReader, PolarsResult, SerReader,
+};
+
+use super::frame::may_become;
+use super::{Columns, Frame, Row, TableError};
+
+/// A Parquet file of rows of type `R`; may hold further columns, which are not read.
+pub struct ParquetFile<R: Row> {
+    name: String,
+    source: Source,
+    metadata: Arc<FileMetadata>,
+    row: PhantomData<R>,
+}
+
+enum Source {
+    File(File),
+    Bytes(Arc<[u8]>),
+}
+
+impl<R: Row> ParquetFile<R> {
+    /// Opens a file and checks its columns against the row type.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is no Parquet file, or lacks a column or has it in another type.
+    pub fn open(path: &Path) -> Result<Self, TableError> {
+        let open_error = |source| TableError::Open {
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(open_error)?;
+        let metadata = file.metadata().map_err(open_error)?;
+        if metadata.is_dir() {
+            return Err(open_error(std::io::Error::from(
+                std::io::ErrorKind::IsADirectory,
+            )));
+        }
+        if metadata.len() == 0 {
+            let table = path.display().to_string();
+            return Err(TableError::NotParquet {
+                table,
+                detail: "the file is empty".to_owned(),
+            });
+        }
+        Self::new(path.display().to_string(), Source::File(file))
+    }
+
+    /// The same for bytes in memory; `name` stands for them in messages.
+    ///
+    /// # Errors
+    /// As [`ParquetFile::open`].
+    pub fn from_bytes(name: &str, bytes: impl Into<Arc<[u8]>>) -> Result<Self, TableError> {
+        Self::new(name.to_owned(), Source::Bytes(bytes.into()))
+    }
+
+    fn new(name: String, source: Source) -> Result<Self, TableError> {
+        let not_parquet = |detail| TableError::NotParquet {
+            table: name.clone(),
+            detail,
+        };
+        let (metadata, schema) = guarded(|| {
+            let mut reader = ParquetReader::new(source.reader()?);
+            let schema = reader.schema()?;
+            Ok((reader.get_metadata()?.clone(), schema))
+        })
+        .map_err(not_parquet)?;
+        check_schema::<R>(&name, &schema)?;
+        Ok(Self {
+            name,
+            source,
+            metadata,
+            row: PhantomData,
+        })
+    }
+
+    /// How many rows the file has.
+    pub fn n_rows(&self) -> usize {
+        self.metadata.num_rows
+    }
+
+    /// How many row groups it has.
+    pub fn n_groups(&self) -> usize {
+        self.metadata.row_groups.len()
+    }
+
+    /// The columns of row group `i`. May be called from several threads at once.
+    ///
+    /// # Errors
+    /// The data is damaged, a value is absent or does not fit.
+    pub fn group(&self, i: usize) -> Result<R::Columns, TableError> {
+        let frame = guarded(|| self.read(i)).map_err(|detail| TableError::Damaged {
+            table: self.name.clone(),
+            detail,
+        })?;
+        R::Columns::open(&Frame::new(&self.name, frame))
+    }
+
+    /// All row groups in order, as columns.
+    pub fn groups(&self) -> impl Iterator<Item = Result<R::Columns, TableError>> {
+        (0..self.n_groups()).map(|i| self.group(i))
+    }
+
+    /// Reads one row group through metadata that knows of no other: the reader visits every group
+    /// it knows, which would make reading group after group quadratic.
+    fn read(&self, i: usize) -> PolarsResult<DataFrame> {
+        let all = &self.metadata;
+        let group = all.row_groups[i].clone();
+        let n_rows = group.num_rows();
+        let one = FileMetadata {
+            version: all.version,
+            num_rows: n_rows,
+            max_row_group_height: n_rows,
+            created_by: None,
+            row_groups: vec![group],
+            key_value_metadata: all.key_value_metadata.clone(),
+            schema_descr: all.schema_descr.clone(),
+            column_orders: all.column_orders.clone(),
+            footer_buf: all.footer_buf.clone(),
+        };
+        let columns = R::COLUMNS
+            .iter()
+            .map(|column| column.name.to_owned())
+            .collect();
+        let mut reader = ParquetReader::new(self.source.reader()?)
+            .read_parallel(ParallelStrategy::None)
+            .with_slice(Some((0, n_rows)))
+            .with_columns(Some(columns));
+        reader.set_metadata(Arc::new(one));
+        reader.finish()
+    }
+}
+
+impl Source {
+    fn reader(&self) -> PolarsResult<Box<dyn MmapBytesReader>> {
+        Ok(match self {
+            Self::File(file) => Box::new(file.try_clone()?),
+            Self::Bytes(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
+        })
+    }
+}
+
+/// Runs the Parquet reader on foreign bytes. It meets some kinds of damage with a panic, which is
+/// turned into an error like the rest.
+fn guarded<T>(read: impl FnOnce() -> PolarsResult<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(result) => result.map_err(|source| source.to_string()),
+        Err(_) => Err("the reader gave up on its contents".to_owned()),
+    }
+}
+
+/// Checks names and types before any data is read, so that the message can list the whole file.
+fn check_schema<R: Row>(name: &str, schema: &ArrowSchema) -> Result<(), TableError> {
+    for column in R::COLUMNS {
+        let Some(field) = schema.get(column.name) else {
+            return Err(TableError::MissingColumn {
+                table: name.to_owned(),
+                column: column.name,
+                kind: column.kind,
+                found: schema.iter_names().map(ToString::to_string).collect(),
+                wanted: R::TABLE,
+            });
+        };
+        let wanted = column.kind.data_type();
+        let found = guarded(|| Ok(DataType::from_arrow_field(field)));
+        let fits = found
+            .as_ref()
+            .is_ok_and(|found| *found == wanted || may_become(found, &wanted, column.nullable));
+        if !fits {
+            return Err(TableError::WrongType {
+                table: name.to_owned(),
+                column: column.name,
+                kind: column.kind,
+                found: found.map_or_else(
+                    |_| format!("{:?}", field.dtype()),
+                    |found| found.to_string(),
+                ),
+                wanted: R::TABLE,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// All rows of a Parquet file.
+///
+/// # Errors
+/// As [`ParquetFile::open`] and [`ParquetFile::group`].
+pub fn read_parquet<R: Row>(path: &Path) -> Result<Vec<R>, TableError> {
+    let mut rows = Vec::new();
+    for chunk in ParquetRows::open(path)? {
+        rows.append(&mut chunk?);
+    }
+    Ok(rows)
+}
+
+/// The rows of a Parquet file, one row group after the other.
+pub struct ParquetRows<R: Row> {
+    file: ParquetFile<R>,
+    next: usize,
+}
+
+impl<R: Row> ParquetRows<R> {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// As [`ParquetFile::open`].
+    pub fn open(path: &Path) -> Result<Self, TableError> {
+        Ok(Self {
+            file: ParquetFile::open(path)?,
+            next: 0,
+        })
+    }
+}
+
+impl<R: Row> Iterator for ParquetRows<R> {
+    type Item = Result<Vec<R>, TableError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next == self.file.n_groups() {
+            return None;
+        }
+        let columns = self.file.group(self.next);
+        self.next += 1;
+        Some(columns.map(|columns| {
+            (0..columns.len())
+                .map(|i| R::from_row(columns.get(i)))
+                .collect()
+        }))
+    }
+}

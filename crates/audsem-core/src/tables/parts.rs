@@ -1,0 +1,74 @@
+//! The tables of a folder, in order.
+
+use std::path::{Path, PathBuf};
+
+use super::TableError;
+
+/// The committed Parquet parts `{step}-*.parquet` of a run folder, in the order of their names.
+///
+/// # Errors
+/// The folder cannot be listed, its run has not ended, or it has no such part.
+pub fn parts(dir: &Path, step: &str) -> Result<Vec<PathBuf>, TableError> {
+    let prefix = format!("{step}-");
+    let names = list(dir, |name| {
+        name.starts_with(&prefix) && name.ends_with(".parquet")
+    })?;
+    if dir.join("run.json").exists() && !dir.join("stats.json").exists() {
+        return Err(TableError::Unfinished {
+            dir: dir.to_owned(),
+        });
+    }
+    if names.is_empty() {
+        return Err(TableError::NoParts {
+            dir: dir.to_owned(),
+            pattern: format!("`{prefix}*.parquet`"),
+        });
+    }
+    Ok(names)
+}
+
+/// The tables a user may name: a run folder (its `part-*.parquet`), any other folder of Parquet or
+/// CSV files, or one such file.
+///
+/// # Errors
+/// As [`parts`]; or the path does not exist.
+pub fn tables_under(path: &Path) -> Result<Vec<PathBuf>, TableError> {
+    let metadata = std::fs::metadata(path).map_err(|source| TableError::Open {
+        path: path.to_owned(),
+        source,
+    })?;
+    if !metadata.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    if path.join("run.json").exists() {
+        return parts(path, "part");
+    }
+    let names = list(path, |name| {
+        name.ends_with(".parquet") || name.ends_with(".csv")
+    })?;
+    if names.is_empty() {
+        return Err(TableError::NoParts {
+            dir: path.to_owned(),
+            pattern: "`*.parquet` or `*.csv`".to_owned(),
+        });
+    }
+    Ok(names)
+}
+
+/// Files of a folder whose names are wanted, shorter names first so that `part-100000` follows
+/// `part-99999`.
+fn list(dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, TableError> {
+    let open_error = |source| TableError::Open {
+        path: dir.to_owned(),
+        source,
+    };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(open_error)? {
+        let name = entry.map_err(open_error)?.file_name();
+        if name.to_str().is_some_and(&wanted) {
+            names.push(name);
+        }
+    }
+    names.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
+    Ok(names.into_iter().map(|name| dir.join(name)).collect())
+}
