@@ -1,1 +1,100 @@
 //! Language models behind one trait.
+//!
+//! [`TextGenerator`] is the only door a stage has to a language model. [`OpenAiServer`] answers it
+//! over HTTP (vLLM, SGLang, the llama.cpp servers and whatever else speaks the OpenAI protocol);
+//! [`Replay`] wraps any generator and remembers answers on disk, so that a killed run asks nothing
+//! twice. [`PromptTemplate`] turns a record into a [`Prompt`]; [`Schema`] checks on our side that
+//! the answer has the shape that was asked for, whatever the server promised.
+//!
+//! ```
+//! use audsem_core::text::{PromptTemplate, Request};
+//! let template = PromptTemplate::parse("greet", "--- user ---\nSay hello to {{ name }}.\n")?;
+//! let prompt = template.render(&serde_json::json!({ "name": "Ada" }))?;
+//! let request = Request::greedy(prompt, 8);
+//! assert_eq!(request.max_tokens, 8);
+//! # Ok::<(), audsem_core::text::TextError>(())
+//! ```
+
+mod args;
+mod error;
+mod prompt;
+mod replay;
+mod request;
+mod response;
+mod retry;
+mod schema;
+mod server;
+mod wire;
+
+pub use args::ServerArgs;
+pub use error::TextError;
+pub use prompt::PromptTemplate;
+pub use replay::{Replay, ReplayStats};
+pub use request::{Message, Prompt, Request, Role};
+pub use response::{Alternative, Finish, Response, Token, Usage};
+pub use retry::RetryPolicy;
+pub use schema::Schema;
+pub use server::{Api, OpenAiServer, SchemaFormat, Secret, ServerConfig};
+
+/// Something that continues text: a server or a model in this process.
+pub trait TextGenerator: Send + Sync {
+    /// What decides the answers beside the request: the model's name, and any setting the
+    /// generator adds to every request. Part of the replay key and of a run's config hash; never
+    /// an address or a key.
+    fn identity(&self) -> String;
+
+    /// Answers one request.
+    ///
+    /// # Errors
+    /// See [`TextError`]; [`TextError::is_systemic`] tells whether other requests can still succeed.
+    fn generate(&self, request: &Request) -> Result<Response, TextError>;
+
+    /// Answers many requests; results stand in the order of the requests. After a systemic error
+    /// (server down, key refused) what has not been sent yet is not sent: it comes back as
+    /// [`TextError::NotSent`].
+    fn generate_batch(&self, requests: &[Request]) -> Vec<Result<Response, TextError>> {
+        self.generate_batch_with(requests, &|_, _| Ok(()))
+    }
+
+    /// As [`TextGenerator::generate_batch`]; calls `arrived` with the number of a request and its
+    /// answer the moment it is there, from whichever thread got it.
+    fn generate_batch_with(
+        &self,
+        requests: &[Request],
+        arrived: &Arrived<'_>,
+    ) -> Vec<Result<Response, TextError>> {
+        let mut down = false;
+        let mut answer = |(i, request)| {
+            if down {
+                return Err(TextError::NotSent);
+            }
+            let result = self
+                .generate(request)
+                .and_then(|response| arrived(i, &response).map(|()| response));
+            down = result.as_ref().is_err_and(TextError::is_systemic);
+            result
+        };
+        requests.iter().enumerate().map(&mut answer).collect()
+    }
+}
+
+/// What is done with an answer as it arrives; an error takes the answer's place in the results.
+pub type Arrived<'a> = dyn Fn(usize, &Response) -> Result<(), TextError> + Sync + 'a;
+
+impl<G: TextGenerator + ?Sized> TextGenerator for Box<G> {
+    fn identity(&self) -> String {
+        (**self).identity()
+    }
+
+    fn generate(&self, request: &Request) -> Result<Response, TextError> {
+        (**self).generate(request)
+    }
+
+    fn generate_batch_with(
+        &self,
+        requests: &[Request],
+        arrived: &Arrived<'_>,
+    ) -> Vec<Result<Response, TextError>> {
+        (**self).generate_batch_with(requests, arrived)
+    }
+}

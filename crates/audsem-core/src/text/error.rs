@@ -1,0 +1,148 @@
+//! What can go wrong between a request and its answer.
+
+use std::path::PathBuf;
+
+/// Errors of [`crate::text`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TextError {
+    /// No connection, a broken one, or nothing but overload answers until the retries ran out.
+    #[error(
+        "language model server {url}: no answer after {attempts} attempts: {reason}\nhint: check that the server runs \
+         and that its address is right (--server), or give it more time (--timeout, --retries)"
+    )]
+    Unavailable {
+        /// Address, without credentials.
+        url: String,
+        /// Requests sent.
+        attempts: u32,
+        /// The last failure.
+        reason: String,
+        /// HTTP status of the last failure; `None` where there was no HTTP answer.
+        status: Option<u16>,
+        /// Whether the server answered a short question of another kind afterwards: then this
+        /// request is at fault (a prompt that crashes or outlasts it), not the server.
+        alive: bool,
+    },
+    /// The server refuses this request for good (4xx).
+    #[error("language model server {url}: status {status}: {body}{}", status_hint(*status))]
+    Rejected {
+        /// Address, without credentials.
+        url: String,
+        /// HTTP status.
+        status: u16,
+        /// Start of the body, credentials removed.
+        body: String,
+    },
+    /// The server answers, but not in the protocol.
+    #[error(
+        "language model server {url}: unreadable answer: {reason}: {excerpt}\nhint: the address must end where \
+         /chat/completions or /completions follow, usually in /v1 (--server)"
+    )]
+    Malformed {
+        /// Address, without credentials.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+        /// Start of the body.
+        excerpt: String,
+    },
+    /// The answer does not fit the schema that was asked for, also after asking again.
+    #[error(
+        "the model's answer does not fit the requested schema at {pointer}: {reason}: {excerpt}"
+    )]
+    Schema {
+        /// JSON pointer into the answer; empty for the whole.
+        pointer: String,
+        /// What is wrong there.
+        reason: String,
+        /// Start of the answer.
+        excerpt: String,
+    },
+    /// The requested schema uses a keyword that [`crate::text::Schema`] does not check.
+    #[error(
+        "JSON schema at {pointer}: {reason}\nhint: audsem_core::text::Schema lists the keywords it checks"
+    )]
+    BadSchema {
+        /// JSON pointer into the schema.
+        pointer: String,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// The request was not sent because the generator had already failed for good in this batch.
+    #[error("not sent: the language model had already failed for good")]
+    NotSent,
+    /// A setting no request can be made with.
+    #[error("{what}: `{value}`: {reason}\nhint: {hint}")]
+    Config {
+        /// The setting.
+        what: &'static str,
+        /// Its value, credentials removed.
+        value: String,
+        /// Why not.
+        reason: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A prompt template that cannot be read, parsed or filled.
+    #[error("prompt template {name}: {reason}")]
+    Template {
+        /// File or built-in name.
+        name: String,
+        /// Where and what.
+        reason: String,
+    },
+    /// The replay folder cannot be read or written.
+    #[error(
+        "replay folder, {path}: {source}\nhint: give a writable folder with --replay, or go without with --no-replay"
+    )]
+    Replay {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A generator outside this module failed (a model in this process).
+    #[error("{reason}")]
+    Other {
+        /// What the generator says.
+        reason: String,
+        /// Whether other requests would fail as well.
+        systemic: bool,
+    },
+}
+
+impl TextError {
+    /// Whether further requests are pointless: the server is away, refuses our key, or does not
+    /// know the model or the route. Such an error ends a run; any other one costs a single record.
+    #[must_use]
+    pub fn is_systemic(&self) -> bool {
+        match self {
+            Self::Unavailable { status, alive, .. } => !alive || *status == Some(429),
+            Self::NotSent | Self::Config { .. } | Self::Replay { .. } => true,
+            Self::Rejected { status, .. } => matches!(status, 401..=405),
+            Self::Other { systemic, .. } => *systemic,
+            _ => false,
+        }
+    }
+}
+
+fn status_hint(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "\nhint: put the key into the environment variable named by --api-key-env",
+        404 | 405 => {
+            "\nhint: check the address (--server, usually ending in /v1), the model name (--model) and --api"
+        }
+        _ => "",
+    }
+}
+
+/// At most 300 characters of a body, on one line, for a message.
+pub(super) fn excerpt(body: &str) -> String {
+    const MAX_CHARS: usize = 300;
+    let line = body.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!("{} …", &line[..end]),
+        None => line,
+    }
+}

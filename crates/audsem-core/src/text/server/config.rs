@@ -1,0 +1,186 @@
+//! How a server is reached and asked.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::text::{RetryPolicy, TextError};
+
+/// Which route prompts go to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Api {
+    /// Chats to `/chat/completions`, raw prompts to `/completions`.
+    #[default]
+    Auto,
+    /// Everything to `/completions`; a chat is written out with plain headings. For base models
+    /// without a chat template.
+    Raw,
+}
+
+/// How a server is told about a JSON schema. The answer is checked on our side in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum SchemaFormat {
+    /// `response_format.type = json_schema`: OpenAI, vLLM, SGLang, llama.cpp's own server.
+    #[default]
+    JsonSchema,
+    /// `response_format.type = json_object` with a `schema` beside it: llama-cpp-python.
+    JsonObject,
+    /// Not at all; the prompt must say it.
+    None,
+}
+
+/// A key that shows up in no log, message or file.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Reads a key from an environment variable; absent and empty are the same.
+    #[must_use]
+    pub fn from_env(name: &str) -> Option<Self> {
+        let value = std::env::var_os(name)?.into_string().ok()?;
+        Self::new(&value)
+    }
+
+    pub(crate) fn new(value: &str) -> Option<Self> {
+        let value = value.trim();
+        (!value.is_empty()).then(|| Self(value.to_owned()))
+    }
+
+    pub(super) fn bearer(&self) -> String {
+        format!("Bearer {}", self.0)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Settings of an [`super::OpenAiServer`].
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Address up to where `/chat/completions` follows, e.g. `http://127.0.0.1:8000/v1`.
+    pub url: String,
+    /// Model to ask for; `None` asks the server, which must then serve exactly one.
+    pub model: Option<String>,
+    /// Which route prompts go to.
+    pub api: Api,
+    /// Requests under way at a time, at least 1.
+    pub concurrency: usize,
+    /// Longest time from sending a request to the last byte of its answer.
+    pub timeout: Duration,
+    /// Longest time for making a connection.
+    pub connect_timeout: Duration,
+    /// When to ask again.
+    pub retry: RetryPolicy,
+    /// How schemas are sent.
+    pub schema_format: SchemaFormat,
+    /// Further members of every request body, e.g. `chat_template_kwargs`.
+    pub extra: Map<String, Value>,
+    /// Sent as bearer token where present.
+    pub api_key: Option<Secret>,
+}
+
+impl ServerConfig {
+    /// Defaults for an address: 16 requests under way, two minutes each, the default retries.
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            model: None,
+            api: Api::default(),
+            concurrency: 16,
+            timeout: Duration::from_secs(120),
+            connect_timeout: Duration::from_secs(10),
+            retry: RetryPolicy::default(),
+            schema_format: SchemaFormat::default(),
+            extra: Map::new(),
+            api_key: None,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), TextError> {
+        let refuse = |what, value: &str, reason: &str, hint| {
+            Err(TextError::Config {
+                what,
+                value: value.to_owned(),
+                reason: reason.to_owned(),
+                hint,
+            })
+        };
+        let rest = self
+            .url
+            .strip_prefix("http://")
+            .or_else(|| self.url.strip_prefix("https://"));
+        if rest.is_none_or(|rest| rest.trim_matches('/').is_empty()) {
+            return refuse(
+                "address of the language model server",
+                &redact_url(&self.url),
+                "must begin with http:// or https:// and name a host",
+                "give for example --server http://127.0.0.1:8000/v1",
+            );
+        }
+        if self.concurrency == 0 {
+            return refuse(
+                "requests under way",
+                "0",
+                "must be at least 1",
+                "give --concurrency 1 or more",
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) fn endpoint(&self, route: &str) -> String {
+        format!("{}/{route}", self.url.trim_end_matches('/'))
+    }
+
+    /// Model and everything else that decides an answer; no address, no timing.
+    pub(super) fn identity(&self, model: &str) -> String {
+        let mut identity = model.to_owned();
+        if self.api == Api::Raw {
+            identity.push_str(" raw");
+        }
+        if self.schema_format != SchemaFormat::default() {
+            identity.push_str(if self.schema_format == SchemaFormat::None {
+                " schema-none"
+            } else {
+                " schema-object"
+            });
+        }
+        let mut extra: Vec<_> = self.extra.iter().collect();
+        extra.sort_unstable_by_key(|(key, _)| key.as_str());
+        for (key, value) in extra {
+            identity.push_str(&format!(" {key}={value}"));
+        }
+        identity
+    }
+
+    /// Takes our key out of a text the server sent: some servers quote it back.
+    pub(super) fn redact(&self, text: &str) -> String {
+        match &self.api_key {
+            Some(Secret(key)) => text.replace(key.as_str(), "***"),
+            None => text.to_owned(),
+        }
+    }
+}
+
+/// An address without user, password and query.
+pub(super) fn redact_url(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest
+                .find('/')
+                .map_or((rest, ""), |slash| rest.split_at(slash));
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}{path}")
+        }
+        None => url.to_owned(),
+    }
+}

@@ -1,0 +1,394 @@
+//! A language model behind an OpenAI-compatible HTTP server.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::error::excerpt;
+use super::retry::{is_retryable, retry_after};
+use super::{Arrived, Request, Response, Schema, TextError, TextGenerator, wire};
+
+mod config;
+#[cfg(test)]
+pub(super) mod loopback;
+#[cfg(test)]
+mod tests;
+
+mod permits;
+
+use config::redact_url;
+pub use config::{Api, SchemaFormat, Secret, ServerConfig};
+use permits::Permits;
+
+/// How often an answer that does not fit its schema is asked for again, with another seed. Greedy
+/// requests are not repeated: the answer would be the same.
+const SCHEMA_RETRIES: u64 = 2;
+
+/// How long the question "are you there?" may take after a request has failed for good.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Client of one server. Cheap to share: at most [`ServerConfig::concurrency`] requests are under
+/// way at a time, whoever sends them.
+pub struct OpenAiServer {
+    config: ServerConfig,
+    model: String,
+    agent: ureq::Agent,
+    permits: Permits,
+    /// No request is sent before this moment: the server asked all of us to wait.
+    hold_until: Mutex<Option<Instant>>,
+}
+
+/// One failed attempt.
+enum Failure {
+    /// Asking again cannot help.
+    Permanent(TextError),
+    /// Asking again may help.
+    Transient {
+        reason: String,
+        status: Option<u16>,
+        retry_after: Option<Duration>,
+    },
+    /// A success status with a body outside the protocol; may be a broken proxy, so worth a retry.
+    Malformed(TextError),
+}
+
+impl OpenAiServer {
+    /// Makes a client. The server is asked for its model only if none is named.
+    ///
+    /// # Errors
+    /// [`TextError::Config`] for an address no request can go to, or where the model must be named;
+    /// any error of a request.
+    pub fn connect(config: ServerConfig) -> Result<Self, TextError> {
+        config.check()?;
+        let agent = ureq::Agent::new_with_config(
+            ureq::Agent::config_builder()
+                .http_status_as_error(false)
+                .timeout_global(Some(config.timeout))
+                .timeout_connect(Some(config.connect_timeout))
+                .max_idle_connections_per_host(config.concurrency)
+                .max_idle_connections(config.concurrency)
+                .user_agent(concat!("audsem/", env!("CARGO_PKG_VERSION")))
+                .build(),
+        );
+        let permits = Permits::new(config.concurrency);
+        let model = config.model.clone().unwrap_or_default();
+        let mut server = Self {
+            config,
+            model,
+            agent,
+            permits,
+            hold_until: Mutex::new(None),
+        };
+        if server.model.is_empty() {
+            server.model = server.only_model()?;
+        }
+        Ok(server)
+    }
+
+    /// The model answers come from.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    fn only_model(&self) -> Result<String, TextError> {
+        let body = self.with_retries("models", || self.get("models"))?;
+        let ids: Vec<&str> = body
+            .get("data")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|model| model.get("id")?.as_str())
+            .collect();
+        match ids[..] {
+            [id] => Ok(id.to_owned()),
+            _ => Err(TextError::Config {
+                what: "model of the server",
+                value: redact_url(&self.config.url),
+                reason: if ids.is_empty() {
+                    "names no model".into()
+                } else {
+                    format!("serves {}", ids.join(", "))
+                },
+                hint: "name one with --model",
+            }),
+        }
+    }
+
+    fn ask(&self, request: &Request) -> Result<Response, TextError> {
+        let body = wire::body(
+            &self.model,
+            request,
+            self.config.schema_format,
+            &self.config.extra,
+        );
+        let body = body.to_string();
+        let url = self.config.endpoint(wire::route(&request.prompt));
+        let key = request.key(&self.model);
+        self.with_retries(&key, || {
+            let answer = self.post(&url, &body)?;
+            wire::response(&answer, &request.prompt, &self.model)
+                .map_err(|reason| Failure::Malformed(self.malformed(reason, &answer.to_string())))
+        })
+    }
+
+    fn with_retries<T>(
+        &self,
+        key: &str,
+        send: impl Fn() -> Result<T, Failure>,
+    ) -> Result<T, TextError> {
+        let mut attempt = 0;
+        loop {
+            self.wait_while_held();
+            let result = {
+                let _permit = self.permits.take();
+                send()
+            };
+            let (reason, status, asked_wait, malformed) = match result {
+                Ok(value) => return Ok(value),
+                Err(Failure::Permanent(error)) => return Err(error),
+                Err(Failure::Malformed(error)) => (error.to_string(), None, None, Some(error)),
+                Err(Failure::Transient {
+                    reason,
+                    status,
+                    retry_after,
+                }) => (reason, status, retry_after, None),
+            };
+            if attempt == self.config.retry.retries {
+                let url = redact_url(&self.config.url);
+                let alive = malformed.is_some() || self.is_alive();
+                return Err(malformed.unwrap_or(TextError::Unavailable {
+                    url,
+                    attempts: attempt + 1,
+                    reason,
+                    status,
+                    alive,
+                }));
+            }
+            let wait = self.config.retry.wait(key, attempt, asked_wait);
+            tracing::debug!(
+                attempt,
+                reason,
+                wait_ms = wait.as_millis() as u64,
+                "asking the language model again"
+            );
+            if asked_wait.is_some() {
+                self.hold(wait);
+            }
+            std::thread::sleep(wait);
+            attempt += 1;
+        }
+    }
+
+    fn post(&self, url: &str, body: &str) -> Result<Value, Failure> {
+        let mut request = self
+            .agent
+            .post(url)
+            .header("content-type", "application/json");
+        if let Some(key) = &self.config.api_key {
+            request = request.header("authorization", key.bearer());
+        }
+        self.read(request.send(body))
+    }
+
+    fn get(&self, route: &str) -> Result<Value, Failure> {
+        let mut request = self.agent.get(self.config.endpoint(route));
+        if let Some(key) = &self.config.api_key {
+            request = request.header("authorization", key.bearer());
+        }
+        self.read(request.call())
+    }
+
+    fn read(
+        &self,
+        result: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Value, Failure> {
+        let mut answer = result.map_err(|error| self.transport(&error))?;
+        let status = answer.status().as_u16();
+        let header = answer
+            .headers()
+            .get("retry-after")
+            .and_then(|value| value.to_str().ok());
+        let wait = header.and_then(|header| retry_after(header, unix_s()));
+        let text = answer
+            .body_mut()
+            .with_config()
+            .limit(MAX_BODY)
+            .lossy_utf8(true)
+            .read_to_string();
+        let text = match text {
+            Ok(text) => self.config.redact(&text),
+            Err(error) if status < 400 => return Err(self.transport(&error)),
+            Err(_) => String::new(),
+        };
+        if (200..300).contains(&status) {
+            return serde_json::from_str(&text).map_err(|error| {
+                Failure::Malformed(self.malformed(format!("not JSON: {error}"), &text))
+            });
+        }
+        let body = excerpt(&text);
+        if is_retryable(status) {
+            let reason = format!("status {status}: {body}");
+            return Err(Failure::Transient {
+                reason,
+                status: Some(status),
+                retry_after: wait,
+            });
+        }
+        Err(Failure::Permanent(TextError::Rejected {
+            url: redact_url(&self.config.url),
+            status,
+            body,
+        }))
+    }
+
+    fn transport(&self, error: &ureq::Error) -> Failure {
+        let reason = self.config.redact(&error.to_string());
+        match error {
+            ureq::Error::BadUri(_)
+            | ureq::Error::Http(_)
+            | ureq::Error::InvalidProxyUrl
+            | ureq::Error::Tls(_)
+            | ureq::Error::Rustls(_)
+            | ureq::Error::TooManyRedirects
+            | ureq::Error::RedirectFailed => Failure::Permanent(TextError::Config {
+                what: "address of the language model server",
+                value: redact_url(&self.config.url),
+                reason,
+                hint: "correct --server",
+            }),
+            _ => Failure::Transient {
+                reason,
+                status: None,
+                retry_after: None,
+            },
+        }
+    }
+
+    fn malformed(&self, reason: String, body: &str) -> TextError {
+        TextError::Malformed {
+            url: redact_url(&self.config.url),
+            reason,
+            excerpt: excerpt(body),
+        }
+    }
+
+    /// Whether anything at all answers at the address.
+    fn is_alive(&self) -> bool {
+        let request = self.agent.get(self.config.endpoint("models"));
+        request
+            .config()
+            .timeout_global(Some(PROBE_TIMEOUT))
+            .build()
+            .call()
+            .is_ok()
+    }
+
+    fn hold(&self, wait: Duration) {
+        let mut hold = self
+            .hold_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *hold = (*hold).max(Instant::now().checked_add(wait));
+    }
+
+    fn wait_while_held(&self) {
+        loop {
+            let hold = *self
+                .hold_until
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            match hold.map(|until| until.saturating_duration_since(Instant::now())) {
+                Some(wait) if !wait.is_zero() => std::thread::sleep(wait),
+                _ => return,
+            }
+        }
+    }
+}
+
+impl TextGenerator for OpenAiServer {
+    fn identity(&self) -> String {
+        self.config.identity(&self.model)
+    }
+
+    fn generate(&self, request: &Request) -> Result<Response, TextError> {
+        let mut request = request.clone();
+        if self.config.api == Api::Raw {
+            request.prompt = wire::as_raw(&request.prompt);
+        }
+        let Some(schema) = request.schema.as_ref().map(Schema::compile).transpose()? else {
+            return self.ask(&request);
+        };
+        let first_seed = request.seed;
+        let rounds = if request.temperature > 0.0 {
+            SCHEMA_RETRIES
+        } else {
+            0
+        };
+        for round in 0..=rounds {
+            if round > 0 {
+                request.seed = Some(first_seed.unwrap_or(0).wrapping_add(round));
+            }
+            let response = self.ask(&request)?;
+            match schema.read(&response.text) {
+                Ok(_) => return Ok(response),
+                Err(error) if round == rounds => return Err(error),
+                Err(error) => tracing::debug!(%error, "asking again with another seed"),
+            }
+        }
+        unreachable!("the last round returns")
+    }
+
+    fn generate_batch_with(
+        &self,
+        requests: &[Request],
+        arrived: &Arrived<'_>,
+    ) -> Vec<Result<Response, TextError>> {
+        let (next, down) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let worker = || {
+            let mut done = Vec::new();
+            loop {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                let Some(request) = requests.get(i) else {
+                    return done;
+                };
+                let result = if down.load(Ordering::Relaxed) {
+                    Err(TextError::NotSent)
+                } else {
+                    self.generate(request)
+                        .and_then(|response| arrived(i, &response).map(|()| response))
+                };
+                if result.as_ref().is_err_and(TextError::is_systemic) {
+                    down.store(true, Ordering::Relaxed);
+                }
+                done.push((i, result));
+            }
+        };
+        let n_threads = self.config.concurrency.min(requests.len());
+        let mut results: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..n_threads).map(|_| scope.spawn(worker)).collect();
+            threads
+                .into_iter()
+                .flat_map(|thread| {
+                    thread
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                })
+                .collect()
+        });
+        results.sort_unstable_by_key(|(i, _)| *i);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+}
+
+/// Largest answer that is read; far above any real one, below what hurts.
+const MAX_BODY: u64 = 64 << 20;
+
+/// Seconds since 1970, for dates in `Retry-After` only.
+fn unix_s() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
