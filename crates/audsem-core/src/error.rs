@@ -1,1 +1,127 @@
 //! Errors of this crate.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::run::Change;
+
+/// Result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong before or beside the records themselves. Every message says what failed and
+/// where, and ends with a hint when there is a next step.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or folder cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// What was to be read.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// A file or folder cannot be written.
+    #[error("cannot write {}: {source}{}", path.display(), write_hint(source))]
+    Write {
+        /// What was to be written.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// An input is not what the command expects.
+    #[error("{problem}: {}", path.display())]
+    Input {
+        /// The input.
+        path: PathBuf,
+        /// What is wrong with it, and what was expected; may end in a hint.
+        problem: String,
+    },
+    /// The output folder holds something else than a run of this command.
+    #[error(
+        "the output folder holds files but no run of this command ({problem}): {}\n\
+         hint: name an empty or new folder with --output",
+        path.display()
+    )]
+    NotARunFolder {
+        /// The output folder.
+        path: PathBuf,
+        /// What was found there.
+        problem: String,
+    },
+    /// The output folder holds a run with another configuration or other inputs.
+    #[error(
+        "the output folder holds a run that differs from this one: {}{}\n\
+         hint: name another --output, or pass --fresh to delete that run and start anew",
+        path.display(),
+        changes.iter().map(|change| format!("\n  {change}")).collect::<String>()
+    )]
+    Changed {
+        /// The output folder.
+        path: PathBuf,
+        /// The fields that differ.
+        changes: Vec<Change>,
+    },
+    /// A flag, variable or configuration file has a value that cannot be used.
+    #[error("{what}: {problem}")]
+    Config {
+        /// The flag, variable or file.
+        what: String,
+        /// What is wrong and what is expected.
+        problem: String,
+    },
+    /// Too many records failed.
+    #[error(
+        "{failed} of {read} records failed, more than --max-fail-rate {max_fail_rate} allows\n\
+         hint: the rejects-*.jsonl files in the output folder name each one with its fault"
+    )]
+    TooManyFailures {
+        /// Records that failed.
+        failed: u64,
+        /// Records read.
+        read: u64,
+        /// The limit, as a share of the records read.
+        max_fail_rate: f64,
+    },
+    /// A stage did not account for every record it read: an error in the program.
+    #[error("{step} shard {shard} read {read} records but accounted for {accounted}; this is an error in the program")]
+    Unaccounted {
+        /// The step.
+        step: String,
+        /// The shard's name.
+        shard: String,
+        /// Records read.
+        read: u64,
+        /// Records kept, dropped or failed.
+        accounted: u64,
+    },
+}
+
+impl Error {
+    /// A [`Error::Read`] for `path`.
+    pub fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Read { path: path.to_owned(), source }
+    }
+
+    /// A [`Error::Write`] for `path`.
+    pub fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Write { path: path.to_owned(), source }
+    }
+
+    /// A [`Error::Input`] for `path`.
+    pub fn input(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Input { path: path.to_owned(), problem: problem.into() }
+    }
+}
+
+fn write_hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "\nhint: free some space or name an --output on another disk; the same command then goes on where it stopped"
+        }
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            "\nhint: name a folder you may write to with --output"
+        }
+        _ => "",
+    }
+}

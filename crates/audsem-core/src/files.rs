@@ -1,1 +1,287 @@
-//! Atomic file writing.
+//! Atomic file writing: the one place that creates files under an output folder.
+//!
+//! A file is written under a temporary name beside its final one, flushed to disk and renamed.
+//! A reader therefore sees a whole file or none, whatever kills the writer in between.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+
+/// Bytes gathered before they go to the kernel; larger writes pass through uncopied.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Ending of the temporary names, so that a listing never takes one for a finished file.
+const TEMPORARY: &str = ".tmp";
+
+/// What a finished file holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Length in bytes.
+    pub bytes: u64,
+    /// SHA-256 in lower-case hex.
+    pub sha256: String,
+}
+
+/// A file in the making. Dropping it without [`AtomicFile::commit`] removes it.
+#[derive(Debug)]
+pub struct AtomicFile {
+    path: PathBuf,
+    temporary: PathBuf,
+    /// `None` once finished.
+    writer: Option<BufWriter<HashingFile>>,
+}
+
+#[derive(Debug)]
+struct HashingFile {
+    file: File,
+    hasher: Sha256,
+    bytes: u64,
+}
+
+impl Write for HashingFile {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let n = self.file.write(buf)?;
+        self.hasher.update(&buf[..n]);
+        self.bytes += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl AtomicFile {
+    /// Starts a file that will be `path`, creating missing folders.
+    ///
+    /// The temporary name depends on `path` alone, so that a run that was killed leaves nothing
+    /// behind once it has been run again; a lock on it keeps two processes apart.
+    ///
+    /// # Errors
+    /// [`Error::Write`] when the folder or file cannot be made or another process is writing it.
+    pub fn create(path: &Path) -> Result<Self> {
+        let temporary = hidden(path, TEMPORARY);
+        if let Some(folder) = path.parent() {
+            create_folder(folder)?;
+        }
+        let open = || -> io::Result<File> {
+            let file = File::options().write(true).create(true).truncate(false).open(&temporary)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(io::Error::other("another process is writing this file"));
+                }
+                // Some network disks know no locks; without one we still write, only unguarded.
+                Err(TryLockError::Error(_)) => {}
+            }
+            file.set_len(0)?;
+            Ok(file)
+        };
+        let file = open().map_err(Error::write(path))?;
+        let hashing = HashingFile { file, hasher: Sha256::new(), bytes: 0 };
+        Ok(Self { path: path.to_owned(), temporary, writer: Some(BufWriter::with_capacity(BUFFER_BYTES, hashing)) })
+    }
+
+    /// The final name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Flushes to disk and gives the file its final name.
+    ///
+    /// # Errors
+    /// [`Error::Write`] when the disk is full or the rename fails; the temporary file is removed.
+    pub fn commit(self) -> Result<Written> {
+        let mut staged = self.stage()?;
+        staged.publish()?;
+        Ok(staged.written.clone())
+    }
+
+    /// Flushes to disk but keeps the temporary name, so that several files can be published together.
+    ///
+    /// # Errors
+    /// [`Error::Write`] when the disk is full.
+    pub fn stage(mut self) -> Result<StagedFile> {
+        let writer = self.writer.take().expect("only stage() takes the writer, and it takes self");
+        let HashingFile { file, hasher, bytes } =
+            writer.into_inner().map_err(|error| Error::write(&self.path)(error.into_error()))?;
+        file.sync_all().map_err(Error::write(&self.path))?;
+        let written = Written { bytes, sha256: hex(&hasher.finalize()) };
+        Ok(StagedFile {
+            path: std::mem::take(&mut self.path),
+            temporary: Some(std::mem::take(&mut self.temporary)),
+            _lock: file,
+            written,
+        })
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.writer.as_mut().expect("writable until staged").write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.as_mut().expect("writable until staged").flush()
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            // Not flushed: the bytes are unwanted.
+            drop(writer.into_parts());
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// A file that is complete on disk under its temporary name.
+#[derive(Debug)]
+pub struct StagedFile {
+    path: PathBuf,
+    /// `None` once published.
+    temporary: Option<PathBuf>,
+    _lock: File,
+    written: Written,
+}
+
+impl StagedFile {
+    /// The final name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the file holds.
+    pub fn written(&self) -> &Written {
+        &self.written
+    }
+
+    /// Gives the file its final name. Calling it again does nothing.
+    ///
+    /// # Errors
+    /// [`Error::Write`] when the rename fails.
+    pub fn publish(&mut self) -> Result<()> {
+        if let Some(temporary) = self.temporary.take() {
+            fs::rename(&temporary, &self.path).map_err(Error::write(&self.path))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for StagedFile {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            let _ = fs::remove_file(temporary);
+        }
+    }
+}
+
+/// Writes a small file at once, atomically, and safely against other processes doing the same.
+///
+/// # Errors
+/// [`Error::Write`] when the folder or file cannot be written.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    create_folder(folder)?;
+    let write = || -> io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(".").suffix(TEMPORARY).tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().map_err(Error::write(path))?;
+    make_readable(path)
+}
+
+/// `tempfile` makes files only their owner can read; finished files follow the usual rule.
+fn make_readable(path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).map_err(Error::write(path))
+}
+
+/// Makes a folder and its parents.
+///
+/// # Errors
+/// [`Error::Write`] when that fails.
+pub fn create_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(Error::write(folder))
+}
+
+/// Makes the renames in a folder durable.
+///
+/// # Errors
+/// [`Error::Write`] when the folder cannot be synchronised.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::write(folder))
+}
+
+/// Whether a name is one of our temporary names.
+pub fn is_temporary(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(TEMPORARY)
+}
+
+fn hidden(path: &Path, ending: &str) -> PathBuf {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    path.with_file_name(format!(".{name}{ending}"))
+}
+
+/// Lower-case hex of a digest.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_file_appears_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sub/data.bin");
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"abc").unwrap();
+        assert!(!path.exists());
+        let written = file.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"abc");
+        assert_eq!(written.bytes, 3);
+        assert_eq!(written.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+
+        let dropped = folder.path().join("dropped");
+        let mut file = AtomicFile::create(&dropped).unwrap();
+        file.write_all(b"abc").unwrap();
+        drop(file);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "only `sub` is left");
+    }
+
+    #[test]
+    fn two_writers_of_one_file_are_kept_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        let _first = AtomicFile::create(&path).unwrap();
+        let error = AtomicFile::create(&path).unwrap_err().to_string();
+        assert!(error.contains("another process is writing"), "{error}");
+    }
+
+    #[test]
+    fn a_left_over_temporary_file_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        fs::write(folder.path().join(".data.tmp"), "left by a killed run").unwrap();
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"new").unwrap();
+        file.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,1 +1,163 @@
-//! Opening input files, plain or compressed.
+//! Opening input files: plain, gzip or zstd by their first bytes, whatever they are called.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use crate::error::{Error, Result};
+use crate::files::is_temporary;
+
+/// Bytes per read from the kernel.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// How a file is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    Plain,
+    /// gzip, one or more members.
+    Gzip,
+    /// Zstandard, one or more frames.
+    Zstd,
+}
+
+impl Compression {
+    /// Tells the compression from a file's first bytes.
+    pub fn of(head: &[u8]) -> Self {
+        match head {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            _ => Self::Plain,
+        }
+    }
+
+    /// Tells the compression of a file.
+    ///
+    /// # Errors
+    /// [`Error::Read`] when it cannot be opened, [`Error::Input`] when it is a folder.
+    pub fn of_file(path: &Path) -> Result<Self> {
+        let mut head = Vec::with_capacity(4);
+        open_file(path)?.take(4).read_to_end(&mut head).map_err(Error::read(path))?;
+        Ok(Self::of(&head))
+    }
+}
+
+/// Opens a file for reading, with an error that tells a folder from a missing file.
+///
+/// # Errors
+/// [`Error::Read`] when it cannot be opened, [`Error::Input`] when it is a folder.
+pub fn open_file(path: &Path) -> Result<File> {
+    let file = File::open(path).map_err(Error::read(path))?;
+    if file.metadata().map_err(Error::read(path))?.is_dir() {
+        return Err(Error::input(path, "expected a file but this is a folder"));
+    }
+    Ok(file)
+}
+
+/// Opens a file and decompresses it on the way.
+///
+/// # Errors
+/// As [`open_file`].
+pub fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
+    decompress(open_file(path)?).map_err(Error::read(path))
+}
+
+/// Decompresses a stream by its first bytes. A stream that breaks off inside a compressed frame
+/// gives an error of kind `UnexpectedEof`, never a silent end.
+///
+/// # Errors
+/// When the first bytes cannot be read.
+pub fn decompress(mut stream: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+    let mut head = Vec::with_capacity(4);
+    stream.by_ref().take(4).read_to_end(&mut head)?;
+    let compression = Compression::of(&head);
+    let whole: Chain<Cursor<Vec<u8>>, _> = Cursor::new(head).chain(stream);
+    Ok(match compression {
+        Compression::Plain => Box::new(BufReader::with_capacity(BUFFER_BYTES, whole)),
+        Compression::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, whole))),
+        Compression::Zstd => {
+            Box::new(zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(BUFFER_BYTES, whole))?)
+        }
+    })
+}
+
+/// The files an `--input` names: itself if it is a file, or the files directly in it whose name
+/// `wanted` accepts, sorted by name. Hidden and temporary files are passed over.
+///
+/// # Errors
+/// [`Error::Read`] when it does not exist or cannot be listed.
+pub fn list_files(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+    if !fs::metadata(path).map_err(Error::read(path))?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(Error::read(path))? {
+        let entry = entry.map_err(Error::read(path))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') || is_temporary(&name) || !wanted(&name) {
+            continue;
+        }
+        // Follows links: data sets are often folders of links.
+        if fs::metadata(entry.path()).map_err(Error::read(&entry.path()))?.is_file() {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io::Write;
+
+    use super::*;
+
+    fn gz(text: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        decompress(Cursor::new(bytes))?.read_to_end(&mut text)?;
+        Ok(text)
+    }
+
+    #[test]
+    fn reads_plain_gzip_and_zstd_and_their_concatenations() {
+        let zst = zstd::encode_all(&b"one"[..], 3).unwrap();
+        let cases = [
+            (b"one".to_vec(), &b"one"[..]),
+            (gz(b"one"), b"one"),
+            ([gz(b"one"), gz(b"two")].concat(), b"onetwo"),
+            (zst.clone(), b"one"),
+            ([zst.clone(), zst].concat(), b"oneone"),
+            (Vec::new(), b""),
+            (b"x".to_vec(), b"x"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(read(bytes).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_truncated_stream_is_an_error() {
+        let long: Vec<u8> = (0..100_000u32).flat_map(|n| n.to_le_bytes()).collect();
+        for whole in [gz(&long), zstd::encode_all(&long[..], 3).unwrap()] {
+            let error = read(whole[..whole.len() / 2].to_vec()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = open(folder.path()).err().unwrap().to_string();
+        assert!(error.contains("this is a folder"), "{error}");
+    }
+}

@@ -1,1 +1,30 @@
-//! Stop requests.
+//! Stop requests: SIGINT and SIGTERM let the shards in hand be committed, a second one ends at once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(false)));
+
+/// Exit code of a process ended by a second SIGINT, as shells report it (128 + 2).
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// Installs the handlers. Call once, early in `main`.
+///
+/// # Errors
+/// When the operating system refuses a handler.
+pub fn install() -> std::io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        // The order matters: the conditional exit sees the flag of the *previous* signal.
+        flag::register_conditional_shutdown(signal, EXIT_INTERRUPTED, Arc::clone(&STOP))?;
+        flag::register(signal, Arc::clone(&STOP))?;
+    }
+    Ok(())
+}
+
+/// Whether the user or the scheduler has asked this process to stop.
+pub fn stop_requested() -> bool {
+    STOP.load(Ordering::Relaxed)
+}

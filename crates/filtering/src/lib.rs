@@ -1,6 +1,7 @@
 //! AudSem stage 1: closed captions to a clean clip table, media and audio shards.
 
 pub mod classify;
+pub mod cli;
 pub mod clips;
 pub mod combine;
 pub mod download;

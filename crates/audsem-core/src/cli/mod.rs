@@ -1,1 +1,13 @@
-//! Command-line flags every stage shares.
+//! Command-line flags, configuration files and exit codes that every binary shares.
+//!
+//! A stage's `main` is one call of [`main`]; its `Cli` flattens [`GlobalArgs`], each subcommand
+//! that writes a run folder flattens [`RunArgs`]. A value comes from, in this order: the flag, the
+//! variable `AUDSEM_<FLAG>`, the file named by `--config`, the default.
+
+mod args;
+mod config;
+mod exit;
+
+pub use args::{GlobalArgs, RunArgs};
+pub use config::{ConfigError, parse_from};
+pub use exit::{Finish, HasGlobal, main};

@@ -1,1 +1,34 @@
-//! The run folder.
+//! The run folder: what a subcommand leaves on disk, and how it goes on after a kill.
+//!
+//! ```text
+//! out/
+//!   run.json               effective config and its hash, input fingerprints, tool version, models
+//!   part-00042.parquet     data: temporary name, flushed to disk, renamed
+//!   part-00042.done.json   the only completion marker: config hash, input fingerprint, outputs, stats
+//!   rejects-00042.jsonl    one line for each record left out
+//!   stats.json             exact sum of the shard stats, step by step
+//!   timing.json, log.jsonl wall-clock times: the only files that differ between equal runs
+//! ```
+//!
+//! A step cuts its work into [`Shard`]s. A shard's outputs depend on the configuration and on what
+//! it reads, never on the number of workers, so a shard that is done is done for good: a re-run
+//! skips it if its marker agrees with the configuration and the inputs.
+
+mod execute;
+mod fingerprint;
+mod marker;
+mod open;
+mod options;
+mod rejects;
+mod shard;
+mod stats;
+mod summary;
+
+pub use execute::{ShardOutputs, Step, StepReport};
+pub use fingerprint::{FileFingerprint, Fingerprint};
+pub use open::{Change, ModelFingerprint, Run, RunSpec};
+pub use options::{RunOptions, ShardSelection};
+pub use rejects::RejectDetail;
+pub use shard::{OutputFile, Shard, ShardError, ShardOutput};
+pub use stats::Stats;
+pub use summary::{FailedShard, Status, Summary};

@@ -1,0 +1,165 @@
+//! The flags themselves.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::thread;
+
+use clap::Args;
+
+use crate::error::{Error, Result};
+use crate::run::{RunOptions, ShardSelection};
+
+/// Flags of every binary, before or after the subcommand.
+#[derive(Debug, Clone, Default, Args)]
+pub struct GlobalArgs {
+    /// Read flags from a TOML file: keys are flag names, in a table named after the subcommand or
+    /// at the top; unknown keys are errors
+    #[arg(long, global = true, value_name = "FILE.toml", help_heading = "General")]
+    pub config: Option<PathBuf>,
+    /// Print the summary as one JSON object on stdout
+    #[arg(long, global = true, help_heading = "General")]
+    pub json: bool,
+    /// Say more on stderr; -vv for debugging
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "General")]
+    pub verbose: u8,
+    /// Say nothing but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "General")]
+    pub quiet: bool,
+    /// Show no progress line (none is shown either when stderr is no terminal)
+    #[arg(long, global = true, help_heading = "General")]
+    pub no_progress: bool,
+}
+
+impl GlobalArgs {
+    fn progress(&self) -> bool {
+        !self.no_progress && !self.quiet && self.verbose == 0
+    }
+}
+
+/// Flags of every subcommand that writes a run folder.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Run folder to write; running the same command again goes on where it stopped
+    #[arg(short, long, value_name = "DIR", help_heading = "Run")]
+    pub output: PathBuf,
+    /// Threads to use; never changes a byte of the output [default: all cores]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub workers: Option<usize>,
+    /// Work on every N-th shard from the I-th (from 0), as one of N processes over the same folder
+    /// [default: SLURM_ARRAY_TASK_ID/SLURM_ARRAY_TASK_COUNT when set, else 0/1]
+    #[arg(long, value_name = "I/N", value_parser = parse_selection, help_heading = "Run")]
+    pub shard: Option<ShardSelection>,
+    /// Stop after this many records
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub limit: Option<u64>,
+    /// Seed of every random choice
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Run")]
+    pub seed: u64,
+    /// Show what would be done and counted, without models, media or writing
+    #[arg(long, help_heading = "Run")]
+    pub dry_run: bool,
+    /// Delete an earlier run in the output folder and start anew
+    #[arg(long, help_heading = "Run")]
+    pub fresh: bool,
+    /// Share of failed records above which the run ends with exit code 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = parse_share, help_heading = "Run")]
+    pub max_fail_rate: f64,
+    /// Which left-out records to write to rejects-*.jsonl: `listed`, or `all` including those
+    /// normally only counted
+    #[arg(long, value_name = "WHICH", default_value = "listed", value_parser = ["listed", "all"], help_heading = "Run")]
+    pub rejects: String,
+}
+
+impl RunArgs {
+    /// The options these flags stand for.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when `--workers` is 0 or the Slurm variables make no sense.
+    pub fn options(&self, global: &GlobalArgs) -> Result<RunOptions> {
+        let workers = match self.workers {
+            Some(0) => return Err(config("--workers", "expected at least 1")),
+            Some(n) => n,
+            None => thread::available_parallelism().map_or(1, usize::from),
+        };
+        Ok(RunOptions {
+            output: self.output.clone(),
+            workers,
+            shard: self.shard.map_or_else(slurm_selection, Ok)?,
+            limit: self.limit,
+            seed: self.seed,
+            dry_run: self.dry_run,
+            fresh: self.fresh,
+            max_fail_rate: self.max_fail_rate,
+            progress: global.progress(),
+            all_rejects: self.rejects == "all",
+        })
+    }
+}
+
+fn config(what: &str, problem: impl Into<String>) -> Error {
+    Error::Config { what: what.to_owned(), problem: problem.into() }
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("expected a share from 0 to 1".to_owned()),
+    }
+}
+
+fn parse_selection(text: &str) -> Result<ShardSelection, String> {
+    let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    match parts {
+        Some((index, count)) if index < count => Ok(ShardSelection { index, count }),
+        _ => Err("expected I/N with 0 <= I < N, such as 0/4".to_owned()),
+    }
+}
+
+/// The selection a Slurm job array asks for. Task numbers may start anywhere (`--array=1-8`).
+fn slurm_selection() -> Result<ShardSelection> {
+    let variable = |name: &str| -> Result<Option<usize>> {
+        match read_variable(name) {
+            None => Ok(None),
+            Some(text) => usize::from_str(&text)
+                .map(Some)
+                .map_err(|_| config(name, format!("expected a whole number but it is {text:?}"))),
+        }
+    };
+    let (Some(id), Some(count)) = (variable("SLURM_ARRAY_TASK_ID")?, variable("SLURM_ARRAY_TASK_COUNT")?) else {
+        return Ok(ShardSelection::ALL);
+    };
+    let first = variable("SLURM_ARRAY_TASK_MIN")?.unwrap_or(0);
+    match id.checked_sub(first) {
+        Some(index) if index < count => Ok(ShardSelection { index, count }),
+        _ => Err(config(
+            "SLURM_ARRAY_TASK_ID",
+            format!(
+                "task {id} is not among {count} tasks from {first}\nhint: use an array without gaps, or pass --shard I/N"
+            ),
+        )),
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the flags' own home is where variables are read")]
+fn read_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_shard_selections() {
+        assert_eq!(parse_selection("1/4"), Ok(ShardSelection { index: 1, count: 4 }));
+        for bad in ["4/4", "1", "a/b", "-1/2", "0/0"] {
+            assert!(parse_selection(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn selections_share_the_shards_out() {
+        let mine = |index| (0..10).filter(move |shard| ShardSelection { index, count: 3 }.includes(*shard)).count();
+        assert_eq!([mine(0), mine(1), mine(2)], [4, 3, 3]);
+    }
+}

@@ -1,0 +1,99 @@
+//! From `main` to the exit code: 0 done, 1 done but over the failure limit or a check failed,
+//! 2 could not run.
+
+use std::error::Error as StdError;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use super::args::GlobalArgs;
+use super::config::{ConfigError, parse_from};
+use crate::error::Error;
+use crate::run::Summary;
+use crate::{log, signals};
+
+/// What a subcommand hands back to [`main`].
+#[derive(Debug)]
+pub enum Finish {
+    /// A run's summary: a table on stderr, or JSON on stdout with `--json`.
+    Run(Box<Summary>),
+    /// Text for stdout (already JSON where `--json` asked for it).
+    Text(String),
+}
+
+impl From<Summary> for Finish {
+    fn from(summary: Summary) -> Self {
+        Self::Run(Box::new(summary))
+    }
+}
+
+/// A command line that carries the flags of every binary.
+pub trait HasGlobal {
+    /// Those flags.
+    fn global(&self) -> &GlobalArgs;
+}
+
+/// Parses the command line, starts logging and signal handling, runs `dispatch`, prints its result
+/// and gives the exit code. A closed pipe on stdout is a normal end.
+pub fn main<C, E>(dispatch: impl FnOnce(C) -> Result<Finish, E>) -> ExitCode
+where
+    C: CommandFactory + FromArgMatches + HasGlobal,
+    E: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let cli = match parse_from::<C>(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(ConfigError::Clap(error)) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+        Err(error) => return complain(&error),
+    };
+    let global = cli.global().clone();
+    log::init(global.verbose, global.quiet);
+    if let Err(error) = signals::install() {
+        tracing::warn!("stop requests will not be heeded: {error}");
+    }
+    match dispatch(cli) {
+        Ok(finish) => print(&finish, &global),
+        Err(error) => complain(&*error.into()),
+    }
+}
+
+fn print(finish: &Finish, global: &GlobalArgs) -> ExitCode {
+    let (text, code) = match finish {
+        Finish::Text(text) => (text.clone(), 0),
+        Finish::Run(summary) => {
+            if !global.quiet {
+                let _ = write!(io::stderr(), "{summary}");
+            }
+            let json = || serde_json::to_string_pretty(summary).expect("a summary is plain data") + "\n";
+            (if global.json { json() } else { String::new() }, summary.exit_code())
+        }
+    };
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(&Error::Write { path: "standard output".into(), source: error })
+        }
+        _ => ExitCode::from(code),
+    }
+}
+
+/// Says what went wrong, with the causes that the message does not name already.
+fn complain(error: &(dyn StdError + 'static)) -> ExitCode {
+    let mut text = error.to_string();
+    let mut code = 2;
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text = format!("{text}\n  because: {message}");
+        }
+        if matches!(error.downcast_ref(), Some(Error::TooManyFailures { .. })) {
+            code = 1;
+        }
+        cause = error.source();
+    }
+    let _ = writeln!(io::stderr(), "error: {text}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,265 @@
+//! Running a step's shards: in parallel, skipping what is done, ending in good order.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::marker::Marker;
+use super::open::{Change, Run};
+use super::shard::{Shard, ShardContext, ShardError, ShardOutput};
+use super::stats::Stats;
+use super::summary::FailedShard;
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use crate::signals::stop_requested;
+
+/// Below this many records the failure rate says too little to end a run early.
+const FAIL_RATE_SAMPLE: u64 = 1000;
+
+/// A step of a subcommand.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// Name in file names and `stats.json`; the main step is `part`.
+    pub name: &'static str,
+    /// What a record is, in the plural: `cues`.
+    pub unit: &'static str,
+    /// The unit of [`ShardOutput::work`]: `MB`.
+    pub physical: &'static str,
+}
+
+/// What a shard has left in the run folder.
+#[derive(Debug, Clone)]
+pub struct ShardOutputs {
+    /// The shard's name.
+    pub name: String,
+    /// Its files, rejects included, sorted, with the run folder in front.
+    pub files: Vec<PathBuf>,
+    /// Hash over the content of all its files.
+    pub fingerprint: String,
+    /// Its counts.
+    pub stats: Stats,
+}
+
+impl ShardOutputs {
+    /// Its files that end in `ending`.
+    pub fn files_ending(&self, ending: &str) -> impl Iterator<Item = &PathBuf> {
+        self.files.iter().filter(move |file| file.to_string_lossy().ends_with(ending))
+    }
+}
+
+/// What a step came to.
+#[derive(Debug, Clone)]
+pub struct StepReport {
+    /// Whether every shard of the plan is done, by this process or another. A later step may only
+    /// start when it is.
+    pub complete: bool,
+    /// The shards that are done, in order of the plan.
+    pub outputs: Vec<ShardOutputs>,
+    /// The sum of their counts.
+    pub stats: Stats,
+}
+
+/// What became of one shard.
+enum Fate {
+    Done(Box<Marker>),
+    Failed(String),
+    Left,
+}
+
+struct StepState<'a, W, F> {
+    run: &'a Run,
+    step: Step,
+    plan: &'a [Shard<W>],
+    work: F,
+    progress: Progress,
+    inner_workers: usize,
+    next: AtomicUsize,
+    abort: AtomicBool,
+    /// Sum of the shards committed so far, for the failure limit.
+    so_far: Mutex<Stats>,
+}
+
+impl Run {
+    /// Runs `work` on every shard of `plan` that is this process's and not done yet.
+    ///
+    /// Shards run on up to [`super::RunOptions::workers`] threads; with fewer shards than workers
+    /// the rest is given to the shards for inside. A stop request lets shards in hand finish.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] when a done shard had read something else, [`Error::TooManyFailures`],
+    /// and what [`ShardError::Fatal`] carries. An interrupted step is no error: see
+    /// [`StepReport::complete`].
+    pub fn execute<W: Sync>(
+        &mut self,
+        step: Step,
+        plan: &[Shard<W>],
+        work: impl Fn(&W, &mut ShardOutput) -> Result<(), ShardError> + Sync,
+    ) -> Result<StepReport> {
+        let started = Instant::now();
+        self.check_done(step, plan)?;
+        let threads = self.options.workers.min(plan.len()).max(1);
+        let progress = Progress::new(step.name, step.unit, step.physical, plan.len() as u64, self.options.progress);
+        let state = StepState {
+            run: self,
+            step,
+            plan,
+            work,
+            progress,
+            inner_workers: self.options.workers.div_ceil(threads).max(1),
+            next: AtomicUsize::new(0),
+            abort: AtomicBool::new(false),
+            so_far: Mutex::default(),
+        };
+        let mut fates: Vec<(usize, Fate)> = thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| state.work_off())).collect();
+            workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect::<Result<Vec<_>>>()
+        })?
+        .into_iter()
+        .flatten()
+        .collect();
+        state.progress.finish();
+        fates.sort_by_key(|(index, _)| *index);
+        self.seconds.insert(step.name.to_owned(), started.elapsed().as_secs_f64());
+        Ok(self.report(step, plan, fates))
+    }
+
+    /// Refuses to mix: a done shard must have read what the plan says.
+    fn check_done<W>(&self, step: Step, plan: &[Shard<W>]) -> Result<()> {
+        if self.options.dry_run {
+            return Ok(());
+        }
+        let mut changes = Vec::new();
+        for shard in plan {
+            let Some(marker) = Marker::read(&Marker::path(self.folder(), step.name, &shard.name))? else {
+                continue;
+            };
+            let name = |what| format!("{what} of shard {}-{}", step.name, shard.name);
+            for (field, was, now) in [
+                (name("input"), &marker.input_fingerprint, &shard.fingerprint),
+                (name("configuration"), &marker.config_hash, &self.config_hash),
+            ] {
+                if was != now {
+                    changes.push(Change { field, was: was.clone(), now: now.clone() });
+                }
+            }
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        changes.truncate(5);
+        Err(Error::Changed { path: self.folder().to_owned(), changes })
+    }
+
+    fn report<W>(&mut self, step: Step, plan: &[Shard<W>], fates: Vec<(usize, Fate)>) -> StepReport {
+        let mut report = StepReport { complete: true, outputs: Vec::new(), stats: Stats::default() };
+        for (index, fate) in fates {
+            let name = plan[index].name.clone();
+            match fate {
+                Fate::Done(marker) => {
+                    report.stats.merge(&marker.stats);
+                    report.outputs.push(shard_outputs(self, name, *marker));
+                }
+                Fate::Left => {
+                    self.shards_left += 1;
+                    report.complete = false;
+                }
+                Fate::Failed(error) => {
+                    self.failed_shards.push(FailedShard { step: step.name.to_owned(), shard: name, error });
+                }
+            }
+        }
+        self.steps.push((step.name.to_owned(), report.stats.clone()));
+        report
+    }
+}
+
+fn shard_outputs(run: &Run, name: String, marker: Marker) -> ShardOutputs {
+    let mut fingerprint = super::Fingerprint::new();
+    for output in &marker.outputs {
+        fingerprint = fingerprint.with(output.path.to_string_lossy().as_bytes()).with(&output.sha256);
+    }
+    ShardOutputs {
+        name,
+        files: marker.outputs.iter().map(|output| run.folder().join(&output.path)).collect(),
+        fingerprint: fingerprint.finish(),
+        stats: marker.stats,
+    }
+}
+
+impl<W: Sync, F: Fn(&W, &mut ShardOutput) -> Result<(), ShardError> + Sync> StepState<'_, W, F> {
+    /// One thread's loop: takes the next shard until none is left.
+    fn work_off(&self) -> Result<Vec<(usize, Fate)>> {
+        let mut fates = Vec::new();
+        loop {
+            let index = self.next.fetch_add(1, Relaxed);
+            let Some(shard) = self.plan.get(index) else {
+                return Ok(fates);
+            };
+            let fate = self.one(index, shard).inspect_err(|_| self.abort.store(true, Relaxed))?;
+            self.progress.shard_done();
+            fates.push((index, fate));
+        }
+    }
+
+    fn one(&self, index: usize, shard: &Shard<W>) -> Result<Fate> {
+        let options = &self.run.options;
+        let marker = Marker::path(self.run.folder(), self.step.name, &shard.name);
+        if !options.dry_run
+            && let Some(done) = Marker::read(&marker)?
+            && done.outputs_present(self.run.folder())
+        {
+            return Ok(Fate::Done(Box::new(done)));
+        }
+        if !options.shard.includes(index) || stop_requested() || self.abort.load(Relaxed) {
+            return Ok(Fate::Left);
+        }
+        let started = Instant::now();
+        let mut output = ShardOutput::new(self.context(), &shard.name);
+        match (self.work)(&shard.work, &mut output) {
+            Ok(()) => {
+                let marker = output.commit(&self.run.config_hash, &shard.fingerprint)?;
+                let detail =
+                    json!({ "shard": shard.name, "step": self.step.name, "seconds": started.elapsed().as_secs_f64() });
+                self.run.log("shard", detail)?;
+                self.check_fail_rate(&marker.stats)?;
+                Ok(Fate::Done(Box::new(marker)))
+            }
+            Err(ShardError::Input(error)) => {
+                tracing::warn!("shard {}-{} failed: {error}", self.step.name, shard.name);
+                self.run.log("shard_failed", json!({ "shard": shard.name, "step": self.step.name, "error": error }))?;
+                Ok(Fate::Failed(error))
+            }
+            Err(ShardError::Fatal(error)) => Err(error),
+        }
+    }
+
+    fn context(&self) -> ShardContext {
+        let options = &self.run.options;
+        ShardContext {
+            folder: options.output.clone(),
+            step: self.step.name,
+            dry_run: options.dry_run,
+            all_rejects: options.all_rejects,
+            inner_workers: self.inner_workers,
+            counters: self.progress.counters().clone(),
+        }
+    }
+
+    /// Ends a hopeless run before it has gone through everything.
+    fn check_fail_rate(&self, stats: &Stats) -> Result<()> {
+        let mut so_far = self.so_far.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        so_far.merge(stats);
+        let (failed, read, max_fail_rate) = (so_far.n_failed(), so_far.read, self.run.options.max_fail_rate);
+        if read >= FAIL_RATE_SAMPLE && failed as f64 > max_fail_rate * read as f64 {
+            return Err(Error::TooManyFailures { failed, read, max_fail_rate });
+        }
+        Ok(())
+    }
+}

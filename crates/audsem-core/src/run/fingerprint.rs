@@ -1,0 +1,124 @@
+//! Fingerprints of inputs: enough to notice that a file is another one, cheap enough for terabytes.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::files::hex;
+use crate::input::open_file;
+
+/// Files up to this size are hashed whole.
+const WHOLE_BYTES: u64 = 64 << 20;
+
+/// Of larger files this many blocks are hashed, spread evenly from the first byte to the last.
+const SAMPLES: u64 = 64;
+
+/// Size of one such block.
+const SAMPLE_BYTES: u64 = 64 << 10;
+
+/// What is known of one input file. The modification time is left out on purpose: a copy on
+/// another disk is the same input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileFingerprint {
+    /// The path as the user gave it.
+    pub path: PathBuf,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the content up to 64 MiB; of 64 spread blocks of 64 KiB beyond that.
+    pub sha256: String,
+}
+
+impl FileFingerprint {
+    /// Reads what is needed of a file.
+    ///
+    /// # Errors
+    /// [`Error::Read`] or [`Error::Input`] when it cannot be read or is a folder.
+    pub fn of(path: &Path) -> Result<Self> {
+        let mut file = open_file(path)?;
+        let bytes = file.metadata().map_err(Error::read(path))?.len();
+        let mut hasher = Sha256::new();
+        let mut block = vec![0; SAMPLE_BYTES as usize];
+        let mut hash = || -> std::io::Result<()> {
+            if bytes <= WHOLE_BYTES {
+                loop {
+                    match file.read(&mut block)? {
+                        0 => return Ok(()),
+                        n => hasher.update(&block[..n]),
+                    }
+                }
+            }
+            for sample in 0..SAMPLES {
+                file.seek(SeekFrom::Start((bytes - SAMPLE_BYTES) / (SAMPLES - 1) * sample))?;
+                file.read_exact(&mut block)?;
+                hasher.update(&block);
+            }
+            file.seek(SeekFrom::End(-(SAMPLE_BYTES as i64)))?;
+            file.read_exact(&mut block)?;
+            hasher.update(&block);
+            Ok(())
+        };
+        hash().map_err(Error::read(path))?;
+        Ok(Self { path: path.to_owned(), bytes, sha256: hex(&hasher.finalize()) })
+    }
+}
+
+/// A hash over everything a shard reads, built up piece by piece.
+#[derive(Debug, Clone, Default)]
+pub struct Fingerprint {
+    hasher: Sha256,
+}
+
+impl Fingerprint {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a text, a path or a number in text form; pieces are kept apart.
+    #[must_use]
+    pub fn with(mut self, piece: impl AsRef<[u8]>) -> Self {
+        let piece = piece.as_ref();
+        self.hasher.update((piece.len() as u64).to_le_bytes());
+        self.hasher.update(piece);
+        self
+    }
+
+    /// Adds a file's content (not its path: a moved input is the same input).
+    #[must_use]
+    pub fn with_file(self, file: &FileFingerprint) -> Self {
+        self.with(file.bytes.to_le_bytes()).with(&file.sha256)
+    }
+
+    /// The hash in lower-case hex.
+    pub fn finish(self) -> String {
+        hex(&self.hasher.finalize())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn pieces_are_kept_apart() {
+        let a = Fingerprint::new().with("ab").with("c").finish();
+        let b = Fingerprint::new().with("a").with("bc").finish();
+        assert_ne!(a, b);
+    }
+
+    #[test]
+    fn the_last_byte_of_a_large_file_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large");
+        let mut bytes = vec![7u8; (WHOLE_BYTES + 12_345) as usize];
+        std::fs::write(&path, &bytes).unwrap();
+        let before = FileFingerprint::of(&path).unwrap();
+        *bytes.last_mut().unwrap() = 8;
+        std::fs::write(&path, &bytes).unwrap();
+        assert_ne!(FileFingerprint::of(&path).unwrap(), before);
+    }
+}

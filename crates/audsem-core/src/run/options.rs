@@ -1,0 +1,66 @@
+//! What every subcommand lets its user choose about a run.
+
+use std::path::PathBuf;
+
+/// Which of the shards this process works on: those whose number leaves `index` when divided by `count`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShardSelection {
+    /// This process's number, from 0.
+    pub index: usize,
+    /// Processes in all.
+    pub count: usize,
+}
+
+impl ShardSelection {
+    /// Every shard.
+    pub const ALL: Self = Self { index: 0, count: 1 };
+
+    /// Whether shard number `shard` (from 0) is this process's.
+    pub fn includes(self, shard: usize) -> bool {
+        shard % self.count == self.index
+    }
+}
+
+/// The choices behind `--output`, `--workers`, `--shard`, `--limit` and their like.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The run folder.
+    pub output: PathBuf,
+    /// Threads to use, at least 1. Never changes a byte of the data.
+    pub workers: usize,
+    /// Which shards this process works on. Never changes a byte of the data.
+    pub shard: ShardSelection,
+    /// Stop after this many records; part of the configuration.
+    pub limit: Option<u64>,
+    /// Seed of every random choice; part of the configuration.
+    pub seed: u64,
+    /// Do everything but models, media and writing.
+    pub dry_run: bool,
+    /// Delete an earlier run in the output folder first.
+    pub fresh: bool,
+    /// The share of failed records above which the run ends with exit code 1.
+    pub max_fail_rate: f64,
+    /// Whether a progress line may be shown.
+    pub progress: bool,
+    /// Write every counted drop to the rejects file, also the common uninteresting ones.
+    pub all_rejects: bool,
+}
+
+impl RunOptions {
+    /// Plain options for one output folder, as tests and library users want them: one worker,
+    /// everything, no progress line.
+    pub fn new(output: impl Into<PathBuf>) -> Self {
+        Self {
+            output: output.into(),
+            workers: 1,
+            shard: ShardSelection::ALL,
+            limit: None,
+            seed: 0,
+            dry_run: false,
+            fresh: false,
+            max_fail_rate: 1.0,
+            progress: false,
+            all_rejects: false,
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The unit of work, commit and resume.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::marker::{Marker, OutputRecord};
+use super::rejects::RejectWriter;
+use super::stats::{Stats, add};
+use crate::error::{Error, Result};
+use crate::files::{AtomicFile, StagedFile, sync_folder};
+use crate::progress::Counters;
+use crate::reason::Reason;
+
+/// One piece of a step's plan.
+#[derive(Debug, Clone)]
+pub struct Shard<W> {
+    /// Name that is unique within the step and sorts in order, usually `00042`.
+    pub name: String,
+    /// Hash of everything the shard reads; see [`super::Fingerprint`].
+    pub fingerprint: String,
+    /// What to do.
+    pub work: W,
+}
+
+/// Why a shard could not be finished.
+#[derive(Debug, thiserror::Error)]
+pub enum ShardError {
+    /// Its input is bad: this shard fails, the run goes on and ends with exit code 1.
+    #[error("{0}")]
+    Input(String),
+    /// Nothing can be written, or the program is at fault: the run ends.
+    #[error(transparent)]
+    Fatal(#[from] Error),
+}
+
+impl ShardError {
+    /// A bad input, from any error.
+    pub fn input(error: impl Display) -> Self {
+        Self::Input(error.to_string())
+    }
+
+    /// The fitting kind for an error of this crate: what concerns reading is the shard's, the rest ends the run.
+    pub fn from_core(error: Error) -> Self {
+        match error {
+            Error::Read { .. } | Error::Input { .. } => Self::input(error),
+            other => Self::Fatal(other),
+        }
+    }
+}
+
+/// An output file of a shard: to be filled, then handed to [`ShardOutput::close`].
+#[derive(Debug)]
+pub struct OutputFile {
+    path: PathBuf,
+    /// `None` on a dry run.
+    file: Option<AtomicFile>,
+}
+
+impl OutputFile {
+    /// The final path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Write for OutputFile {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match &mut self.file {
+            Some(file) => file.write(buf),
+            None => Ok(buf.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
+
+/// Where a shard's results go: its files, its rejects and its counts. Nothing is visible until the
+/// shard is committed, and then all of it is.
+#[derive(Debug)]
+pub struct ShardOutput {
+    folder: PathBuf,
+    step: &'static str,
+    shard: String,
+    dry_run: bool,
+    all_rejects: bool,
+    inner_workers: usize,
+    counters: Arc<Counters>,
+    stats: Stats,
+    staged: Vec<StagedFile>,
+    rejects: Option<OutputFile>,
+    reject_writer: RejectWriter,
+    /// The first failure to write a reject, reported at commit so that `drop` and `fail` stay simple.
+    reject_error: Option<Error>,
+}
+
+/// What a step gives each of its shards.
+#[derive(Debug, Clone)]
+pub(super) struct ShardContext {
+    pub(super) folder: PathBuf,
+    pub(super) step: &'static str,
+    pub(super) dry_run: bool,
+    pub(super) all_rejects: bool,
+    pub(super) inner_workers: usize,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl ShardOutput {
+    pub(super) fn new(context: ShardContext, shard: &str) -> Self {
+        let ShardContext { folder, step, dry_run, all_rejects, inner_workers, counters } = context;
+        Self {
+            folder,
+            step,
+            shard: shard.to_owned(),
+            dry_run,
+            all_rejects,
+            inner_workers,
+            counters,
+            stats: Stats::default(),
+            staged: Vec::new(),
+            rejects: None,
+            reject_writer: RejectWriter::default(),
+            reject_error: None,
+        }
+    }
+
+    /// Starts an output file; `name` is relative to the run folder and may name a subfolder.
+    ///
+    /// # Errors
+    /// [`Error::Write`] when it cannot be made.
+    pub fn create(&self, name: impl AsRef<Path>) -> Result<OutputFile> {
+        let path = self.folder.join(name);
+        let file = if self.dry_run { None } else { Some(AtomicFile::create(&path)?) };
+        Ok(OutputFile { path, file })
+    }
+
+    /// Finishes an output file: it is flushed to disk now and appears when the shard is committed.
+    ///
+    /// # Errors
+    /// [`Error::Write`] when the disk is full.
+    pub fn close(&mut self, file: OutputFile) -> Result<()> {
+        if let Some(file) = file.file {
+            let staged = file.stage()?;
+            self.stats.bytes += staged.written().bytes;
+            self.staged.push(staged);
+        }
+        Ok(())
+    }
+
+    /// This shard's name, `00042`.
+    pub fn name(&self) -> &str {
+        &self.shard
+    }
+
+    /// Threads this shard may use inside.
+    pub fn inner_workers(&self) -> usize {
+        self.inner_workers
+    }
+
+    /// Whether nothing is to be written and no model or media touched.
+    pub fn dry_run(&self) -> bool {
+        self.dry_run
+    }
+
+    /// Counts records that came in.
+    pub fn read(&mut self, n: u64) {
+        self.stats.read += n;
+        self.counters.add_read(n);
+    }
+
+    /// Counts records that went out.
+    pub fn keep(&mut self, n: u64) {
+        self.stats.kept += n;
+        self.counters.add_kept(n);
+    }
+
+    /// Counts a record left out by a rule and writes it to the rejects file.
+    pub fn drop(&mut self, key: impl Display, reason: impl Reason, detail: impl Display) {
+        add(&mut self.stats.dropped, reason.name(), 1);
+        self.reject("dropped", reason.name(), &key, &detail);
+    }
+
+    /// Counts records left out for a reason too common to file one by one (speech among captions).
+    /// Where [`ShardOutput::files_all_rejects`] is true, use [`ShardOutput::drop`] for each instead.
+    pub fn drop_counted(&mut self, reason: impl Reason, n: u64) {
+        add(&mut self.stats.dropped, reason.name(), n);
+    }
+
+    /// Whether the user wants every left-out record on file.
+    pub fn files_all_rejects(&self) -> bool {
+        self.all_rejects
+    }
+
+    /// Counts a broken record and writes it to the rejects file.
+    pub fn fail(&mut self, key: impl Display, fault: impl Reason, detail: impl Display) {
+        add(&mut self.stats.failed, fault.name(), 1);
+        self.reject("failed", fault.name(), &key, &detail);
+    }
+
+    /// Adds to a further counter of the step.
+    pub fn count(&mut self, name: &str, n: u64) {
+        add(&mut self.stats.counts, name, n);
+    }
+
+    /// Reports physical work done (MB, seconds of audio, tokens) to the progress line.
+    pub fn work(&self, amount: f64) {
+        self.counters.add_physical(amount);
+    }
+
+    fn reject(&mut self, outcome: &str, reason: &str, key: &dyn Display, detail: &dyn Display) {
+        if self.dry_run || self.reject_error.is_some() {
+            return;
+        }
+        if let Err(error) = self.try_reject(outcome, reason, key, detail) {
+            self.reject_error = Some(error);
+        }
+    }
+
+    fn try_reject(&mut self, outcome: &str, reason: &str, key: &dyn Display, detail: &dyn Display) -> Result<()> {
+        if self.rejects.is_none() {
+            self.rejects = Some(self.create(rejects_name(self.step, &self.shard))?);
+        }
+        let file = self.rejects.as_mut().expect("made in the line above");
+        self.reject_writer.write(file, self.step, outcome, reason, (key, detail))
+    }
+
+    /// Checks the accounts and publishes everything: files, rejects, then the marker.
+    pub(super) fn commit(mut self, config_hash: &str, input_fingerprint: &str) -> Result<Marker> {
+        if let Some(error) = self.reject_error.take() {
+            return Err(error);
+        }
+        if let Some(rejects) = self.rejects.take() {
+            let bytes = self.stats.bytes;
+            self.close(rejects)?;
+            self.stats.bytes = bytes;
+        }
+        if self.stats.read != self.stats.accounted() {
+            return Err(Error::Unaccounted {
+                step: self.step.to_owned(),
+                shard: self.shard,
+                read: self.stats.read,
+                accounted: self.stats.accounted(),
+            });
+        }
+        let outputs = self.publish()?;
+        let marker = Marker {
+            config_hash: config_hash.to_owned(),
+            input_fingerprint: input_fingerprint.to_owned(),
+            outputs,
+            stats: self.stats,
+        };
+        if !self.dry_run {
+            marker.write(&Marker::path(&self.folder, self.step, &self.shard))?;
+        }
+        Ok(marker)
+    }
+
+    fn publish(&mut self) -> Result<Vec<OutputRecord>> {
+        self.staged.sort_by(|a, b| a.path().cmp(b.path()));
+        let mut outputs = Vec::new();
+        for file in &mut self.staged {
+            file.publish()?;
+            let path = file.path().strip_prefix(&self.folder).expect("made by joining the folder").to_owned();
+            let written = file.written();
+            outputs.push(OutputRecord { path, bytes: written.bytes, sha256: written.sha256.clone() });
+        }
+        let mut folders: Vec<_> = self.staged.iter().filter_map(|file| file.path().parent()).collect();
+        folders.dedup();
+        folders.into_iter().try_for_each(sync_folder)?;
+        Ok(outputs)
+    }
+}
+
+/// The rejects file of the main step has no step in its name.
+fn rejects_name(step: &str, shard: &str) -> String {
+    match step {
+        "part" => format!("rejects-{shard}.jsonl"),
+        step => format!("rejects-{step}-{shard}.jsonl"),
+    }
+}

@@ -1,0 +1,64 @@
+//! Counts of what came in and what became of it. They add up exactly: integers and sums only.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What became of the records of a shard or a step.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Records read.
+    #[serde(rename = "in")]
+    pub read: u64,
+    /// Records that went out.
+    pub kept: u64,
+    /// Records left out by a rule, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// Records that were broken, by fault.
+    pub failed: BTreeMap<String, u64>,
+    /// Further counters of the step.
+    pub counts: BTreeMap<String, u64>,
+    /// Bytes written.
+    pub bytes: u64,
+}
+
+impl Stats {
+    /// Records left out by a rule.
+    pub fn n_dropped(&self) -> u64 {
+        self.dropped.values().sum()
+    }
+
+    /// Records that were broken.
+    pub fn n_failed(&self) -> u64 {
+        self.failed.values().sum()
+    }
+
+    /// Records accounted for; equals [`Stats::read`] in every committed shard.
+    pub fn accounted(&self) -> u64 {
+        self.kept + self.n_dropped() + self.n_failed()
+    }
+
+    /// Adds another shard's counts.
+    pub fn merge(&mut self, other: &Self) {
+        self.read += other.read;
+        self.kept += other.kept;
+        self.bytes += other.bytes;
+        for (mine, theirs) in
+            [(&mut self.dropped, &other.dropped), (&mut self.failed, &other.failed), (&mut self.counts, &other.counts)]
+        {
+            for (name, n) in theirs {
+                add(mine, name, *n);
+            }
+        }
+    }
+}
+
+/// Adds to a counter without allocating its name when it exists.
+pub(super) fn add(counts: &mut BTreeMap<String, u64>, name: &str, n: u64) {
+    match counts.get_mut(name) {
+        Some(count) => *count += n,
+        None => {
+            counts.insert(name.to_owned(), n);
+        }
+    }
+}

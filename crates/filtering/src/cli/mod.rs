@@ -1,0 +1,26 @@
+//! The command line: clap types only, one file for each subcommand.
+
+use audsem_core::cli::{GlobalArgs, HasGlobal};
+use clap::{Parser, Subcommand};
+
+/// Closed captions to a clean clip table, media and audio shards.
+#[derive(Debug, Parser)]
+#[command(name = "audsem-filtering", version, max_term_width = 100)]
+pub struct Cli {
+    /// Flags of every binary.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands, in the order a pipeline uses them.
+#[derive(Debug, Subcommand)]
+pub enum Command {}
+
+impl HasGlobal for Cli {
+    fn global(&self) -> &GlobalArgs {
+        &self.global
+    }
+}
