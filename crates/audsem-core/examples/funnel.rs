@@ -1,0 +1,61 @@
+//! Prints what became of the records of several runs, one after the other: how many went in, what was
+//! left out by which rule, what came out and where it lies.
+//!
+//! ```text
+//! cargo run -p audsem-core --example funnel -- extract=out/extract combine=out/combine
+//! ```
+#![allow(clippy::print_stdout)]
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use audsem_core::run::Stats;
+use serde_json::{Map, Value};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut text = String::new();
+    for argument in std::env::args().skip(1) {
+        let (name, folder) = argument.split_once('=').ok_or("expected NAME=FOLDER for each run")?;
+        describe(&mut text, name, Path::new(folder))?;
+    }
+    print!("{text}");
+    Ok(())
+}
+
+/// Appends one run: a line for each step, and one below it for each reason.
+fn describe(text: &mut String, name: &str, folder: &Path) -> Result<(), Box<dyn Error>> {
+    let path = folder.join("stats.json");
+    let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let stats: Value = serde_json::from_slice(&bytes)?;
+    let none = Map::new();
+    for (step, stats) in stats.get("steps").and_then(Value::as_object).unwrap_or(&none) {
+        let stats: Stats = serde_json::from_value(stats.clone())?;
+        let name = if step == "part" { name.to_owned() } else { format!("{name}, {step}") };
+        let share = if stats.read == 0 { 0.0 } else { 100.0 * stats.kept as f64 / stats.read as f64 };
+        let (read, kept) = (grouped(stats.read), grouped(stats.kept));
+        writeln!(text, "{name:<24} {read:>10} in {kept:>10} out {share:>5.1} %   {}", folder.display())?;
+        for (outcome, reasons) in [("dropped", &stats.dropped), ("failed", &stats.failed)] {
+            let mut reasons: Vec<_> = reasons.iter().collect();
+            reasons.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
+            for (reason, n) in reasons {
+                writeln!(text, "{:<24} {:>10} {outcome}: {}", "", grouped(*n), reason.replace('_', " "))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A number with a comma after every third digit.
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

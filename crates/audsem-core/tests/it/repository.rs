@@ -1,0 +1,211 @@
+//! Rules of the repository that no compiler checks. Each test lists every offender.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Folders that are not ours to judge: built, fetched or made by programs.
+const IGNORED: [&str; 9] = [
+    ".git",
+    ".venv",
+    "__pycache__",
+    "assets",
+    "demo-out",
+    "fuzz-corpus",
+    "node_modules",
+    "proptest-regressions",
+    "target",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// Every file of the repository, relative to its root, in order.
+fn files() -> Vec<PathBuf> {
+    let (root, mut found, mut folders) = (root(), Vec::new(), vec![root()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name();
+            if IGNORED.iter().any(|ignored| name == *ignored) {
+                continue;
+            }
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else {
+                found.push(entry.path().strip_prefix(&root).unwrap().to_owned());
+            }
+        }
+    }
+    found.sort();
+    assert!(found.len() > 30, "only {} files found: is this the repository?", found.len());
+    found
+}
+
+fn with_extension(extension: &'static str) -> impl Iterator<Item = (PathBuf, String)> {
+    files().into_iter().filter(move |path| path.extension().is_some_and(|e| e == extension)).map(|path| {
+        let text = fs::read_to_string(root().join(&path)).unwrap();
+        (path, text)
+    })
+}
+
+/// Every file that is text, with its text.
+fn texts() -> impl Iterator<Item = (PathBuf, String)> {
+    files().into_iter().filter_map(|path| {
+        let text = String::from_utf8(fs::read(root().join(&path)).unwrap()).ok()?;
+        Some((path, text))
+    })
+}
+
+fn is_test(path: &Path) -> bool {
+    path.components().any(|c| c.as_os_str() == "tests" || c.as_os_str() == "benches")
+        || path.file_name().is_some_and(|name| name == "tests.rs")
+}
+
+/// The lines of a source file before its test module.
+fn lines_of_code(text: &str) -> usize {
+    let lines: Vec<&str> = text.lines().collect();
+    let tests = lines.windows(2).position(|two| two[0] == "#[cfg(test)]" && two[1].starts_with("mod "));
+    tests.unwrap_or(lines.len())
+}
+
+#[track_caller]
+fn none(offenders: &[String], rule: &str) {
+    assert!(offenders.is_empty(), "{rule}:\n  {}", offenders.join("\n  "));
+}
+
+#[test]
+fn source_files_are_short() {
+    let long: Vec<String> = with_extension("rs")
+        .filter(|(path, _)| !is_test(path))
+        .map(|(path, text)| (path, lines_of_code(&text)))
+        .filter(|(_, lines)| *lines > 400)
+        .map(|(path, lines)| format!("{}: {lines} lines", path.display()))
+        .collect();
+    none(&long, "a source file has at most 400 lines besides its tests");
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    // Written in two halves so that this file does not offend.
+    let words = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:"), concat!("unimpl", "emented!")];
+    let mut offenders = Vec::new();
+    for (path, text) in texts().filter(|(path, _)| !path.ends_with("Cargo.lock") && !path.starts_with("fixtures")) {
+        for (number, line) in text.lines().enumerate() {
+            let found = words.iter().any(|word| {
+                line.split(|c: char| !c.is_ascii_alphanumeric() && c != '!' && c != ':').any(|part| part == *word)
+            });
+            if found {
+                offenders.push(format!("{}:{}: {}", path.display(), number + 1, line.trim()));
+            }
+        }
+    }
+    none(&offenders, "what is not done is an issue, not a note in the code");
+}
+
+#[test]
+fn modules_are_named_after_what_they_hold() {
+    let vague = ["utils.rs", "util.rs", "common.rs", "helpers.rs", "helper.rs", "misc.rs"];
+    let offenders: Vec<String> = files()
+        .into_iter()
+        .filter(|path| path.file_name().is_some_and(|name| vague.iter().any(|v| name == *v)))
+        .map(|path| path.display().to_string())
+        .collect();
+    none(&offenders, "a file is named after what it holds");
+}
+
+#[test]
+fn no_path_of_one_machine_is_written_down() {
+    let mut offenders = Vec::new();
+    for (path, text) in texts().filter(|(path, _)| !path.ends_with("repository.rs")) {
+        for (number, line) in text.lines().enumerate() {
+            let absolute = ["/work/", "/tmp/wt", "/root/", "/home/"].iter().any(|prefix| {
+                line.match_indices(prefix)
+                    .any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || "._-}~$".contains(c)))
+            });
+            if absolute {
+                offenders.push(format!("{}:{}: {}", path.display(), number + 1, line.trim()));
+            }
+        }
+    }
+    none(&offenders, "paths are relative to the repository or come from flags");
+}
+
+#[test]
+fn every_fixture_says_where_it_comes_from() {
+    let scripts: String =
+        texts().filter(|(path, _)| path.starts_with("fixtures/regen")).map(|(_, text)| text).collect();
+    let mut offenders = Vec::new();
+    for path in files().into_iter().filter(|path| path.starts_with("fixtures") && !path.starts_with("fixtures/regen")) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let card_names_it =
+            path.ancestors().skip(1).take_while(|folder| folder.starts_with("fixtures")).any(|folder| {
+                let card = fs::read_to_string(root().join(folder).join("README.md")).unwrap_or_default();
+                // A card may speak of a whole folder.
+                let folder_name = path.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned() + "/";
+                card.contains(&name) || card.contains(&stem) || card.contains(&folder_name)
+            });
+        let own_word = name == "README.md" || name == "requirements.txt";
+        if !own_word && !card_names_it && !scripts.contains(&stem) {
+            offenders.push(path.display().to_string());
+        }
+    }
+    none(&offenders, "a fixture is named in the README.md of its folder or by a script in fixtures/regen");
+}
+
+#[test]
+fn heavy_libraries_have_one_door_each() {
+    let doors = [("polars", "crates/audsem-core/src/tables"), ("candle_transformers", "crates/audsem-models")];
+    let mut offenders = Vec::new();
+    for (path, text) in with_extension("rs").filter(|(path, _)| !path.ends_with("repository.rs")) {
+        for (library, door) in doors {
+            let used = |line: &str| line.contains(&format!("use {library}")) || line.contains(&format!("{library}::"));
+            if !path.starts_with(door) && text.lines().any(|line| !line.trim_start().starts_with("//") && used(line)) {
+                offenders.push(format!("{} uses {library}; only {door} may", path.display()));
+            }
+        }
+    }
+    none(&offenders, "a change of a library's interface touches one place");
+}
+
+#[test]
+fn stages_meet_through_files_only() {
+    let floor = ["audsem-core", "audsem-models"];
+    let mut offenders = Vec::new();
+    for (path, text) in
+        with_extension("toml").filter(|(path, _)| path.starts_with("crates") && path.ends_with("Cargo.toml"))
+    {
+        let name =
+            text.lines().find_map(|line| line.strip_prefix("name = ")).unwrap_or_default().trim_matches('"').to_owned();
+        for dependency in
+            text.lines().filter_map(|line| line.split(['.', ' ', '=']).next()).filter(|d| d.starts_with("audsem-"))
+        {
+            let allowed = match name.as_str() {
+                "audsem-core" => false,
+                "audsem-models" => dependency == "audsem-core",
+                _ => floor.contains(&dependency),
+            };
+            if !allowed {
+                offenders.push(format!("{}: {name} depends on {dependency}", path.display()));
+            }
+        }
+    }
+    none(&offenders, "core imports no crate of ours, models only core, stages only these two");
+}
+
+#[test]
+fn links_in_documents_lead_somewhere() {
+    let mut offenders = Vec::new();
+    for (path, text) in with_extension("md") {
+        for (at, _) in text.match_indices("](") {
+            let target = text[at + 2..].split(')').next().unwrap_or_default();
+            let file = target.split('#').next().unwrap_or_default();
+            let elsewhere = file.contains("://") || file.starts_with("mailto:") || file.contains(char::is_whitespace);
+            if !file.is_empty() && !elsewhere && !root().join(path.parent().unwrap()).join(file).exists() {
+                offenders.push(format!("{}: {target}", path.display()));
+            }
+        }
+    }
+    none(&offenders, "a link in a document names a file that is there");
+}

@@ -1,0 +1,50 @@
+# Every recipe is one line that can be typed by hand. `just` alone lists them.
+# AUDSEM_PROFILE=release makes the recipes that run our programs use the optimised build.
+
+set positional-arguments := true
+
+profile := env("AUDSEM_PROFILE", "dev")
+
+[private]
+default:
+    @just --list --unsorted
+
+# The whole road on real sounds, with the funnel of what was dropped where (--quick: under a minute)
+demo *ARGS:
+    scripts/demo "$@"
+
+# All tests and checks, as in CI; arguments narrow the tests: just test audio
+test *ARGS:
+    scripts/test "$@"
+
+# Formatting, lints and documentation, without the tests
+check:
+    scripts/check
+
+# Captions to clip table and clips: fetch-captions, extract, train-classifier, classify, label, combine, explain, download, clips
+filtering *ARGS:
+    cargo run --quiet --profile {{ profile }} -p audsem-filtering -- "$@"
+
+# WebDataset tars: pack, rename, transcode, check, index, shards
+tarify *ARGS:
+    cargo run --quiet --profile {{ profile }} -p audsem-tarify -- "$@"
+
+# Fetch the pinned sounds, pictures and word lists of the demo into assets/ (--quick: the small ones)
+assets *ARGS:
+    scripts/fetch-assets "$@"
+
+# Speed and memory against plain Python equivalents; writes docs/performance.md
+bench *ARGS:
+    bench/run "$@"
+
+# Read the documentation of the code in a browser
+docs:
+    cargo doc --workspace --no-deps --open
+
+# Make the golden files again with the reference libraries (downloads PyTorch)
+goldens:
+    scripts/goldens
+
+# The Python environment of the tests, in .venv
+python:
+    scripts/python-env
