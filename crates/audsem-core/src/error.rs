@@ -83,6 +83,9 @@ pub enum Error {
         /// The limit, as a share of the records read.
         max_fail_rate: f64,
     },
+    /// A stage cannot go on with any record: its server is gone, a program it needs is missing.
+    #[error(transparent)]
+    Stage(Box<dyn std::error::Error + Send + Sync>),
     /// A stage did not account for every record it read: an error in the program.
     #[error("{step} shard {shard} read {read} records but accounted for {accounted}; this is an error in the program")]
     Unaccounted {

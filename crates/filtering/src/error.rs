@@ -1,1 +1,38 @@
 //! Errors of this crate.
+
+use audsem_core::media::MediaError;
+use audsem_core::run::ShardError;
+use audsem_core::tables::TableError;
+use audsem_core::text::TextError;
+
+/// Result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What keeps a subcommand of this crate from running. Records that are left out are no errors:
+/// they are counted and filed with their reason.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The run folder, an input or a flag.
+    #[error(transparent)]
+    Core(#[from] audsem_core::error::Error),
+    /// A table cannot be read or written.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A language model cannot be asked.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// ffmpeg, ffprobe or yt-dlp cannot be run.
+    #[error(transparent)]
+    Media(#[from] MediaError),
+}
+
+impl From<Error> for ShardError {
+    /// What this crate calls an error ends a run; for the bad input of one shard use [`ShardError::input`].
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Core(error) => Self::Fatal(error),
+            other => Self::fatal(other),
+        }
+    }
+}

@@ -41,6 +41,11 @@ impl ShardError {
         Self::Input(error.to_string())
     }
 
+    /// The end of the run, from any error: what failed would fail for every other record as well.
+    pub fn fatal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Fatal(Error::Stage(error.into()))
+    }
+
     /// The fitting kind for an error of this crate: what concerns reading is the shard's, the rest ends the run.
     pub fn from_core(error: Error) -> Self {
         match error {
