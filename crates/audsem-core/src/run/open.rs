@@ -258,6 +258,8 @@ fn remove_earlier_run(folder: &Path) -> Result<()> {
             }
             _ => {}
         }
+        // Subfolders that are now empty were ours, too; one that is not stays.
+        path.ancestors().skip(1).take_while(|parent| *parent != folder).for_each(|parent| drop(fs::remove_dir(parent)));
     }
     Ok(())
 }

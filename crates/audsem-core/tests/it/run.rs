@@ -1,0 +1,241 @@
+//! The promises of a run folder.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use audsem_core::error::Error;
+use audsem_core::run::{Run, RunOptions, RunSpec, Shard, ShardError, ShardSelection, Status, Step, Summary};
+use serde_json::json;
+
+audsem_core::reasons! {
+    enum Why {
+        Odd = "odd": "the number is odd",
+        Broken = "broken": "the number cannot be divided",
+    }
+}
+
+const STEP: Step = Step { name: "part", unit: "numbers", physical: "MB" };
+
+fn plan(shards: u64) -> Vec<Shard<u64>> {
+    (0..shards).map(|n| Shard { name: format!("{n:05}"), fingerprint: format!("reads-{n}"), work: n }).collect()
+}
+
+fn config(threshold: u32) -> serde_json::Value {
+    json!({ "threshold": threshold, "nested": { "names": ["a", "b"] } })
+}
+
+fn open(options: &RunOptions, threshold: u32) -> Result<Run, Error> {
+    let config = config(threshold);
+    Run::open(options, RunSpec { tool: "test", command: "count", config: &config, inputs: &[], models: vec![] })
+}
+
+/// Ten numbers a shard: even ones are kept, odd ones dropped, the last of shard 3 fails.
+fn work(shard: u64, out: &mut audsem_core::run::ShardOutput) -> Result<(), ShardError> {
+    let mut file = out.create(format!("sub/part-{}.txt", out.name()))?;
+    for n in shard * 10..shard * 10 + 10 {
+        out.read(1);
+        if n == 39 {
+            out.fail(n, Why::Broken, "a \"quoted\"\ndetail");
+        } else if n % 2 == 1 {
+            out.drop(n, Why::Odd, format_args!("{n} mod 2 = 1"));
+        } else {
+            writeln!(file, "{n}").unwrap();
+            out.keep(1);
+        }
+    }
+    out.count("shards_seen", 1);
+    out.close(file)?;
+    Ok(())
+}
+
+fn run(options: &RunOptions, threshold: u32, shards: u64) -> Result<Summary, Error> {
+    let mut run = open(options, threshold)?;
+    run.execute(STEP, &plan(shards), |n, out| work(*n, out))?;
+    run.finish()
+}
+
+/// Every file but the two that hold times, with its bytes.
+fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !matches!(name.as_str(), "log.jsonl" | "timing.json") {
+                files.insert(name, fs::read(path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn the_folder_is_the_same_for_any_number_of_workers() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trees = Vec::new();
+    for workers in [1, 2, 5] {
+        let output = folder.path().join(workers.to_string());
+        let summary = run(&RunOptions { workers, ..RunOptions::new(&output) }, 1, 6).unwrap();
+        let stats = summary.step("part").unwrap();
+        assert_eq!((stats.read, stats.kept, stats.n_dropped(), stats.n_failed()), (60, 30, 29, 1));
+        assert_eq!(stats.counts["shards_seen"], 6);
+        trees.push(tree(&output));
+    }
+    assert_eq!(trees[0], trees[1]);
+    assert_eq!(trees[0], trees[2]);
+    let names: Vec<_> = trees[0].keys().filter(|name| name.contains("00003")).collect();
+    assert_eq!(names, ["part-00003.done.json", "rejects-00003.jsonl", "sub/part-00003.txt"]);
+    let rejects = String::from_utf8(trees[0]["rejects-00003.jsonl"].clone()).unwrap();
+    let last: serde_json::Value = serde_json::from_str(rejects.lines().last().unwrap()).unwrap();
+    let expected = json!({ "key": "39", "step": "part", "outcome": "failed", "reason": "broken", "detail": "a \"quoted\"\ndetail" });
+    assert_eq!(last, expected);
+}
+
+#[test]
+fn what_is_done_is_not_done_again_and_what_is_lost_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = RunOptions::new(folder.path());
+    run(&options, 1, 4).unwrap();
+    let before = tree(folder.path());
+    fs::remove_file(folder.path().join("part-00001.done.json")).unwrap();
+    fs::remove_file(folder.path().join("sub/part-00002.txt")).unwrap();
+    fs::write(folder.path().join("sub/.part-00001.txt.tmp"), "left by a kill").unwrap();
+    let done = AtomicUsize::new(0);
+    let mut again = open(&options, 1).unwrap();
+    let report = again
+        .execute(STEP, &plan(4), |n, out| {
+            done.fetch_add(1, Ordering::SeqCst);
+            work(*n, out)
+        })
+        .unwrap();
+    again.finish().unwrap();
+    assert_eq!(done.load(Ordering::SeqCst), 2);
+    assert!(report.complete);
+    assert_eq!(report.outputs.len(), 4);
+    assert_eq!(tree(folder.path()), before);
+}
+
+#[test]
+fn another_configuration_is_refused_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = RunOptions::new(folder.path());
+    run(&options, 1, 2).unwrap();
+    let error = run(&options, 2, 2).unwrap_err().to_string();
+    assert!(error.contains("config.threshold: was 1, now 2") && error.contains("--fresh"), "{error}");
+    let error = run(&RunOptions { seed: 7, ..options.clone() }, 1, 2).unwrap_err().to_string();
+    assert!(error.contains("seed: was 0, now 7"), "{error}");
+    // More workers, or fewer shards by limit of this process, are no other configuration.
+    run(&RunOptions { workers: 3, max_fail_rate: 0.5, ..options.clone() }, 1, 2).unwrap();
+    let fresh = RunOptions { fresh: true, ..options };
+    run(&fresh, 2, 1).unwrap();
+    assert!(!folder.path().join("sub/part-00001.txt").exists(), "a stale shard survives --fresh");
+}
+
+#[test]
+fn another_input_of_a_done_shard_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = RunOptions::new(folder.path());
+    run(&options, 1, 2).unwrap();
+    let mut changed = plan(2);
+    changed[1].fingerprint = "reads-other".into();
+    let mut again = open(&options, 1).unwrap();
+    let error = again.execute(STEP, &changed, |n, out| work(*n, out)).unwrap_err().to_string();
+    assert!(error.contains("input of shard part-00001"), "{error}");
+}
+
+#[test]
+fn files_that_are_not_a_runs_are_left_alone() {
+    for fresh in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("thesis.tex"), "years of work").unwrap();
+        let error = run(&RunOptions { fresh, ..RunOptions::new(folder.path()) }, 1, 1).unwrap_err();
+        assert!(matches!(error, Error::NotARunFolder { .. }), "{error}");
+        assert_eq!(tree(folder.path()).len(), 1);
+    }
+}
+
+#[test]
+fn a_dry_run_counts_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out");
+    let summary = run(&RunOptions { dry_run: true, ..RunOptions::new(&output) }, 1, 4).unwrap();
+    assert_eq!(summary.step("part").unwrap().kept, 20);
+    assert!(!output.exists());
+}
+
+#[test]
+fn processes_can_share_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole");
+    run(&RunOptions::new(&whole), 1, 5).unwrap();
+    let shared = folder.path().join("shared");
+    for index in 0..2 {
+        let options = RunOptions { shard: ShardSelection { index, count: 2 }, ..RunOptions::new(&shared) };
+        let summary = run(&options, 1, 5).unwrap();
+        let (status, left) = if index == 0 { (Status::ShardsLeft, 2) } else { (Status::Done, 0) };
+        assert_eq!((summary.status, summary.shards_left), (status, left));
+        assert_eq!(summary.exit_code(), 0);
+    }
+    assert_eq!(tree(&shared), tree(&whole));
+}
+
+#[test]
+fn a_bad_shard_does_not_end_the_run_but_shows_in_its_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = open(&RunOptions::new(folder.path()), 1).unwrap();
+    let broken = |n: &u64, out: &mut audsem_core::run::ShardOutput| {
+        let file = out.create(format!("part-{}.txt", out.name()))?;
+        if *n == 1 {
+            return Err(ShardError::Input("truncated tar".into()));
+        }
+        out.close(file)?;
+        Ok(())
+    };
+    let report = run.execute(STEP, &plan(3), broken).unwrap();
+    assert_eq!(report.outputs.len(), 2);
+    let summary = run.finish().unwrap();
+    assert_eq!((summary.status, summary.exit_code()), (Status::OverFailLimit, 1));
+    assert_eq!(summary.failed_shards[0].error, "truncated tar");
+    assert!(!tree(folder.path()).keys().any(|name| name.contains("00001")));
+}
+
+#[test]
+fn too_many_failures_end_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = RunOptions { max_fail_rate: 0.1, ..RunOptions::new(folder.path()) };
+    let mut run = open(&options, 1).unwrap();
+    let failing = |_: &u64, out: &mut audsem_core::run::ShardOutput| {
+        for n in 0..1000 {
+            out.read(1);
+            out.fail(n, Why::Broken, "");
+        }
+        Ok(())
+    };
+    let error = run.execute(STEP, &plan(9), failing).unwrap_err();
+    assert!(matches!(error, Error::TooManyFailures { failed: 1000, read: 1000, .. }), "{error}");
+}
+
+#[test]
+fn a_record_without_an_outcome_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = open(&RunOptions::new(folder.path()), 1).unwrap();
+    let forgetful = |_: &u64, out: &mut audsem_core::run::ShardOutput| {
+        out.read(2);
+        out.keep(1);
+        Ok(())
+    };
+    let error = run.execute(STEP, &plan(1), forgetful).unwrap_err();
+    assert!(matches!(error, Error::Unaccounted { read: 2, accounted: 1, .. }), "{error}");
+}
+
+#[test]
+fn a_read_only_or_missing_place_is_named() {
+    let error = run(&RunOptions::new("/proc/audsem-cannot-write-here"), 1, 1).unwrap_err().to_string();
+    assert!(error.contains("cannot write /proc/audsem-cannot-write-here"), "{error}");
+}
