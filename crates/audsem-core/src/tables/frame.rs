@@ -50,6 +50,14 @@ impl Frame {
                 wanted: R::TABLE,
             });
         };
+        if column.len() != self.len() {
+            let detail = format!("{} values in {} rows", column.len(), self.len());
+            return Err(TableError::BadValue {
+                table: self.table.clone(),
+                column: name,
+                detail,
+            });
+        }
         let series = self.cast::<R, C>(name, column.as_materialized_series())?;
         if !C::NULLABLE && series.null_count() > 0 {
             let detail = format!(

@@ -83,32 +83,32 @@ macro_rules! row {
     (
         table $table:literal;
         $(#[doc = $doc:literal])*
-        pub struct $Row:ident / $Ref:ident / $Columns:ident / $Buffers:ident {
+        $vis:vis struct $Row:ident / $Ref:ident / $Columns:ident / $Buffers:ident {
             $( $(#[doc = $fdoc:literal])* pub $field:ident : $ty:ty, )+
         }
     ) => {
         $(#[doc = $doc])*
         #[derive(Debug, Clone, PartialEq)]
-        pub struct $Row {
+        $vis struct $Row {
             $( $(#[doc = $fdoc])* pub $field: $ty, )+
         }
 
         #[doc = concat!("One row of a ", $table, " table, with borrowed texts.")]
         #[derive(Debug, Clone, Copy, PartialEq)]
-        pub struct $Ref<'a> {
+        $vis struct $Ref<'a> {
             $( $(#[doc = $fdoc])* pub $field: <$ty as $crate::tables::Cell>::Ref<'a>, )+
         }
 
         #[doc = concat!("Rows of a ", $table, " table, by column.")]
         #[derive(Debug)]
-        pub struct $Columns {
+        $vis struct $Columns {
             $( $(#[doc = $fdoc])* pub $field: <$ty as $crate::tables::Cell>::Column, )+
             len: usize,
         }
 
         #[doc = concat!("Rows of a ", $table, " table that will be written, by column.")]
         #[derive(Default)]
-        pub struct $Buffers {
+        $vis struct $Buffers {
             $( $field: <$ty as $crate::tables::Cell>::Buffer, )+
         }
 
