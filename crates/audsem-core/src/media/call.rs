@@ -41,13 +41,7 @@ pub struct Finished {
 
 impl<'a> Call<'a> {
     pub(super) fn new(program: &'a Program) -> Call<'a> {
-        Call {
-            program,
-            args: Vec::new(),
-            stdin: None,
-            timeout: None,
-            folder: None,
-        }
+        Call { program, args: Vec::new(), stdin: None, timeout: None, folder: None }
     }
 
     /// Adds one argument.
@@ -58,8 +52,7 @@ impl<'a> Call<'a> {
 
     /// Adds arguments.
     pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
-        self.args
-            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
@@ -87,20 +80,8 @@ impl<'a> Call<'a> {
     /// All of [`MediaError`]; exit codes other than 0 are [`MediaError::Failed`].
     pub fn output(self) -> Result<Vec<u8>, MediaError> {
         let tool = self.program.tool();
-        let Finished {
-            status,
-            stdout,
-            stderr,
-        } = self.run()?;
-        if status.success() {
-            Ok(stdout)
-        } else {
-            Err(MediaError::Failed {
-                tool,
-                status,
-                stderr,
-            })
-        }
+        let Finished { status, stdout, stderr } = self.run()?;
+        if status.success() { Ok(stdout) } else { Err(MediaError::Failed { tool, status, stderr }) }
     }
 
     /// Runs the program to its end, whatever its exit code.
@@ -118,24 +99,15 @@ impl<'a> Call<'a> {
     pub fn spawn(self) -> Result<Running, MediaError> {
         let tool = self.program.tool();
         let mut command = Command::new(self.program.path());
-        command
-            .args(&self.args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command.stdin(if self.stdin.is_some() {
-            Stdio::piped()
-        } else {
-            Stdio::null()
-        });
+        command.args(&self.args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
         // A group of its own: a stop key pressed in the terminal reaches us and not the program, so
         // the shard in hand can be finished, and killing the group also ends what it started.
         command.process_group(0);
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
-        let mut child = command
-            .spawn()
-            .map_err(|source| start_error(self.program, source))?;
+        let mut child = command.spawn().map_err(|source| start_error(self.program, source))?;
         let stdout = child.stdout.take();
         let mut stderr = child.stderr.take().expect("stderr is piped");
         let tail = std::thread::spawn(move || read_tail(&mut stderr));
@@ -145,32 +117,16 @@ impl<'a> Call<'a> {
         });
         let group = Pid::from_child(&child);
         let timer = self.timeout.map(|limit| Timer::start(limit, group));
-        Ok(Running {
-            tool,
-            child,
-            group,
-            stdout,
-            tail: Some(tail),
-            feeder,
-            timer,
-            ended: false,
-        })
+        Ok(Running { tool, child, group, stdout, tail: Some(tail), feeder, timer, ended: false })
     }
 }
 
 fn start_error(program: &Program, source: io::Error) -> MediaError {
     let (tool, path) = (program.tool(), program.path());
     if source.kind() == io::ErrorKind::NotFound && !path.exists() {
-        MediaError::Missing {
-            tool,
-            looked_in: format!("no file at {}", path.display()),
-        }
+        MediaError::Missing { tool, looked_in: format!("no file at {}", path.display()) }
     } else {
-        MediaError::Start {
-            tool,
-            path: path.to_owned(),
-            source,
-        }
+        MediaError::Start { tool, path: path.to_owned(), source }
     }
 }
 
@@ -224,25 +180,14 @@ impl Running {
     /// [`MediaError::TimedOut`] or [`MediaError::Pipe`].
     pub fn wait(mut self) -> Result<Finished, MediaError> {
         let mut stdout = Vec::new();
-        let read = self
-            .stdout
-            .take()
-            .map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut stdout));
+        let read = self.stdout.take().map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut stdout));
         let (tool, limit) = (self.tool, self.timer.as_ref().map(|timer| timer.limit));
         let (status, stderr, timed_out) = self.end()?;
         if let (true, Some(limit)) = (timed_out, limit) {
-            return Err(MediaError::TimedOut {
-                tool,
-                limit,
-                stderr,
-            });
+            return Err(MediaError::TimedOut { tool, limit, stderr });
         }
         read.map_err(|source| MediaError::Pipe { tool, source })?;
-        Ok(Finished {
-            status,
-            stdout,
-            stderr,
-        })
+        Ok(Finished { status, stdout, stderr })
     }
 
     /// As [`Running::wait`], with every exit code but 0 an error.
@@ -255,11 +200,7 @@ impl Running {
         if finished.status.success() {
             return Ok(finished);
         }
-        Err(MediaError::Failed {
-            tool,
-            status: finished.status,
-            stderr: finished.stderr,
-        })
+        Err(MediaError::Failed { tool, status: finished.status, stderr: finished.stderr })
     }
 
     /// Waits, reaps, and joins the threads; standard output must have been drained or closed.
@@ -270,28 +211,18 @@ impl Running {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while let Err(errno) = waitid(WaitId::Pid(self.group), options) {
             if errno != rustix::io::Errno::INTR {
-                return Err(MediaError::Pipe {
-                    tool,
-                    source: errno.into(),
-                });
+                return Err(MediaError::Pipe { tool, source: errno.into() });
             }
         }
         let timed_out = self.timer.take().is_some_and(Timer::stop);
         // What it left behind would hold its pipes open.
         kill_group(self.group);
-        let status = self
-            .child
-            .wait()
-            .map_err(|source| MediaError::Pipe { tool, source })?;
+        let status = self.child.wait().map_err(|source| MediaError::Pipe { tool, source })?;
         self.ended = true;
         if let Some(feeder) = self.feeder.take() {
             feeder.join().ok();
         }
-        let stderr = self
-            .tail
-            .take()
-            .and_then(|tail| tail.join().ok())
-            .unwrap_or_default();
+        let stderr = self.tail.take().and_then(|tail| tail.join().ok()).unwrap_or_default();
         let status = match (status.code(), status.signal()) {
             (Some(code), _) => Status::Code(code),
             (None, signal) => Status::Signal(signal.unwrap_or_default()),
@@ -335,12 +266,7 @@ impl Timer {
                 kill_group(group);
             }
         });
-        Timer {
-            limit,
-            stop,
-            thread,
-            fired,
-        }
+        Timer { limit, stop, thread, fired }
     }
 
     /// Ends the timer and tells whether it had fired.
@@ -358,10 +284,7 @@ mod tests {
     use std::time::Instant;
 
     fn sh(script: &str) -> (Program, [String; 2]) {
-        (
-            Program::at(Tool::Ffmpeg, "/bin/sh"),
-            ["-c".to_owned(), script.to_owned()],
-        )
+        (Program::at(Tool::Ffmpeg, "/bin/sh"), ["-c".to_owned(), script.to_owned()])
     }
 
     #[test]
@@ -369,15 +292,7 @@ mod tests {
         let (program, args) = sh("cat; echo noise >&2");
         // More than a pipe holds in both directions, so that writing and reading must overlap.
         let bytes = vec![7_u8; 1 << 20];
-        assert_eq!(
-            program
-                .call()
-                .args(&args)
-                .stdin(bytes.clone())
-                .output()
-                .unwrap(),
-            bytes
-        );
+        assert_eq!(program.call().args(&args).stdin(bytes.clone()).output().unwrap(), bytes);
         let (program, args) = sh("cat");
         assert_eq!(program.call().args(&args).output().unwrap(), b"");
     }
@@ -386,38 +301,21 @@ mod tests {
     fn failure_keeps_the_code_and_the_last_words() {
         let (program, args) = sh("echo first >&2; echo 'no such stream' >&2; exit 3");
         let error = program.call().args(&args).output().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "ffmpeg failed (exit code 3): no such stream"
-        );
+        assert_eq!(error.to_string(), "ffmpeg failed (exit code 3): no such stream");
         assert!(!error.is_unavailable());
         let (program, args) = sh("echo partial; exit 3");
         let finished = program.call().args(&args).run().unwrap();
-        assert_eq!(
-            (finished.status, finished.stdout),
-            (Status::Code(3), b"partial\n".to_vec())
-        );
+        assert_eq!((finished.status, finished.stdout), (Status::Code(3), b"partial\n".to_vec()));
         let (program, args) = sh("kill -9 $$");
-        assert_eq!(
-            program.call().args(&args).run().unwrap().status,
-            Status::Signal(9)
-        );
+        assert_eq!(program.call().args(&args).run().unwrap().status, Status::Signal(9));
     }
 
     #[test]
     fn a_program_that_hangs_is_killed_with_its_children() {
         let started = Instant::now();
         let (program, args) = sh("echo waiting >&2; sleep 60 & wait");
-        let error = program
-            .call()
-            .args(&args)
-            .timeout(Duration::from_millis(200))
-            .output()
-            .unwrap_err();
-        assert!(
-            matches!(&error, MediaError::TimedOut { stderr, .. } if stderr == "waiting\n"),
-            "{error}"
-        );
+        let error = program.call().args(&args).timeout(Duration::from_millis(200)).output().unwrap_err();
+        assert!(matches!(&error, MediaError::TimedOut { stderr, .. } if stderr == "waiting\n"), "{error}");
         assert!(started.elapsed() < Duration::from_secs(30));
     }
 
@@ -443,15 +341,9 @@ mod tests {
 
     #[test]
     fn a_missing_file_and_one_that_cannot_start_are_told_apart() {
-        let missing = Program::at(Tool::YtDlp, "/nowhere/yt-dlp")
-            .call()
-            .output()
-            .unwrap_err();
+        let missing = Program::at(Tool::YtDlp, "/nowhere/yt-dlp").call().output().unwrap_err();
         assert!(matches!(missing, MediaError::Missing { .. }), "{missing}");
-        let folder = Program::at(Tool::YtDlp, "/etc")
-            .call()
-            .output()
-            .unwrap_err();
+        let folder = Program::at(Tool::YtDlp, "/etc").call().output().unwrap_err();
         assert!(matches!(folder, MediaError::Start { .. }), "{folder}");
     }
 
@@ -459,11 +351,7 @@ mod tests {
     fn standard_error_is_bounded_and_starts_at_a_whole_line() {
         let text: String = (0..5000).map(|n| format!("line {n}\n")).collect();
         let tail = read_tail(&mut text.as_bytes());
-        assert!(
-            tail.len() <= STDERR_TAIL_BYTES && tail.ends_with("line 4999\n"),
-            "{}",
-            tail.len()
-        );
+        assert!(tail.len() <= STDERR_TAIL_BYTES && tail.ends_with("line 4999\n"), "{}", tail.len());
         assert!(tail.starts_with("line "), "{}", &tail[..20]);
         assert_eq!(read_tail(&mut "only".as_bytes()), "only");
     }

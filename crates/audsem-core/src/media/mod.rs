@@ -72,9 +72,7 @@ impl Tool {
             Tool::Ffmpeg | Tool::Ffprobe => {
                 "install it with `apt-get install ffmpeg` (Debian, Ubuntu) or `brew install ffmpeg` (macOS)"
             }
-            Tool::YtDlp => {
-                "install it with `pipx install yt-dlp` or `python3 -m pip install yt-dlp`"
-            }
+            Tool::YtDlp => "install it with `pipx install yt-dlp` or `python3 -m pip install yt-dlp`",
         }
     }
 }
@@ -204,10 +202,7 @@ impl Program {
 
     /// The program at `path`, unchecked.
     pub fn at(tool: Tool, path: impl Into<PathBuf>) -> Program {
-        Program {
-            tool,
-            path: path.into(),
-        }
+        Program { tool, path: path.into() }
     }
 
     /// Which program this is.
@@ -230,16 +225,8 @@ impl Program {
     /// # Errors
     /// As [`Call::output`].
     pub fn version(&self) -> Result<String, MediaError> {
-        let flag = if self.tool == Tool::YtDlp {
-            "--version"
-        } else {
-            "-version"
-        };
-        let bytes = self
-            .call()
-            .arg(flag)
-            .timeout(Duration::from_secs(60))
-            .output()?;
+        let flag = if self.tool == Tool::YtDlp { "--version" } else { "-version" };
+        let bytes = self.call().arg(flag).timeout(Duration::from_secs(60)).output()?;
         let text = String::from_utf8_lossy(&bytes);
         Ok(text.lines().next().unwrap_or_default().trim().to_owned())
     }
@@ -256,44 +243,26 @@ fn find_in(
         (None, Some(value)) if !value.is_empty() => Some((PathBuf::from(value), tool.variable())),
         _ => None,
     };
-    let folders =
-        || std::env::split_paths(path.unwrap_or_default()).filter(|f| !f.as_os_str().is_empty());
-    let in_path = |name: &Path| {
-        folders()
-            .map(|folder| folder.join(name))
-            .find(|file| is_executable(file))
-    };
+    let folders = || std::env::split_paths(path.unwrap_or_default()).filter(|f| !f.as_os_str().is_empty());
+    let in_path = |name: &Path| folders().map(|folder| folder.join(name)).find(|file| is_executable(file));
     let (found, looked_in) = match named {
         // A bare name such as `ffmpeg-7` is looked for in PATH, as a shell would.
         Some((name, from)) if name.components().count() == 1 => {
-            let found = if is_executable(&name) {
-                Some(Path::new(".").join(&name))
-            } else {
-                in_path(&name)
-            };
-            (
-                found,
-                format!("no executable {} in PATH ({from})", name.display()),
-            )
+            let found = if is_executable(&name) { Some(Path::new(".").join(&name)) } else { in_path(&name) };
+            (found, format!("no executable {} in PATH ({from})", name.display()))
         }
         Some((file, from)) => {
             let looked_in = format!("no executable file at {} ({from})", file.display());
             (is_executable(&file).then_some(file), looked_in)
         }
-        None => (
-            in_path(Path::new(tool.name())),
-            "not in any folder of PATH".to_owned(),
-        ),
+        None => (in_path(Path::new(tool.name())), "not in any folder of PATH".to_owned()),
     };
-    found
-        .map(|path| Program { tool, path })
-        .ok_or(MediaError::Missing { tool, looked_in })
+    found.map(|path| Program { tool, path }).ok_or(MediaError::Missing { tool, looked_in })
 }
 
 fn is_executable(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
-    std::fs::metadata(file)
-        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]
@@ -305,12 +274,7 @@ mod tests {
     fn a_flag_wins_over_the_variable_and_the_variable_over_path() {
         let folder = Some(OsStr::new("/bin:/usr/bin"));
         let check = |given: Option<&str>, variable: Option<&str>, expected: Result<&str, &str>| {
-            let found = find_in(
-                Tool::YtDlp,
-                given.map(Path::new),
-                variable.map(OsStr::new),
-                folder,
-            );
+            let found = find_in(Tool::YtDlp, given.map(Path::new), variable.map(OsStr::new), folder);
             match (found, expected) {
                 (Ok(program), Ok(path)) => assert_eq!(program.path(), Path::new(path)),
                 (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
@@ -320,21 +284,9 @@ mod tests {
         check(Some("/bin/sh"), Some("/bin/cat"), Ok("/bin/sh"));
         check(None, Some("/bin/cat"), Ok("/bin/cat"));
         check(None, Some("sh"), Ok("/bin/sh"));
-        check(
-            Some("no-such-program"),
-            Some("/bin/cat"),
-            Err("no executable no-such-program in PATH"),
-        );
-        check(
-            None,
-            Some("/bin"),
-            Err("no executable file at /bin (AUDSEM_YT_DLP)"),
-        );
-        check(
-            Some("/etc/passwd"),
-            None,
-            Err("no executable file at /etc/passwd"),
-        );
+        check(Some("no-such-program"), Some("/bin/cat"), Err("no executable no-such-program in PATH"));
+        check(None, Some("/bin"), Err("no executable file at /bin (AUDSEM_YT_DLP)"));
+        check(Some("/etc/passwd"), None, Err("no executable file at /etc/passwd"));
     }
 
     #[test]
@@ -342,13 +294,7 @@ mod tests {
         let error = find_in(Tool::Ffmpeg, None, None, Some(OsStr::new("/nowhere"))).unwrap_err();
         let text = error.to_string();
         assert!(error.is_unavailable());
-        for part in [
-            "ffmpeg was not found",
-            "\nhint: ",
-            "apt-get install ffmpeg",
-            "--ffmpeg",
-            "AUDSEM_FFMPEG",
-        ] {
+        for part in ["ffmpeg was not found", "\nhint: ", "apt-get install ffmpeg", "--ffmpeg", "AUDSEM_FFMPEG"] {
             assert!(text.contains(part), "{text}");
         }
         assert!(find_in(Tool::Ffmpeg, None, Some(OsStr::new("")), None).is_err());

@@ -156,7 +156,8 @@ impl Run {
         if !self.options.dry_run {
             let steps: serde_json::Map<_, _> =
                 self.steps.iter().map(|(step, stats)| (step.clone(), json!(stats))).collect();
-            write_json(&self.folder().join("stats.json"), &json!({ "steps": steps }))?;
+            let stats = json!({ "complete": self.shards_left == 0, "steps": steps });
+            write_json(&self.folder().join("stats.json"), &stats)?;
             let seconds = self.started.elapsed().as_secs_f64();
             write_json(&self.folder().join("timing.json"), &json!({ "seconds": seconds, "steps": self.seconds }))?;
             self.log("finish", json!({ "status": status, "shards_left": self.shards_left, "seconds": seconds }))?;

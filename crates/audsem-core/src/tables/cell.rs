@@ -3,9 +3,8 @@
 use std::fmt;
 
 use polars::prelude::{
-    ChunkedArray, DataType, Float32Type, Int8Type, IntoColumn, IntoSeries, NewChunkedArray,
-    PlSmallStr, PolarsDataType, Series, StringChunked, StringChunkedBuilder, StringType,
-    UInt32Type, UInt64Type,
+    ChunkedArray, DataType, Float32Type, Int8Type, IntoColumn, IntoSeries, NewChunkedArray, PlSmallStr, PolarsDataType,
+    Series, StringChunked, StringChunkedBuilder, StringType, UInt32Type, UInt64Type,
 };
 
 use super::PolarsColumn;
@@ -81,10 +80,7 @@ pub trait Cell: Sized + Send + Sync + 'static {
 
 /// A series that was cast to the type of the cell, as the array type behind it.
 fn typed<T: PolarsDataType>(series: &Series) -> &ChunkedArray<T> {
-    series
-        .as_any()
-        .downcast_ref()
-        .expect("the frame has cast the series to the type of the cell")
+    series.as_any().downcast_ref().expect("the frame has cast the series to the type of the cell")
 }
 
 macro_rules! number {
@@ -114,9 +110,7 @@ macro_rules! number {
 
             fn finish(buffer: &mut Vec<$ty>, name: &'static str) -> PolarsColumn {
                 let values = std::mem::take(buffer);
-                ChunkedArray::<$polars>::from_vec(PlSmallStr::from_static(name), values)
-                    .into_series()
-                    .into_column()
+                ChunkedArray::<$polars>::from_vec(PlSmallStr::from_static(name), values).into_series().into_column()
             }
 
             fn open(series: &Series) -> Vec<$ty> {

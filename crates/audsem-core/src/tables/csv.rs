@@ -89,18 +89,10 @@ impl<R: Read> CsvCues<R> {
         let mut reader = ReaderBuilder::new().from_reader(file);
         let header = reader
             .byte_headers()
-            .map_err(|source| TableError::NotParquet {
-                table: table.to_owned(),
-                detail: source.to_string(),
-            })?;
+            .map_err(|source| TableError::NotParquet { table: table.to_owned(), detail: source.to_string() })?;
         let found: Vec<String> = header.iter().map(header_name).collect();
         let columns = CueFields::find(table, &found)?;
-        Ok(Self {
-            reader,
-            columns,
-            record: ByteRecord::new(),
-            row_id: 0,
-        })
+        Ok(Self { reader, columns, record: ByteRecord::new(), row_id: 0 })
     }
 
     fn parse(&self, row_id: u64) -> Result<Cue, CsvFault> {
@@ -111,28 +103,16 @@ impl<R: Read> CsvCues<R> {
             Length::Duration => self.time(line, "duration", field, unit)?,
             Length::End => {
                 let end_ms = self.time(line, "end", field, unit)?;
-                end_ms
-                    .checked_sub(start_ms)
-                    .ok_or(CsvFault::EndBeforeStart {
-                        line,
-                        start_ms,
-                        end_ms,
-                    })?
+                end_ms.checked_sub(start_ms).ok_or(CsvFault::EndBeforeStart { line, start_ms, end_ms })?
             }
         };
         if start_ms.checked_add(dur_ms).is_none() {
             let found = format!("{start_ms} ms + {dur_ms} ms");
-            return Err(CsvFault::BadTime {
-                line,
-                column: "duration",
-                found,
-            });
+            return Err(CsvFault::BadTime { line, column: "duration", found });
         }
         Ok(Cue {
             row_id,
-            video_id: self
-                .str(line, "video_id", self.columns.video_id)?
-                .to_owned(),
+            video_id: self.str(line, "video_id", self.columns.video_id)?.to_owned(),
             start_ms,
             dur_ms,
             text: self.str(line, "text", self.columns.text)?.to_owned(),
@@ -140,8 +120,7 @@ impl<R: Read> CsvCues<R> {
     }
 
     fn str(&self, line: u64, column: &'static str, i: usize) -> Result<&str, CsvFault> {
-        std::str::from_utf8(self.record.get(i).unwrap_or_default())
-            .map_err(|_| CsvFault::NotUtf8 { line, column })
+        std::str::from_utf8(self.record.get(i).unwrap_or_default()).map_err(|_| CsvFault::NotUtf8 { line, column })
     }
 
     fn time(&self, line: u64, column: &'static str, i: usize, unit: Unit) -> Result<u32, CsvFault> {
@@ -150,23 +129,12 @@ impl<R: Read> CsvCues<R> {
             Unit::Seconds => 1000.0,
             Unit::Milliseconds => 1.0,
         };
-        let ms = found
-            .trim()
-            .parse::<f64>()
-            .map_or(f64::NAN, |value| (value * scale).round());
+        let ms = found.trim().parse::<f64>().map_or(f64::NAN, |value| (value * scale).round());
         if (0.0..=f64::from(u32::MAX)).contains(&ms) {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "the range was checked"
-            )]
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked")]
             return Ok(ms as u32);
         }
-        Err(CsvFault::BadTime {
-            line,
-            column,
-            found: found.chars().take(40).collect(),
-        })
+        Err(CsvFault::BadTime { line, column, found: found.chars().take(40).collect() })
     }
 }
 
@@ -181,10 +149,7 @@ impl<R: Read> Iterator for CsvCues<R> {
             Ok(true) => Some(self.parse(row_id)),
             Err(error) => {
                 let line = error.position().map_or(0, ::csv::Position::line);
-                Some(Err(CsvFault::Malformed {
-                    line,
-                    detail: error.to_string(),
-                }))
+                Some(Err(CsvFault::Malformed { line, detail: error.to_string() }))
             }
         }
     }
@@ -193,25 +158,15 @@ impl<R: Read> Iterator for CsvCues<R> {
 impl CueFields {
     fn find(table: &str, found: &[String]) -> Result<Self, TableError> {
         let position = |name: &str| found.iter().position(|other| other == name);
-        let missing = |column| TableError::CsvHeader {
-            table: table.to_owned(),
-            column,
-            found: found.to_vec(),
-            hint: HINT,
-        };
+        let missing =
+            |column| TableError::CsvHeader { table: table.to_owned(), column, found: found.to_vec(), hint: HINT };
         let seconds = |name| position(name).map(|i| (i, Unit::Seconds));
         let ms = |name| position(name).map(|i| (i, Unit::Milliseconds));
-        let duration = seconds("duration")
-            .or(ms("dur_ms"))
-            .map(|(i, unit)| (i, unit, Length::Duration));
-        let end = seconds("end")
-            .or(ms("end_ms"))
-            .map(|(i, unit)| (i, unit, Length::End));
+        let duration = seconds("duration").or(ms("dur_ms")).map(|(i, unit)| (i, unit, Length::Duration));
+        let end = seconds("end").or(ms("end_ms")).map(|(i, unit)| (i, unit, Length::End));
         Ok(Self {
             video_id: position("video_id").ok_or_else(|| missing("video_id"))?,
-            start: seconds("start")
-                .or(ms("start_ms"))
-                .ok_or_else(|| missing("start"))?,
+            start: seconds("start").or(ms("start_ms")).ok_or_else(|| missing("start"))?,
             length: duration.or(end).ok_or_else(|| missing("duration"))?,
             text: position("text").ok_or_else(|| missing("text"))?,
         })
@@ -220,8 +175,5 @@ impl CueFields {
 
 /// A name of the header without a byte order mark, blanks and quotes.
 fn header_name(field: &[u8]) -> String {
-    String::from_utf8_lossy(field)
-        .trim_start_matches('\u{feff}')
-        .trim()
-        .to_owned()
+    String::from_utf8_lossy(field).trim_start_matches('\u{feff}').trim().to_owned()
 }

@@ -46,9 +46,7 @@ pub enum TableError {
         wanted: &'static str,
     },
     /// A column has a type that cannot be turned into the wanted one.
-    #[error(
-        "column `{column}` of table `{table}` holds {found}, not {kind}\nhint: this step reads a {wanted} table"
-    )]
+    #[error("column `{column}` of table `{table}` holds {found}, not {kind}\nhint: this step reads a {wanted} table")]
     WrongType {
         /// Where the table lies.
         table: String,
@@ -86,7 +84,7 @@ pub enum TableError {
         detail: String,
     },
     /// A run folder whose run has not ended.
-    #[error("unfinished run folder: `{}`: no stats.json\nhint: run the same command again until it ends, then come back", dir.display())]
+    #[error("unfinished run folder: `{}`\nhint: run the same command again until it ends, then come back", dir.display())]
     Unfinished {
         /// The folder.
         dir: PathBuf,
@@ -100,10 +98,7 @@ pub enum TableError {
         pattern: String,
     },
     /// A CSV file whose header lacks a column.
-    #[error(
-        "no column `{column}` in CSV file `{table}`: its header names {}\nhint: {hint}",
-        names(found)
-    )]
+    #[error("no column `{column}` in CSV file `{table}`: its header names {}\nhint: {hint}", names(found))]
     CsvHeader {
         /// Where the table lies.
         table: String,
@@ -121,11 +116,7 @@ fn names(found: &[String]) -> String {
     if found.is_empty() {
         return "none".to_owned();
     }
-    let quoted: Vec<String> = found
-        .iter()
-        .take(20)
-        .map(|name| format!("`{name}`"))
-        .collect();
+    let quoted: Vec<String> = found.iter().take(20).map(|name| format!("`{name}`")).collect();
     let more = if found.len() > 20 { ", …" } else { "" };
     quoted.join(", ") + more
 }

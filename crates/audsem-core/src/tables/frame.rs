@@ -13,10 +13,7 @@ pub struct Frame {
 impl Frame {
     /// Rows of the table called `table` in messages.
     pub(super) fn new(table: &str, frame: DataFrame) -> Self {
-        Self {
-            table: table.to_owned(),
-            frame,
-        }
+        Self { table: table.to_owned(), frame }
     }
 
     /// How many rows there are.
@@ -41,44 +38,23 @@ impl Frame {
                 table: self.table.clone(),
                 column: name,
                 kind: C::KIND,
-                found: self
-                    .frame
-                    .get_column_names()
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect(),
+                found: self.frame.get_column_names().iter().map(ToString::to_string).collect(),
                 wanted: R::TABLE,
             });
         };
         if column.len() != self.len() {
             let detail = format!("{} values in {} rows", column.len(), self.len());
-            return Err(TableError::BadValue {
-                table: self.table.clone(),
-                column: name,
-                detail,
-            });
+            return Err(TableError::BadValue { table: self.table.clone(), column: name, detail });
         }
         let series = self.cast::<R, C>(name, column.as_materialized_series())?;
         if !C::NULLABLE && series.null_count() > 0 {
-            let detail = format!(
-                "{} of {} values are absent",
-                series.null_count(),
-                series.len()
-            );
-            return Err(TableError::BadValue {
-                table: self.table.clone(),
-                column: name,
-                detail,
-            });
+            let detail = format!("{} of {} values are absent", series.null_count(), series.len());
+            return Err(TableError::BadValue { table: self.table.clone(), column: name, detail });
         }
         Ok(C::open(&series))
     }
 
-    fn cast<R: Row, C: Cell>(
-        &self,
-        name: &'static str,
-        series: &Series,
-    ) -> Result<Series, TableError> {
+    fn cast<R: Row, C: Cell>(&self, name: &'static str, series: &Series) -> Result<Series, TableError> {
         let wanted = C::KIND.data_type();
         if *series.dtype() == wanted {
             return Ok(series.clone());
@@ -92,13 +68,11 @@ impl Frame {
                 wanted: R::TABLE,
             });
         }
-        series
-            .strict_cast(&wanted)
-            .map_err(|source| TableError::BadValue {
-                table: self.table.clone(),
-                column: name,
-                detail: format!("not every value fits {}: {source}", C::KIND),
-            })
+        series.strict_cast(&wanted).map_err(|source| TableError::BadValue {
+            table: self.table.clone(),
+            column: name,
+            detail: format!("not every value fits {}: {source}", C::KIND),
+        })
     }
 }
 

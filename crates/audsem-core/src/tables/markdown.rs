@@ -19,19 +19,10 @@ pub fn schema_markdown() -> String {
 fn section<R: Row>(out: &mut String) {
     let write = |out: &mut String| {
         writeln!(out, "### {}\n\n{}\n", R::TABLE, flow(R::DOC))?;
-        writeln!(
-            out,
-            "| column | type | absent | meaning |\n| --- | --- | --- | --- |"
-        )?;
+        writeln!(out, "| column | type | absent | meaning |\n| --- | --- | --- | --- |")?;
         for column in R::COLUMNS {
             let absent = if column.nullable { "may be" } else { "never" };
-            writeln!(
-                out,
-                "| `{}` | {} | {absent} | {} |",
-                column.name,
-                column.kind,
-                flow(column.doc)
-            )?;
+            writeln!(out, "| `{}` | {} | {absent} | {} |", column.name, column.kind, flow(column.doc))?;
         }
         writeln!(out)
     };

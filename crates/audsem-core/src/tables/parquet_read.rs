@@ -13,9 +13,7 @@ use std::sync::Arc;
 
 use polars::io::mmap::MmapBytesReader;
 use polars::io::parquet::metadata::FileMetadata;
-use polars::prelude::{
-    ArrowSchema, DataFrame, DataType, ParallelStrategy, ParquetReader, PolarsResult, SerReader,
-};
+use polars::prelude::{ArrowSchema, DataFrame, DataType, ParallelStrategy, ParquetReader, PolarsResult, SerReader};
 
 use super::frame::may_become;
 use super::{Columns, Frame, Row, TableError};
@@ -39,23 +37,15 @@ impl<R: Row> ParquetFile<R> {
     /// # Errors
     /// The file cannot be opened, is no Parquet file, or lacks a column or has it in another type.
     pub fn open(path: &Path) -> Result<Self, TableError> {
-        let open_error = |source| TableError::Open {
-            path: path.to_owned(),
-            source,
-        };
+        let open_error = |source| TableError::Open { path: path.to_owned(), source };
         let file = File::open(path).map_err(open_error)?;
         let metadata = file.metadata().map_err(open_error)?;
         if metadata.is_dir() {
-            return Err(open_error(std::io::Error::from(
-                std::io::ErrorKind::IsADirectory,
-            )));
+            return Err(open_error(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
         }
         if metadata.len() == 0 {
             let table = path.display().to_string();
-            return Err(TableError::NotParquet {
-                table,
-                detail: "the file is empty".to_owned(),
-            });
+            return Err(TableError::NotParquet { table, detail: "the file is empty".to_owned() });
         }
         Self::new(path.display().to_string(), Source::File(file))
     }
@@ -69,10 +59,7 @@ impl<R: Row> ParquetFile<R> {
     }
 
     fn new(name: String, source: Source) -> Result<Self, TableError> {
-        let not_parquet = |detail| TableError::NotParquet {
-            table: name.clone(),
-            detail,
-        };
+        let not_parquet = |detail| TableError::NotParquet { table: name.clone(), detail };
         let (metadata, schema) = guarded(|| {
             let mut reader = ParquetReader::new(source.reader()?);
             let schema = reader.schema()?;
@@ -80,12 +67,7 @@ impl<R: Row> ParquetFile<R> {
         })
         .map_err(not_parquet)?;
         check_schema::<R>(&name, &schema)?;
-        Ok(Self {
-            name,
-            source,
-            metadata,
-            row: PhantomData,
-        })
+        Ok(Self { name, source, metadata, row: PhantomData })
     }
 
     /// How many rows the file has.
@@ -103,10 +85,8 @@ impl<R: Row> ParquetFile<R> {
     /// # Errors
     /// The data is damaged, a value is absent or does not fit.
     pub fn group(&self, i: usize) -> Result<R::Columns, TableError> {
-        let frame = guarded(|| self.read(i)).map_err(|detail| TableError::Damaged {
-            table: self.name.clone(),
-            detail,
-        })?;
+        let frame =
+            guarded(|| self.read(i)).map_err(|detail| TableError::Damaged { table: self.name.clone(), detail })?;
         R::Columns::open(&Frame::new(&self.name, frame))
     }
 
@@ -132,10 +112,7 @@ impl<R: Row> ParquetFile<R> {
             column_orders: all.column_orders.clone(),
             footer_buf: all.footer_buf.clone(),
         };
-        let columns = R::COLUMNS
-            .iter()
-            .map(|column| column.name.to_owned())
-            .collect();
+        let columns = R::COLUMNS.iter().map(|column| column.name.to_owned()).collect();
         let mut reader = ParquetReader::new(self.source.reader()?)
             .read_parallel(ParallelStrategy::None)
             .with_slice(Some((0, n_rows)))
@@ -177,18 +154,13 @@ fn check_schema<R: Row>(name: &str, schema: &ArrowSchema) -> Result<(), TableErr
         };
         let wanted = column.kind.data_type();
         let found = guarded(|| Ok(DataType::from_arrow_field(field)));
-        let fits = found
-            .as_ref()
-            .is_ok_and(|found| *found == wanted || may_become(found, &wanted, column.nullable));
+        let fits = found.as_ref().is_ok_and(|found| *found == wanted || may_become(found, &wanted, column.nullable));
         if !fits {
             return Err(TableError::WrongType {
                 table: name.to_owned(),
                 column: column.name,
                 kind: column.kind,
-                found: found.map_or_else(
-                    |_| format!("{:?}", field.dtype()),
-                    |found| found.to_string(),
-                ),
+                found: found.map_or_else(|_| format!("{:?}", field.dtype()), |found| found.to_string()),
                 wanted: R::TABLE,
             });
         }
@@ -220,10 +192,7 @@ impl<R: Row> ParquetRows<R> {
     /// # Errors
     /// As [`ParquetFile::open`].
     pub fn open(path: &Path) -> Result<Self, TableError> {
-        Ok(Self {
-            file: ParquetFile::open(path)?,
-            next: 0,
-        })
+        Ok(Self { file: ParquetFile::open(path)?, next: 0 })
     }
 }
 
@@ -236,10 +205,6 @@ impl<R: Row> Iterator for ParquetRows<R> {
         }
         let columns = self.file.group(self.next);
         self.next += 1;
-        Some(columns.map(|columns| {
-            (0..columns.len())
-                .map(|i| R::from_row(columns.get(i)))
-                .collect()
-        }))
+        Some(columns.map(|columns| (0..columns.len()).map(|i| R::from_row(columns.get(i))).collect()))
     }
 }

@@ -49,10 +49,7 @@ impl<R: Row> GroupEncoder<R> {
     /// # Errors
     /// The Parquet library refuses the schema.
     pub fn new() -> Result<Self, TableError> {
-        Ok(Self {
-            writer: batched::<R, _>(std::io::sink())?,
-            row: PhantomData,
-        })
+        Ok(Self { writer: batched::<R, _>(std::io::sink())?, row: PhantomData })
     }
 
     /// Empties the buffers into one row group.
@@ -61,16 +58,8 @@ impl<R: Row> GroupEncoder<R> {
     /// The Parquet library cannot encode them.
     pub fn encode(&self, buffers: &mut R::Buffers) -> Result<RowGroup<R>, TableError> {
         let frame = frame::<R>(buffers)?;
-        let encoded = self
-            .writer
-            .encode_and_compress(&frame)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(write_error)?;
-        Ok(RowGroup {
-            encoded,
-            n_rows: frame.height(),
-            row: PhantomData,
-        })
+        let encoded = self.writer.encode_and_compress(&frame).collect::<Result<Vec<_>, _>>().map_err(write_error)?;
+        Ok(RowGroup { encoded, n_rows: frame.height(), row: PhantomData })
     }
 }
 
@@ -88,12 +77,7 @@ impl<R: Row, W: Write + Send> ParquetWriter<R, W> {
     /// # Errors
     /// The first bytes cannot be written.
     pub fn new(file: W) -> Result<Self, TableError> {
-        Ok(Self {
-            writer: batched::<R, _>(file)?,
-            buffers: R::Buffers::default(),
-            n_buffered: 0,
-            n_rows: 0,
-        })
+        Ok(Self { writer: batched::<R, _>(file)?, buffers: R::Buffers::default(), n_buffered: 0, n_rows: 0 })
     }
 
     /// Appends one row; writes a row group when [`ROWS_PER_GROUP`] have come together.
@@ -104,11 +88,7 @@ impl<R: Row, W: Write + Send> ParquetWriter<R, W> {
         R::push(&mut self.buffers, row);
         self.n_buffered += 1;
         self.n_rows += 1;
-        if self.n_buffered == ROWS_PER_GROUP {
-            self.flush()
-        } else {
-            Ok(())
-        }
+        if self.n_buffered == ROWS_PER_GROUP { self.flush() } else { Ok(()) }
     }
 
     /// Appends a row group that a [`GroupEncoder`] has made, after the rows pushed so far.
@@ -118,9 +98,7 @@ impl<R: Row, W: Write + Send> ParquetWriter<R, W> {
     pub fn write_group(&mut self, group: RowGroup<R>) -> Result<(), TableError> {
         self.flush()?;
         self.n_rows += group.n_rows as u64;
-        self.writer
-            .write_row_groups(group.encoded)
-            .map_err(write_error)
+        self.writer.write_row_groups(group.encoded).map_err(write_error)
     }
 
     /// Writes what is left and the footer; returns how many rows the file has.
@@ -162,12 +140,7 @@ pub fn write_parquet<'a, R: Row>(
 fn batched<R: Row, W: Write>(file: W) -> Result<BatchedWriter<W>, TableError> {
     let schema: Schema = R::COLUMNS
         .iter()
-        .map(|column| {
-            Field::new(
-                PlSmallStr::from_static(column.name),
-                column.kind.data_type(),
-            )
-        })
+        .map(|column| Field::new(PlSmallStr::from_static(column.name), column.kind.data_type()))
         .collect();
     let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(write_error)?;
     polars::prelude::ParquetWriter::new(file)
@@ -181,12 +154,7 @@ fn frame<R: Row>(buffers: &mut R::Buffers) -> Result<DataFrame, TableError> {
     DataFrame::new_infer_height(R::finish(buffers)).map_err(write_error)
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "used as a function for map_err"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "used as a function for map_err")]
 fn write_error(source: PolarsError) -> TableError {
-    TableError::Write {
-        detail: source.to_string(),
-    }
+    TableError::Write { detail: source.to_string() }
 }

@@ -10,19 +10,12 @@ use super::TableError;
 /// The folder cannot be listed, its run has not ended, or it has no such part.
 pub fn parts(dir: &Path, step: &str) -> Result<Vec<PathBuf>, TableError> {
     let prefix = format!("{step}-");
-    let names = list(dir, |name| {
-        name.starts_with(&prefix) && name.ends_with(".parquet")
-    })?;
-    if dir.join("run.json").exists() && !dir.join("stats.json").exists() {
-        return Err(TableError::Unfinished {
-            dir: dir.to_owned(),
-        });
+    let names = list(dir, |name| name.starts_with(&prefix) && name.ends_with(".parquet"))?;
+    if dir.join("run.json").exists() && !is_complete(dir)? {
+        return Err(TableError::Unfinished { dir: dir.to_owned() });
     }
     if names.is_empty() {
-        return Err(TableError::NoParts {
-            dir: dir.to_owned(),
-            pattern: format!("`{prefix}*.parquet`"),
-        });
+        return Err(TableError::NoParts { dir: dir.to_owned(), pattern: format!("`{prefix}*.parquet`") });
     }
     Ok(names)
 }
@@ -33,35 +26,38 @@ pub fn parts(dir: &Path, step: &str) -> Result<Vec<PathBuf>, TableError> {
 /// # Errors
 /// As [`parts`]; or the path does not exist.
 pub fn tables_under(path: &Path) -> Result<Vec<PathBuf>, TableError> {
-    let metadata = std::fs::metadata(path).map_err(|source| TableError::Open {
-        path: path.to_owned(),
-        source,
-    })?;
+    let metadata = std::fs::metadata(path).map_err(|source| TableError::Open { path: path.to_owned(), source })?;
     if !metadata.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
     if path.join("run.json").exists() {
         return parts(path, "part");
     }
-    let names = list(path, |name| {
-        name.ends_with(".parquet") || name.ends_with(".csv")
-    })?;
+    let names = list(path, |name| name.ends_with(".parquet") || name.ends_with(".csv"))?;
     if names.is_empty() {
-        return Err(TableError::NoParts {
-            dir: path.to_owned(),
-            pattern: "`*.parquet` or `*.csv`".to_owned(),
-        });
+        return Err(TableError::NoParts { dir: path.to_owned(), pattern: "`*.parquet` or `*.csv`".to_owned() });
     }
     Ok(names)
+}
+
+/// Whether the run of this folder has no shard left. `stats.json` is written at the end of each
+/// process, so it may be there, and say no.
+fn is_complete(dir: &Path) -> Result<bool, TableError> {
+    #[derive(serde::Deserialize)]
+    struct Stats {
+        complete: bool,
+    }
+    match std::fs::read(dir.join("stats.json")) {
+        Ok(bytes) => Ok(serde_json::from_slice::<Stats>(&bytes).is_ok_and(|stats| stats.complete)),
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(TableError::Open { path: dir.join("stats.json"), source }),
+    }
 }
 
 /// Files of a folder whose names are wanted, shorter names first so that `part-100000` follows
 /// `part-99999`.
 fn list(dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, TableError> {
-    let open_error = |source| TableError::Open {
-        path: dir.to_owned(),
-        source,
-    };
+    let open_error = |source| TableError::Open { path: dir.to_owned(), source };
     let mut names = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(open_error)? {
         let name = entry.map_err(open_error)?.file_name();

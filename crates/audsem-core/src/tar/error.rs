@@ -104,9 +104,7 @@ pub enum TarError {
         length: usize,
     },
     /// The key was already written to this shard.
-    #[error(
-        "duplicate key in one tar: `{key}`\nhint: readers would merge or refuse the two samples; drop one of them"
-    )]
+    #[error("duplicate key in one tar: `{key}`\nhint: readers would merge or refuse the two samples; drop one of them")]
     DuplicateKey {
         /// The key.
         key: String,

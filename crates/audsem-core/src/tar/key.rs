@@ -34,9 +34,7 @@ pub fn is_metadata(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("__") else {
         return false;
     };
-    rest.split('/')
-        .next()
-        .is_some_and(|first| first.ends_with("__"))
+    rest.split('/').next().is_some_and(|first| first.ends_with("__"))
 }
 
 #[cfg(test)]

@@ -68,10 +68,7 @@ impl MemberReader {
     ///
     /// # Errors
     /// [`TarError::Open`] if the first bytes cannot be read.
-    pub fn from_reader(
-        name: impl Into<PathBuf>,
-        reader: impl Read + Send + 'static,
-    ) -> Result<Self, TarError> {
+    pub fn from_reader(name: impl Into<PathBuf>, reader: impl Read + Send + 'static) -> Result<Self, TarError> {
         let path = name.into();
         match Source::from_reader(reader) {
             Ok(source) => Ok(Self::new(path, source)),
@@ -80,16 +77,7 @@ impl MemberReader {
     }
 
     fn new(path: PathBuf, source: Source) -> Self {
-        Self {
-            source,
-            path,
-            position: 0,
-            next_header: 0,
-            unread: 0,
-            members: 0,
-            end_marker: false,
-            finished: false,
-        }
+        Self { source, path, position: 0, next_header: 0, unread: 0, members: 0, end_marker: false, finished: false }
     }
 
     /// The tar's path, or the name given for a stream.
@@ -134,8 +122,7 @@ impl MemberReader {
     pub fn read_payload(&mut self, buffer: &mut Vec<u8>) -> Result<(), TarError> {
         buffer.clear();
         let wanted = std::mem::take(&mut self.unread);
-        self.read_exactly(wanted, buffer)
-            .inspect_err(|_| self.finished = true)
+        self.read_exactly(wanted, buffer).inspect_err(|_| self.finished = true)
     }
 
     fn advance(&mut self) -> Result<Option<Member>, TarError> {
@@ -147,9 +134,7 @@ impl MemberReader {
             let Some(header) = self.read_header()? else {
                 return Ok(None);
             };
-            let stored = header
-                .entry_size()
-                .map_err(|error| self.bad_header(at, error.to_string()))?;
+            let stored = header.entry_size().map_err(|error| self.bad_header(at, error.to_string()))?;
             let kind = header.entry_type();
             if kind.is_gnu_longname() || kind.is_pax_local_extensions() {
                 let record = self.read_extension(at, stored)?;
@@ -179,9 +164,7 @@ impl MemberReader {
         extensions: Extensions,
     ) -> Result<Member, TarError> {
         let size = extensions.size.unwrap_or(stored);
-        let name = extensions
-            .name
-            .unwrap_or_else(|| header.path_bytes().into_owned());
+        let name = extensions.name.unwrap_or_else(|| header.path_bytes().into_owned());
         let kind = header.entry_type();
         // Links, folders and devices carry a size field at times, but never a payload.
         let has_payload = !(kind.is_hard_link()
@@ -192,19 +175,13 @@ impl MemberReader {
             || kind.is_fifo());
         let size = if has_payload { size } else { 0 };
         let next_header = padded(size).and_then(|padded| self.position.checked_add(padded));
-        self.next_header =
-            next_header.ok_or_else(|| self.bad_header(at, format!("impossible size: {size}")))?;
+        self.next_header = next_header.ok_or_else(|| self.bad_header(at, format!("impossible size: {size}")))?;
         self.unread = size;
         self.members += 1;
         let name = String::from_utf8_lossy(&name).into_owned();
         // Before POSIX, a regular file whose name ends in a slash meant a folder.
         let is_file = (kind.is_file() || kind.is_contiguous()) && !name.ends_with('/');
-        Ok(Member {
-            name,
-            size,
-            offset: self.position,
-            is_file,
-        })
+        Ok(Member { name, size, offset: self.position, is_file })
     }
 
     /// The next header; `None` at the end marker or where the bytes end between two members.
@@ -220,11 +197,7 @@ impl MemberReader {
         }
         if read < BLOCK as u64 {
             // Too short for a header from the start: not a tar at all rather than a cut one.
-            return Err(if at == 0 {
-                self.bad_header(0, format!("only {read} bytes"))
-            } else {
-                self.truncated()
-            });
+            return Err(if at == 0 { self.bad_header(0, format!("only {read} bytes")) } else { self.truncated() });
         }
         if block.iter().all(|&byte| byte == 0) {
             self.end_marker = true;
@@ -232,9 +205,7 @@ impl MemberReader {
         }
         let mut header = tar::Header::new_old();
         header.as_mut_bytes().copy_from_slice(&block);
-        let stated = header
-            .cksum()
-            .map_err(|error| self.bad_header(at, error.to_string()))?;
+        let stated = header.cksum().map_err(|error| self.bad_header(at, error.to_string()))?;
         if stated != checksum(&block) {
             return Err(self.bad_header(at, "the checksum does not match".to_owned()));
         }
@@ -251,21 +222,15 @@ impl MemberReader {
         Ok(record)
     }
 
-    fn apply_pax(
-        &self,
-        at: u64,
-        record: &[u8],
-        extensions: &mut Extensions,
-    ) -> Result<(), TarError> {
+    fn apply_pax(&self, at: u64, record: &[u8], extensions: &mut Extensions) -> Result<(), TarError> {
         for pair in tar::PaxExtensions::new(record) {
             let pair = pair.map_err(|error| self.bad_header(at, error.to_string()))?;
             match pair.key_bytes() {
                 b"path" => extensions.name = Some(pair.value_bytes().to_vec()),
                 b"size" => {
                     let size = pair.value().ok().and_then(|value| value.parse().ok());
-                    extensions.size = Some(size.ok_or_else(|| {
-                        self.bad_header(at, "PAX size is not a number".to_owned())
-                    })?);
+                    extensions.size =
+                        Some(size.ok_or_else(|| self.bad_header(at, "PAX size is not a number".to_owned()))?);
                 }
                 key if key.starts_with(b"GNU.sparse.") => {
                     return Err(self.bad_header(at, "sparse members are not supported".to_owned()));
@@ -277,11 +242,7 @@ impl MemberReader {
     }
 
     fn read_exactly(&mut self, wanted: u64, buffer: &mut Vec<u8>) -> Result<(), TarError> {
-        if self
-            .source
-            .length()
-            .is_some_and(|length| length.saturating_sub(self.position) < wanted)
-        {
+        if self.source.length().is_some_and(|length| length.saturating_sub(self.position) < wanted) {
             self.position = self.source.length().unwrap_or(self.position);
             return Err(self.truncated());
         }
@@ -292,25 +253,15 @@ impl MemberReader {
     }
 
     fn read_upto(&mut self, wanted: u64, buffer: &mut Vec<u8>) -> Result<u64, TarError> {
-        let read = self
-            .source
-            .read_into(self.position, wanted, buffer)
-            .map_err(|error| self.failed(error))?;
+        let read = self.source.read_into(self.position, wanted, buffer).map_err(|error| self.failed(error))?;
         self.position += read;
         Ok(read)
     }
 
     fn pass_over(&mut self, n: u64) -> Result<(), TarError> {
-        let passed = self
-            .source
-            .skip(self.position, n)
-            .map_err(|error| self.failed(error))?;
+        let passed = self.source.skip(self.position, n).map_err(|error| self.failed(error))?;
         self.position += passed;
-        if passed < n {
-            Err(self.truncated())
-        } else {
-            Ok(())
-        }
+        if passed < n { Err(self.truncated()) } else { Ok(()) }
     }
 
     /// A decompressor reports a cut stream as an unexpected end; that is a truncated tar too.
@@ -318,33 +269,17 @@ impl MemberReader {
         if source.kind() == io::ErrorKind::UnexpectedEof {
             return self.truncated();
         }
-        TarError::Read {
-            path: self.path.clone(),
-            offset: self.position,
-            source,
-        }
+        TarError::Read { path: self.path.clone(), offset: self.position, source }
     }
 
     fn truncated(&self) -> TarError {
         // The member in hand, if any, is not complete.
-        let members = self
-            .members
-            .saturating_sub(u64::from(self.position < self.next_header));
-        TarError::Truncated {
-            path: self.path.clone(),
-            offset: self.position,
-            members,
-            samples: 0,
-            pending: None,
-        }
+        let members = self.members.saturating_sub(u64::from(self.position < self.next_header));
+        TarError::Truncated { path: self.path.clone(), offset: self.position, members, samples: 0, pending: None }
     }
 
     fn bad_header(&self, offset: u64, detail: String) -> TarError {
-        TarError::BadHeader {
-            path: self.path.clone(),
-            offset,
-            detail,
-        }
+        TarError::BadHeader { path: self.path.clone(), offset, detail }
     }
 }
 

@@ -22,10 +22,7 @@ pub struct Sample {
 impl Sample {
     /// The bytes of the member with this (lower-case) suffix.
     pub fn get(&self, suffix: &str) -> Option<&[u8]> {
-        self.members
-            .iter()
-            .find(|(name, _)| name == suffix)
-            .map(|(_, bytes)| bytes.as_slice())
+        self.members.iter().find(|(name, _)| name == suffix).map(|(_, bytes)| bytes.as_slice())
     }
 
     /// Takes the bytes of the member with this suffix out of the sample.
@@ -80,10 +77,7 @@ impl SampleReader {
     ///
     /// # Errors
     /// As [`MemberReader::from_reader`].
-    pub fn from_reader(
-        name: impl Into<PathBuf>,
-        reader: impl Read + Send + 'static,
-    ) -> Result<Self, TarError> {
+    pub fn from_reader(name: impl Into<PathBuf>, reader: impl Read + Send + 'static) -> Result<Self, TarError> {
         Ok(Self::new(MemberReader::from_reader(name, reader)?))
     }
 
@@ -108,10 +102,7 @@ impl SampleReader {
 
     /// Counts so far.
     pub fn counts(&self) -> ReadCounts {
-        ReadCounts {
-            members: self.members.members(),
-            ..self.counts
-        }
+        ReadCounts { members: self.members.members(), ..self.counts }
     }
 
     /// Whether the end-of-archive marker was seen (see [`MemberReader::has_end_marker`]).
@@ -121,8 +112,7 @@ impl SampleReader {
 
     /// Gives a sample's buffers back, so that the next ones need no fresh memory.
     pub fn recycle(&mut self, sample: Sample) {
-        self.spare
-            .extend(sample.members.into_iter().map(|(_, bytes)| bytes));
+        self.spare.extend(sample.members.into_iter().map(|(_, bytes)| bytes));
         self.spare.truncate(8);
     }
 
@@ -176,10 +166,7 @@ impl SampleReader {
     }
 
     fn add(&mut self, key: &str, suffix: String, member: &Member) -> Result<(), TarError> {
-        let repeated = self
-            .pending
-            .as_ref()
-            .is_some_and(|sample| sample.get(&suffix).is_some());
+        let repeated = self.pending.as_ref().is_some_and(|sample| sample.get(&suffix).is_some());
         if repeated || member.size > self.max_member {
             self.pending = None;
             self.refused = Some(key.to_owned());
@@ -189,39 +176,22 @@ impl SampleReader {
                 return Err(TarError::RepeatedSuffix { path, key, suffix });
             }
             let (member, size) = (member.name.clone(), member.size);
-            return Err(TarError::TooLarge {
-                path,
-                member,
-                key,
-                size,
-                limit: self.max_member,
-            });
+            return Err(TarError::TooLarge { path, member, key, size, limit: self.max_member });
         }
         let mut bytes = self.spare.pop().unwrap_or_default();
         if let Err(error) = self.members.read_payload(&mut bytes) {
-            self.pending.get_or_insert_with(|| Sample {
-                key: key.to_owned(),
-                ..Sample::default()
-            });
+            self.pending.get_or_insert_with(|| Sample { key: key.to_owned(), ..Sample::default() });
             return Err(error);
         }
         let offset = member.offset;
-        let sample = self.pending.get_or_insert_with(|| Sample {
-            key: key.to_owned(),
-            members: Vec::new(),
-            offset,
-        });
+        let sample = self.pending.get_or_insert_with(|| Sample { key: key.to_owned(), members: Vec::new(), offset });
         sample.members.push((suffix, bytes));
         Ok(())
     }
 
     fn hand_out(&mut self, sample: Sample) -> Sample {
         self.counts.samples += 1;
-        self.counts.payload_bytes += sample
-            .members
-            .iter()
-            .map(|(_, bytes)| bytes.len() as u64)
-            .sum::<u64>();
+        self.counts.payload_bytes += sample.members.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
         sample
     }
 
@@ -229,18 +199,9 @@ impl SampleReader {
     fn broken_off(&mut self, error: TarError) -> TarError {
         let lost = self.pending.take().map(|sample| sample.key);
         match error {
-            TarError::Truncated {
-                path,
-                offset,
-                members,
-                ..
-            } => TarError::Truncated {
-                path,
-                offset,
-                members,
-                samples: self.counts.samples,
-                pending: lost,
-            },
+            TarError::Truncated { path, offset, members, .. } => {
+                TarError::Truncated { path, offset, members, samples: self.counts.samples, pending: lost }
+            }
             other => other,
         }
     }

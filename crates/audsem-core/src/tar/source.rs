@@ -14,10 +14,7 @@ pub(super) const SCAN_BUFFER: usize = 4 * 1024;
 
 pub(super) enum Source {
     /// A plain tar of known length: payloads are passed over by seeking.
-    File {
-        reader: BufReader<File>,
-        length: u64,
-    },
+    File { reader: BufReader<File>, length: u64 },
     /// Anything else: payloads are read and thrown away.
     Stream(Box<dyn BufRead + Send>),
 }
@@ -25,28 +22,19 @@ pub(super) enum Source {
 impl Source {
     /// Opens a tar, plain, gzip or zstd as its first bytes say (never its name).
     pub(super) fn open(path: &Path, buffer: usize) -> Result<Self, TarError> {
-        let failed = |source| TarError::Open {
-            path: path.into(),
-            source,
-        };
+        let failed = |source| TarError::Open { path: path.into(), source };
         let mut file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {
             return Err(TarError::Folder { path: path.into() });
         }
         let mut magic = Vec::with_capacity(4);
-        Read::by_ref(&mut file)
-            .take(4)
-            .read_to_end(&mut magic)
-            .map_err(failed)?;
+        Read::by_ref(&mut file).take(4).read_to_end(&mut magic).map_err(failed)?;
         let compression = Compression::of(&magic);
         if compression == Compression::None && metadata.is_file() {
             io::Seek::rewind(&mut file).map_err(failed)?;
             let reader = BufReader::with_capacity(buffer, file);
-            return Ok(Self::File {
-                reader,
-                length: metadata.len(),
-            });
+            return Ok(Self::File { reader, length: metadata.len() });
         }
         Self::compressed(Cursor::new(magic).chain(file), compression).map_err(failed)
     }
@@ -59,17 +47,11 @@ impl Source {
         Self::compressed(Cursor::new(magic).chain(reader), compression)
     }
 
-    fn compressed(
-        reader: impl Read + Send + 'static,
-        compression: Compression,
-    ) -> io::Result<Self> {
+    fn compressed(reader: impl Read + Send + 'static, compression: Compression) -> io::Result<Self> {
         Ok(Self::Stream(match compression {
             Compression::None => Box::new(BufReader::with_capacity(BULK_BUFFER, reader)),
             Compression::Gzip => {
-                let decoder = flate2::read::MultiGzDecoder::new(BufReader::with_capacity(
-                    BULK_BUFFER,
-                    reader,
-                ));
+                let decoder = flate2::read::MultiGzDecoder::new(BufReader::with_capacity(BULK_BUFFER, reader));
                 Box::new(BufReader::with_capacity(BULK_BUFFER, decoder))
             }
             Compression::Zstd => {

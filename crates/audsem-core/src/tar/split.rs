@@ -27,19 +27,13 @@ pub struct ShardPlanner {
 impl ShardPlanner {
     /// Starts with shard 0.
     pub fn new(limits: SplitLimits) -> Self {
-        Self {
-            limits,
-            shard: 0,
-            count: 0,
-            bytes: 0,
-        }
+        Self { limits, shard: 0, count: 0, bytes: 0 }
     }
 
     /// Number of the shard that takes a sample of this many bytes.
     pub fn place(&mut self, bytes: u64) -> u64 {
         let over = |limit: NonZeroU64| self.bytes.saturating_add(bytes) > limit.get();
-        let full =
-            self.count >= self.limits.max_count.get() || self.limits.max_bytes.is_some_and(over);
+        let full = self.count >= self.limits.max_count.get() || self.limits.max_bytes.is_some_and(over);
         if full && self.count > 0 {
             self.shard += 1;
             (self.count, self.bytes) = (0, 0);
@@ -75,20 +69,13 @@ mod tests {
     use super::*;
 
     fn limits(count: u64, bytes: u64) -> SplitLimits {
-        SplitLimits {
-            max_count: NonZeroU64::new(count).unwrap(),
-            max_bytes: NonZeroU64::new(bytes),
-        }
+        SplitLimits { max_count: NonZeroU64::new(count).unwrap(), max_bytes: NonZeroU64::new(bytes) }
     }
 
     #[test]
     fn shards_fill_up_to_either_limit() {
         let check = |sizes: &[u64], limits: SplitLimits, expected: &[Range<usize>]| {
-            assert_eq!(
-                plan_shards(sizes.iter().copied(), limits),
-                expected,
-                "{sizes:?} {limits:?}"
-            );
+            assert_eq!(plan_shards(sizes.iter().copied(), limits), expected, "{sizes:?} {limits:?}");
         };
         check(&[], limits(2, 0), &[]);
         check(&[1, 1, 1], limits(2, 0), &[0..2, 2..3]);
@@ -100,8 +87,7 @@ mod tests {
 
     #[test]
     fn stored_size_counts_header_and_padding() {
-        let check =
-            |payload: u64, expected: u64| assert_eq!(stored_bytes(payload), expected, "{payload}");
+        let check = |payload: u64, expected: u64| assert_eq!(stored_bytes(payload), expected, "{payload}");
         check(0, 512);
         check(1, 1024);
         check(512, 1024);

@@ -30,10 +30,7 @@ fn samples_of(bytes: Vec<u8>) -> (Expected, Vec<TarError>, ReadCounts) {
             Ok(None) => return (samples, errors, reader.counts()),
             Err(error) => errors.push(error),
         }
-        assert!(
-            samples.len() + errors.len() < 100_000,
-            "the reader does not end"
-        );
+        assert!(samples.len() + errors.len() < 100_000, "the reader does not end");
     }
 }
 
@@ -55,47 +52,23 @@ fn three_samples() -> Vec<u8> {
 #[test]
 fn consecutive_members_with_one_key_form_a_sample() {
     let check = |names: &[&str], expected: &[(&str, &[&str])], keyless: u64| {
-        let members: Vec<(&str, &[u8])> =
-            names.iter().map(|name| (*name, name.as_bytes())).collect();
+        let members: Vec<(&str, &[u8])> = names.iter().map(|name| (*name, name.as_bytes())).collect();
         let (samples, errors, counts) = samples_of(gnu_tar(&members));
         assert!(errors.is_empty(), "{errors:?}");
         let got: Vec<(&str, Vec<&str>)> = samples
             .iter()
-            .map(|(key, members)| {
-                (
-                    key.as_str(),
-                    members.iter().map(|(suffix, _)| suffix.as_str()).collect(),
-                )
-            })
+            .map(|(key, members)| (key.as_str(), members.iter().map(|(suffix, _)| suffix.as_str()).collect()))
             .collect();
-        let expected: Vec<(&str, Vec<&str>)> = expected
-            .iter()
-            .map(|(key, suffixes)| (*key, suffixes.to_vec()))
-            .collect();
+        let expected: Vec<(&str, Vec<&str>)> =
+            expected.iter().map(|(key, suffixes)| (*key, suffixes.to_vec())).collect();
         assert_eq!(got, expected, "{names:?}");
         assert_eq!(counts.keyless, keyless);
         assert_eq!(counts.members, names.len() as u64);
     };
-    check(
-        &["a.flac", "a.json", "b.JSON", "b.flac"],
-        &[("a", &["flac", "json"]), ("b", &["json", "flac"])],
-        0,
-    );
-    check(
-        &["a.flac", "b.flac", "a.json"],
-        &[("a", &["flac"]), ("b", &["flac"]), ("a", &["json"])],
-        0,
-    );
-    check(
-        &["d/a.flac", "e/a.flac"],
-        &[("d/a", &["flac"]), ("e/a", &["flac"])],
-        0,
-    );
-    check(
-        &["a.flac", "README", "a.json"],
-        &[("a", &["flac", "json"])],
-        1,
-    );
+    check(&["a.flac", "a.json", "b.JSON", "b.flac"], &[("a", &["flac", "json"]), ("b", &["json", "flac"])], 0);
+    check(&["a.flac", "b.flac", "a.json"], &[("a", &["flac"]), ("b", &["flac"]), ("a", &["json"])], 0);
+    check(&["d/a.flac", "e/a.flac"], &[("d/a", &["flac"]), ("e/a", &["flac"])], 0);
+    check(&["a.flac", "README", "a.json"], &[("a", &["flac", "json"])], 1);
     check(&["VID (1_0-3_5)/mp4", "VID (1_0-3_5)/json"], &[], 2);
     check(&["__meta__/x.json", "a.json"], &[("a", &["json"])], 0);
     check(&["abc (1.0-2.5).mp4"], &[("abc (1", &["0-2.5).mp4"])], 0);
@@ -103,13 +76,7 @@ fn consecutive_members_with_one_key_form_a_sample() {
 
 #[test]
 fn repeated_suffix_costs_its_sample_only() {
-    let bytes = gnu_tar(&[
-        ("a.json", b"1"),
-        ("b.json", b"1"),
-        ("b.json", b"2"),
-        ("b.flac", b"3"),
-        ("c.json", b"4"),
-    ]);
+    let bytes = gnu_tar(&[("a.json", b"1"), ("b.json", b"1"), ("b.json", b"2"), ("b.flac", b"3"), ("c.json", b"4")]);
     let (samples, errors, _) = samples_of(bytes);
     assert_eq!(keys(&samples), ["a", "c"]);
     assert!(
@@ -120,22 +87,12 @@ fn repeated_suffix_costs_its_sample_only() {
 
 #[test]
 fn oversized_member_costs_its_sample_only() {
-    let bytes = gnu_tar(&[
-        ("a.json", b"1"),
-        ("b.json", b"1"),
-        ("b.flac", &[0; 2000]),
-        ("b.txt", b"1"),
-        ("c.json", b"4"),
-    ]);
-    let mut reader = SampleReader::from_reader("memory", Cursor::new(bytes))
-        .unwrap()
-        .max_member_bytes(1999);
+    let bytes =
+        gnu_tar(&[("a.json", b"1"), ("b.json", b"1"), ("b.flac", &[0; 2000]), ("b.txt", b"1"), ("c.json", b"4")]);
+    let mut reader = SampleReader::from_reader("memory", Cursor::new(bytes)).unwrap().max_member_bytes(1999);
     assert_eq!(reader.next_sample().unwrap().unwrap().key, "a");
     let error = reader.next_sample().unwrap_err();
-    assert!(
-        matches!(&error, TarError::TooLarge { key, size: 2000, limit: 1999, .. } if key == "b"),
-        "{error}"
-    );
+    assert!(matches!(&error, TarError::TooLarge { key, size: 2000, limit: 1999, .. } if key == "b"), "{error}");
     assert!(!error.is_fatal());
     assert_eq!(reader.next_sample().unwrap().unwrap().key, "c");
     assert!(reader.next_sample().unwrap().is_none());
@@ -148,9 +105,7 @@ fn long_names_are_read_in_gnu_pax_and_ustar_form() {
     assert_eq!(keys(&samples), [long.strip_suffix(".json").unwrap()]);
 
     let mut builder = ::tar::Builder::new(Vec::new());
-    builder
-        .append_pax_extensions([("path", long.as_bytes()), ("comment", b"x".as_slice())])
-        .unwrap();
+    builder.append_pax_extensions([("path", long.as_bytes()), ("comment", b"x".as_slice())]).unwrap();
     let mut header = ::tar::Header::new_ustar();
     header.set_path("short.json").unwrap();
     header.set_size(2);
@@ -173,10 +128,7 @@ fn long_names_are_read_in_gnu_pax_and_ustar_form() {
 #[test]
 fn folders_and_links_are_ignored() {
     let mut builder = ::tar::Builder::new(Vec::new());
-    for (name, kind) in [
-        ("d.x/", ::tar::EntryType::Directory),
-        ("l.json", ::tar::EntryType::Symlink),
-    ] {
+    for (name, kind) in [("d.x/", ::tar::EntryType::Directory), ("l.json", ::tar::EntryType::Symlink)] {
         let mut header = ::tar::Header::new_ustar();
         header.set_path(name).unwrap();
         header.set_entry_type(kind);
@@ -199,10 +151,7 @@ fn compression_is_found_by_magic_bytes() {
     let folder = tempfile::tempdir().unwrap();
     for (bytes, seekable) in [(&plain, true), (&gzip, false), (&zstd, false)] {
         let path = folder.path().join("shard.tar");
-        std::fs::File::create(&path)
-            .unwrap()
-            .write_all(bytes)
-            .unwrap();
+        std::fs::File::create(&path).unwrap().write_all(bytes).unwrap();
         assert_eq!(MemberReader::open(&path).unwrap().is_seekable(), seekable);
         let mut reader = SampleReader::open(&path).unwrap();
         let mut found = Vec::new();
@@ -215,10 +164,7 @@ fn compression_is_found_by_magic_bytes() {
         // A compressed stream cut short is a truncated tar as well.
         if !seekable {
             let (_, errors, _) = samples_of(bytes[..bytes.len() / 2].to_vec());
-            assert!(
-                matches!(&errors[..], [TarError::Truncated { .. }]),
-                "{errors:?}"
-            );
+            assert!(matches!(&errors[..], [TarError::Truncated { .. }]), "{errors:?}");
         }
     }
 }
@@ -228,10 +174,7 @@ fn scanning_gives_the_place_of_every_payload() {
     let bytes = three_samples();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shard.tar");
-    std::fs::File::create(&path)
-        .unwrap()
-        .write_all(&bytes)
-        .unwrap();
+    std::fs::File::create(&path).unwrap().write_all(&bytes).unwrap();
     let mut scan = MemberReader::scan(&path).unwrap();
     let mut read = SampleReader::from_reader("memory", Cursor::new(bytes.clone())).unwrap();
     let mut seen = Vec::new();
@@ -254,10 +197,7 @@ fn truncation_is_reported_wherever_it_falls() {
     let path = folder.path().join("cut.tar");
     let edge = |cut: &usize| cut % 17 == 0 || (cut + 1) % BLOCK <= 2;
     for cut in (1..bytes.len() - 1024).filter(edge) {
-        std::fs::File::create(&path)
-            .unwrap()
-            .write_all(&bytes[..cut])
-            .unwrap();
+        std::fs::File::create(&path).unwrap().write_all(&bytes[..cut]).unwrap();
         let mut reader = SampleReader::open(&path).unwrap();
         let mut complete = 0;
         let error = loop {
@@ -276,10 +216,7 @@ fn truncation_is_reported_wherever_it_falls() {
             Some(other) => panic!("cut at {cut}: {other}"),
             None => assert_eq!(cut % BLOCK, 0, "cut at {cut}"),
         }
-        let whole_pairs = [2048, 4096]
-            .iter()
-            .filter(|&&end| cut > end + BLOCK)
-            .count() as u64;
+        let whole_pairs = [2048, 4096].iter().filter(|&&end| cut > end + BLOCK).count() as u64;
         assert!(complete >= whole_pairs, "cut at {cut}: {complete} samples");
     }
 }
@@ -289,17 +226,7 @@ fn a_truncated_tar_names_the_lost_sample() {
     let bytes = three_samples();
     let (samples, errors, _) = samples_of(bytes[..4096 + 512 + 700].to_vec());
     assert_eq!(keys(&samples), ["a", "b"]);
-    let [
-        TarError::Truncated {
-            members: 4,
-            samples: 2,
-            pending,
-            ..
-        },
-    ] = &errors[..]
-    else {
-        panic!("{errors:?}")
-    };
+    let [TarError::Truncated { members: 4, samples: 2, pending, .. }] = &errors[..] else { panic!("{errors:?}") };
     assert_eq!(pending.as_deref(), Some("c"));
 }
 
@@ -314,14 +241,8 @@ fn what_is_not_a_tar_is_said_so() {
     check(b"{\"a\": 1}", "only 8 bytes");
     check(&[b'x'; 2048], "not a tar header at byte 0");
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(
-        SampleReader::open(folder.path()),
-        Err(TarError::Folder { .. })
-    ));
-    assert!(matches!(
-        SampleReader::open(&folder.path().join("none.tar")),
-        Err(TarError::Open { .. })
-    ));
+    assert!(matches!(SampleReader::open(folder.path()), Err(TarError::Folder { .. })));
+    assert!(matches!(SampleReader::open(&folder.path().join("none.tar")), Err(TarError::Open { .. })));
     // An archive without members is a tar all the same.
     let (samples, errors, _) = samples_of(vec![0; 1024]);
     assert!(samples.is_empty() && errors.is_empty());
@@ -336,33 +257,15 @@ fn huge_size_fields_reserve_no_memory() {
     let mut reader = SampleReader::from_reader("memory", Cursor::new(header.as_bytes().to_vec()))
         .unwrap()
         .max_member_bytes(u64::MAX);
-    assert!(matches!(
-        reader.next_sample(),
-        Err(TarError::Truncated { .. })
-    ));
+    assert!(matches!(reader.next_sample(), Err(TarError::Truncated { .. })));
 }
 
 #[test]
 fn written_headers_have_fixed_metadata() {
-    let mut writer = ShardWriter::new(
-        Vec::new(),
-        ShardOptions {
-            mtime: 1_700_000_000,
-        },
-    );
-    writer
-        .write_sample("VID (1_0-3_5)", &[("mp4", b"x"), ("json", b"{}")])
-        .unwrap();
+    let mut writer = ShardWriter::new(Vec::new(), ShardOptions { mtime: 1_700_000_000 });
+    writer.write_sample("VID (1_0-3_5)", &[("mp4", b"x"), ("json", b"{}")]).unwrap();
     let (bytes, counts) = writer.finish().unwrap();
-    assert_eq!(
-        counts,
-        ShardCounts {
-            samples: 1,
-            members: 2,
-            payload_bytes: 3,
-            tar_bytes: bytes.len() as u64
-        }
-    );
+    assert_eq!(counts, ShardCounts { samples: 1, members: 2, payload_bytes: 3, tar_bytes: bytes.len() as u64 });
     let mut archive = ::tar::Archive::new(&bytes[..]);
     let names: Vec<String> = archive
         .entries()
@@ -371,19 +274,9 @@ fn written_headers_have_fixed_metadata() {
             let entry = entry.unwrap();
             let header = entry.header();
             assert!(header.as_ustar().is_some());
-            assert_eq!(
-                (
-                    header.mode().unwrap(),
-                    header.uid().unwrap(),
-                    header.gid().unwrap()
-                ),
-                (0o644, 0, 0)
-            );
+            assert_eq!((header.mode().unwrap(), header.uid().unwrap(), header.gid().unwrap()), (0o644, 0, 0));
             assert_eq!(header.mtime().unwrap(), 1_700_000_000);
-            assert_eq!(
-                (header.username().unwrap(), header.groupname().unwrap()),
-                (Some(""), Some(""))
-            );
+            assert_eq!((header.username().unwrap(), header.groupname().unwrap()), (Some(""), Some("")));
             entry.path().unwrap().to_str().unwrap().to_owned()
         })
         .collect();
@@ -394,8 +287,7 @@ fn written_headers_have_fixed_metadata() {
 fn writer_refuses_what_readers_would_group_otherwise() {
     let check = |key: &str, suffixes: &[&str], part: &str| {
         let mut writer = ShardWriter::new(Vec::new(), ShardOptions::default());
-        let members: Vec<(&str, &[u8])> =
-            suffixes.iter().map(|suffix| (*suffix, &b"x"[..])).collect();
+        let members: Vec<(&str, &[u8])> = suffixes.iter().map(|suffix| (*suffix, &b"x"[..])).collect();
         let error = writer.write_sample(key, &members).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
         // Nothing was written by the refused sample.
@@ -415,13 +307,9 @@ fn writer_refuses_what_readers_would_group_otherwise() {
 #[test]
 fn a_key_is_written_once() {
     let mut writer = ShardWriter::new(Vec::new(), ShardOptions::default());
-    writer
-        .write_sample(&"k".repeat(95), &[("json", b"1")])
-        .unwrap();
+    writer.write_sample(&"k".repeat(95), &[("json", b"1")]).unwrap();
     writer.write_sample("b", &[("json", b"1")]).unwrap();
-    let error = writer
-        .write_sample(&"k".repeat(95), &[("json", b"1")])
-        .unwrap_err();
+    let error = writer.write_sample(&"k".repeat(95), &[("json", b"1")]).unwrap_err();
     assert!(matches!(error, TarError::DuplicateKey { .. }), "{error}");
     assert_eq!(writer.finish().unwrap().1.samples, 2);
 }
@@ -443,31 +331,18 @@ fn a_full_disk_is_a_write_error() {
 }
 
 fn sample_strategy() -> impl Strategy<Value = Expected> {
-    let payload = prop_oneof![
-        proptest::collection::vec(any::<u8>(), 0..40),
-        (0_usize..3000).prop_map(|n| vec![0x5a; n])
-    ];
+    let payload =
+        prop_oneof![proptest::collection::vec(any::<u8>(), 0..40), (0_usize..3000).prop_map(|n| vec![0x5a; n])];
     let members = proptest::collection::btree_map("[a-z0-9]{1,5}(\\.[a-z]{1,3})?", payload, 1..4);
-    proptest::collection::btree_map(
-        "([A-Za-z0-9_-]{1,8}/)?[A-Za-z0-9_ ()é-]{1,30}",
-        members,
-        0..6,
-    )
-    .prop_map(|samples| {
-        samples
-            .into_iter()
-            .map(|(key, members)| (key, members.into_iter().collect()))
-            .collect()
-    })
+    proptest::collection::btree_map("([A-Za-z0-9_-]{1,8}/)?[A-Za-z0-9_ ()é-]{1,30}", members, 0..6)
+        .prop_map(|samples| samples.into_iter().map(|(key, members)| (key, members.into_iter().collect())).collect())
 }
 
 fn write_all(samples: &Expected) -> Vec<u8> {
     let mut writer = ShardWriter::new(Vec::new(), ShardOptions::default());
     for (key, members) in samples {
-        let members: Vec<(&str, &[u8])> = members
-            .iter()
-            .map(|(suffix, payload)| (suffix.as_str(), payload.as_slice()))
-            .collect();
+        let members: Vec<(&str, &[u8])> =
+            members.iter().map(|(suffix, payload)| (suffix.as_str(), payload.as_slice())).collect();
         writer.write_sample(key, &members).unwrap();
     }
     writer.finish().unwrap().0

@@ -44,12 +44,7 @@ impl<W: Write> ShardWriter<W> {
     /// Starts a shard on `out`.
     pub fn new(out: W, options: ShardOptions) -> Self {
         let out = BufWriter::with_capacity(WRITE_BUFFER, out);
-        Self {
-            out,
-            options,
-            keys: HashSet::new(),
-            counts: ShardCounts::default(),
-        }
+        Self { out, options, keys: HashSet::new(), counts: ShardCounts::default() }
     }
 
     /// Appends a sample: its members as (suffix, payload) in the order given.
@@ -62,13 +57,10 @@ impl<W: Write> ShardWriter<W> {
     pub fn write_sample(&mut self, key: &str, members: &[(&str, &[u8])]) -> Result<(), TarError> {
         let names = checked_names(key, members)?;
         if !self.keys.insert(key.to_owned()) {
-            return Err(TarError::DuplicateKey {
-                key: key.to_owned(),
-            });
+            return Err(TarError::DuplicateKey { key: key.to_owned() });
         }
         for (name, (_, payload)) in names.iter().zip(members) {
-            self.write_member(name, payload)
-                .map_err(|source| TarError::Write { source })?;
+            self.write_member(name, payload).map_err(|source| TarError::Write { source })?;
         }
         self.counts.samples += 1;
         Ok(())
@@ -87,10 +79,7 @@ impl<W: Write> ShardWriter<W> {
         let failed = |source| TarError::Write { source };
         self.out.write_all(&[0; 2 * BLOCK]).map_err(failed)?;
         self.counts.tar_bytes += 2 * BLOCK as u64;
-        let out = self
-            .out
-            .into_inner()
-            .map_err(|error| failed(error.into_error()))?;
+        let out = self.out.into_inner().map_err(|error| failed(error.into_error()))?;
         Ok((out, self.counts))
     }
 
@@ -143,17 +132,11 @@ fn checked_names(key: &str, members: &[(&str, &[u8])]) -> Result<Vec<String>, Ta
         if super::is_metadata(&name) || name.contains('\0') {
             return Err(bad(suffix, "readers would pass over it or cut the name"));
         }
-        if members[..index]
-            .iter()
-            .any(|(earlier, _)| earlier == suffix)
-        {
+        if members[..index].iter().any(|(earlier, _)| earlier == suffix) {
             return Err(bad(suffix, "the suffix comes twice"));
         }
         if name.len() > MAX_NAME_BYTES {
-            return Err(TarError::LongName {
-                length: name.len(),
-                name,
-            });
+            return Err(TarError::LongName { length: name.len(), name });
         }
         names.push(name);
     }

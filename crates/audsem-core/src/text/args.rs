@@ -64,20 +64,9 @@ impl ServerArgs {
         config.schema_format = self.schema_format;
         config.concurrency = self.concurrency;
         config.timeout = seconds("request timeout", self.timeout, "give a positive --timeout")?;
-        config.connect_timeout = seconds(
-            "connect timeout",
-            self.connect_timeout,
-            "give a positive --connect-timeout",
-        )?;
-        config.retry = RetryPolicy {
-            retries: self.retries,
-            ..RetryPolicy::default()
-        };
-        config.extra = self
-            .server_param
-            .iter()
-            .map(|text| parameter(text))
-            .collect::<Result<Map<_, _>, _>>()?;
+        config.connect_timeout = seconds("connect timeout", self.connect_timeout, "give a positive --connect-timeout")?;
+        config.retry = RetryPolicy { retries: self.retries, ..RetryPolicy::default() };
+        config.extra = self.server_param.iter().map(|text| parameter(text)).collect::<Result<Map<_, _>, _>>()?;
         config.api_key = Secret::from_env(&self.api_key_env);
         Ok(config)
     }
@@ -94,10 +83,7 @@ impl OpenAiServer {
     ///
     /// # Errors
     /// [`TextError::Replay`].
-    pub fn remembering(
-        self,
-        folder: Option<&Path>,
-    ) -> Result<Box<dyn super::TextGenerator>, TextError> {
+    pub fn remembering(self, folder: Option<&Path>) -> Result<Box<dyn super::TextGenerator>, TextError> {
         Ok(match folder {
             Some(folder) => Box::new(Replay::open(self, folder)?),
             None => Box::new(self),
@@ -106,12 +92,7 @@ impl OpenAiServer {
 }
 
 fn seconds(what: &'static str, value: f64, hint: &'static str) -> Result<Duration, TextError> {
-    let refuse = |reason: String| TextError::Config {
-        what,
-        value: value.to_string(),
-        reason,
-        hint,
-    };
+    let refuse = |reason: String| TextError::Config { what, value: value.to_string(), reason, hint };
     if value <= 0.0 {
         return Err(refuse("must be above zero".into()));
     }
@@ -125,9 +106,7 @@ fn parameter(text: &str) -> Result<(String, Value), TextError> {
         reason,
         hint: "write --server-param NAME=JSON, for example --server-param top_k=1",
     };
-    let (name, json) = text
-        .split_once('=')
-        .ok_or_else(|| refuse("has no `=`".into()))?;
+    let (name, json) = text.split_once('=').ok_or_else(|| refuse("has no `=`".into()))?;
     if name.is_empty() || ["model", "messages", "prompt"].contains(&name) {
         return Err(refuse("is not a parameter that can be set here".into()));
     }
@@ -150,28 +129,13 @@ mod tests {
 
     fn config(arguments: &[&str]) -> Result<ServerConfig, String> {
         let all = ["x", "--server", "http://h/v1"].iter().chain(arguments);
-        Cli::try_parse_from(all)
-            .unwrap()
-            .server
-            .to_config()
-            .map_err(|error| error.to_string())
+        Cli::try_parse_from(all).unwrap().server.to_config().map_err(|error| error.to_string())
     }
 
     #[test]
     fn flags_become_settings() {
-        let config = config(&[
-            "--timeout",
-            "1.5",
-            "--server-param",
-            "a={\"b\":[1]}",
-            "--concurrency",
-            "3",
-        ])
-        .unwrap();
-        assert_eq!(
-            (config.timeout, config.concurrency),
-            (Duration::from_millis(1500), 3)
-        );
+        let config = config(&["--timeout", "1.5", "--server-param", "a={\"b\":[1]}", "--concurrency", "3"]).unwrap();
+        assert_eq!((config.timeout, config.concurrency), (Duration::from_millis(1500), 3));
         assert_eq!(config.extra["a"]["b"][0], 1);
     }
 
@@ -181,10 +145,7 @@ mod tests {
             let error = config(arguments).unwrap_err();
             assert!(error.contains(expected), "{error}");
         };
-        check(
-            &["--timeout", "0"],
-            "must be above zero\nhint: give a positive --timeout",
-        );
+        check(&["--timeout", "0"], "must be above zero\nhint: give a positive --timeout");
         check(&["--timeout", "inf"], "--timeout");
         check(&["--connect-timeout=-1"], "--connect-timeout");
         check(&["--server-param", "top_k"], "has no `=`");
@@ -196,10 +157,7 @@ mod tests {
     fn replay_folder_lies_in_the_output_unless_told_otherwise() {
         let folder = |arguments: &[&str]| {
             let all = ["x", "--server", "http://h/v1"].iter().chain(arguments);
-            Cli::try_parse_from(all)
-                .unwrap()
-                .server
-                .replay_folder(Path::new("out"))
+            Cli::try_parse_from(all).unwrap().server.replay_folder(Path::new("out"))
         };
         assert_eq!(folder(&[]), Some("out/replay".into()));
         assert_eq!(folder(&["--replay", "shared"]), Some("shared".into()));

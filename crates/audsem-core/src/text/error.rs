@@ -48,9 +48,7 @@ pub enum TextError {
         excerpt: String,
     },
     /// The answer does not fit the schema that was asked for, also after asking again.
-    #[error(
-        "the model's answer does not fit the requested schema at {pointer}: {reason}: {excerpt}"
-    )]
+    #[error("the model's answer does not fit the requested schema at {pointer}: {reason}: {excerpt}")]
     Schema {
         /// JSON pointer into the answer; empty for the whole.
         pointer: String,
@@ -60,9 +58,7 @@ pub enum TextError {
         excerpt: String,
     },
     /// The requested schema uses a keyword that [`crate::text::Schema`] does not check.
-    #[error(
-        "JSON schema at {pointer}: {reason}\nhint: audsem_core::text::Schema lists the keywords it checks"
-    )]
+    #[error("JSON schema at {pointer}: {reason}\nhint: audsem_core::text::Schema lists the keywords it checks")]
     BadSchema {
         /// JSON pointer into the schema.
         pointer: String,
@@ -130,9 +126,7 @@ impl TextError {
 fn status_hint(status: u16) -> &'static str {
     match status {
         401 | 403 => "\nhint: put the key into the environment variable named by --api-key-env",
-        404 | 405 => {
-            "\nhint: check the address (--server, usually ending in /v1), the model name (--model) and --api"
-        }
+        404 | 405 => "\nhint: check the address (--server, usually ending in /v1), the model name (--model) and --api",
         _ => "",
     }
 }

@@ -58,19 +58,13 @@ pub trait TextGenerator: Send + Sync {
 
     /// As [`TextGenerator::generate_batch`]; calls `arrived` with the number of a request and its
     /// answer the moment it is there, from whichever thread got it.
-    fn generate_batch_with(
-        &self,
-        requests: &[Request],
-        arrived: &Arrived<'_>,
-    ) -> Vec<Result<Response, TextError>> {
+    fn generate_batch_with(&self, requests: &[Request], arrived: &Arrived<'_>) -> Vec<Result<Response, TextError>> {
         let mut down = false;
         let mut answer = |(i, request)| {
             if down {
                 return Err(TextError::NotSent);
             }
-            let result = self
-                .generate(request)
-                .and_then(|response| arrived(i, &response).map(|()| response));
+            let result = self.generate(request).and_then(|response| arrived(i, &response).map(|()| response));
             down = result.as_ref().is_err_and(TextError::is_systemic);
             result
         };
@@ -90,11 +84,7 @@ impl<G: TextGenerator + ?Sized> TextGenerator for Box<G> {
         (**self).generate(request)
     }
 
-    fn generate_batch_with(
-        &self,
-        requests: &[Request],
-        arrived: &Arrived<'_>,
-    ) -> Vec<Result<Response, TextError>> {
+    fn generate_batch_with(&self, requests: &[Request], arrived: &Arrived<'_>) -> Vec<Result<Response, TextError>> {
         (**self).generate_batch_with(requests, arrived)
     }
 }

@@ -59,10 +59,7 @@ impl PromptTemplate {
     /// # Errors
     /// [`TextError::Template`] with the line of the fault.
     pub fn parse(name: &str, source: &str) -> Result<Self, TextError> {
-        let fault = |reason: String| TextError::Template {
-            name: name.to_owned(),
-            reason,
-        };
+        let fault = |reason: String| TextError::Template { name: name.to_owned(), reason };
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_syntax(syntax());
@@ -76,17 +73,10 @@ impl PromptTemplate {
             sections.push(section);
         }
         if sections.contains(&Section::Raw) && sections.len() > 1 {
-            return Err(fault(
-                "a `raw` section stands alone: remove the others".into(),
-            ));
+            return Err(fault("a `raw` section stands alone: remove the others".into()));
         }
         let hash = hex_sha256(source.as_bytes());
-        Ok(Self {
-            name: name.to_owned(),
-            hash,
-            sections,
-            environment,
-        })
+        Ok(Self { name: name.to_owned(), hash, sections, environment })
     }
 
     /// SHA-256 (hex) of the template's text; belongs into the config hash of whatever uses it.
@@ -106,19 +96,13 @@ impl PromptTemplate {
                 .environment
                 .get_template(&i.to_string())
                 .and_then(|template| template.render(Serde(record)))
-                .map_err(|error| TextError::Template {
-                    name: self.name.clone(),
-                    reason: describe(&error),
-                })?;
+                .map_err(|error| TextError::Template { name: self.name.clone(), reason: describe(&error) })?;
             match section {
                 // Raw text may end in a space or newline on purpose, so only the padding goes.
                 Section::Raw => {
                     return Ok(Prompt::Raw(content.trim_start_matches('\n').to_owned()));
                 }
-                Section::Turn(role) => turns.push(Message {
-                    role: *role,
-                    content: content.trim().to_owned(),
-                }),
+                Section::Turn(role) => turns.push(Message { role: *role, content: content.trim().to_owned() }),
             }
         }
         Ok(Prompt::Chat(turns))
@@ -127,11 +111,7 @@ impl PromptTemplate {
 
 /// Block tags stand on lines of their own without leaving blank lines behind.
 fn syntax() -> SyntaxConfig {
-    SyntaxConfig::builder()
-        .trim_blocks(true)
-        .lstrip_blocks(true)
-        .build()
-        .expect("the default delimiters are valid")
+    SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().expect("the default delimiters are valid")
 }
 
 /// The sections of a source, each with the number (from 1) of its first line.
@@ -140,15 +120,8 @@ fn cut(source: &str) -> Result<Vec<(Section, usize, String)>, String> {
     let mut preamble = String::new();
     for (i, line) in source.split_inclusive('\n').enumerate() {
         match marker(line) {
-            Some(word) => sections.push((
-                section(word).ok_or_else(|| unknown(i + 1, word))?,
-                i + 2,
-                String::new(),
-            )),
-            None => sections
-                .last_mut()
-                .map_or(&mut preamble, |(_, _, body)| body)
-                .push_str(line),
+            Some(word) => sections.push((section(word).ok_or_else(|| unknown(i + 1, word))?, i + 2, String::new())),
+            None => sections.last_mut().map_or(&mut preamble, |(_, _, body)| body).push_str(line),
         }
     }
     if sections.is_empty() {
@@ -177,17 +150,12 @@ fn section(word: &str) -> Option<Section> {
 }
 
 fn unknown(line: usize, word: &str) -> String {
-    format!(
-        "line {line}: unknown section `{word}`\nhint: sections are system, user, assistant and raw"
-    )
+    format!("line {line}: unknown section `{word}`\nhint: sections are system, user, assistant and raw")
 }
 
 /// Line and cause, without the engine's template names.
 fn describe(error: &minijinja::Error) -> String {
-    let line = error
-        .line()
-        .map(|line| format!("line {line}: "))
-        .unwrap_or_default();
+    let line = error.line().map(|line| format!("line {line}: ")).unwrap_or_default();
     match error.detail() {
         Some(detail) => format!("{line}{}: {detail}", error.kind()),
         None => format!("{line}{}", error.kind()),
@@ -202,15 +170,8 @@ mod tests {
     use super::*;
 
     fn chat(source: &str, record: serde_json::Value) -> Vec<(Role, String)> {
-        match PromptTemplate::parse("t", source)
-            .unwrap()
-            .render(&record)
-            .unwrap()
-        {
-            Prompt::Chat(turns) => turns
-                .into_iter()
-                .map(|turn| (turn.role, turn.content))
-                .collect(),
+        match PromptTemplate::parse("t", source).unwrap().render(&record).unwrap() {
+            Prompt::Chat(turns) => turns.into_iter().map(|turn| (turn.role, turn.content)).collect(),
             Prompt::Raw(text) => panic!("raw: {text}"),
         }
     }
@@ -218,15 +179,9 @@ mod tests {
     #[test]
     fn sections_become_turns() {
         let source = "--- system ---\nBe brief.\n\n--- user ---\n{% for x in xs %}\n- {{ x }}\n{% endfor %}\n";
-        let expected = vec![
-            (Role::System, "Be brief.".to_owned()),
-            (Role::User, "- a\n- b".to_owned()),
-        ];
+        let expected = vec![(Role::System, "Be brief.".to_owned()), (Role::User, "- a\n- b".to_owned())];
         assert_eq!(chat(source, json!({"xs": ["a", "b"]})), expected);
-        assert_eq!(
-            chat("Just {{ x }}", json!({"x": 1})),
-            vec![(Role::User, "Just 1".to_owned())]
-        );
+        assert_eq!(chat("Just {{ x }}", json!({"x": 1})), vec![(Role::User, "Just 1".to_owned())]);
     }
 
     #[test]
@@ -241,28 +196,17 @@ mod tests {
     #[test]
     fn raw_text_keeps_its_last_space() {
         let template = PromptTemplate::parse("t", "--- raw ---\n<s>{{ x }} ").unwrap();
-        assert_eq!(
-            template.render(&json!({"x": "y"})).unwrap(),
-            Prompt::Raw("<s>y ".into())
-        );
+        assert_eq!(template.render(&json!({"x": "y"})).unwrap(), Prompt::Raw("<s>y ".into()));
     }
 
     #[test]
     fn faults_name_the_line() {
         let check = |source: &str, expected: &str| {
-            let error = PromptTemplate::parse("t", source)
-                .and_then(|t| t.render(&json!({"x": 1})))
-                .unwrap_err();
+            let error = PromptTemplate::parse("t", source).and_then(|t| t.render(&json!({"x": 1}))).unwrap_err();
             let text = error.to_string();
-            assert!(
-                text.starts_with("prompt template t: ") && text.contains(expected),
-                "{source}: {text}"
-            );
+            assert!(text.starts_with("prompt template t: ") && text.contains(expected), "{source}: {text}");
         };
-        check(
-            "--- user ---\nfine\n{{ caption }}\n",
-            "line 3: undefined value",
-        );
+        check("--- user ---\nfine\n{{ caption }}\n", "line 3: undefined value");
         check("--- user ---\n{{ x.y.z }}\n", "line 2: undefined value");
         check("--- user ---\n\n{{ x", "line 3: syntax error");
         check("--- expert ---\nx", "line 1: unknown section `expert`");
@@ -272,12 +216,7 @@ mod tests {
 
     #[test]
     fn hash_is_of_the_text() {
-        let hash = |source| {
-            PromptTemplate::parse("t", source)
-                .unwrap()
-                .hash()
-                .to_owned()
-        };
+        let hash = |source| PromptTemplate::parse("t", source).unwrap().hash().to_owned();
         assert_eq!(hash("a"), hash("a"));
         assert_ne!(hash("a"), hash("a "));
     }

@@ -72,20 +72,12 @@ impl<G: TextGenerator> Replay<G> {
         let mut paths = Vec::new();
         for entry in std::fs::read_dir(folder).map_err(fault(folder))? {
             let path = entry.map_err(fault(folder))?.path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "jsonl")
-            {
+            if path.extension().is_some_and(|extension| extension == "jsonl") {
                 paths.push(path);
             }
         }
         paths.sort();
-        let mut state = State {
-            index: HashMap::new(),
-            files: Vec::new(),
-            own: None,
-            stats: ReplayStats::default(),
-        };
+        let mut state = State { index: HashMap::new(), files: Vec::new(), own: None, stats: ReplayStats::default() };
         for path in &paths {
             let file = File::open(path).map_err(fault(path))?;
             state.read(&file).map_err(fault(path))?;
@@ -94,11 +86,7 @@ impl<G: TextGenerator> Replay<G> {
         if state.stats.torn > 0 {
             tracing::warn!(lines = state.stats.torn, folder = %folder.display(), "replay folder has unreadable lines");
         }
-        Ok(Self {
-            inner,
-            folder: folder.to_owned(),
-            state: Mutex::new(state),
-        })
+        Ok(Self { inner, folder: folder.to_owned(), state: Mutex::new(state) })
     }
 
     /// Counts so far.
@@ -118,10 +106,7 @@ impl<G: TextGenerator> Replay<G> {
     }
 
     fn find(&self, key: &str) -> Result<Option<Response>, TextError> {
-        let fault = |source| TextError::Replay {
-            path: self.folder.clone(),
-            source,
-        };
+        let fault = |source| TextError::Replay { path: self.folder.clone(), source };
         let Some(hash) = unhex(key) else {
             return Ok(None);
         };
@@ -130,20 +115,14 @@ impl<G: TextGenerator> Replay<G> {
             return Ok(None);
         };
         let mut bytes = vec![0; length as usize];
-        state.files[file as usize]
-            .read_exact_at(&mut bytes, offset)
-            .map_err(fault)?;
+        state.files[file as usize].read_exact_at(&mut bytes, offset).map_err(fault)?;
         let line: LineIn = serde_json::from_slice(&bytes).map_err(|error| fault(error.into()))?;
         Ok((line.key == key).then_some(line.response))
     }
 
     fn keep(&self, key: &str, response: &Response) -> Result<(), TextError> {
-        let fault = |source| TextError::Replay {
-            path: self.folder.clone(),
-            source,
-        };
-        let mut line =
-            serde_json::to_vec(&LineOut { key, response }).map_err(|error| fault(error.into()))?;
+        let fault = |source| TextError::Replay { path: self.folder.clone(), source };
+        let mut line = serde_json::to_vec(&LineOut { key, response }).map_err(|error| fault(error.into()))?;
         line.push(b'\n');
         let mut state = self.lock();
         state.append(&self.folder, key, &line).map_err(fault)
@@ -163,10 +142,7 @@ impl State {
                 return Ok(());
             }
             // The whole line is parsed, not only its key: a line torn by a full disk must not count.
-            let whole = line
-                .ends_with(b"\n")
-                .then(|| serde_json::from_slice::<LineIn>(&line).ok())
-                .flatten();
+            let whole = line.ends_with(b"\n").then(|| serde_json::from_slice::<LineIn>(&line).ok()).flatten();
             match whole.and_then(|line| unhex(&line.key)) {
                 Some(hash) => {
                     self.index.entry(hash).or_insert((number, offset, n as u32));
@@ -202,12 +178,7 @@ fn create(folder: &Path) -> std::io::Result<File> {
     let pid = std::process::id();
     for n in 0u32.. {
         let path = folder.join(format!("answers-{pid}-{n}.jsonl"));
-        match OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create_new(true)
-            .open(path)
-        {
+        match OpenOptions::new().read(true).append(true).create_new(true).open(path) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             result => return result,
         }
@@ -232,25 +203,15 @@ impl<G: TextGenerator> TextGenerator for Replay<G> {
     }
 
     fn generate(&self, request: &Request) -> Result<Response, TextError> {
-        self.generate_batch(std::slice::from_ref(request))
-            .pop()
-            .unwrap_or(Err(TextError::NotSent))
+        self.generate_batch(std::slice::from_ref(request)).pop().unwrap_or(Err(TextError::NotSent))
     }
 
     /// Each answer is on disk the moment it arrives: a kill loses what is under way, never what was
     /// answered. Equal requests of a batch are sent once.
-    fn generate_batch_with(
-        &self,
-        requests: &[Request],
-        arrived: &Arrived<'_>,
-    ) -> Vec<Result<Response, TextError>> {
+    fn generate_batch_with(&self, requests: &[Request], arrived: &Arrived<'_>) -> Vec<Result<Response, TextError>> {
         let identity = self.identity();
-        let keys: Vec<String> = requests
-            .iter()
-            .map(|request| request.key(&identity))
-            .collect();
-        let mut results: Vec<Option<Result<Response, TextError>>> =
-            Vec::with_capacity(requests.len());
+        let keys: Vec<String> = requests.iter().map(|request| request.key(&identity)).collect();
+        let mut results: Vec<Option<Result<Response, TextError>>> = Vec::with_capacity(requests.len());
         let mut leaders: HashMap<&str, usize> = HashMap::new();
         let (mut followers, mut unknown) = (Vec::new(), Vec::new());
         for (i, key) in keys.iter().enumerate() {
@@ -264,11 +225,7 @@ impl<G: TextGenerator> TextGenerator for Replay<G> {
                     }
                 }
             }
-            results.push(
-                found.map(|found| {
-                    found.and_then(|response| arrived(i, &response).map(|()| response))
-                }),
-            );
+            results.push(found.map(|found| found.and_then(|response| arrived(i, &response).map(|()| response))));
         }
         self.count(unknown.len(), requests.len());
         let wanted: Vec<Request> = unknown.iter().map(|&i| requests[i].clone()).collect();
@@ -284,16 +241,10 @@ impl<G: TextGenerator> TextGenerator for Replay<G> {
             results[i] = results[leader].as_ref().map(|result| match result {
                 Ok(response) => arrived(i, response).map(|()| response.clone()),
                 // An error cannot be copied, and asking again would only repeat it.
-                Err(error) => Err(TextError::Other {
-                    reason: error.to_string(),
-                    systemic: error.is_systemic(),
-                }),
+                Err(error) => Err(TextError::Other { reason: error.to_string(), systemic: error.is_systemic() }),
             });
         }
-        results
-            .into_iter()
-            .map(|result| result.unwrap_or(Err(TextError::NotSent)))
-            .collect()
+        results.into_iter().map(|result| result.unwrap_or(Err(TextError::NotSent))).collect()
     }
 }
 
@@ -316,20 +267,11 @@ mod tests {
 
         fn generate(&self, request: &Request) -> Result<Response, TextError> {
             self.0.fetch_add(1, Ordering::SeqCst);
-            let Prompt::Raw(text) = &request.prompt else {
-                panic!("raw prompts only")
-            };
+            let Prompt::Raw(text) = &request.prompt else { panic!("raw prompts only") };
             if text.contains("bad") {
-                return Err(TextError::Other {
-                    reason: "bad".into(),
-                    systemic: false,
-                });
+                return Err(TextError::Other { reason: "bad".into(), systemic: false });
             }
-            let token = Token {
-                text: text.clone(),
-                logprob: -0.123_456_79,
-                alternatives: Vec::new(),
-            };
+            let token = Token { text: text.clone(), logprob: -0.123_456_79, alternatives: Vec::new() };
             Ok(Response {
                 text: text.clone(),
                 finish: Finish::Stop,
@@ -341,18 +283,9 @@ mod tests {
     }
 
     fn ask(replay: &Replay<Parrot>, texts: &[&str]) -> Vec<String> {
-        let requests: Vec<_> = texts
-            .iter()
-            .map(|text| Request::greedy(Prompt::Raw((*text).into()), 1))
-            .collect();
-        let text = |result: Result<Response, TextError>| {
-            result.map_or_else(|e| format!("!{e}"), |r| r.text)
-        };
-        replay
-            .generate_batch(&requests)
-            .into_iter()
-            .map(text)
-            .collect()
+        let requests: Vec<_> = texts.iter().map(|text| Request::greedy(Prompt::Raw((*text).into()), 1)).collect();
+        let text = |result: Result<Response, TextError>| result.map_or_else(|e| format!("!{e}"), |r| r.text);
+        replay.generate_batch(&requests).into_iter().map(text).collect()
     }
 
     fn open(folder: &Path) -> Replay<Parrot> {
@@ -367,35 +300,16 @@ mod tests {
     fn second_run_asks_only_what_is_new() {
         let folder = tempfile::tempdir().unwrap();
         let first = open(folder.path());
-        assert_eq!(
-            ask(&first, &["a", "b", "a", "bad"]),
-            ["a", "b", "a", "!bad"]
-        );
+        assert_eq!(ask(&first, &["a", "b", "a", "bad"]), ["a", "b", "a", "!bad"]);
         assert_eq!(asked(&first), 3, "equal requests are sent once");
         assert_eq!(ask(&first, &["b"]), ["b"]);
         assert_eq!(asked(&first), 3);
-        assert_eq!(
-            first.stats(),
-            ReplayStats {
-                replayed: 2,
-                sent: 3,
-                torn: 0
-            }
-        );
+        assert_eq!(first.stats(), ReplayStats { replayed: 2, sent: 3, torn: 0 });
 
         let second = open(folder.path());
-        assert_eq!(
-            ask(&second, &["c", "b", "a", "bad"]),
-            ["c", "b", "a", "!bad"]
-        );
-        assert_eq!(
-            asked(&second),
-            2,
-            "failures are asked again, answers are not"
-        );
-        let response = second
-            .generate(&Request::greedy(Prompt::Raw("a".into()), 1))
-            .unwrap();
+        assert_eq!(ask(&second, &["c", "b", "a", "bad"]), ["c", "b", "a", "!bad"]);
+        assert_eq!(asked(&second), 2, "failures are asked again, answers are not");
+        let response = second.generate(&Request::greedy(Prompt::Raw("a".into()), 1)).unwrap();
         assert_eq!(response.tokens[0].logprob, -0.123_456_79);
     }
 
@@ -416,12 +330,7 @@ mod tests {
     fn torn_last_line_costs_one_answer() {
         let folder = tempfile::tempdir().unwrap();
         ask(&open(folder.path()), &["a", "b"]);
-        let path = std::fs::read_dir(folder.path())
-            .unwrap()
-            .next()
-            .unwrap()
-            .unwrap()
-            .path();
+        let path = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
         let whole = std::fs::read(&path).unwrap();
         let second = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
         for cut in second + 1..whole.len() {
@@ -430,18 +339,8 @@ mod tests {
             file.write_all_at(&whole[..cut], 0).unwrap();
             let replay = open(folder.path());
             assert_eq!(replay.stats().torn, 1, "cut at {cut}");
-            assert!(
-                replay
-                    .find(&Request::greedy(Prompt::Raw("a".into()), 1).key("parrot"))
-                    .unwrap()
-                    .is_some()
-            );
-            assert!(
-                replay
-                    .find(&Request::greedy(Prompt::Raw("b".into()), 1).key("parrot"))
-                    .unwrap()
-                    .is_none()
-            );
+            assert!(replay.find(&Request::greedy(Prompt::Raw("a".into()), 1).key("parrot")).unwrap().is_some());
+            assert!(replay.find(&Request::greedy(Prompt::Raw("b".into()), 1).key("parrot")).unwrap().is_none());
         }
     }
 
@@ -449,10 +348,8 @@ mod tests {
     fn answers_are_on_disk_before_the_batch_ends() {
         let folder = tempfile::tempdir().unwrap();
         let replay = open(folder.path());
-        let requests: Vec<_> = ["a", "b", "c"]
-            .iter()
-            .map(|text| Request::greedy(Prompt::Raw((*text).into()), 1))
-            .collect();
+        let requests: Vec<_> =
+            ["a", "b", "c"].iter().map(|text| Request::greedy(Prompt::Raw((*text).into()), 1)).collect();
         replay.generate_batch_with(&requests, &|i, _| {
             let other = open(folder.path());
             assert_eq!(other.lock().index.len(), i + 1);

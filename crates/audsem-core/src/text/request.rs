@@ -89,12 +89,10 @@ impl Request {
 
 /// SHA-256 as lower-case hex.
 pub(super) fn hex_sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// JSON with sorted keys and no spaces, so that equal values give equal bytes.
@@ -136,14 +134,8 @@ mod tests {
     use super::*;
 
     fn base() -> Request {
-        let message = |role, content: &str| Message {
-            role,
-            content: content.into(),
-        };
-        Request::greedy(
-            Prompt::Chat(vec![message(Role::System, "s"), message(Role::User, "u")]),
-            4,
-        )
+        let message = |role, content: &str| Message { role, content: content.into() };
+        Request::greedy(Prompt::Chat(vec![message(Role::System, "s"), message(Role::User, "u")]), 4)
     }
 
     #[test]
@@ -187,9 +179,6 @@ mod tests {
     /// Replay folders outlive a build: a changed key silently asks everything again.
     #[test]
     fn key_is_stable_across_versions() {
-        assert_eq!(
-            base().key("m"),
-            "84e627434234117265a28d4dfb73abac743e4155645e066b46e8ef1fcb752325"
-        );
+        assert_eq!(base().key("m"), "84e627434234117265a28d4dfb73abac743e4155645e066b46e8ef1fcb752325");
     }
 }

@@ -19,11 +19,7 @@ pub struct RetryPolicy {
 impl Default for RetryPolicy {
     /// Six retries from half a second to half a minute: a server restart of about a minute is survived.
     fn default() -> Self {
-        Self {
-            retries: 6,
-            base: Duration::from_millis(500),
-            cap: Duration::from_secs(30),
-        }
+        Self { retries: 6, base: Duration::from_millis(500), cap: Duration::from_secs(30) }
     }
 }
 
@@ -35,10 +31,7 @@ impl RetryPolicy {
     /// between half and all of `base · 2^attempt`, capped; what the server asked for wins if longer.
     #[must_use]
     pub fn wait(&self, key: &str, attempt: u32, retry_after: Option<Duration>) -> Duration {
-        let full = self
-            .base
-            .saturating_mul(1u32.checked_shl(attempt).unwrap_or(u32::MAX))
-            .min(self.cap);
+        let full = self.base.saturating_mul(1u32.checked_shl(attempt).unwrap_or(u32::MAX)).min(self.cap);
         let hash = xxhash_rust::xxh3::xxh3_64_with_seed(key.as_bytes(), u64::from(attempt));
         // The upper 53 bits, as a fraction in [0, 1).
         let fraction = (hash >> 11) as f64 / (1u64 << 53) as f64;
@@ -59,36 +52,21 @@ pub(super) fn retry_after(header: &str, now_unix_s: u64) -> Option<Duration> {
     if let Ok(seconds) = header.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok();
     }
-    Some(Duration::from_secs(
-        http_date(header)?.saturating_sub(now_unix_s),
-    ))
+    Some(Duration::from_secs(http_date(header)?.saturating_sub(now_unix_s)))
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7) as seconds since 1970.
 fn http_date(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let mut words = text.split_once(", ")?.1.split(' ');
     let day: u64 = words.next()?.parse().ok()?;
     let month = words.next()?;
     let month = MONTHS.iter().position(|m| *m == month)? as u64 + 1;
-    let year: u64 = words
-        .next()
-        .and_then(|y| y.parse().ok())
-        .filter(|y| (1970..10_000).contains(y))?;
+    let year: u64 = words.next().and_then(|y| y.parse().ok()).filter(|y| (1970..10_000).contains(y))?;
     let mut clock = words.next()?.split(':').map(str::parse::<u64>);
-    let (hour, minute, second) = (
-        clock.next()?.ok()?,
-        clock.next()?.ok()?,
-        clock.next()?.ok()?,
-    );
+    let (hour, minute, second) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
     // Days since 1970-01-01, counting years from March so that the leap day comes last.
-    let (y, m) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
     Some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
@@ -99,64 +77,33 @@ mod tests {
 
     #[test]
     fn waits_double_stay_under_the_cap_and_repeat() {
-        let policy = RetryPolicy {
-            retries: 9,
-            base: Duration::from_secs(1),
-            cap: Duration::from_secs(20),
-        };
+        let policy = RetryPolicy { retries: 9, base: Duration::from_secs(1), cap: Duration::from_secs(20) };
         for attempt in 0..40 {
             let full = (2f64.powi(attempt as i32)).min(20.0);
             let wait = policy.wait("k", attempt, None).as_secs_f64();
-            assert!(
-                (full / 2.0..=full).contains(&wait),
-                "attempt {attempt}: {wait} of {full}"
-            );
-            assert_eq!(
-                policy.wait("k", attempt, None),
-                policy.wait("k", attempt, None)
-            );
+            assert!((full / 2.0..=full).contains(&wait), "attempt {attempt}: {wait} of {full}");
+            assert_eq!(policy.wait("k", attempt, None), policy.wait("k", attempt, None));
         }
-        assert_ne!(
-            policy.wait("k", 3, None),
-            policy.wait("other", 3, None),
-            "no jitter between requests"
-        );
+        assert_ne!(policy.wait("k", 3, None), policy.wait("other", 3, None), "no jitter between requests");
     }
 
     #[test]
     fn server_may_ask_for_a_longer_wait_but_not_for_a_day() {
-        let policy = RetryPolicy {
-            retries: 1,
-            base: Duration::from_secs(1),
-            cap: Duration::from_secs(2),
-        };
-        assert_eq!(
-            policy.wait("k", 0, Some(Duration::from_secs(7))),
-            Duration::from_secs(7)
-        );
-        assert_eq!(
-            policy.wait("k", 0, Some(Duration::from_secs(86_400))),
-            RETRY_AFTER_CAP
-        );
+        let policy = RetryPolicy { retries: 1, base: Duration::from_secs(1), cap: Duration::from_secs(2) };
+        assert_eq!(policy.wait("k", 0, Some(Duration::from_secs(7))), Duration::from_secs(7));
+        assert_eq!(policy.wait("k", 0, Some(Duration::from_secs(86_400))), RETRY_AFTER_CAP);
     }
 
     #[test]
     fn retry_after_forms() {
         let check = |header: &str, expected: Option<f64>| {
-            assert_eq!(
-                retry_after(header, 784_111_770).map(|d| d.as_secs_f64()),
-                expected,
-                "{header}"
-            );
+            assert_eq!(retry_after(header, 784_111_770).map(|d| d.as_secs_f64()), expected, "{header}");
         };
         check("7", Some(7.0));
         check(" 0.25 ", Some(0.25));
         check("Sun, 06 Nov 1994 08:49:37 GMT", Some(7.0));
         check("Sun, 06 Nov 1994 08:00:00 GMT", Some(0.0));
-        check(
-            "Tue, 29 Feb 2000 00:00:00 GMT",
-            Some(951_782_400.0 - 784_111_770.0),
-        );
+        check("Tue, 29 Feb 2000 00:00:00 GMT", Some(951_782_400.0 - 784_111_770.0));
         check("-3", None);
         check("soon", None);
         check("Sun, 06 Nov", None);

@@ -31,9 +31,7 @@ impl Schema {
     /// [`TextError::BadSchema`] for a keyword outside the subset, or one with a value of the wrong kind.
     pub fn compile(root: &Value) -> Result<Self, TextError> {
         let schema = Self { root: root.clone() };
-        schema
-            .check(root, "", 0)
-            .map_err(|(pointer, reason)| TextError::BadSchema { pointer, reason })?;
+        schema.check(root, "", 0).map_err(|(pointer, reason)| TextError::BadSchema { pointer, reason })?;
         Ok(schema)
     }
 
@@ -43,15 +41,10 @@ impl Schema {
     /// # Errors
     /// [`TextError::Schema`] with the place and the reason.
     pub fn read(&self, answer: &str) -> Result<Value, TextError> {
-        let fault = |pointer: String, reason: String| TextError::Schema {
-            pointer,
-            reason,
-            excerpt: excerpt(answer),
-        };
+        let fault = |pointer: String, reason: String| TextError::Schema { pointer, reason, excerpt: excerpt(answer) };
         let value: Value = serde_json::from_str(unfence(answer))
             .map_err(|error| fault(String::new(), format!("not JSON: {error}")))?;
-        self.fit(&self.root, &value, "", 0)
-            .map_err(|(pointer, reason)| fault(pointer, reason))?;
+        self.fit(&self.root, &value, "", 0).map_err(|(pointer, reason)| fault(pointer, reason))?;
         Ok(value)
     }
 
@@ -110,38 +103,21 @@ impl Schema {
         match value {
             Value::Object(object) => self.fit_object(map, object, at, depth),
             Value::Array(items) => self.fit_array(map, items, at, depth),
-            Value::String(text) => bounds(
-                map,
-                text.chars().count() as f64,
-                "minLength",
-                "maxLength",
-                "characters",
-            )
-            .or_else(no),
-            Value::Number(number) => {
-                fit_number(map, number.as_f64().unwrap_or(f64::NAN)).or_else(no)
+            Value::String(text) => {
+                bounds(map, text.chars().count() as f64, "minLength", "maxLength", "characters").or_else(no)
             }
+            Value::Number(number) => fit_number(map, number.as_f64().unwrap_or(f64::NAN)).or_else(no),
             Value::Null | Value::Bool(_) => Ok(()),
         }
     }
 
     /// The keywords that apply to values of every type.
-    fn fit_general(
-        &self,
-        map: &Map<String, Value>,
-        value: &Value,
-        at: &str,
-        depth: usize,
-    ) -> Result<(), Flaw> {
+    fn fit_general(&self, map: &Map<String, Value>, value: &Value, at: &str, depth: usize) -> Result<(), Flaw> {
         let no = |reason: String| Err((at.to_owned(), reason));
         if let Some(types) = map.get("type").map(type_names)
             && !types.iter().any(|name| is_type(value, name))
         {
-            return no(format!(
-                "expected {}, got {}",
-                types.join(" or "),
-                type_of(value)
-            ));
+            return no(format!("expected {}, got {}", types.join(" or "), type_of(value)));
         }
         if map.get("const").is_some_and(|expected| expected != value) {
             return no(format!("expected {}, got {value}", map["const"]));
@@ -152,9 +128,7 @@ impl Schema {
             return no(format!("{value} is none of the allowed values"));
         }
         if let Some(Value::Array(parts)) = map.get("anyOf")
-            && !parts
-                .iter()
-                .any(|part| self.fit(part, value, at, depth + 1).is_ok())
+            && !parts.iter().any(|part| self.fit(part, value, at, depth + 1).is_ok())
         {
             return no("fits none of the alternatives".into());
         }
@@ -168,13 +142,7 @@ impl Schema {
         at: &str,
         depth: usize,
     ) -> Result<(), Flaw> {
-        for name in schema
-            .get("required")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-        {
+        for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
             if !object.contains_key(name) {
                 return Err((at.to_owned(), format!("`{name}` is missing")));
             }
@@ -182,13 +150,8 @@ impl Schema {
         let properties = schema.get("properties").and_then(Value::as_object);
         for (name, value) in object {
             let inside = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
-            match (
-                properties.and_then(|parts| parts.get(name)),
-                schema.get("additionalProperties"),
-            ) {
-                (Some(part), _) | (None, Some(part @ Value::Object(_))) => {
-                    self.fit(part, value, &inside, depth + 1)?
-                }
+            match (properties.and_then(|parts| parts.get(name)), schema.get("additionalProperties")) {
+                (Some(part), _) | (None, Some(part @ Value::Object(_))) => self.fit(part, value, &inside, depth + 1)?,
                 (None, Some(Value::Bool(false))) => {
                     return Err((inside, "is not a known property".into()));
                 }
@@ -198,13 +161,7 @@ impl Schema {
         Ok(())
     }
 
-    fn fit_array(
-        &self,
-        schema: &Map<String, Value>,
-        items: &[Value],
-        at: &str,
-        depth: usize,
-    ) -> Result<(), Flaw> {
+    fn fit_array(&self, schema: &Map<String, Value>, items: &[Value], at: &str, depth: usize) -> Result<(), Flaw> {
         bounds(schema, items.len() as f64, "minItems", "maxItems", "items")
             .map_err(|reason| (at.to_owned(), reason))?;
         let unique = schema.get("uniqueItems") == Some(&Value::Bool(true));
@@ -228,39 +185,25 @@ fn check_leaf(key: &str, value: &Value) -> Result<(), String> {
         !names.is_empty() && names.iter().all(|name| TYPES.contains(name))
     };
     let (holds, must) = match key {
-        "title" | "description" | "default" | "examples" | "$schema" | "$id" | "const" => {
-            (true, "")
-        }
+        "title" | "description" | "default" | "examples" | "$schema" | "$id" | "const" => (true, ""),
         "type" => (types_exist(), "must name JSON types"),
         "enum" | "required" | "anyOf" => (value.is_array(), "must be an array"),
         "properties" | "$defs" | "definitions" => (value.is_object(), "must be an object"),
-        "minItems" | "maxItems" | "minLength" | "maxLength" => {
-            (value.is_u64(), "must be a whole number")
-        }
-        "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => {
-            (value.is_number(), "must be a number")
-        }
+        "minItems" | "maxItems" | "minLength" | "maxLength" => (value.is_u64(), "must be a whole number"),
+        "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => (value.is_number(), "must be a number"),
         "uniqueItems" => (value.is_boolean(), "must be true or false"),
-        "$ref" => (
-            false,
-            "must point to #/$defs/NAME or #/definitions/NAME of this schema",
-        ),
+        "$ref" => (false, "must point to #/$defs/NAME or #/definitions/NAME of this schema"),
         _ => (false, "keyword is not checked here, so it is not accepted"),
     };
     if holds { Ok(()) } else { Err(must.to_owned()) }
 }
 
-const TYPES: [&str; 7] = [
-    "null", "boolean", "object", "array", "number", "integer", "string",
-];
+const TYPES: [&str; 7] = ["null", "boolean", "object", "array", "number", "integer", "string"];
 
 fn type_names(value: &Value) -> Vec<&str> {
     match value {
         Value::String(name) => vec![name],
-        Value::Array(names) => names
-            .iter()
-            .map(|name| name.as_str().unwrap_or_default())
-            .collect(),
+        Value::Array(names) => names.iter().map(|name| name.as_str().unwrap_or_default()).collect(),
         _ => Vec::new(),
     }
 }
@@ -282,13 +225,7 @@ fn is_type(value: &Value, name: &str) -> bool {
     name == type_of(value) || (name == "integer" && value.as_f64().is_some_and(whole))
 }
 
-fn bounds(
-    schema: &Map<String, Value>,
-    n: f64,
-    least: &str,
-    most: &str,
-    unit: &str,
-) -> Result<(), String> {
+fn bounds(schema: &Map<String, Value>, n: f64, least: &str, most: &str, unit: &str) -> Result<(), String> {
     let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
     if let Some(least) = bound(least).filter(|least| n < *least) {
         return Err(format!("{n} {unit}, fewer than {least}"));
@@ -308,11 +245,7 @@ fn fit_number(schema: &Map<String, Value>, number: f64) -> Result<(), String> {
         ("exclusiveMaximum", |n, bound| n < bound),
     ];
     for (key, holds) in rules {
-        if let Some(bound) = schema
-            .get(key)
-            .and_then(Value::as_f64)
-            .filter(|bound| !holds(number, *bound))
-        {
+        if let Some(bound) = schema.get(key).and_then(Value::as_f64).filter(|bound| !holds(number, *bound)) {
             return Err(format!("{number} breaks {key} {bound}"));
         }
     }
@@ -358,21 +291,10 @@ mod tests {
     #[test]
     fn answers() {
         let schema = Schema::compile(&question()).unwrap();
-        let check = |answer: &str, expected: Result<(), (&str, &str)>| match (
-            schema.read(answer),
-            expected,
-        ) {
+        let check = |answer: &str, expected: Result<(), (&str, &str)>| match (schema.read(answer), expected) {
             (Ok(_), Ok(())) => {}
-            (
-                Err(TextError::Schema {
-                    pointer, reason, ..
-                }),
-                Err((at, why)),
-            ) => {
-                assert!(
-                    pointer == at && reason.contains(why),
-                    "{answer}: {pointer}: {reason}"
-                );
+            (Err(TextError::Schema { pointer, reason, .. }), Err((at, why))) => {
+                assert!(pointer == at && reason.contains(why), "{answer}: {pointer}: {reason}");
             }
             (got, expected) => panic!("{answer}: {got:?} instead of {expected:?}"),
         };
@@ -386,42 +308,15 @@ mod tests {
         check("Sure! {\"question\": \"What?\"}", Err(("", "not JSON")));
         check("[]", Err(("", "expected object, got array")));
         check("{}", Err(("", "`question` is missing")));
-        check(
-            r#"{"question": "Éh"}"#,
-            Err(("/question", "2 characters, fewer than 3")),
-        );
-        check(
-            r#"{"question": "What?", "a/b": 1}"#,
-            Err(("/a~1b", "not a known property")),
-        );
-        check(
-            r#"{"question": "What?", "options": ["x"]}"#,
-            Err(("/options", "1 items, fewer than 2")),
-        );
-        check(
-            r#"{"question": "What?", "options": ["x", "x"]}"#,
-            Err(("/options/1", "occurs twice")),
-        );
-        check(
-            r#"{"question": "What?", "options": ["x", 2]}"#,
-            Err(("/options/1", "expected string, got number")),
-        );
-        check(
-            r#"{"question": "What?", "answer": "C"}"#,
-            Err(("/answer", "none of the allowed")),
-        );
-        check(
-            r#"{"question": "What?", "score": 10}"#,
-            Err(("/score", "exclusiveMaximum")),
-        );
-        check(
-            r#"{"question": "What?", "count": 2.5}"#,
-            Err(("/count", "expected integer")),
-        );
-        check(
-            r#"{"question": "What?", "who": 8}"#,
-            Err(("/who", "none of the alternatives")),
-        );
+        check(r#"{"question": "Éh"}"#, Err(("/question", "2 characters, fewer than 3")));
+        check(r#"{"question": "What?", "a/b": 1}"#, Err(("/a~1b", "not a known property")));
+        check(r#"{"question": "What?", "options": ["x"]}"#, Err(("/options", "1 items, fewer than 2")));
+        check(r#"{"question": "What?", "options": ["x", "x"]}"#, Err(("/options/1", "occurs twice")));
+        check(r#"{"question": "What?", "options": ["x", 2]}"#, Err(("/options/1", "expected string, got number")));
+        check(r#"{"question": "What?", "answer": "C"}"#, Err(("/answer", "none of the allowed")));
+        check(r#"{"question": "What?", "score": 10}"#, Err(("/score", "exclusiveMaximum")));
+        check(r#"{"question": "What?", "count": 2.5}"#, Err(("/count", "expected integer")));
+        check(r#"{"question": "What?", "who": 8}"#, Err(("/who", "none of the alternatives")));
     }
 
     #[test]
@@ -431,10 +326,7 @@ mod tests {
             other => panic!("{schema}: {other:?}"),
         };
         check(json!({"type": "string", "pattern": "^a"}), "/pattern");
-        check(
-            json!({"properties": {"a": {"oneOf": []}}}),
-            "/properties/a/oneOf",
-        );
+        check(json!({"properties": {"a": {"oneOf": []}}}), "/properties/a/oneOf");
         check(json!({"type": "text"}), "/type");
         check(json!({"minItems": -1}), "/minItems");
         check(json!({"$ref": "https://example.org/x"}), "/$ref");
@@ -444,12 +336,8 @@ mod tests {
 
     #[test]
     fn reference_circle_ends() {
-        let schema =
-            Schema::compile(&json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}))
-                .unwrap();
-        assert!(
-            matches!(schema.read("1"), Err(TextError::Schema { reason, .. }) if reason.contains("too deep"))
-        );
+        let schema = Schema::compile(&json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}})).unwrap();
+        assert!(matches!(schema.read("1"), Err(TextError::Schema { reason, .. }) if reason.contains("too deep")));
     }
 
     proptest! {

@@ -13,12 +13,7 @@ pub(super) fn route(prompt: &Prompt) -> &'static str {
 }
 
 /// The body of a request. `extra` are the user's own parameters; they win.
-pub(super) fn body(
-    model: &str,
-    request: &Request,
-    format: SchemaFormat,
-    extra: &Map<String, Value>,
-) -> Value {
+pub(super) fn body(model: &str, request: &Request, format: SchemaFormat, extra: &Map<String, Value>) -> Value {
     let mut body = Map::new();
     let mut put = |key: &str, value: Value| {
         body.insert(key.to_owned(), value);
@@ -56,10 +51,7 @@ pub(super) fn body(
                 "response_format",
                 json!({"type": "json_schema", "json_schema": {"name": "answer", "strict": true, "schema": schema}}),
             ),
-            SchemaFormat::JsonObject => put(
-                "response_format",
-                json!({"type": "json_object", "schema": schema}),
-            ),
+            SchemaFormat::JsonObject => put("response_format", json!({"type": "json_object", "schema": schema})),
             SchemaFormat::None => {}
         }
     }
@@ -70,11 +62,7 @@ pub(super) fn body(
 }
 
 /// Reads an answer; the error says what is missing.
-pub(super) fn response(
-    body: &Value,
-    prompt: &Prompt,
-    asked_model: &str,
-) -> Result<Response, String> {
+pub(super) fn response(body: &Value, prompt: &Prompt, asked_model: &str) -> Result<Response, String> {
     if let Some(error) = body.get("error").filter(|error| !error.is_null()) {
         return Err(format!("an error under status 200: {error}"));
     }
@@ -83,39 +71,22 @@ pub(super) fn response(
         Prompt::Chat(_) => {
             let message = choice.get("message").ok_or("no `choices[0].message`")?;
             // An empty answer is null on some servers.
-            message
-                .get("content")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
+            message.get("content").and_then(Value::as_str).unwrap_or_default()
         }
-        Prompt::Raw(_) => choice
-            .get("text")
-            .and_then(Value::as_str)
-            .ok_or("no `choices[0].text`")?,
+        Prompt::Raw(_) => choice.get("text").and_then(Value::as_str).ok_or("no `choices[0].text`")?,
     };
     let finish = match choice.get("finish_reason").and_then(Value::as_str) {
         Some("stop" | "eos" | "eos_token") => Finish::Stop,
         Some("length") => Finish::Length,
         _ => Finish::Other,
     };
-    let count = |key: &str| {
-        body.pointer(&format!("/usage/{key}"))
-            .and_then(Value::as_u64)
-            .unwrap_or(0)
-    };
+    let count = |key: &str| body.pointer(&format!("/usage/{key}")).and_then(Value::as_u64).unwrap_or(0);
     Ok(Response {
         text: text.to_owned(),
         finish,
         tokens: choice.get("logprobs").map(tokens).unwrap_or_default(),
-        usage: Usage {
-            prompt_tokens: count("prompt_tokens"),
-            completion_tokens: count("completion_tokens"),
-        },
-        model: body
-            .get("model")
-            .and_then(Value::as_str)
-            .unwrap_or(asked_model)
-            .to_owned(),
+        usage: Usage { prompt_tokens: count("prompt_tokens"), completion_tokens: count("completion_tokens") },
+        model: body.get("model").and_then(Value::as_str).unwrap_or(asked_model).to_owned(),
     })
 }
 
@@ -123,45 +94,23 @@ pub(super) fn response(
 /// servers give the second shape on both routes.
 fn tokens(logprobs: &Value) -> Vec<Token> {
     if let Some(content) = logprobs.get("content").and_then(Value::as_array) {
-        let entry = |value: &Value| {
-            Some((
-                value.get("token")?.as_str()?.to_owned(),
-                logprob(value.get("logprob")?)?,
-            ))
-        };
-        let alternative =
-            |value: &Value| entry(value).map(|(text, logprob)| Alternative { text, logprob });
+        let entry = |value: &Value| Some((value.get("token")?.as_str()?.to_owned(), logprob(value.get("logprob")?)?));
+        let alternative = |value: &Value| entry(value).map(|(text, logprob)| Alternative { text, logprob });
         return content
             .iter()
             .filter_map(|item| {
                 let (text, logprob) = entry(item)?;
                 let list = item.get("top_logprobs").and_then(Value::as_array);
                 let alternatives = list.into_iter().flatten().filter_map(alternative).collect();
-                Some(Token {
-                    text,
-                    logprob,
-                    alternatives: sorted(alternatives),
-                })
+                Some(Token { text, logprob, alternatives: sorted(alternatives) })
             })
             .collect();
     }
-    let list = |key: &str| {
-        logprobs
-            .get(key)
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-            .unwrap_or_default()
-    };
+    let list = |key: &str| logprobs.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let (texts, own, top) = (list("tokens"), list("token_logprobs"), list("top_logprobs"));
     let alternatives = |i: usize| -> Vec<Alternative> {
         let map = top.get(i).and_then(Value::as_object).into_iter().flatten();
-        map.filter_map(|(text, value)| {
-            Some(Alternative {
-                text: text.clone(),
-                logprob: logprob(value)?,
-            })
-        })
-        .collect()
+        map.filter_map(|(text, value)| Some(Alternative { text: text.clone(), logprob: logprob(value)? })).collect()
     };
     texts
         .iter()
@@ -179,19 +128,12 @@ fn tokens(logprobs: &Value) -> Vec<Token> {
 
 /// A log-probability; servers write -9999 or null for "none".
 fn logprob(value: &Value) -> Option<f32> {
-    value
-        .as_f64()
-        .map(|number| number as f32)
-        .filter(|number| number.is_finite())
+    value.as_f64().map(|number| number as f32).filter(|number| number.is_finite())
 }
 
 /// Most probable first, ties by text: the order must not depend on the server's map.
 fn sorted(mut alternatives: Vec<Alternative>) -> Vec<Alternative> {
-    alternatives.sort_by(|a, b| {
-        b.logprob
-            .total_cmp(&a.logprob)
-            .then_with(|| a.text.cmp(&b.text))
-    });
+    alternatives.sort_by(|a, b| b.logprob.total_cmp(&a.logprob).then_with(|| a.text.cmp(&b.text)));
     alternatives
 }
 

@@ -106,17 +106,9 @@ impl ServerConfig {
 
     pub(super) fn check(&self) -> Result<(), TextError> {
         let refuse = |what, value: &str, reason: &str, hint| {
-            Err(TextError::Config {
-                what,
-                value: value.to_owned(),
-                reason: reason.to_owned(),
-                hint,
-            })
+            Err(TextError::Config { what, value: value.to_owned(), reason: reason.to_owned(), hint })
         };
-        let rest = self
-            .url
-            .strip_prefix("http://")
-            .or_else(|| self.url.strip_prefix("https://"));
+        let rest = self.url.strip_prefix("http://").or_else(|| self.url.strip_prefix("https://"));
         if rest.is_none_or(|rest| rest.trim_matches('/').is_empty()) {
             return refuse(
                 "address of the language model server",
@@ -126,12 +118,7 @@ impl ServerConfig {
             );
         }
         if self.concurrency == 0 {
-            return refuse(
-                "requests under way",
-                "0",
-                "must be at least 1",
-                "give --concurrency 1 or more",
-            );
+            return refuse("requests under way", "0", "must be at least 1", "give --concurrency 1 or more");
         }
         Ok(())
     }
@@ -147,11 +134,7 @@ impl ServerConfig {
             identity.push_str(" raw");
         }
         if self.schema_format != SchemaFormat::default() {
-            identity.push_str(if self.schema_format == SchemaFormat::None {
-                " schema-none"
-            } else {
-                " schema-object"
-            });
+            identity.push_str(if self.schema_format == SchemaFormat::None { " schema-none" } else { " schema-object" });
         }
         let mut extra: Vec<_> = self.extra.iter().collect();
         extra.sort_unstable_by_key(|(key, _)| key.as_str());
@@ -175,9 +158,7 @@ pub(super) fn redact_url(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     match url.split_once("://") {
         Some((scheme, rest)) => {
-            let (authority, path) = rest
-                .find('/')
-                .map_or((rest, ""), |slash| rest.split_at(slash));
+            let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
             let host = authority.rsplit('@').next().unwrap_or_default();
             format!("{scheme}://{host}{path}")
         }

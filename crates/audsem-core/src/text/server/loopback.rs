@@ -1,11 +1,7 @@
 //! A small real HTTP server on a loopback port, scripted by the test. Also included by the tests
 //! of other crates, so it uses nothing but the standard library.
 
-#![allow(
-    unreachable_pub,
-    dead_code,
-    reason = "shared by test binaries that each use a part"
-)]
+#![allow(unreachable_pub, dead_code, reason = "shared by test binaries that each use a part")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -52,10 +48,7 @@ impl Loopback {
     pub fn start(script: impl Fn(&Call, usize) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
         let address = listener.local_addr().expect("bound");
-        let (calls, stop) = (
-            Arc::new(Mutex::new(Vec::new())),
-            Arc::new(AtomicBool::new(false)),
-        );
+        let (calls, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (script, log, flag) = (Arc::new(script), calls.clone(), stop.clone());
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -67,12 +60,7 @@ impl Loopback {
                 std::thread::spawn(move || serve(stream, &*script, &log));
             }
         });
-        Self {
-            address,
-            calls,
-            stop,
-            thread: Some(thread),
-        }
+        Self { address, calls, stop, thread: Some(thread) }
     }
 
     /// Base address.
@@ -96,11 +84,7 @@ impl Drop for Loopback {
     }
 }
 
-fn serve(
-    mut stream: TcpStream,
-    script: &(dyn Fn(&Call, usize) -> Reply + Send + Sync),
-    log: &Mutex<Vec<Call>>,
-) {
+fn serve(mut stream: TcpStream, script: &(dyn Fn(&Call, usize) -> Reply + Send + Sync), log: &Mutex<Vec<Call>>) {
     let Some(call) = read_call(&mut stream) else {
         return;
     };
@@ -114,20 +98,12 @@ fn serve(
     };
     let _ = match script(&call, number) {
         Reply::Send(status, headers, body) => {
-            let body_sent = if call.method == "HEAD" {
-                &[][..]
-            } else {
-                &body[..]
-            };
-            stream
-                .write_all(head(status, headers, body.len()).as_bytes())
-                .and_then(|()| stream.write_all(body_sent))
+            let body_sent = if call.method == "HEAD" { &[][..] } else { &body[..] };
+            stream.write_all(head(status, headers, body.len()).as_bytes()).and_then(|()| stream.write_all(body_sent))
         }
         Reply::Cut(body) => {
             let promised = body.len() * 2 + 100;
-            stream
-                .write_all(head(200, "", promised).as_bytes())
-                .and_then(|()| stream.write_all(&body))
+            stream.write_all(head(200, "", promised).as_bytes()).and_then(|()| stream.write_all(&body))
         }
         Reply::Close => Ok(()),
         Reply::Hang => stream.read_to_end(&mut Vec::new()).map(|_| ()),
@@ -154,11 +130,8 @@ fn read_call(stream: &mut TcpStream) -> Option<Call> {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
         .collect();
-    let length = headers
-        .iter()
-        .find(|(name, _)| name == "content-length")
-        .and_then(|(_, n)| n.parse().ok())
-        .unwrap_or(0);
+    let length =
+        headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, n)| n.parse().ok()).unwrap_or(0);
     let mut body = bytes.split_off(end + 4);
     while body.len() < length {
         match stream.read(&mut chunk).ok()? {
@@ -166,10 +139,5 @@ fn read_call(stream: &mut TcpStream) -> Option<Call> {
             n => body.extend_from_slice(&chunk[..n]),
         }
     }
-    Some(Call {
-        method,
-        path,
-        headers,
-        body: String::from_utf8_lossy(&body).into_owned(),
-    })
+    Some(Call { method, path, headers, body: String::from_utf8_lossy(&body).into_owned() })
 }

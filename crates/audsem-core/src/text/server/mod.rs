@@ -45,11 +45,7 @@ enum Failure {
     /// Asking again cannot help.
     Permanent(TextError),
     /// Asking again may help.
-    Transient {
-        reason: String,
-        status: Option<u16>,
-        retry_after: Option<Duration>,
-    },
+    Transient { reason: String, status: Option<u16>, retry_after: Option<Duration> },
     /// A success status with a body outside the protocol; may be a broken proxy, so worth a retry.
     Malformed(TextError),
 }
@@ -74,13 +70,7 @@ impl OpenAiServer {
         );
         let permits = Permits::new(config.concurrency);
         let model = config.model.clone().unwrap_or_default();
-        let mut server = Self {
-            config,
-            model,
-            agent,
-            permits,
-            hold_until: Mutex::new(None),
-        };
+        let mut server = Self { config, model, agent, permits, hold_until: Mutex::new(None) };
         if server.model.is_empty() {
             server.model = server.only_model()?;
         }
@@ -107,23 +97,14 @@ impl OpenAiServer {
             _ => Err(TextError::Config {
                 what: "model of the server",
                 value: redact_url(&self.config.url),
-                reason: if ids.is_empty() {
-                    "names no model".into()
-                } else {
-                    format!("serves {}", ids.join(", "))
-                },
+                reason: if ids.is_empty() { "names no model".into() } else { format!("serves {}", ids.join(", ")) },
                 hint: "name one with --model",
             }),
         }
     }
 
     fn ask(&self, request: &Request) -> Result<Response, TextError> {
-        let body = wire::body(
-            &self.model,
-            request,
-            self.config.schema_format,
-            &self.config.extra,
-        );
+        let body = wire::body(&self.model, request, self.config.schema_format, &self.config.extra);
         let body = body.to_string();
         let url = self.config.endpoint(wire::route(&request.prompt));
         let key = request.key(&self.model);
@@ -134,11 +115,7 @@ impl OpenAiServer {
         })
     }
 
-    fn with_retries<T>(
-        &self,
-        key: &str,
-        send: impl Fn() -> Result<T, Failure>,
-    ) -> Result<T, TextError> {
+    fn with_retries<T>(&self, key: &str, send: impl Fn() -> Result<T, Failure>) -> Result<T, TextError> {
         let mut attempt = 0;
         loop {
             self.wait_while_held();
@@ -150,11 +127,7 @@ impl OpenAiServer {
                 Ok(value) => return Ok(value),
                 Err(Failure::Permanent(error)) => return Err(error),
                 Err(Failure::Malformed(error)) => (error.to_string(), None, None, Some(error)),
-                Err(Failure::Transient {
-                    reason,
-                    status,
-                    retry_after,
-                }) => (reason, status, retry_after, None),
+                Err(Failure::Transient { reason, status, retry_after }) => (reason, status, retry_after, None),
             };
             if attempt == self.config.retry.retries {
                 let url = redact_url(&self.config.url);
@@ -168,12 +141,7 @@ impl OpenAiServer {
                 }));
             }
             let wait = self.config.retry.wait(key, attempt, asked_wait);
-            tracing::debug!(
-                attempt,
-                reason,
-                wait_ms = wait.as_millis() as u64,
-                "asking the language model again"
-            );
+            tracing::debug!(attempt, reason, wait_ms = wait.as_millis() as u64, "asking the language model again");
             if asked_wait.is_some() {
                 self.hold(wait);
             }
@@ -183,10 +151,7 @@ impl OpenAiServer {
     }
 
     fn post(&self, url: &str, body: &str) -> Result<Value, Failure> {
-        let mut request = self
-            .agent
-            .post(url)
-            .header("content-type", "application/json");
+        let mut request = self.agent.post(url).header("content-type", "application/json");
         if let Some(key) = &self.config.api_key {
             request = request.header("authorization", key.bearer());
         }
@@ -201,47 +166,27 @@ impl OpenAiServer {
         self.read(request.call())
     }
 
-    fn read(
-        &self,
-        result: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-    ) -> Result<Value, Failure> {
+    fn read(&self, result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, Failure> {
         let mut answer = result.map_err(|error| self.transport(&error))?;
         let status = answer.status().as_u16();
-        let header = answer
-            .headers()
-            .get("retry-after")
-            .and_then(|value| value.to_str().ok());
+        let header = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let wait = header.and_then(|header| retry_after(header, unix_s()));
-        let text = answer
-            .body_mut()
-            .with_config()
-            .limit(MAX_BODY)
-            .lossy_utf8(true)
-            .read_to_string();
+        let text = answer.body_mut().with_config().limit(MAX_BODY).lossy_utf8(true).read_to_string();
         let text = match text {
             Ok(text) => self.config.redact(&text),
             Err(error) if status < 400 => return Err(self.transport(&error)),
             Err(_) => String::new(),
         };
         if (200..300).contains(&status) {
-            return serde_json::from_str(&text).map_err(|error| {
-                Failure::Malformed(self.malformed(format!("not JSON: {error}"), &text))
-            });
+            return serde_json::from_str(&text)
+                .map_err(|error| Failure::Malformed(self.malformed(format!("not JSON: {error}"), &text)));
         }
         let body = excerpt(&text);
         if is_retryable(status) {
             let reason = format!("status {status}: {body}");
-            return Err(Failure::Transient {
-                reason,
-                status: Some(status),
-                retry_after: wait,
-            });
+            return Err(Failure::Transient { reason, status: Some(status), retry_after: wait });
         }
-        Err(Failure::Permanent(TextError::Rejected {
-            url: redact_url(&self.config.url),
-            status,
-            body,
-        }))
+        Err(Failure::Permanent(TextError::Rejected { url: redact_url(&self.config.url), status, body }))
     }
 
     fn transport(&self, error: &ureq::Error) -> Failure {
@@ -259,47 +204,28 @@ impl OpenAiServer {
                 reason,
                 hint: "correct --server",
             }),
-            _ => Failure::Transient {
-                reason,
-                status: None,
-                retry_after: None,
-            },
+            _ => Failure::Transient { reason, status: None, retry_after: None },
         }
     }
 
     fn malformed(&self, reason: String, body: &str) -> TextError {
-        TextError::Malformed {
-            url: redact_url(&self.config.url),
-            reason,
-            excerpt: excerpt(body),
-        }
+        TextError::Malformed { url: redact_url(&self.config.url), reason, excerpt: excerpt(body) }
     }
 
     /// Whether anything at all answers at the address.
     fn is_alive(&self) -> bool {
         let request = self.agent.get(self.config.endpoint("models"));
-        request
-            .config()
-            .timeout_global(Some(PROBE_TIMEOUT))
-            .build()
-            .call()
-            .is_ok()
+        request.config().timeout_global(Some(PROBE_TIMEOUT)).build().call().is_ok()
     }
 
     fn hold(&self, wait: Duration) {
-        let mut hold = self
-            .hold_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut hold = self.hold_until.lock().unwrap_or_else(PoisonError::into_inner);
         *hold = (*hold).max(Instant::now().checked_add(wait));
     }
 
     fn wait_while_held(&self) {
         loop {
-            let hold = *self
-                .hold_until
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let hold = *self.hold_until.lock().unwrap_or_else(PoisonError::into_inner);
             match hold.map(|until| until.saturating_duration_since(Instant::now())) {
                 Some(wait) if !wait.is_zero() => std::thread::sleep(wait),
                 _ => return,
@@ -322,11 +248,7 @@ impl TextGenerator for OpenAiServer {
             return self.ask(&request);
         };
         let first_seed = request.seed;
-        let rounds = if request.temperature > 0.0 {
-            SCHEMA_RETRIES
-        } else {
-            0
-        };
+        let rounds = if request.temperature > 0.0 { SCHEMA_RETRIES } else { 0 };
         for round in 0..=rounds {
             if round > 0 {
                 request.seed = Some(first_seed.unwrap_or(0).wrapping_add(round));
@@ -341,11 +263,7 @@ impl TextGenerator for OpenAiServer {
         unreachable!("the last round returns")
     }
 
-    fn generate_batch_with(
-        &self,
-        requests: &[Request],
-        arrived: &Arrived<'_>,
-    ) -> Vec<Result<Response, TextError>> {
+    fn generate_batch_with(&self, requests: &[Request], arrived: &Arrived<'_>) -> Vec<Result<Response, TextError>> {
         let (next, down) = (AtomicUsize::new(0), AtomicBool::new(false));
         let worker = || {
             let mut done = Vec::new();
@@ -357,8 +275,7 @@ impl TextGenerator for OpenAiServer {
                 let result = if down.load(Ordering::Relaxed) {
                     Err(TextError::NotSent)
                 } else {
-                    self.generate(request)
-                        .and_then(|response| arrived(i, &response).map(|()| response))
+                    self.generate(request).and_then(|response| arrived(i, &response).map(|()| response))
                 };
                 if result.as_ref().is_err_and(TextError::is_systemic) {
                     down.store(true, Ordering::Relaxed);
@@ -371,11 +288,7 @@ impl TextGenerator for OpenAiServer {
             let threads: Vec<_> = (0..n_threads).map(|_| scope.spawn(worker)).collect();
             threads
                 .into_iter()
-                .flat_map(|thread| {
-                    thread
-                        .join()
-                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                })
+                .flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
                 .collect()
         });
         results.sort_unstable_by_key(|(i, _)| *i);
@@ -388,7 +301,5 @@ const MAX_BODY: u64 = 64 << 20;
 
 /// Seconds since 1970, for dates in `Retry-After` only.
 fn unix_s() -> u64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -13,18 +13,12 @@ pub(super) struct Permit<'a>(&'a Permits);
 
 impl Permits {
     pub(super) fn new(n: usize) -> Self {
-        Self {
-            free: Mutex::new(n),
-            returned: Condvar::new(),
-        }
+        Self { free: Mutex::new(n), returned: Condvar::new() }
     }
 
     pub(super) fn take(&self) -> Permit<'_> {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free = self
-            .returned
-            .wait_while(free, |free| *free == 0)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.returned.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
         *free -= 1;
         Permit(self)
     }

@@ -11,23 +11,13 @@ use super::*;
 use crate::text::{Alternative, Finish, Message, Prompt, RetryPolicy, Role};
 
 fn chat(text: &str) -> Request {
-    Request::greedy(
-        Prompt::Chat(vec![Message {
-            role: Role::User,
-            content: text.into(),
-        }]),
-        4,
-    )
+    Request::greedy(Prompt::Chat(vec![Message { role: Role::User, content: text.into() }]), 4)
 }
 
 fn client(loopback: &Loopback, edit: impl FnOnce(&mut ServerConfig)) -> OpenAiServer {
     let mut config = ServerConfig::new(&loopback.url("/v1"));
     config.model = Some("m".into());
-    config.retry = RetryPolicy {
-        retries: 2,
-        base: Duration::from_millis(1),
-        cap: Duration::from_millis(2),
-    };
+    config.retry = RetryPolicy { retries: 2, base: Duration::from_millis(1), cap: Duration::from_millis(2) };
     edit(&mut config);
     OpenAiServer::connect(config).unwrap()
 }
@@ -35,20 +25,13 @@ fn client(loopback: &Loopback, edit: impl FnOnce(&mut ServerConfig)) -> OpenAiSe
 fn say(text: &str) -> Reply {
     let body = json!({"model": "m-7b", "choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
                       "usage": {"prompt_tokens": 9, "completion_tokens": 1}});
-    Reply::Send(
-        200,
-        "content-type: application/json\r\n",
-        body.to_string().into_bytes(),
-    )
+    Reply::Send(200, "content-type: application/json\r\n", body.to_string().into_bytes())
 }
 
 /// Answers with what the last message says, so that order shows.
 fn echo(call: &loopback::Call) -> Reply {
     let body: Value = serde_json::from_str(&call.body).unwrap();
-    say(body
-        .pointer("/messages/0/content")
-        .and_then(Value::as_str)
-        .unwrap())
+    say(body.pointer("/messages/0/content").and_then(Value::as_str).unwrap())
 }
 
 #[test]
@@ -70,37 +53,15 @@ fn chat_request_and_answer_on_the_wire() {
     request.seed = Some(7);
     let response = client.generate(&request).unwrap();
     let call = &server.calls()[0];
-    assert_eq!(
-        (call.method.as_str(), call.path.as_str()),
-        ("POST", "/v1/chat/completions")
-    );
-    assert!(
-        call.headers
-            .contains(&("authorization".into(), "Bearer sk-very-secret".into()))
-    );
+    assert_eq!((call.method.as_str(), call.path.as_str()), ("POST", "/v1/chat/completions"));
+    assert!(call.headers.contains(&("authorization".into(), "Bearer sk-very-secret".into())));
     let expected = json!({"model": "m", "max_tokens": 4, "temperature": 0.0, "seed": 7, "stop": ["\n"], "top_k": 1,
         "messages": [{"role": "user", "content": "hi"}], "logprobs": true, "top_logprobs": 5});
     assert_eq!(serde_json::from_str::<Value>(&call.body).unwrap(), expected);
-    assert_eq!(
-        (
-            response.text.as_str(),
-            response.finish,
-            response.model.as_str()
-        ),
-        ("Yes", Finish::Length, "m-7b")
-    );
-    let alternative = |text: &str, logprob| Alternative {
-        text: text.into(),
-        logprob,
-    };
-    assert_eq!(
-        response.tokens[0].alternatives,
-        vec![alternative(" yes", -0.25), alternative("No", -1.5)]
-    );
-    assert!(
-        !format!("{:?}", client.config).contains("secret"),
-        "the key shows in debug output"
-    );
+    assert_eq!((response.text.as_str(), response.finish, response.model.as_str()), ("Yes", Finish::Length, "m-7b"));
+    let alternative = |text: &str, logprob| Alternative { text: text.into(), logprob };
+    assert_eq!(response.tokens[0].alternatives, vec![alternative(" yes", -0.25), alternative("No", -1.5)]);
+    assert!(!format!("{:?}", client.config).contains("secret"), "the key shows in debug output");
 }
 
 #[test]
@@ -117,27 +78,18 @@ fn raw_request_and_answer_on_the_wire() {
     assert_eq!(call.path, "/v1/completions");
     let expected = json!({"model": "m", "max_tokens": 2, "temperature": 0.0, "prompt": "Q: x A:", "logprobs": 2});
     assert_eq!(serde_json::from_str::<Value>(&call.body).unwrap(), expected);
-    assert_eq!(
-        (response.text.as_str(), response.model.as_str()),
-        (" no", "m")
-    );
+    assert_eq!((response.text.as_str(), response.model.as_str()), (" no", "m"));
     assert_eq!(response.tokens[0].alternatives[0].text, " no");
 }
 
 #[test]
 fn base_model_gets_the_chat_written_out() {
-    let server =
-        Loopback::start(|_, _| Reply::Send(200, "", br#"{"choices":[{"text":"ok"}]}"#.to_vec()));
+    let server = Loopback::start(|_, _| Reply::Send(200, "", br#"{"choices":[{"text":"ok"}]}"#.to_vec()));
     let client = client(&server, |config| config.api = Api::Raw);
     client.generate(&chat("hi")).unwrap();
     let call = &server.calls()[0];
     assert_eq!(call.path, "/v1/completions");
-    assert!(
-        call.body
-            .contains(r#""prompt":"Question:\nhi\n\nAnswer:\n""#),
-        "{}",
-        call.body
-    );
+    assert!(call.body.contains(r#""prompt":"Question:\nhi\n\nAnswer:\n""#), "{}", call.body);
     assert_eq!(client.identity(), "m raw");
 }
 
@@ -145,51 +97,25 @@ fn base_model_gets_the_chat_written_out() {
 fn passing_failures_are_retried_and_lasting_ones_are_not() {
     type Script = fn(usize) -> Reply;
     let check = |name: &str, script: Script, expected: Result<&str, &str>, n_calls: usize| {
-        let server = Loopback::start(move |call, n| {
-            if call.method == "GET" {
-                Reply::Close
-            } else {
-                script(n)
-            }
-        });
-        let result = client(&server, |config| {
-            config.timeout = Duration::from_millis(700)
-        })
-        .generate(&chat("hi"));
+        let server = Loopback::start(move |call, n| if call.method == "GET" { Reply::Close } else { script(n) });
+        let result = client(&server, |config| config.timeout = Duration::from_millis(700)).generate(&chat("hi"));
         match (&result, expected) {
             (Ok(response), Ok(text)) => assert_eq!(response.text, text, "{name}"),
             (Err(error), Err(text)) => assert!(error.to_string().contains(text), "{name}: {error}"),
             _ => panic!("{name}: {result:?}"),
         }
-        let posts = server
-            .calls()
-            .iter()
-            .filter(|call| call.method == "POST")
-            .count();
+        let posts = server.calls().iter().filter(|call| call.method == "POST").count();
         assert_eq!(posts, n_calls, "{name}");
     };
     let ok = |n| {
-        if n == 0 {
-            Reply::Send(503, "", b"warming up".to_vec())
-        } else {
-            say("hello")
-        }
+        if n == 0 { Reply::Send(503, "", b"warming up".to_vec()) } else { say("hello") }
     };
     check("overload passes", ok, Ok("hello"), 2);
-    check(
-        "dropped connection",
-        |n| if n < 2 { Reply::Close } else { say("back") },
-        Ok("back"),
-        3,
-    );
+    check("dropped connection", |n| if n < 2 { Reply::Close } else { say("back") }, Ok("back"), 3);
     check(
         "cut body",
         |n| {
-            if n == 0 {
-                Reply::Cut(b"{\"choi".to_vec())
-            } else {
-                say("whole")
-            }
+            if n == 0 { Reply::Cut(b"{\"choi".to_vec()) } else { say("whole") }
         },
         Ok("whole"),
         2,
@@ -197,76 +123,39 @@ fn passing_failures_are_retried_and_lasting_ones_are_not() {
     check(
         "proxy page",
         |n| {
-            if n == 0 {
-                Reply::Send(200, "", b"<html>".to_vec())
-            } else {
-                say("x")
-            }
+            if n == 0 { Reply::Send(200, "", b"<html>".to_vec()) } else { say("x") }
         },
         Ok("x"),
         2,
     );
-    check(
-        "silent server",
-        |n| if n == 0 { Reply::Hang } else { say("late") },
-        Ok("late"),
-        2,
-    );
+    check("silent server", |n| if n == 0 { Reply::Hang } else { say("late") }, Ok("late"), 2);
     check(
         "no end of overload",
         |_| Reply::Send(500, "", b"boom".to_vec()),
         Err("after 3 attempts: status 500: boom"),
         3,
     );
-    check(
-        "never JSON",
-        |_| Reply::Send(200, "", b"<html>hi".to_vec()),
-        Err("not JSON: expected value"),
-        3,
-    );
-    check(
-        "no choices",
-        |_| Reply::Send(200, "", b"{}".to_vec()),
-        Err("unreadable answer: no `choices`"),
-        3,
-    );
+    check("never JSON", |_| Reply::Send(200, "", b"<html>hi".to_vec()), Err("not JSON: expected value"), 3);
+    check("no choices", |_| Reply::Send(200, "", b"{}".to_vec()), Err("unreadable answer: no `choices`"), 3);
     check(
         "bad request",
         |_| Reply::Send(400, "", b"context\n too long".to_vec()),
         Err("status 400: context too long"),
         1,
     );
-    check(
-        "no key",
-        |_| Reply::Send(401, "", b"".to_vec()),
-        Err("--api-key-env"),
-        1,
-    );
-    check(
-        "no model",
-        |_| Reply::Send(404, "", b"no such model".to_vec()),
-        Err("--model"),
-        1,
-    );
+    check("no key", |_| Reply::Send(401, "", b"".to_vec()), Err("--api-key-env"), 1);
+    check("no model", |_| Reply::Send(404, "", b"no such model".to_vec()), Err("--model"), 1);
 }
 
 #[test]
 fn server_that_asks_for_a_pause_gets_it_from_every_thread() {
     let server = Loopback::start(|call, n| {
-        if n == 0 {
-            Reply::Send(429, "retry-after: 0.2\r\n", b"slow down".to_vec())
-        } else {
-            echo(call)
-        }
+        if n == 0 { Reply::Send(429, "retry-after: 0.2\r\n", b"slow down".to_vec()) } else { echo(call) }
     });
     let started = std::time::Instant::now();
-    let results =
-        client(&server, |config| config.concurrency = 1).generate_batch(&[chat("a"), chat("b")]);
+    let results = client(&server, |config| config.concurrency = 1).generate_batch(&[chat("a"), chat("b")]);
     assert!(results.iter().all(Result::is_ok));
-    assert!(
-        started.elapsed() >= Duration::from_millis(200),
-        "retry-after was not honoured"
-    );
+    assert!(started.elapsed() >= Duration::from_millis(200), "retry-after was not honoured");
 }
 
 #[test]
@@ -286,11 +175,7 @@ fn batch_keeps_order_and_stays_under_its_bound() {
     for (i, result) in client.generate_batch(&requests).into_iter().enumerate() {
         assert_eq!(result.unwrap().text, format!("text {i}"));
     }
-    assert!(
-        most.load(Ordering::SeqCst) <= 3,
-        "{} requests at a time",
-        most.load(Ordering::SeqCst)
-    );
+    assert!(most.load(Ordering::SeqCst) <= 3, "{} requests at a time", most.load(Ordering::SeqCst));
     assert!(client.generate_batch(&[]).is_empty());
 }
 
@@ -301,20 +186,8 @@ fn one_bad_request_does_not_stop_a_batch_but_a_lost_server_does() {
         _ if call.body.contains("poison") => Reply::Send(500, "", b"crash".to_vec()),
         _ => echo(call),
     });
-    let results = client(&server, |config| config.concurrency = 1)
-        .generate_batch(&[chat("poison"), chat("b")]);
-    assert!(
-        matches!(
-            &results[0],
-            Err(TextError::Unavailable {
-                attempts: 3,
-                alive: true,
-                ..
-            })
-        ),
-        "{:?}",
-        results[0]
-    );
+    let results = client(&server, |config| config.concurrency = 1).generate_batch(&[chat("poison"), chat("b")]);
+    assert!(matches!(&results[0], Err(TextError::Unavailable { attempts: 3, alive: true, .. })), "{:?}", results[0]);
     assert_eq!(results[1].as_ref().unwrap().text, "b");
 
     let address = server.address;
@@ -322,121 +195,55 @@ fn one_bad_request_does_not_stop_a_batch_but_a_lost_server_does() {
     let mut config = ServerConfig::new(&format!("http://{address}/v1"));
     config.model = Some("m".into());
     config.concurrency = 1;
-    config.retry = RetryPolicy {
-        retries: 1,
-        base: Duration::from_millis(1),
-        cap: Duration::from_millis(1),
-    };
-    let results =
-        OpenAiServer::connect(config)
-            .unwrap()
-            .generate_batch(&[chat("a"), chat("b"), chat("c")]);
-    assert!(
-        results[0].as_ref().is_err_and(TextError::is_systemic),
-        "{:?}",
-        results[0]
-    );
-    assert!(
-        matches!(results[1], Err(TextError::NotSent))
-            && matches!(results[2], Err(TextError::NotSent))
-    );
+    config.retry = RetryPolicy { retries: 1, base: Duration::from_millis(1), cap: Duration::from_millis(1) };
+    let results = OpenAiServer::connect(config).unwrap().generate_batch(&[chat("a"), chat("b"), chat("c")]);
+    assert!(results[0].as_ref().is_err_and(TextError::is_systemic), "{:?}", results[0]);
+    assert!(matches!(results[1], Err(TextError::NotSent)) && matches!(results[2], Err(TextError::NotSent)));
 }
 
 #[test]
 fn answer_is_checked_against_its_schema_whatever_the_server_says() {
-    let schema =
-        json!({"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]});
-    let server = Loopback::start(|_, n| {
-        say(if n == 0 {
-            "{\"ok\": 1}"
-        } else {
-            "{\"ok\": true}"
-        })
-    });
-    let client_json = client(&server, |config| {
-        config.schema_format = SchemaFormat::JsonObject
-    });
+    let schema = json!({"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]});
+    let server = Loopback::start(|_, n| say(if n == 0 { "{\"ok\": 1}" } else { "{\"ok\": true}" }));
+    let client_json = client(&server, |config| config.schema_format = SchemaFormat::JsonObject);
     let mut request = chat("hi");
     request.schema = Some(schema.clone());
     let error = client_json.generate(&request).unwrap_err();
-    assert!(
-        matches!(&error, TextError::Schema { pointer, .. } if pointer == "/ok"),
-        "{error}"
-    );
-    assert_eq!(
-        server.calls().len(),
-        1,
-        "a greedy answer is not asked for twice"
-    );
+    assert!(matches!(&error, TextError::Schema { pointer, .. } if pointer == "/ok"), "{error}");
+    assert_eq!(server.calls().len(), 1, "a greedy answer is not asked for twice");
 
-    let server = Loopback::start(|_, n| {
-        say(if n == 0 {
-            "{\"ok\": 1}"
-        } else {
-            "{\"ok\": true}"
-        })
-    });
+    let server = Loopback::start(|_, n| say(if n == 0 { "{\"ok\": 1}" } else { "{\"ok\": true}" }));
     request.temperature = 0.7;
     request.seed = Some(41);
-    assert_eq!(
-        client(&server, |_| {}).generate(&request).unwrap().text,
-        "{\"ok\": true}"
-    );
-    let bodies: Vec<Value> = server
-        .calls()
-        .iter()
-        .map(|call| serde_json::from_str(&call.body).unwrap())
-        .collect();
-    assert_eq!(
-        (&bodies[0]["seed"], &bodies[1]["seed"]),
-        (&json!(41), &json!(42))
-    );
-    assert_eq!(
-        bodies[0]["response_format"]["json_schema"]["schema"],
-        schema
-    );
+    assert_eq!(client(&server, |_| {}).generate(&request).unwrap().text, "{\"ok\": true}");
+    let bodies: Vec<Value> = server.calls().iter().map(|call| serde_json::from_str(&call.body).unwrap()).collect();
+    assert_eq!((&bodies[0]["seed"], &bodies[1]["seed"]), (&json!(41), &json!(42)));
+    assert_eq!(bodies[0]["response_format"]["json_schema"]["schema"], schema);
 }
 
 #[test]
 fn only_model_of_a_server_needs_no_name() {
     let check = |body: &'static str, expected: Result<&str, &str>| {
         let server = Loopback::start(move |_, _| Reply::Send(200, "", body.as_bytes().to_vec()));
-        match (
-            OpenAiServer::connect(ServerConfig::new(&server.url("/v1/"))),
-            expected,
-        ) {
+        match (OpenAiServer::connect(ServerConfig::new(&server.url("/v1/"))), expected) {
             (Ok(client), Ok(model)) => assert_eq!(client.model(), model),
             (Err(error), Err(text)) => assert!(error.to_string().contains(text), "{error}"),
-            (got, expected) => panic!(
-                "{:?} instead of {expected:?}",
-                got.map(|client| client.model)
-            ),
+            (got, expected) => panic!("{:?} instead of {expected:?}", got.map(|client| client.model)),
         }
         assert_eq!(server.calls()[0].path, "/v1/models");
     };
     check(r#"{"data":[{"id":"qwen"}]}"#, Ok("qwen"));
-    check(
-        r#"{"data":[{"id":"a"},{"id":"b"}]}"#,
-        Err("serves a, b\nhint: name one with --model"),
-    );
+    check(r#"{"data":[{"id":"a"},{"id":"b"}]}"#, Err("serves a, b\nhint: name one with --model"));
     check(r#"{"data":[]}"#, Err("names no model"));
 }
 
 #[test]
 fn secrets_stay_secret() {
-    assert_eq!(
-        redact_url("http://me:pw@host:8/v1?token=x"),
-        "http://host:8/v1"
-    );
+    assert_eq!(redact_url("http://me:pw@host:8/v1?token=x"), "http://host:8/v1");
     assert_eq!(redact_url("https://host"), "https://host");
     let server = Loopback::start(|_, _| Reply::Send(403, "", b"bad key sk-123, go away".to_vec()));
-    let error = client(&server, |config| config.api_key = Secret::new("sk-123"))
-        .generate(&chat("x"))
-        .unwrap_err();
-    assert!(
-        error.to_string().contains("bad key ***, go away"),
-        "{error}"
-    );
+    let error = client(&server, |config| config.api_key = Secret::new("sk-123")).generate(&chat("x")).unwrap_err();
+    assert!(error.to_string().contains("bad key ***, go away"), "{error}");
 }
 
 #[test]
@@ -447,10 +254,7 @@ fn impossible_settings_are_refused_before_anything_is_sent() {
         let error = OpenAiServer::connect(config).err().unwrap();
         assert!(error.to_string().contains(expected), "{error}");
     };
-    check(
-        |config| config.url = "localhost:8000".into(),
-        "--server http://127.0.0.1:8000/v1",
-    );
+    check(|config| config.url = "localhost:8000".into(), "--server http://127.0.0.1:8000/v1");
     check(|config| config.url = "http://".into(), "name a host");
     check(|config| config.concurrency = 0, "--concurrency");
 }
