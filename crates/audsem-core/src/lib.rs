@@ -21,6 +21,8 @@ pub mod signals;
 #[cfg(feature = "tables")]
 pub mod tables;
 pub mod tar;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "http")]
 pub mod text;
 #[cfg(feature = "nn")]

@@ -182,7 +182,8 @@ fn stages_meet_through_files_only() {
             text.lines().filter_map(|line| line.split(['.', ' ', '=']).next()).filter(|d| d.starts_with("audsem-"))
         {
             let allowed = match name.as_str() {
-                "audsem-core" => false,
+                // Its own tests turn on the feature `testing` this way.
+                "audsem-core" => dependency == "audsem-core",
                 "audsem-models" => dependency == "audsem-core",
                 _ => floor.contains(&dependency),
             };

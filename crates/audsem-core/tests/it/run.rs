@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use audsem_core::error::Error;
@@ -57,22 +57,8 @@ fn run(options: &RunOptions, threshold: u32, shards: u64) -> Result<Summary, Err
     run.finish()
 }
 
-/// Every file but the two that hold times, with its bytes.
-fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
-            if path.is_dir() {
-                folders.push(path);
-            } else if !matches!(name.as_str(), "log.jsonl" | "timing.json") {
-                files.insert(name, fs::read(path).unwrap());
-            }
-        }
-    }
-    files
+fn tree(folder: &Path) -> BTreeMap<PathBuf, String> {
+    audsem_core::testing::tree(folder).unwrap()
 }
 
 #[test]
@@ -89,9 +75,10 @@ fn the_folder_is_the_same_for_any_number_of_workers() {
     }
     assert_eq!(trees[0], trees[1]);
     assert_eq!(trees[0], trees[2]);
-    let names: Vec<_> = trees[0].keys().filter(|name| name.contains("00003")).collect();
+    let names: Vec<_> =
+        trees[0].keys().map(|name| name.to_str().unwrap()).filter(|name| name.contains("00003")).collect();
     assert_eq!(names, ["part-00003.done.json", "rejects-00003.jsonl", "sub/part-00003.txt"]);
-    let rejects = String::from_utf8(trees[0]["rejects-00003.jsonl"].clone()).unwrap();
+    let rejects = fs::read_to_string(folder.path().join("1/rejects-00003.jsonl")).unwrap();
     let last: serde_json::Value = serde_json::from_str(rejects.lines().last().unwrap()).unwrap();
     let expected = json!({ "key": "39", "step": "part", "outcome": "failed", "reason": "broken", "detail": "a \"quoted\"\ndetail" });
     assert_eq!(last, expected);
@@ -202,7 +189,7 @@ fn a_bad_shard_does_not_end_the_run_but_shows_in_its_exit_code() {
     let summary = run.finish().unwrap();
     assert_eq!((summary.status, summary.exit_code()), (Status::OverFailLimit, 1));
     assert_eq!(summary.failed_shards[0].error, "truncated tar");
-    assert!(!tree(folder.path()).keys().any(|name| name.contains("00001")));
+    assert!(!tree(folder.path()).keys().any(|name| name.to_string_lossy().contains("00001")));
 }
 
 #[test]

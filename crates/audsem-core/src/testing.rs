@@ -1,0 +1,126 @@
+//! What tests of every crate need: comparing run folders, and killing programs in the middle.
+//!
+//! Behind the feature `testing`, which only dev-dependencies turn on.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::files::hex;
+use sha2::{Digest, Sha256};
+
+/// Names of the files that hold wall-clock times, the only ones in which equal runs may differ.
+const TIMES: [&str; 2] = ["log.jsonl", "timing.json"];
+
+/// Every file of a run folder with the SHA-256 of its content, without those that hold times.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn tree(folder: &Path) -> io::Result<BTreeMap<PathBuf, String>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(folder).expect("listed from the folder").to_owned();
+            if !TIMES.iter().any(|time| name == Path::new(time)) {
+                files.insert(name, hex(&Sha256::digest(fs::read(&path)?)));
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// What [`kill_and_resume`] saw.
+#[derive(Debug, Default)]
+pub struct Kills {
+    /// Runs killed while they were working.
+    pub killed: usize,
+    /// Runs that were done before the moment came.
+    pub too_late: usize,
+    /// Killed runs that had committed something, but not everything.
+    pub in_the_middle: usize,
+}
+
+/// Runs a program undisturbed, then `kills` times anew with a `kill -9` at a moment spread over its
+/// running time, runs each of those again to the end, and compares the folders byte for byte.
+///
+/// `program` gives the command for an output folder and a number of workers, which alternates
+/// between 1 and 2. Folders are made under `folder`.
+///
+/// # Errors
+/// When a program cannot be started, does not end well, or leaves another folder than the
+/// undisturbed run: the message names the differing files.
+pub fn kill_and_resume(folder: &Path, kills: usize, program: impl Fn(&Path, usize) -> Command) -> io::Result<Kills> {
+    let undisturbed = folder.join("undisturbed");
+    let started = Instant::now();
+    finish(program(&undisturbed, 1))?;
+    let whole = started.elapsed();
+    let expected = tree(&undisturbed)?;
+    let mut seen = Kills::default();
+    for kill in 0..kills {
+        let output = folder.join(format!("killed-{kill}"));
+        let workers = 1 + kill % 2;
+        // The golden ratio spreads any number of moments evenly without repeating one.
+        let moment = whole.mul_f64((0.5 + kill as f64 * 0.618_033_988_75).fract());
+        let mut child = silent(program(&output, workers)).spawn()?;
+        if wait_until(&mut child, started_at(moment))? {
+            seen.too_late += 1;
+        } else {
+            child.kill()?;
+            child.wait()?;
+            seen.killed += 1;
+            let files = if output.exists() { tree(&output)?.len() } else { 0 };
+            seen.in_the_middle += usize::from(files > 1 && files < expected.len());
+        }
+        finish(program(&output, workers))?;
+        compare(&expected, &tree(&output)?, &format!("kill {kill} after {moment:?}, {workers} workers"))?;
+        fs::remove_dir_all(&output)?;
+    }
+    Ok(seen)
+}
+
+fn started_at(moment: Duration) -> Instant {
+    Instant::now() + moment
+}
+
+/// Whether the child ended before `deadline`.
+fn wait_until(child: &mut Child, deadline: Instant) -> io::Result<bool> {
+    while Instant::now() < deadline {
+        if child.try_wait()?.is_some() {
+            return Ok(true);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(child.try_wait()?.is_some())
+}
+
+fn silent(mut command: Command) -> Command {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+fn finish(mut command: Command) -> io::Result<()> {
+    let output = command.stdin(Stdio::null()).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(io::Error::other(format!("{command:?} ended with {}:\n{text}", output.status)))
+}
+
+fn compare(expected: &BTreeMap<PathBuf, String>, got: &BTreeMap<PathBuf, String>, what: &str) -> io::Result<()> {
+    let names = expected.keys().chain(got.keys());
+    let differing: std::collections::BTreeSet<_> = names.filter(|name| expected.get(*name) != got.get(*name)).collect();
+    if differing.is_empty() {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("{what}: differs from an undisturbed run in {differing:?}")))
+}
