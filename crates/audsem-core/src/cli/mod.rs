@@ -6,8 +6,10 @@
 
 mod args;
 mod config;
+mod documented;
 mod exit;
 
 pub use args::{GlobalArgs, RunArgs};
 pub use config::{ConfigError, parse_from};
+pub use documented::undocumented;
 pub use exit::{Finish, HasGlobal, main};

@@ -24,3 +24,14 @@ impl HasGlobal for Cli {
         &self.global
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_and_flag_has_help() {
+        let missing: Vec<String> = audsem_core::cli::undocumented(&super::Cli::command());
+        assert!(missing.is_empty(), "no help text: {missing:?}");
+    }
+}
