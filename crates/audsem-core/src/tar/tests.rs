@@ -326,8 +326,8 @@ fn a_full_disk_is_a_write_error() {
         }
     }
     let mut writer = ShardWriter::new(Full, ShardOptions::default());
-    writer.write_sample("a", &[("json", b"{}")]).unwrap();
-    assert!(matches!(writer.finish(), Err(TarError::Write { .. })));
+    let error = writer.write_sample("a", &[("json", b"{}")]).unwrap_err();
+    assert!(matches!(error, TarError::Write { .. }), "{error}");
 }
 
 fn sample_strategy() -> impl Strategy<Value = Expected> {
@@ -394,7 +394,7 @@ proptest! {
     #[test]
     fn random_bytes_never_panic(
         magic in prop_oneof![Just(vec![]), Just(vec![0x1f, 0x8b, 8]), Just(vec![0x28, 0xb5, 0x2f, 0xfd])],
-        tail in proptest::collection::vec(any::<u8>(), 0..1500),
+        tail in proptest::collection::vec(any::<u8>(), 0..600),
     ) {
         samples_of([magic, tail].concat());
     }

@@ -1,15 +1,12 @@
 //! Deterministic shards.
 
 use std::collections::HashSet;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 
 use super::{BLOCK, TarError, split_key};
 
 /// Longest member name, in bytes: the name field of a USTAR header.
 pub const MAX_NAME_BYTES: usize = 100;
-
-/// Small members are gathered into writes of this size; larger payloads are passed on as they are.
-const WRITE_BUFFER: usize = 256 * 1024;
 
 /// What is the same for all members of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,8 +30,11 @@ pub struct ShardCounts {
 
 /// Writes whole samples to a tar: USTAR headers, mode 0644, uid and gid 0, no user names, one fixed
 /// time. Equal samples in equal order give equal bytes.
+///
+/// Payloads are handed on as they are, in one write each; `out` should gather the small writes in
+/// between, as the files of a run and `BufWriter` do.
 pub struct ShardWriter<W: Write> {
-    out: BufWriter<W>,
+    out: W,
     options: ShardOptions,
     keys: HashSet<String>,
     counts: ShardCounts,
@@ -43,7 +43,6 @@ pub struct ShardWriter<W: Write> {
 impl<W: Write> ShardWriter<W> {
     /// Starts a shard on `out`.
     pub fn new(out: W, options: ShardOptions) -> Self {
-        let out = BufWriter::with_capacity(WRITE_BUFFER, out);
         Self { out, options, keys: HashSet::new(), counts: ShardCounts::default() }
     }
 
@@ -79,8 +78,8 @@ impl<W: Write> ShardWriter<W> {
         let failed = |source| TarError::Write { source };
         self.out.write_all(&[0; 2 * BLOCK]).map_err(failed)?;
         self.counts.tar_bytes += 2 * BLOCK as u64;
-        let out = self.out.into_inner().map_err(|error| failed(error.into_error()))?;
-        Ok((out, self.counts))
+        self.out.flush().map_err(failed)?;
+        Ok((self.out, self.counts))
     }
 
     fn write_member(&mut self, name: &str, payload: &[u8]) -> std::io::Result<()> {
