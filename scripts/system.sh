@@ -34,9 +34,9 @@ install_packages() {
     fi
     say "installing Debian packages: $*"
     # A machine whose package list was never fetched knows no package at all, hence the second try.
-    if ! "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2; then
-        "${root[@]}" apt-get update -q >&2
-        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2
+    if ! "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends "$@" >&2; then
+        "${root[@]}" apt-get update -qq >&2
+        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends "$@" >&2
     fi
 }
 
