@@ -1,7 +1,11 @@
 //! The command line: clap types only, one file for each subcommand.
 
+mod extract;
+
 use audsem_core::cli::{GlobalArgs, HasGlobal};
 use clap::{Parser, Subcommand};
+
+pub use extract::ExtractArgs;
 
 /// Closed captions to a clean clip table, media and audio shards.
 #[derive(Debug, Parser)]
@@ -17,7 +21,10 @@ pub struct Cli {
 
 /// The subcommands, in the order a pipeline uses them.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Captions dumps and subtitle files to a table of bracketed sound captions
+    Extract(Box<ExtractArgs>),
+}
 
 impl HasGlobal for Cli {
     fn global(&self) -> &GlobalArgs {

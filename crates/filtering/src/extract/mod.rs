@@ -1,1 +1,62 @@
-//! Captions dump or subtitle files to bracketed cues.
+//! `extract`: captions dumps and subtitle files to a table of bracketed sound captions.
+//!
+//! A caption such as `[door slams]` names a sound that is heard while it is shown. This step finds
+//! those that fill their caption and last between one and ten seconds, in a dump of JSON objects (one
+//! video each) or in subtitle files as yt-dlp writes them (WebVTT, SubRip, `json3`, `srv1`–`srv3`,
+//! TTML), loose or in tars. Its output is a table of cues in `part-NNNNN.parquet`; `row_id` is the
+//! number of the shard in the upper 32 bits and the number of the row in the shard in the lower 32, so
+//! that it depends on the input and on `--shard-mb` only.
+//!
+//! A *record* is one cue of a track in the wanted languages; a stretch of input that cannot be read
+//! (a corrupt object, a broken file) counts as one record that failed. Every record read is kept,
+//! dropped or failed. Speech is counted, not written down one by one, unless `--rejects all`.
+//!
+//! Most videos have no bracketed caption. Those of a dump are told by their bytes and not parsed (see
+//! `dump::prefilter`), so their speech is not counted either; `--count-all` parses everything.
+
+pub mod config;
+pub mod dump;
+pub mod harvest;
+pub mod plan;
+pub mod reasons;
+pub mod reference;
+pub mod rules;
+pub mod sources;
+pub mod subtitles;
+pub mod text;
+mod work;
+mod work_reference;
+
+pub use config::{Compat, Config};
+
+use std::path::PathBuf;
+
+use audsem_core::run::{Run, RunOptions, RunSpec, Step, Summary};
+use serde_json::Value;
+
+use crate::error::Result;
+
+/// Extracts the cues of all inputs into the run folder of `options`.
+///
+/// # Errors
+/// If the configuration makes no sense, there is nothing to read, or the output cannot be written.
+/// Input that cannot be read is counted instead.
+pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
+    config.validate()?;
+    let sources = sources::find(&config.inputs)?;
+    let inputs: Vec<PathBuf> = sources.files.iter().map(|source| source.path.clone()).collect();
+    let spec = RunSpec { tool: "audsem-filtering", command: "extract", config, inputs: &inputs, models: Vec::new() };
+    let mut run = Run::open(options, spec)?;
+    let plan = plan::plan(&sources.files, config, options.limit.is_some())?;
+    let step = Step { name: "part", unit: "cues", physical: "MB" };
+    run.execute(step, &plan, |work, out| match config.compat {
+        Compat::None => work::extract(config, options.limit, work, out),
+        Compat::Reference => work_reference::extract(config, options.limit, work, out),
+    })?;
+    let mut summary = run.finish()?;
+    if sources.n_other_format > 0 {
+        let n = Value::from(sources.n_other_format);
+        summary.results.insert("subtitle files passed over for another format of the same track".to_owned(), n);
+    }
+    Ok(summary)
+}

@@ -1,0 +1,58 @@
+//! Flags of `extract`.
+
+use std::path::PathBuf;
+
+use audsem_core::cli::RunArgs;
+use clap::Args;
+
+use crate::extract::config::{Compat, Config};
+use crate::extract::rules::{DurationLimits, Languages};
+
+/// Captions dumps and subtitle files to a table of bracketed sound captions.
+#[derive(Debug, Args)]
+pub struct ExtractArgs {
+    /// Captions dump (JSON objects, one video each; plain, .gz or .zst), subtitle file (.vtt, .srt,
+    /// .json3, .srv1-3, .ttml), tar of subtitle files, or folder of any of these; may be repeated
+    #[arg(short, long, required = true, num_args = 1.., value_name = "PATH")]
+    pub input: Vec<PathBuf>,
+    /// Languages whose tracks are read, with commas between; `en*` stands for all that begin so
+    #[arg(long, default_value = "en", value_name = "CODES")]
+    pub lang: Languages,
+    /// Shortest cue that is kept, in seconds
+    #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
+    pub min_duration: f64,
+    /// Longest cue that is kept, in seconds
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
+    pub max_duration: f64,
+    /// Parse videos that cannot have a bracketed caption too, so that every cue is counted (slower)
+    #[arg(long)]
+    pub count_all: bool,
+    /// `reference` gives the CSV files of the published data set's scripts, quirks included
+    #[arg(long, default_value = "none", value_name = "WHOSE")]
+    pub compat: Compat,
+    /// Megabytes (2^20 bytes) of a plain dump in one shard
+    #[arg(long, default_value_t = 64, value_name = "MB")]
+    pub shard_mb: u64,
+    /// Largest object of a dump that is parsed, in megabytes (2^20 bytes)
+    #[arg(long, default_value_t = 32, value_name = "MB")]
+    pub max_object_mb: usize,
+    /// Flags of every subcommand.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+impl ExtractArgs {
+    /// What the flags ask for.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        Config {
+            inputs: self.input.clone(),
+            languages: self.lang.clone(),
+            duration: DurationLimits { min_s: self.min_duration, max_s: self.max_duration },
+            count_all: self.count_all,
+            compat: self.compat,
+            shard_bytes: self.shard_mb.saturating_mul(1 << 20),
+            max_object_bytes: self.max_object_mb.saturating_mul(1 << 20),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What `extract` is asked to do.
+
+use std::path::PathBuf;
+
+use audsem_core::error::Error;
+use serde::Serialize;
+
+use super::dump::{BlockSizes, Listing, Reading};
+use super::harvest::Taking;
+use super::rules::{DEFAULT_DURATION_S, DurationLimits, Languages};
+
+/// Bytes of a plain dump one shard owns, unless said otherwise.
+pub const DEFAULT_SHARD_BYTES: u64 = 64 << 20;
+
+/// Largest object of a dump that is parsed, unless said otherwise. The longest real ones have a few
+/// megabytes (a day's stream with captions in many languages).
+pub const DEFAULT_MAX_OBJECT_BYTES: usize = 32 << 20;
+
+/// Bytes read and parsed at a time: small enough to stay in the cache of the processor.
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// Whose results to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Compat {
+    /// The right ones, as a Parquet table.
+    None,
+    /// Those of the published data set's scripts, quirks included, as their two CSV files.
+    Reference,
+}
+
+/// Everything that decides what `extract` writes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Config {
+    /// Dumps, tars, subtitle files, and folders of them.
+    #[serde(skip)]
+    pub inputs: Vec<PathBuf>,
+    /// Languages whose tracks are read.
+    pub languages: Languages,
+    /// Lengths that are kept.
+    pub duration: DurationLimits,
+    /// Parse videos that cannot have a bracketed caption too, so that all cues are counted.
+    pub count_all: bool,
+    /// Whose results to give.
+    pub compat: Compat,
+    /// Bytes of a plain dump one shard owns.
+    pub shard_bytes: u64,
+    /// Largest object of a dump that is parsed, in bytes.
+    pub max_object_bytes: usize,
+}
+
+impl Config {
+    /// The defaults, for these inputs.
+    #[must_use]
+    pub fn new(inputs: Vec<PathBuf>) -> Self {
+        let (min_s, max_s) = DEFAULT_DURATION_S;
+        Self {
+            inputs,
+            languages: Languages::english(),
+            duration: DurationLimits { min_s, max_s },
+            count_all: false,
+            compat: Compat::None,
+            shard_bytes: DEFAULT_SHARD_BYTES,
+            max_object_bytes: DEFAULT_MAX_OBJECT_BYTES,
+        }
+    }
+
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the flag.
+    pub fn validate(&self) -> Result<(), Error> {
+        let DurationLimits { min_s, max_s } = self.duration;
+        let problem = |what: &str, problem: String| Err(Error::Config { what: what.to_owned(), problem });
+        if !(min_s >= 0.0 && max_s.is_finite() && min_s <= max_s) {
+            return problem("--min-duration and --max-duration", format!("{min_s} and {max_s} enclose no length"));
+        }
+        if self.shard_bytes == 0 {
+            return problem("--shard-mb", "expected more than 0".to_owned());
+        }
+        if self.max_object_bytes == 0 {
+            return problem("--max-object-mb", "expected more than 0".to_owned());
+        }
+        Ok(())
+    }
+
+    pub(super) fn reading(&self, all_rejects: bool) -> Reading {
+        let all = all_rejects || self.compat == Compat::Reference;
+        Reading {
+            listing: if all { Listing::All } else { Listing::MayBeBracketed },
+            parse_all: self.count_all || self.compat == Compat::Reference,
+            max_object: self.max_object_bytes,
+        }
+    }
+
+    pub(super) fn taking(&self, all_rejects: bool) -> Taking {
+        Taking { languages: self.languages.clone(), limits: self.duration, list_plain: all_rejects }
+    }
+
+    pub(super) fn block_sizes(&self) -> BlockSizes {
+        BlockSizes { block: BLOCK_BYTES, max_object: self.max_object_bytes }
+    }
+}

@@ -1,0 +1,187 @@
+//! What one block of a dump, or one subtitle file, yielded: plain data, so that blocks can be worked on
+//! in any order and committed in theirs.
+
+use super::reasons::{DropReason, Fault};
+use super::rules::{DurationLimits, Languages, Verdict, judge, parse_seconds};
+
+/// One kept cue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptCue {
+    /// The video it belongs to.
+    pub video_id: String,
+    /// Begin in milliseconds.
+    pub start_ms: u32,
+    /// Length in milliseconds.
+    pub dur_ms: u32,
+    /// The caption, brackets included.
+    pub text: String,
+}
+
+/// One record left out, to be written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// The cue (`VIDEO@SECONDS`) or the place in the file (`FILE@OFFSET`).
+    pub key: String,
+    /// Why.
+    pub cause: Cause,
+    /// The text, or the error.
+    pub detail: String,
+}
+
+/// A reason to leave out, or a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Readable, but not wanted.
+    Drop(DropReason),
+    /// Not readable.
+    Fault(Fault),
+}
+
+/// Exact counters beside those of kept, dropped and failed cues.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Dump objects, subtitle files.
+    pub videos: u64,
+    /// Those with at least one kept cue.
+    pub videos_with_cues: u64,
+    /// Dump objects not parsed since no caption in them can be bracketed.
+    pub videos_skipped_unparsed: u64,
+    /// Dump objects without the key `captions`.
+    pub videos_without_captions: u64,
+    /// Stretches of the dump that are no JSON object.
+    pub objects_corrupt: u64,
+    /// Dump objects too large to be parsed.
+    pub objects_too_large: u64,
+    /// Objects or files in which undecodable bytes were replaced.
+    pub texts_mended: u64,
+    /// Tracks in a language that is not asked for.
+    pub tracks_other_language: u64,
+    /// Tracks without a language.
+    pub tracks_without_language: u64,
+    /// Tracks without a transcript.
+    pub tracks_without_transcript: u64,
+    /// Cues of tracks in other languages, as far as they were parsed.
+    pub cues_other_language: u64,
+}
+
+impl Tally {
+    /// Every counter with its name in `stats.json`.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, u64); 11] {
+        [
+            ("videos", self.videos),
+            ("videos_with_cues", self.videos_with_cues),
+            ("videos_skipped_unparsed", self.videos_skipped_unparsed),
+            ("videos_without_captions", self.videos_without_captions),
+            ("objects_corrupt", self.objects_corrupt),
+            ("objects_too_large", self.objects_too_large),
+            ("texts_mended", self.texts_mended),
+            ("tracks_other_language", self.tracks_other_language),
+            ("tracks_without_language", self.tracks_without_language),
+            ("tracks_without_transcript", self.tracks_without_transcript),
+            ("cues_other_language", self.cues_other_language),
+        ]
+    }
+}
+
+/// The yield of one piece of input. Every record read is a row, a reject, or counted in `not_bracketed`
+/// or `incomplete`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Harvest {
+    /// Kept cues, in input order.
+    pub rows: Vec<KeptCue>,
+    /// Records left out, in input order.
+    pub rejects: Vec<Reject>,
+    /// Speech cues not written down one by one.
+    pub not_bracketed: u64,
+    /// Cues that lack a field, not written down one by one.
+    pub incomplete: u64,
+    /// Further counters.
+    pub tally: Tally,
+}
+
+/// How cues are taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Taking {
+    /// Tracks that are read.
+    pub languages: Languages,
+    /// Lengths that are kept.
+    pub limits: DurationLimits,
+    /// Write down speech cues and incomplete ones one by one, too.
+    pub list_plain: bool,
+}
+
+impl Harvest {
+    /// Records read.
+    #[must_use]
+    pub fn n_read(&self) -> u64 {
+        (self.rows.len() + self.rejects.len()) as u64 + self.not_bracketed + self.incomplete
+    }
+
+    /// Judges one cue and takes it in.
+    pub fn take(&mut self, video_id: &str, cue: CueText<'_>, taking: &Taking) {
+        match judge(cue.text, cue.start_s, cue.dur_s, taking.limits) {
+            Verdict::Keep { start_ms, dur_ms, text } => {
+                self.rows.push(KeptCue { video_id: video_id.to_owned(), start_ms, dur_ms, text: text.into_owned() })
+            }
+            Verdict::Drop(DropReason::NotBracketed) if !taking.list_plain => self.not_bracketed += 1,
+            Verdict::Drop(reason) => self.reject(video_id, cue, Cause::Drop(reason)),
+            Verdict::Fail(fault) => self.reject(video_id, cue, Cause::Fault(fault)),
+        }
+    }
+
+    /// Takes in cues that lack a field.
+    pub fn take_incomplete(&mut self, video_id: &str, n: u64, taking: &Taking) {
+        if !taking.list_plain {
+            self.incomplete += n;
+            return;
+        }
+        for _ in 0..n {
+            let cause = Cause::Drop(DropReason::MissingField);
+            self.rejects.push(Reject { key: format!("{video_id}@?"), cause, detail: String::new() });
+        }
+    }
+
+    /// Writes down that a cue was left out.
+    pub fn reject(&mut self, video_id: &str, cue: CueText<'_>, cause: Cause) {
+        let at = cue.start_s.map_or_else(|| "?".to_owned(), |start| start.to_string());
+        let dur = cue.dur_s.map_or_else(|| "?".to_owned(), |dur| dur.to_string());
+        let key = format!("{video_id}@{at}");
+        self.rejects.push(Reject { key, cause, detail: format!("{dur} s: {}", excerpt(cue.text)) });
+    }
+
+    /// Writes down that a stretch of a file could not be read.
+    pub fn fault(&mut self, key: String, fault: Fault, detail: String) {
+        self.rejects.push(Reject { key, cause: Cause::Fault(fault), detail });
+    }
+}
+
+/// One cue before it is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct CueText<'a> {
+    /// Its text.
+    pub text: &'a str,
+    /// Begin in seconds, if it could be read.
+    pub start_s: Option<f64>,
+    /// Length in seconds, if it could be read.
+    pub dur_s: Option<f64>,
+}
+
+impl<'a> CueText<'a> {
+    /// A cue whose times are decimal seconds in text form.
+    #[must_use]
+    pub fn from_decimal(text: &'a str, start: &str, dur: &str) -> Self {
+        Self { text, start_s: parse_seconds(start), dur_s: parse_seconds(dur) }
+    }
+}
+
+/// The first characters of a text, for a person to recognise it by.
+#[must_use]
+pub fn excerpt(text: &str) -> String {
+    const CHARACTERS: usize = 120;
+    let mut short: String = text.chars().take(CHARACTERS).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}

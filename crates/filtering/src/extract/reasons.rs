@@ -1,0 +1,28 @@
+//! Why a cue is left out.
+
+audsem_core::reasons! {
+    /// Why a readable cue is dropped.
+    pub enum DropReason {
+        NotBracketed = "not_bracketed": "the text does not begin with an opening and end with a closing bracket",
+        TooLong = "too_long": "the cue is longer than the maximum duration",
+        TooShort = "too_short": "the cue is shorter than the minimum duration",
+        NoWordCharacter = "no_word_character": "the text has no letter, number or underscore",
+        TripleQuote = "triple_quote": "the text has three double quotes in a row",
+        MissingField = "missing_field": "the cue lacks its text, its begin or its duration",
+        RollingRepeat = "rolling_repeat": "the cue only repeats what the cue before it already shows",
+    }
+}
+
+audsem_core::reasons! {
+    /// Why a cue, or a stretch of a file that may hold cues, cannot be read.
+    pub enum Fault {
+        BadField = "bad_field": "a field of the cue has an unexpected type",
+        BadTime = "bad_time": "the begin or the duration is not a time that can be stored",
+        CorruptObject = "corrupt_object": "a stretch of the dump is not a JSON object",
+        ObjectTooLarge = "object_too_large": "an object of the dump is larger than the limit",
+        BrokenInput = "broken_input": "a file cannot be read to its end; what came before counts",
+        NoVideoId = "no_video_id": "the object or the file name does not tell the video id",
+        MalformedCue = "malformed_cue": "a cue of a subtitle file cannot be read",
+        MalformedFile = "malformed_file": "a subtitle file cannot be read, or not to its end",
+    }
+}

@@ -1,0 +1,349 @@
+//! `--compat reference`: the two CSV files of the published data set's scripts, byte for byte.
+//!
+//! The scripts write captions with doubled but mostly missing quotes, and read them again with pandas,
+//! so that texts with quotes change on the way; times are printed as Python floats after pandas'
+//! own, not always exact, reading. An object that is no JSON swallows all that follows it. Where the
+//! scripts would have ended with an exception (a missing key, a time that is no number), this reader
+//! counts a fault and goes on.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use super::dump::{Cue, Found, Video};
+use super::harvest::{Cause, CueText, Harvest, Taking, excerpt};
+use super::reasons::{DropReason, Fault};
+use super::rules::DurationLimits;
+use super::text::{has_word_character, is_bracketed, is_closer, is_opener, one_line, trim};
+
+/// First line of both files.
+pub const HEADER: &str = "video_id,start,duration,text\n";
+
+/// What the scripts make of one piece of the dump.
+#[derive(Debug, Default)]
+pub struct ReferenceHarvest {
+    /// Lines of the first file: captions with brackets anywhere.
+    pub captions: String,
+    /// Lines of the second: bracketed captions of the right length.
+    pub kept: String,
+    /// Rejects and counters; its rows stay empty.
+    pub harvest: Harvest,
+    /// Cues kept.
+    pub n_kept: u64,
+    /// Caption lines in tracks of the language.
+    pub n_lines: u64,
+    /// Lines in `captions`.
+    pub n_captions: u64,
+    /// An object was corrupt: the scripts read nothing after it.
+    pub stopped: bool,
+}
+
+impl ReferenceHarvest {
+    /// Takes in what was found next in the dump, unless `limit` records are read or the scripts would
+    /// have stopped; `key` names a place by its offset in the block.
+    pub fn take(&mut self, found: Found<'_>, key: impl Fn(usize) -> String, taking: &Taking, limit: Option<u64>) {
+        let full = limit.is_some_and(|limit| self.n_read() >= limit);
+        if self.stopped || full {
+            return;
+        }
+        match found {
+            Found::Video { video, mended } => {
+                self.harvest.tally.texts_mended += u64::from(mended);
+                self.take_video(&video, taking);
+            }
+            Found::Unparsed => self.harvest.tally.videos_skipped_unparsed += 1,
+            Found::Corrupt { at, text, error } => {
+                self.stopped = true;
+                self.harvest.tally.objects_corrupt += 1;
+                let detail = format!("{error}: {}", excerpt(&text));
+                self.harvest.fault(key(at), Fault::CorruptObject, detail);
+            }
+            Found::TooLarge { at, len } => {
+                self.stopped = true;
+                self.harvest.tally.objects_too_large += 1;
+                self.harvest.fault(key(at), Fault::ObjectTooLarge, format!("{len} bytes"));
+            }
+        }
+    }
+
+    /// Records read.
+    #[must_use]
+    pub fn n_read(&self) -> u64 {
+        self.n_kept + self.harvest.n_read()
+    }
+
+    fn take_video(&mut self, video: &Video<'_>, taking: &Taking) {
+        self.harvest.tally.videos += 1;
+        let Some(tracks) = &video.tracks else {
+            self.harvest.tally.videos_without_captions += 1;
+            return;
+        };
+        let Some(id) = video.id.as_deref() else {
+            self.harvest.fault("?".to_owned(), Fault::NoVideoId, format!("{} caption tracks", tracks.len()));
+            return;
+        };
+        let before = self.n_kept;
+        for track in tracks {
+            let n_cues = track.cues.len() as u64 + track.plain + track.incomplete;
+            match track.lang.as_deref() {
+                None => self.harvest.tally.tracks_without_language += 1,
+                Some(lang) if !taking.languages.contain(lang) => {
+                    self.harvest.tally.tracks_other_language += 1;
+                    self.harvest.tally.cues_other_language += n_cues;
+                }
+                Some(_) => {
+                    self.harvest.tally.tracks_without_transcript += u64::from(!track.has_transcript);
+                    self.n_lines += n_cues;
+                    self.harvest.not_bracketed += track.plain;
+                    self.harvest.take_incomplete(id, track.incomplete, taking);
+                    track.cues.iter().for_each(|cue| self.take_cue(id, cue, taking));
+                }
+            }
+        }
+        self.harvest.tally.videos_with_cues += u64::from(self.n_kept > before);
+    }
+
+    fn take_cue(&mut self, id: &str, cue: &Cue<'_>, taking: &Taking) {
+        let times = CueText::from_decimal(&cue.text, &cue.start, &cue.dur);
+        if cue.malformed {
+            return self.harvest.reject(id, times, Cause::Fault(Fault::BadField));
+        }
+        let text = trim(&cue.text);
+        if !(text.contains(is_opener) && text.contains(is_closer)) {
+            return self.drop(id, times, DropReason::NotBracketed, taking);
+        }
+        let text = one_line(text);
+        writeln!(self.captions, "{id},{},{},{}", cue.start, cue.dur, escape(&text)).expect("a string takes any line");
+        self.n_captions += 1;
+        let text = reread(&text);
+        match (pandas_float(&cue.start), pandas_float(&cue.dur)) {
+            (Some(start), Some(dur)) => match rule(&text, dur, taking.limits) {
+                None => self.keep(id, start, dur, &text),
+                Some(reason) => self.drop(id, CueText { text: &text, ..times }, reason, taking),
+            },
+            _ => self.harvest.reject(id, times, Cause::Fault(Fault::BadTime)),
+        }
+    }
+
+    fn keep(&mut self, id: &str, start: f64, dur: f64, text: &str) {
+        let (start, dur) = (python_float(start), python_float(dur));
+        let text = minimal_quotes(text);
+        writeln!(self.kept, "{id},{start},{dur},{text}").expect("a string takes any line");
+        self.n_kept += 1;
+    }
+
+    fn drop(&mut self, id: &str, cue: CueText<'_>, reason: DropReason, taking: &Taking) {
+        if reason == DropReason::NotBracketed && !taking.list_plain {
+            self.harvest.not_bracketed += 1;
+        } else {
+            self.harvest.reject(id, cue, Cause::Drop(reason));
+        }
+    }
+}
+
+/// The rules of the second script, in its order; they see the text as it was read again.
+fn rule(text: &str, dur_s: f64, limits: DurationLimits) -> Option<DropReason> {
+    if !is_bracketed(text) {
+        return Some(DropReason::NotBracketed);
+    }
+    if dur_s > limits.max_s {
+        return Some(DropReason::TooLong);
+    }
+    if dur_s < limits.min_s {
+        return Some(DropReason::TooShort);
+    }
+    if !has_word_character(text) {
+        return Some(DropReason::NoWordCharacter);
+    }
+    text.contains("\"\"\"").then_some(DropReason::TripleQuote)
+}
+
+/// Writes a text as the first script does: quotes doubled always, put in quotes only if it has a comma.
+fn escape(text: &str) -> Cow<'_, str> {
+    let has_comma = text.contains(',');
+    if !has_comma && !text.contains('"') {
+        return Cow::Borrowed(text);
+    }
+    let doubled = text.replace('"', "\"\"");
+    Cow::Owned(if has_comma { format!("\"{doubled}\"") } else { doubled })
+}
+
+/// What a CSV reader gets back from [`escape`]: quotes inside an unquoted field stay doubled; of those
+/// at its head, each pair is one character (the first opens the field, the last closes it).
+fn reread(text: &str) -> Cow<'_, str> {
+    if text.contains(',') || !text.contains('"') {
+        return Cow::Borrowed(text);
+    }
+    let rest = text.trim_start_matches('"');
+    let n_leading = text.len() - rest.len();
+    Cow::Owned("\"".repeat(n_leading.saturating_sub(1)) + &rest.replace('"', "\"\""))
+}
+
+/// Writes a field as Python's `csv` does with minimal quoting.
+fn minimal_quotes(text: &str) -> Cow<'_, str> {
+    if text.contains([',', '"']) {
+        Cow::Owned(format!("\"{}\"", text.replace('"', "\"\"")))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Reads a number as pandas' CSV reader does by default: up to 17 digits summed up in floating point,
+/// then scaled by one power of ten. Up to 15 digits this is exact; beyond, it may be off in the last
+/// place.
+fn pandas_float(text: &str) -> Option<f64> {
+    const MAX_DIGITS: usize = 17;
+    let text = text.trim_matches(|c: char| c.is_ascii_whitespace());
+    let (negative, unsigned) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (unsigned, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.len() + fraction.len() == 0 || !(whole.bytes().chain(fraction.bytes())).all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let digits = whole.bytes().chain(fraction.bytes()).take(MAX_DIGITS);
+    let number = digits.fold(0.0, |number, digit| number * 10.0 + f64::from(digit - b'0'));
+    let n_decimals = fraction.len().min(MAX_DIGITS.saturating_sub(whole.len()));
+    let n_cut = whole.len().saturating_sub(MAX_DIGITS);
+    let exponent = exponent.checked_add(i32::try_from(n_cut).ok()?)?.checked_sub(i32::try_from(n_decimals).ok()?)?;
+    let scaled = match exponent {
+        0..=308 => number * power_of_ten(exponent),
+        -308..0 => number / power_of_ten(-exponent),
+        _ => return None, // no time of a caption
+    };
+    Some(if negative { -scaled } else { scaled }).filter(|number| number.is_finite())
+}
+
+/// The floating-point number nearest to 10 to the power of `n`.
+fn power_of_ten(n: i32) -> f64 {
+    format!("1e{n}").parse().expect("a literal number")
+}
+
+/// Prints a number as Python's `repr` does.
+fn python_float(number: f64) -> String {
+    let scientific = format!("{number:e}");
+    let (digits, exponent) = scientific.split_once('e').expect("the format has an exponent");
+    let exponent: i32 = exponent.parse().expect("the exponent is a whole number");
+    match exponent {
+        -4..16 => format!("{number:?}"),
+        _ => format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::dump::{Listing, Reading, for_each_object};
+    use super::*;
+
+    fn run(dump: &str) -> ReferenceHarvest {
+        let taking = Taking {
+            languages: "en".parse().unwrap(),
+            limits: DurationLimits { min_s: 1.0, max_s: 10.0 },
+            list_plain: false,
+        };
+        let reading = Reading { listing: Listing::All, parse_all: true, max_object: 1 << 20 };
+        let mut out = ReferenceHarvest::default();
+        for_each_object(dump.as_bytes(), reading, |found| out.take(found, |at| at.to_string(), &taking, None));
+        out
+    }
+
+    /// The vector of the specification, section 4.
+    const GOLDEN: &str = r#"{"video":{"videoid":"vid1"},"captions":[
+      {"lang":"de","subtitles":{"transcript":{"text":[{"-start":"1","-dur":"2","t":"[Hund bellt]"}]}}},
+      {"lang":"en-GB","subtitles":{"transcript":{"text":[{"-start":"1","-dur":"2","t":"[dog barks]"}]}}},
+      {"lang":"en","subtitles":{"transcript":{"text":[
+        {"-start":"0.5","-dur":"2.25","t":"[door slams shut]"},
+        {"-start":"3","-dur":"2","t":"He said (coughs) ok"},
+        {"-start":"5.1","-dur":"0.9","t":"(thunder rumbling)\n[rain]"},
+        {"-start":"6","-dur":"10.5","t":"{wind howling}"},
+        {"-start":"17","-dur":"3","t":"[♪♪♪]"},
+        {"-start":"20","-dur":"3","t":"[...]"},
+        {"-start":"23","-dur":"4.125","t":"[dog barks, cat hisses]"},
+        {"-start":"28","-dur":"1.5","t":"[man says \"hey\" loudly]"},
+        {"-start":"30","-dur":"2","t":"\"[bell rings]\" she said]"},
+        {"-start":"33","-dur":"2","t":"hello there"},
+        {"-start":"35","-dur":"2"}]}}}]}
+{"video":{"videoid":"vid2"},"captions":[{"lang":"en","subtitles":{"transcript":{"text":{"-start":"10","-dur":"1","t":"[x one]"}}}}]}
+{"video":{"videoid":"vid3"},"captions":[{"lang":"en","subtitles":{"transcript":{"text":{"-start":"10","-dur":"10","t":"[x ten]"}}}}]}
+"#;
+
+    #[test]
+    fn the_golden_vector_gives_both_files() {
+        let out = run(GOLDEN);
+        assert_eq!(
+            out.captions,
+            r#"vid1,0.5,2.25,[door slams shut]
+vid1,3,2,He said (coughs) ok
+vid1,5.1,0.9,(thunder rumbling) [rain]
+vid1,6,10.5,{wind howling}
+vid1,17,3,[♪♪♪]
+vid1,20,3,[...]
+vid1,23,4.125,"[dog barks, cat hisses]"
+vid1,28,1.5,[man says ""hey"" loudly]
+vid1,30,2,""[bell rings]"" she said]
+vid2,10,1,[x one]
+vid3,10,10,[x ten]
+"#
+        );
+        assert_eq!(
+            out.kept,
+            r#"vid1,0.5,2.25,[door slams shut]
+vid1,23.0,4.125,"[dog barks, cat hisses]"
+vid1,28.0,1.5,"[man says """"hey"""" loudly]"
+vid1,30.0,2.0,"[bell rings]"""" she said]"
+vid2,10.0,1.0,[x one]
+vid3,10.0,10.0,[x ten]
+"#
+        );
+        assert_eq!((out.n_lines, out.n_captions, out.n_kept), (13, 11, 6));
+        assert_eq!(out.harvest.tally.videos, 3);
+    }
+
+    #[test]
+    fn a_corrupt_object_swallows_the_rest() {
+        let good = r#"{"video":{"videoid":"a"},"captions":[{"lang":"en","subtitles":{"transcript":{"text":{"-start":"1","-dur":"1","t":"[x]"}}}}]}"#;
+        let out = run(&format!("{good}\n{{\"a\":\n{good}\n{good}\n"));
+        assert!(out.stopped);
+        assert_eq!((out.n_kept, out.harvest.tally.videos), (1, 1));
+    }
+
+    #[test]
+    fn quotes_change_on_the_way_through_the_first_file() {
+        for (text, written, read) in [
+            ("[a]", "[a]", "[a]"),
+            ("[a, \"b\"]", "\"[a, \"\"b\"\"]\"", "[a, \"b\"]"),
+            ("\"[a]", "\"\"[a]", "[a]"),
+            ("\"\"[a]", "\"\"\"\"[a]", "\"[a]"),
+            ("[\"a\"]", "[\"\"a\"\"]", "[\"\"a\"\"]"),
+        ] {
+            assert_eq!((&*escape(text), &*reread(text)), (written, read), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_pandas_does_and_printed_as_python_does() {
+        for (text, expected) in [
+            ("10", Some("10.0")),
+            ("0.1", Some("0.1")),
+            (" 12.340 ", Some("12.34")),
+            ("3.3000000000000003", Some("3.3000000000000003")),
+            ("+1e3", Some("1000.0")),
+            ("1e-5", Some("1e-05")),
+            ("12345678901234567890", Some("1.2345678901234567e+19")),
+            ("0.00012", Some("0.00012")),
+            ("1e16", Some("1e+16")),
+            ("-.5", Some("-0.5")),
+            ("", None),
+            ("nan", None),
+            ("1,5", None),
+            ("1_0", None),
+        ] {
+            assert_eq!(pandas_float(text).map(python_float).as_deref(), expected, "{text:?}");
+        }
+    }
+}

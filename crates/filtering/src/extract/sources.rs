@@ -1,0 +1,163 @@
+//! Which files an input names, and what they are.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use audsem_core::error::{Error, Result};
+
+use super::subtitles::parse_name;
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// JSON objects, one video each.
+    Dump,
+    /// Subtitle files.
+    Tar,
+    /// One track of one video.
+    Subtitles,
+}
+
+/// One input file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its name in rejects: relative to the folder that was given, so that a moved input is the same.
+    pub name: String,
+    /// What it holds.
+    pub kind: Kind,
+}
+
+/// The files behind the inputs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// In the order of the inputs, sorted by name within a folder.
+    pub files: Vec<Source>,
+    /// Subtitle files passed over since the same track is there in a more exact format.
+    pub n_other_format: u64,
+}
+
+/// Finds the input files: those given, and those in the folders given (and their folders) that are
+/// captions by their name.
+///
+/// # Errors
+/// If an input cannot be read, or there is nothing to read.
+pub fn find(inputs: &[PathBuf]) -> Result<Sources> {
+    let mut sources = Sources::default();
+    for input in inputs {
+        let meta = std::fs::metadata(input).map_err(Error::read(input))?;
+        if meta.is_dir() {
+            let mut found = Vec::new();
+            walk(input, "", &mut found)?;
+            sources.n_other_format += keep_best_format(&mut found);
+            if found.is_empty() {
+                return Err(Error::input(input, NOTHING));
+            }
+            sources.files.append(&mut found);
+        } else {
+            let name = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let kind = kind_of(&name).unwrap_or(Kind::Dump);
+            sources.files.push(Source { path: input.clone(), name, kind });
+        }
+    }
+    Ok(sources)
+}
+
+const NOTHING: &str = "the folder has no captions: no .json, .jsonl, .ndjson or .txt dump, no .tar, no .vtt, .srt, \
+     .json3, .srv1, .srv2, .srv3 or .ttml file\nhint: name the file itself if it is called otherwise; found nothing in";
+
+/// What a file holds by its name; `None` if nothing of ours.
+fn kind_of(name: &str) -> Option<Kind> {
+    if parse_name(name).is_some() {
+        return Some(Kind::Subtitles);
+    }
+    let lower = name.to_ascii_lowercase();
+    let plain = [".gz", ".zst"].iter().find_map(|ending| lower.strip_suffix(ending)).unwrap_or(&lower);
+    let ends = |endings: &[&str]| endings.iter().any(|ending| plain.ends_with(ending));
+    if ends(&[".tar", ".tgz"]) {
+        return Some(Kind::Tar);
+    }
+    // What downloaders write beside the subtitles.
+    if ends(&[".info.json", ".live_chat.json"]) {
+        return None;
+    }
+    ends(&[".json", ".jsonl", ".ndjson", ".txt"]).then_some(Kind::Dump)
+}
+
+/// Collects the files of a folder and its folders, sorted by name, hidden ones aside.
+fn walk(folder: &Path, prefix: &str, found: &mut Vec<Source>) -> Result<()> {
+    let mut entries = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).map_err(Error::read(folder))? {
+        let entry = entry.map_err(Error::read(folder))?;
+        entries.insert(entry.file_name().to_string_lossy().into_owned(), entry.path());
+    }
+    // The records of a run folder are JSON, but no dump.
+    let is_run_folder = entries.contains_key("run.json");
+    for (file, path) in entries {
+        if file.starts_with('.') || file.ends_with(".tmp") {
+            continue;
+        }
+        let name = format!("{prefix}{file}");
+        // Follows links: data sets are often folders of links.
+        if std::fs::metadata(&path).map_err(Error::read(&path))?.is_dir() {
+            walk(&path, &format!("{name}/"), found)?;
+        } else if let Some(kind) = kind_of(&file).filter(|&kind| !(is_run_folder && kind == Kind::Dump)) {
+            found.push(Source { path, name, kind });
+        }
+    }
+    Ok(())
+}
+
+/// Keeps one subtitle file of those with the same name but for the format; tells how many went.
+fn keep_best_format(files: &mut Vec<Source>) -> u64 {
+    let track = |name: &str| {
+        let plain = [".gz", ".zst"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
+        plain.rsplit_once('.').map_or(plain, |(track, _)| track).to_owned()
+    };
+    let mut best = BTreeMap::new();
+    for file in files.iter().filter(|file| file.kind == Kind::Subtitles) {
+        let Some(name) = parse_name(&file.name) else { continue };
+        let candidate = (name.format, file.name.clone());
+        let slot = best.entry(track(&file.name)).or_insert_with(|| candidate.clone());
+        *slot = candidate.min(slot.clone());
+    }
+    let before = files.len();
+    files.retain(|file| {
+        file.kind != Kind::Subtitles || best.get(&track(&file.name)).is_some_and(|(_, name)| *name == file.name)
+    });
+    (before - files.len()) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_by_name() {
+        for (name, expected) in [
+            ("dump.json", Some(Kind::Dump)),
+            ("dump.JSONL.zst", Some(Kind::Dump)),
+            ("subtitles.txt.gz", Some(Kind::Dump)),
+            ("a.tar", Some(Kind::Tar)),
+            ("a.tgz", Some(Kind::Tar)),
+            ("a.tar.zst", Some(Kind::Tar)),
+            ("abc.en.vtt", Some(Kind::Subtitles)),
+            ("abc.en.json3.gz", Some(Kind::Subtitles)),
+            ("abc.info.json", None),
+            ("abc.mp4", None),
+        ] {
+            assert_eq!(kind_of(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn one_format_of_each_track_is_kept() {
+        let file = |name: &str| Source { path: name.into(), name: name.to_owned(), kind: Kind::Subtitles };
+        let mut files =
+            ["a.en.json3", "a.en.srt", "a.en.vtt", "b.en.srt", "b.en.vtt.gz", "c/a.en.srt"].map(file).to_vec();
+        assert_eq!(keep_best_format(&mut files), 3);
+        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(names, ["a.en.json3", "b.en.vtt.gz", "c/a.en.srt"]);
+    }
+}

@@ -1,0 +1,95 @@
+//! Clock times of subtitle files.
+
+/// Reads `[hours:]minutes:seconds[.fraction]` (a comma will do for the point) as milliseconds; digits
+/// beyond the third of the fraction are cut off. `None` for anything else.
+#[must_use]
+pub(super) fn parse(text: &str) -> Option<u64> {
+    let (whole, fraction) = match text.find(['.', ',']) {
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (text, ""),
+    };
+    let mut parts = whole.rsplit(':');
+    let seconds = number(parts.next()?)?;
+    let minutes = number(parts.next()?)?;
+    let hours = parts.next().map_or(Some(0), number)?;
+    if parts.next().is_some() || seconds >= 60 || minutes >= 60 {
+        return None;
+    }
+    Some(((hours * 60 + minutes) * 60 + seconds) * 1000 + milliseconds(fraction)?)
+}
+
+/// Up to nine digits.
+fn number(text: &str) -> Option<u64> {
+    let digits = (1..=9).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+/// The fraction of a second, given without its point.
+fn milliseconds(fraction: &str) -> Option<u64> {
+    if !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let digits = fraction.bytes().chain(std::iter::repeat(b'0')).take(3);
+    Some(digits.fold(0, |ms, digit| ms * 10 + u64::from(digit - b'0')))
+}
+
+/// Begin and end of a cue in milliseconds, or what is wrong with them.
+pub(super) type Times = Result<(u64, u64), &'static str>;
+
+/// Reads the line between two cues' texts, `BEGIN --> END`, with whatever may follow. `None` if it is
+/// no such line at all.
+#[must_use]
+pub(super) fn parse_line(line: &str) -> Option<Times> {
+    let (begin, rest) = line.split_once("-->")?;
+    let end = rest.split_whitespace().next().unwrap_or("");
+    Some(match (parse(begin.trim()), parse(end)) {
+        (Some(begin), Some(end)) if begin <= end => Ok((begin, end)),
+        (Some(_), Some(_)) => Err("the cue ends before it begins"),
+        _ => Err("the times of the cue cannot be read"),
+    })
+}
+
+/// Writes milliseconds as `hh:mm:ss.mmm`, with `point` before the fraction.
+#[cfg(test)]
+pub(crate) fn write(ms: u64, point: char) -> String {
+    let (s, ms) = (ms / 1000, ms % 1000);
+    format!("{:02}:{:02}:{:02}{point}{ms:03}", s / 3600, s / 60 % 60, s % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clock_times() {
+        for (text, expected) in [
+            ("00:00:01.500", Some(1_500)),
+            ("00:01,5", Some(1_500)),
+            ("01:02:03.004", Some(3_723_004)),
+            ("100:00:00.0001", Some(360_000_000)),
+            ("1:02", Some(62_000)),
+            ("00:61:00.000", None),
+            ("00:00:60.000", None),
+            ("1.5", None),
+            ("00:00:01.5s", None),
+            ("-1:00", None),
+            ("1:2:3:4", None),
+            ("", None),
+        ] {
+            assert_eq!(parse(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn timing_lines() {
+        for (line, expected) in [
+            ("00:01.000 --> 00:02.000 align:start position:0%", Some(Ok((1_000, 2_000)))),
+            ("00:00:01,000-->00:00:02,000", Some(Ok((1_000, 2_000)))),
+            ("00:02.000 --> 00:01.000", Some(Err("the cue ends before it begins"))),
+            ("a --> b", Some(Err("the times of the cue cannot be read"))),
+            ("[door slams]", None),
+        ] {
+            assert_eq!(parse_line(line), expected, "{line:?}");
+        }
+    }
+}

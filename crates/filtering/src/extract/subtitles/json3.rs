@@ -1,0 +1,65 @@
+//! YouTube's `json3`: `{"events": [{"tStartMs", "dDurationMs", "segs": [{"utf8"}]}]}`.
+
+use serde_json::Value;
+
+use super::markup::tidy_lines;
+use super::{Item, Parsed, TimedText};
+
+/// Reads a `json3` file. Events without text (window definitions, line feeds of rolling captions) are
+/// no cues.
+#[must_use]
+pub(super) fn parse(text: &str) -> Parsed {
+    let value: Value = match serde_json::from_str(text) {
+        Ok(value) => value,
+        Err(error) => return Parsed::broken(error.to_string()),
+    };
+    let Some(events) = value.get("events").and_then(Value::as_array) else {
+        return Parsed::broken("there is no list `events`".to_owned());
+    };
+    let items = events.iter().enumerate().filter_map(|(i, event)| read_event(i, event)).collect();
+    Parsed { items, ..Parsed::default() }
+}
+
+fn read_event(index: usize, event: &Value) -> Option<Item> {
+    let segments = event.get("segs")?.as_array()?;
+    let pieces = segments.iter().filter_map(|segment| segment.get("utf8")?.as_str());
+    let text = tidy_lines(&pieces.collect::<String>());
+    if text.is_empty() {
+        return None;
+    }
+    let time = |name: &str| event.get(name).map(Value::as_u64);
+    // The begin is left out where it is 0.
+    let (Some(start_ms), Some(Some(dur_ms))) = (time("tStartMs").unwrap_or(Some(0)), time("dDurationMs")) else {
+        let what = "the times of the cue cannot be read";
+        return Some(Item::Malformed { place: format!("event {index}"), what, text });
+    };
+    Some(Item::Cue(TimedText { start_ms, end_ms: start_ms.saturating_add(dur_ms), text }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{cue, cues};
+    use super::*;
+
+    #[test]
+    fn reads_events_with_text() {
+        let parsed = parse(
+            r#"{"wireMagic":"pb3","events":[
+                {"tStartMs":0,"dDurationMs":9000,"id":1,"wpWinPosId":1},
+                {"dDurationMs":1500,"segs":[{"utf8":"[Music"},{"utf8":"]","tOffsetMs":300}]},
+                {"tStartMs":1500,"dDurationMs":10,"aAppend":1,"segs":[{"utf8":"\n"}]},
+                {"tStartMs":2000,"segs":[{"utf8":"[rain]"}]},
+                {"tStartMs":-5,"dDurationMs":9,"segs":[{"utf8":"[rain]"}]},
+                {"tStartMs":3000,"dDurationMs":2000,"segs":[{"utf8":" a\nb "}]}]}"#,
+        );
+        assert_eq!(cues(&parsed), [cue(0, 1_500, "[Music]"), cue(3_000, 5_000, "a\nb")]);
+        assert_eq!(parsed.items.len(), 4);
+    }
+
+    #[test]
+    fn another_file_is_broken() {
+        for text in ["", "{}", "[1]", r#"{"events":{}}"#, r#"{"events":["#] {
+            assert!(parse(text).broken.is_some(), "{text}");
+        }
+    }
+}

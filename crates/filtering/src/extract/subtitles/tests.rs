@@ -1,0 +1,177 @@
+#![allow(clippy::unwrap_used)]
+//! Properties of the subtitle parsers on made-up, damaged and hostile files.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::extract::rules::DurationLimits;
+
+/// A cue, for the tests of the parsers.
+pub(super) fn cue(start_ms: u64, end_ms: u64, text: &str) -> TimedText {
+    TimedText { start_ms, end_ms, text: text.to_owned() }
+}
+
+/// The readable cues of a parsed file.
+pub(super) fn cues(parsed: &Parsed) -> Vec<TimedText> {
+    let cue = |item: &Item| if let Item::Cue(cue) = item { Some(cue.clone()) } else { None };
+    parsed.items.iter().filter_map(cue).collect()
+}
+
+fn taking() -> Taking {
+    Taking { languages: "en".parse().unwrap(), limits: DurationLimits { min_s: 1.0, max_s: 10.0 }, list_plain: false }
+}
+
+fn take(path: &str, bytes: &[u8]) -> Harvest {
+    harvest(path, &parse_name(path).unwrap(), bytes, &taking())
+}
+
+const VTT: &str = "WEBVTT\n\n00:01.000 --> 00:03.000\n[rain]\n(and wind)\n\n00:04.000 --> 00:05.000\nhello\n";
+
+#[test]
+fn takes_the_cues_of_a_file() {
+    let utf16: Vec<u8> = format!("\u{feff}{VTT}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let bom = format!("\u{feff}{}", VTT.replace('\n', "\r\n"));
+    let mac = VTT.replace('\n', "\r");
+    for bytes in [VTT.as_bytes(), &utf16, bom.as_bytes(), mac.as_bytes()] {
+        let harvest = take("abc.en.vtt", bytes);
+        let row = &harvest.rows[0];
+        assert_eq!((row.video_id.as_str(), row.start_ms, row.dur_ms), ("abc", 1_000, 2_000));
+        assert_eq!(row.text, "[rain] (and wind)");
+        assert_eq!((harvest.rows.len(), harvest.not_bracketed, harvest.rejects.len()), (1, 1, 0));
+    }
+}
+
+#[test]
+fn the_content_counts_for_more_than_the_extension() {
+    assert_eq!(take("abc.en.srt", VTT.as_bytes()).rows.len(), 1);
+    let json = r#"{"events":[{"tStartMs":1,"dDurationMs":1000,"segs":[{"utf8":"[a]"}]}]}"#;
+    assert_eq!(take("abc.en.vtt", json.as_bytes()).rows.len(), 1);
+}
+
+#[test]
+fn what_a_file_lacks_is_counted() {
+    let faults = |harvest: &Harvest| harvest.rejects.iter().map(|reject| reject.cause).collect::<Vec<_>>();
+    let fault = |fault| vec![Cause::Fault(fault)];
+    assert_eq!(take("abc.de.vtt", VTT.as_bytes()).tally.tracks_other_language, 1);
+    assert_eq!(take("abc.vtt", VTT.as_bytes()).tally.tracks_without_language, 1);
+    assert_eq!(faults(&take("A title.en.vtt", VTT.as_bytes())), fault(Fault::NoVideoId));
+    assert_eq!(faults(&take("abc.en.srt", b"\x00\x01\x02binary")), fault(Fault::MalformedFile));
+    assert_eq!(faults(&take("abc.en.srv3", b"<html>")), fault(Fault::MalformedFile));
+    assert_eq!(faults(&take("abc.en.json3", b"")), fault(Fault::MalformedFile));
+    assert_eq!(faults(&take("abc.en.vtt", b"")), vec![]);
+    let damaged = VTT.replace("rain", "r@n").into_bytes();
+    let damaged: Vec<u8> = damaged.iter().map(|&b| if b == b'@' { 0xff } else { b }).collect();
+    assert_eq!(take("abc.en.vtt", &damaged).tally.texts_mended, 1);
+}
+
+#[test]
+fn rolling_captions_are_told_once() {
+    let text = "WEBVTT\n\n00:00.000 --> 00:02.000\n[Music]\n\n00:02.000 --> 00:02.010\n[Music]\n\n\
+        00:02.010 --> 00:04.000\n[Music]\n[Applause]\n\n";
+    let harvest = take("abc.en.vtt", text.as_bytes());
+    let texts: Vec<&str> = harvest.rows.iter().map(|row| row.text.as_str()).collect();
+    assert_eq!(texts, ["[Music]", "[Applause]"]);
+    assert_eq!(harvest.rejects[0].cause, Cause::Drop(DropReason::RollingRepeat));
+}
+
+fn write_vtt(cues: &[TimedText], separator: char) -> String {
+    let mut text = String::from("WEBVTT\n\n");
+    for cue in cues {
+        let times = [cue.start_ms, cue.end_ms].map(|ms| clock::write(ms, separator));
+        text += &format!("{} --> {}\n{}\n\n", times[0], times[1], escape(&cue.text));
+    }
+    text
+}
+
+fn write_srt(cues: &[TimedText]) -> String {
+    let numbered = cues.iter().enumerate().map(|(i, cue)| {
+        let times = [cue.start_ms, cue.end_ms].map(|ms| clock::write(ms, ','));
+        format!("{}\n{} --> {}\n{}\n\n", i + 1, times[0], times[1], escape(&cue.text))
+    });
+    numbered.collect()
+}
+
+fn write_json3(cues: &[TimedText]) -> String {
+    let event = |cue: &TimedText| {
+        json!({"tStartMs": cue.start_ms, "dDurationMs": cue.end_ms - cue.start_ms,
+        "segs": cue.text.split_inclusive(' ').map(|part| json!({"utf8": part})).collect::<Vec<_>>()})
+    };
+    json!({"events": cues.iter().map(event).collect::<Vec<_>>()}).to_string()
+}
+
+fn write_srv3(cues: &[TimedText]) -> String {
+    let p = |cue: &TimedText| {
+        format!("<p t=\"{}\" d=\"{}\">{}</p>", cue.start_ms, cue.end_ms - cue.start_ms, escape(&cue.text))
+    };
+    format!("<timedtext format=\"3\"><body>{}</body></timedtext>", cues.iter().map(p).collect::<String>())
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace("{\\", "&#123;\\")
+}
+
+fn some_cues() -> impl Strategy<Value = Vec<TimedText>> {
+    let line = "[a-z\\[(♪é<>&{\"\\\\-]([a-z0-9 ♪é<>&;{}\"\\\\-]{0,12}[a-z\\])])?";
+    let text = prop::collection::vec(line, 1..4).prop_map(|lines| lines.join("\n"));
+    let one = (0u64..100_000_000, 0u64..20_000, text);
+    prop::collection::vec(one.prop_map(|(start, dur, text)| cue(start, start + dur, &text)), 0..6)
+}
+
+fn damaged(text: String, edits: Vec<(prop::sample::Index, u8)>) -> String {
+    let mut bytes = text.into_bytes();
+    for (at, byte) in edits {
+        if !bytes.is_empty() {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn some_edits() -> impl Strategy<Value = Vec<(prop::sample::Index, u8)>> {
+    let byte = prop::sample::select(b"<>&;{}\\-\"\n\r \0:,.0[]/\xff#".to_vec());
+    prop::collection::vec((any::<prop::sample::Index>(), byte), 0..8)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_written_is_read(cues in some_cues()) {
+        for (text, format) in [
+            (write_vtt(&cues, '.'), Format::Vtt),
+            (write_vtt(&cues, ',').replace('\n', "\r\n"), Format::Vtt),
+            (write_srt(&cues), Format::Srt),
+            (write_json3(&cues), Format::Json3),
+            (write_srv3(&cues), Format::Xml),
+        ] {
+            let parsed = parse(&text, format);
+            prop_assert_eq!(super::tests::cues(&parsed), &cues[..], "{}", text);
+            prop_assert_eq!(parsed.broken, None);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_a_parser_panic(cues in some_cues(), edits in some_edits(), noise in ".{0,60}") {
+        for text in [write_vtt(&cues, '.'), write_srt(&cues), write_json3(&cues), write_srv3(&cues), noise] {
+            let text = damaged(text, edits.clone());
+            for parser in [vtt::parse, srt::parse, json3::parse, xml::parse] {
+                for cue in super::tests::cues(&parser(&text)) {
+                    prop_assert!(cue.start_ms <= cue.end_ms);
+                }
+            }
+            for path in ["abc.en.vtt", "abc.en.srv3"] {
+                let harvest = take(path, text.as_bytes());
+                prop_assert_eq!(harvest.tally.videos, 1);
+            }
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_decoding_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), path in ".{0,20}") {
+        let _ = decode(&bytes);
+        let _ = parse_name(&path);
+        let _ = parse_name(&format!("{path}.en.vtt"));
+    }
+}

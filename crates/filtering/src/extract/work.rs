@@ -1,0 +1,227 @@
+//! What one shard does: read its pieces, write its part.
+
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use audsem_core::input::{self, open_file};
+use audsem_core::parallel::ordered_map;
+use audsem_core::run::{OutputFile, ShardError, ShardOutput};
+use audsem_core::tables::{Cue, CueRef, ParquetWriter};
+use audsem_core::tar::{Member, MemberReader};
+
+use super::config::Config;
+use super::dump::{self, Block, Blocks, ByteRange};
+use super::harvest::{Cause, Harvest};
+use super::plan::{Piece, Work};
+use super::reasons::{DropReason, Fault};
+use super::sources::Source;
+use super::subtitles;
+use crate::error::Error;
+
+/// Blocks in flight for each thread of a shard.
+const AHEAD: usize = 2;
+
+/// Largest subtitle file that is read; real ones have some hundred kilobytes.
+const MAX_SUBTITLE_BYTES: u64 = 64 << 20;
+
+/// Why a shard stopped reading.
+enum Stop {
+    /// The limit is reached.
+    Full,
+    /// It cannot go on.
+    Error(ShardError),
+}
+
+impl<E: Into<ShardError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+/// Reads the pieces of one shard and writes `part-NAME.parquet`.
+pub(super) fn extract(
+    config: &Config,
+    limit: Option<u64>,
+    work: &Work,
+    out: &mut ShardOutput,
+) -> Result<(), ShardError> {
+    let mut file = out.create(format!("part-{}.parquet", out.name()))?;
+    let writer = ParquetWriter::new(&mut file).map_err(Error::from)?;
+    let mut part = Part { config, writer, next_row: u64::from(work.index) << 32, out, limit, n_read: 0 };
+    for piece in &work.pieces {
+        match part.read(piece) {
+            Ok(()) => {}
+            Err(Stop::Full) => break,
+            Err(Stop::Error(error)) => return Err(error),
+        }
+    }
+    part.writer.finish().map_err(Error::from)?;
+    out.close(file)?;
+    Ok(())
+}
+
+/// The part being written.
+struct Part<'a> {
+    config: &'a Config,
+    writer: ParquetWriter<Cue, &'a mut OutputFile>,
+    next_row: u64,
+    out: &'a mut ShardOutput,
+    limit: Option<u64>,
+    n_read: u64,
+}
+
+impl Part<'_> {
+    fn read(&mut self, piece: &Piece) -> Result<(), Stop> {
+        match piece {
+            Piece::Dump { file, range, plain } => self.read_dump(file, *range, *plain),
+            Piece::Subtitles(files) => files.iter().try_for_each(|file| self.read_subtitles(file)),
+            Piece::Tar(file) => self.read_tar(file),
+        }
+    }
+
+    fn read_dump(&mut self, file: &Source, range: ByteRange, plain: bool) -> Result<(), Stop> {
+        let blocks = open_dump(&file.path, range, plain, self.config)?;
+        let all_rejects = self.out.files_all_rejects();
+        let (reading, taking) = (self.config.reading(all_rejects), self.config.taking(all_rejects));
+        // What is before the limit is known in order only, so then one block after the other is read.
+        let threads = if self.limit.is_some() { 1 } else { self.out.inner_workers() };
+        let (limit, n_read) = (self.limit, AtomicU64::new(self.n_read));
+        let harvest = |block: io::Result<Block>| {
+            let remaining = limit.map(|limit| limit.saturating_sub(n_read.load(Ordering::Relaxed)));
+            block.map(|block| (dump::harvest(&block, &file.name, reading, &taking, remaining), block.n_bytes()))
+        };
+        ordered_map(blocks, threads, threads * AHEAD, harvest, |harvest| {
+            let taken = match harvest {
+                Ok((harvest, n_bytes)) => self.take(&harvest, n_bytes),
+                Err(error) => self.broken(&file.name, &error),
+            };
+            n_read.store(self.n_read, Ordering::Relaxed);
+            taken
+        })
+    }
+
+    fn read_subtitles(&mut self, file: &Source) -> Result<(), Stop> {
+        match input::open(&file.path).map_err(io::Error::other).and_then(read_all) {
+            Ok(bytes) => self.take_subtitles(&file.name, &bytes),
+            Err(error) => self.broken(&file.name, &error),
+        }
+    }
+
+    fn read_tar(&mut self, file: &Source) -> Result<(), Stop> {
+        let mut members = MemberReader::open(&file.path).map_err(ShardError::input)?;
+        let mut bytes = Vec::new();
+        loop {
+            let member = match members.next_member() {
+                Ok(Some(member)) => member,
+                Ok(None) if members.has_end_marker() => return Ok(()),
+                Ok(None) => return self.broken(&file.name, &"the archive lacks its end marker"),
+                Err(error) => return self.broken(&file.name, &error),
+            };
+            if !is_subtitles(&member) {
+                self.out.count("members_passed_over", 1);
+                continue;
+            }
+            let name = format!("{}/{}", file.name, member.name);
+            if member.size > MAX_SUBTITLE_BYTES {
+                self.broken(&name, &too_large())?;
+                continue;
+            }
+            if let Err(error) = members.read_payload(&mut bytes) {
+                return self.broken(&file.name, &error);
+            }
+            match input::decompress(Cursor::new(std::mem::take(&mut bytes))).and_then(read_all) {
+                Ok(text) => self.take_subtitles(&name, &text)?,
+                Err(error) => self.broken(&name, &error)?,
+            }
+        }
+    }
+
+    fn take_subtitles(&mut self, path: &str, bytes: &[u8]) -> Result<(), Stop> {
+        let name = subtitles::parse_name(path).expect("only files with such names are read");
+        let taking = self.config.taking(self.out.files_all_rejects());
+        let harvest = subtitles::harvest(path, &name, bytes, &taking);
+        self.take(&harvest, bytes.len() as u64)
+    }
+
+    /// A file, or the rest of it, cannot be read: that counts as one record.
+    fn broken(&mut self, name: &str, error: &dyn std::fmt::Display) -> Result<(), Stop> {
+        tracing::warn!("{name}: {error}");
+        let mut harvest = Harvest::default();
+        harvest.fault(name.to_owned(), Fault::BrokenInput, error.to_string());
+        self.take(&harvest, 0)
+    }
+
+    /// Writes what a piece of input has yielded.
+    fn take(&mut self, harvest: &Harvest, n_bytes: u64) -> Result<(), Stop> {
+        for row in &harvest.rows {
+            let (row_id, video_id, text) = (self.next_row, row.video_id.as_str(), row.text.as_str());
+            let row = CueRef { row_id, video_id, start_ms: row.start_ms, dur_ms: row.dur_ms, text };
+            self.writer.push(row).map_err(Error::from)?;
+            self.next_row += 1;
+        }
+        self.out.keep(harvest.rows.len() as u64);
+        account(self.out, harvest);
+        self.out.work(n_bytes as f64 / 1e6);
+        self.n_read += harvest.n_read();
+        match self.limit {
+            Some(limit) if self.n_read >= limit => Err(Stop::Full),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Counts and files everything of a harvest but its rows being kept.
+pub(super) fn account(out: &mut ShardOutput, harvest: &Harvest) {
+    out.read(harvest.n_read());
+    for reject in &harvest.rejects {
+        match reject.cause {
+            Cause::Drop(reason) => out.drop(&reject.key, reason, &reject.detail),
+            Cause::Fault(fault) => out.fail(&reject.key, fault, &reject.detail),
+        }
+    }
+    for (reason, n) in
+        [(DropReason::NotBracketed, harvest.not_bracketed), (DropReason::MissingField, harvest.incomplete)]
+    {
+        if n > 0 {
+            out.drop_counted(reason, n);
+        }
+    }
+    for (name, n) in harvest.tally.named() {
+        if n > 0 {
+            out.count(name, n);
+        }
+    }
+}
+
+/// Opens a dump at the begin of a range.
+pub(super) fn open_dump(
+    path: &Path,
+    range: ByteRange,
+    plain: bool,
+    config: &Config,
+) -> Result<Blocks<Box<dyn Read + Send>>, ShardError> {
+    let reader: Box<dyn Read + Send> = if plain {
+        let mut file = open_file(path).map_err(ShardError::from_core)?;
+        file.seek(SeekFrom::Start(range.seek())).map_err(ShardError::input)?;
+        Box::new(file)
+    } else {
+        input::open(path).map_err(ShardError::from_core)?
+    };
+    Ok(Blocks::new(reader, range, config.block_sizes()))
+}
+
+fn is_subtitles(member: &Member) -> bool {
+    member.is_file && subtitles::parse_name(&member.name).is_some()
+}
+
+/// Reads a subtitle file; one that is too large is an error.
+fn read_all(reader: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let n = reader.take(MAX_SUBTITLE_BYTES + 1).read_to_end(&mut bytes)?;
+    if n as u64 > MAX_SUBTITLE_BYTES { Err(too_large()) } else { Ok(bytes) }
+}
+
+fn too_large() -> io::Error {
+    io::Error::other(format!("larger than any subtitle file ({MAX_SUBTITLE_BYTES} bytes)"))
+}

@@ -1,0 +1,110 @@
+//! What one shard does in the mode `--compat reference`: read a dump, write the scripts' files.
+
+use std::io::Write;
+
+use audsem_core::error::Error;
+use audsem_core::run::{OutputFile, ShardError, ShardOutput};
+
+use super::config::Config;
+use super::dump::{Block, Found, for_each_object};
+use super::plan::{Piece, Work};
+use super::reasons::Fault;
+use super::reference::{HEADER, ReferenceHarvest};
+use super::work::{account, open_dump};
+
+/// Reads one dump and writes `captions-NAME.csv` (bracket characters anywhere), `part-NAME.csv` (sound
+/// captions) and `metadata-NAME.csv` (their counts).
+pub(super) fn extract(
+    config: &Config,
+    limit: Option<u64>,
+    work: &Work,
+    out: &mut ShardOutput,
+) -> Result<(), ShardError> {
+    let mut captions = out.create(format!("captions-{}.csv", out.name()))?;
+    let mut kept = out.create(format!("part-{}.csv", out.name()))?;
+    write(&mut captions, HEADER)?;
+    write(&mut kept, HEADER)?;
+    let mut totals = Totals::default();
+    for piece in &work.pieces {
+        let Piece::Dump { file, range, plain } = piece else {
+            return Err(ShardError::input("only dumps can be read this way"));
+        };
+        for block in open_dump(&file.path, *range, *plain, config)? {
+            let left = limit.map(|limit| limit.saturating_sub(totals.n_read));
+            let harvest = match block {
+                Ok(block) => read_block(&block, &file.name, config, left, out),
+                Err(error) => {
+                    let mut harvest = ReferenceHarvest::default();
+                    harvest.harvest.fault(file.name.clone(), Fault::BrokenInput, error.to_string());
+                    harvest
+                }
+            };
+            write(&mut captions, &harvest.captions)?;
+            write(&mut kept, &harvest.kept)?;
+            totals.add(&harvest);
+            if harvest.stopped || limit.is_some_and(|limit| totals.n_read >= limit) {
+                break;
+            }
+        }
+    }
+    let mut metadata = out.create(format!("metadata-{}.csv", out.name()))?;
+    write(&mut metadata, &totals.csv())?;
+    [captions, kept, metadata].into_iter().try_for_each(|file| out.close(file))?;
+    Ok(())
+}
+
+fn read_block(
+    block: &Block,
+    file: &str,
+    config: &Config,
+    limit: Option<u64>,
+    out: &mut ShardOutput,
+) -> ReferenceHarvest {
+    let all_rejects = out.files_all_rejects();
+    let (reading, taking) = (config.reading(all_rejects), config.taking(all_rejects));
+    let mut harvest = ReferenceHarvest::default();
+    let key = |at: usize| format!("{file}@{}", block.offset() + at as u64);
+    match block {
+        Block::Objects { bytes, .. } => {
+            for_each_object(bytes, reading, |found| harvest.take(found, key, &taking, limit));
+        }
+        Block::TooLarge { len, .. } => {
+            let len = usize::try_from(*len).unwrap_or(usize::MAX);
+            harvest.take(Found::TooLarge { at: 0, len }, key, &taking, limit);
+        }
+    }
+    out.read(harvest.n_kept);
+    out.keep(harvest.n_kept);
+    account(out, &harvest.harvest);
+    out.work(block.n_bytes() as f64 / 1e6);
+    harvest
+}
+
+#[derive(Default)]
+struct Totals {
+    n_read: u64,
+    n_objects: u64,
+    n_lines: u64,
+    n_captions: u64,
+}
+
+impl Totals {
+    fn add(&mut self, harvest: &ReferenceHarvest) {
+        self.n_read += harvest.n_read();
+        self.n_objects += harvest.harvest.tally.videos;
+        self.n_lines += harvest.n_lines;
+        self.n_captions += harvest.n_captions;
+    }
+
+    fn csv(&self) -> String {
+        let Self { n_objects, n_lines, n_captions, .. } = self;
+        format!(
+            "count_files,count_lines_with_subtitles,count_lines_with_sdh_subtitles\n{n_objects},{n_lines},{n_captions}\n"
+        )
+    }
+}
+
+fn write(file: &mut OutputFile, text: &str) -> Result<(), ShardError> {
+    let result = file.write_all(text.as_bytes());
+    result.map_err(|error| ShardError::from_core(Error::write(file.path())(error)))
+}
