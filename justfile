@@ -33,6 +33,10 @@ tarify *ARGS:
 assets *ARGS:
     scripts/fetch-assets "$@"
 
+# A small real language model behind an OpenAI-compatible server, for `label` and its test (compiles llama.cpp once)
+label-server *ARGS:
+    scripts/label-server "$@"
+
 # Speed and memory against plain Python equivalents; writes docs/performance.md
 bench *ARGS:
     bench/run "$@"

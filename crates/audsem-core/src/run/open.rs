@@ -216,11 +216,15 @@ fn prepare(options: &RunOptions, record: &Value) -> Result<()> {
     }
 }
 
+/// Where a run remembers the answers of a language model server. It outlives `--fresh`: an answer is
+/// filed under all that decides it, so it is never a wrong one, and it was dear.
+const REPLAY: &str = "replay";
+
 fn refuse_foreign_files(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
         let name = entry.map_err(Error::read(folder))?.file_name();
         let name = name.to_string_lossy();
-        if !is_temporary(&name) {
+        if !is_temporary(&name) && name != REPLAY {
             return Err(Error::NotARunFolder {
                 path: folder.to_owned(),
                 problem: format!("it has no run.json but {name}"),

@@ -59,21 +59,22 @@ struct LineIn {
 }
 
 impl<G: TextGenerator> Replay<G> {
-    /// Opens a folder, making it if need be.
+    /// Reads what a folder knows. The folder is made when there is something to remember.
     ///
     /// # Errors
-    /// [`TextError::Replay`] where it cannot be made or read.
+    /// [`TextError::Replay`] where it cannot be read.
     pub fn open(inner: G, folder: &Path) -> Result<Self, TextError> {
         let fault = |path: &Path| {
             let path = path.to_owned();
             move |source| TextError::Replay { path, source }
         };
-        std::fs::create_dir_all(folder).map_err(fault(folder))?;
         let mut paths = Vec::new();
-        for entry in std::fs::read_dir(folder).map_err(fault(folder))? {
-            let path = entry.map_err(fault(folder))?.path();
-            if path.extension().is_some_and(|extension| extension == "jsonl") {
-                paths.push(path);
+        if folder.exists() {
+            for entry in std::fs::read_dir(folder).map_err(fault(folder))? {
+                let path = entry.map_err(fault(folder))?.path();
+                if path.extension().is_some_and(|extension| extension == "jsonl") {
+                    paths.push(path);
+                }
             }
         }
         paths.sort();
@@ -175,6 +176,7 @@ impl State {
 
 /// A new file with a name no other process has: pid, and a number where a pid came round again.
 fn create(folder: &Path) -> std::io::Result<File> {
+    std::fs::create_dir_all(folder)?;
     let pid = std::process::id();
     for n in 0u32.. {
         let path = folder.join(format!("answers-{pid}-{n}.jsonl"));

@@ -1,11 +1,13 @@
 //! The command line: clap types only, one file for each subcommand.
 
 mod extract;
+mod label;
 
 use audsem_core::cli::{GlobalArgs, HasGlobal};
 use clap::{Parser, Subcommand};
 
 pub use extract::ExtractArgs;
+pub use label::LabelArgs;
 
 /// Closed captions to a clean clip table, media and audio shards.
 #[derive(Debug, Parser)]
@@ -24,6 +26,8 @@ pub struct Cli {
 pub enum Command {
     /// Captions dumps and subtitle files to a table of bracketed sound captions
     Extract(Box<ExtractArgs>),
+    /// Ask a language model server whether each distinct caption names a sound
+    Label(Box<LabelArgs>),
 }
 
 impl HasGlobal for Cli {

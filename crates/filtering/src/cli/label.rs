@@ -1,0 +1,66 @@
+//! `label`.
+
+use std::path::PathBuf;
+
+use audsem_core::cli::{GlobalArgs, RunArgs};
+use audsem_core::run::Summary;
+use audsem_core::text::{PromptTemplate, ServerArgs};
+use clap::Args;
+
+use crate::error::Result;
+use crate::label::{Config, run_server};
+
+/// Flags of `label`.
+#[derive(Debug, Clone, Args)]
+pub struct LabelArgs {
+    /// Run folder of `extract`, or any file or folder of caption tables (Parquet or CSV)
+    #[arg(short, long, value_name = "PATH")]
+    pub input: PathBuf,
+    /// Prompt template to use instead of the built-in one; sections `--- system ---`, `--- user ---`
+    /// (or `--- raw ---` alone), with {{ caption }} where the caption goes
+    #[arg(long, value_name = "FILE")]
+    pub prompt: Option<PathBuf>,
+    /// Most tokens of an answer; the first word decides
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub max_tokens: u32,
+    /// Alternatives to ask for at each token; 0 for servers without log-probabilities, at most 20 on most
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub top_logprobs: u8,
+    /// Least P(yes) of a yes
+    #[arg(long, value_name = "P", default_value_t = 0.5)]
+    pub threshold: f32,
+    /// Reply to an answer that is neither yes nor no with a reminder, up to N times. To ask again about
+    /// the unknowns of an earlier run, repeat it with this flag and --fresh: all other answers are remembered
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub retry_unknown: u32,
+    /// Texts asked about and committed at a time
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub texts_per_shard: u32,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// The run.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+impl LabelArgs {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// Whatever keeps it from running.
+    pub fn run(&self, global: &GlobalArgs) -> Result<Summary> {
+        let options = self.run.options(global)?;
+        let mut config = Config::new(&self.input)?;
+        if let Some(path) = &self.prompt {
+            config.prompt = PromptTemplate::load(path)?;
+        }
+        config.max_tokens = self.max_tokens;
+        config.top_logprobs = self.top_logprobs;
+        config.threshold = self.threshold;
+        config.retry_unknown = self.retry_unknown;
+        config.texts_per_shard = self.texts_per_shard as usize;
+        let replay = self.server.replay_folder(&options.output);
+        run_server(&config, self.server.to_config()?, replay, &options)
+    }
+}

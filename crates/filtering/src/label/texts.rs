@@ -1,0 +1,115 @@
+//! The distinct texts of some caption tables.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use audsem_core::run::{FileFingerprint, Fingerprint, Run, Shard, ShardError, ShardOutput, Step, StepReport};
+use audsem_core::tables::{Columns, CsvCues, ParquetFile, text_hash, write_parquet};
+use foldhash::HashSet;
+
+use super::{Drop, Fault};
+use crate::error::Result;
+
+audsem_core::row! {
+    table "distinct texts";
+    /// One distinct caption, in order of first occurrence. Written by `audsem-filtering label`.
+    pub struct DistinctText / DistinctTextRef / DistinctTextColumns / DistinctTextBuffers {
+        /// XXH3 of the text (64 bits, seed 0).
+        pub text_hash: u64,
+        /// The caption, as in the cues.
+        pub text: String,
+    }
+}
+
+audsem_core::row! {
+    table "caption column";
+    /// The only column of a caption table that is read here.
+    pub struct Caption / CaptionRef / CaptionColumns / CaptionBuffers {
+        /// The caption.
+        pub text: String,
+    }
+}
+
+/// Step one: writes the distinct texts of `inputs` in files of `per_file`, `texts-00000.parquet` and on.
+/// Memory holds one hash per distinct text.
+pub(super) fn collect(run: &mut Run, inputs: &[PathBuf], per_file: usize) -> Result<StepReport> {
+    let mut fingerprint = Fingerprint::new();
+    for path in inputs {
+        fingerprint = fingerprint.with_file(&FileFingerprint::of(path)?);
+    }
+    let limit = run.options().limit.unwrap_or(u64::MAX);
+    let plan = [Shard { name: "00000".into(), fingerprint: fingerprint.finish(), work: () }];
+    let step = Step { name: "texts", unit: "cues", physical: "MB" };
+    Ok(run.execute(step, &plan, |(), out| {
+        let mut files = TextFiles { out, seen: HashSet::default(), current: Vec::new(), per_file, n_files: 0, limit };
+        for path in inputs {
+            files.read(path)?;
+        }
+        files.close()
+    })?)
+}
+
+struct TextFiles<'a> {
+    out: &'a mut ShardOutput,
+    seen: HashSet<u64>,
+    /// The texts of the file being filled.
+    current: Vec<DistinctText>,
+    per_file: usize,
+    n_files: usize,
+    limit: u64,
+}
+
+impl TextFiles<'_> {
+    fn read(&mut self, path: &Path) -> Result<(), ShardError> {
+        let open = || File::open(path).map_err(audsem_core::error::Error::read(path)).map_err(ShardError::from_core);
+        if path.extension().is_some_and(|extension| extension == "csv") {
+            let cues = CsvCues::new(&path.display().to_string(), open()?).map_err(ShardError::input)?;
+            for cue in cues {
+                match cue {
+                    Ok(cue) => self.add(&cue.text)?,
+                    Err(fault) => {
+                        self.out.read(1);
+                        self.out.fail(path.display(), Fault::BadRow, fault);
+                    }
+                }
+            }
+            return Ok(());
+        }
+        let file = ParquetFile::<Caption>::open(path).map_err(ShardError::input)?;
+        for group in file.groups() {
+            let group = group.map_err(ShardError::input)?;
+            for i in 0..group.len() {
+                self.add(group.text.get(i))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, text: &str) -> Result<(), ShardError> {
+        if self.seen.len() as u64 >= self.limit {
+            return Ok(());
+        }
+        self.out.read(1);
+        let text_hash = text_hash(text);
+        if !self.seen.insert(text_hash) {
+            self.out.drop_counted(Drop::Repeated, 1);
+            return Ok(());
+        }
+        self.out.keep(1);
+        self.out.work(text.len() as f64 / 1e6);
+        self.current.push(DistinctText { text_hash, text: text.to_owned() });
+        if self.current.len() == self.per_file { self.close() } else { Ok(()) }
+    }
+
+    /// Writes what has come together.
+    fn close(&mut self) -> Result<(), ShardError> {
+        if self.current.is_empty() {
+            return Ok(());
+        }
+        let mut file = self.out.create(format!("texts-{:05}.parquet", self.n_files))?;
+        write_parquet(&self.current, &mut file).map_err(ShardError::fatal)?;
+        self.current.clear();
+        self.n_files += 1;
+        Ok(self.out.close(file)?)
+    }
+}
