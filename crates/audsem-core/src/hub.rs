@@ -1,1 +1,418 @@
-//! Model folders, local or from the hub.
+//! Model folders: a local path, or a repository of the Hugging Face hub through its usual cache.
+//!
+//! Layout of the cache (shared with the Python libraries): `models--ORG--NAME/refs/REVISION` holds a commit,
+//! `models--ORG--NAME/snapshots/COMMIT/` the files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
+use hf_hub::{Cache, Repo, RepoType};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::run::ModelFingerprint;
+use crate::weights::ModelError;
+
+/// Files beside the weights that are fetched where the repository has them.
+const SIDE_FILES: [&str; 11] = [
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "preprocessor_config.json",
+    "generation_config.json",
+    "modules.json",
+    "1_Pooling/config.json",
+];
+
+/// Names of weight files, in the order in which they are preferred.
+const WEIGHT_FILES: [&str; 4] =
+    ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+
+/// The branch meant when no revision is named.
+const DEFAULT_REVISION: &str = "main";
+
+/// A folder with a checkpoint: `config.json`, weights, tokenizer.
+#[derive(Debug, Clone)]
+pub struct ModelDir {
+    name: String,
+    commit: Option<String>,
+    root: PathBuf,
+}
+
+/// Where models are looked for, apart from local folders.
+#[derive(Debug, Clone)]
+pub struct HubSettings {
+    /// The hub cache folder.
+    pub cache: PathBuf,
+    /// Never touch the network.
+    pub offline: bool,
+    /// Base address of the hub, where it is not the public one.
+    pub endpoint: Option<String>,
+    /// Access token for private repositories.
+    pub token: Option<String>,
+}
+
+impl HubSettings {
+    /// Reads `HF_HUB_CACHE`, `HF_HOME`, `HF_HUB_OFFLINE`, `HF_ENDPOINT` and `HF_TOKEN`, with the meaning the Python
+    /// library gives them.
+    #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "these variables belong to the hub libraries, not to our flags")]
+    pub fn from_env() -> Self {
+        let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let home = || var("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from);
+        let cache = var("HF_HUB_CACHE").map(PathBuf::from).unwrap_or_else(|| {
+            var("HF_HOME").map_or_else(|| home().join(".cache/huggingface"), PathBuf::from).join("hub")
+        });
+        let offline = var("HF_HUB_OFFLINE")
+            .is_some_and(|value| matches!(value.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE"));
+        Self { cache, offline, endpoint: var("HF_ENDPOINT"), token: var("HF_TOKEN") }
+    }
+}
+
+impl ModelDir {
+    /// Finds a model by local path or hub id, with the settings of the environment.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFound`], which lists every place that was tried.
+    pub fn resolve(model: &str, revision: Option<&str>) -> Result<Self, ModelError> {
+        Self::resolve_with(model, revision, &HubSettings::from_env())
+    }
+
+    /// As [`ModelDir::resolve`], with explicit settings.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFound`], which lists every place that was tried.
+    pub fn resolve_with(model: &str, revision: Option<&str>, hub: &HubSettings) -> Result<Self, ModelError> {
+        let path = Path::new(model);
+        if path.is_dir() {
+            return Ok(Self::local(path));
+        }
+        let mut tried = vec![match path.is_file() {
+            true => format!("local folder `{model}`: it is a file; name the folder it lies in"),
+            false => format!("local folder `{model}`: not there"),
+        }];
+        if !is_hub_id(model) {
+            tried.push("hub: not an id of the form `org/name`".to_owned());
+            return Err(ModelError::NotFound { model: model.to_owned(), tried });
+        }
+        let revision = revision.unwrap_or(DEFAULT_REVISION);
+        match cached_snapshot(&hub.cache, model, revision) {
+            Ok((commit, root)) => {
+                return Ok(Self { name: model.to_owned(), commit: Some(commit), root });
+            }
+            Err(why) => tried.push(why),
+        }
+        if hub.offline {
+            tried.push("hub: not asked, because HF_HUB_OFFLINE is set".to_owned());
+            return Err(ModelError::NotFound { model: model.to_owned(), tried });
+        }
+        match fetch(hub, model, revision) {
+            Ok((commit, root)) => Ok(Self { name: model.to_owned(), commit: Some(commit), root }),
+            Err(error) => {
+                tried.push(format!("hub, revision `{revision}`: {error}"));
+                Err(ModelError::NotFound { model: model.to_owned(), tried })
+            }
+        }
+    }
+
+    /// A folder known to exist.
+    #[must_use]
+    pub fn local(root: &Path) -> Self {
+        let name = root.canonicalize().ok().and_then(|full| full.file_name().map(|n| n.to_string_lossy().into_owned()));
+        Self { name: name.unwrap_or_else(|| root.display().to_string()), commit: None, root: root.to_owned() }
+    }
+
+    /// Hub id, or the last component of a local path.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A file that may be absent.
+    #[must_use]
+    pub fn optional(&self, name: &str) -> Option<PathBuf> {
+        Some(self.root.join(name)).filter(|path| path.is_file())
+    }
+
+    /// A file that must be there.
+    ///
+    /// # Errors
+    /// [`ModelError::MissingFile`], which lists what the folder has instead.
+    pub fn file(&self, name: &str) -> Result<PathBuf, ModelError> {
+        self.optional(name).ok_or_else(|| ModelError::MissingFile {
+            wanted: name.to_owned(),
+            folder: self.root.clone(),
+            present: list_files(&self.root),
+        })
+    }
+
+    /// Reads a JSON file of the folder.
+    ///
+    /// # Errors
+    /// The file is absent, unreadable, or not what `T` expects (the message names the key).
+    pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T, ModelError> {
+        let path = self.file(name)?;
+        let bytes = fs::read(&path).map_err(|source| ModelError::Read { path: path.clone(), source })?;
+        serde_json::from_slice(&bytes).map_err(|source| ModelError::Json { path, source })
+    }
+
+    /// The weight files: one file, or all shards an index names.
+    ///
+    /// Besides the usual names, a folder with exactly one `.safetensors`, `.bin`, `.pt` or `.pth` file is accepted.
+    ///
+    /// # Errors
+    /// There is none, the index is broken, or a shard is missing.
+    pub fn weight_files(&self) -> Result<Vec<PathBuf>, ModelError> {
+        for name in WEIGHT_FILES {
+            let Some(path) = self.optional(name) else {
+                continue;
+            };
+            if !name.ends_with(".index.json") {
+                return Ok(vec![path]);
+            }
+            let index: WeightIndex = self.json(name)?;
+            let shards: std::collections::BTreeSet<String> = index.weight_map.into_values().collect();
+            return shards.iter().map(|shard| self.file(shard)).collect();
+        }
+        for extension in ["safetensors", "bin", "pt", "pth"] {
+            let found: Vec<String> =
+                list_files(&self.root).into_iter().filter(|name| has_extension(name, extension)).collect();
+            if let [only] = found.as_slice() {
+                return Ok(vec![self.root.join(only)]);
+            }
+        }
+        self.file(WEIGHT_FILES[0]).map(|path| vec![path])
+    }
+
+    /// Hashes weights, configuration and tokenizer, in this order, for `run.json`.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn fingerprint(&self) -> Result<ModelFingerprint, ModelError> {
+        let side = ["config.json", "tokenizer.json", "vocab.txt"].into_iter().filter_map(|name| self.optional(name));
+        let sha256 = self.weight_files()?.into_iter().chain(side).map(|path| sha256_of(&path));
+        Ok(ModelFingerprint {
+            name: self.name.clone(),
+            revision: self.commit.clone(),
+            sha256: sha256.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// The part of `*.index.json` that says which shard holds a tensor.
+#[derive(Deserialize)]
+struct WeightIndex {
+    weight_map: BTreeMap<String, String>,
+}
+
+fn has_extension(name: &str, extension: &str) -> bool {
+    Path::new(name).extension().is_some_and(|found| found == extension)
+}
+
+/// File names of a folder, sorted; empty where it cannot be read.
+fn list_files(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter(|entry| entry.path().is_file())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// `name` or `org/name`, of the characters the hub allows.
+fn is_hub_id(text: &str) -> bool {
+    let ok = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with(['.', '-'])
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    };
+    let parts: Vec<&str> = text.split('/').collect();
+    (1..=2).contains(&parts.len()) && parts.into_iter().all(ok)
+}
+
+/// Looks a snapshot up in the cache; the error says why it does not serve.
+fn cached_snapshot(cache: &Path, model: &str, revision: &str) -> Result<(String, PathBuf), String> {
+    let repo = cache.join(format!("models--{}", model.replace('/', "--")));
+    if !repo.is_dir() {
+        return Err(format!("cache `{}`: not there", repo.display()));
+    }
+    let commit = match fs::read_to_string(repo.join("refs").join(revision)) {
+        Ok(commit) => commit.trim().to_owned(),
+        Err(_) => revision.to_owned(),
+    };
+    let root = repo.join("snapshots").join(&commit);
+    if !root.is_dir() {
+        return Err(format!("cache `{}`: no revision `{revision}`", repo.display()));
+    }
+    let found = ModelDir { name: model.to_owned(), commit: None, root: root.clone() };
+    match (found.optional("config.json"), found.weight_files()) {
+        (Some(_), Ok(_)) => Ok((commit, root)),
+        _ => Err(format!("cache `{}`: incomplete, it has {:?}", root.display(), list_files(&root))),
+    }
+}
+
+/// Downloads what a model needs into the cache.
+fn fetch(hub: &HubSettings, model: &str, revision: &str) -> Result<(String, PathBuf), Box<ApiError>> {
+    let mut builder = ApiBuilder::from_cache(Cache::new(hub.cache.clone()))
+        .with_progress(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_retries(3);
+    if let Some(endpoint) = &hub.endpoint {
+        builder = builder.with_endpoint(endpoint.clone());
+    }
+    if hub.token.is_some() {
+        builder = builder.with_token(hub.token.clone());
+    }
+    let api = builder.build()?;
+    let info = api.repo(Repo::with_revision(model.to_owned(), RepoType::Model, revision.to_owned())).info()?;
+    // The commit is pinned first, so that files of two commits are never mixed when the branch moves meanwhile.
+    let repo = api.repo(Repo::with_revision(model.to_owned(), RepoType::Model, info.sha.clone()));
+    let has = |name: &str| info.siblings.iter().any(|file| file.rfilename == name);
+    for name in SIDE_FILES.into_iter().filter(|name| has(name)) {
+        repo.get(name)?;
+    }
+    for name in fetch_weight_names(&repo, &has)? {
+        tracing::info!(model, file = name, "fetching weights");
+        repo.get(&name)?;
+    }
+    let cache =
+        Cache::new(hub.cache.clone()).repo(Repo::with_revision(model.to_owned(), RepoType::Model, revision.to_owned()));
+    cache.create_ref(&info.sha).map_err(ApiError::IoError)?;
+    Ok((info.sha.clone(), cache.pointer_path(&info.sha)))
+}
+
+/// Names of the weight files to fetch; fetches the index on the way where there is one.
+fn fetch_weight_names(repo: &ApiRepo, has: &dyn Fn(&str) -> bool) -> Result<Vec<String>, Box<ApiError>> {
+    let Some(name) = WEIGHT_FILES.into_iter().find(|name| has(name)) else {
+        return Ok(Vec::new());
+    };
+    if !name.ends_with(".index.json") {
+        return Ok(vec![name.to_owned()]);
+    }
+    let bytes = fs::read(repo.get(name)?).map_err(ApiError::IoError)?;
+    let index: Result<WeightIndex, _> = serde_json::from_slice(&bytes);
+    let mut shards: Vec<String> = index.map(|index| index.weight_map.into_values().collect()).unwrap_or_default();
+    shards.sort();
+    shards.dedup();
+    Ok(shards)
+}
+
+fn sha256_of(path: &Path) -> Result<String, ModelError> {
+    let failed = |source| ModelError::Read { path: path.to_owned(), source };
+    let mut file = fs::File::open(path).map_err(failed)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let n = file.read(&mut buffer).map_err(failed)?;
+        if n == 0 {
+            break;
+        }
+        hasher.update(&buffer[..n]);
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn settings(cache: &Path) -> HubSettings {
+        HubSettings { cache: cache.to_owned(), offline: true, endpoint: None, token: None }
+    }
+
+    fn put(path: &Path, bytes: &[u8]) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::io::Write::write_all(&mut fs::OpenOptions::new().create(true).append(true).open(path).unwrap(), bytes)
+            .unwrap();
+    }
+
+    #[test]
+    fn hub_ids() {
+        for (text, expected) in [
+            ("bert-base-uncased", true),
+            ("org/name-1.5_x", true),
+            ("a/b/c", false),
+            ("/abs/path", false),
+            ("./here", false),
+            ("../up", false),
+            ("org/", false),
+            ("", false),
+            ("with space/x", false),
+        ] {
+            assert_eq!(is_hub_id(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn offline_finds_a_cached_revision_by_branch_and_by_commit() {
+        let cache = tempfile::tempdir().unwrap();
+        let repo = cache.path().join("models--org--tiny");
+        put(&repo.join("refs/main"), b"abc123\n");
+        put(&repo.join("snapshots/abc123/config.json"), b"{}");
+        put(&repo.join("snapshots/abc123/model.safetensors"), b"x");
+        for revision in [None, Some("main"), Some("abc123")] {
+            let dir = ModelDir::resolve_with("org/tiny", revision, &settings(cache.path())).unwrap();
+            assert_eq!(dir.root(), repo.join("snapshots/abc123"));
+            assert_eq!(dir.fingerprint().unwrap().revision.as_deref(), Some("abc123"));
+        }
+        let error = ModelDir::resolve_with("org/tiny", Some("v2"), &settings(cache.path())).unwrap_err().to_string();
+        assert!(error.contains("no revision `v2`"), "{error}");
+    }
+
+    #[test]
+    fn a_model_that_is_nowhere_says_where_it_was_looked_for() {
+        let cache = tempfile::tempdir().unwrap();
+        let error = ModelDir::resolve_with("org/none", None, &settings(cache.path())).unwrap_err().to_string();
+        for part in ["local folder `org/none`", "models--org--none", "HF_HUB_OFFLINE", "hint:"] {
+            assert!(error.contains(part), "{part} not in {error}");
+        }
+    }
+
+    #[test]
+    fn an_incomplete_snapshot_is_not_taken() {
+        let cache = tempfile::tempdir().unwrap();
+        put(&cache.path().join("models--org--half/snapshots/c1/config.json"), b"{}");
+        put(&cache.path().join("models--org--half/refs/main"), b"c1");
+        let error = ModelDir::resolve_with("org/half", None, &settings(cache.path())).unwrap_err().to_string();
+        assert!(error.contains("incomplete"), "{error}");
+    }
+
+    #[test]
+    fn sharded_weights_are_listed_once_each_and_a_missing_shard_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        put(
+            &dir.path().join("model.safetensors.index.json"),
+            br#"{"weight_map": {"a": "m-2.safetensors", "b": "m-1.safetensors", "c": "m-2.safetensors"}}"#,
+        );
+        put(&dir.path().join("m-1.safetensors"), b"1");
+        let error = ModelDir::local(dir.path()).weight_files().unwrap_err().to_string();
+        assert!(error.contains("m-2.safetensors"), "{error}");
+        put(&dir.path().join("m-2.safetensors"), b"2");
+        let files = ModelDir::local(dir.path()).weight_files().unwrap();
+        assert_eq!(files, [dir.path().join("m-1.safetensors"), dir.path().join("m-2.safetensors")]);
+    }
+
+    #[test]
+    fn fingerprint_is_the_sha256_of_the_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        put(&dir.path().join("model.safetensors"), b"abc");
+        let print = ModelDir::local(dir.path()).fingerprint().unwrap();
+        assert_eq!(print.sha256[0], "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

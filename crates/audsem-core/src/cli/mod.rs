@@ -8,8 +8,12 @@ mod args;
 mod config;
 mod documented;
 mod exit;
+#[cfg(feature = "nn")]
+mod model;
 
 pub use args::{GlobalArgs, RunArgs};
 pub use config::{ConfigError, parse_from};
 pub use documented::undocumented;
 pub use exit::{Finish, HasGlobal, main};
+#[cfg(feature = "nn")]
+pub use model::ModelArgs;
