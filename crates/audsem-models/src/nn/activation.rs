@@ -1,0 +1,91 @@
+//! Activations by the names configuration files give them.
+
+use candle_core::{D, DType, Result, Tensor};
+
+use crate::error::Error;
+
+/// An element-wise non-linearity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// GELU by the error function; `gelu`.
+    Gelu,
+    /// GELU by the tanh approximation; `gelu_new`, `gelu_pytorch_tanh`.
+    GeluTanh,
+    /// `relu`.
+    Relu,
+    /// `silu`, `swish`.
+    Silu,
+    /// `tanh`.
+    Tanh,
+}
+
+impl Activation {
+    /// Reads the name a `config.json` uses under `key`.
+    ///
+    /// # Errors
+    /// The name is unknown.
+    pub fn from_name(key: &'static str, name: &str) -> std::result::Result<Self, Error> {
+        match name {
+            "gelu" => Ok(Self::Gelu),
+            "gelu_new" | "gelu_pytorch_tanh" => Ok(Self::GeluTanh),
+            "relu" => Ok(Self::Relu),
+            "silu" | "swish" => Ok(Self::Silu),
+            "tanh" => Ok(Self::Tanh),
+            _ => Err(Error::Unsupported {
+                key,
+                value: name.to_owned(),
+                supported: "gelu, gelu_new, gelu_pytorch_tanh, relu, silu, swish, tanh".to_owned(),
+            }),
+        }
+    }
+
+    /// Applies it.
+    ///
+    /// # Errors
+    /// Memory or device.
+    pub fn forward(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Gelu => x.gelu_erf(),
+            Self::GeluTanh => x.gelu(),
+            Self::Relu => x.relu(),
+            Self::Silu => x.silu(),
+            Self::Tanh => x.tanh(),
+        }
+    }
+}
+
+/// Softmax over the last dimension, computed in f32.
+///
+/// # Errors
+/// Memory or device.
+#[allow(clippy::disallowed_methods, reason = "no gradient: it is used only where none is tracked")]
+pub fn softmax(x: &Tensor) -> Result<Tensor> {
+    let dtype = x.dtype();
+    let x = x.to_dtype(DType::F32)?;
+    let y = if x.track_op() {
+        candle_nn::ops::softmax(&x, D::Minus1)?
+    } else {
+        candle_nn::ops::softmax_last_dim(&x.contiguous()?)?
+    };
+    y.to_dtype(dtype)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use candle_core::{Device, Var};
+
+    #[test]
+    fn softmax_is_the_same_with_and_without_gradients() {
+        let x = Tensor::new(&[[0.5f32, -1.0, 3.0, f32::MIN], [2.0, 2.0, -80.0, 0.1]], &Device::Cpu).unwrap();
+        let tracked = Var::from_tensor(&x).unwrap();
+        let a = softmax(&x).unwrap().to_vec2::<f32>().unwrap();
+        let b = softmax(tracked.as_tensor()).unwrap().to_vec2::<f32>().unwrap();
+        for (a, b) in a.iter().flatten().zip(b.iter().flatten()) {
+            assert!((a - b).abs() < 1e-6, "{a} {b}");
+        }
+        assert_eq!(a[0][3], 0.0, "a masked place gets exactly nothing");
+    }
+}

@@ -1,0 +1,52 @@
+//! Affine maps.
+
+use candle_core::{Result, Tensor};
+use candle_nn::{Init, VarBuilder};
+
+/// `x Wᵀ + b` with a weight of shape (out, in), as checkpoints store it.
+#[derive(Debug, Clone)]
+pub struct Linear {
+    weight: Tensor,       // (O, I)
+    bias: Option<Tensor>, // (O)
+}
+
+impl Linear {
+    /// Loads `weight` and `bias`; new ones are normal with deviation `stdev`, and zero.
+    ///
+    /// # Errors
+    /// A tensor is missing or of another shape.
+    pub fn load(vb: &VarBuilder<'_>, inputs: usize, outputs: usize, stdev: f64) -> Result<Self> {
+        let weight = vb.get_with_hints((outputs, inputs), "weight", Init::Randn { mean: 0.0, stdev })?;
+        let bias = vb.get_with_hints(outputs, "bias", Init::Const(0.0))?;
+        Ok(Self { weight, bias: Some(bias) })
+    }
+
+    /// Loads `weight` alone.
+    ///
+    /// # Errors
+    /// The tensor is missing or of another shape.
+    pub fn load_no_bias(vb: &VarBuilder<'_>, inputs: usize, outputs: usize, stdev: f64) -> Result<Self> {
+        let weight = vb.get_with_hints((outputs, inputs), "weight", Init::Randn { mean: 0.0, stdev })?;
+        Ok(Self { weight, bias: None })
+    }
+
+    /// (…, I) to (…, O).
+    ///
+    /// # Errors
+    /// The last dimension is not I.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (outputs, inputs) = self.weight.dims2()?;
+        // One large product instead of a batch of small ones.
+        let rows = x.elem_count() / inputs.max(1);
+        let y = x.reshape((rows, inputs))?.matmul(&self.weight.t()?)?;
+        let y = match &self.bias {
+            Some(bias) => y.broadcast_add(bias)?,
+            None => y,
+        };
+        let mut shape = x.dims().to_vec();
+        if let Some(last) = shape.last_mut() {
+            *last = outputs;
+        }
+        y.reshape(shape)
+    }
+}

@@ -1,0 +1,85 @@
+//! Normalisation.
+
+use candle_core::{D, DType, Result, Tensor};
+use candle_nn::{Init, VarBuilder};
+
+/// Layer normalisation over the last dimension, with scale and shift; statistics in f32.
+#[derive(Debug, Clone)]
+pub struct LayerNorm {
+    weight: Tensor, // (D)
+    bias: Tensor,   // (D)
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// Loads `weight` and `bias`, or `gamma` and `beta`, as checkpoints converted from TensorFlow call them.
+    ///
+    /// # Errors
+    /// A tensor is missing or of another shape.
+    pub fn load(vb: &VarBuilder<'_>, dim: usize, eps: f64) -> Result<Self> {
+        let legacy = !vb.contains_tensor("weight") && vb.contains_tensor("gamma");
+        let (weight, bias) = if legacy { ("gamma", "beta") } else { ("weight", "bias") };
+        let weight = vb.get_with_hints(dim, weight, Init::Const(1.0))?;
+        let bias = vb.get_with_hints(dim, bias, Init::Const(0.0))?;
+        Ok(Self { weight, bias, eps })
+    }
+
+    /// (…, D) to (…, D).
+    ///
+    /// # Errors
+    /// The last dimension is not D.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if x.track_op() || self.weight.track_op() || self.bias.track_op() { self.composed(x) } else { self.fused(x) }
+    }
+
+    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        let dtype = x.dtype();
+        let x = x.to_dtype(DType::F32)?;
+        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+        let normed = centred.broadcast_div(&(variance + self.eps)?.sqrt()?)?;
+        normed.to_dtype(dtype)?.broadcast_mul(&self.weight)?.broadcast_add(&self.bias)
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "no gradient: forward uses it only where none is tracked")]
+    fn fused(&self, x: &Tensor) -> Result<Tensor> {
+        candle_nn::ops::layer_norm(&x.contiguous()?, &self.weight, &self.bias, self.eps as f32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::nn::Params;
+    use candle_core::Device;
+    use std::collections::HashMap;
+
+    #[test]
+    fn both_ways_agree_and_the_tracked_one_has_a_gradient() {
+        let params = Params::new(3);
+        let vb = params.var_builder(DType::F32, &Device::Cpu);
+        let x = vb.get_with_hints((5, 8), "x", Init::Randn { mean: 0.3, stdev: 2.0 }).unwrap();
+        let norm = LayerNorm::load(&vb.pp("n"), 8, 1e-12).unwrap();
+        let plain = LayerNorm { weight: norm.weight.detach(), bias: norm.bias.detach(), eps: 1e-12 };
+        let (a, b) = (norm.forward(&x).unwrap(), plain.forward(&x.detach()).unwrap());
+        assert!(!b.track_op());
+        let difference = (&a - &b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(difference < 1e-5, "{difference}");
+        let grads = a.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+        for (name, var) in params.vars() {
+            assert!(grads.get(&var).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn legacy_names_load() {
+        let one = |n: f32| Tensor::new(&[n, n], &Device::Cpu).unwrap();
+        let tensors = HashMap::from([("n.gamma".to_owned(), one(2.0)), ("n.beta".to_owned(), one(0.5))]);
+        let vb = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
+        let norm = LayerNorm::load(&vb.pp("n"), 2, 0.0).unwrap();
+        let y = norm.forward(&Tensor::new(&[[1.0f32, 3.0]], &Device::Cpu).unwrap()).unwrap();
+        assert_eq!(y.to_vec2::<f32>().unwrap(), [[-1.5, 2.5]]);
+    }
+}
