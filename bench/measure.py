@@ -1,4 +1,4 @@
-"""Times a command: measure.py RESULTS NAME [--repeat 3] [--clear FOLDER] -- COMMAND...
+"""Times a command: measure.py RESULTS NAME [flags] -- COMMAND...
 
 Appends one JSON line to RESULTS: seconds of the fastest run, and peak memory of the command and its
 children. --clear removes a folder before each run, so that nothing is resumed.
@@ -20,6 +20,9 @@ def main():
     parser.add_argument("name")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--clear", action="append", default=[])
+    parser.add_argument("--amount", type=float, help="how much the command works on, for the rate")
+    parser.add_argument("--unit", help="of what")
+    parser.add_argument("--against", help="name of what it is compared with")
     parser.add_argument("command", nargs="+")
     args = parser.parse_args()
     seconds = []
@@ -35,6 +38,7 @@ def main():
     # Linux counts the largest of the children, in KiB; a command's own children count with it.
     peak_mb = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6)
     line = {"name": args.name, "seconds": min(seconds), "all_seconds": seconds, "peak_mb": peak_mb}
+    line |= {"amount": args.amount, "unit": args.unit, "against": args.against}
     with open(args.results, "a") as results:
         results.write(json.dumps(line) + "\n")
     print(f"{args.name:<24} {min(seconds):>9.3f} s {peak_mb:>7} MB", file=sys.stderr)

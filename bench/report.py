@@ -1,0 +1,45 @@
+"""Writes the table of docs/performance.md from what bench/run measured: report.py RESULTS DOCUMENT
+
+RESULTS holds lines of measure.py, with the amount of input as `amount` and its unit as `unit`, and the
+name of the equivalent it is compared with as `against`.
+"""
+
+import datetime
+import json
+import os
+import platform
+import sys
+
+results, document = sys.argv[1:]
+lines = [json.loads(line) for line in open(results)]
+by_name = {line["name"]: line for line in lines}
+
+rows = ["| what | input | seconds | rate | peak memory | compared with |", "|---|---|---|---|---|---|"]
+for line in lines:
+    rate = amount = compared = ""
+    if line.get("amount"):
+        amount = f"{line['amount']:,.0f} {line['unit']}"
+        rate = f"{line['amount'] / line['seconds']:,.0f} {line['unit']}/s"
+    if other := by_name.get(line.get("against")):
+        compared = f"{other['seconds'] / line['seconds']:.2f} times as fast as {other['name']}"
+    rows.append(
+        f"| {line['name']} | {amount} | {line['seconds']:.2f} | {rate} | {line['peak_mb']} MB | {compared} |"
+    )
+
+
+def processor():
+    with open("/proc/cpuinfo") as info:
+        for text in info:
+            if text.startswith("model name"):
+                return text.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+made = f"Measured on {datetime.date.today()} with {os.cpu_count()} cores ({processor()}), Linux {platform.release()}."
+begin, end = "<!-- bench: begin -->", "<!-- bench: end -->"
+text = open(document).read()
+head, rest = text.split(begin)
+tail = rest.split(end)[1]
+with open(document, "w") as out:
+    out.write(head + begin + "\n" + made + "\n\n" + "\n".join(rows) + "\n" + end + tail)
+print("\n".join(rows))
