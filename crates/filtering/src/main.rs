@@ -5,3 +5,15 @@ use std::process::ExitCode;
 use audsem_core::cli::Finish;
 use audsem_filtering::cli::{Cli, Command};
 use audsem_filtering::extract;
+
+fn main() -> ExitCode {
+    audsem_core::cli::main(dispatch)
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<Finish> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Extract(args) => Ok(extract::run(&args.config(), &args.run.options(global)?)?.into()),
+        Command::Label(args) => Ok(args.run(global)?.into()),
+    }
+}
