@@ -137,11 +137,11 @@ pub(crate) fn write(
     let every = (talking / made.len().max(1)).max(1);
     let mut made = made.iter();
     for i in 0..talking {
-        if i % every == every / 2 {
-            if let Some((id, captions)) = made.next() {
-                let tracks = vec![track("en", chatter.sounds(captions)), chatter.foreign_track()];
-                writeln!(out, "{}", video(id, tracks))?;
-            }
+        if i % every == every / 2
+            && let Some((id, captions)) = made.next()
+        {
+            let tracks = vec![track("en", chatter.sounds(captions)), chatter.foreign_track()];
+            writeln!(out, "{}", video(id, tracks))?;
         }
         let video = chatter.talking_video();
         match i % 97 {

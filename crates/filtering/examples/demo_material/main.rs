@@ -6,13 +6,12 @@ mod dump;
 mod sounds;
 mod video;
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, anyhow};
+use audsem_core::files::write_atomically;
 use clap::Parser;
 
 use sounds::Sound;
@@ -53,9 +52,9 @@ fn main() -> Result<()> {
     let mut chatter =
         dump::Chatter::new(&read(args.tables.join("chatter.tsv"))?, &read(args.assets.join("lists/names.txt"))?);
     let path = args.output.join("captions.jsonl");
-    let mut out = BufWriter::new(File::create(&path).with_context(|| format!("cannot create {}", path.display()))?);
-    dump::write(&mut out, &mut chatter, &made, if args.quick { TALKING.0 } else { TALKING.1 })?;
-    out.flush()?;
+    let mut dump = Vec::new();
+    dump::write(&mut dump, &mut chatter, &made, if args.quick { TALKING.0 } else { TALKING.1 })?;
+    write_atomically(&path, &dump)?;
     let cues: usize = made.iter().map(|(_, cues)| cues.len()).sum();
     eprintln!("{} sounds in {} videos, {cues} captions of sounds in {}", table.len(), made.len(), path.display());
     Ok(())
