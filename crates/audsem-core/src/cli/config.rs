@@ -185,7 +185,7 @@ fn texts(value: &toml::Value) -> Result<Vec<String>, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
     use clap::{Parser, Subcommand};
 
     use super::*;

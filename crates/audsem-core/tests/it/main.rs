@@ -1,5 +1,5 @@
 //! The crate from outside, and the rules of the repository.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod repository;
 mod run;

@@ -1,5 +1,5 @@
 //! Networks against goldens made by their reference implementations (`fixtures/regen`).
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod bert;
 mod golden;

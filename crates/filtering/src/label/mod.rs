@@ -10,7 +10,7 @@
 mod texts;
 mod verdict;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use audsem_core::run::{Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, ShardOutputs, Step, Summary};
 use audsem_core::tables::{LlmLabel, LlmLabelRef, ParquetWriter, read_parquet, tables_under};
@@ -180,7 +180,7 @@ fn plan(texts: &[ShardOutputs]) -> Vec<Shard<PathBuf>> {
 fn label(
     config: &Config,
     generator: &dyn TextGenerator,
-    path: &PathBuf,
+    path: &Path,
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {
     let texts: Vec<DistinctText> = read_parquet(path).map_err(ShardError::input)?;

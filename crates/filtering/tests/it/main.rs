@@ -1,5 +1,5 @@
 //! The crate and its binary from outside.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod label;
 #[path = "../../../audsem-core/src/text/server/loopback.rs"]
