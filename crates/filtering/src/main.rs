@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use audsem_core::cli::Finish;
 use audsem_filtering::cli::{Cli, Command};
-use audsem_filtering::extract;
+use audsem_filtering::{combine, extract};
 
 fn main() -> ExitCode {
     audsem_core::cli::main(dispatch)
@@ -15,5 +15,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<Finish> {
     match cli.command {
         Command::Extract(args) => Ok(extract::run(&args.config(), &args.run.options(global)?)?.into()),
         Command::Label(args) => Ok(args.run(global)?.into()),
+        Command::Combine(args) => Ok(combine::run(&args.config()?, &args.run.options(global)?)?.into()),
+        Command::Explain(args) => {
+            let explanation = combine::explain(&args.judging().load()?, &args.text);
+            Ok(Finish::Text(if global.json { explanation.to_json() } else { explanation.to_string() }))
+        }
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::shard::OutputFile;
 use crate::error::{Error, Result};
+use crate::reason::Reason;
 
 /// One line of `rejects-*.jsonl`, as readers get it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +25,7 @@ pub struct RejectDetail {
 }
 
 /// Writes lines without going through a serialiser: millions of drops are usual.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct RejectWriter {
     line: Vec<u8>,
     text: String,
@@ -37,9 +38,15 @@ impl RejectWriter {
         step: &str,
         outcome: &str,
         reason: &str,
-        (key, detail): (&dyn Display, &dyn Display),
+        record: (&dyn Display, &dyn Display),
     ) -> Result<()> {
         self.line.clear();
+        self.append(step, outcome, reason, record);
+        file.write_all(&self.line).map_err(Error::write(file.path()))
+    }
+
+    /// Appends a line to those not written yet.
+    fn append(&mut self, step: &str, outcome: &str, reason: &str, (key, detail): (&dyn Display, &dyn Display)) {
         self.line.extend_from_slice(b"{\"key\":");
         self.push_json(key);
         for (name, value) in [(",\"step\":\"", step), ("\",\"outcome\":\"", outcome), ("\",\"reason\":\"", reason)] {
@@ -49,7 +56,6 @@ impl RejectWriter {
         self.line.extend_from_slice(b"\",\"detail\":");
         self.push_json(detail);
         self.line.extend_from_slice(b"}\n");
-        file.write_all(&self.line).map_err(Error::write(file.path()))
     }
 
     /// Appends a value as a JSON string.
@@ -63,5 +69,60 @@ impl RejectWriter {
         } else {
             serde_json::to_writer(&mut self.line, &self.text).expect("a string is JSON and memory does not fail");
         }
+    }
+}
+
+/// Rejects that a thread inside a shard gathers; [`super::ShardOutput::take_rejects`] takes them in.
+///
+/// Where most records are left out, writing the lines is most of the work, so it should not be left
+/// to the one thread that owns the output.
+#[derive(Debug, Clone)]
+pub struct RejectBatch {
+    step: &'static str,
+    /// Whether lines are written at all: not on a dry run.
+    on_file: bool,
+    lines: RejectWriter,
+    dropped: Vec<(&'static str, u64)>,
+    failed: Vec<(&'static str, u64)>,
+}
+
+impl RejectBatch {
+    pub(super) fn new(step: &'static str, on_file: bool) -> Self {
+        Self { step, on_file, lines: RejectWriter::default(), dropped: Vec::new(), failed: Vec::new() }
+    }
+
+    /// As [`super::ShardOutput::drop`].
+    pub fn drop(&mut self, key: impl Display, reason: impl Reason, detail: impl Display) {
+        count(&mut self.dropped, reason.name());
+        if self.on_file {
+            self.lines.append(self.step, "dropped", reason.name(), (&key, &detail));
+        }
+    }
+
+    /// As [`super::ShardOutput::fail`].
+    pub fn fail(&mut self, key: impl Display, fault: impl Reason, detail: impl Display) {
+        count(&mut self.failed, fault.name());
+        if self.on_file {
+            self.lines.append(self.step, "failed", fault.name(), (&key, &detail));
+        }
+    }
+
+    pub(super) fn lines(&self) -> &[u8] {
+        &self.lines.line
+    }
+
+    pub(super) fn dropped(&self) -> &[(&'static str, u64)] {
+        &self.dropped
+    }
+
+    pub(super) fn failed(&self) -> &[(&'static str, u64)] {
+        &self.failed
+    }
+}
+
+fn count(counts: &mut Vec<(&'static str, u64)>, name: &'static str) {
+    match counts.iter_mut().find(|(known, _)| std::ptr::eq(*known, name) || *known == name) {
+        Some((_, n)) => *n += 1,
+        None => counts.push((name, 1)),
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::marker::{Marker, OutputRecord};
-use super::rejects::RejectWriter;
+use super::rejects::{RejectBatch, RejectWriter};
 use super::stats::{Stats, add};
 use crate::error::{Error, Result};
 use crate::files::{AtomicFile, StagedFile, sync_folder};
@@ -205,6 +205,30 @@ impl ShardOutput {
         self.reject("failed", fault.name(), &key, &detail);
     }
 
+    /// An empty batch of rejects, for a thread inside this shard.
+    pub fn reject_batch(&self) -> RejectBatch {
+        RejectBatch::new(self.step, !self.dry_run)
+    }
+
+    /// Counts and files what a thread inside this shard has left out. Take batches in the order of
+    /// their records.
+    ///
+    /// # Errors
+    /// [`Error::Write`] when the rejects file cannot be written.
+    pub fn take_rejects(&mut self, batch: &RejectBatch) -> Result<()> {
+        for (reason, n) in batch.dropped() {
+            add(&mut self.stats.dropped, reason, *n);
+        }
+        for (fault, n) in batch.failed() {
+            add(&mut self.stats.failed, fault, *n);
+        }
+        if batch.lines().is_empty() {
+            return Ok(());
+        }
+        let file = self.rejects_file()?;
+        file.write_all(batch.lines()).map_err(Error::write(file.path()))
+    }
+
     /// Adds to a further counter of the step.
     pub fn count(&mut self, name: &str, n: u64) {
         add(&mut self.stats.counts, name, n);
@@ -225,11 +249,18 @@ impl ShardOutput {
     }
 
     fn try_reject(&mut self, outcome: &str, reason: &str, key: &dyn Display, detail: &dyn Display) -> Result<()> {
+        let mut writer = std::mem::take(&mut self.reject_writer);
+        let step = self.step;
+        let written = writer.write(self.rejects_file()?, step, outcome, reason, (key, detail));
+        self.reject_writer = writer;
+        written
+    }
+
+    fn rejects_file(&mut self) -> Result<&mut OutputFile> {
         if self.rejects.is_none() {
             self.rejects = Some(self.create(rejects_name(self.step, &self.shard))?);
         }
-        let file = self.rejects.as_mut().expect("made in the line above");
-        self.reject_writer.write(file, self.step, outcome, reason, (key, detail))
+        Ok(self.rejects.as_mut().expect("made in the line above"))
     }
 
     /// Checks the accounts and publishes everything: files, rejects, then the marker.

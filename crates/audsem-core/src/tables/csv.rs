@@ -52,6 +52,18 @@ pub enum CsvFault {
     },
 }
 
+impl CsvFault {
+    /// Line number, from 1.
+    pub fn line(&self) -> u64 {
+        match self {
+            Self::Malformed { line, .. }
+            | Self::NotUtf8 { line, .. }
+            | Self::BadTime { line, .. }
+            | Self::EndBeforeStart { line, .. } => *line,
+        }
+    }
+}
+
 /// The rows of a CSV caption table; `row_id` counts its records from 0, bad ones included.
 pub struct CsvCues<R> {
     reader: Reader<R>,

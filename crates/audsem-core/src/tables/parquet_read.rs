@@ -80,6 +80,11 @@ impl<R: Row> ParquetFile<R> {
         self.metadata.row_groups.len()
     }
 
+    /// How many rows row group `i` has; panics beyond the last.
+    pub fn n_rows_in(&self, i: usize) -> usize {
+        self.metadata.row_groups[i].num_rows()
+    }
+
     /// The columns of row group `i`. May be called from several threads at once.
     ///
     /// # Errors

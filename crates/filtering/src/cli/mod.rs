@@ -1,11 +1,13 @@
 //! The command line: clap types only, one file for each subcommand.
 
+mod combine;
 mod extract;
 mod label;
 
 use audsem_core::cli::{GlobalArgs, HasGlobal};
 use clap::{Parser, Subcommand};
 
+pub use combine::{CombineArgs, ExplainArgs};
 pub use extract::ExtractArgs;
 pub use label::LabelArgs;
 
@@ -28,6 +30,10 @@ pub enum Command {
     Extract(Box<ExtractArgs>),
     /// Ask a language model server whether each distinct caption names a sound
     Label(Box<LabelArgs>),
+    /// Cues and labels to a clean clip table and a list of distinct captions
+    Combine(Box<CombineArgs>),
+    /// Which rule of `combine` decides about a caption, and what each rule makes of it
+    Explain(Box<ExplainArgs>),
 }
 
 impl HasGlobal for Cli {

@@ -1,1 +1,250 @@
-//! Labels and rules to the clip table.
+//! `combine`: captions and their labels to a clean clip table and a list of distinct captions.
+//!
+//! Every row is judged by its labels (rule 1) and its words (rules 2 to 15). Rows that pass go to
+//! `part-*.parquet`, with the clip's key, so that media can be fetched for them; the others go to
+//! the rejects with the number of the rule that decided. The last step lists the distinct clean
+//! captions in order of first occurrence in `texts.parquet` and `texts.txt`.
+//!
+//! ```
+//! use audsem_filtering::combine::{Outcome, Rules, Settings, WordList};
+//!
+//! let rules = Rules::new(
+//!     Settings::default(),
+//!     WordList::from_iter(["Mary"]),
+//!     Some(WordList::from_iter(["person", "laughs", "loudly"])),
+//! );
+//! assert_eq!(rules.apply("[Mary laughs, loudly]"), Outcome::Keep("person laughs, loudly".to_owned()));
+//! ```
+
+mod chars;
+mod explain;
+mod judge;
+mod labels;
+mod lists;
+mod part;
+mod pipeline;
+mod pronouns;
+mod reason;
+pub mod rules;
+#[cfg(test)]
+mod tests;
+mod texts;
+
+use std::path::{Path, PathBuf};
+
+use audsem_core::error::Error as CoreError;
+use audsem_core::run::{FileFingerprint, Fingerprint, Run, RunOptions, RunSpec, Shard, Step, Summary};
+use audsem_core::tables::{Cue, ParquetFile, tables_under};
+use serde::Serialize;
+
+pub use explain::{Explanation, explain};
+pub use judge::Judge;
+pub use labels::{Label, Labels, Policy, Thresholds};
+pub use lists::WordList;
+pub use pipeline::{Outcome, Rule, Rules, Settings, TraceLine};
+pub use pronouns::Pronouns;
+pub use reason::{DropReason, RowFault};
+
+use crate::error::{Error, Result};
+use part::{Part, is_csv};
+
+/// What `combine` reads and how it decides.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Cue tables: run folders of `extract`, other folders, Parquet or CSV files.
+    pub input: Vec<PathBuf>,
+    /// How captions are judged.
+    pub judging: Judging,
+}
+
+/// How captions are judged; shared by `combine` and `explain`.
+#[derive(Debug, Clone)]
+pub struct Judging {
+    /// Label folders of `classify`.
+    pub bert: Vec<PathBuf>,
+    /// Label folders of `label`.
+    pub llm: Vec<PathBuf>,
+    /// Which labels count.
+    pub policy: Policy,
+    /// From which probability on they say yes.
+    pub thresholds: Thresholds,
+    /// Thresholds and choices of the rules.
+    pub settings: Settings,
+    /// First names, one on each line.
+    pub names: Option<PathBuf>,
+    /// Names that are left alone; the built-in list if `None`.
+    pub names_exclude: Option<PathBuf>,
+    /// The words a caption may have.
+    pub dictionary: Option<PathBuf>,
+}
+
+impl Judging {
+    /// The policy that fits the labels at hand: those that are there must say yes.
+    ///
+    /// # Errors
+    /// There are no labels: that has to be asked for.
+    pub fn default_policy(bert: &[PathBuf], llm: &[PathBuf]) -> Result<Policy> {
+        match (bert.is_empty(), llm.is_empty()) {
+            (false, false) => Ok(Policy::Both),
+            (false, true) => Ok(Policy::Bert),
+            (true, false) => Ok(Policy::Llm),
+            (true, true) => Err(config(
+                "--policy",
+                "no labels are named\nhint: name those of `classify` with --bert or those of `label` with --llm, \
+                 or pass --policy none to judge captions by their words alone",
+            )),
+        }
+    }
+
+    /// Reads lists and labels.
+    ///
+    /// # Errors
+    /// A list or table cannot be read, or the policy needs labels that are not named.
+    pub fn load(&self) -> Result<Judge> {
+        self.check()?;
+        let mut names = self.names.as_deref().map(WordList::read).transpose()?.unwrap_or_default();
+        if !self.settings.reference {
+            names.remove(&match &self.names_exclude {
+                Some(path) => WordList::read(path)?,
+                None => WordList::names_that_are_words(),
+            });
+        }
+        let dictionary = self.dictionary.as_deref().map(WordList::read).transpose()?;
+        if dictionary.is_none() {
+            tracing::warn!("no --dictionary: captions with made-up words pass");
+        }
+        let (bert, llm) = self.label_files()?;
+        Ok(Judge {
+            rules: Rules::new(self.settings.clone(), names, dictionary),
+            labels: Labels::read(&bert, &llm)?,
+            policy: self.policy,
+            thresholds: self.thresholds,
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.policy.reads_bert() && self.bert.is_empty() {
+            return Err(config(
+                "--policy",
+                "it reads the labels of `classify`, and none are named\nhint: pass --bert DIR",
+            ));
+        }
+        if self.policy.reads_llm() && self.llm.is_empty() {
+            return Err(config("--policy", "it reads the labels of `label`, and none are named\nhint: pass --llm DIR"));
+        }
+        if self.settings.reference && (self.names.is_none() || self.dictionary.is_none()) {
+            let problem = "the published rules need both lists\nhint: pass --names FILE and --dictionary FILE";
+            return Err(config("--compat reference", problem));
+        }
+        Ok(())
+    }
+
+    /// The label tables that the policy reads; others are not opened.
+    fn label_files(&self) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+        Ok((labels::label_files(&self.bert)?, labels::label_files(&self.llm)?))
+    }
+
+    fn list_files(&self) -> Vec<PathBuf> {
+        [&self.names, &self.names_exclude, &self.dictionary].into_iter().flatten().cloned().collect()
+    }
+}
+
+fn config(what: &str, problem: &str) -> Error {
+    CoreError::Config { what: what.to_owned(), problem: problem.to_owned() }.into()
+}
+
+/// What decides the content of the output, for `run.json`.
+#[derive(Serialize)]
+struct Effective<'a> {
+    policy: Policy,
+    thresholds: Thresholds,
+    settings: &'a Settings,
+    names: String,
+    dictionary: Option<String>,
+    n_tables: usize,
+    n_bert_tables: usize,
+    n_llm_tables: usize,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// An input, list or label table cannot be read, or the output folder cannot be used.
+pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
+    let judging = &config.judging;
+    let tables = config.input.iter().map(|path| tables_under(path)).collect::<Result<Vec<_>, _>>()?.concat();
+    let (bert, llm) = judging.label_files()?;
+    let judge = judging.load()?;
+    let (names, dictionary) = judge.rules.fingerprints();
+    let effective = Effective {
+        policy: judging.policy,
+        thresholds: judging.thresholds,
+        settings: &judging.settings,
+        names,
+        dictionary,
+        n_tables: tables.len(),
+        n_bert_tables: bert.len(),
+        n_llm_tables: llm.len(),
+    };
+    let labels = [bert, llm].concat();
+    let inputs = [tables.clone(), labels.clone(), judging.list_files()].concat();
+    let spec = RunSpec {
+        tool: "audsem-filtering",
+        command: "combine",
+        config: &effective,
+        inputs: &inputs,
+        models: Vec::new(),
+    };
+    let mut run = Run::open(options, spec)?;
+
+    let plan = plan(&tables, &labels, options.limit)?;
+    let step = Step { name: "part", unit: "cues", physical: "MB" };
+    let clips = run.execute(step, &plan, |part, out| part::run(&judge, part, out))?;
+    let n_labels = judge.labels.len();
+    drop(judge);
+    if clips.complete && !options.dry_run {
+        let mut fingerprint = Fingerprint::new();
+        let mut files = Vec::new();
+        for shard in &clips.outputs {
+            fingerprint = fingerprint.with(&shard.fingerprint);
+            files.extend(shard.files_ending(".parquet").cloned());
+        }
+        let plan = [Shard { name: "all".to_owned(), fingerprint: fingerprint.finish(), work: files }];
+        let step = Step { name: "texts", unit: "clips", physical: "MB" };
+        run.execute(step, &plan, |files, out| texts::run(files, out))?;
+    }
+    Ok(run.finish()?.with_result("labelled_texts", n_labels))
+}
+
+/// One shard for each table. A limit is shared out in order, by the row counts of the tables before.
+fn plan(tables: &[PathBuf], labels: &[PathBuf], limit: Option<u64>) -> Result<Vec<Shard<Part>>> {
+    let mut labels_read = Fingerprint::new();
+    for path in labels {
+        labels_read = labels_read.with_file(&FileFingerprint::of(path)?);
+    }
+    let labels_read = labels_read.finish();
+    let mut left = limit.unwrap_or(u64::MAX);
+    let mut plan = Vec::new();
+    for (i, path) in tables.iter().enumerate() {
+        if i > 0 && left == 0 {
+            break;
+        }
+        let fingerprint = Fingerprint::new().with_file(&FileFingerprint::of(path)?).with(&labels_read);
+        plan.push(Shard {
+            name: format!("{i:05}"),
+            fingerprint: fingerprint.finish(),
+            work: Part { path: path.clone(), limit: left },
+        });
+        if limit.is_some() {
+            left -= n_rows(path)?.min(left);
+        }
+    }
+    Ok(plan)
+}
+
+fn n_rows(path: &Path) -> Result<u64> {
+    if is_csv(path) {
+        return Ok(part::count_csv(path)?);
+    }
+    Ok(ParquetFile::<Cue>::open(path)?.n_rows() as u64)
+}

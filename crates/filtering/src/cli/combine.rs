@@ -1,0 +1,145 @@
+//! Flags of `combine` and `explain`.
+
+use std::path::PathBuf;
+
+use audsem_core::cli::RunArgs;
+use clap::{Args, ValueEnum};
+
+use crate::combine::{Config, Judging, Policy, Settings, Thresholds};
+use crate::error::Result;
+
+/// Merge cues and labels into a clean clip table and a list of distinct captions.
+#[derive(Debug, Args)]
+pub struct CombineArgs {
+    /// Cues: output folder of `extract`, any folder of tables, or a Parquet or CSV file
+    /// (`video_id,start,duration,text`); may be given several times
+    #[arg(short, long, required = true, value_name = "PATH")]
+    pub input: Vec<PathBuf>,
+    /// How captions are judged.
+    #[command(flatten)]
+    pub judging: JudgingArgs,
+    /// Flags of every run.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Tell which rule decides about a caption, and what each rule makes of it.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The caption, with its brackets
+    #[arg(value_name = "TEXT")]
+    pub text: String,
+    /// How captions are judged.
+    #[command(flatten)]
+    pub judging: JudgingArgs,
+}
+
+/// What there is to be compatible with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Compat {
+    /// The published scripts, quirk for quirk
+    Reference,
+}
+
+/// What `--groups` may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Groups {
+    /// Leave the caption out
+    Drop,
+    /// Make one caption of them, with commas between
+    Join,
+}
+
+/// Flags that decide how captions are judged.
+#[derive(Debug, Clone, Args)]
+pub struct JudgingArgs {
+    /// Labels of the classifier: output folder of `classify`; may be given several times
+    #[arg(long, value_name = "DIR", help_heading = "Labels")]
+    pub bert: Vec<PathBuf>,
+    /// Labels of the language model: output folder of `label`; may be given several times, and
+    /// later folders answer what earlier ones left unclear
+    #[arg(long, value_name = "DIR", help_heading = "Labels")]
+    pub llm: Vec<PathBuf>,
+    /// Whose labels must say that a caption names a sound [default: all that are named]
+    #[arg(long, value_enum, value_name = "WHOSE", help_heading = "Labels")]
+    pub policy: Option<Policy>,
+    /// Probability from which the classifier says yes [default: its label decides]
+    #[arg(long, value_name = "P", help_heading = "Labels")]
+    pub bert_threshold: Option<f32>,
+    /// Probability from which the language model says yes [default: its label decides]
+    #[arg(long, value_name = "P", help_heading = "Labels")]
+    pub llm_threshold: Option<f32>,
+    /// First names, one on each line: in captions they become `person`
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
+    pub names: Option<PathBuf>,
+    /// Names to leave alone because they are ordinary words [default: a built-in list]
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
+    pub names_exclude: Option<PathBuf>,
+    /// Words a caption may have: one on each line, or a JSON object with the words as keys
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
+    pub dictionary: Option<PathBuf>,
+    /// Fewest characters of a caption
+    #[arg(long, value_name = "N", default_value_t = Settings::new().min_chars, help_heading = "Rules")]
+    pub min_chars: usize,
+    /// Most characters of a caption
+    #[arg(long, value_name = "N", default_value_t = Settings::new().max_chars, help_heading = "Rules")]
+    pub max_chars: usize,
+    /// Fewest words of a caption
+    #[arg(long, value_name = "N", default_value_t = Settings::new().min_words, help_heading = "Rules")]
+    pub min_words: usize,
+    /// Most persons in a caption
+    #[arg(long, value_name = "N", default_value_t = Settings::new().max_persons, help_heading = "Rules")]
+    pub max_persons: usize,
+    /// Words that mark speech, with commas between
+    #[arg(long, value_name = "WORDS", value_delimiter = ',', default_values_t = Settings::new().pronouns, help_heading = "Rules")]
+    pub pronouns: Vec<String>,
+    /// What to do with a caption of several bracket groups, such as `[door slams] [dog barks]`
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = Groups::Drop, help_heading = "Rules")]
+    pub groups: Groups,
+    /// Do exactly what an earlier implementation did
+    #[arg(long, value_enum, value_name = "WHICH", help_heading = "Rules")]
+    pub compat: Option<Compat>,
+}
+
+impl JudgingArgs {
+    fn judging(&self, policy: Policy) -> Judging {
+        Judging {
+            policy,
+            thresholds: Thresholds { bert: self.bert_threshold, llm: self.llm_threshold },
+            settings: Settings {
+                reference: self.compat == Some(Compat::Reference),
+                min_chars: self.min_chars,
+                max_chars: self.max_chars,
+                max_persons: self.max_persons,
+                min_words: self.min_words,
+                join_groups: self.groups == Groups::Join,
+                pronouns: self.pronouns.clone(),
+            },
+            bert: self.bert.clone(),
+            llm: self.llm.clone(),
+            names: self.names.clone(),
+            names_exclude: self.names_exclude.clone(),
+            dictionary: self.dictionary.clone(),
+        }
+    }
+}
+
+impl CombineArgs {
+    /// The configuration these flags stand for.
+    ///
+    /// # Errors
+    /// Neither labels nor a policy are named.
+    pub fn config(&self) -> Result<Config> {
+        let JudgingArgs { bert, llm, policy, .. } = &self.judging;
+        let policy = policy.map_or_else(|| Judging::default_policy(bert, llm), Ok)?;
+        Ok(Config { input: self.input.clone(), judging: self.judging.judging(policy) })
+    }
+}
+
+impl ExplainArgs {
+    /// How the caption is judged; without labels, by its words alone.
+    pub fn judging(&self) -> Judging {
+        let JudgingArgs { bert, llm, policy, .. } = &self.judging;
+        self.judging.judging(policy.or_else(|| Judging::default_policy(bert, llm).ok()).unwrap_or(Policy::None))
+    }
+}

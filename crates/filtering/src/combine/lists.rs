@@ -1,0 +1,145 @@
+//! Word lists: names, names to leave alone, the dictionary.
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::path::Path;
+
+use audsem_core::error::Error;
+use audsem_core::input;
+use foldhash::fast::FixedState;
+
+/// Names that are common English words, which rule 6 leaves alone unless another list is named.
+const NAMES_THAT_ARE_WORDS: &str = include_str!("../../lists/names-that-are-words.txt");
+
+/// A set of words.
+#[derive(Debug, Clone, Default)]
+pub struct WordList {
+    words: HashSet<String, FixedState>,
+}
+
+impl WordList {
+    /// Reads a file, plain or compressed: one word on each line (blank lines and lines that begin
+    /// with `#` are passed over), or a JSON object whose keys are the words, or a JSON array.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not UTF-8, is broken JSON, or holds no word.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let mut bytes = Vec::new();
+        input::open(path)?.read_to_end(&mut bytes).map_err(Error::read(path))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
+            Error::input(path, format!("the word list is not UTF-8 on line {line}"))
+        })?;
+        let list = Self::parse(&text).map_err(|problem| Error::input(path, problem))?;
+        if list.words.is_empty() {
+            return Err(Error::input(
+                path,
+                "the word list holds no word\nhint: it has one word on each line, or is a JSON object",
+            ));
+        }
+        Ok(list)
+    }
+
+    /// The same from a text.
+    ///
+    /// # Errors
+    /// It begins like JSON but is not.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let json = |error: serde_json::Error| format!("the word list begins like JSON but is not: {error}");
+        let words = match text.trim_start_matches('\u{feff}').trim_start().chars().next() {
+            Some('{') => {
+                let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(json)?;
+                object.into_iter().map(|(word, _)| word).collect()
+            }
+            Some('[') => serde_json::from_str::<Vec<String>>(text).map_err(json)?.into_iter().collect(),
+            _ => text
+                .trim_start_matches('\u{feff}')
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty() && !line.starts_with('#'))
+                .map(str::to_owned)
+                .collect(),
+        };
+        Ok(Self { words })
+    }
+
+    /// The built-in list of names that are words.
+    pub fn names_that_are_words() -> Self {
+        Self::parse(NAMES_THAT_ARE_WORDS).expect("the list is part of the program and no JSON")
+    }
+
+    /// Whether the word is in the list, letter for letter.
+    pub fn contains(&self, word: &str) -> bool {
+        self.words.contains(word)
+    }
+
+    /// How many words there are.
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// Takes the words of another list out.
+    pub fn remove(&mut self, others: &Self) {
+        self.words.retain(|word| !others.contains(word));
+    }
+
+    /// A hash of the content that does not depend on order, for the configuration of a run.
+    pub fn fingerprint(&self) -> String {
+        let mut words: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        words.sort_unstable();
+        let mut hash = xxhash_rust::xxh3::Xxh3::new();
+        for word in &words {
+            hash.update(word.as_bytes());
+            hash.update(b"\n");
+        }
+        format!("{} words, xxh3 {:016x}", words.len(), hash.digest())
+    }
+}
+
+impl<S: Into<String>> FromIterator<S> for WordList {
+    fn from_iter<I: IntoIterator<Item = S>>(words: I) -> Self {
+        Self { words: words.into_iter().map(Into::into).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+    use super::*;
+
+    #[test]
+    fn lists_are_lines_or_json() {
+        for text in
+            ["door\r\n# a note\n\n slam \n", "{\"door\": 1, \"slam\": 1}", "[\"door\", \"slam\"]", "\u{feff}slam\ndoor"]
+        {
+            let list = WordList::parse(text).unwrap();
+            assert!(list.contains("door") && list.contains("slam") && list.len() == 2, "{text:?} gave {list:?}");
+            assert_eq!(list.fingerprint(), WordList::from_iter(["slam", "door"]).fingerprint());
+        }
+        assert!(WordList::parse("{door}").unwrap_err().contains("begins like JSON"));
+    }
+
+    #[test]
+    fn files_that_are_no_lists_say_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("words");
+        for (bytes, part) in [(&b"# none\n"[..], "holds no word"), (b"ok\n\xff\xfe\n", "not UTF-8 on line 2")] {
+            std::fs::write(&path, bytes).unwrap();
+            let message = WordList::read(&path).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_built_in_list_has_the_names_one_thinks_of() {
+        let list = WordList::names_that_are_words();
+        for name in ["Will", "Mark", "Rose", "Art", "Bill", "Grace"] {
+            assert!(list.contains(name), "{name}");
+        }
+    }
+}

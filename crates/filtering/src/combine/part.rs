@@ -1,0 +1,148 @@
+//! The main step: one table of cues to one table of clips.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use audsem_core::parallel::ordered_map;
+use audsem_core::run::{RejectBatch, ShardError, ShardOutput};
+use audsem_core::tables::{
+    ClipRow, Columns, CsvCues, CsvFault, Cue, GroupEncoder, ParquetFile, ParquetWriter, ROWS_PER_GROUP, Row, RowGroup,
+    TableError,
+};
+
+use super::judge::{Judge, Memory};
+use super::reason::RowFault;
+
+/// One table of cues.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    /// The table, Parquet or CSV.
+    pub(super) path: PathBuf,
+    /// At most so many rows.
+    pub(super) limit: u64,
+}
+
+/// Some rows, judged and encoded.
+struct Done {
+    group: Option<RowGroup<ClipRow>>,
+    n_read: u64,
+    n_kept: u64,
+    rejects: RejectBatch,
+}
+
+/// A table ends in `.csv` or is Parquet.
+pub(super) fn is_csv(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+}
+
+/// Turns the cues of a part into clips: `part-NAME.parquet`.
+///
+/// # Errors
+/// [`ShardError::Input`] when the table cannot be read, else what keeps the output from being written.
+pub(super) fn run(judge: &Judge, part: &Part, out: &mut ShardOutput) -> Result<(), ShardError> {
+    let worker = Worker { judge, encoder: GroupEncoder::new().map_err(ShardError::fatal)?, memories: Mutex::default() };
+    let mut file = out.create(format!("part-{}.parquet", out.name()))?;
+    let mut writer = ParquetWriter::<ClipRow, _>::new(&mut file).map_err(ShardError::fatal)?;
+    let blank = out.reject_batch();
+    let threads = out.inner_workers();
+    let mut take = |done: Result<Done, TableError>| -> Result<(), ShardError> {
+        let done = done.map_err(ShardError::input)?;
+        out.read(done.n_read);
+        if let Some(group) = done.group {
+            writer.write_group(group).map_err(ShardError::fatal)?;
+        }
+        out.keep(done.n_kept);
+        out.take_rejects(&done.rejects)?;
+        Ok(())
+    };
+    if is_csv(&part.path) {
+        let chunks = csv_chunks(&part.path, part.limit).map_err(ShardError::input)?;
+        ordered_map(chunks, threads, 2 * threads, |chunk| worker.csv(chunk, blank.clone()), &mut take)?;
+    } else {
+        let table = ParquetFile::<Cue>::open(&part.path).map_err(ShardError::input)?;
+        let groups = groups_within(&table, part.limit);
+        let map = |(group, n_rows)| worker.group(&table, group, n_rows, blank.clone());
+        ordered_map(groups, threads, 2 * threads, map, &mut take)?;
+    }
+    writer.finish().map_err(ShardError::fatal)?;
+    out.close(file)?;
+    Ok(())
+}
+
+/// The row groups that lie within the first `limit` rows, each with how many of its rows do.
+fn groups_within(table: &ParquetFile<Cue>, limit: u64) -> Vec<(usize, usize)> {
+    let mut left = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut groups = Vec::new();
+    for group in 0..table.n_groups() {
+        let n_rows = table.n_rows_in(group).min(left);
+        left -= n_rows;
+        if n_rows > 0 {
+            groups.push((group, n_rows));
+        }
+    }
+    groups
+}
+
+type CsvRow = Result<Cue, CsvFault>;
+
+/// The rows of a CSV table in pieces of a row group.
+fn csv_chunks(path: &Path, limit: u64) -> Result<impl Iterator<Item = Vec<CsvRow>> + Send, TableError> {
+    let file = File::open(path).map_err(|source| TableError::Open { path: path.to_owned(), source })?;
+    let mut rows = CsvCues::new(&path.display().to_string(), file)?.take(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(std::iter::from_fn(move || {
+        let chunk: Vec<_> = rows.by_ref().take(ROWS_PER_GROUP).collect();
+        (!chunk.is_empty()).then_some(chunk)
+    }))
+}
+
+struct Worker<'a> {
+    judge: &'a Judge,
+    encoder: GroupEncoder<ClipRow>,
+    /// Verdicts from one row group to the next; what they hold never shows in the output.
+    memories: Mutex<Vec<Memory>>,
+}
+
+impl Worker<'_> {
+    fn group(
+        &self,
+        table: &ParquetFile<Cue>,
+        group: usize,
+        n_rows: usize,
+        rejects: RejectBatch,
+    ) -> Result<Done, TableError> {
+        let cues = table.group(group)?;
+        self.rows((0..n_rows).map(|i| cues.get(i)), n_rows as u64, rejects)
+    }
+
+    fn csv(&self, rows: Vec<CsvRow>, mut rejects: RejectBatch) -> Result<Done, TableError> {
+        let n_read = rows.len() as u64;
+        let good = rows.into_iter().filter_map(|row| {
+            row.map_err(|fault| rejects.fail(format_args!("line {}", fault.line()), RowFault::BadLine, &fault)).ok()
+        });
+        let good: Vec<Cue> = good.collect();
+        self.rows(good.iter().map(Row::as_row), n_read, rejects)
+    }
+
+    fn rows<'a>(
+        &self,
+        rows: impl Iterator<Item = <Cue as Row>::Ref<'a>>,
+        n_read: u64,
+        rejects: RejectBatch,
+    ) -> Result<Done, TableError> {
+        let lock = || self.memories.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut memory = lock().pop().unwrap_or_default();
+        let mut judged = self.judge.rows(&mut memory, rows, rejects);
+        lock().push(memory);
+        let group = if judged.n_kept > 0 { Some(self.encoder.encode(&mut judged.clips)?) } else { None };
+        Ok(Done { group, n_read, n_kept: judged.n_kept, rejects: judged.rejects })
+    }
+}
+
+/// How many records a CSV table has, bad ones included.
+///
+/// # Errors
+/// The table cannot be opened or is no cue table.
+pub(super) fn count_csv(path: &Path) -> Result<u64, TableError> {
+    Ok(csv_chunks(path, u64::MAX)?.map(|chunk| chunk.len() as u64).sum())
+}

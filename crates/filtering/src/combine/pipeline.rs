@@ -1,0 +1,200 @@
+//! The rules in their order, with their settings.
+
+use serde::Serialize;
+
+use super::lists::WordList;
+use super::pronouns::{self, Pronouns};
+use super::reason::DropReason;
+use super::rules::{self, Verdict};
+
+/// Thresholds and choices of the rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Settings {
+    /// Do exactly what the published scripts did.
+    pub reference: bool,
+    /// Rule 4: fewest characters (bytes for the reference).
+    pub min_chars: usize,
+    /// Rule 4: most characters (bytes for the reference).
+    pub max_chars: usize,
+    /// Rule 10: most persons.
+    pub max_persons: usize,
+    /// Rule 14: fewest words.
+    pub min_words: usize,
+    /// Rules 2 and 3: make one caption of several bracket groups instead of dropping it.
+    pub join_groups: bool,
+    /// Rule 8: words that mark speech.
+    pub pronouns: Vec<String>,
+}
+
+impl Settings {
+    /// The published thresholds.
+    pub fn new() -> Self {
+        Self {
+            reference: false,
+            min_chars: 5,
+            max_chars: 50,
+            max_persons: 3,
+            min_words: 2,
+            join_groups: false,
+            pronouns: pronouns::DEFAULT.map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One rule of the list.
+#[derive(Clone, Copy)]
+pub struct Rule {
+    /// Its number.
+    pub number: u8,
+    /// Its name.
+    pub name: &'static str,
+    apply: fn(&Rules, &str) -> Verdict,
+}
+
+/// What was meant.
+const DEFAULT: &[Rule] = &[
+    Rule { number: 2, name: "brackets", apply: |r, text| rules::brackets(text, r.settings.join_groups) },
+    Rule {
+        number: 4,
+        name: "length",
+        apply: |r, text| rules::length(text, r.settings.min_chars, r.settings.max_chars),
+    },
+    Rule { number: 5, name: "charset", apply: |_, text| rules::charset(text) },
+    Rule { number: 6, name: "names", apply: |r, text| rules::names(text, &r.names) },
+    Rule { number: 7, name: "lower case", apply: |_, text| rules::lower_case(text) },
+    Rule { number: 8, name: "pronouns", apply: |r, text| rules::pronouns(text, &r.pronouns) },
+    Rule { number: 9, name: "punctuation", apply: |_, text| rules::punctuation(text) },
+    Rule { number: 10, name: "persons", apply: |r, text| rules::persons(text, r.settings.max_persons) },
+    Rule { number: 12, name: "collapse", apply: |_, text| rules::collapse(text) },
+    Rule { number: 14, name: "words", apply: |r, text| rules::words(text, r.settings.min_words) },
+    Rule { number: 15, name: "dictionary", apply: |r, text| r.in_dictionary(text, rules::dictionary) },
+];
+
+/// What was published.
+const REFERENCE: &[Rule] = &[
+    Rule { number: 2, name: "opener", apply: |_, text| rules::opener_reference(text) },
+    Rule { number: 3, name: "closer", apply: |_, text| rules::closer_reference(text) },
+    Rule {
+        number: 4,
+        name: "length",
+        apply: |r, text| rules::length_reference(text, r.settings.min_chars, r.settings.max_chars),
+    },
+    Rule { number: 5, name: "charset", apply: |_, text| rules::charset(text) },
+    Rule { number: 6, name: "names", apply: |r, text| rules::names_reference(text, &r.names) },
+    Rule { number: 7, name: "lower case", apply: |_, text| rules::lower_case(text) },
+    Rule { number: 8, name: "pronouns", apply: |r, text| rules::pronouns(text, &r.pronouns) },
+    Rule { number: 9, name: "punctuation", apply: |_, text| rules::punctuation(text) },
+    Rule { number: 10, name: "persons", apply: |r, text| rules::persons_reference(text, r.settings.max_persons) },
+    Rule { number: 12, name: "collapse", apply: |_, text| rules::collapse_reference(text) },
+    Rule { number: 14, name: "words", apply: |r, text| rules::words_reference(text, r.settings.min_words) },
+    Rule { number: 15, name: "dictionary", apply: |r, text| r.in_dictionary(text, rules::dictionary_reference) },
+];
+
+/// The rules with their lists, ready to be applied.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    settings: Settings,
+    names: WordList,
+    dictionary: Option<WordList>,
+    pronouns: Pronouns,
+}
+
+/// What the rules make of a caption.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The clean caption.
+    Keep(String),
+    /// Left out.
+    Drop {
+        /// Number of the rule that decided.
+        rule: u8,
+        /// Why.
+        reason: DropReason,
+        /// The caption as that rule met it.
+        text: String,
+    },
+}
+
+/// What one rule made of a caption.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TraceLine {
+    /// Number of the rule.
+    pub rule: u8,
+    /// Its name.
+    pub name: &'static str,
+    /// `keep`, `rewrite`, or the name of the reason for leaving the caption out.
+    pub verdict: &'static str,
+    /// The caption after the rule.
+    pub text: String,
+}
+
+impl Rules {
+    /// Rules with their lists. Without a dictionary, rule 15 lets everything pass.
+    pub fn new(settings: Settings, names: WordList, dictionary: Option<WordList>) -> Self {
+        let pronouns = Pronouns::new(&settings.pronouns);
+        Self { settings, names, dictionary, pronouns }
+    }
+
+    /// The rules in order.
+    pub fn list(&self) -> &'static [Rule] {
+        if self.settings.reference { REFERENCE } else { DEFAULT }
+    }
+
+    /// Applies all rules.
+    pub fn apply(&self, text: &str) -> Outcome {
+        let mut rewritten: Option<String> = None;
+        for rule in self.list() {
+            let current = rewritten.as_deref().unwrap_or(text);
+            match (rule.apply)(self, current) {
+                Verdict::Keep => {}
+                Verdict::Rewrite(next) => rewritten = Some(next),
+                Verdict::Drop(reason) => {
+                    return Outcome::Drop {
+                        rule: rule.number,
+                        reason,
+                        text: rewritten.unwrap_or_else(|| text.to_owned()),
+                    };
+                }
+            }
+        }
+        Outcome::Keep(rewritten.unwrap_or_else(|| text.to_owned()))
+    }
+
+    /// Applies the rules up to the one that decides, and tells what each did.
+    pub fn trace(&self, text: &str) -> Vec<TraceLine> {
+        use audsem_core::reason::Reason;
+
+        let mut current = text.to_owned();
+        let mut lines = Vec::new();
+        for rule in self.list() {
+            let verdict = match (rule.apply)(self, &current) {
+                Verdict::Keep => "keep",
+                Verdict::Rewrite(next) => {
+                    current = next;
+                    "rewrite"
+                }
+                Verdict::Drop(reason) => reason.name(),
+            };
+            lines.push(TraceLine { rule: rule.number, name: rule.name, verdict, text: current.clone() });
+            if !matches!(verdict, "keep" | "rewrite") {
+                break;
+            }
+        }
+        lines
+    }
+
+    /// Hashes of the lists of names and words.
+    pub fn fingerprints(&self) -> (String, Option<String>) {
+        (self.names.fingerprint(), self.dictionary.as_ref().map(WordList::fingerprint))
+    }
+
+    fn in_dictionary(&self, text: &str, rule: fn(&str, &WordList) -> Verdict) -> Verdict {
+        self.dictionary.as_ref().map_or(Verdict::Keep, |words| rule(text, words))
+    }
+}

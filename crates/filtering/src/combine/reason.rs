@@ -1,0 +1,28 @@
+//! Why a cue is left out by `combine`.
+
+audsem_core::reasons! {
+    /// Why a cue is dropped.
+    pub enum DropReason {
+        NotASound = "not_a_sound" : "the labels say that the caption names no sound",
+        NoLabel = "no_label" : "the caption has no label that the policy needs",
+        UnknownLabel = "unknown_label" : "the language model answered neither yes nor no",
+        InnerBrackets = "inner_brackets" : "brackets remain inside the caption",
+        TooShort = "too_short" : "the caption has fewer characters than the minimum",
+        TooLong = "too_long" : "the caption has more characters than the maximum",
+        Charset = "charset" : "the caption has a character other than ASCII letters and digits, space and punctuation",
+        Pronoun = "pronoun" : "the caption has a pronoun, as speech has",
+        Punctuation = "punctuation" : "the caption has punctuation other than quotes and commas",
+        Persons = "persons" : "the caption names too many persons",
+        TooFewWords = "too_few_words" : "the caption has fewer words than the minimum",
+        NotInDictionary = "not_in_dictionary" : "the caption has a word that the dictionary lacks",
+        DuplicateText = "duplicate_text" : "another clip has the same clean caption (counted in the list of texts only)",
+    }
+}
+
+audsem_core::reasons! {
+    /// What makes a row unusable.
+    pub enum RowFault {
+        BadLine = "bad_line" : "the line of the CSV table is no cue",
+        EndBeyondRange = "end_beyond_range" : "the cue ends beyond 49 days",
+    }
+}
