@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -64,24 +65,19 @@ impl AtomicFile {
     /// # Errors
     /// [`Error::Write`] when the folder or file cannot be made or another process is writing it.
     pub fn create(path: &Path) -> Result<Self> {
-        let temporary = hidden(path, TEMPORARY);
+        Self::start(path, |file| match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(io::Error::other("another process is writing this file")),
+            // Some network disks know no locks; without one we still write, only unguarded.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+        })
+    }
+
+    fn start(path: &Path, lock: impl Fn(&File) -> io::Result<()>) -> Result<Self> {
         if let Some(folder) = path.parent() {
             create_folder(folder)?;
         }
-        let open = || -> io::Result<File> {
-            let file = File::options().write(true).create(true).truncate(false).open(&temporary)?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    return Err(io::Error::other("another process is writing this file"));
-                }
-                // Some network disks know no locks; without one we still write, only unguarded.
-                Err(TryLockError::Error(_)) => {}
-            }
-            file.set_len(0)?;
-            Ok(file)
-        };
-        let file = open().map_err(Error::write(path))?;
+        let temporary = hidden(path, TEMPORARY);
+        let file = open_locked(&temporary, lock).map_err(Error::write(path))?;
         let hashing = HashingFile { file, hasher: Sha256::new(), bytes: 0 };
         Ok(Self { path: path.to_owned(), temporary, writer: Some(BufWriter::with_capacity(BUFFER_BYTES, hashing)) })
     }
@@ -182,28 +178,31 @@ impl Drop for StagedFile {
     }
 }
 
-/// Writes a small file at once, atomically, and safely against other processes doing the same.
+/// Writes a small file at once and atomically. Processes that write the same file wait for each other.
 ///
 /// # Errors
 /// [`Error::Write`] when the folder or file cannot be written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    create_folder(folder)?;
-    let write = || -> io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".").suffix(TEMPORARY).tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().map_err(Error::write(path))?;
-    make_readable(path)
+    // A disk that knows no locks is written to unguarded.
+    let mut file = AtomicFile::start(path, |file| file.lock().or(Ok(())))?;
+    file.write_all(bytes).map_err(Error::write(path))?;
+    file.commit().map(drop)
 }
 
-/// `tempfile` makes files only their owner can read; finished files follow the usual rule.
-fn make_readable(path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).map_err(Error::write(path))
+/// Opens a temporary file for itself alone and empties it.
+fn open_locked(temporary: &Path, lock: impl Fn(&File) -> io::Result<()>) -> io::Result<File> {
+    loop {
+        let file = File::options().write(true).create(true).truncate(false).open(temporary)?;
+        lock(&file)?;
+        // Between opening and locking, the process before us may have published this very file.
+        let still_there = fs::metadata(temporary).is_ok_and(|there| {
+            file.metadata().is_ok_and(|ours| (there.dev(), there.ino()) == (ours.dev(), ours.ino()))
+        });
+        if still_there {
+            file.set_len(0)?;
+            return Ok(file);
+        }
+    }
 }
 
 /// Makes a folder and its parents.
@@ -272,6 +271,22 @@ mod tests {
         let _first = AtomicFile::create(&path).unwrap();
         let error = AtomicFile::create(&path).unwrap_err().to_string();
         assert!(error.contains("another process is writing"), "{error}");
+    }
+
+    #[test]
+    fn many_writers_of_one_small_file_leave_one_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.json");
+        let text = |n: usize| n.to_string().repeat(5000);
+        std::thread::scope(|scope| {
+            for n in 0..8 {
+                let path = &path;
+                scope.spawn(move || (0..20).for_each(|_| write_atomically(path, text(n).as_bytes()).unwrap()));
+            }
+        });
+        let got = fs::read_to_string(&path).unwrap();
+        assert!((0..8).any(|n| got == text(n)));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -1,0 +1,59 @@
+//! `kill -9` at any moment costs nothing but time.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use audsem_core::testing::kill_and_resume;
+
+/// Kills per subcommand, half with one worker and half with two. `AUDSEM_KILLS=50` for a longer look.
+#[allow(clippy::disallowed_methods, reason = "a setting of the test itself")]
+fn n_kills() -> usize {
+    std::env::var("AUDSEM_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(10)
+}
+
+/// Runs the binary with `arguments`, `--output` and `--workers`.
+fn program(arguments: &[&str], output: &Path, workers: usize) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_audsem-filtering"));
+    command.args(arguments).arg("--output").arg(output).args(["--workers", &workers.to_string()]);
+    command
+}
+
+/// A dump of about `megabytes`, with some of everything: speech, sounds, too short ones, broken lines.
+fn write_dump(path: &Path, megabytes: usize) {
+    let mut dump = String::new();
+    for video in 0.. {
+        if dump.len() > megabytes << 20 {
+            break;
+        }
+        if video % 50 == 7 {
+            dump.push_str("{\"video\": {\"videoid\": \"cut off\n");
+        }
+        let _ = write!(
+            dump,
+            r#"{{"video":{{"videoid":"video-{video}"}},"captions":[{{"lang":"en","subtitles":{{"transcript":{{"text":["#
+        );
+        for cue in 0..30 {
+            let text = match (video + cue) % 4 {
+                0 => format!("[door {cue} slams]"),
+                1 => "(♪)".to_owned(),
+                _ => format!("and then we said number {cue} of them"),
+            };
+            let comma = if cue == 0 { "" } else { "," };
+            let _ = write!(dump, r#"{comma}{{"-start":"{}.5","-dur":"{}.25","t":"{text}"}}"#, cue * 12, cue % 12);
+        }
+        dump.push_str("]}}}]}\n");
+    }
+    std::fs::write(path, dump).unwrap();
+}
+
+#[test]
+fn extract_survives_kills() {
+    let folder = tempfile::tempdir().unwrap();
+    let dump = folder.path().join("dump.jsonl");
+    write_dump(&dump, 24);
+    let arguments = ["extract", "--shard-mb", "2", "--max-fail-rate", "1", "--input", dump.to_str().unwrap()];
+    let seen =
+        kill_and_resume(folder.path(), n_kills(), |output, workers| program(&arguments, output, workers)).unwrap();
+    assert!(seen.killed > 0 && seen.in_the_middle > 0, "no kill came in the middle: {seen:?}");
+}
