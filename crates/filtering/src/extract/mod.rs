@@ -15,6 +15,8 @@
 //! `dump::prefilter`), so their speech is not counted either; `--count-all` parses everything.
 
 pub mod config;
+#[cfg(test)]
+mod damage;
 pub mod dump;
 pub mod harvest;
 pub mod plan;
