@@ -1,1 +1,85 @@
-//! Audio: decode, downmix, resample, encode.
+//! Sound: decode, downmix, resample, encode and check.
+//!
+//! [`Decoder`] turns bytes or a file into [`Audio`]: WAV through `hound`, everything else through
+//! symphonia (FLAC, MP3, Ogg Vorbis, AAC, ALAC, PCM in WAV, AIFF, CAF, MP4, MKV and WebM), and ffmpeg for
+//! what these cannot read (Opus, AC-3, multichannel AAC, …) if it was given to the decoder.
+//! Samples are what ffmpeg gives as 32-bit floats: encoder delay is cut off where the file declares
+//! it, channels are in the order of the WAVE format.
+//!
+//! ```
+//! use audsem_core::audio::{self, BitDepth, Decoder};
+//!
+//! let second: Vec<f32> = (0..48_000).map(|n| (n as f32 * 0.05).sin() * 0.5).collect();
+//! let flac = audio::encode_flac(&second, 1, 48_000, BitDepth::Sixteen)?;
+//! let decoded = Decoder::new().decode_bytes(&flac, Some("flac"))?;
+//! assert_eq!((decoded.sample_rate_hz, decoded.frames()), (48_000, 48_000));
+//! let mono = audio::resample(&decoded.to_mono(), 48_000, 16_000)?;
+//! assert_eq!(mono.len(), 16_000);
+//! # Ok::<(), audio::AudioError>(())
+//! ```
+
+mod check;
+mod container;
+mod decode;
+mod downmix;
+mod error;
+mod fallback;
+mod flac;
+mod flac_info;
+mod layout;
+mod mp4_edits;
+mod native;
+mod resample;
+mod sinc_hann;
+mod wav;
+
+pub use check::{CheckFailure, CheckLimits, Checked, Verify, check_audio};
+pub use decode::Decoder;
+pub use downmix::mono_weights;
+pub use error::AudioError;
+pub use flac::{BitDepth, encode_flac, quantise};
+pub use flac_info::{FlacInfo, probe_flac};
+pub use layout::Layout;
+pub use resample::resample;
+pub use sinc_hann::{KernelPrecision, SincHann};
+
+/// Decoded sound.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Audio {
+    /// Frames per second.
+    pub sample_rate_hz: u32,
+    /// Which loudspeaker each channel is for.
+    pub layout: Layout,
+    /// Samples, full scale 1.0, channels interleaved: (frames × channels). Finite.
+    pub samples: Vec<f32>,
+}
+
+impl Audio {
+    /// Number of channels.
+    pub fn channels(&self) -> usize {
+        self.layout.channels()
+    }
+
+    /// Number of frames: samples of one channel.
+    pub fn frames(&self) -> usize {
+        self.samples.len() / self.channels().max(1)
+    }
+
+    /// Length in seconds.
+    pub fn duration_s(&self) -> f64 {
+        self.frames() as f64 / f64::from(self.sample_rate_hz)
+    }
+
+    /// The largest magnitude over all channels; 0 for no samples.
+    pub fn peak(&self) -> f32 {
+        self.samples.iter().fold(0.0, |peak, sample| sample.abs().max(peak))
+    }
+
+    /// Keeps the frames `from..to`; both are cut to what there is.
+    pub fn keep_frames(&mut self, from: usize, to: usize) {
+        let (channels, frames) = (self.channels(), self.frames());
+        let to = to.min(frames);
+        self.samples.truncate(to * channels);
+        self.samples.drain(..from.min(to) * channels);
+    }
+}

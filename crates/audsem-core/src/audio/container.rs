@@ -1,0 +1,120 @@
+//! Whether a container file is complete, told from its outermost sizes.
+//!
+//! A decoder that meets the end of a half-copied file often stops as if the sound ended there, and
+//! ffmpeg only mutters; what the headers promise settles it at the cost of a few seeks.
+
+use super::AudioError;
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// The kind of container, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Container {
+    /// `RIFF`…`WAVE`: read by `hound` first.
+    Wav,
+    /// ISO base media: MP4, M4A, MOV.
+    Mp4,
+    /// Matroska and WebM.
+    Matroska,
+    /// A format the built-in decoders know by its first bytes.
+    Known,
+    /// Anything else.
+    Unknown,
+}
+
+/// Names the container by its first bytes (at least 12 for a sure answer).
+pub(super) fn detect(start: &[u8]) -> Container {
+    let at = |offset: usize, magic: &[u8]| start.get(offset..offset + magic.len()) == Some(magic);
+    if at(0, b"RIFF") && at(8, b"WAVE") {
+        Container::Wav
+    } else if [b"ftyp", b"moov", b"mdat", b"styp", b"wide", b"free", b"skip"].iter().any(|kind| at(4, &kind[..])) {
+        Container::Mp4
+    } else if at(0, &[0x1a, 0x45, 0xdf, 0xa3]) {
+        Container::Matroska
+    } else if at(0, b"OggS") || at(0, b"fLaC") || at(0, b"FORM") || at(0, b"caff") || at(0, b"ID3") {
+        Container::Known
+    } else {
+        Container::Unknown
+    }
+}
+
+/// Fails with [`AudioError::Truncated`] if the container promises more bytes than there are; leaves
+/// the source at its start.
+pub(super) fn check_complete(kind: Container, source: &mut (impl Read + Seek)) -> Result<(), AudioError> {
+    let missing = match kind {
+        Container::Mp4 => mp4_gap(source),
+        Container::Matroska => matroska_gap(source),
+        Container::Wav | Container::Known | Container::Unknown => Ok(None),
+    };
+    // A read error shows again, with its cause, when the sound is decoded.
+    let missing = missing.unwrap_or(None);
+    source.seek(SeekFrom::Start(0)).ok();
+    missing.map_or(Ok(()), |what| Err(AudioError::Truncated { what }))
+}
+
+/// Walks the outermost boxes.
+fn mp4_gap(source: &mut (impl Read + Seek)) -> io::Result<Option<String>> {
+    let end = source.seek(SeekFrom::End(0))?;
+    let (mut position, mut has_index) = (0, false);
+    while position + 8 <= end {
+        source.seek(SeekFrom::Start(position))?;
+        let mut header = [0; 16];
+        source.read_exact(&mut header[..8])?;
+        let [a, b, c, d, kind @ ..] = *header.first_chunk::<8>().expect("16 bytes");
+        let size = match u32::from_be_bytes([a, b, c, d]) {
+            0 => end - position,
+            1 => {
+                source.read_exact(&mut header[8..])?;
+                u64::from_be_bytes(*header.last_chunk::<8>().expect("16 bytes"))
+            }
+            size => u64::from(size),
+        };
+        has_index |= &kind == b"moov" || &kind == b"moof";
+        if size > end - position && [b"moov", b"moof", b"mdat"].contains(&&kind) {
+            let (name, there) = (String::from_utf8_lossy(&kind).into_owned(), end - position);
+            return Ok(Some(format!("its {name} box has {there} of {size} bytes")));
+        }
+        if size < 8 || size > end - position {
+            return Ok(None);
+        }
+        position += size;
+    }
+    Ok((!has_index).then(|| "the moov box, the table of its contents, is missing".to_owned()))
+}
+
+/// Reads the EBML header and the size of the segment.
+fn matroska_gap(source: &mut (impl Read + Seek)) -> io::Result<Option<String>> {
+    let end = source.seek(SeekFrom::End(0))?;
+    source.seek(SeekFrom::Start(4))?;
+    let Some(header) = ebml_size(source)? else { return Ok(None) };
+    let Some(after_header) = source.stream_position()?.checked_add(header) else { return Ok(None) };
+    source.seek(SeekFrom::Start(after_header))?;
+    let mut id = [0; 4];
+    if after_header + 4 > end {
+        return Ok(Some("it ends within its first header".to_owned()));
+    }
+    source.read_exact(&mut id)?;
+    if id != [0x18, 0x53, 0x80, 0x67] {
+        return Ok(None);
+    }
+    let Some(size) = ebml_size(source)? else { return Ok(None) };
+    let there = end.saturating_sub(source.stream_position()?);
+    Ok((size > there).then(|| format!("its segment has {there} of {size} bytes")))
+}
+
+/// A variable-length EBML number; `None` for "unknown size", which live streams write.
+fn ebml_size(source: &mut impl Read) -> io::Result<Option<u64>> {
+    let mut first = [0];
+    source.read_exact(&mut first)?;
+    let length = first[0].leading_zeros();
+    if length > 7 {
+        return Ok(None);
+    }
+    let mut value = u64::from(first[0]) & (0x7f >> length);
+    for _ in 0..length {
+        let mut byte = [0];
+        source.read_exact(&mut byte)?;
+        value = value << 8 | u64::from(byte[0]);
+    }
+    let unknown = (1_u64 << (7 * (length + 1))) - 1;
+    Ok((value != unknown).then_some(value))
+}

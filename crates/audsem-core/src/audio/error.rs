@@ -1,0 +1,108 @@
+//! What can go wrong with sound.
+
+use crate::media::MediaError;
+use std::path::PathBuf;
+
+/// Why something could not be decoded, resampled or encoded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AudioError {
+    /// The file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// No bytes, or a stream without a single frame.
+    #[error("it holds no sound at all: 0 frames")]
+    Empty,
+    /// The container was read and has no audio track.
+    #[error("it has no audio track")]
+    NoAudioTrack,
+    /// The container or codec is not one of the built-in decoders'.
+    #[error("the built-in decoders cannot read it: {what}\nhint: with ffmpeg more formats can be read")]
+    Unsupported {
+        /// What is not supported.
+        what: String,
+    },
+    /// The data end before the container says they should.
+    #[error("it is cut short: {what}")]
+    Truncated {
+        /// What is missing.
+        what: String,
+    },
+    /// The data break the rules of their format.
+    #[error("it is damaged: {what}")]
+    Malformed {
+        /// What was found.
+        what: String,
+    },
+    /// The built-in decoder hit a defect of its own on these bytes.
+    #[error("the built-in decoder failed on it: {what}\nhint: with ffmpeg it may still be read")]
+    DecoderPanicked {
+        /// The message of the panic.
+        what: String,
+    },
+    /// A sample is not a number or infinite.
+    #[error("sample {index} is {value}, not a finite number")]
+    NotFinite {
+        /// Index of the first such sample, channels interleaved.
+        index: usize,
+        /// Its value.
+        value: f32,
+    },
+    /// The sound is longer than the decoder was told to accept.
+    #[error("it is longer than {limit_s} s")]
+    TooLong {
+        /// The limit.
+        limit_s: f64,
+    },
+    /// The built-in decoders could not read it, and ffmpeg could not either.
+    #[error("{built_in}; and by ffmpeg: {ffmpeg}")]
+    Undecodable {
+        /// What the built-in decoders said.
+        built_in: Box<AudioError>,
+        /// What ffmpeg said.
+        ffmpeg: MediaError,
+    },
+    /// A sample rate no resampler or container is made for.
+    #[error("a sample rate of {rate_hz} Hz is outside {} to {} Hz", MIN_RATE_HZ, MAX_RATE_HZ)]
+    SampleRate {
+        /// The rate.
+        rate_hz: u32,
+    },
+    /// The encoder refused.
+    #[error("cannot write FLAC: {what}")]
+    Encode {
+        /// Why.
+        what: String,
+    },
+}
+
+/// The lowest sample rate that is accepted: half of the lowest rate in use (telephone, old games).
+pub(super) const MIN_RATE_HZ: u32 = 1_000;
+/// The highest sample rate that is accepted: the highest rate of PCM converters.
+pub(super) const MAX_RATE_HZ: u32 = 768_000;
+
+/// `rate_hz`, if it is one that can be worked with.
+pub(super) fn checked_rate(rate_hz: u32) -> Result<u32, AudioError> {
+    if (MIN_RATE_HZ..=MAX_RATE_HZ).contains(&rate_hz) { Ok(rate_hz) } else { Err(AudioError::SampleRate { rate_hz }) }
+}
+
+impl AudioError {
+    /// Whether another decoder may succeed where the built-in ones gave up.
+    pub(super) fn is_worth_another_decoder(&self) -> bool {
+        matches!(
+            self,
+            AudioError::Unsupported { .. } | AudioError::Malformed { .. } | AudioError::DecoderPanicked { .. }
+        )
+    }
+
+    /// Whether the cause is an external program that is absent or does not start, which is the same
+    /// for every further record.
+    pub fn is_unavailable_program(&self) -> bool {
+        matches!(self, AudioError::Undecodable { ffmpeg, .. } if ffmpeg.is_unavailable())
+    }
+}

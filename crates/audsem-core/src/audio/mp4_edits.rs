@@ -1,0 +1,125 @@
+//! The edit list of an MP4 file: how much of a track's beginning and end is not to be heard.
+//!
+//! AAC encoders put about a thousand samples of silence in front, and a section copied out of a
+//! longer file starts before the wanted moment; both are hidden by an edit list, which symphonia
+//! does not read. Without it everything would be late by that much compared with ffmpeg.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// What is heard of a track, in units of the track's own time scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Edit {
+    /// Units per second.
+    pub(super) timescale: u32,
+    /// Media time at which the sound starts.
+    pub(super) start: u64,
+    /// Media time at which it ends, if the edit is limited.
+    pub(super) end: Option<u64>,
+}
+
+/// More than any real index needs; keeps a made-up size from reading a whole file into memory.
+const MAX_INDEX_BYTES: u64 = 64 << 20;
+
+/// The edit of each track, by track id, that has a single one in an unfragmented file (with several,
+/// or in fragmented files, ffmpeg does not trim either). Leaves the source at its start.
+pub(super) fn read_edits(source: &mut (impl Read + Seek)) -> Vec<(u32, Edit)> {
+    let index = read_index(source).ok().flatten();
+    source.seek(SeekFrom::Start(0)).ok();
+    let index = index.unwrap_or_default();
+    if boxes(&index).any(|(kind, _)| kind == *b"mvex") {
+        return Vec::new();
+    }
+    let Some(movie_scale) = child(&index, b"mvhd").and_then(timescale) else { return Vec::new() };
+    let tracks = boxes(&index).filter(|(kind, _)| kind == b"trak");
+    tracks.filter_map(|(_, track)| track_edit(track, movie_scale)).collect()
+}
+
+fn track_edit(track: &[u8], movie_scale: u32) -> Option<(u32, Edit)> {
+    let header = child(track, b"tkhd")?;
+    let id = number(header, if version(header) == 1 { 20 } else { 12 })?;
+    let timescale = timescale(child(child(track, b"mdia")?, b"mdhd")?)?;
+    let list = child(child(track, b"edts")?, b"elst")?;
+    let mut edits = entries(list).filter(|&(_, media_time)| media_time >= 0);
+    let (duration, start) = edits.next()?;
+    let start = u64::try_from(start).ok()?;
+    if edits.next().is_some() || movie_scale == 0 || timescale == 0 {
+        return None;
+    }
+    let length = u128::from(duration) * u128::from(timescale) / u128::from(movie_scale);
+    let end = start.checked_add(u64::try_from(length).ok()?)?;
+    Some((id, Edit { timescale, start, end: (duration > 0).then_some(end) }))
+}
+
+/// The body of the `moov` box.
+fn read_index(source: &mut (impl Read + Seek)) -> io::Result<Option<Vec<u8>>> {
+    let end = source.seek(SeekFrom::End(0))?;
+    let mut position = 0;
+    while position + 8 <= end {
+        source.seek(SeekFrom::Start(position))?;
+        let mut header = [0; 8];
+        source.read_exact(&mut header)?;
+        let (mut size, mut head) = (u64::from(number(&header, 0).unwrap_or_default()), 8);
+        if size == 1 {
+            let mut long = [0; 8];
+            source.read_exact(&mut long)?;
+            (size, head) = (u64::from_be_bytes(long), 16);
+        }
+        if size < head || size > end - position {
+            return Ok(None);
+        }
+        if header.ends_with(b"moov") {
+            let mut body = Vec::new();
+            source.take((size - head).min(MAX_INDEX_BYTES)).read_to_end(&mut body)?;
+            return Ok(Some(body));
+        }
+        position += size;
+    }
+    Ok(None)
+}
+
+/// The boxes in a body: kind and body of each, as far as their sizes hold.
+fn boxes(mut body: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+    std::iter::from_fn(move || {
+        let size = number(body, 0)? as usize;
+        let kind = *body.get(4..8)?.first_chunk::<4>()?;
+        let inner = body.get(8..size)?;
+        body = body.get(size..)?;
+        Some((kind, inner))
+    })
+}
+
+fn child<'a>(body: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
+    boxes(body).find(|(found, _)| found == kind).map(|(_, inner)| inner)
+}
+
+fn version(full_box: &[u8]) -> u8 {
+    full_box.first().copied().unwrap_or_default()
+}
+
+fn number(bytes: &[u8], offset: usize) -> Option<u32> {
+    bytes.get(offset..)?.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))
+}
+
+fn long_number(bytes: &[u8], offset: usize) -> Option<u64> {
+    bytes.get(offset..)?.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+/// The time scale in an `mvhd` or `mdhd` box.
+fn timescale(header: &[u8]) -> Option<u32> {
+    number(header, if version(header) == 1 { 20 } else { 12 })
+}
+
+/// Duration (movie time scale) and media time of each entry; media time −1 is a pause.
+fn entries(list: &[u8]) -> impl Iterator<Item = (u64, i64)> {
+    let long = version(list) == 1;
+    let count = number(list, 4).unwrap_or_default();
+    (0..count as usize).map_while(move |n| {
+        if long {
+            let at = 8 + 20 * n;
+            Some((long_number(list, at)?, long_number(list, at + 8)?.cast_signed()))
+        } else {
+            let at = 8 + 12 * n;
+            Some((u64::from(number(list, at)?), i64::from(number(list, at + 4)?.cast_signed())))
+        }
+    })
+}
