@@ -171,7 +171,7 @@ fn decode_flac(bytes: &[u8], info: &FlacInfo, stop_at: Option<f64>) -> Result<De
         samples += length as u64;
         let peak = f64::from(largest) * scale;
         let complete = length == 0;
-        if complete && stop_at.is_none() && info.md5.is_some_and(|promised| promised != md5.finalize().0) {
+        if complete && stop_at.is_none() && info.md5.is_some_and(|promised| promised != md5.clone().finalize().0) {
             let what = "FLAC: the samples do not have the MD5 of the header".to_owned();
             return Err(AudioError::Malformed { what });
         }
