@@ -19,7 +19,8 @@ for line in lines:
     rate = amount = compared = ""
     if line.get("amount"):
         amount = f"{line['amount']:,.0f} {line['unit']}"
-        rate = f"{line['amount'] / line['seconds']:,.0f} {line['unit']}/s"
+        rate = line["amount"] / line["seconds"]
+        rate = f"{rate:,.0f} {line['unit']}/s" if rate >= 10 else f"{rate:.2f} {line['unit']}/s"
     if other := by_name.get(line.get("against")):
         compared = f"{other['seconds'] / line['seconds']:.2f} times as fast as {other['name']}"
     rows.append(

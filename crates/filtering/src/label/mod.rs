@@ -177,12 +177,7 @@ fn plan(texts: &[ShardOutputs]) -> Vec<Shard<PathBuf>> {
 }
 
 /// One shard: asks about its texts, writes `part-N.parquet`.
-fn label(
-    config: &Config,
-    generator: &dyn TextGenerator,
-    path: &Path,
-    out: &mut ShardOutput,
-) -> Result<(), ShardError> {
+fn label(config: &Config, generator: &dyn TextGenerator, path: &Path, out: &mut ShardOutput) -> Result<(), ShardError> {
     let texts: Vec<DistinctText> = read_parquet(path).map_err(ShardError::input)?;
     let requests: Result<Vec<_>, _> = texts.iter().map(|row| config.request(&row.text)).collect();
     let requests = requests.map_err(ShardError::fatal)?;
