@@ -1,1 +1,59 @@
 //! Errors of this crate.
+
+use std::path::PathBuf;
+
+/// What can go wrong beside the records themselves.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Reading, writing, the run folder or a flag.
+    #[error(transparent)]
+    Core(#[from] audsem_core::error::Error),
+    /// An external program.
+    #[error(transparent)]
+    Media(#[from] audsem_core::media::MediaError),
+    /// A table.
+    #[error(transparent)]
+    Table(#[from] audsem_core::tables::TableError),
+    /// The clip table as CSV cannot be read.
+    #[error("cannot read the clip table: {}: {problem}\nhint: {}", path.display(), crate::pack::TABLE_HINT)]
+    ClipTable {
+        /// The table.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Two inputs would be one output.
+    #[error(
+        "two tars have the same name: {} and {}\nhint: work on one folder after the other, each with an --output of its own",
+        first.display(), second.display()
+    )]
+    SameName {
+        /// One of them.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// The folder has no media.
+    #[error("no video in this folder: {}\nhint: --input names the folder with the clips (mp4, webm, mkv, avi, mov, flv, wmv, m4v)", path.display())]
+    NoMedia {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// ffmpeg cannot write what is asked for.
+    #[error(
+        "this ffmpeg cannot write H.264 with {codec} sound into MP4: {} ({version}): {detail}\n\
+         hint: choose another --audio-codec (aac works everywhere), or name another program with --ffmpeg",
+        ffmpeg.display()
+    )]
+    CannotEncode {
+        /// The program.
+        ffmpeg: PathBuf,
+        /// Its version.
+        version: String,
+        /// The sound codec asked for.
+        codec: &'static str,
+        /// What it said.
+        detail: String,
+    },
+}

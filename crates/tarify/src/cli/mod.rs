@@ -1,0 +1,65 @@
+//! The command line: clap types only, one file for each subcommand.
+
+mod index;
+mod media;
+mod pack;
+mod rename;
+mod transcode;
+
+pub use index::IndexArgs;
+pub use media::{EncodingArgs, ProgramArgs};
+pub use pack::PackArgs;
+pub use rename::RenameArgs;
+pub use transcode::TranscodeArgs;
+
+use audsem_core::cli::{GlobalArgs, HasGlobal};
+use audsem_core::run::Summary;
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+
+/// Pack, repair, transcode, check and index WebDataset tars, and build training shards.
+#[derive(Debug, Parser)]
+#[command(name = "audsem-tarify", version, max_term_width = 100)]
+pub struct Cli {
+    /// Flags of every binary.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands, in the order a pipeline uses them.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Transcode clips to 720p, 25 frames per second, and pack them with their metadata into tars
+    Pack(PackArgs),
+    /// Copy tars with members renamed as readers expect them: `VIDEO_ID (1_0-3_5).mp4`
+    Rename(RenameArgs),
+    /// Copy video tars with smaller videos: 360p, 2 frames per second
+    Transcode(TranscodeArgs),
+    /// Write tar_mp4_mapping.csv, sizes.json and a Parquet table of where every member lies
+    Index(IndexArgs),
+}
+
+impl Command {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// Whatever keeps it from running.
+    pub fn run(&self, global: &GlobalArgs) -> Result<Summary, Error> {
+        match self {
+            Self::Pack(args) => crate::pack::run(&args.config(), &args.run.options(global)?),
+            Self::Rename(args) => crate::rename::run(&args.config(), &args.run.options(global)?),
+            Self::Transcode(args) => crate::transcode::run(&args.config(), &args.run.options(global)?),
+            Self::Index(args) => crate::index::run(&args.config(), &args.run.options(global)?),
+        }
+    }
+}
+
+impl HasGlobal for Cli {
+    fn global(&self) -> &GlobalArgs {
+        &self.global
+    }
+}

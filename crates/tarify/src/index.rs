@@ -1,0 +1,244 @@
+//! Which clip is in which tar, and where.
+//!
+//! ```text
+//! out/tar_mp4_mapping.csv   tar_file,mp4_name: one line for each clip, the first of doubles
+//! out/sizes.json            how many samples each tar holds
+//! out/part-00000.parquet    every member with its place, one table for each tar
+//! out/names-00000.csv       what the first file is put together from
+//! ```
+//!
+//! Headers and JSON are read, media are passed over.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use audsem_core::clip_id::ClipId;
+use audsem_core::input;
+use audsem_core::run::{
+    Fingerprint, OutputFile, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, StepReport, Summary,
+};
+use audsem_core::tables::{TarMember, write_parquet};
+use audsem_core::tar::{Member, MemberReader, is_metadata, split_key};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::sink::write_file;
+use crate::sizes::{SAMPLES, SIZES, sizes_json};
+use crate::tars::{TarInput, TarWork, Unit, is_media, list_tars, plan};
+
+/// Name of the table that older readers look for beside the tars.
+pub const MAPPING: &str = "tar_mp4_mapping.csv";
+
+/// JSON larger than this is not looked at for a name.
+const MAX_JSON_BYTES: u64 = 64 << 20;
+
+audsem_core::reasons! {
+    /// Why a sample or clip is not in the index.
+    pub enum DropReason {
+        NoMedia = "no_media": "the sample has no sound or video",
+        DuplicateKey = "duplicate_key": "an earlier tar, or an earlier place in this one, holds the same clip",
+    }
+}
+
+/// What is indexed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Config {
+    /// Tars, or folders of them.
+    #[serde(skip)]
+    pub inputs: Vec<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Effective {
+    tars: Vec<String>,
+}
+
+/// A line of `names-*.csv`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Name {
+    tar_file: String,
+    mp4_name: String,
+    /// What tells doubles: the clip, or the sample's key where it names none.
+    key: String,
+}
+
+/// Writes the index into the output folder.
+///
+/// # Errors
+/// There is no tar, and what [`Run::open`] and [`Run::execute`] give.
+pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
+    let tars = list_tars(&config.inputs)?;
+    let effective = Effective { tars: tars.iter().map(|tar| tar.name.clone()).collect() };
+    let spec = RunSpec { tool: "audsem-tarify", command: "index", config: &effective, inputs: &[], models: Vec::new() };
+    let mut run = Run::open(options, spec)?;
+    let step = Step { name: "part", unit: "samples", physical: "MB" };
+    let shards = plan(tars.clone(), Unit::Samples, options.limit);
+    let scanned = run.execute(step, &shards, scan)?;
+    // A tar that failed can be repaired and added: what is about all tars waits for it.
+    if scanned.complete && scanned.outputs.len() == shards.len() {
+        write(&mut run, &tars, &scanned)?;
+    }
+    Ok(run.finish()?)
+}
+
+/// A sample while its members go by.
+#[derive(Debug, Default)]
+struct Gathered {
+    key: String,
+    /// Suffix, place and size of each member.
+    members: Vec<(String, u64, u64)>,
+    /// `original_filename` of the JSON.
+    original: Option<String>,
+}
+
+impl Gathered {
+    fn media(&self) -> Option<&str> {
+        self.members.iter().map(|(suffix, _, _)| suffix.as_str()).find(|suffix| is_media(suffix))
+    }
+
+    /// The clip, as the JSON or else the key names it.
+    fn clip(&self) -> Option<ClipId> {
+        self.original.as_ref().and_then(|name| name.parse().ok()).or_else(|| self.key.parse().ok())
+    }
+}
+
+struct Scanner<'a> {
+    tar: &'a str,
+    rows: Vec<TarMember>,
+    names: csv::Writer<OutputFile>,
+    buffer: Vec<u8>,
+}
+
+fn scan(work: &TarWork, out: &mut ShardOutput) -> Result<(), ShardError> {
+    let mut members = MemberReader::scan(&work.tar.path).map_err(ShardError::input)?;
+    let names = out.create(format!("names-{}.csv", out.name()))?;
+    let mut scanner =
+        Scanner { tar: &work.tar.name, rows: Vec::new(), names: csv::Writer::from_writer(names), buffer: Vec::new() };
+    let mut current: Option<Gathered> = None;
+    let mut samples = 0;
+    while let Some(member) = members.next_member().map_err(ShardError::input)? {
+        if !member.is_file || is_metadata(&member.name) {
+            out.count("ignored_members", 1);
+            continue;
+        }
+        let Some((key, suffix)) = split_key(&member.name) else {
+            out.count("members_without_key", 1);
+            continue;
+        };
+        if current.as_ref().is_none_or(|sample| sample.key != key) {
+            scanner.finish_sample(current.take(), out)?;
+            if samples == work.budget {
+                break;
+            }
+            samples += 1;
+        }
+        let sample = current.get_or_insert_with(|| Gathered { key: key.to_owned(), ..Gathered::default() });
+        scanner.member(&mut members, &member, suffix, sample)?;
+    }
+    scanner.finish_sample(current, out)?;
+    scanner.close(out)
+}
+
+impl Scanner<'_> {
+    fn member(
+        &mut self,
+        members: &mut MemberReader,
+        member: &Member,
+        suffix: String,
+        sample: &mut Gathered,
+    ) -> Result<(), ShardError> {
+        if suffix == "json" && member.size <= MAX_JSON_BYTES {
+            members.read_payload(&mut self.buffer).map_err(ShardError::input)?;
+            #[derive(Deserialize)]
+            struct Described {
+                original_filename: Option<String>,
+            }
+            // JSON that says nothing of use leaves the key to name the clip; `check` judges JSON.
+            sample.original =
+                serde_json::from_slice(&self.buffer).ok().and_then(|json: Described| json.original_filename);
+        }
+        sample.members.push((suffix, member.offset, member.size));
+        Ok(())
+    }
+
+    fn finish_sample(&mut self, sample: Option<Gathered>, out: &mut ShardOutput) -> Result<(), ShardError> {
+        let Some(sample) = sample else { return Ok(()) };
+        out.read(1);
+        out.count(SAMPLES, 1);
+        let clip = sample.clip();
+        for (suffix, offset, n_bytes) in &sample.members {
+            self.rows.push(TarMember {
+                tar: self.tar.to_owned(),
+                key: sample.key.clone(),
+                suffix: suffix.clone(),
+                video_id: clip.as_ref().map(|clip| clip.video_id().to_owned()),
+                start_ms: clip.as_ref().map(ClipId::start_ms),
+                end_ms: clip.as_ref().map(ClipId::end_ms),
+                offset: *offset,
+                n_bytes: *n_bytes,
+            });
+            out.work(*n_bytes as f64 / 1e6);
+        }
+        let Some(suffix) = sample.media() else {
+            out.drop(format_args!("{}: {}", self.tar, sample.key), DropReason::NoMedia, "");
+            return Ok(());
+        };
+        let mp4_name = sample.original.clone().unwrap_or_else(|| format!("{}.{suffix}", sample.key));
+        let key = clip.as_ref().map_or_else(|| sample.key.clone(), ClipId::tar_key);
+        let name = Name { tar_file: self.tar.to_owned(), mp4_name, key };
+        self.names.serialize(name).map_err(ShardError::fatal)?;
+        out.keep(1);
+        Ok(())
+    }
+
+    fn close(self, out: &mut ShardOutput) -> Result<(), ShardError> {
+        let mut table = out.create(format!("part-{}.parquet", out.name()))?;
+        write_parquet(&self.rows, &mut table).map_err(ShardError::fatal)?;
+        out.close(table)?;
+        let names = self.names.into_inner().map_err(|error| ShardError::fatal(error.into_error()))?;
+        Ok(out.close(names)?)
+    }
+}
+
+/// The files about all tars together.
+fn write(run: &mut Run, tars: &[TarInput], scanned: &StepReport) -> Result<(), Error> {
+    let mut fingerprint = Fingerprint::new();
+    let (mut names, mut sizes) = (Vec::new(), Vec::new());
+    for shard in &scanned.outputs {
+        fingerprint = fingerprint.with(&shard.fingerprint);
+        names.extend(shard.files_ending(".csv").cloned());
+        if let Some(tar) = shard.name.parse::<usize>().ok().and_then(|index| tars.get(index)) {
+            sizes.push((tar.name.clone(), shard.stats.counts.get(SAMPLES).copied().unwrap_or(0)));
+        }
+    }
+    let plan = [Shard { name: "all".to_owned(), fingerprint: fingerprint.finish(), work: (names, sizes_json(sizes)) }];
+    let step = Step { name: "mapping", unit: "clips", physical: "" };
+    run.execute(step, &plan, |(names, sizes): &(Vec<PathBuf>, Vec<u8>), out: &mut ShardOutput| {
+        mapping(names, out)?;
+        write_file(out, SIZES, sizes)
+    })?;
+    Ok(())
+}
+
+fn mapping(names: &[PathBuf], out: &mut ShardOutput) -> Result<(), ShardError> {
+    let mut csv = csv::Writer::from_writer(out.create(MAPPING)?);
+    csv.write_record(["tar_file", "mp4_name"]).map_err(ShardError::fatal)?;
+    // A hash of each key and its tar: doubles between tars are rare, clips are many.
+    let mut seen: HashMap<u64, u32> = HashMap::new();
+    for (number, path) in (0..).zip(names) {
+        let mut rows = csv::Reader::from_reader(input::open(path).map_err(ShardError::Fatal)?);
+        for name in rows.deserialize() {
+            let name: Name = name.map_err(ShardError::fatal)?;
+            out.read(1);
+            if let Some(earlier) = seen.insert(audsem_core::tables::text_hash(&name.key), number) {
+                let place = if earlier == number { "this tar" } else { "an earlier tar" };
+                out.drop(&name.key, DropReason::DuplicateKey, format_args!("{}: {place} holds it", name.tar_file));
+                continue;
+            }
+            csv.write_record([&name.tar_file, &name.mp4_name]).map_err(ShardError::fatal)?;
+            out.keep(1);
+        }
+    }
+    let file = csv.into_inner().map_err(|error| ShardError::fatal(error.into_error()))?;
+    Ok(out.close(file)?)
+}

@@ -1,0 +1,141 @@
+//! Clips on disk and their table in, tars of videos out.
+//!
+//! ```text
+//! out/00000.tar …   samples `VID (1_0-3_5).mp4`, `VID (1_0-3_5).json`, at most --per-tar each
+//! out/sizes.json    how many samples each tar holds
+//! ```
+//!
+//! Files are taken in the order of their names, and which tar a clip belongs to is decided before
+//! anything is read: a clip that fails leaves a gap and moves no other.
+
+mod plan;
+mod table;
+
+pub use table::TABLE_HINT;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use audsem_core::parallel::ordered_map;
+use audsem_core::run::{Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
+use audsem_core::tar::ShardOptions;
+use serde::Serialize;
+
+use crate::encode::{EncodeError, Encoder, EncoderPaths, VideoConfig};
+use crate::error::Error;
+use crate::reason::{Fault, LeftOut};
+use crate::sink::TarSink;
+use crate::sizes::write_sizes;
+use crate::tars::shard_name;
+use plan::{Candidate, Packable};
+
+/// What decides the content of the tars.
+#[derive(Debug, Clone, Serialize)]
+pub struct Config {
+    /// Folder with the clips.
+    #[serde(skip)]
+    pub input: PathBuf,
+    /// Clip table: a CSV file, a Parquet file, or the folder of a `combine` run.
+    #[serde(skip)]
+    pub table: PathBuf,
+    /// How clips are transcoded; `None` packs them as they are.
+    pub video: Option<VideoConfig>,
+    /// Most clips in a tar.
+    pub per_tar: NonZeroUsize,
+    /// Modification time of the members, seconds since 1970.
+    pub mtime: u64,
+    /// Programs and folders to work with; no part of what comes out.
+    #[serde(skip)]
+    pub paths: EncoderPaths,
+}
+
+/// The configuration together with what it found on this machine.
+#[derive(Serialize)]
+struct Effective<'a> {
+    #[serde(flatten)]
+    config: &'a Config,
+    ffmpeg: Option<&'a str>,
+}
+
+/// Packs the clips into the output folder.
+///
+/// # Errors
+/// The folder has no media, the table cannot be read, ffmpeg is missing or lacks a codec, and what
+/// [`Run::open`] and [`Run::execute`] give.
+pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
+    let plan = plan::plan(config, options)?;
+    let encoder = match &config.video {
+        Some(video) if !options.dry_run => {
+            Some(Encoder::open(video, config.paths.ffmpeg.as_deref(), config.paths.temp_dir.as_deref())?)
+        }
+        _ => None,
+    };
+    let effective = Effective { config, ffmpeg: encoder.as_ref().map(Encoder::version) };
+    let spec = RunSpec {
+        tool: "audsem-tarify",
+        command: "pack",
+        config: &effective,
+        inputs: &plan.tables,
+        models: Vec::new(),
+    };
+    let mut run = Run::open(options, spec)?;
+    let shards: Vec<Shard<&[Candidate]>> = (plan.candidates.chunks(config.per_tar.get()).enumerate())
+        .map(|(index, work)| Shard { name: shard_name(index), fingerprint: plan::fingerprint(work), work })
+        .collect();
+    let step = Step { name: "part", unit: "clips", physical: "MB" };
+    let packed = run.execute(step, &shards, |work, out| pack(config, encoder.as_ref(), work, out))?;
+    write_sizes(&mut run, &packed, shards.len())?;
+    let mut summary = run.finish()?;
+    for (name, n) in [("other_files", plan.other_files), ("unreadable_table_rows", plan.bad_rows)] {
+        if n > 0 {
+            summary = summary.with_result(name, n);
+        }
+    }
+    Ok(summary)
+}
+
+/// Fills one tar.
+fn pack(
+    config: &Config,
+    encoder: Option<&Encoder>,
+    work: &[Candidate],
+    out: &mut ShardOutput,
+) -> Result<(), ShardError> {
+    let mut tar = TarSink::new(format!("{}.tar", out.name()), ShardOptions { mtime: config.mtime });
+    let (threads, dry_run) = (out.inner_workers(), out.dry_run());
+    let read = |candidate| (candidate, media(encoder, dry_run, candidate));
+    ordered_map(work, threads, 2 * threads, read, |(candidate, media): (&Candidate, _)| {
+        out.read(1);
+        match (&candidate.outcome, media) {
+            (_, Err(EncodeError::Fatal(error))) => return Err(ShardError::fatal(error)),
+            (_, Err(EncodeError::Clip(reason))) => reason.record(out, &candidate.name),
+            (Ok(clip), Ok(media)) => {
+                out.work(media.len() as f64 / 1e6);
+                add(&mut tar, out, clip, &media, &candidate.name)?;
+            }
+            (Err(reason), Ok(_)) => reason.record(out, &candidate.name),
+        }
+        Ok(())
+    })?;
+    tar.close(out)
+}
+
+fn add(tar: &mut TarSink, out: &mut ShardOutput, clip: &Packable, media: &[u8], name: &str) -> Result<(), ShardError> {
+    match tar.write(out, &clip.key, &[(&clip.suffix, media), ("json", &clip.json)])? {
+        None => out.keep(1),
+        Some(refused) => out.fail(name, Fault::Unwritable, refused),
+    }
+    Ok(())
+}
+
+/// The bytes of a clip as they go into the tar; nothing on a dry run.
+fn media(encoder: Option<&Encoder>, dry_run: bool, candidate: &Candidate) -> Result<Vec<u8>, EncodeError> {
+    if dry_run || candidate.outcome.is_err() {
+        return Ok(Vec::new());
+    }
+    match encoder {
+        Some(encoder) => encoder.file(&candidate.path),
+        None => std::fs::read(&candidate.path)
+            .map_err(|error| EncodeError::Clip(LeftOut::Fail(Fault::Unreadable, error.to_string()))),
+    }
+}

@@ -1,0 +1,144 @@
+//! Which files are packed, under which key and with which metadata, decided before any is read.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use audsem_core::clip_id::ClipId;
+use audsem_core::error::Error as CoreError;
+use audsem_core::input::list_files;
+use audsem_core::run::{Fingerprint, RunOptions};
+
+use super::Config;
+use super::table::ClipTable;
+use crate::error::Error;
+use crate::reason::{DropReason, LeftOut};
+use crate::tars::VIDEO;
+
+/// A media file and what is to become of it.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its file name.
+    pub name: String,
+    /// Its sample, or why it has none.
+    pub outcome: Result<Packable, LeftOut>,
+    /// Hash of its size and ends.
+    content: String,
+}
+
+/// What a clip is in a tar.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Packable {
+    /// Key of the sample.
+    pub key: String,
+    /// Suffix of the media member.
+    pub suffix: String,
+    /// The JSON member.
+    pub json: Vec<u8>,
+}
+
+/// All media files in the order of their names.
+pub(super) struct Plan {
+    pub candidates: Vec<Candidate>,
+    /// Files of the clip table.
+    pub tables: Vec<PathBuf>,
+    /// Files in the folder that are no media.
+    pub other_files: u64,
+    /// Rows of the table that could not be used.
+    pub bad_rows: u64,
+}
+
+pub(super) fn plan(config: &Config, options: &RunOptions) -> Result<Plan, Error> {
+    let folder = &config.input;
+    if folder.is_file() {
+        let problem = "expected the folder with the clips but this is a file\nhint: --input names the folder";
+        return Err(CoreError::input(folder, problem).into());
+    }
+    let files = list_files(folder, |_| true)?;
+    let n_files = files.len();
+    let with_extension = |path: PathBuf| extension(&path).map(|extension| (path, extension));
+    let mut media: Vec<(PathBuf, String)> = files.into_iter().filter_map(with_extension).collect();
+    if media.is_empty() {
+        return Err(Error::NoMedia { path: folder.clone() });
+    }
+    let other_files = (n_files - media.len()) as u64;
+    media.truncate(options.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX)));
+    let named: Vec<(PathBuf, String, Result<ClipId, LeftOut>)> = media
+        .into_iter()
+        .map(|(path, extension)| {
+            let clip = file_name(&path).parse::<ClipId>();
+            (path, extension, clip.map_err(|error| LeftOut::Drop(DropReason::BadName, error.to_string())))
+        })
+        .collect();
+    let wanted: HashSet<&str> = named.iter().filter_map(|(_, _, clip)| Some(clip.as_ref().ok()?.video_id())).collect();
+    let table = ClipTable::read(&config.table, &wanted)?;
+    let mut keys = HashMap::new();
+    let candidates = named.into_iter().map(|(path, extension, clip)| {
+        let name = file_name(&path);
+        let suffix = if config.video.is_some() { "mp4".to_owned() } else { extension };
+        let outcome = clip.and_then(|clip| packable(&clip, &name, suffix, &table, &mut keys));
+        Ok(Candidate { content: ends(&path)?, path, name, outcome })
+    });
+    let candidates = candidates.collect::<Result<_, Error>>()?;
+    Ok(Plan { candidates, other_files, bad_rows: table.bad_rows, tables: table.files })
+}
+
+fn packable(
+    clip: &ClipId,
+    name: &str,
+    suffix: String,
+    table: &ClipTable,
+    keys: &mut HashMap<String, String>,
+) -> Result<Packable, LeftOut> {
+    let key = clip.tar_key();
+    if let Some(earlier) = keys.get(&key) {
+        return Err(LeftOut::Drop(DropReason::DuplicateKey, earlier.clone()));
+    }
+    let Some(row) = table.find(clip) else {
+        let detail = format!("no row of {} starts or ends with the clip", clip.video_id());
+        return Err(LeftOut::Drop(DropReason::NoMetadata, detail));
+    };
+    keys.insert(key.clone(), name.to_owned());
+    Ok(Packable { json: row.json(name, &key), key, suffix })
+}
+
+/// Hash of what a shard reads. Media are told by name, size and their first and last 4 KiB: hashing
+/// them whole would read everything twice.
+pub(super) fn fingerprint(work: &[Candidate]) -> String {
+    let mut fingerprint = Fingerprint::new();
+    for candidate in work {
+        let outcome = match &candidate.outcome {
+            Ok(clip) => String::from_utf8_lossy(&clip.json).into_owned(),
+            Err(reason) => format!("{reason:?}"),
+        };
+        fingerprint = fingerprint.with(&candidate.name).with(&candidate.content).with(outcome);
+    }
+    fingerprint.finish()
+}
+
+fn ends(path: &Path) -> Result<String, Error> {
+    const END: u64 = 4096;
+    let read = || {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        let mut bytes = Vec::new();
+        Read::by_ref(&mut file).take(END).read_to_end(&mut bytes)?;
+        file.seek(SeekFrom::Start(length.saturating_sub(END)))?;
+        file.take(END).read_to_end(&mut bytes)?;
+        Ok(Fingerprint::new().with(length.to_le_bytes()).with(bytes).finish())
+    };
+    Ok(read().map_err(CoreError::read(path))?)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The extension of a media file, in lower case.
+fn extension(path: &Path) -> Option<String> {
+    let extension = path.extension()?.to_str()?.to_lowercase();
+    VIDEO.contains(&extension.as_str()).then_some(extension)
+}

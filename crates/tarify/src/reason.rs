@@ -1,0 +1,43 @@
+//! Why a clip or a member does not come out of `pack`, `rename` or `transcode`.
+
+audsem_core::reasons! {
+    /// A rule left it out.
+    pub enum DropReason {
+        BadName = "bad_name": "the file name is not a clip name: VIDEO_ID (START-END).EXTENSION",
+        DuplicateKey = "duplicate_key": "an earlier clip has the same key",
+        NoMetadata = "no_metadata": "the clip table has no row for this clip",
+        NoAudio = "no_audio": "the clip has no sound track",
+        NoVideo = "no_video": "the clip has no picture track",
+        NotAClip = "not_a_clip": "the member names no clip and --unmatched is `drop`",
+    }
+}
+
+audsem_core::reasons! {
+    /// It is broken.
+    pub enum Fault {
+        Undecodable = "undecodable": "ffmpeg cannot read or write the clip",
+        TimedOut = "timed_out": "ffmpeg did not end within --timeout-s",
+        Unreadable = "unreadable": "the clip's file cannot be read",
+        Unwritable = "unwritable": "a tar cannot hold the sample under this key",
+        BadSample = "bad_sample": "the sample of the input tar has a repeated, oversized or wrongly named member",
+    }
+}
+
+/// Either kind of reason, with the value that decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LeftOut {
+    /// A rule left it out.
+    Drop(DropReason, String),
+    /// It is broken.
+    Fail(Fault, String),
+}
+
+impl LeftOut {
+    /// Counts it and puts it on file.
+    pub(crate) fn record(&self, out: &mut audsem_core::run::ShardOutput, key: &str) {
+        match self {
+            Self::Drop(reason, detail) => out.drop(key, *reason, detail),
+            Self::Fail(fault, detail) => out.fail(key, *fault, detail),
+        }
+    }
+}

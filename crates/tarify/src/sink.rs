@@ -1,0 +1,64 @@
+//! The output tar of a shard.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use audsem_core::error::Error as CoreError;
+use audsem_core::run::{OutputFile, ShardError, ShardOutput};
+use audsem_core::tar::{ShardOptions, ShardWriter, TarError};
+
+/// Writes a small file of a shard in one go.
+pub(crate) fn write_file(out: &mut ShardOutput, name: &str, bytes: &[u8]) -> Result<(), ShardError> {
+    let mut file = out.create(name)?;
+    match file.write_all(bytes) {
+        Ok(()) => Ok(out.close(file)?),
+        Err(source) => Err(CoreError::Write { path: file.path().to_owned(), source }.into()),
+    }
+}
+
+/// A tar in the run folder that comes into being with its first sample, so that none is empty.
+pub(crate) struct TarSink {
+    name: String,
+    options: ShardOptions,
+    open: Option<(PathBuf, ShardWriter<OutputFile>)>,
+}
+
+impl TarSink {
+    pub(crate) fn new(name: String, options: ShardOptions) -> Self {
+        Self { name, options, open: None }
+    }
+
+    /// Appends a sample; gives back why it was refused, if it was.
+    pub(crate) fn write(
+        &mut self,
+        out: &ShardOutput,
+        key: &str,
+        members: &[(&str, &[u8])],
+    ) -> Result<Option<TarError>, ShardError> {
+        let (path, writer) = match &mut self.open {
+            Some(open) => open,
+            None => {
+                let file = out.create(&self.name)?;
+                self.open.insert((file.path().to_owned(), ShardWriter::new(file, self.options)))
+            }
+        };
+        match writer.write_sample(key, members) {
+            Ok(()) => Ok(None),
+            Err(TarError::Write { source }) => Err(CoreError::Write { path: path.clone(), source }.into()),
+            Err(refused) => Ok(Some(refused)),
+        }
+    }
+
+    /// Finishes the tar, if it holds a sample.
+    pub(crate) fn close(self, out: &mut ShardOutput) -> Result<(), ShardError> {
+        let Some((path, writer)) = self.open else { return Ok(()) };
+        if writer.counts().samples == 0 {
+            return Ok(());
+        }
+        match writer.finish() {
+            Ok((file, _)) => Ok(out.close(file)?),
+            Err(TarError::Write { source }) => Err(CoreError::Write { path, source }.into()),
+            Err(other) => Err(ShardError::fatal(other)),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Tars as inputs: which ones a command line names, in which order, and what their members are.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use audsem_core::error::Error as CoreError;
+use audsem_core::input::list_files;
+use audsem_core::run::{FileFingerprint, Fingerprint, Shard};
+use audsem_core::tar::{MemberReader, is_metadata, split_key};
+
+use crate::error::Error;
+
+/// Endings of tars; what is inside is told by the first bytes.
+const ENDINGS: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
+
+/// Suffixes of video members and extensions of video files.
+pub const VIDEO: [&str; 8] = ["mp4", "webm", "mkv", "avi", "mov", "flv", "wmv", "m4v"];
+
+/// Suffixes of audio members.
+pub const AUDIO: [&str; 8] = ["flac", "wav", "mp3", "ogg", "opus", "m4a", "aac", "oga"];
+
+/// Whether a (lower-case) suffix is that of sound or video.
+pub fn is_media(suffix: &str) -> bool {
+    VIDEO.contains(&suffix) || AUDIO.contains(&suffix)
+}
+
+/// A tar to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TarInput {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its file name.
+    pub name: String,
+    /// Hash of its name and content.
+    pub fingerprint: String,
+}
+
+/// The tars that `inputs` name: tars themselves, and those directly in folders. Sorted by the number
+/// in their names (`2.tar` before `10.tar`), then by name.
+///
+/// # Errors
+/// An input does not exist or is a folder without tars; two tars have the same file name.
+pub fn list_tars(inputs: &[PathBuf]) -> Result<Vec<TarInput>, Error> {
+    let mut tars = Vec::new();
+    for input in inputs {
+        let found = list_files(input, |name| ENDINGS.iter().any(|ending| name.ends_with(ending)))?;
+        if found.is_empty() {
+            let problem = "this folder holds no tar\nhint: name tars (.tar, .tar.gz, .tar.zst) or the folder they lie in with --input";
+            return Err(CoreError::input(input, problem).into());
+        }
+        for path in found {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let file = FileFingerprint::of(&path)?;
+            let fingerprint = Fingerprint::new().with(&name).with_file(&file).finish();
+            tars.push(TarInput { path, name, fingerprint });
+        }
+    }
+    tars.sort_by_cached_key(|tar| (tar_order(&tar.name), tar.path.clone()));
+    refuse_equal_names(&tars)?;
+    Ok(tars)
+}
+
+/// Outputs and tables know a tar by its file name, so two must not share one.
+fn refuse_equal_names(tars: &[TarInput]) -> Result<(), Error> {
+    let mut seen: BTreeMap<String, &TarInput> = BTreeMap::new();
+    for tar in tars {
+        if let Some(earlier) = seen.insert(plain_name(&tar.name), tar) {
+            return Err(Error::SameName { first: earlier.path.clone(), second: tar.path.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Sort key of a tar's name: the first number in it, then the name; names without number come last.
+pub fn tar_order(name: &str) -> (u64, String) {
+    let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    (digits[..end].parse().unwrap_or(u64::MAX), name.to_owned())
+}
+
+/// The name without the part that says how it is compressed: `3.tar.gz` is `3.tar`.
+pub fn plain_name(name: &str) -> String {
+    let stem = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
+    format!("{stem}.tar")
+}
+
+/// One shard for each tar, named after its place in the list: `00042`.
+pub(crate) fn shard_name(index: usize) -> String {
+    format!("{index:05}")
+}
+
+/// A tar and how much of it `--limit` leaves.
+#[derive(Debug, Clone)]
+pub(crate) struct TarWork {
+    pub tar: TarInput,
+    /// Records to take from its beginning.
+    pub budget: u64,
+}
+
+/// What a command counts as a record of a tar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Members,
+    Samples,
+}
+
+/// The plan of a command that works on one tar after the other. With a limit the tars before the
+/// last one needed are counted first, by their headers.
+pub(crate) fn plan(tars: Vec<TarInput>, unit: Unit, limit: Option<u64>) -> Vec<Shard<TarWork>> {
+    let mut left = limit.unwrap_or(u64::MAX);
+    let mut shards = Vec::new();
+    for (index, tar) in tars.into_iter().enumerate() {
+        if left == 0 {
+            break;
+        }
+        let budget = left;
+        if limit.is_some() {
+            left -= count(&tar.path, unit).min(left);
+        }
+        shards.push(Shard {
+            name: shard_name(index),
+            fingerprint: tar.fingerprint.clone(),
+            work: TarWork { tar, budget },
+        });
+    }
+    shards
+}
+
+/// Records of a tar, as far as it can be read; its shard reports what is wrong with it.
+fn count(path: &Path, unit: Unit) -> u64 {
+    let Ok(mut members) = MemberReader::scan(path) else { return 0 };
+    let (mut n, mut last) = (0, None);
+    while let Ok(Some(member)) = members.next_member() {
+        if !member.is_file || is_metadata(&member.name) {
+            continue;
+        }
+        let key = split_key(&member.name).map(|(key, _)| key.to_owned());
+        match unit {
+            Unit::Members => n += 1,
+            Unit::Samples if key.is_some() && key != last => n += 1,
+            Unit::Samples => {}
+        }
+        last = key.or(last);
+    }
+    n
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t33_tars_are_listed_and_come_in_the_order_of_their_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["10.tar", "2.tar", "00003.tar", "b.tar", "a.tar", "4.tar.zst", "sizes.json", "tar_mp4_mapping.csv"]
+        {
+            tempfile::Builder::new().prefix(name).rand_bytes(0).tempfile_in(folder.path()).unwrap().keep().unwrap();
+        }
+        let tars = list_tars(&[folder.path().to_owned()]).unwrap();
+        let names: Vec<&str> = tars.iter().map(|tar| tar.name.as_str()).collect();
+        assert_eq!(names, ["2.tar", "00003.tar", "4.tar.zst", "10.tar", "a.tar", "b.tar"]);
+        let error = list_tars(&[folder.path().to_owned(), folder.path().join("2.tar")]).unwrap_err().to_string();
+        assert!(error.contains("2.tar"), "{error}");
+        assert!(list_tars(&[folder.path().join("none")]).is_err());
+    }
+
+    #[test]
+    fn compression_is_no_part_of_a_tars_name() {
+        let check = |name: &str, expected: &str| assert_eq!(plain_name(name), expected);
+        check("0.tar", "0.tar");
+        check("0.tar.gz", "0.tar");
+        check("0.tgz", "0.tar");
+        check("a.b.tar.zst", "a.b.tar");
+    }
+}

@@ -1,0 +1,184 @@
+//! Smaller copies of video tars: 360 lines, 2 frames per second, one pass.
+//!
+//! The input stays as it is. A sample whose video cannot be transcoded is left out with its JSON;
+//! samples without video are copied.
+
+use std::path::PathBuf;
+
+use audsem_core::parallel::ordered_map;
+use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
+use audsem_core::tar::{Sample, SampleReader, ShardOptions, TarError};
+use serde::Serialize;
+
+use crate::encode::{EncodeError, Encoder, EncoderPaths, VideoConfig};
+use crate::error::Error;
+use crate::reason::{Fault, LeftOut};
+use crate::sink::TarSink;
+use crate::sizes::write_sizes;
+use crate::tars::{TarWork, Unit, VIDEO, list_tars, plain_name, plan};
+
+/// What decides the content of the tars.
+#[derive(Debug, Clone, Serialize)]
+pub struct Config {
+    /// Tars, or folders of them.
+    #[serde(skip)]
+    pub inputs: Vec<PathBuf>,
+    /// What the videos become.
+    pub video: VideoConfig,
+    /// Modification time of the members, seconds since 1970.
+    pub mtime: u64,
+    /// Programs and folders to work with; no part of what comes out.
+    #[serde(skip)]
+    pub paths: EncoderPaths,
+}
+
+/// The configuration with what it is applied to and what it found on this machine.
+#[derive(Serialize)]
+struct Effective<'a> {
+    #[serde(flatten)]
+    config: &'a Config,
+    ffmpeg: Option<&'a str>,
+    tars: Vec<String>,
+}
+
+/// Writes the transcoded tars into the output folder, under the names they have.
+///
+/// # Errors
+/// There is no tar, ffmpeg is missing or lacks a codec, and what [`Run::open`] and [`Run::execute`] give.
+pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
+    let tars = list_tars(&config.inputs)?;
+    let encoder = match options.dry_run {
+        true => None,
+        false => Some(Encoder::open(&config.video, config.paths.ffmpeg.as_deref(), config.paths.temp_dir.as_deref())?),
+    };
+    let names = tars.iter().map(|tar| tar.name.clone()).collect();
+    let effective = Effective { config, ffmpeg: encoder.as_ref().map(Encoder::version), tars: names };
+    let spec =
+        RunSpec { tool: "audsem-tarify", command: "transcode", config: &effective, inputs: &[], models: Vec::new() };
+    let mut run = Run::open(options, spec)?;
+    let step = Step { name: "part", unit: "samples", physical: "MB" };
+    let shards = plan(tars, Unit::Samples, options.limit);
+    let done = run.execute(step, &shards, |work, out| transcode(config, encoder.as_ref(), work, out))?;
+    write_sizes(&mut run, &done, shards.len())?;
+    Ok(run.finish()?)
+}
+
+fn transcode(
+    config: &Config,
+    encoder: Option<&Encoder>,
+    work: &TarWork,
+    out: &mut ShardOutput,
+) -> Result<(), ShardError> {
+    let mut reader = SampleReader::open(&work.tar.path).map_err(ShardError::input)?;
+    let mut tar = TarSink::new(plain_name(&work.tar.name), ShardOptions { mtime: config.mtime });
+    let threads = out.inner_workers();
+    let mut left = work.budget;
+    let samples = std::iter::from_fn(|| {
+        left = left.checked_sub(1)?;
+        reader.next_sample().transpose()
+    });
+    ordered_map(
+        samples,
+        threads,
+        2 * threads,
+        |sample| made(encoder, sample),
+        |made| {
+            match made {
+                Made::Broken(error) => return Err(ShardError::input(error)),
+                Made::Impossible(error) => return Err(ShardError::fatal(error)),
+                Made::LeftOut { key, reason } => {
+                    out.read(1);
+                    reason.record(out, &key);
+                }
+                Made::Sample { sample, copied } => {
+                    out.read(1);
+                    out.count("copied", u64::from(copied));
+                    add(&mut tar, out, &sample)?;
+                }
+            }
+            Ok(())
+        },
+    )?;
+    refuse_keyless(work, &reader)?;
+    tar.close(out)
+}
+
+/// What became of a sample.
+enum Made {
+    Sample {
+        sample: Sample,
+        copied: bool,
+    },
+    LeftOut {
+        key: String,
+        reason: LeftOut,
+    },
+    /// The tar cannot be read on.
+    Broken(TarError),
+    /// No sample could be transcoded.
+    Impossible(Error),
+}
+
+fn made(encoder: Option<&Encoder>, sample: Result<Sample, TarError>) -> Made {
+    let mut sample = match sample {
+        Ok(sample) => sample,
+        Err(error) if error.is_fatal() => return Made::Broken(error),
+        Err(error) => {
+            let key = match &error {
+                TarError::RepeatedSuffix { key, .. } | TarError::TooLarge { key, .. } => key.clone(),
+                _ => String::new(),
+            };
+            return Made::LeftOut { key, reason: LeftOut::Fail(Fault::BadSample, error.to_string()) };
+        }
+    };
+    let Some(at) = sample.members.iter().position(|(suffix, _)| VIDEO.contains(&suffix.as_str())) else {
+        return match cut_name(&sample) {
+            Some(detail) => Made::LeftOut { key: sample.key, reason: LeftOut::Fail(Fault::BadSample, detail) },
+            None => Made::Sample { sample, copied: true },
+        };
+    };
+    // A dry run touches no media.
+    let Some(encoder) = encoder else { return Made::Sample { sample, copied: false } };
+    let (suffix, media) = &mut sample.members[at];
+    match encoder.bytes(media, suffix) {
+        Ok(video) => {
+            *media = video;
+            "mp4".clone_into(suffix);
+            Made::Sample { sample, copied: false }
+        }
+        Err(EncodeError::Clip(reason)) => Made::LeftOut { key: sample.key, reason },
+        Err(EncodeError::Fatal(error)) => Made::Impossible(error),
+    }
+}
+
+/// A video whose name has a dot too early hides behind a suffix such as `0-2.5).mp4`.
+fn cut_name(sample: &Sample) -> Option<String> {
+    let cut = |suffix: &str| suffix.rsplit_once('.').is_some_and(|(_, last)| VIDEO.contains(&last));
+    let (suffix, _) = sample.members.iter().find(|(suffix, _)| cut(suffix))?;
+    Some(format!(
+        "the name has a dot before its extension: `{}.{suffix}`\nhint: run `audsem-tarify rename` first",
+        sample.key
+    ))
+}
+
+fn add(tar: &mut TarSink, out: &mut ShardOutput, sample: &Sample) -> Result<(), ShardError> {
+    let members: Vec<(&str, &[u8])> =
+        sample.members.iter().map(|(suffix, bytes)| (suffix.as_str(), bytes.as_slice())).collect();
+    out.work(members.iter().map(|(_, bytes)| bytes.len() as f64).sum::<f64>() / 1e6);
+    match tar.write(out, &sample.key, &members)? {
+        None => out.keep(1),
+        Some(refused) => out.fail(&sample.key, Fault::Unwritable, refused),
+    }
+    Ok(())
+}
+
+/// Members without a key belong to no sample: going on would lose them without a word.
+fn refuse_keyless(work: &TarWork, reader: &SampleReader) -> Result<(), ShardError> {
+    match reader.counts().keyless {
+        0 => Ok(()),
+        n => Err(ShardError::Input(format!(
+            "{n} members have names without a dot and belong to no sample: {}\nhint: run `audsem-tarify rename` first",
+            work.tar.path.display()
+        ))),
+    }
+}

@@ -1,0 +1,77 @@
+//! `index`.
+
+use audsem_core::tables::{TarMember, read_parquet};
+use serde_json::json;
+
+use crate::workbench::{Bench, tar_of};
+
+fn json_of(name: &str) -> Vec<u8> {
+    json!({ "original_filename": name }).to_string().into_bytes()
+}
+
+#[test]
+fn clips_are_found_by_tar_and_place() {
+    let bench = Bench::new();
+    let odd = "x, \"y\" (1.0-2.0).mp4";
+    let tar = tar_of(&[
+        ("1.flac", b"sound"),
+        ("1.json", &json_of("A (1.0-3.5).webm")),
+        ("2.json", &json_of(odd)),
+        ("2.mp4", b"video"),
+    ]);
+    bench.write("in/0.tar", &tar);
+    bench.write(
+        "in/2.tar",
+        tar_of(&[
+            ("A (1_0-3_5).mp4", b"again"),
+            ("B (0_0-1_0).mp4", b"b"),
+            ("B (0_0-1_0).json", b"no json"),
+            ("C (0_0-1_0).json", b"{}"),
+        ]),
+    );
+    bench.write("in/sizes.json", "{}");
+    let called = bench.call("index -i in -o out").ended(0);
+    // T34: real CSV; T38: doubles between tars are dropped and on file.
+    let csv =
+        "tar_file,mp4_name\n0.tar,A (1.0-3.5).webm\n0.tar,\"x, \"\"y\"\" (1.0-2.0).mp4\"\n2.tar,B (0_0-1_0).mp4\n";
+    assert_eq!(String::from_utf8_lossy(&bench.tree("out")["tar_mp4_mapping.csv"]), csv);
+    assert_eq!(bench.json("out/sizes.json"), json!({ "0.tar": 2, "2.tar": 3 }));
+    assert_eq!(
+        bench.rejects("out/rejects-mapping-all.jsonl"),
+        [("A (1_0-3_5)".to_owned(), "duplicate_key".to_owned())]
+    );
+    assert_eq!(bench.rejects("out/rejects-00001.jsonl"), [("2.tar: C (0_0-1_0)".to_owned(), "no_media".to_owned())]);
+    assert_eq!(called.summary()["steps"][0][1]["in"], 5);
+
+    let rows: Vec<TarMember> = read_parquet(&bench.path("out/part-00000.parquet")).unwrap();
+    let first = &rows[0];
+    assert_eq!((first.tar.as_str(), first.key.as_str(), first.suffix.as_str()), ("0.tar", "1", "flac"));
+    assert_eq!((first.video_id.as_deref(), first.start_ms, first.end_ms), (Some("A"), Some(1000), Some(3500)));
+    for (row, payload) in rows.iter().zip([&b"sound"[..], &json_of("A (1.0-3.5).webm"), &json_of(odd), b"video"]) {
+        assert_eq!(&tar[row.offset as usize..][..row.n_bytes as usize], payload);
+    }
+}
+
+#[test]
+fn bytes_do_not_depend_on_workers() {
+    let bench = Bench::new();
+    for n in 0..5 {
+        let name = format!("A ({n}_0-9_5).mp4");
+        bench.write(&format!("in/{n}.tar"), tar_of(&[(&name, b"a"), ("B (0_0-1_0).mp4", b"b")]));
+    }
+    bench.call("index -i in -o one --workers 1").ended(0);
+    bench.call("index -i in -o two --workers 2").ended(0);
+    assert_eq!(bench.tree("one"), bench.tree("two"));
+}
+
+#[test]
+fn an_empty_folder_and_an_empty_tar() {
+    let bench = Bench::new();
+    bench.write("none/x.txt", "");
+    bench.call("index -i none -o out").ended(2).says("this folder holds no tar");
+    bench.write("in/0.tar", tar_of(&[]));
+    bench.call("index -i in -o out").ended(0);
+    assert_eq!(bench.json("out/sizes.json"), json!({ "0.tar": 0 }));
+    bench.write("zero/0.tar", "");
+    bench.call("index -i zero -o zero-out").ended(1).says("the file is empty");
+}

@@ -1,0 +1,192 @@
+//! `pack`.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::workbench::{Bench, clip, samples, silent_film, sound_only, streams, surround, webm};
+
+const TABLE: &str = "video_id,start,duration,text\n\
+    aaaaaaaaaaa,1.1,2.2,door slams\n\
+    bbbbbbbbbbb,4.0,2.0,\"dog barks, far away\"\n\
+    ccccccccccc,0.0,1.0,rain\n\
+    ddddddddddd,5.0,1.5,thunder\n\
+    eeeeeeeeeee,7.0,1.0,wind\n";
+
+const SMALL: &str = "--height 64 --preset ultrafast";
+
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.write("clips/aaaaaaaaaaa (1.1-3.3000000000000003).mp4", clip());
+    bench.write("clips/bbbbbbbbbbb (4.0-6.0).mp4", clip());
+    bench.write("clips/ddddddddddd (5.0-6.5).mp4", clip());
+    bench.write("table.csv", TABLE);
+    bench
+}
+
+#[test]
+fn clips_become_720p_at_25_frames_with_their_metadata() {
+    let bench = Bench::new();
+    bench.write("clips/aaaaaaaaaaa (1.1-3.3).mp4", clip());
+    bench.write("table.csv", TABLE);
+    let called = bench.call("pack -i clips --table table.csv -o out --preset ultrafast").ended(0);
+    assert_eq!(called.summary()["steps"][0][1]["kept"], 1);
+    let samples = samples(&bench.path("out/00000.tar"));
+    let [(key, members)] = &samples[..] else { panic!("{samples:?}") };
+    assert_eq!(key, "aaaaaaaaaaa (1_1-3_3)");
+    let [(video, mp4), (text, metadata)] = &members[..] else { panic!("{members:?}") };
+    assert_eq!((video.as_str(), text.as_str()), ("mp4", "json"));
+    let streams = streams(mp4);
+    for part in [
+        "codec_name=h264",
+        "width=1080",
+        "height=720",
+        "avg_frame_rate=25/1",
+        "codec_name=flac",
+        "sample_rate=32000",
+        "channels=1",
+    ] {
+        assert!(streams.contains(part), "{part} is not in\n{streams}");
+    }
+    let expected = json!({
+        "video_id": "aaaaaaaaaaa", "start": 1.1, "duration": 2.2, "text": "door slams", "end": 3.3,
+        "original_filename": "aaaaaaaaaaa (1.1-3.3).mp4", "key": "aaaaaaaaaaa (1_1-3_3)",
+    });
+    assert_eq!(serde_json::from_slice::<Value>(metadata).unwrap(), expected);
+    assert_eq!(bench.json("out/sizes.json"), json!({ "00000.tar": 1 }));
+}
+
+#[test]
+fn t23_bytes_do_not_depend_on_workers_or_on_being_interrupted() {
+    let bench = bench();
+    for name in ["e (8.0-9.0)", "eeeeeeeeeee (7.0-8.0)"] {
+        bench.write(&format!("clips/{name}.mp4"), clip());
+    }
+    bench.call(&format!("pack -i clips --table table.csv -o one --per-tar 2 --workers 1 {SMALL}")).ended(0);
+    bench.call(&format!("pack -i clips --table table.csv -o two --per-tar 2 --workers 2 {SMALL}")).ended(0);
+    assert_eq!(bench.tree("one"), bench.tree("two"));
+    assert_eq!(bench.json("one/sizes.json"), json!({ "00000.tar": 2, "00001.tar": 1, "00002.tar": 1 }));
+
+    // Half of it, then the rest; what was done is not done again.
+    bench.call(&format!("pack -i clips --table table.csv -o parts --per-tar 2 --shard 0/2 {SMALL}")).ended(0);
+    assert!(!bench.path("parts/00001.tar").exists() && !bench.path("parts/sizes.json").exists());
+    let before = fs::metadata(bench.path("parts/00000.tar")).unwrap().modified().unwrap();
+    bench.call(&format!("pack -i clips --table table.csv -o parts --per-tar 2 {SMALL}")).ended(0);
+    assert_eq!(fs::metadata(bench.path("parts/00000.tar")).unwrap().modified().unwrap(), before);
+    assert_eq!(bench.tree("one"), bench.tree("parts"));
+}
+
+#[test]
+fn every_clip_is_packed_or_on_file_with_a_reason() {
+    let bench = bench();
+    bench.write("clips/aaaaaaaaaaa (1.1-3.3).webm", webm());
+    bench.write("clips/bbbbbbbbbbb (9.0-9.5).mp4", clip());
+    bench.write("clips/ccccccccccc (0.0-1.0).mp4", silent_film());
+    bench.write("clips/ddddddddddd (5.0-7.0).mp4", sound_only());
+    bench.write("clips/eeeeeeeeeee (7.0-8.0).mp4", b"not a video");
+    bench.write("clips/eeeeeeeeeee (7.0-NA).mp4", clip());
+    bench.write("clips/notes.txt", "hello");
+    bench.write("clips/holiday.mp4", clip());
+    let called = bench.call(&format!("pack -i clips --table table.csv -o out --max-fail-rate 0.5 {SMALL}")).ended(0);
+    let reject = |key: &str, reason: &str| (key.to_owned(), reason.to_owned());
+    let expected = [
+        reject("aaaaaaaaaaa (1.1-3.3000000000000003).mp4", "duplicate_key"),
+        reject("bbbbbbbbbbb (9.0-9.5).mp4", "no_metadata"),
+        reject("ccccccccccc (0.0-1.0).mp4", "no_audio"),
+        reject("ddddddddddd (5.0-7.0).mp4", "no_video"),
+        reject("eeeeeeeeeee (7.0-8.0).mp4", "undecodable"),
+        reject("eeeeeeeeeee (7.0-NA).mp4", "bad_name"),
+        reject("holiday.mp4", "bad_name"),
+    ];
+    assert_eq!(bench.rejects("out/rejects-00000.jsonl"), expected);
+    let names = ["aaaaaaaaaaa (1_1-3_3)", "bbbbbbbbbbb (4_0-6_0)", "ddddddddddd (5_0-6_5)"];
+    let expected: Vec<String> = names.iter().flat_map(|name| [format!("{name}.mp4"), format!("{name}.json")]).collect();
+    assert_eq!(bench.names("out/00000.tar"), expected);
+    let summary = called.summary();
+    assert_eq!(summary["steps"][0][1]["in"], 10);
+    assert_eq!(summary["results"]["other_files"], 1);
+}
+
+#[test]
+fn t25_a_tar_without_samples_is_not_made() {
+    let bench = bench();
+    bench.write("clips/bbbbbbbbbbb (4.0-6.0).mp4", b"broken");
+    bench.call(&format!("pack -i clips --table table.csv -o out --per-tar 1 --max-fail-rate 1 {SMALL}")).ended(0);
+    assert_eq!(bench.json("out/sizes.json"), json!({ "00000.tar": 1, "00002.tar": 1 }));
+    assert!(!bench.path("out/00001.tar").exists());
+}
+
+#[test]
+fn copy_packs_the_bytes_as_they_are() {
+    let bench = bench();
+    let webm = webm();
+    bench.write("clips/ccccccccccc (0.0-1.0).webm", &webm);
+    bench.call("pack -i clips --table table.csv -o out --copy --mtime 5").ended(0);
+    let samples = samples(&bench.path("out/00000.tar"));
+    assert_eq!(samples[0].1[0], ("mp4".to_owned(), clip().to_vec()));
+    assert_eq!(samples[2].1[0], ("webm".to_owned(), webm));
+}
+
+#[test]
+fn surround_sound_becomes_mono() {
+    let bench = Bench::new();
+    bench.write("clips/aaaaaaaaaaa (1.1-3.3).mp4", surround());
+    bench.write("table.csv", TABLE);
+    bench.call(&format!("pack -i clips --table table.csv -o out --audio-codec aac {SMALL}")).ended(0);
+    let streams = streams(&samples(&bench.path("out/00000.tar"))[0].1[0].1);
+    assert!(streams.contains("codec_name=aac") && streams.contains("channels=1"), "{streams}");
+}
+
+#[test]
+fn a_dry_run_counts_without_media_or_output() {
+    let bench = bench();
+    bench.write("clips/holiday.mp4", clip());
+    let called = bench
+        .call_with("pack -i clips --table table.csv -o out --dry-run", |command| _ = command.env("PATH", "/nowhere"))
+        .ended(0);
+    let step = &called.summary()["steps"][0][1];
+    assert_eq!((&step["in"], &step["kept"]), (&json!(4), &json!(3)));
+    assert!(!bench.path("out").exists());
+}
+
+#[test]
+fn limit_takes_the_first_clips() {
+    let bench = bench();
+    bench.call("pack -i clips --table table.csv -o out --copy --limit 1").ended(0);
+    assert_eq!(bench.json("out/sizes.json"), json!({ "00000.tar": 1 }));
+}
+
+#[test]
+fn what_cannot_be_packed_is_said_clearly() {
+    let bench = bench();
+    let check = |arguments: &str, part: &str| bench.call(arguments).ended(2).says(part);
+    bench.write("empty/notes.txt", "no media here");
+    bench.write("bad.csv", "id,text\n1,x\n");
+    check("pack -i empty --table table.csv -o out", "no video in this folder: empty");
+    check("pack -i table.csv --table table.csv -o out", "this is a file");
+    check("pack -i none --table table.csv -o out", "none");
+    check("pack -i clips --table none.csv -o out", "none.csv");
+    check("pack -i clips --table bad.csv -o out", "its columns are id, text");
+    check("pack -i clips --table table.csv -o table.csv --copy", "table.csv");
+    bench
+        .call_with("pack -i clips --table table.csv -o out", |command| _ = command.env("PATH", "/nowhere"))
+        .ended(2)
+        .says("ffmpeg was not found");
+    check("pack -i clips --table table.csv -o out --ffmpeg /bin/false", "ffmpeg failed");
+}
+
+#[test]
+fn t27_a_codec_that_this_ffmpeg_lacks_is_found_before_the_work() {
+    let bench = bench();
+    bench.write(
+        "ffmpeg",
+        "#!/bin/sh\ncase \"$*\" in *-version*) echo ffmpeg version 4.2.2;; *pcm_s16le*) echo codec not currently supported in container >&2; exit 1;; *) exec ffmpeg \"$@\";; esac\n",
+    );
+    let path = bench.path("ffmpeg");
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let called = bench.call("pack -i clips --table table.csv -o out --audio-codec pcm --ffmpeg ./ffmpeg").ended(2);
+    called.says("cannot write H.264 with pcm sound");
+    called.says("codec not currently supported in container");
+    called.says("hint: choose another --audio-codec");
+    assert!(!bench.path("out").exists());
+}

@@ -1,0 +1,193 @@
+//! What the tests of the tools share: real clips, tars of every family, the binary.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use audsem_core::run::RejectDetail;
+use audsem_core::tar::SampleReader;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// What a call of the binary came to.
+#[derive(Debug)]
+pub(crate) struct Called {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Called {
+    /// The summary printed with `--json`.
+    pub(crate) fn summary(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
+    }
+
+    /// Fails the test with what the program said unless it ended so.
+    #[track_caller]
+    pub(crate) fn ended(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Whether standard error says this.
+    #[track_caller]
+    pub(crate) fn says(&self, part: &str) {
+        assert!(self.stderr.contains(part), "{part:?} is not in:\n{}", self.stderr);
+    }
+}
+
+/// A temporary folder in which the binary is called.
+pub(crate) struct Bench {
+    folder: TempDir,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// Calls `audsem-tarify ARGS --json --no-progress` in the folder; arguments are separated by blanks.
+    pub(crate) fn call(&self, arguments: &str) -> Called {
+        self.call_with(arguments, |_| {})
+    }
+
+    pub(crate) fn call_with(&self, arguments: &str, prepare: impl FnOnce(&mut Command)) -> Called {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_audsem-tarify"));
+        command.current_dir(self.folder.path()).args(arguments.split_whitespace()).args(["--json", "--no-progress"]);
+        prepare(&mut command);
+        let output = command.output().unwrap();
+        Called {
+            code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Names and contents of a run folder, but for the files that hold times.
+    pub(crate) fn tree(&self, name: &str) -> BTreeMap<String, Vec<u8>> {
+        let root = self.path(name);
+        let mut files = BTreeMap::new();
+        for entry in fs::read_dir(&root).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if !["log.jsonl", "timing.json"].contains(&name.as_str()) {
+                files.insert(name, fs::read(path).unwrap());
+            }
+        }
+        files
+    }
+
+    /// Rejects of a file as (key, reason).
+    pub(crate) fn rejects(&self, name: &str) -> Vec<(String, String)> {
+        let text = fs::read_to_string(self.path(name)).unwrap_or_default();
+        let line = |line| serde_json::from_str::<RejectDetail>(line).unwrap();
+        text.lines().map(line).map(|reject| (reject.key, reject.reason)).collect()
+    }
+
+    pub(crate) fn json(&self, name: &str) -> Value {
+        serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap()
+    }
+
+    /// Key and suffixes of each sample of a tar.
+    pub(crate) fn names(&self, tar: &str) -> Vec<String> {
+        samples(&self.path(tar))
+            .into_iter()
+            .flat_map(|(key, members)| members.into_iter().map(move |(suffix, _)| format!("{key}.{suffix}")))
+            .collect()
+    }
+}
+
+type Samples = Vec<(String, Vec<(String, Vec<u8>)>)>;
+
+pub(crate) fn samples(tar: &Path) -> Samples {
+    let mut reader = SampleReader::open(tar).unwrap();
+    let mut samples = Vec::new();
+    while let Some(sample) = reader.next_sample().unwrap() {
+        samples.push((sample.key, sample.members));
+    }
+    samples
+}
+
+/// A tar of these members, as any other program would write it.
+pub(crate) fn tar_of(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, payload) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(payload.len() as u64);
+        header.set_mode(0o600);
+        header.set_mtime(1_600_000_000);
+        header.set_cksum();
+        builder.append_data(&mut header, name, *payload).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+/// Makes a small file with ffmpeg.
+fn ffmpeg(arguments: &str, ending: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join(format!("made.{ending}"));
+    let done = Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error"])
+        .args(arguments.split(' '))
+        .arg(&output)
+        .output()
+        .expect("the tests of audsem-tarify need ffmpeg: apt-get install ffmpeg");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    fs::read(output).unwrap()
+}
+
+const PICTURE: &str = "-f lavfi -i testsrc=d=0.6:s=96x64:r=10";
+
+/// A clip of 0.6 s with picture and stereo sound.
+pub(crate) fn clip() -> &'static [u8] {
+    static CLIP: OnceLock<Vec<u8>> = OnceLock::new();
+    let arguments = format!("{PICTURE} -f lavfi -i sine=d=0.6:r=44100 -ac 2 -c:v libx264 -preset ultrafast -c:a aac");
+    CLIP.get_or_init(|| ffmpeg(&arguments, "mp4"))
+}
+
+/// The same in WebM.
+pub(crate) fn webm() -> Vec<u8> {
+    ffmpeg(&format!("{PICTURE} -f lavfi -i sine=d=0.6:r=48000 -c:v vp8 -c:a libvorbis"), "webm")
+}
+
+/// A clip with 5.1 sound.
+pub(crate) fn surround() -> Vec<u8> {
+    ffmpeg(&format!("{PICTURE} -f lavfi -i sine=d=0.6:r=48000 -ac 6 -c:v libx264 -preset ultrafast -c:a aac"), "mp4")
+}
+
+/// A clip without sound.
+pub(crate) fn silent_film() -> Vec<u8> {
+    ffmpeg(&format!("{PICTURE} -c:v libx264 -preset ultrafast"), "mp4")
+}
+
+/// Sound without picture, in MP4.
+pub(crate) fn sound_only() -> Vec<u8> {
+    ffmpeg("-f lavfi -i sine=d=0.6:r=48000 -c:a aac", "mp4")
+}
+
+/// What ffprobe says about the streams of a video: `codec_name=h264`, `height=720` and so on.
+pub(crate) fn streams(video: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("video.mp4");
+    fs::write(&path, video).unwrap();
+    let entries = "stream=codec_name,width,height,avg_frame_rate,sample_rate,channels";
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-show_entries", entries, "-of", "default=nw=1"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
