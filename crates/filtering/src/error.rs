@@ -25,6 +25,18 @@ pub enum Error {
     /// ffmpeg, ffprobe or yt-dlp cannot be run.
     #[error(transparent)]
     Media(#[from] MediaError),
+    /// A site refuses further requests.
+    #[error(
+        "the site refuses further requests, at {key}: {detail}\n\
+         hint: wait some hours, ask less often (--requests-per-hour), or use your own account (--cookies, \
+         --cookies-from-browser); the same command then goes on where it stopped"
+    )]
+    Blocked {
+        /// The video that was asked for.
+        key: String,
+        /// What the site said.
+        detail: String,
+    },
 }
 
 impl From<Error> for ShardError {

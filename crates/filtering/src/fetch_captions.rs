@@ -1,1 +1,181 @@
-//! Subtitle tracks through yt-dlp.
+//! `fetch-captions`: manual English subtitle tracks of videos, through yt-dlp.
+//!
+//! One call a video, at a bounded rate. Each video is a shard: what is fetched stays fetched, a
+//! video that is gone is not asked for again, and one that failed in passing is tried again by the
+//! next run. A site that takes us for a robot ends the run. The files are named
+//! `subtitles/VIDEO.LANGUAGE.FORMAT`, which `extract` reads.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use audsem_core::error::Error as CoreError;
+use audsem_core::run::{Fingerprint, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::scratch::Scratch;
+use crate::ytdlp::{Access, FetchFault, Kind, Pace, Trouble, check_id};
+
+audsem_core::reasons! {
+    /// Why a video is left out.
+    pub enum Drop {
+        NoTrack = "no_track": "the video has no manual subtitle track in a wanted language",
+    }
+}
+
+/// Settings of `fetch-captions`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Config {
+    /// Text file of video ids, one a line; blank lines and those that begin with `#` are passed over.
+    #[serde(skip)]
+    pub input: PathBuf,
+    /// Languages as yt-dlp names them (`en`), or patterns (`en.*`).
+    pub languages: Vec<String>,
+    /// Formats by preference, as yt-dlp names them.
+    pub formats: Vec<String>,
+    /// Address of a video, with `{id}`.
+    pub url_template: String,
+}
+
+/// Fetches the tracks of all videos of the list.
+///
+/// # Errors
+/// Whatever keeps the run from going on, [`crate::error::Error::Blocked`] among it.
+pub fn run(config: &Config, access: &Access, pace: &Pace, options: &RunOptions) -> Result<Summary> {
+    let ids = read_ids(&config.input, options.limit)?;
+    let inputs = [config.input.clone()];
+    let spec =
+        RunSpec { tool: "audsem-filtering", command: "fetch-captions", config, inputs: &inputs, models: Vec::new() };
+    let mut run = Run::open(options, spec)?;
+    let folder = run.folder().to_owned();
+    let plan: Vec<Shard<String>> = ids
+        .into_iter()
+        .enumerate()
+        .map(|(i, id)| Shard { name: format!("{i:05}"), fingerprint: Fingerprint::new().with(&id).finish(), work: id })
+        .collect();
+    let step = Step { name: "part", unit: "videos", physical: "MB" };
+    run.execute(step, &plan, |id, out| video(config, access, pace, (&folder, id), out))?;
+    Ok(run.finish()?)
+}
+
+/// The distinct ids of a list, in order.
+fn read_ids(path: &Path, limit: Option<u64>) -> Result<Vec<String>> {
+    let (mut ids, mut seen, mut n_repeated) = (Vec::new(), HashSet::new(), 0);
+    for line in BufReader::new(audsem_core::input::open(path)?).lines() {
+        if ids.len() as u64 >= limit.unwrap_or(u64::MAX) {
+            break;
+        }
+        let line = line.map_err(CoreError::read(path))?;
+        let id = line.trim();
+        if id.is_empty() || id.starts_with('#') {
+            continue;
+        }
+        if seen.insert(id.to_owned()) {
+            ids.push(id.to_owned());
+        } else {
+            n_repeated += 1;
+        }
+    }
+    if n_repeated > 0 {
+        tracing::warn!("{n_repeated} ids of {} stand there more than once; each is fetched once", path.display());
+    }
+    Ok(ids)
+}
+
+fn video(
+    config: &Config,
+    access: &Access,
+    pace: &Pace,
+    (folder, id): (&Path, &str),
+    out: &mut ShardOutput,
+) -> Result<(), ShardError> {
+    if out.dry_run() {
+        out.read(1);
+        out.keep(1);
+        return Ok(());
+    }
+    let scratch = Scratch::new(folder, out.name())?;
+    let fetched = check_id(id).and_then(|()| {
+        pace.attempts(id, || {
+            scratch.clear().map_err(Trouble::Fatal)?;
+            fetch(config, access, id, scratch.path())
+        })
+    });
+    out.read(1);
+    let tracks = match fetched {
+        Ok(tracks) => tracks,
+        Err(trouble) => {
+            let (fault, detail) = trouble.into_fault()?;
+            if fault.kind() == Kind::Permanent {
+                out.fail(id, fault, detail);
+                return Ok(());
+            }
+            // Not committed, so that the next run tries it again.
+            return Err(ShardError::Input(format!("{id}: {detail}")));
+        }
+    };
+    if tracks.is_empty() {
+        out.drop(id, Drop::NoTrack, config.languages.join(","));
+        return Ok(());
+    }
+    out.count("tracks", tracks.len() as u64);
+    for (ending, bytes) in tracks {
+        let mut file = out.create(format!("subtitles/{id}.{ending}"))?;
+        file.write_all(&bytes).map_err(CoreError::write(file.path()))?;
+        out.work(bytes.len() as f64 / 1e6);
+        out.close(file)?;
+    }
+    out.keep(1);
+    Ok(())
+}
+
+/// Tracks by `LANGUAGE.FORMAT`, with their bytes, in order of name.
+type Tracks = Vec<(String, Vec<u8>)>;
+
+fn fetch(config: &Config, access: &Access, id: &str, folder: &Path) -> Result<Tracks, Trouble> {
+    access.fetch(id, |call| {
+        call.args(["--skip-download", "--ignore-no-formats-error", "--write-subs", "--no-write-auto-subs"])
+            .args(["--sub-langs", &config.languages.join(",")])
+            .args(["--sub-format", &config.formats.join("/")])
+            .arg("--output")
+            .arg(folder.join("track.%(ext)s"))
+    })?;
+    let fatal = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Trouble::Fatal(CoreError::Read { path, source }.into())
+    };
+    let mut tracks = Vec::new();
+    for entry in fs::read_dir(folder).map_err(fatal(folder))? {
+        let path = entry.map_err(fatal(folder))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Some(ending) = name.strip_prefix("track.") else { continue };
+        let bytes = fs::read(&path).map_err(fatal(&path))?;
+        if ending.ends_with(".part") || bytes.iter().all(u8::is_ascii_whitespace) {
+            return Err(Trouble::Fetch(FetchFault::Incomplete, format!("{ending}: {} bytes came", bytes.len())));
+        }
+        tracks.push((ending.to_owned(), bytes));
+    }
+    tracks.sort();
+    Ok(tracks)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+    use super::*;
+
+    #[test]
+    fn list_of_ids() {
+        let check = |text: &str, limit: Option<u64>, expected: &[&str]| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("ids.txt");
+            fs::write(&path, text).unwrap();
+            assert_eq!(read_ids(&path, limit).unwrap(), expected, "{text:?}");
+        };
+        check("a\n\n# old ones\n  b \r\na\nc", None, &["a", "b", "c"]);
+        check("a\nb\nc\n", Some(2), &["a", "b"]);
+        check("", None, &[]);
+    }
+}

@@ -9,3 +9,5 @@ pub mod error;
 pub mod extract;
 pub mod fetch_captions;
 pub mod label;
+mod scratch;
+pub mod ytdlp;

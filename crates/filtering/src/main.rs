@@ -14,11 +14,13 @@ fn dispatch(cli: Cli) -> anyhow::Result<Finish> {
     let global = &cli.global;
     match cli.command {
         Command::Extract(args) => Ok(extract::run(&args.config(), &args.run.options(global)?)?.into()),
+        Command::FetchCaptions(args) => Ok(args.run(global)?.into()),
         Command::Label(args) => Ok(args.run(global)?.into()),
         Command::Combine(args) => Ok(combine::run(&args.config()?, &args.run.options(global)?)?.into()),
         Command::Explain(args) => {
             let explanation = combine::explain(&args.judging().load()?, &args.text);
             Ok(Finish::Text(if global.json { explanation.to_json() } else { explanation.to_string() }))
         }
+        Command::Download(args) => Ok(args.run(global)?.into()),
     }
 }

@@ -236,6 +236,7 @@ impl<W: Sync, F: Fn(&W, &mut ShardOutput) -> Result<(), ShardError> + Sync> Step
                 self.run.log("shard_failed", json!({ "shard": shard.name, "step": self.step.name, "error": error }))?;
                 Ok(Fate::Failed(error))
             }
+            Err(ShardError::Stopped) => Ok(Fate::Left),
             Err(ShardError::Fatal(error)) => Err(error),
         }
     }

@@ -30,6 +30,9 @@ pub enum ShardError {
     /// Its input is bad: this shard fails, the run goes on and ends with exit code 1.
     #[error("{0}")]
     Input(String),
+    /// A stop was requested while it waited for something outside; it is left for the next run.
+    #[error("stopped on request")]
+    Stopped,
     /// Nothing can be written, or the program is at fault: the run ends.
     #[error(transparent)]
     Fatal(#[from] Error),

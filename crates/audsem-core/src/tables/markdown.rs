@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{BertLabel, CaptionText, ClipRow, Cue, LlmLabel, Row, TarMember};
+use super::{BertLabel, CaptionText, ClipMedia, ClipRow, Cue, LlmLabel, Row, TarMember};
 
 /// All table schemas as Markdown sections.
 pub fn schema_markdown() -> String {
@@ -12,6 +12,7 @@ pub fn schema_markdown() -> String {
     section::<LlmLabel>(&mut out);
     section::<ClipRow>(&mut out);
     section::<CaptionText>(&mut out);
+    section::<ClipMedia>(&mut out);
     section::<TarMember>(&mut out);
     out
 }

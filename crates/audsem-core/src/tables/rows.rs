@@ -88,6 +88,29 @@ row! {
 }
 
 row! {
+    table "media manifest";
+    /// One clip with its media file. Written by `audsem-filtering download`.
+    pub struct ClipMedia / ClipMediaRef / ClipMediaColumns / ClipMediaBuffers {
+        /// Id of the video.
+        pub video_id: String,
+        /// Start in the video, milliseconds.
+        pub start_ms: u32,
+        /// End in the video, milliseconds.
+        pub end_ms: u32,
+        /// The media file, relative to the run folder.
+        pub file: String,
+        /// How many bytes it has.
+        pub n_bytes: u64,
+        /// How long it plays, milliseconds. Cut without re-encoding it begins early, at a key frame,
+        /// and what was asked for is its end.
+        pub media_ms: u32,
+        /// Where it came from: `section` (fetched by itself), `whole` (cut from a fetched video),
+        /// `cut` (cut from a file on disk), `copy` (a file on disk).
+        pub origin: String,
+    }
+}
+
+row! {
     table "tar index";
     /// One file inside a tar. Written by `audsem-tarify index`.
     pub struct TarMember / TarMemberRef / TarMemberColumns / TarMemberBuffers {

@@ -1,15 +1,21 @@
 //! The command line: clap types only, one file for each subcommand.
 
 mod combine;
+mod download;
 mod extract;
+mod fetch_captions;
 mod label;
+mod site;
 
 use audsem_core::cli::{GlobalArgs, HasGlobal};
 use clap::{Parser, Subcommand};
 
 pub use combine::{CombineArgs, ExplainArgs};
+pub use download::DownloadArgs;
 pub use extract::ExtractArgs;
+pub use fetch_captions::FetchCaptionsArgs;
 pub use label::LabelArgs;
+pub use site::SiteArgs;
 
 /// Closed captions to a clean clip table, media and audio shards.
 #[derive(Debug, Parser)]
@@ -26,6 +32,8 @@ pub struct Cli {
 /// The subcommands, in the order a pipeline uses them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Fetch manual subtitle tracks of a list of videos with yt-dlp
+    FetchCaptions(Box<FetchCaptionsArgs>),
     /// Captions dumps and subtitle files to a table of bracketed sound captions
     Extract(Box<ExtractArgs>),
     /// Ask a language model server whether each distinct caption names a sound
@@ -34,6 +42,8 @@ pub enum Command {
     Combine(Box<CombineArgs>),
     /// Which rule of `combine` decides about a caption, and what each rule makes of it
     Explain(Box<ExplainArgs>),
+    /// Get a media file for each clip, from a site with yt-dlp or from a folder
+    Download(Box<DownloadArgs>),
 }
 
 impl HasGlobal for Cli {

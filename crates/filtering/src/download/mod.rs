@@ -1,1 +1,249 @@
-//! Clip media through yt-dlp or from a folder.
+//! `download`: a media file for each clip, from a site through yt-dlp or from files on disk.
+//!
+//! Each video is a shard: one call of yt-dlp for all its clips, or one fetch of the whole video
+//! where many clips are wanted. A clip counts only when its file plays as long as it should; half
+//! files lie in a working folder and never under a clip's name. Files are named by our own key,
+//! `clips/VIDEO (START-END).ext`, and listed with their times in milliseconds in
+//! `part-NNNNN.parquet`. Failures are typed (see [`crate::ytdlp::FetchFault`]): what is gone is
+//! filed and not asked for again, what may pass is tried again by the next run, and a site that
+//! refuses ends the run.
+
+mod cut;
+mod folder;
+mod plan;
+mod probe;
+mod site;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use audsem_core::clip_id::ClipId;
+use audsem_core::error::Error as CoreError;
+use audsem_core::media::Program;
+use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
+use audsem_core::tables::{ClipMedia, tables_under, write_parquet};
+use serde::Serialize;
+use serde_json::json;
+
+pub use cut::Cut;
+pub use plan::{ClipSpan, ClipSpanBuffers, ClipSpanColumns, ClipSpanRef};
+
+use crate::error::Result;
+use crate::scratch::Scratch;
+use crate::ytdlp::{Access, FetchFault, Kind, Pace};
+use folder::Library;
+use plan::Video;
+
+audsem_core::reasons! {
+    /// Why a clip is left out.
+    pub enum Drop {
+        Repeated = "repeated_clip": "the same span of the same video stands in an earlier row",
+    }
+}
+
+audsem_core::reasons! {
+    /// What can be wrong with a clip's media.
+    pub enum Fault {
+        BadKey = "bad_key": "video id, start and end make no clip key",
+        NoMedia = "no_media": "no file of the source folder belongs to the video",
+        Outside = "outside_media": "the clip begins after the media ends",
+        Short = "short_media": "the media ends before the clip does",
+        Unreadable = "unreadable_media": "ffprobe finds nothing that plays",
+        CutFailed = "cut_failed": "ffmpeg could not cut the clip",
+    }
+}
+
+/// Settings of `download`, apart from where the media come from.
+#[derive(Debug, Clone, Serialize)]
+pub struct Config {
+    /// Clip table.
+    #[serde(skip)]
+    pub input: PathBuf,
+    /// How clips are cut.
+    pub cut: Cut,
+    /// How much shorter than asked a clip may be, milliseconds.
+    pub max_missing_ms: u32,
+}
+
+/// Where the media come from.
+#[derive(Debug)]
+pub enum Source {
+    /// A site.
+    Site {
+        /// How it is reached.
+        access: Box<Access>,
+        /// How often.
+        pace: Pace,
+        /// Which streams, in yt-dlp's format language.
+        format: String,
+        /// From how many clips on a video is fetched whole.
+        whole_from: usize,
+    },
+    /// A folder.
+    Folder(PathBuf),
+}
+
+/// The programs that cut and measure.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    /// ffmpeg.
+    pub ffmpeg: Program,
+    /// ffprobe.
+    pub ffprobe: Program,
+}
+
+/// A clip's file in the working folder, or on the user's disk.
+#[derive(Debug)]
+struct Piece {
+    path: PathBuf,
+    origin: &'static str,
+}
+
+/// Why a clip has no piece.
+#[derive(Debug)]
+enum Miss {
+    Media(Fault, String),
+    Fetch(FetchFault, String),
+}
+
+/// A clip and what became of it.
+type Outcome = (ClipId, Result<Piece, Miss>);
+
+/// What the work on a video needs.
+struct Job<'a> {
+    config: &'a Config,
+    from: &'a Source,
+    tools: &'a Tools,
+    library: Option<&'a Library>,
+}
+
+/// Gets the media of all clips of the table.
+///
+/// # Errors
+/// Whatever keeps the run from going on, [`crate::error::Error::Blocked`] among it.
+pub fn run(config: &Config, from: &Source, tools: &Tools, options: &RunOptions) -> Result<Summary> {
+    let inputs = tables_under(&config.input)?;
+    let library = match from {
+        Source::Folder(folder) => Some(Library::scan(folder)?),
+        Source::Site { .. } => None,
+    };
+    let record = match from {
+        Source::Folder(_) => json!({ "clips": config, "from": "folder" }),
+        Source::Site { access, format, whole_from, .. } => {
+            let site = json!({ "url_template": access.url_template, "format": format, "whole_from": whole_from });
+            json!({ "clips": config, "from": site })
+        }
+    };
+    let spec =
+        RunSpec { tool: "audsem-filtering", command: "download", config: &record, inputs: &inputs, models: Vec::new() };
+    let mut run = Run::open(options, spec)?;
+    let plan = plan::plan(&inputs, library.as_ref(), options.limit)?;
+    let folder = run.folder().to_owned();
+    let job = Job { config, from, tools, library: library.as_ref() };
+    let step = Step { name: "part", unit: "clips", physical: "MB" };
+    run.execute(step, &plan, |video, out| job.video(video, &folder, out))?;
+    Ok(run.finish()?)
+}
+
+impl Job<'_> {
+    fn video(&self, video: &Video, folder: &Path, out: &mut ShardOutput) -> Result<(), ShardError> {
+        out.read(video.n_rows);
+        let (clips, bad) = video.clips();
+        out.drop_counted(Drop::Repeated, video.n_rows - (clips.len() + bad.len()) as u64);
+        for (key, detail) in bad {
+            out.fail(key, Fault::BadKey, detail);
+        }
+        if out.dry_run() {
+            out.keep(clips.len() as u64);
+            return Ok(());
+        }
+        let scratch = Scratch::new(folder, out.name())?;
+        let outcomes = match self.from {
+            Source::Site { access, pace, format, whole_from } => {
+                let site = site::Site { access, pace, format, whole_from: *whole_from, job: self };
+                site.fetch(&video.id, clips, &scratch)?
+            }
+            Source::Folder(_) => self.pieces_of_library(clips, &scratch)?,
+        };
+        let all_may_pass =
+            |(_, outcome): &Outcome| matches!(outcome, Err(Miss::Fetch(fault, _)) if fault.kind() == Kind::Retryable);
+        if let Some((_, Err(Miss::Fetch(_, detail)))) = outcomes.first()
+            && outcomes.iter().all(all_may_pass)
+        {
+            // Not committed, so that the next run tries the video again.
+            return Err(ShardError::Input(format!("{}: {detail}", video.id)));
+        }
+        self.write(outcomes, out)
+    }
+
+    fn pieces_of_library(&self, clips: Vec<ClipId>, scratch: &Scratch) -> Result<Vec<Outcome>, ShardError> {
+        let library = self.library.expect("a folder was scanned");
+        clips
+            .into_iter()
+            .map(|clip| {
+                let piece = if let Some(path) = library.clip(&clip) {
+                    Ok(Piece { path: path.to_owned(), origin: "copy" })
+                } else if let Some(path) = library.video(clip.video_id()) {
+                    cut::cut(self, path, &clip, scratch.path(), "cut")?
+                } else {
+                    Err(Miss::Media(Fault::NoMedia, format!("no media file for {}", clip.video_id())))
+                };
+                Ok((clip, piece))
+            })
+            .collect()
+    }
+
+    /// Checks, names and lists the pieces.
+    fn write(&self, outcomes: Vec<Outcome>, out: &mut ShardOutput) -> Result<(), ShardError> {
+        let mut rows = Vec::new();
+        for (clip, outcome) in outcomes {
+            let checked = match outcome {
+                Ok(piece) => self.check(&clip, &piece)?.map(|media_ms| (piece, media_ms)),
+                Err(miss) => Err(miss),
+            };
+            match checked {
+                Ok((piece, media_ms)) => {
+                    rows.push(keep(&clip, &piece, media_ms, out)?);
+                    out.keep(1);
+                }
+                Err(Miss::Media(fault, detail)) => out.fail(&clip, fault, detail),
+                Err(Miss::Fetch(fault, detail)) => out.fail(&clip, fault, detail),
+            }
+        }
+        let mut file = out.create(format!("part-{}.parquet", out.name()))?;
+        write_parquet(&rows, &mut file).map_err(ShardError::fatal)?;
+        Ok(out.close(file)?)
+    }
+
+    /// How long a piece plays, in milliseconds, if that is long enough.
+    fn check(&self, clip: &ClipId, piece: &Piece) -> Result<Result<u32, Miss>, ShardError> {
+        let miss = |fault, detail| Ok(Err(Miss::Media(fault, detail)));
+        let Some(media_ms) = probe::probe(&self.tools.ffprobe, &piece.path)?.duration_ms else {
+            return miss(Fault::Unreadable, "no duration".to_owned());
+        };
+        if media_ms.saturating_add(self.config.max_missing_ms) < clip.duration_ms() {
+            return miss(Fault::Short, format!("{media_ms} of {} ms", clip.duration_ms()));
+        }
+        Ok(Ok(media_ms))
+    }
+}
+
+/// Copies a piece to its place in the run folder.
+fn keep(clip: &ClipId, piece: &Piece, media_ms: u32, out: &mut ShardOutput) -> Result<ClipMedia, ShardError> {
+    let ending = piece.path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let name = format!("clips/{clip}.{ending}");
+    let mut file = out.create(&name)?;
+    let mut source = File::open(&piece.path).map_err(CoreError::read(&piece.path))?;
+    let n_bytes = std::io::copy(&mut source, &mut file).map_err(CoreError::write(file.path()))?;
+    out.close(file)?;
+    out.work(n_bytes as f64 / 1e6);
+    Ok(ClipMedia {
+        video_id: clip.video_id().to_owned(),
+        start_ms: clip.start_ms(),
+        end_ms: clip.end_ms(),
+        file: name,
+        n_bytes,
+        media_ms,
+        origin: piece.origin.to_owned(),
+    })
+}

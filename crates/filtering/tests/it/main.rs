@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod combine;
+mod download;
 mod extract;
+mod fetch_captions;
 mod kill;
 mod label;
 #[path = "../../../audsem-core/src/text/server/loopback.rs"]
 mod loopback;
+mod programs;

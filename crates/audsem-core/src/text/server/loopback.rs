@@ -30,6 +30,8 @@ pub enum Reply {
     Close,
     /// Promises more bytes than it sends, then closes.
     Cut(Vec<u8>),
+    /// The same with further header lines.
+    CutAs(&'static str, Vec<u8>),
     /// Says nothing until the client gives up.
     Hang,
 }
@@ -101,13 +103,21 @@ fn serve(mut stream: TcpStream, script: &(dyn Fn(&Call, usize) -> Reply + Send +
             let body_sent = if call.method == "HEAD" { &[][..] } else { &body[..] };
             stream.write_all(head(status, headers, body.len()).as_bytes()).and_then(|()| stream.write_all(body_sent))
         }
-        Reply::Cut(body) => {
-            let promised = body.len() * 2 + 100;
-            stream.write_all(head(200, "", promised).as_bytes()).and_then(|()| stream.write_all(&body))
-        }
+        Reply::Cut(body) => cut(&mut stream, &head, "", &body),
+        Reply::CutAs(headers, body) => cut(&mut stream, &head, headers, &body),
         Reply::Close => Ok(()),
         Reply::Hang => stream.read_to_end(&mut Vec::new()).map(|_| ()),
     };
+}
+
+fn cut(
+    stream: &mut TcpStream,
+    head: &dyn Fn(u16, &str, usize) -> String,
+    headers: &str,
+    body: &[u8],
+) -> std::io::Result<()> {
+    stream.write_all(head(200, headers, body.len() * 2 + 100).as_bytes())?;
+    stream.write_all(body)
 }
 
 fn read_call(stream: &mut TcpStream) -> Option<Call> {

@@ -1,0 +1,79 @@
+//! `download`.
+
+use std::path::PathBuf;
+
+use audsem_core::cli::{GlobalArgs, RunArgs};
+use audsem_core::media::{Program, Tool};
+use audsem_core::run::Summary;
+use clap::Args;
+
+use super::SiteArgs;
+use crate::download::{Config, Cut, Source, Tools, run};
+use crate::error::Result;
+
+/// Flags of `download`.
+#[derive(Debug, Clone, Args)]
+pub struct DownloadArgs {
+    /// Clip table: run folder of `combine`, or any file or folder of tables with video_id, start_ms, end_ms
+    #[arg(short, long, value_name = "PATH")]
+    pub input: PathBuf,
+    /// Folder of media on disk to cut the clips from, instead of asking a site: whole videos named
+    /// VIDEO.ext or `… [VIDEO].ext`, or clips named `VIDEO (START-END).ext`
+    #[arg(long, value_name = "DIR")]
+    pub source: Option<PathBuf>,
+    /// `exact` re-encodes, so that a clip begins at its very sample; `copy` keeps the streams and begins
+    /// at the key frame before. Fetched sections are always copied unless this says exact
+    #[arg(long, value_enum)]
+    pub cut: Option<Cut>,
+    /// Fetch a video whole, once, and cut it here, if this many clips are wanted of it
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub whole_from: usize,
+    /// Which streams to fetch, in yt-dlp's format language
+    #[arg(long, value_name = "FORMAT", default_value = "bv*[height<=720]+ba/b[height<=720]/bv*+ba/b")]
+    pub format: String,
+    /// How much shorter than asked a clip may be, for captions that outlast their video
+    #[arg(long, value_name = "MS", default_value_t = 500)]
+    pub max_missing_ms: u32,
+    /// ffmpeg, if not in PATH
+    #[arg(long, value_name = "FILE")]
+    pub ffmpeg: Option<PathBuf>,
+    /// ffprobe, if not in PATH
+    #[arg(long, value_name = "FILE")]
+    pub ffprobe: Option<PathBuf>,
+    /// The site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+    /// The run.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+impl DownloadArgs {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// Whatever keeps it from running.
+    pub fn run(&self, global: &GlobalArgs) -> Result<Summary> {
+        let options = self.run.options(global)?;
+        let tools = Tools {
+            ffmpeg: Program::find(Tool::Ffmpeg, self.ffmpeg.as_deref())?,
+            ffprobe: Program::find(Tool::Ffprobe, self.ffprobe.as_deref())?,
+        };
+        let from = match &self.source {
+            Some(folder) => Source::Folder(folder.clone()),
+            None => Source::Site {
+                access: Box::new(self.site.access(Some(tools.ffmpeg.clone()))?),
+                pace: self.site.pace()?,
+                format: self.format.clone(),
+                whole_from: self.whole_from,
+            },
+        };
+        let default_cut = if self.source.is_some() { Cut::Exact } else { Cut::Copy };
+        let config = Config {
+            input: self.input.clone(),
+            cut: self.cut.unwrap_or(default_cut),
+            max_missing_ms: self.max_missing_ms,
+        };
+        run(&config, &from, &tools, &options)
+    }
+}

@@ -1,0 +1,48 @@
+//! `fetch-captions`.
+
+use std::path::PathBuf;
+
+use audsem_core::cli::{GlobalArgs, RunArgs};
+use audsem_core::run::Summary;
+use clap::Args;
+
+use super::SiteArgs;
+use crate::error::Result;
+use crate::fetch_captions::{Config, run};
+
+/// Flags of `fetch-captions`.
+#[derive(Debug, Clone, Args)]
+pub struct FetchCaptionsArgs {
+    /// Text file of video ids, one a line (# begins a remark); plain, gzip or zstd
+    #[arg(short, long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// Languages of manual tracks, as yt-dlp names them; patterns such as en.* are allowed
+    #[arg(long, value_name = "LANG", default_value = "en", value_delimiter = ',')]
+    pub languages: Vec<String>,
+    /// Formats by preference; `extract` reads all of these
+    #[arg(long, value_name = "FORMAT", default_value = "json3,srv3,vtt,srt,best", value_delimiter = ',')]
+    pub formats: Vec<String>,
+    /// The site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+    /// The run.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+impl FetchCaptionsArgs {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// Whatever keeps it from running.
+    pub fn run(&self, global: &GlobalArgs) -> Result<Summary> {
+        let options = self.run.options(global)?;
+        let config = Config {
+            input: self.input.clone(),
+            languages: self.languages.clone(),
+            formats: self.formats.clone(),
+            url_template: self.site.url_template.clone(),
+        };
+        run(&config, &self.site.access(None)?, &self.site.pace()?, &options)
+    }
+}

@@ -1,0 +1,144 @@
+//! Media on disk, by video and by clip.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use audsem_core::clip_id::ClipId;
+use audsem_core::error::Error as CoreError;
+use audsem_core::run::Fingerprint;
+
+use crate::error::Result;
+
+/// Endings of media files; where a video has several, the one that stands first here is taken:
+/// pictures with sound before sound alone.
+const ENDINGS: [&str; 15] =
+    ["mp4", "mkv", "webm", "mov", "m4v", "avi", "flac", "wav", "m4a", "opus", "ogg", "oga", "mp3", "aac", "mka"];
+
+/// A folder's media files.
+#[derive(Debug, Default)]
+pub(super) struct Library {
+    clips: BTreeMap<ClipId, Found>,
+    videos: BTreeMap<String, Found>,
+}
+
+#[derive(Debug)]
+struct Found {
+    rank: usize,
+    path: PathBuf,
+    n_bytes: u64,
+}
+
+impl Library {
+    /// Looks through a folder and its subfolders.
+    ///
+    /// # Errors
+    /// It cannot be listed, or holds no media.
+    pub(super) fn scan(folder: &Path) -> Result<Self> {
+        let mut library = Self::default();
+        let mut folders = vec![folder.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).map_err(CoreError::read(&folder))? {
+                let path = entry.map_err(CoreError::read(&folder))?.path();
+                let metadata = std::fs::metadata(&path).map_err(CoreError::read(&path))?;
+                if metadata.is_dir() {
+                    folders.push(path);
+                } else {
+                    library.add(path, metadata.len());
+                }
+            }
+        }
+        if library.clips.is_empty() && library.videos.is_empty() {
+            let problem = format!(
+                "no media file (looked for .{} files)\nhint: name a folder of media with --source",
+                ENDINGS.join(", .")
+            );
+            return Err(CoreError::input(folder, problem).into());
+        }
+        Ok(library)
+    }
+
+    fn add(&mut self, path: PathBuf, n_bytes: u64) {
+        let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_lowercase();
+        let (Some(rank), Some(stem)) =
+            (ENDINGS.iter().position(|known| *known == ending), path.file_stem().and_then(OsStr::to_str))
+        else {
+            return;
+        };
+        let stem = stem.to_owned();
+        let found = Found { rank, path, n_bytes };
+        match stem.parse::<ClipId>() {
+            Ok(clip) => better(self.clips.entry(clip), found),
+            Err(_) => better(self.videos.entry(video_id(&stem).to_owned()), found),
+        }
+    }
+
+    /// The file that is this very clip.
+    pub(super) fn clip(&self, clip: &ClipId) -> Option<&Path> {
+        self.clips.get(clip).map(|found| &*found.path)
+    }
+
+    /// The file of a whole video.
+    pub(super) fn video(&self, id: &str) -> Option<&Path> {
+        self.videos.get(id).map(|found| &*found.path)
+    }
+
+    /// Adds what a video's clips are made from: names and sizes. Hashing terabytes to plan would
+    /// cost more than the work itself.
+    pub(super) fn fingerprint(&self, id: &str, mut fingerprint: Fingerprint) -> Fingerprint {
+        let own = self.clips.iter().filter(|(clip, _)| clip.video_id() == id).map(|(_, found)| found);
+        for found in self.videos.get(id).into_iter().chain(own) {
+            let name = found.path.file_name().unwrap_or_default().to_string_lossy();
+            fingerprint = fingerprint.with(&*name).with(found.n_bytes.to_string());
+        }
+        fingerprint
+    }
+}
+
+/// Keeps the better file of a name: by ending, then by path.
+fn better<K: Ord>(entry: std::collections::btree_map::Entry<'_, K, Found>, found: Found) {
+    entry
+        .and_modify(|old| {
+            if (found.rank, &found.path) < (old.rank, &old.path) {
+                *old = Found { rank: found.rank, path: found.path.clone(), n_bytes: found.n_bytes };
+            }
+        })
+        .or_insert(found);
+}
+
+/// `Title [ID]` → `ID`, as yt-dlp names files; any other name is the id itself.
+fn video_id(stem: &str) -> &str {
+    let inside = stem.strip_suffix(']').and_then(|stem| stem.rsplit_once(" [")).map(|(_, id)| id);
+    inside.filter(|id| !id.is_empty() && !id.contains(' ')).unwrap_or(stem)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+    use super::*;
+
+    #[test]
+    fn names_of_videos() {
+        let check = |stem: &str, expected: &str| assert_eq!(video_id(stem), expected, "{stem}");
+        check("dQw4w9WgXcQ", "dQw4w9WgXcQ");
+        check("Never Gonna [Live] [dQw4w9WgXcQ]", "dQw4w9WgXcQ");
+        check("-abc_DEF-12", "-abc_DEF-12");
+        check("a title [with words]", "a title [with words]");
+    }
+
+    #[test]
+    fn best_file_of_a_name_wins_and_half_files_are_none() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["v.wav", "sub/v.mp4", "w.mp4.part", "w.txt", "x (1.0-2.5).flac", "x.MKV"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        }
+        let library = Library::scan(folder.path()).unwrap();
+        assert_eq!(library.video("v").unwrap(), folder.path().join("sub/v.mp4"));
+        assert_eq!(library.video("x").unwrap(), folder.path().join("x.MKV"));
+        assert_eq!(library.video("w"), None);
+        assert!(library.clip(&ClipId::new("x", 1000, 2500).unwrap()).is_some());
+        assert_eq!(library.clip(&ClipId::new("x", 1000, 2501).unwrap()), None);
+    }
+}

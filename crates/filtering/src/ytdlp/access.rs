@@ -1,0 +1,117 @@
+//! How yt-dlp reaches a site.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use audsem_core::media::{Call, Program, Tool};
+
+use super::{FetchFault, Trouble, classify};
+use crate::error::{Error, Result};
+
+/// Where `{id}` stands in an address.
+const PLACE: &str = "{id}";
+
+/// Seconds yt-dlp waits for a silent server.
+const SOCKET_TIMEOUT_S: &str = "30";
+
+/// How yt-dlp is called: its program, the addresses, and what the user gives it to identify with.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// yt-dlp.
+    pub program: Program,
+    /// ffmpeg, which yt-dlp calls for sections and merging; subtitles need none.
+    pub ffmpeg: Option<Program>,
+    /// Address of a video, with `{id}` where its id goes.
+    pub url_template: String,
+    /// The user's cookies file.
+    pub cookies: Option<PathBuf>,
+    /// The user's browser to take cookies from.
+    pub cookies_from_browser: Option<String>,
+    /// The user's own configuration file of yt-dlp; no other is read.
+    pub config: Option<PathBuf>,
+    /// Longest time for one video.
+    pub timeout: Duration,
+}
+
+impl Access {
+    /// Access without any identity.
+    ///
+    /// # Errors
+    /// [`Error::Media`] if yt-dlp is missing; [`Error::Core`] if the template has no `{id}`.
+    pub fn new(program: Program, url_template: &str, timeout: Duration) -> Result<Self> {
+        if !url_template.contains(PLACE) {
+            return Err(Error::Core(audsem_core::error::Error::Config {
+                what: "--url-template".into(),
+                problem: format!("no {PLACE} in `{url_template}`\nhint: write {PLACE} where the video's id goes"),
+            }));
+        }
+        Ok(Self {
+            program,
+            ffmpeg: None,
+            url_template: url_template.to_owned(),
+            cookies: None,
+            cookies_from_browser: None,
+            config: None,
+            timeout,
+        })
+    }
+
+    /// yt-dlp, by path or as [`Program::find`] finds it.
+    ///
+    /// # Errors
+    /// [`Error::Media`].
+    pub fn find(path: Option<&std::path::Path>) -> Result<Program> {
+        Ok(Program::find(Tool::YtDlp, path)?)
+    }
+
+    /// Calls yt-dlp on one video; returns what it printed.
+    ///
+    /// # Errors
+    /// [`Trouble::Fetch`] with the cause read from its error lines; others where it cannot be run.
+    pub fn fetch(&self, video_id: &str, arguments: impl FnOnce(Call<'_>) -> Call<'_>) -> Result<String, Trouble> {
+        let mut call = self.program.call().args([
+            "--ignore-config",
+            "--no-playlist",
+            "--quiet",
+            "--no-warnings",
+            "--no-progress",
+            "--no-simulate",
+            "--retries",
+            "3",
+            "--socket-timeout",
+            SOCKET_TIMEOUT_S,
+        ]);
+        if let Some(config) = &self.config {
+            call = call.arg("--config-locations").arg(config);
+        }
+        if let Some(cookies) = &self.cookies {
+            call = call.arg("--cookies").arg(cookies);
+        }
+        if let Some(browser) = &self.cookies_from_browser {
+            call = call.arg("--cookies-from-browser").arg(browser);
+        }
+        if let Some(ffmpeg) = &self.ffmpeg {
+            call = call.arg("--ffmpeg-location").arg(ffmpeg.path());
+        }
+        let url = self.url_template.replace(PLACE, video_id);
+        // `--` so that an id that begins with a dash is no flag.
+        let call = arguments(call).timeout(self.timeout).arg("--").arg(url);
+        let finished = call.run().map_err(Trouble::from_media)?;
+        let stdout = String::from_utf8_lossy(&finished.stdout).into_owned();
+        if finished.status.success() {
+            return Ok(stdout);
+        }
+        let (fault, detail) = classify(&finished.stderr);
+        tracing::debug!(video_id, ?fault, status = %finished.status, "yt-dlp failed");
+        Err(Trouble::Fetch(fault, detail))
+    }
+}
+
+/// Whether an id can be part of an address and a file name.
+pub(crate) fn check_id(video_id: &str) -> Result<(), Trouble> {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    if !video_id.is_empty() && video_id.chars().all(plain) {
+        return Ok(());
+    }
+    Err(Trouble::Fetch(FetchFault::Unsupported, format!("`{video_id}` is no video id")))
+}

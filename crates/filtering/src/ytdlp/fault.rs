@@ -1,0 +1,218 @@
+//! What yt-dlp's complaints mean: gone for good, worth another try, or told to stay away.
+
+use audsem_core::media::MediaError;
+use audsem_core::run::ShardError;
+
+use crate::error::Error;
+
+audsem_core::reasons! {
+    /// Why a video or subtitle track could not be fetched.
+    pub enum FetchFault {
+        Gone = "gone": "the video does not exist any more",
+        Private = "private": "the video is private",
+        Restricted = "restricted": "the video wants a login, an age, a membership or another country",
+        Unsupported = "unsupported": "there is no media at the address, or none in the wanted format",
+        NotYet = "not_yet": "the video is announced or still live",
+        Incomplete = "incomplete": "the transfer ended before everything had come",
+        Network = "network": "the connection failed or timed out, or the server had an error",
+        Throttled = "throttled": "the site asks for fewer requests",
+        BotCheck = "bot_check": "the site takes us for a robot and refuses",
+        Other = "other": "yt-dlp failed in a way not known here",
+    }
+}
+
+/// What to do after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Trying again cannot help.
+    Permanent,
+    /// Trying again may help.
+    Retryable,
+    /// Every further request makes it worse.
+    Blocked,
+}
+
+impl FetchFault {
+    /// What to do after it.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Gone | Self::Private | Self::Restricted | Self::Unsupported => Kind::Permanent,
+            Self::NotYet | Self::Incomplete | Self::Network | Self::Other => Kind::Retryable,
+            Self::Throttled | Self::BotCheck => Kind::Blocked,
+        }
+    }
+}
+
+/// Why an attempt came to nothing.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The video cannot be had: cause and yt-dlp's own words.
+    Fetch(FetchFault, String),
+    /// A stop was requested.
+    Stopped,
+    /// Something that concerns every video.
+    Fatal(Error),
+    /// The same, as a shard says it.
+    Shard(ShardError),
+}
+
+impl Trouble {
+    /// From a program that could not be run to its end.
+    pub fn from_media(error: MediaError) -> Self {
+        match error {
+            MediaError::TimedOut { .. } => Self::Fetch(FetchFault::Network, error.to_string()),
+            error => Self::Fatal(error.into()),
+        }
+    }
+
+    /// The end of the shard for what is no matter of a single clip; the fault otherwise.
+    ///
+    /// # Errors
+    /// [`ShardError::Stopped`], [`ShardError::Fatal`].
+    pub fn into_fault(self) -> Result<(FetchFault, String), ShardError> {
+        match self {
+            Self::Fetch(fault, detail) => Ok((fault, detail)),
+            Self::Stopped => Err(ShardError::Stopped),
+            Self::Fatal(error) => Err(error.into()),
+            Self::Shard(error) => Err(error),
+        }
+    }
+}
+
+/// Phrases in yt-dlp's error lines (lower case), the telling ones first: a refusal often also says
+/// that the video is unavailable.
+const PHRASES: [(FetchFault, &[&str]); 9] = [
+    (FetchFault::BotCheck, &["not a bot", "captcha", "unusual traffic"]),
+    (FetchFault::Throttled, &["http error 429", "too many requests", "rate-limited", "rate limit", "try again later"]),
+    (FetchFault::Private, &["private video", "video is private"]),
+    (
+        FetchFault::Restricted,
+        &[
+            "confirm your age",
+            "age-restricted",
+            "age restricted",
+            "members-only",
+            "members only",
+            "join this channel",
+            "in your country",
+            "geo restriction",
+            "geo-restrict",
+            "login required",
+            "sign in",
+            "http error 401",
+            "requires payment",
+            "drm",
+        ],
+    ),
+    (FetchFault::NotYet, &["premieres in", "live event will begin", "is not currently live", "offline"]),
+    (
+        FetchFault::Gone,
+        &[
+            "http error 404",
+            "http error 410",
+            "video unavailable",
+            "video is not available",
+            "removed",
+            "terminated",
+            "no longer available",
+            "does not exist",
+        ],
+    ),
+    (FetchFault::Incomplete, &["bytes, expected", "more expected", "incompleteread", "incomplete read"]),
+    (
+        FetchFault::Unsupported,
+        &["unsupported url", "no video formats", "requested format is not available", "is not a valid url"],
+    ),
+    (
+        FetchFault::Network,
+        &[
+            "timed out",
+            "timeout",
+            "connection",
+            "name resolution",
+            "name or service not known",
+            "http error 5",
+            "http error 403",
+            "remote end closed",
+            "ssl",
+            "network is unreachable",
+            "ffmpeg exited",
+        ],
+    ),
+];
+
+/// Reads the cause out of what yt-dlp wrote on standard error; returns it with the telling line.
+pub fn classify(stderr: &str) -> (FetchFault, String) {
+    let errors: Vec<&str> = stderr.lines().filter(|line| line.starts_with("ERROR:")).collect();
+    let lines = if errors.is_empty() { stderr.lines().rev().take(3).collect() } else { errors };
+    let text = lines.join("\n").to_lowercase();
+    let found = PHRASES.iter().find(|(_, phrases)| phrases.iter().any(|phrase| text.contains(phrase)));
+    let detail = lines.last().map_or("no error message", |line| line.trim_start_matches("ERROR:").trim());
+    (found.map_or(FetchFault::Other, |(fault, _)| *fault), shorten(detail))
+}
+
+fn shorten(line: &str) -> String {
+    const MAX_CHARS: usize = 300;
+    match line.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!("{} …", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Messages as yt-dlp 2026.10.26 words them.
+    #[test]
+    fn messages_are_told_apart() {
+        use FetchFault::*;
+        let check = |message: &str, expected: FetchFault| assert_eq!(classify(message).0, expected, "{message}");
+        check("ERROR: [youtube] x: Video unavailable. This video has been removed by the uploader", Gone);
+        check(
+            "ERROR: [youtube] x: Video unavailable. This video is no longer available because the YouTube account associated with this video has been terminated.",
+            Gone,
+        );
+        check(
+            "ERROR: [generic] x: Unable to download webpage: HTTP Error 404: Not Found (caused by <HTTPError 404: Not Found>)",
+            Gone,
+        );
+        check("ERROR: [youtube] x: Private video. Sign in if you've been granted access to this video", Private);
+        check(
+            "ERROR: [youtube] x: Sign in to confirm your age. This video may be inappropriate for some users.",
+            Restricted,
+        );
+        check("ERROR: [youtube] x: The uploader has not made this video available in your country", Restricted);
+        check(
+            "ERROR: [youtube] x: Join this channel to get access to members-only content like this video",
+            Restricted,
+        );
+        check("ERROR: [youtube] x: Sign in to confirm you’re not a bot. Use --cookies-from-browser", BotCheck);
+        check(
+            "ERROR: [youtube] x: Video unavailable. This content isn't available, try again later. The current session has been rate-limited by YouTube",
+            Throttled,
+        );
+        check("ERROR: [generic] x: Unable to download webpage: HTTP Error 429: Too Many Requests", Throttled);
+        check(
+            "ERROR: [download] Got error: Downloaded 56692 bytes, expected 113384 bytes. Giving up after 1 retries",
+            Incomplete,
+        );
+        check("ERROR: [generic] x: Unable to download webpage: HTTP Error 503: Service Unavailable", Network);
+        check("ERROR: unable to download video data: HTTP Error 403: Forbidden", Network);
+        check(
+            "ERROR: [generic] x: Unable to download webpage: timed out (caused by TransportError('timed out'))",
+            Network,
+        );
+        check("ERROR: [youtube] x: Premieres in 3 hours", NotYet);
+        check("ERROR: Unsupported URL: http://example.org/", Unsupported);
+        check("Traceback (most recent call last):\nKeyError: 'x'", Other);
+        check("", Other);
+    }
+
+    /// A warning about 429 on the way to a video that is gone must not stop the run.
+    #[test]
+    fn only_error_lines_count() {
+        let stderr = "WARNING: HTTP Error 429, retrying\nERROR: [youtube] x: Video unavailable";
+        assert_eq!(classify(stderr), (FetchFault::Gone, "[youtube] x: Video unavailable".into()));
+    }
+}

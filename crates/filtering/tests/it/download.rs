@@ -1,0 +1,314 @@
+//! `download`: the real yt-dlp against a loopback server, and the real ffmpeg on files.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use audsem_core::media::{Program, Tool};
+use audsem_core::run::{RunOptions, Status, Summary};
+use audsem_core::tables::{ClipMedia, parts, read_parquet, write_parquet};
+use audsem_filtering::download::{ClipSpan, Config, Cut, Source, Tools, run};
+use audsem_filtering::error::Error;
+
+use crate::loopback::{Call, Loopback, Reply};
+use crate::programs::{access, ffmpeg, pace, video, yt_dlp};
+
+type Span<'a> = (&'a str, u32, u32);
+
+fn table(folder: &Path, spans: &[Span]) -> PathBuf {
+    let row = |&(video_id, start_ms, end_ms): &Span| ClipSpan { video_id: video_id.to_owned(), start_ms, end_ms };
+    let rows: Vec<ClipSpan> = spans.iter().map(row).collect();
+    let path = folder.join("clips.parquet");
+    write_parquet(&rows, File::create(&path).unwrap()).unwrap();
+    path
+}
+
+fn get(input: &Path, source: &Source, cut: Cut, output: &Path) -> Result<Summary, Error> {
+    let config = Config { input: input.to_owned(), cut, max_missing_ms: 300 };
+    let tools = Tools {
+        ffmpeg: Program::find(Tool::Ffmpeg, None).unwrap(),
+        ffprobe: Program::find(Tool::Ffprobe, None).unwrap(),
+    };
+    run(&config, source, &tools, &RunOptions::new(output))
+}
+
+fn site(server: &Loopback, whole_from: usize) -> Source {
+    let mut access = access(&server.url("/{id}.mp4"));
+    // The port differs from run to run, as a site's address does not.
+    access.url_template = server.url("/{id}.mp4");
+    Source::Site { access: Box::new(access), pace: pace(), format: "b".into(), whole_from }
+}
+
+fn manifest(out: &Path) -> Vec<ClipMedia> {
+    parts(out, "part").unwrap().iter().flat_map(|path| read_parquet::<ClipMedia>(path).unwrap()).collect()
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Serves the video under every name, except where the name says otherwise.
+fn serve(bytes: Vec<u8>) -> impl Fn(&Call, usize) -> Reply + Send + Sync {
+    move |call, _| match call.path.as_str() {
+        path if path.starts_with("/gone") => Reply::Send(404, "", Vec::new()),
+        path if path.starts_with("/busy") => Reply::Send(429, "", Vec::new()),
+        path if path.starts_with("/broken") => Reply::Send(503, "", Vec::new()),
+        _ => Reply::Send(200, "content-type: video/mp4\r\n", bytes.clone()),
+    }
+}
+
+#[test]
+fn sections_of_a_video_come_in_one_call_and_get_our_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Loopback::start(serve(fs::read(video(folder.path())).unwrap()));
+    let spans =
+        [("v-1", 4000, 5000), ("v-1", 500, 3250), ("gone", 0, 1000), ("v-1", 500, 3250), ("v-1", 20_000, 22_000)];
+    let (input, out) = (table(folder.path(), &spans), folder.path().join("out"));
+    let source = site(&server, 8);
+    let summary = get(&input, &source, Cut::Copy, &out).unwrap();
+
+    let rows = manifest(&out);
+    let listed: Vec<_> = rows.iter().map(|row| (row.start_ms, row.end_ms, row.file.as_str())).collect();
+    assert_eq!(listed, [(500, 3250, "clips/v-1 (0.5-3.25).mp4"), (4000, 5000, "clips/v-1 (4.0-5.0).mp4")]);
+    for row in &rows {
+        let wanted = row.end_ms - row.start_ms;
+        // Cut at the key frame before, so at most two seconds longer than asked.
+        assert!((wanted..wanted + 2300).contains(&row.media_ms), "{row:?}");
+        assert_eq!(fs::metadata(out.join(&row.file)).unwrap().len(), row.n_bytes);
+        assert_eq!(row.origin, "section");
+    }
+    assert_eq!(files(&out.join("clips")).len(), 2);
+    let part = summary.step("part").unwrap();
+    assert_eq!((part.read, part.kept, part.dropped["repeated_clip"], part.failed["gone"]), (5, 2, 1, 1));
+    assert_eq!(part.n_failed(), 2, "the clip beyond the end is filed: {:?}", part.failed);
+
+    let n_calls = server.calls().len();
+    get(&input, &source, Cut::Copy, &out).unwrap();
+    assert_eq!(server.calls().len(), n_calls, "a finished video was asked for again");
+}
+
+#[test]
+fn video_with_many_clips_is_fetched_once_even_if_the_first_transfer_breaks() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = fs::read(video(folder.path())).unwrap();
+    // The page and the media have the same address; each attempt asks for both.
+    let server = Loopback::start(move |_, n| match n {
+        0 | 2.. => Reply::Send(200, "content-type: video/mp4\r\n", bytes.clone()),
+        1 => Reply::Send(503, "", Vec::new()),
+    });
+    let (input, out) =
+        (table(folder.path(), &[("v", 0, 1000), ("v", 2500, 4000), ("v", 7000, 7800)]), folder.path().join("out"));
+    let summary = get(&input, &site(&server, 3), Cut::Exact, &out).unwrap();
+    assert_eq!(summary.status, Status::Done);
+    for row in manifest(&out) {
+        let wanted = i64::from(row.end_ms - row.start_ms);
+        assert!((i64::from(row.media_ms) - wanted).abs() <= 50, "{row:?}");
+        assert_eq!(row.origin, "whole");
+    }
+    assert_eq!(files(&out.join("clips")), ["v (0.0-1.0).mp4", "v (2.5-4.0).mp4", "v (7.0-7.8).mp4"]);
+}
+
+/// A body that ends early must never become a clip.
+#[test]
+fn truncated_transfer_is_no_clip_and_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = fs::read(video(folder.path())).unwrap();
+    let half = bytes[..bytes.len() / 2].to_vec();
+    let cut = move |_: &Call, _: usize| {
+        // Promises more than it sends, with the media's own type.
+        Reply::CutAs("content-type: video/mp4\r\n", half.clone())
+    };
+    let (input, out) = (table(folder.path(), &[("v", 6000, 7500)]), folder.path().join("out"));
+    let server = Loopback::start(cut);
+    let whole = get(&input, &site(&server, 1), Cut::Copy, &out).unwrap();
+    assert_eq!((whole.status, whole.failed_shards.len()), (Status::OverFailLimit, 1));
+    assert!(whole.failed_shards[0].error.contains("expected"), "{:?}", whole.failed_shards);
+    assert_eq!(files(&out.join("clips")), Vec::<String>::new());
+
+    let out = folder.path().join("sections");
+    let n_before = server.calls().len();
+    let sections = get(&input, &site(&server, 8), Cut::Copy, &out).unwrap();
+    assert_eq!(sections.step("part").unwrap().kept, 0);
+    assert_eq!(files(&out.join("clips")), Vec::<String>::new());
+    assert!(server.calls().len() - n_before >= 4, "a short section was not fetched a second time");
+}
+
+#[test]
+fn overload_is_tried_again_later_and_a_refusal_ends_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = fs::read(video(folder.path())).unwrap();
+    let server = Loopback::start(serve(bytes));
+    let (input, out) = (table(folder.path(), &[("broken", 0, 1000), ("v", 0, 1000)]), folder.path().join("out"));
+    let summary = get(&input, &site(&server, 8), Cut::Copy, &out).unwrap();
+    assert_eq!((summary.status, summary.failed_shards.len()), (Status::OverFailLimit, 1));
+    assert_eq!(files(&out.join("clips")), ["v (0.0-1.0).mp4"]);
+
+    let input = table(folder.path(), &[("busy", 0, 1000), ("v", 0, 1000)]);
+    let error = get(&input, &site(&server, 8), Cut::Copy, &folder.path().join("out2")).unwrap_err().to_string();
+    assert!(error.contains("the site refuses further requests, at busy") && error.contains("429"), "{error}");
+}
+
+#[test]
+fn killed_download_leaves_no_half_clip_and_fetches_nothing_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = fs::read(video(folder.path())).unwrap();
+    let (reached, wait) = channel();
+    let reached = Mutex::new(reached);
+    let phase = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let hanging = phase.clone();
+    let server = Loopback::start(move |call, _| {
+        if call.path == "/b.mp4" && hanging.load(std::sync::atomic::Ordering::SeqCst) {
+            let _ = reached.lock().unwrap().send(());
+            return Reply::Hang;
+        }
+        Reply::Send(200, "content-type: video/mp4\r\n", bytes.clone())
+    });
+    let (input, out) = (table(folder.path(), &[("a", 0, 1000), ("b", 0, 1500)]), folder.path().join("out"));
+    let command = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_audsem-filtering"));
+        command.args(["download", "--workers", "1", "--requests-per-hour", "1e8", "--format", "b", "--input"]);
+        command.arg(&input).arg("--output").arg(&out).arg("--yt-dlp").arg(yt_dlp().path());
+        command.args(["--url-template", &server.url("/{id}.mp4")]).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let mut child = command().spawn().unwrap();
+    wait.recv_timeout(Duration::from_secs(60)).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(files(&out.join("clips")), ["a (0.0-1.0).mp4"]);
+
+    phase.store(false, std::sync::atomic::Ordering::SeqCst);
+    let before = server.calls().len();
+    assert!(command().status().unwrap().success());
+    assert!(server.calls()[before..].iter().all(|call| call.path == "/b.mp4"), "a finished video was fetched again");
+    assert_eq!(files(&out.join("clips")), ["a (0.0-1.0).mp4", "b (0.0-1.5).mp4"]);
+    assert!(!files(&out).iter().any(|name| name.starts_with(".scratch")), "a working folder stayed behind");
+}
+
+/// Mono 16-bit samples of a WAV file that this test wrote itself.
+fn wav(path: &Path, rate: u32, samples: &[i16]) {
+    let n_bytes = samples.len() as u32 * 2;
+    let mut bytes = b"RIFF".to_vec();
+    bytes.extend((36 + n_bytes).to_le_bytes());
+    bytes.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    bytes.extend(rate.to_le_bytes());
+    bytes.extend((rate * 2).to_le_bytes());
+    bytes.extend(b"\x02\0\x10\0data");
+    bytes.extend(n_bytes.to_le_bytes());
+    bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+    fs::write(path, bytes).unwrap();
+}
+
+/// Decodes a file to mono 16-bit samples.
+fn samples(path: &Path) -> Vec<i16> {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-v", "error", "-i"]).arg(path).args(["-map", "0:a:0", "-ac", "1", "-f", "s16le", "-"]);
+    let out = command.output().unwrap();
+    out.stdout.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+}
+
+#[test]
+fn files_on_disk_are_cut_at_the_very_sample() {
+    let folder = tempfile::tempdir().unwrap();
+    let media = folder.path().join("media");
+    fs::create_dir(&media).unwrap();
+    let rate = 44_100;
+    let ramp: Vec<i16> = (0..rate * 4).map(|i: u32| (i % 30_011) as i16).collect();
+    wav(&media.join("ramp.wav"), rate, &ramp);
+    // One click at exactly two seconds, in formats that code with a delay.
+    let mut click = vec![0i16; rate as usize * 4];
+    click[rate as usize * 2] = 30_000;
+    wav(&folder.path().join("click.wav"), rate, &click);
+    let click_wav = folder.path().join("click.wav");
+    let click_wav = click_wav.to_str().unwrap();
+    let picture = ["-f", "lavfi", "-i", "testsrc=s=161x121:r=25:d=4", "-i", click_wav];
+    ffmpeg(&[&picture[..], &["-c:v", "libx264", "-c:a", "aac", "-b:a", "256k"]].concat(), &media.join("odd.mp4"));
+    ffmpeg(&["-i", click_wav, "-c:a", "libmp3lame", "-b:a", "256k"], &media.join("A title [click].mp3"));
+    fs::copy(click_wav, media.join("click (1.0-5.0).wav")).unwrap();
+
+    let spans = [
+        ("ramp", 1234, 2345),
+        ("ramp", 3900, 6000),
+        ("ramp", 5000, 6000),
+        ("odd", 1500, 2750),
+        ("click", 1500, 2750),
+        ("click", 1000, 5000),
+        ("nobody", 0, 1000),
+        ("bad.id", 0, 1000),
+        ("ramp", 7, 7),
+    ];
+    let (input, out) = (table(folder.path(), &spans), folder.path().join("out"));
+    let summary = get(&input, &Source::Folder(media), Cut::Exact, &out).unwrap();
+    let part = summary.step("part").unwrap();
+    assert_eq!((part.read, part.kept), (9, 4));
+    let faults = ["short_media", "outside_media", "no_media"].map(|fault| part.failed[fault]);
+    assert_eq!((faults, part.failed["bad_key"]), ([1, 1, 1], 2));
+    let clips = out.join("clips");
+    let names = ["click (1.0-5.0).wav", "click (1.5-2.75).flac", "odd (1.5-2.75).mp4", "ramp (1.234-2.345).flac"];
+    assert_eq!(files(&clips), names);
+
+    let (from, to) = (1234 * rate as usize / 1000, 2345 * rate as usize / 1000);
+    let cut = samples(&clips.join(names[3]));
+    assert_eq!(cut[..200], ramp[from..from + 200]);
+    assert!(cut.len().abs_diff(to - from) <= 1, "{} samples instead of {}", cut.len(), to - from);
+    for name in &names[1..3] {
+        let cut = samples(&clips.join(name));
+        let loudest = (0..cut.len()).max_by_key(|&i| cut[i].unsigned_abs()).unwrap();
+        assert!(loudest.abs_diff(rate as usize / 2) <= 2, "{name}: the click is at sample {loudest}");
+    }
+}
+
+#[test]
+fn copied_streams_keep_their_container_and_their_bytes_repeat() {
+    let folder = tempfile::tempdir().unwrap();
+    let media = folder.path().join("media");
+    fs::create_dir(&media).unwrap();
+    fs::rename(video(folder.path()), media.join("v.mp4")).unwrap();
+    let input = table(folder.path(), &[("v", 2500, 4000), ("v", 100, 1200)]);
+    for cut in [Cut::Copy, Cut::Exact] {
+        let outs = [1, 2].map(|n| folder.path().join(format!("{cut:?}{n}")));
+        for out in &outs {
+            get(&input, &Source::Folder(media.clone()), cut, out).unwrap();
+        }
+        let rows = manifest(&outs[0]);
+        assert_eq!(rows.len(), 2);
+        assert_eq!(rows, manifest(&outs[1]));
+        for row in rows {
+            assert_eq!(fs::read(outs[0].join(&row.file)).unwrap(), fs::read(outs[1].join(&row.file)).unwrap());
+        }
+    }
+}
+
+#[test]
+fn what_cannot_run_says_why_with_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = table(folder.path(), &[("v", 0, 1000)]);
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let check = |arguments: &[&str], path: Option<&Path>, expected: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_audsem-filtering"));
+        if let Some(path) = path {
+            command.env("PATH", path);
+        }
+        command.env_remove("AUDSEM_FFMPEG").args(["download", "--input"]).arg(&input).arg("--output");
+        let out = command.arg(folder.path().join("out")).args(arguments).output().unwrap();
+        let stderr = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(expected), "{stderr}");
+    };
+    let no_media = empty.to_str().unwrap();
+    let own = yt_dlp();
+    let own = own.path().to_str().unwrap();
+    check(&["--source", no_media], Some(&empty), "apt-get install ffmpeg");
+    check(&["--source", no_media], None, "no media file");
+    check(&["--source", "nowhere"], None, "nowhere");
+    check(&["--yt-dlp", "no-such-yt-dlp"], None, "yt-dlp was not found");
+    check(&["--yt-dlp", own, "--url-template", "http://h/"], None, "{id}");
+    check(&["--yt-dlp", own, "--requests-per-hour", "0"], None, "expected a number above 0");
+}

@@ -1,0 +1,131 @@
+//! `fetch-captions`: the real yt-dlp against a loopback server.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use audsem_core::run::{RunOptions, Status, Summary};
+use audsem_filtering::error::Error;
+use audsem_filtering::fetch_captions::{Config, run};
+
+use crate::loopback::{Call, Loopback, Reply};
+use crate::programs::{access, pace};
+
+const TRACK: &str = "WEBVTT\n\n00:01.000 --> 00:03.000\n[dog barks]\n";
+
+/// Pages as video sites write them: `VIDEO.html` with a player and its tracks.
+fn site(call: &Call, _: usize) -> Reply {
+    let html = |tracks: &str| {
+        let page =
+            format!("<html><head><title>t</title></head><body><video src=\"/v.mp4\">{tracks}</video></body></html>");
+        Reply::Send(200, "content-type: text/html\r\n", page.into_bytes())
+    };
+    match call.path.as_str() {
+        "/gone.html" => Reply::Send(404, "", Vec::new()),
+        "/broken.html" => Reply::Send(503, "", Vec::new()),
+        "/busy.html" => Reply::Send(429, "", Vec::new()),
+        "/silent.html" => html(""),
+        "/german.html" => html(r#"<track kind="subtitles" srclang="de" src="/de.vtt">"#),
+        "/empty.html" => html(r#"<track kind="subtitles" srclang="en" src="/empty.vtt">"#),
+        "/empty.vtt" => Reply::Send(200, "content-type: text/vtt\r\n", b"\n".to_vec()),
+        path if path.ends_with(".html") => html(
+            r#"<track kind="subtitles" srclang="en" src="/en.vtt"><track kind="subtitles" srclang="de" src="/de.vtt">"#,
+        ),
+        _ => Reply::Send(200, "content-type: text/vtt\r\n", TRACK.as_bytes().to_vec()),
+    }
+}
+
+fn list(folder: &Path, ids: &[&str]) -> PathBuf {
+    let path = folder.join("ids.txt");
+    fs::write(&path, ids.join("\n")).unwrap();
+    path
+}
+
+fn fetch(server: &Loopback, input: &Path, output: &Path) -> Result<Summary, Error> {
+    let url_template = server.url("/{id}.html");
+    let config = Config {
+        input: input.to_owned(),
+        languages: vec!["en".into()],
+        formats: vec!["json3".into(), "vtt".into(), "best".into()],
+        url_template: "test".into(),
+    };
+    run(&config, &access(&url_template), &pace(), &RunOptions::new(output))
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn tracks_are_fetched_named_and_accounted_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let input = list(folder.path(), &["-dash_1", "gone", "silent", "german", "b", "b", "../evil"]);
+    let server = Loopback::start(site);
+    let summary = fetch(&server, &input, &out).unwrap();
+    assert_eq!(names(&out.join("subtitles")), ["-dash_1.en.vtt", "b.en.vtt"]);
+    assert_eq!(fs::read_to_string(out.join("subtitles/b.en.vtt")).unwrap(), TRACK);
+    let part = summary.step("part").unwrap();
+    assert_eq!((part.read, part.kept), (6, 2));
+    assert_eq!((part.dropped["no_track"], part.failed["gone"], part.failed["unsupported"]), (2, 1, 1));
+
+    // Nothing is asked for twice, not even what is gone.
+    let n_calls = server.calls().len();
+    fetch(&server, &input, &out).unwrap();
+    assert_eq!(server.calls().len(), n_calls);
+    assert!(!names(&out).iter().any(|name| name.starts_with(".scratch")), "a working folder stayed behind");
+}
+
+#[test]
+fn what_failed_in_passing_is_tried_again_by_the_next_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let input = list(folder.path(), &["a", "broken", "empty"]);
+    let server = Loopback::start(site);
+    let summary = fetch(&server, &input, &out).unwrap();
+    assert_eq!((summary.status, summary.failed_shards.len()), (Status::OverFailLimit, 2));
+    assert!(summary.failed_shards[0].error.contains("HTTP Error 503"), "{:?}", summary.failed_shards);
+    assert!(server.calls().iter().filter(|call| call.path == "/broken.html").count() >= 2, "no retry within the run");
+
+    let healthy = Loopback::start(|call, n| match call.path.as_str() {
+        "/broken.html" | "/empty.html" => site(&Call { path: "/fine.html".into(), ..call.clone() }, n),
+        _ => site(call, n),
+    });
+    let summary = fetch(&healthy, &input, &out).unwrap();
+    assert_eq!(summary.status, Status::Done);
+    assert_eq!(names(&out.join("subtitles")), ["a.en.vtt", "broken.en.vtt", "empty.en.vtt"]);
+    assert!(healthy.calls().iter().all(|call| call.path != "/a.html"), "a finished video was fetched again");
+}
+
+#[test]
+fn site_that_refuses_ends_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let input = list(folder.path(), &["a", "busy", "c"]);
+    let server = Loopback::start(site);
+    let error = fetch(&server, &input, &out).unwrap_err().to_string();
+    assert!(error.contains("at busy") && error.contains("--requests-per-hour"), "{error}");
+    assert!(server.calls().iter().all(|call| call.path != "/c.html"), "it went on asking");
+    assert_eq!(names(&out.join("subtitles")), ["a.en.vtt"]);
+}
+
+#[test]
+fn missing_yt_dlp_says_how_to_get_it_with_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = list(folder.path(), &["a"]);
+    let out = Command::new(env!("CARGO_BIN_EXE_audsem-filtering"))
+        .env("PATH", folder.path())
+        .env_remove("AUDSEM_YT_DLP")
+        .args(["fetch-captions", "--input"])
+        .arg(&input)
+        .arg("--output")
+        .arg(folder.path().join("out"))
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("yt-dlp was not found") && stderr.contains("pip install yt-dlp"), "{stderr}");
+}
