@@ -1,5 +1,6 @@
 //! AudSem stage 4: pack, repair, transcode, check and index WebDataset tars, and build training shards.
 
+pub mod check;
 pub mod cli;
 pub mod encode;
 pub mod error;

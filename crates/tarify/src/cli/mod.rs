@@ -1,11 +1,13 @@
 //! The command line: clap types only, one file for each subcommand.
 
+mod check;
 mod index;
 mod media;
 mod pack;
 mod rename;
 mod transcode;
 
+pub use check::CheckArgs;
 pub use index::IndexArgs;
 pub use media::{EncodingArgs, ProgramArgs};
 pub use pack::PackArgs;
@@ -39,6 +41,8 @@ pub enum Command {
     Rename(RenameArgs),
     /// Copy video tars with smaller videos: 360p, 2 frames per second
     Transcode(TranscodeArgs),
+    /// Check tars: pairs, keys, truncation, sizes.json, JSON fields, sound; exit code 1 if anything is wrong
+    Check(CheckArgs),
     /// Write tar_mp4_mapping.csv, sizes.json and a Parquet table of where every member lies
     Index(IndexArgs),
 }
@@ -53,6 +57,7 @@ impl Command {
             Self::Pack(args) => crate::pack::run(&args.config(), &args.run.options(global)?),
             Self::Rename(args) => crate::rename::run(&args.config(), &args.run.options(global)?),
             Self::Transcode(args) => crate::transcode::run(&args.config(), &args.run.options(global)?),
+            Self::Check(args) => crate::check::run(&args.config(), &args.run.options(global)?),
             Self::Index(args) => crate::index::run(&args.config(), &args.run.options(global)?),
         }
     }

@@ -1,0 +1,82 @@
+//! Are the tars whole, and do they hold what their readers expect?
+//!
+//! Only headers are read unless fields (`--task`, `--require`) or sound (`--verify`) are to be
+//! looked at. Every problem is one line of `rejects-*.jsonl`; any problem makes the exit code 1.
+//!
+//! ```text
+//! out/report-00000.json   counts of one tar
+//! out/rejects-00000.jsonl its problems
+//! ```
+
+mod reason;
+mod sample;
+mod sizes;
+mod tar;
+
+pub use reason::Fault;
+
+use std::path::PathBuf;
+
+use audsem_core::run::{Run, RunOptions, RunSpec, Status, Step, StepReport, Summary};
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::tars::{TarInput, Unit, list_tars, plan};
+
+/// Tars named in the summary; the rest is in the reports.
+const TARS_NAMED: usize = 20;
+
+/// What is checked.
+#[derive(Debug, Clone, Serialize)]
+pub struct Config {
+    /// Tars, or folders of them.
+    #[serde(skip)]
+    pub inputs: Vec<PathBuf>,
+    /// JSON fields that must be there and not be empty.
+    pub fields: Vec<String>,
+    /// Decode every sound to its end.
+    pub verify: bool,
+}
+
+#[derive(Serialize)]
+struct Effective<'a> {
+    #[serde(flatten)]
+    config: &'a Config,
+    tars: Vec<String>,
+}
+
+/// Checks the tars and writes reports into the output folder. The summary's status tells the result.
+///
+/// # Errors
+/// There is no tar, and what [`Run::open`] and [`Run::execute`] give.
+pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
+    let tars = list_tars(&config.inputs)?;
+    // A check that stops at the first thousand problems would hide the others.
+    let options = RunOptions { max_fail_rate: 1.0, ..options.clone() };
+    let effective = Effective { config, tars: tars.iter().map(|tar| tar.name.clone()).collect() };
+    let spec = RunSpec { tool: "audsem-tarify", command: "check", config: &effective, inputs: &[], models: Vec::new() };
+    let mut run = Run::open(&options, spec)?;
+    let step = Step { name: "part", unit: "samples", physical: "MB" };
+    let shards = plan(tars.clone(), Unit::Samples, options.limit);
+    let checked = run.execute(step, &shards, |work, out| tar::check(config, work, out))?;
+    if checked.complete && options.limit.is_none() {
+        sizes::step(&mut run, config, &tars, &checked)?;
+    }
+    Ok(describe(run.finish()?, &tars, &checked))
+}
+
+/// A problem anywhere, or a tar that could not be opened, is a check that did not pass.
+fn describe(mut summary: Summary, tars: &[TarInput], checked: &StepReport) -> Summary {
+    let bad = |stats: &audsem_core::run::Stats| stats.n_failed() > 0;
+    if summary.steps.iter().any(|(_, stats)| bad(stats)) || !summary.failed_shards.is_empty() {
+        summary.status = Status::CheckFailed;
+    }
+    let name = |shard: &str| shard.parse::<usize>().ok().and_then(|index| tars.get(index)).map(|tar| tar.name.clone());
+    let mut problems = serde_json::Map::new();
+    for shard in checked.outputs.iter().filter(|shard| bad(&shard.stats)).take(TARS_NAMED) {
+        if let Some(name) = name(&shard.name) {
+            problems.insert(name, shard.stats.n_failed().into());
+        }
+    }
+    if problems.is_empty() { summary } else { summary.with_result("tars_with_problems", problems) }
+}

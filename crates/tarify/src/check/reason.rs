@@ -1,0 +1,25 @@
+//! What can be wrong with a tar of samples.
+
+audsem_core::reasons! {
+    /// A problem that `check` reports.
+    pub enum Fault {
+        Truncated = "truncated": "the tar ends early",
+        DamagedTar = "damaged_tar": "the tar cannot be read on from here",
+        NoEndMarker = "no_end_marker": "the tar lacks its end marker: it may be cut between two members",
+        NoKey = "no_key": "the member's name has no dot, so it belongs to no sample",
+        RepeatedSuffix = "repeated_suffix": "two members of a sample have the same suffix",
+        DuplicateKey = "duplicate_key": "an earlier sample of this tar has the same key",
+        CutName = "cut_name": "the name has a dot before its extension, which cuts the key",
+        NoMedia = "no_media": "the sample has no sound or video",
+        SeveralMedia = "several_media": "the sample has more than one sound or video",
+        EmptyMedia = "empty_media": "the sound or video has no bytes",
+        NoJson = "no_json": "the sample has no JSON",
+        BadJson = "bad_json": "the JSON is not an object",
+        MissingField = "missing_field": "a field of the JSON that the readers need is absent or empty",
+        Undecodable = "undecodable": "the sound cannot be decoded to its end",
+        WrongSize = "wrong_size": "sizes.json gives another count for this tar",
+        NotInSizes = "not_in_sizes": "sizes.json does not name this tar, but its readers will open it",
+        MissingTar = "missing_tar": "sizes.json names a tar that is not there",
+        BadSizes = "bad_sizes": "sizes.json cannot be read",
+    }
+}

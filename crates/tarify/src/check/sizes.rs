@@ -1,0 +1,82 @@
+//! `sizes.json` against the tars it speaks of.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use audsem_core::run::{Fingerprint, Run, Shard, ShardOutput, Step, StepReport};
+
+use super::{Config, Fault};
+use crate::error::Error;
+use crate::sizes::{SAMPLES, SIZES, read_sizes};
+use crate::tars::TarInput;
+
+/// A folder of tars with a `sizes.json`.
+struct Folder {
+    sizes: PathBuf,
+    /// Samples found in each tar that was checked.
+    found: BTreeMap<String, u64>,
+    /// Whether every tar of the folder was checked, so that others are missing.
+    whole: bool,
+}
+
+/// The second step: one record for each tar that a `sizes.json` names or should name.
+pub(super) fn step(run: &mut Run, config: &Config, tars: &[TarInput], checked: &StepReport) -> Result<(), Error> {
+    let mut folders: BTreeMap<PathBuf, BTreeMap<String, u64>> = BTreeMap::new();
+    let mut fingerprint = Fingerprint::new();
+    for shard in &checked.outputs {
+        let Some(tar) = shard.name.parse::<usize>().ok().and_then(|index| tars.get(index)) else { continue };
+        let samples = shard.stats.counts.get(SAMPLES).copied().unwrap_or(0);
+        let folder = tar.path.parent().unwrap_or(Path::new("")).to_owned();
+        folders.entry(folder).or_default().insert(tar.name.clone(), samples);
+        fingerprint = fingerprint.with(&tar.name).with(samples.to_le_bytes());
+    }
+    let whole: BTreeSet<&Path> = config.inputs.iter().map(PathBuf::as_path).collect();
+    let folders = folders.into_iter().map(|(folder, found)| Folder {
+        sizes: folder.join(SIZES),
+        whole: whole.contains(folder.as_path()),
+        found,
+    });
+    let folders: Vec<Folder> = folders.filter(|folder| folder.sizes.exists()).collect();
+    for folder in &folders {
+        fingerprint = fingerprint.with(std::fs::read(&folder.sizes).unwrap_or_default());
+    }
+    if folders.is_empty() {
+        return Ok(());
+    }
+    let plan = [Shard { name: "sizes".to_owned(), fingerprint: fingerprint.finish(), work: folders }];
+    let step = Step { name: "sizes", unit: "tars", physical: "" };
+    run.execute(step, &plan, |folders: &Vec<Folder>, out: &mut ShardOutput| {
+        folders.iter().for_each(|folder| compare(folder, out));
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn compare(folder: &Folder, out: &mut ShardOutput) {
+    let stated = match read_sizes(&folder.sizes) {
+        Ok(stated) => stated,
+        Err(error) => {
+            out.read(1);
+            out.fail(folder.sizes.display(), Fault::BadSizes, error);
+            return;
+        }
+    };
+    let names: BTreeSet<&String> = stated.keys().chain(folder.found.keys()).collect();
+    for name in names {
+        let problem = match (stated.get(name), folder.found.get(name)) {
+            (Some(stated), Some(found)) if stated == found => None,
+            (Some(stated), Some(found)) => {
+                Some((Fault::WrongSize, format!("sizes.json says {stated}, the tar holds {found}")))
+            }
+            (None, Some(found)) => Some((Fault::NotInSizes, format!("the tar holds {found}"))),
+            (Some(_), None) if !folder.whole => continue,
+            (Some(stated), _) => Some((Fault::MissingTar, format!("sizes.json says {stated}"))),
+            (None, None) => continue,
+        };
+        out.read(1);
+        match problem {
+            None => out.keep(1),
+            Some((fault, detail)) => out.fail(name, fault, detail),
+        }
+    }
+}

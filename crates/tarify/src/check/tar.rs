@@ -1,0 +1,167 @@
+//! One tar.
+
+use std::collections::HashSet;
+
+use audsem_core::audio::Decoder;
+use audsem_core::run::{ShardError, ShardOutput};
+use audsem_core::tar::{Member, MemberReader, TarError, is_metadata, split_key};
+use serde::Serialize;
+
+use super::sample::{Gathered, check_json, check_sound};
+use super::{Config, Fault};
+use crate::sink::write_file;
+use crate::sizes::SAMPLES;
+use crate::tars::{AUDIO, TarWork};
+
+/// JSON larger than this is not read.
+const MAX_JSON_BYTES: u64 = 64 << 20;
+
+/// Counts of one tar.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    tar: String,
+    samples: u64,
+    members: u64,
+    media: u64,
+    json: u64,
+    ignored_members: u64,
+    payload_bytes: u64,
+    problems: u64,
+}
+
+struct Checker<'a> {
+    config: &'a Config,
+    decoder: Decoder,
+    out: &'a mut ShardOutput,
+    keys: HashSet<String>,
+    current: Option<Gathered>,
+    report: Report,
+    buffer: Vec<u8>,
+}
+
+pub(super) fn check(config: &Config, work: &TarWork, out: &mut ShardOutput) -> Result<(), ShardError> {
+    let name = work.tar.name.clone();
+    let opened = if config.verify { MemberReader::open(&work.tar.path) } else { MemberReader::scan(&work.tar.path) };
+    let mut checker = Checker {
+        config,
+        decoder: Decoder::new(),
+        out,
+        keys: HashSet::new(),
+        current: None,
+        report: Report { tar: name.clone(), ..Report::default() },
+        buffer: Vec::new(),
+    };
+    let result = opened.and_then(|mut members| {
+        let ended = checker.walk(&mut members, work.budget)?;
+        Ok(ended && !members.has_end_marker())
+    });
+    checker.finish_sample();
+    match result {
+        Ok(false) => {}
+        Ok(true) => checker.problem(&name, Fault::NoEndMarker, ""),
+        Err(error @ TarError::Truncated { .. }) => checker.problem(&name, Fault::Truncated, error),
+        Err(error) => checker.problem(&name, Fault::DamagedTar, error),
+    }
+    checker.write_report()
+}
+
+impl Checker<'_> {
+    /// Goes through the members of up to `budget` samples; whether it came to the end.
+    fn walk(&mut self, members: &mut MemberReader, budget: u64) -> Result<bool, TarError> {
+        while let Some(member) = members.next_member()? {
+            self.report.members += 1;
+            if !member.is_file || is_metadata(&member.name) {
+                self.report.ignored_members += 1;
+                continue;
+            }
+            let Some((key, suffix)) = split_key(&member.name) else {
+                self.problem(&member.name, Fault::NoKey, "");
+                continue;
+            };
+            if self.current.as_ref().is_none_or(|current| current.key != key) {
+                self.finish_sample();
+                if self.report.samples >= budget {
+                    return Ok(false);
+                }
+                self.start_sample(key);
+            }
+            self.member(members, &member, suffix)?;
+        }
+        Ok(true)
+    }
+
+    fn start_sample(&mut self, key: &str) {
+        let mut sample = Gathered::new(key.to_owned());
+        if !self.keys.insert(key.to_owned()) {
+            sample.problem(Fault::DuplicateKey, key);
+        }
+        self.current = Some(sample);
+    }
+
+    fn member(&mut self, members: &mut MemberReader, member: &Member, suffix: String) -> Result<(), TarError> {
+        self.report.payload_bytes += member.size;
+        self.out.work(member.size as f64 / 1e6);
+        let found = self.content(members, member, &suffix)?;
+        let sample = self.current.as_mut().expect("a sample was started for this member");
+        if let Err((fault, detail)) = found {
+            sample.problem(fault, detail);
+        }
+        sample.add(suffix, member.size);
+        Ok(())
+    }
+
+    /// Looks inside a member, where that was asked for.
+    fn content(
+        &mut self,
+        members: &mut MemberReader,
+        member: &Member,
+        suffix: &str,
+    ) -> Result<Result<(), super::sample::Problem>, TarError> {
+        if suffix == "json" && (!self.config.fields.is_empty() || self.config.verify) {
+            if member.size > MAX_JSON_BYTES {
+                return Ok(Err((Fault::BadJson, format!("{} bytes", member.size))));
+            }
+            members.read_payload(&mut self.buffer)?;
+            return Ok(check_json(&self.buffer, &self.config.fields));
+        }
+        if self.config.verify && AUDIO.contains(&suffix) && !self.out.dry_run() {
+            members.read_payload(&mut self.buffer)?;
+            return Ok(check_sound(&self.decoder, &self.buffer, suffix));
+        }
+        Ok(Ok(()))
+    }
+
+    fn finish_sample(&mut self) {
+        let Some(sample) = self.current.take() else { return };
+        self.report.samples += 1;
+        self.report.media += sample.media() as u64;
+        self.report.json += u64::from(sample.has_json());
+        let key = sample.key.clone();
+        let problems = sample.finish();
+        match problems.split_first() {
+            None => {
+                self.out.read(1);
+                self.out.keep(1);
+            }
+            Some(((fault, detail), [])) => self.problem(&key, *fault, detail),
+            Some(((fault, detail), more)) => {
+                let more: Vec<String> = more.iter().map(|(fault, detail)| format!("{fault:?} {detail}")).collect();
+                self.problem(&key, *fault, format_args!("{detail}; also {}", more.join("; ")));
+            }
+        }
+    }
+
+    fn problem(&mut self, key: &str, fault: Fault, detail: impl std::fmt::Display) {
+        self.report.problems += 1;
+        self.out.read(1);
+        self.out.fail(key, fault, detail);
+    }
+
+    fn write_report(self) -> Result<(), ShardError> {
+        self.out.count(SAMPLES, self.report.samples);
+        self.out.count("payload_bytes", self.report.payload_bytes);
+        let text = serde_json::to_string_pretty(&self.report).expect("counts are JSON") + "\n";
+        let name = format!("report-{}.json", self.out.name());
+        write_file(self.out, &name, text.as_bytes())
+    }
+}
