@@ -56,4 +56,14 @@ pub enum Error {
         /// What it said.
         detail: String,
     },
+    /// A template cannot be used.
+    #[error(
+        "the template for {task} cannot be used: {problem}\nhint: --templates names it; leave that out for the built-in one"
+    )]
+    Template {
+        /// The task.
+        task: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
 }

@@ -8,6 +8,7 @@ pub mod index;
 pub mod pack;
 pub mod reason;
 pub mod rename;
+pub mod shards;
 mod sink;
 pub mod sizes;
 pub mod tars;

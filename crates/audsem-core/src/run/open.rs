@@ -67,6 +67,7 @@ pub struct Run {
     pub(super) tool: &'static str,
     pub(super) command: &'static str,
     pub(super) config_hash: String,
+    inputs: Vec<FileFingerprint>,
     pub(super) steps: Vec<(String, Stats)>,
     pub(super) shards_left: usize,
     pub(super) failed_shards: Vec<FailedShard>,
@@ -103,6 +104,7 @@ impl Run {
             tool: spec.tool,
             command: spec.command,
             config_hash,
+            inputs,
             steps: Vec::new(),
             shards_left: 0,
             failed_shards: Vec::new(),
@@ -116,6 +118,11 @@ impl Run {
     /// The options of this run.
     pub fn options(&self) -> &RunOptions {
         &self.options
+    }
+
+    /// The input files of [`RunSpec::inputs`], in that order: what shards make their fingerprints of.
+    pub fn inputs(&self) -> &[FileFingerprint] {
+        &self.inputs
     }
 
     /// The run folder.

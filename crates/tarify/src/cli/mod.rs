@@ -7,6 +7,7 @@ mod pack;
 mod rename;
 mod transcode;
 
+pub use crate::shards::ShardsArgs;
 pub use check::CheckArgs;
 pub use index::IndexArgs;
 pub use media::{EncodingArgs, ProgramArgs};
@@ -45,6 +46,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Write tar_mp4_mapping.csv, sizes.json and a Parquet table of where every member lies
     Index(IndexArgs),
+    /// Build train/valid WebDataset shards from generated text and tars of clips
+    Shards(Box<ShardsArgs>),
 }
 
 impl Command {
@@ -59,6 +62,7 @@ impl Command {
             Self::Transcode(args) => crate::transcode::run(&args.config(), &args.run.options(global)?),
             Self::Check(args) => crate::check::run(&args.config(), &args.run.options(global)?),
             Self::Index(args) => crate::index::run(&args.config(), &args.run.options(global)?),
+            Self::Shards(args) => args.run(global),
         }
     }
 }
@@ -66,5 +70,16 @@ impl Command {
 impl HasGlobal for Cli {
     fn global(&self) -> &GlobalArgs {
         &self.global
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_and_flag_has_help() {
+        let missing: Vec<String> = audsem_core::cli::undocumented(&super::Cli::command());
+        assert!(missing.is_empty(), "no help text: {missing:?}");
     }
 }

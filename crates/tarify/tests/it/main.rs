@@ -5,5 +5,6 @@ mod check;
 mod index;
 mod pack;
 mod rename;
+mod shards;
 mod transcode;
 mod workbench;

@@ -1,0 +1,221 @@
+//! The flags of `shards` and the configuration they stand for.
+
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+
+use audsem_core::audio::CheckLimits;
+use audsem_core::cli::{GlobalArgs, RunArgs};
+use audsem_core::error::Error as CoreError;
+use audsem_core::input::list_files;
+use audsem_core::run::{RunOptions, Summary};
+
+use super::config::{AudioLimits, Config, Task, Verify};
+use super::plan::SplitFile;
+use super::sample::PairLayout;
+use super::text::TextLimits;
+use crate::error::Error;
+
+/// Build train/valid WebDataset shards from generated text and tars of clips.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ShardsArgs {
+    /// What the samples teach
+    #[arg(long, value_enum)]
+    pub task: Task,
+    /// Generated text: JSON lines (plain, gzip, zstd), or a folder of such files
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub records: Vec<PathBuf>,
+    /// Tars of clips (plain, gzip, zstd), or folders of them; taken in the order of their numbers
+    #[arg(short, long, value_name = "DIR", required = true, num_args = 1..)]
+    pub input: Vec<PathBuf>,
+    /// Also require and store `semantic_elements`
+    #[arg(long)]
+    pub semantic: bool,
+    /// Clips wanted for validation; whole videos are taken, in the order of a seeded hash
+    #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Split")]
+    pub num_valid: usize,
+    /// Put everything into train and make no valid folder
+    #[arg(long, help_heading = "Split")]
+    pub skip_validation: bool,
+    /// The split.json of an earlier run: exactly its videos are the validation split
+    #[arg(long, value_name = "FILE", conflicts_with = "skip_validation", help_heading = "Split")]
+    pub split_in: Option<PathBuf>,
+    /// Most samples in a shard
+    #[arg(long, value_name = "N", default_value = "2048", help_heading = "Shards")]
+    pub max_count: NonZeroU64,
+    /// Most bytes in a shard [default: no limit]
+    #[arg(long, value_name = "BYTES", help_heading = "Shards")]
+    pub max_bytes: Option<NonZeroU64>,
+    /// One sample per question-answer pair, or all pairs of a clip in one sample
+    #[arg(long, value_enum, default_value = "repeat", help_heading = "Shards")]
+    pub pairs: PairLayout,
+    /// Most words of a caption [default: 100 for caption, no limit for video]
+    #[arg(long, value_name = "N", help_heading = "Text")]
+    pub max_words: Option<usize>,
+    /// Fewest characters of a caption, question, thinking or list of semantic elements
+    /// [default: 10; 1 for video]
+    #[arg(long, value_name = "N", help_heading = "Text")]
+    pub min_chars: Option<usize>,
+    /// Fewest characters of the answer of a pair [default: 10 for qa, 3 for mc-qa and mc-qa-long]
+    #[arg(long, value_name = "N", help_heading = "Text")]
+    pub min_answer_chars: Option<usize>,
+    /// Leave out text that holds this, case-sensitive; may be given again; an empty one turns the
+    /// defaults off
+    #[arg(long, value_name = "TEXT", default_values = super::text::OMIT_PHRASES, help_heading = "Text")]
+    pub omit_phrase: Vec<String>,
+    /// Own words: for caption and video a file with one request per line, for mc-qa-long a minijinja
+    /// template over `question`, `choices` (`letter`, `text`) and `semantic`
+    #[arg(long, value_name = "FILE", help_heading = "Text")]
+    pub templates: Option<PathBuf>,
+    /// Decode every clip (full), decode to the first loud enough sample (fast), or read the FLAC
+    /// header only (none)
+    #[arg(long, value_enum, default_value = "full", help_heading = "Audio")]
+    pub verify: Verify,
+    /// Shortest clip in seconds
+    #[arg(long, value_name = "S", default_value_t = 0.1, help_heading = "Audio")]
+    pub min_seconds: f64,
+    /// Longest clip in seconds
+    #[arg(long, value_name = "S", default_value_t = 300.0, help_heading = "Audio")]
+    pub max_seconds: f64,
+    /// A clip is silent if no sample reaches this (full scale is 1)
+    #[arg(long, value_name = "X", default_value_t = 0.001, help_heading = "Audio")]
+    pub min_peak: f64,
+    /// The ffmpeg to use for videos that the built-in decoders cannot read [default: from PATH]
+    #[arg(long, value_name = "FILE", help_heading = "Audio")]
+    pub ffmpeg: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub run: RunArgs,
+}
+
+impl ShardsArgs {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// As [`ShardsArgs::config`] and [`super::run`].
+    pub fn run(&self, global: &GlobalArgs) -> Result<Summary, Error> {
+        let options: RunOptions = self.run.options(global)?;
+        super::run(&self.config()?, &options)
+    }
+
+    /// The configuration these flags stand for.
+    ///
+    /// # Errors
+    /// When an input does not exist or is empty, or a flag makes no sense for the task.
+    pub fn config(&self) -> Result<Config, Error> {
+        let task = self.task;
+        let mut config = Config::new(task, self.record_files()?, self.source_tars()?);
+        config.semantic = self.semantic;
+        config.text = TextLimits {
+            max_words: self.max_words.or(task.max_words()),
+            min_chars: self.min_chars.unwrap_or(task.min_chars()),
+            min_answer_chars: self.min_answer_chars.unwrap_or(task.min_answer_chars()),
+            omit_phrases: self.omit_phrase.iter().filter(|phrase| !phrase.is_empty()).cloned().collect(),
+        };
+        config.audio = AudioLimits {
+            limits: CheckLimits {
+                min_s: seconds("--min-seconds", self.min_seconds)?,
+                max_s: seconds("--max-seconds", self.max_seconds)?,
+                min_peak: self.min_peak,
+            },
+            verify: self.verify,
+        };
+        config.ffmpeg.clone_from(&self.ffmpeg);
+        config.pairs = self.pairs;
+        config.num_valid = if self.skip_validation { 0 } else { self.num_valid };
+        config.max_count = self.max_count;
+        config.max_bytes = self.max_bytes;
+        if let Some(path) = &self.split_in {
+            config.valid_videos = Some(read_split(path)?);
+        }
+        if let Some(path) = &self.templates {
+            if config.template.is_none() {
+                let problem = format!("{} takes its questions from the records and uses no template", task.name());
+                return Err(flag("--templates", problem));
+            }
+            config.template = Some(std::fs::read_to_string(path).map_err(CoreError::read(path))?);
+        }
+        Ok(config)
+    }
+
+    fn record_files(&self) -> Result<Vec<PathBuf>, Error> {
+        let endings = [".jsonl", ".jsonl.gz", ".jsonl.zst"];
+        let mut files = Vec::new();
+        for path in &self.records {
+            let found =
+                list_files(path, |name| endings.iter().any(|ending| name.ends_with(ending)) && !is_reject(name))?;
+            if found.is_empty() {
+                return Err(CoreError::input(path, "this folder holds no .jsonl file").into());
+            }
+            files.extend(found);
+        }
+        Ok(files)
+    }
+
+    fn source_tars(&self) -> Result<Vec<PathBuf>, Error> {
+        let endings = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
+        let mut tars = Vec::new();
+        for path in &self.input {
+            let mut found = list_files(path, |name| endings.iter().any(|ending| name.ends_with(ending)))?;
+            if found.is_empty() {
+                let problem =
+                    "this folder holds no tar\nhint: --input names the tars of clips or the folder they are in";
+                return Err(CoreError::input(path, problem).into());
+            }
+            found.sort_by_cached_key(|path| tar_order(path));
+            tars.extend(found);
+        }
+        Ok(tars)
+    }
+}
+
+/// A run folder of generated text holds its rejects beside it.
+fn is_reject(name: &str) -> bool {
+    name.starts_with("rejects-") || name == "log.jsonl"
+}
+
+/// `2.tar` comes before `10.tar`; what has no number comes last, by name.
+fn tar_order(path: &Path) -> (u64, String) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = name.split('.').next().unwrap_or_default();
+    let digits = stem.trim_start_matches(|c: char| !c.is_ascii_digit());
+    (digits.parse().unwrap_or(u64::MAX), name)
+}
+
+fn read_split(path: &Path) -> Result<Vec<String>, Error> {
+    let text = std::fs::read(path).map_err(CoreError::read(path))?;
+    let split: SplitFile = serde_json::from_slice(&text).map_err(|error| {
+        CoreError::input(path, format!("not a split file ({error})\nhint: every output of shards has one, split.json"))
+    })?;
+    Ok(split.valid.into_iter().collect())
+}
+
+fn seconds(name: &str, seconds: f64) -> Result<f64, Error> {
+    if (0.0..1e9).contains(&seconds) {
+        return Ok(seconds);
+    }
+    Err(flag(name, format!("expected a number of seconds but it is {seconds}")))
+}
+
+fn flag(what: &str, problem: impl Into<String>) -> Error {
+    CoreError::Config { what: what.to_owned(), problem: problem.into() }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn t11_tars_come_in_the_order_of_their_numbers() {
+        let mut names = ["10.tar", "b.tar", "2.tar", "clips-0003.tar.gz", "1.tar", "a.tar"].map(PathBuf::from);
+        names.sort_by_cached_key(|path| tar_order(path));
+        assert_eq!(names, ["1.tar", "2.tar", "clips-0003.tar.gz", "10.tar", "a.tar", "b.tar"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn seconds_are_numbers() {
+        assert!(seconds("--min-seconds", 0.1).is_ok());
+        assert!(seconds("--min-seconds", f64::NAN).unwrap_err().to_string().contains("--min-seconds"));
+        assert!(seconds("--min-seconds", -1.0).is_err());
+    }
+}

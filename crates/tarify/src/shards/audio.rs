@@ -1,0 +1,130 @@
+//! Listening to a clip: is it sound to learn from, and how long is it.
+
+use audsem_core::audio::{
+    Audio, AudioError, BitDepth, CheckFailure, Decoder, Verify as Depth, check_audio, encode_flac, probe_flac, resample,
+};
+use audsem_core::media::{Program, Tool};
+
+use super::config::{AudioLimits, Config, Task, Verify};
+use super::reason::{DropReason, Fault};
+use super::text::LeftOut;
+
+/// What the trainers' models hear: audio taken from video is stored at this rate already.
+const VIDEO_AUDIO_HZ: u32 = 16_000;
+
+/// Enough for a FLAC header, even behind a short tag.
+const HEADER_BYTES: u64 = 4096;
+
+/// A clip that passed.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// The FLAC: what came in, or for video what was made of it. Only the head of it when no more
+    /// was asked for.
+    pub flac: Vec<u8>,
+    /// Length in milliseconds.
+    pub ms: u64,
+}
+
+/// Checks clips, from any thread.
+pub(super) struct Listener {
+    task: Task,
+    limits: AudioLimits,
+    decoder: Decoder,
+}
+
+impl Listener {
+    /// Finds ffmpeg if the task may need it; without it, fewer formats of video can be read.
+    pub(super) fn new(config: &Config) -> Self {
+        let mut decoder = Decoder::new();
+        if config.task == Task::Video {
+            match Program::find(Tool::Ffmpeg, config.ffmpeg.as_deref()) {
+                Ok(ffmpeg) => decoder = decoder.with_ffmpeg(ffmpeg),
+                Err(error) => tracing::warn!("some videos may not be readable: {error}"),
+            }
+        }
+        Self { task: config.task, limits: config.audio.clone(), decoder }
+    }
+
+    /// How many bytes of a clip [`Listener::listen`] wants, from its beginning.
+    pub(super) fn bytes_wanted(&self) -> u64 {
+        if self.limits.verify == Verify::None && self.task != Task::Video { HEADER_BYTES } else { u64::MAX }
+    }
+
+    /// Listens to a clip as it lies in the source tar.
+    ///
+    /// # Errors
+    /// Why it is left out.
+    pub(super) fn listen(&self, media: Vec<u8>) -> Result<Heard, LeftOut> {
+        let (flac, verify) = match self.task {
+            // What was just encoded here is proven in full, whatever was asked for.
+            Task::Video => (self.sound_of(&media).map_err(of_audio)?, Verify::Full),
+            Task::Caption | Task::Qa | Task::McQa | Task::McQaLong => (media, self.limits.verify),
+        };
+        let Some(info) = probe_flac(&flac) else {
+            return Err((Fault::Undecodable.into(), "it is no FLAC file".to_owned()));
+        };
+        let seconds = match (verify, info.duration_s()) {
+            (Verify::None, Some(seconds)) => self.in_limits(seconds)?,
+            (Verify::None, None) => {
+                return Err((Fault::Undecodable.into(), "its header does not tell its length".to_owned()));
+            }
+            (Verify::Full, _) => self.decode(&flac, Depth::Full)?,
+            (Verify::Fast, _) => self.decode(&flac, Depth::Fast)?,
+        };
+        Ok(Heard { flac, ms: (seconds * 1000.0).round() as u64 })
+    }
+
+    fn decode(&self, flac: &[u8], depth: Depth) -> Result<f64, LeftOut> {
+        let checked = check_audio(flac, &self.limits.limits, depth);
+        checked.map(|checked| checked.duration_s).map_err(of_check)
+    }
+
+    fn in_limits(&self, seconds: f64) -> Result<f64, LeftOut> {
+        let limits = &self.limits.limits;
+        if seconds < limits.min_s {
+            return Err((DropReason::AudioShort.into(), format!("{seconds:.3} s")));
+        }
+        if seconds > limits.max_s {
+            return Err((DropReason::AudioLong.into(), format!("{seconds:.3} s")));
+        }
+        Ok(seconds)
+    }
+
+    fn sound_of(&self, video: &[u8]) -> Result<Vec<u8>, AudioError> {
+        let audio: Audio = self.decoder.decode_bytes(video, None)?;
+        let mono = resample(&audio.to_mono(), audio.sample_rate_hz, VIDEO_AUDIO_HZ)?;
+        encode_flac(&mono, 1, VIDEO_AUDIO_HZ, BitDepth::Sixteen)
+    }
+}
+
+fn of_check(failure: CheckFailure) -> LeftOut {
+    let detail = failure.to_string();
+    match failure {
+        CheckFailure::TooShort { .. } => (DropReason::AudioShort.into(), detail),
+        CheckFailure::TooLong { .. } => (DropReason::AudioLong.into(), detail),
+        CheckFailure::Quiet { .. } => (DropReason::Silent.into(), detail),
+        CheckFailure::Audio(error) => of_audio(error),
+        _ => (Fault::Undecodable.into(), detail),
+    }
+}
+
+fn of_audio(error: AudioError) -> LeftOut {
+    let fault = match &error {
+        AudioError::NoAudioTrack => Fault::NoAudio,
+        AudioError::NotFinite { .. } => Fault::NotFinite,
+        _ => Fault::Undecodable,
+    };
+    (fault.into(), error.to_string())
+}
+
+/// The counter of `stats.json` a length belongs to.
+pub(super) fn duration_class(ms: u64) -> &'static str {
+    match ms {
+        0..1_000 => "under_1_s",
+        1_000..2_000 => "1_to_2_s",
+        2_000..5_000 => "2_to_5_s",
+        5_000..10_000 => "5_to_10_s",
+        10_000..30_000 => "10_to_30_s",
+        _ => "30_s_and_more",
+    }
+}

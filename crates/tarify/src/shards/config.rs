@@ -1,0 +1,167 @@
+//! What decides the content of the training shards.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use audsem_core::audio::CheckLimits;
+use serde::{Deserialize, Serialize};
+
+use super::sample::{PairLayout, Rules};
+use super::templates::Templates;
+use super::text::TextLimits;
+use crate::error::Error;
+
+/// What the samples teach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// Captions of audio clips.
+    Caption,
+    /// Open questions about audio clips.
+    Qa,
+    /// Questions with options to choose from.
+    McQa,
+    /// The same with the whole instruction around the question.
+    McQaLong,
+    /// Captions again, the sound taken from video clips.
+    Video,
+}
+
+impl Task {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Caption => "caption",
+            Self::Qa => "qa",
+            Self::McQa => "mc-qa",
+            Self::McQaLong => "mc-qa-long",
+            Self::Video => "video",
+        }
+    }
+
+    /// Whether a clip may give several samples.
+    pub fn has_pairs(self) -> bool {
+        matches!(self, Self::Qa | Self::McQa | Self::McQaLong)
+    }
+
+    /// Default of `--max-words`: long captions are left out of caption shards only.
+    pub fn max_words(self) -> Option<usize> {
+        (self == Self::Caption).then_some(100)
+    }
+
+    /// Default of `--min-chars`. Video shards ask only that there is text.
+    pub fn min_chars(self) -> usize {
+        if self == Self::Video { 1 } else { 10 }
+    }
+
+    /// Default of `--min-answer-chars`. An option is often one short word behind its letter.
+    pub fn min_answer_chars(self) -> usize {
+        match self {
+            Self::Qa => 10,
+            Self::McQa | Self::McQaLong => 3,
+            Self::Caption | Self::Video => 1,
+        }
+    }
+}
+
+/// How closely the audio is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verify {
+    /// Decode every clip to its end.
+    Full,
+    /// Read the header and decode until the first sample that is loud enough.
+    Fast,
+    /// Read the header only.
+    None,
+}
+
+/// What a clip must be like.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+pub struct AudioLimits {
+    /// Length and loudness.
+    #[serde(flatten)]
+    pub limits: CheckLimits,
+    /// How closely to look.
+    pub verify: Verify,
+}
+
+/// Everything the content of the shards depends on, beside `--seed` and `--limit`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Config {
+    /// Files of generated text, JSON lines. Their content counts, not their place.
+    #[serde(skip)]
+    pub records: Vec<PathBuf>,
+    /// Tars of clips, in the order their samples shall have.
+    #[serde(skip)]
+    pub sources: Vec<PathBuf>,
+    /// Where ffmpeg is, for videos that the built-in decoders cannot read; `None` to look for it.
+    #[serde(skip)]
+    pub ffmpeg: Option<PathBuf>,
+    /// The kind of samples.
+    pub task: Task,
+    /// Whether samples need and use `semantic_elements`.
+    pub semantic: bool,
+    /// What text must be like.
+    pub text: TextLimits,
+    /// What audio must be like.
+    pub audio: AudioLimits,
+    /// One sample per pair or per clip.
+    pub pairs: PairLayout,
+    /// The text of the task's template, `None` for tasks without.
+    pub template: Option<String>,
+    /// Clips wanted for validation; 0 for no validation split.
+    pub num_valid: usize,
+    /// Video ids for validation, in place of choosing `num_valid` clips by the seed.
+    pub valid_videos: Option<Vec<String>>,
+    /// Most samples in a shard.
+    pub max_count: NonZeroU64,
+    /// Most bytes in a shard; `None` for no limit.
+    pub max_bytes: Option<NonZeroU64>,
+}
+
+impl Config {
+    /// A configuration with the task's defaults.
+    pub fn new(task: Task, records: Vec<PathBuf>, sources: Vec<PathBuf>) -> Self {
+        Self {
+            records,
+            sources,
+            ffmpeg: None,
+            task,
+            semantic: false,
+            text: TextLimits {
+                max_words: task.max_words(),
+                min_chars: task.min_chars(),
+                min_answer_chars: task.min_answer_chars(),
+                omit_phrases: super::text::OMIT_PHRASES.map(str::to_owned).to_vec(),
+            },
+            audio: AudioLimits { limits: CheckLimits::DEFAULT, verify: Verify::Full },
+            pairs: PairLayout::Repeat,
+            template: super::templates::default_template(task).map(str::to_owned),
+            num_valid: 100,
+            valid_videos: None,
+            max_count: NonZeroU64::new(2048).expect("2048 is not 0"),
+            max_bytes: None,
+        }
+    }
+
+    /// Whether there is a validation split at all.
+    pub fn has_valid(&self) -> bool {
+        self.valid_videos.is_some() || self.num_valid > 0
+    }
+
+    /// The rules for text, ready for use.
+    ///
+    /// # Errors
+    /// When the template cannot be used.
+    pub fn rules(&self, seed: u64) -> Result<Rules, Error> {
+        Ok(Rules {
+            task: self.task,
+            semantic: self.semantic,
+            limits: self.text.clone(),
+            pairs: self.pairs,
+            templates: Templates::parse(self.task, self.template.as_deref())?,
+            seed,
+        })
+    }
+}

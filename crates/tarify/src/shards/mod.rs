@@ -1,0 +1,118 @@
+//! Training shards: generated text and clips in, train/valid WebDataset tars out.
+//!
+//! Five steps, each resumable on its own:
+//!
+//! 1. *records*: the text of every record is judged and made into the JSON of its samples;
+//! 2. *scan*: each source tar is searched for clips with a record, their audio is checked;
+//! 3. *plan*: doubles are dropped, videos divided between train and valid, samples laid out;
+//! 4. *write*: each output tar is filled, the audio copied unchanged;
+//! 5. *sizes*: `sizes.json` counts what is really there.
+//!
+//! ```text
+//! out/train/0000.tar …  train/sizes.json     samples `KEY.flac`, `KEY.json`
+//! out/valid/0000.tar …  valid/sizes.json
+//! out/plan.jsonl        which sample is in which shard and from which source tar
+//! out/split.json        the videos of the validation split
+//! ```
+
+mod args;
+mod audio;
+mod catalogue;
+mod choices;
+mod config;
+mod lines;
+mod plan;
+mod reason;
+mod records;
+mod sample;
+mod scan;
+mod split;
+mod strays;
+mod templates;
+mod text;
+mod write;
+
+pub use args::ShardsArgs;
+pub use config::{AudioLimits, Config, Task, Verify};
+pub use plan::{PlanLine, Split, SplitFile};
+pub use reason::{DropReason, Fault};
+pub use sample::PairLayout;
+pub use text::TextLimits;
+
+use audsem_core::run::{Run, RunOptions, RunSpec, Shard, ShardOutputs, StepReport, Summary};
+
+use crate::error::Error;
+
+/// Binary and subcommand, as `run.json` has them.
+const TOOL: &str = "audsem-tarify";
+const COMMAND: &str = "shards";
+
+/// What a step hands to the next one; `None` when shards of it are left or failed, so that the run
+/// has to end here.
+type StepResult<T> = Option<T>;
+
+/// Goes on to the next step if this one is whole.
+fn next_step<W, T>(
+    report: &StepReport,
+    plan: &[Shard<W>],
+    load: impl FnOnce(&[ShardOutputs]) -> Result<T, Error>,
+) -> Result<StepResult<T>, Error> {
+    if !report.complete || report.outputs.len() != plan.len() {
+        return Ok(None);
+    }
+    load(&report.outputs).map(Some)
+}
+
+/// Builds the training shards in the output folder.
+///
+/// # Errors
+/// What [`Run::open`] and [`Run::execute`] give, and an unusable template.
+pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
+    let rules = config.rules(options.seed)?;
+    let inputs: Vec<_> = config.records.iter().chain(&config.sources).cloned().collect();
+    if options.fresh && !options.dry_run {
+        strays::remove_earlier(&options.output)?;
+    }
+    let spec = RunSpec { tool: TOOL, command: COMMAND, config, inputs: &inputs, models: Vec::new() };
+    let mut run = Run::open(options, spec)?;
+    let sizes = steps(&mut run, config, &rules)?;
+    let summary = run.finish()?;
+    Ok(match sizes {
+        Some(sizes) => describe(summary, config, &sizes),
+        None => summary,
+    })
+}
+
+fn steps(run: &mut Run, config: &Config, rules: &sample::Rules) -> Result<StepResult<write::Sizes>, Error> {
+    let Some(records) = records::step(run, config, rules)? else { return Ok(None) };
+    let Some(scanned) = scan::step(run, config, &records)? else { return Ok(None) };
+    let Some(plan) = plan::step(run, config, rules, &records, &scanned)? else { return Ok(None) };
+    let material = write::Material { config, rules, records: &records, scanned: &scanned, plan: &plan };
+    let Some(written) = write::step(run, &material)? else { return Ok(None) };
+    write::sizes(run, &material, &written)
+}
+
+/// Adds what the splits hold, and says when a split came out other than asked for.
+fn describe(mut summary: Summary, config: &Config, sizes: &write::Sizes) -> Summary {
+    for (split, shards) in sizes {
+        let samples: u64 = shards.values().sum();
+        let value = serde_json::json!({ "samples": samples, "shards": shards.len() });
+        summary = summary.with_result(split.name(), value);
+        if samples == 0 {
+            let hint = match split {
+                Split::Train => "see the counts above; a smaller --num-valid leaves more for training",
+                Split::Valid => "see the counts above",
+            };
+            tracing::warn!("the {} split is empty\nhint: {hint}", split.name());
+        }
+    }
+    let valid = summary.step("plan").and_then(|stats| stats.counts.get("valid_clips")).copied().unwrap_or(0);
+    if config.valid_videos.is_none() && valid != config.num_valid as u64 {
+        tracing::warn!(
+            "{valid} clips are in the valid split, not --num-valid {}: videos are never divided between the splits, \
+             and this is the nearest count whole videos make",
+            config.num_valid
+        );
+    }
+    summary
+}

@@ -1,0 +1,247 @@
+//! Third step: which clip goes into which split and shard. Nothing is read but the lists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+
+use audsem_core::error::Error as CoreError;
+use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
+use audsem_core::tar::{ShardPlanner, SplitLimits, stored_bytes};
+use serde::{Deserialize, Serialize};
+
+use super::reason::DropReason;
+use super::records::{Entry, Records, leave_out};
+use super::sample::Rules;
+use super::scan::{Candidate, Scanned};
+use super::split::{self, ValidVideos};
+use super::{Config, StepResult, next_step};
+use crate::error::Error;
+
+/// The two parts of a training set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// What is learnt from.
+    Train,
+    /// What progress is measured on.
+    Valid,
+}
+
+impl Split {
+    /// Folder and `--split` name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Valid => "valid",
+        }
+    }
+}
+
+/// A sample in a shard to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Planned {
+    /// Number of the source tar.
+    pub source: u32,
+    /// Number among the source tar's candidates.
+    pub candidate: u32,
+    /// Number among the samples of the clip's record.
+    pub sample: u32,
+}
+
+/// A shard to be. It has at least one sample.
+#[derive(Debug)]
+pub(super) struct PlannedShard {
+    /// Its split.
+    pub split: Split,
+    /// Its number within the split.
+    pub number: u64,
+    /// Its samples in order.
+    pub samples: Vec<Planned>,
+}
+
+impl PlannedShard {
+    /// Path in the run folder.
+    pub(super) fn file(&self) -> String {
+        format!("{}/{:04}.tar", self.split.name(), self.number)
+    }
+}
+
+/// Everything the step decides.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The shards, train before valid.
+    pub shards: Vec<PlannedShard>,
+    /// The videos of the validation split.
+    pub valid: ValidVideos,
+    /// Clips that are used.
+    pub clips: u64,
+    left_out: Vec<(u32, DropReason, &'static str)>,
+}
+
+/// The line of `plan.jsonl` that says where a sample is and where it comes from.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PlanLine {
+    /// The sample's key.
+    pub key: String,
+    /// The shard, `train/0000.tar`.
+    pub shard: String,
+    /// File name of the source tar.
+    pub source: String,
+    /// Length of the audio in milliseconds.
+    pub ms: u64,
+}
+
+/// The file that fixes which videos are in the validation split; `--split-in` reads it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitFile {
+    /// Ids of the videos, sorted.
+    pub valid: BTreeSet<String>,
+}
+
+/// Makes the plan: a pure function of the lists.
+pub(super) fn make(config: &Config, records: &Records, scanned: &[Scanned], seed: u64) -> Plan {
+    let mut first_use: Vec<Option<(u32, u32)>> = vec![None; records.entries.len()];
+    let mut seen = vec![false; records.entries.len()];
+    let mut order = Vec::new();
+    let mut left_out = Vec::new();
+    for (source, tar) in (0..).zip(scanned) {
+        for (number, candidate) in (0..).zip(&tar.candidates) {
+            let record = candidate.record as usize;
+            seen[record] = true;
+            if candidate.audio.is_none() {
+                continue;
+            }
+            if first_use[record].is_some() {
+                left_out.push((candidate.record, DropReason::DuplicateClip, ""));
+                continue;
+            }
+            first_use[record] = Some((source, number));
+            order.push((candidate.record, source, number));
+        }
+    }
+    for (record, _) in (0..).zip(&first_use).filter(|(_, used)| used.is_none()) {
+        let why = if seen[record as usize] { "its clip was left out in the scan" } else { "no source tar has it" };
+        left_out.push((record, DropReason::NoClip, why));
+    }
+    let valid = choose_valid(config, records, &order, seed);
+    let mut layout = Layout::new(config);
+    for &(record, source, candidate) in &order {
+        let entry = records.entry(record);
+        let split = if valid.ids.contains(entry.clip.video_id()) { Split::Valid } else { Split::Train };
+        layout.place(split, entry, &scanned[source as usize].candidates[candidate as usize], (source, candidate));
+    }
+    Plan { shards: layout.shards(), valid, clips: order.len() as u64, left_out }
+}
+
+fn choose_valid(config: &Config, records: &Records, order: &[(u32, u32, u32)], seed: u64) -> ValidVideos {
+    let mut videos: BTreeMap<&str, usize> = BTreeMap::new();
+    for (record, _, _) in order {
+        *videos.entry(records.entry(*record).clip.video_id()).or_default() += 1;
+    }
+    let Some(given) = &config.valid_videos else {
+        return split::choose(&videos, config.num_valid, seed);
+    };
+    let there = given.iter().filter_map(|id| Some((id.clone(), *videos.get(id.as_str())?)));
+    let clips = there.clone().map(|(_, clips)| clips).sum();
+    ValidVideos { ids: there.map(|(id, _)| id).collect(), clips }
+}
+
+/// The shards of both splits while they fill up.
+struct Layout {
+    planners: [ShardPlanner; 2],
+    shards: [Vec<PlannedShard>; 2],
+}
+
+impl Layout {
+    fn new(config: &Config) -> Self {
+        let limits = SplitLimits { max_count: config.max_count, max_bytes: config.max_bytes };
+        Self { planners: [ShardPlanner::new(limits), ShardPlanner::new(limits)], shards: [Vec::new(), Vec::new()] }
+    }
+
+    /// Appends all samples of a clip. The size of a sample that is merged with what the source tar
+    /// says is taken from above: fields that both have are counted twice.
+    fn place(&mut self, split: Split, entry: &Entry, candidate: &Candidate, (source, number): (u32, u32)) {
+        let audio = candidate.audio.map_or(0, |audio| audio.size);
+        let described = candidate
+            .described
+            .as_ref()
+            .map_or(0, |fields| serde_json::to_vec(fields).expect("a JSON object is JSON").len() as u64);
+        for (sample, json) in (0..).zip(&entry.json_bytes) {
+            let bytes = stored_bytes(audio) + stored_bytes(u64::from(*json) + described);
+            let shard = self.planners[split as usize].place(bytes);
+            let shards = &mut self.shards[split as usize];
+            if shards.last().is_none_or(|last| last.number != shard) {
+                shards.push(PlannedShard { split, number: shard, samples: Vec::new() });
+            }
+            let last = shards.last_mut().expect("pushed in the line above if there was none");
+            last.samples.push(Planned { source, candidate: number, sample });
+        }
+    }
+
+    fn shards(self) -> Vec<PlannedShard> {
+        self.shards.into_iter().flatten().collect()
+    }
+}
+
+/// Writes the plan down and accounts for what it leaves out.
+///
+/// # Errors
+/// As [`Run::execute`].
+pub(super) fn step(
+    run: &mut Run,
+    config: &Config,
+    rules: &Rules,
+    records: &Records,
+    scanned: &[Scanned],
+) -> Result<StepResult<Plan>, Error> {
+    let plan = make(config, records, scanned, run.options().seed);
+    let fingerprint =
+        scanned.iter().fold(Fingerprint::new().with(&records.fingerprint), |all, tar| all.with(&tar.fingerprint));
+    let shards = [Shard { name: "00000".to_owned(), fingerprint: fingerprint.finish(), work: () }];
+    let step = Step { name: "plan", unit: "clips", physical: "MB" };
+    let report = run.execute(step, &shards, |(), out| {
+        let mut split = out.create("split.json")?;
+        let ids = SplitFile { valid: plan.valid.ids.clone() };
+        serde_json::to_writer_pretty(&mut split, &ids).map_err(|error| CoreError::write(split.path())(error.into()))?;
+        out.close(split)?;
+        write_lines(config, rules, records, scanned, &plan, out)?;
+        out.read(plan.clips);
+        out.keep(plan.clips);
+        out.count("valid_clips", plan.valid.clips as u64);
+        out.count("valid_videos", plan.valid.ids.len() as u64);
+        for (record, reason, detail) in &plan.left_out {
+            leave_out(out, &records.entry(*record).clip.tar_key(), &((*reason).into(), (*detail).to_owned()));
+        }
+        Ok(())
+    })?;
+    next_step(&report, &shards, |_| Ok(plan))
+}
+
+fn write_lines(
+    config: &Config,
+    rules: &Rules,
+    records: &Records,
+    scanned: &[Scanned],
+    plan: &Plan,
+    out: &mut ShardOutput,
+) -> Result<(), ShardError> {
+    let mut file = out.create("plan.jsonl")?;
+    for shard in &plan.shards {
+        for planned in &shard.samples {
+            let candidate = &scanned[planned.source as usize].candidates[planned.candidate as usize];
+            let entry = records.entry(candidate.record);
+            let source = config.sources[planned.source as usize].file_name().unwrap_or_default();
+            let line = PlanLine {
+                key: rules.sample_key(&entry.clip, planned.sample as usize),
+                shard: shard.file(),
+                source: source.to_string_lossy().into_owned(),
+                ms: candidate.audio.map_or(0, |audio| audio.ms),
+            };
+            let mut line = serde_json::to_vec(&line).expect("strings and numbers are JSON");
+            line.push(b'\n');
+            file.write_all(&line).map_err(CoreError::write(file.path()))?;
+        }
+    }
+    out.close(file)?;
+    Ok(())
+}

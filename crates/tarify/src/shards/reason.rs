@@ -1,0 +1,62 @@
+//! Why a record, a pair or a clip is not in the training shards.
+
+audsem_core::reasons! {
+    /// A rule left it out.
+    pub enum DropReason {
+        DuplicateRecord = "duplicate_record": "an earlier line of the record file speaks of the same clip",
+        NoPairs = "no_pairs": "the record holds no question-answer pair",
+        MissingField = "missing_field": "a field that the task needs is absent or null",
+        CaptionLong = "caption_long": "the caption has more words than --max-words",
+        CaptionShort = "caption_short": "the caption has fewer characters than --min-chars",
+        QuestionShort = "question_short": "the question has fewer characters than --min-chars",
+        ThinkingShort = "thinking_short": "the thinking has fewer characters than --min-chars",
+        SemanticShort = "semantic_elements_short": "the semantic elements have fewer characters than --min-chars",
+        AnswerShort = "answer_short": "the answer has fewer characters than --min-answer-chars",
+        OmitPhrase = "omit_phrase": "a used field speaks of the data the text was made from (--omit-phrase)",
+        NoChoices = "no_choices": "a multiple-choice question has fewer than two choices",
+        NoRecord = "no_record": "no usable record speaks of this clip",
+        Silent = "silent": "no sample of the clip reaches --min-peak",
+        AudioShort = "audio_short": "the clip is shorter than --min-seconds",
+        AudioLong = "audio_long": "the clip is longer than --max-seconds",
+        DuplicateClip = "duplicate_clip": "an earlier source tar, or an earlier place in this one, holds the same clip",
+        NoClip = "no_clip": "no source tar holds a usable clip for this record",
+    }
+}
+
+audsem_core::reasons! {
+    /// It is broken.
+    pub enum Fault {
+        BadJson = "bad_json": "the text is not a JSON object",
+        NoName = "no_name": "nothing names the clip: no file_name, original_filename or key",
+        BadName = "bad_name": "the name is not a clip key",
+        WrongType = "wrong_type": "a field has another JSON type than the task needs",
+        NoAudio = "no_audio": "the sample of the source tar has no audio or video member, or the video no sound track",
+        NoJson = "no_json": "the sample of the source tar has no JSON member",
+        DuplicateMember = "duplicate_member": "the source tar holds two members of this name",
+        BrokenTar = "broken_tar": "the source tar ends early or is damaged from here on",
+        Undecodable = "undecodable": "the audio cannot be decoded",
+        NotFinite = "not_finite": "the audio holds NaN or infinite samples",
+        Unreadable = "unreadable": "the source tar no longer holds what it held when it was scanned",
+    }
+}
+
+/// Either kind of reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// A rule left it out.
+    Drop(DropReason),
+    /// It is broken.
+    Fail(Fault),
+}
+
+impl From<DropReason> for Cause {
+    fn from(reason: DropReason) -> Self {
+        Self::Drop(reason)
+    }
+}
+
+impl From<Fault> for Cause {
+    fn from(fault: Fault) -> Self {
+        Self::Fail(fault)
+    }
+}

@@ -1,0 +1,324 @@
+//! Second step: which clips of the source tars have text and usable audio, and where they lie.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use audsem_core::clip_id::ClipId;
+use audsem_core::error::Error as CoreError;
+use audsem_core::parallel::ordered_map;
+use audsem_core::run::{FileFingerprint, Fingerprint, OutputFile, Run, Shard, ShardError, ShardOutput, Step};
+use audsem_core::tar::MemberReader;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::audio::{Heard, Listener, duration_class};
+use super::catalogue::{Catalogue, Clip, Place};
+use super::reason::{DropReason, Fault};
+use super::records::{Records, leave_out};
+use super::text::LeftOut;
+use super::{Config, StepResult, Task, next_step};
+use crate::error::Error;
+
+/// A clip that a record speaks of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Candidate {
+    /// Number of its record.
+    pub record: u32,
+    /// Its audio; `None` when that cannot be used (the rejects file says why).
+    pub audio: Option<Audio>,
+    /// What the source tar says of it, for tasks that store this.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub described: Option<Map<String, Value>>,
+}
+
+/// Where the FLAC of a clip lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Audio {
+    /// First byte, in the source tar or in the payload file of this step.
+    pub offset: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Length in milliseconds.
+    pub ms: u64,
+}
+
+/// What the step found in one source tar.
+#[derive(Debug, Default)]
+pub(super) struct Scanned {
+    /// The file that [`Audio::offset`] speaks of: the tar, or a payload file beside it when the tar
+    /// is compressed or holds video.
+    pub payloads: PathBuf,
+    /// Hash of what was found.
+    pub fingerprint: String,
+    /// The clips, in the order of the tar.
+    pub candidates: Vec<Candidate>,
+}
+
+/// Runs the step: one shard per source tar.
+///
+/// # Errors
+/// As [`Run::execute`], and when a written file cannot be read back.
+pub(super) fn step(run: &mut Run, config: &Config, records: &Records) -> Result<StepResult<Vec<Scanned>>, Error> {
+    let inputs = &run.inputs()[config.records.len()..];
+    let shard = |(number, input): (usize, &FileFingerprint)| Shard {
+        name: format!("{number:05}"),
+        fingerprint: Fingerprint::new().with_file(input).with(&records.fingerprint).finish(),
+        work: Scan { number, path: config.sources[number].clone() },
+    };
+    let plan: Vec<_> = inputs.iter().enumerate().map(shard).collect();
+    let on_dry_run: Mutex<Vec<(usize, Vec<Candidate>)>> = Mutex::default();
+    let listener = Listener::new(config);
+    let step = Step { name: "scan", unit: "clips", physical: "MB" };
+    let report = run.execute(step, &plan, |scan, out| {
+        let candidates = scan.run(config, records, &listener, out)?;
+        if out.dry_run() {
+            on_dry_run.lock().expect("no thread panics while holding it").push((scan.number, candidates));
+        }
+        Ok(())
+    })?;
+    next_step(&report, &plan, |outputs| {
+        if run.options().dry_run {
+            let mut found = on_dry_run.into_inner().expect("no thread panics while holding it");
+            found.sort_by_key(|(number, _)| *number);
+            let scanned = |(_, candidates)| Scanned { candidates, ..Scanned::default() };
+            return Ok(found.into_iter().map(scanned).collect());
+        }
+        let scanned = |(output, path): (&audsem_core::run::ShardOutputs, &PathBuf)| {
+            let payloads = output.files_ending(PAYLOADS).next().unwrap_or(path).clone();
+            let list = output.files_ending(CANDIDATES).next().expect("every shard of this step writes one");
+            Ok(Scanned { payloads, fingerprint: output.fingerprint.clone(), candidates: load(list)? })
+        };
+        outputs.iter().zip(&config.sources).map(scanned).collect()
+    })
+}
+
+/// Endings of the two files this step writes, behind `scan-00042`.
+const CANDIDATES: &str = ".candidates.jsonl";
+const PAYLOADS: &str = ".payloads";
+
+/// The work of one shard.
+struct Scan {
+    number: usize,
+    path: PathBuf,
+}
+
+/// A clip with a record, on its way to the audio check.
+struct Matched<'a> {
+    clip: &'a Clip,
+    id: ClipId,
+    record: u32,
+    media: Place,
+    /// Its bytes; `None` to have them read by the thread that checks them.
+    bytes: Option<std::io::Result<Vec<u8>>>,
+}
+
+impl Scan {
+    fn run(
+        &self,
+        config: &Config,
+        records: &Records,
+        listener: &Listener,
+        out: &mut ShardOutput,
+    ) -> Result<Vec<Candidate>, ShardError> {
+        let mut tar = MemberReader::scan(&self.path).map_err(ShardError::input)?;
+        let catalogue = Catalogue::read(&mut tar, config.task);
+        out.count("other_members", catalogue.other_members);
+        if let Some(error) = &catalogue.broken {
+            if catalogue.clips.is_empty() {
+                return Err(ShardError::input(error));
+            }
+            tracing::warn!("{error}");
+            leave_out(out, &self.place(""), &(Fault::BrokenTar.into(), error.to_string()));
+        }
+        let mut found = Found { task: config.task, candidates: Vec::new(), payloads: None, written: 0 };
+        let matched = self.match_records(&catalogue, records, out, &mut found.candidates);
+        // A compressed tar cannot be read at an offset later, and a video's audio is made here.
+        let store = !tar.is_seekable() || config.task == Task::Video;
+        if store && !matched.is_empty() {
+            found.payloads = Some(out.create(format!("scan-{}{PAYLOADS}", out.name()))?);
+        }
+        if tar.is_seekable() {
+            let file = audsem_core::input::open_file(&self.path).map_err(ShardError::from_core)?;
+            let wanted = if store { u64::MAX } else { listener.bytes_wanted() };
+            check(listener, matched.into_iter(), |place| read_at(&file, place, wanted), &mut found, out)?;
+        } else {
+            let again = MemberReader::open(&self.path).map_err(ShardError::input)?;
+            let unread = |_: Place| Err(std::io::Error::other("the payload was not read on the way"));
+            check(listener, InOrder::new(again, matched), unread, &mut found, out)?;
+        }
+        found.finish(out)
+    }
+
+    fn place(&self, stem: &str) -> String {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        if stem.is_empty() { name.into_owned() } else { format!("{name}:{stem}") }
+    }
+
+    /// Leaves out what has no record or is broken before any audio is read.
+    fn match_records<'a>(
+        &self,
+        catalogue: &'a Catalogue,
+        records: &Records,
+        out: &mut ShardOutput,
+        candidates: &mut Vec<Candidate>,
+    ) -> Vec<Matched<'a>> {
+        let mut matched = Vec::new();
+        for clip in &catalogue.clips {
+            let id = match clip.id() {
+                Ok(id) => id,
+                Err(why) => {
+                    leave_out(out, &self.place(&clip.stem), &why);
+                    continue;
+                }
+            };
+            let Some(record) = records.find(&id) else {
+                leave_out(out, &id.tar_key(), &(DropReason::NoRecord.into(), self.place(&clip.stem)));
+                continue;
+            };
+            let why = match (&clip.duplicate, clip.media) {
+                (Some(name), _) => (Fault::DuplicateMember.into(), name.clone()),
+                (None, None) => (Fault::NoAudio.into(), self.place(&clip.stem)),
+                (None, Some(media)) => {
+                    matched.push(Matched { clip, id, record, media, bytes: None });
+                    continue;
+                }
+            };
+            leave_out(out, &id.tar_key(), &why);
+            candidates.push(Candidate { record, audio: None, described: None });
+        }
+        matched
+    }
+}
+
+fn check<'a>(
+    listener: &Listener,
+    matched: impl Iterator<Item = Matched<'a>> + Send,
+    read: impl Fn(Place) -> std::io::Result<Vec<u8>> + Sync,
+    found: &mut Found,
+    out: &mut ShardOutput,
+) -> Result<(), ShardError> {
+    let listen = |mut matched: Matched<'a>| {
+        let bytes = matched.bytes.take().unwrap_or_else(|| read(matched.media));
+        let heard = match bytes {
+            Ok(bytes) => listener.listen(bytes),
+            Err(error) => Err((Fault::BrokenTar.into(), error.to_string())),
+        };
+        (matched, heard)
+    };
+    let workers = out.inner_workers();
+    ordered_map(matched, workers, 2 * workers, listen, |(matched, heard)| {
+        out.work(matched.media.size as f64 / 1e6);
+        found.take(matched, heard, out)
+    })
+}
+
+/// The first `wanted` bytes of a payload.
+fn read_at(file: &File, place: Place, wanted: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(place.size.min(wanted)).map_err(std::io::Error::other)?];
+    file.read_exact_at(&mut bytes, place.offset)?;
+    Ok(bytes)
+}
+
+/// Reads the payloads of chosen members of a tar that can only be read from its beginning.
+struct InOrder<'a> {
+    tar: MemberReader,
+    next_member: u64,
+    matched: std::vec::IntoIter<Matched<'a>>,
+}
+
+impl<'a> InOrder<'a> {
+    fn new(tar: MemberReader, mut matched: Vec<Matched<'a>>) -> Self {
+        matched.sort_by_key(|matched| matched.media.member);
+        Self { tar, next_member: 0, matched: matched.into_iter() }
+    }
+
+    fn read(&mut self, place: Place) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        while let Some(_member) = self.tar.next_member().map_err(std::io::Error::other)? {
+            self.next_member += 1;
+            if self.next_member == place.member + 1 {
+                self.tar.read_payload(&mut bytes).map_err(std::io::Error::other)?;
+                return Ok(bytes);
+            }
+        }
+        Err(std::io::Error::other("the tar is shorter than when its members were listed"))
+    }
+}
+
+impl<'a> Iterator for InOrder<'a> {
+    type Item = Matched<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut matched = self.matched.next()?;
+        matched.bytes = Some(self.read(matched.media));
+        Some(matched)
+    }
+}
+
+/// What a shard has found so far.
+struct Found {
+    task: Task,
+    candidates: Vec<Candidate>,
+    payloads: Option<OutputFile>,
+    written: u64,
+}
+
+impl Found {
+    fn take(
+        &mut self,
+        matched: Matched<'_>,
+        heard: Result<Heard, LeftOut>,
+        out: &mut ShardOutput,
+    ) -> Result<(), ShardError> {
+        let Matched { clip, id, record, media, .. } = matched;
+        let heard = match heard {
+            Ok(heard) => heard,
+            Err(why) => {
+                leave_out(out, &id.tar_key(), &why);
+                self.candidates.push(Candidate { record, audio: None, described: None });
+                return Ok(());
+            }
+        };
+        let (mut offset, mut size) = (media.offset, media.size);
+        if let Some(file) = &mut self.payloads {
+            file.write_all(&heard.flac).map_err(CoreError::write(file.path()))?;
+            (offset, size) = (self.written, heard.flac.len() as u64);
+            self.written += size;
+        }
+        let described = match &clip.described {
+            Some(Ok(fields)) if self.task == Task::Video => Some(fields.clone()),
+            _ => None,
+        };
+        out.read(1);
+        out.keep(1);
+        out.count("milliseconds", heard.ms);
+        out.count(duration_class(heard.ms), 1);
+        let audio = Some(Audio { offset, size, ms: heard.ms });
+        self.candidates.push(Candidate { record, audio, described });
+        Ok(())
+    }
+
+    fn finish(self, out: &mut ShardOutput) -> Result<Vec<Candidate>, ShardError> {
+        let mut list = out.create(format!("scan-{}{CANDIDATES}", out.name()))?;
+        for candidate in &self.candidates {
+            let mut line = serde_json::to_vec(candidate).expect("numbers and JSON are JSON");
+            line.push(b'\n');
+            list.write_all(&line).map_err(CoreError::write(list.path()))?;
+        }
+        out.close(list)?;
+        if let Some(payloads) = self.payloads {
+            out.close(payloads)?;
+        }
+        Ok(self.candidates)
+    }
+}
+
+fn load(path: &Path) -> Result<Vec<Candidate>, Error> {
+    let text = std::fs::read(path).map_err(CoreError::read(path))?;
+    let damaged = |_| CoreError::input(path, "this file is damaged\nhint: pass --fresh to build it again").into();
+    let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_slice(line).map_err(damaged)).collect()
+}

@@ -1,0 +1,10 @@
+//! Training shards, end to end through the library.
+
+mod bad_input;
+mod binary;
+mod golden;
+mod python;
+mod rows;
+mod split;
+mod video;
+pub(crate) mod world;
