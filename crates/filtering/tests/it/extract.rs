@@ -7,7 +7,7 @@ use std::process::Command;
 
 use audsem_core::run::{RunOptions, Stats, Summary};
 use audsem_core::tables::{Cue, read_parquet};
-use audsem_core::testing::{kill_and_resume, tree};
+use audsem_core::testing::tree;
 use audsem_core::{run::Status, tar::ShardOptions, tar::ShardWriter};
 use audsem_filtering::extract::config::{Compat, Config};
 use audsem_filtering::extract::run;
@@ -301,18 +301,4 @@ fn the_binary_writes_a_run_folder_and_a_summary() {
     let other = binary().args(["extract", "--lang", "en*", "-i"]).arg(&plain).arg("-o").arg(&output).output().unwrap();
     assert_eq!(other.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&other.stderr).contains("languages"));
-}
-
-#[test]
-fn a_killed_run_goes_on_where_it_stopped() {
-    let folder = tempfile::tempdir().unwrap();
-    let input = write(&folder.path().join("dump.json"), dump(12_000));
-    let kills = kill_and_resume(folder.path(), 10, |output, workers| {
-        let mut command = binary();
-        command.args(["extract", "--shard-mb", "1", "--workers", &workers.to_string(), "-i"]);
-        command.arg(&input).arg("-o").arg(output);
-        command
-    })
-    .unwrap();
-    assert!(kills.killed > 0, "{kills:?}");
 }
