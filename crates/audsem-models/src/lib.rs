@@ -29,4 +29,4 @@ pub mod nn;
 pub mod optim;
 pub mod tokens;
 
-pub use error::Error;
+pub use error::{Error, Result};

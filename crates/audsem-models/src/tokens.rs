@@ -1,17 +1,21 @@
 //! Text to token ids, and token ids to batches without needless padding.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use audsem_core::hub::ModelDir;
 use candle_core::{Device, Tensor};
+use rand::Rng;
 use serde::Deserialize;
 use tokenizers::decoders::wordpiece::WordPiece as WordPieceDecoder;
 use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{AddedToken, Model, Tokenizer, TokenizerBuilder, TruncationParams};
+use tokenizers::{
+    AddedToken, Model, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
+    Tokenizer, TokenizerBuilder, TruncationParams,
+};
 
 use crate::error::{Error, Result};
 
@@ -90,6 +94,71 @@ impl TextEncoder {
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let encoding = self.tokenizer.encode_fast(text, true).map_err(|e| failed(Path::new(""), &e))?;
         Ok(encoding.get_ids().to_vec())
+    }
+}
+
+/// Segments words at random, for training: the greedy longest match of WordPiece, where each match longer than one
+/// character is passed over with a fixed probability (Hiraoka, "MaxMatch-Dropout", 2022). A network that sees few
+/// words learns from their parts, too.
+#[derive(Debug, Clone)]
+pub struct Segmenter {
+    encoder: TextEncoder,
+    vocab: HashMap<String, u32>,
+    max_length: usize,
+}
+
+impl Segmenter {
+    /// For a tokenizer with the pipeline of BERT.
+    #[must_use]
+    pub fn new(encoder: &TextEncoder, max_length: usize) -> Self {
+        Self { vocab: encoder.tokenizer.get_vocab(true), encoder: encoder.clone(), max_length }
+    }
+
+    /// Token ids of one text, with special tokens; with `share` 0 those of [`TextEncoder::encode`].
+    ///
+    /// # Errors
+    /// The tokenizer refuses the text.
+    pub fn encode(&self, text: &str, share: f64, rng: &mut impl Rng) -> Result<Vec<u32>> {
+        let failed = |e: tokenizers::Error| failed(Path::new(""), &e);
+        let mut normalized = NormalizedString::from(text);
+        if let Some(normalizer) = self.encoder.tokenizer.get_normalizer() {
+            normalizer.normalize(&mut normalized).map_err(failed)?;
+        }
+        let mut words = PreTokenizedString::from(normalized);
+        if let Some(pre) = self.encoder.tokenizer.get_pre_tokenizer() {
+            pre.pre_tokenize(&mut words).map_err(failed)?;
+        }
+        let special = |token: &str| self.vocab.get(token).copied().unwrap_or(self.encoder.pad_id);
+        let (unknown, cls, sep) = (special("[UNK]"), special("[CLS]"), special("[SEP]"));
+        let mut ids = vec![cls];
+        for (word, _, _) in words.get_splits(OffsetReferential::Normalized, OffsetType::Byte) {
+            match self.segment(word, share, rng) {
+                Some(pieces) => ids.extend(pieces),
+                None => ids.push(unknown),
+            }
+        }
+        ids.truncate(self.max_length.saturating_sub(1));
+        ids.push(sep);
+        Ok(ids)
+    }
+
+    /// The pieces of one word, unless a character of it is unknown.
+    fn segment(&self, word: &str, share: f64, rng: &mut impl Rng) -> Option<Vec<u32>> {
+        let (mut pieces, mut rest) = (Vec::new(), word);
+        while !rest.is_empty() {
+            let prefix = if pieces.is_empty() { "" } else { "##" };
+            let mut ends: Vec<usize> = rest.char_indices().map(|(i, c)| i + c.len_utf8()).collect();
+            ends.reverse();
+            let shortest = ends.last().copied();
+            let (end, id) = ends.into_iter().find_map(|end| {
+                let id = *self.vocab.get(&format!("{prefix}{}", &rest[..end]))?;
+                let taken = Some(end) == shortest || share == 0.0 || !rng.random_bool(share);
+                taken.then_some((end, id))
+            })?;
+            pieces.push(id);
+            rest = &rest[end..];
+        }
+        Some(pieces)
     }
 }
 
@@ -196,6 +265,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use rand::SeedableRng;
 
     const TEXTS: [&str; 6] = [
         "dog barks loudly",
@@ -220,6 +290,23 @@ mod tests {
         let ids = encoder.encode("DOG barks, dog barks").unwrap();
         let tokens: Vec<String> = ids.iter().map(|&id| encoder.tokenizer().id_to_token(id).unwrap()).collect();
         assert_eq!(tokens, ["[CLS]", "dog", "barks", "[SEP]"]);
+    }
+
+    #[test]
+    fn random_segments_spell_the_same_words() {
+        let encoder = TextEncoder::new(train_wordpiece(TEXTS, 120).unwrap(), 32).unwrap();
+        let segmenter = Segmenter::new(&encoder, 32);
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let (mut longer, text) = (0, "Dogs barking, wind and RAIN");
+        assert_eq!(segmenter.encode(text, 0.0, &mut rng).unwrap(), encoder.encode(text).unwrap());
+        for _ in 0..50 {
+            let ids = segmenter.encode(text, 0.5, &mut rng).unwrap();
+            let tokens = ids[1..ids.len() - 1].iter().map(|&id| encoder.tokenizer().id_to_token(id).unwrap());
+            let spelled: String = tokens.map(|token| token.trim_start_matches("##").to_owned()).collect();
+            assert_eq!(spelled, "dogsbarking[UNK]windandrain");
+            longer += usize::from(ids.len() > encoder.encode(text).unwrap().len());
+        }
+        assert!(longer > 25, "{longer}");
     }
 
     #[test]

@@ -37,6 +37,20 @@ pub enum Error {
         /// What the site said.
         detail: String,
     },
+    /// A network cannot be loaded, run or trained.
+    #[error(transparent)]
+    Network(#[from] audsem_models::Error),
+    /// A model cannot be found, or its weights do not fit.
+    #[error(transparent)]
+    Model(#[from] audsem_core::weights::ModelError),
+    /// Labelled captions cannot be used for training.
+    #[error("cannot train on labelled captions: {}: {problem}\nhint: a CSV file with columns text (or Caption), label (or matches_condition) and, if there is a fixed split, split", .path.display())]
+    Labelled {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 impl From<Error> for ShardError {

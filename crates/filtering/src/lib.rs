@@ -10,4 +10,5 @@ pub mod extract;
 pub mod fetch_captions;
 pub mod label;
 mod scratch;
+pub mod texts;
 pub mod ytdlp;

@@ -15,6 +15,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<Finish> {
     match cli.command {
         Command::Extract(args) => Ok(extract::run(&args.config(), &args.run.options(global)?)?.into()),
         Command::FetchCaptions(args) => Ok(args.run(global)?.into()),
+        Command::TrainClassifier(args) => Ok(args.run(global)?.into()),
+        Command::Classify(args) => Ok(args.run(global)?.into()),
         Command::Label(args) => Ok(args.run(global)?.into()),
         Command::Combine(args) => Ok(combine::run(&args.config()?, &args.run.options(global)?)?.into()),
         Command::Explain(args) => {

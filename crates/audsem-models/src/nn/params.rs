@@ -96,6 +96,21 @@ fn hash(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
+/// Names under which a checkpoint may hold a tensor: its own; with the `gamma` and `beta` of converted TensorFlow
+/// checkpoints; and both without the leading name of the encoder, as plain encoders are saved.
+fn aliases(name: &str) -> Vec<String> {
+    let mut names = vec![name.to_owned()];
+    if let Some(stem) = name.strip_suffix("LayerNorm.weight") {
+        names.push(format!("{stem}LayerNorm.gamma"));
+    } else if let Some(stem) = name.strip_suffix("LayerNorm.bias") {
+        names.push(format!("{stem}LayerNorm.beta"));
+    }
+    let plain = names.iter().filter_map(|name| name.strip_prefix("bert.").map(str::to_owned));
+    let plain: Vec<String> = plain.collect();
+    names.extend(plain);
+    names
+}
+
 impl SimpleBackend for Params {
     fn get(&self, shape: Shape, name: &str, init: Init, dtype: DType, device: &Device) -> Result<Tensor> {
         if let Some(var) = self.lock().get(name) {
@@ -104,9 +119,11 @@ impl SimpleBackend for Params {
             }
             return Ok(var.as_tensor().clone());
         }
-        let start = self.inner.start.as_ref().filter(|start| start.contains_tensor(name));
-        let var = match start {
-            Some(start) => Var::from_tensor(&start.get(shape, name)?.to_device(device)?.to_dtype(dtype)?)?,
+        let start = self.inner.start.as_ref();
+        let found =
+            start.and_then(|start| Some((start, aliases(name).into_iter().find(|n| start.contains_tensor(n))?)));
+        let var = match found {
+            Some((start, stored)) => Var::from_tensor(&start.get(shape, &stored)?.to_device(device)?.to_dtype(dtype)?)?,
             None => {
                 self.inner.fresh.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
                 self.create(shape, name, init, dtype, device)?
@@ -122,8 +139,10 @@ impl SimpleBackend for Params {
             .ok_or_else(|| candle_core::Error::CannotFindTensor { path: name.to_owned() }.bt())
     }
 
+    /// Only what was asked for under this very name: so a network asks for today's names, and a checkpoint with
+    /// older ones is saved with today's.
     fn contains_tensor(&self, name: &str) -> bool {
-        self.lock().contains_key(name) || self.inner.start.as_ref().is_some_and(|start| start.contains_tensor(name))
+        self.lock().contains_key(name)
     }
 }
 

@@ -1,1 +1,159 @@
-//! Scoring captions with a BERT classifier, and training one.
+//! `classify`: which captions name a sound, by a BERT sequence classifier.
+//!
+//! The verdict depends on the text alone, so each distinct text is scored once; texts of similar length share a
+//! batch, so that little is computed on padding, and padding never changes a result. All six bracket characters are
+//! removed before tokenising, in training as in use: they say that something is a caption, not what it is about.
+//!
+//! Step `texts` collects the distinct texts, step `part` scores them.
+
+mod labelled;
+mod metrics;
+mod scorer;
+pub mod train;
+mod trainer;
+
+use std::path::{Path, PathBuf};
+
+use audsem_core::device::{DeviceChoice, Precision};
+use audsem_core::hub::ModelDir;
+use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
+use audsem_core::tables::{BertLabel, BertLabelRef, ParquetWriter, read_parquet, tables_under};
+use serde::Serialize;
+
+pub use labelled::{Example, Examples, Split, read_labelled};
+pub use metrics::{Confusion, Metrics};
+pub use scorer::Scorer;
+
+use crate::error::Result;
+use crate::texts::{self, DistinctText};
+
+audsem_core::reasons! {
+    /// What can be wrong with a text.
+    pub enum Fault {
+        NoVerdict = "no_verdict": "the classifier gave no probability for this text",
+    }
+}
+
+/// Settings of `classify`.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Run folder of `extract`, or any folder or file of caption tables.
+    pub input: PathBuf,
+    /// The checkpoint.
+    pub model: ModelDir,
+    /// Where it runs.
+    pub device: DeviceChoice,
+    /// Number type of its weights.
+    pub precision: Precision,
+    /// Texts are cut at this many tokens, special ones included.
+    pub max_length: usize,
+    /// Texts in one forward pass.
+    pub batch_size: usize,
+    /// A text names a sound if its probability lies above this.
+    pub threshold: f32,
+    /// Texts per shard: scored at a time, committed at a time.
+    pub texts_per_shard: usize,
+}
+
+impl Config {
+    /// The defaults: the length limit of training (32 tokens), batches of 64, threshold one half, shards of 16,384.
+    #[must_use]
+    pub fn new(input: impl Into<PathBuf>, model: ModelDir) -> Self {
+        Self {
+            input: input.into(),
+            model,
+            device: DeviceChoice::Auto,
+            precision: Precision::F32,
+            max_length: 32,
+            batch_size: 64,
+            threshold: 0.5,
+            texts_per_shard: 16384,
+        }
+    }
+}
+
+/// What decides the content of the output. The batch size does, in the last bits of a probability.
+#[derive(Serialize)]
+struct Record {
+    precision: Precision,
+    max_length: usize,
+    batch_size: usize,
+    threshold: f32,
+    texts_per_shard: usize,
+    weights_sha256: Vec<String>,
+}
+
+/// The checkpoint of a folder, or of its subfolder `model`, where `train-classifier` puts it.
+#[must_use]
+pub fn checkpoint_of(dir: ModelDir) -> ModelDir {
+    let inner = dir.root().join("model");
+    if dir.optional("config.json").is_none() && inner.join("config.json").is_file() {
+        ModelDir::local(&inner)
+    } else {
+        dir
+    }
+}
+
+/// Scores every distinct text of the input.
+///
+/// # Errors
+/// The model or an input cannot be read, or the output cannot be written.
+pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
+    let inputs = tables_under(&config.input)?;
+    let model = config.model.fingerprint()?;
+    let record = Record {
+        precision: config.precision,
+        max_length: config.max_length,
+        batch_size: config.batch_size,
+        threshold: config.threshold,
+        texts_per_shard: config.texts_per_shard,
+        weights_sha256: model.sha256.clone(),
+    };
+    let spec = RunSpec {
+        tool: "audsem-filtering",
+        command: "classify",
+        config: &record,
+        inputs: &inputs,
+        models: vec![model],
+    };
+    let mut run = Run::open(options, spec)?;
+    let texts = texts::collect(&mut run, &inputs, config.texts_per_shard)?;
+    if !texts.complete || options.dry_run {
+        return Ok(run.finish()?);
+    }
+    let device = config.device.open()?;
+    let scorer = Scorer::open(&config.model, &device, config.precision.dtype(), config.max_length, config.batch_size)?;
+    let step = Step { name: "part", unit: "texts", physical: "tok" };
+    let plan = texts::shards(&texts.outputs);
+    let report = run.execute(step, &plan, |path, out| score(config, &scorer, path, out))?;
+    let sounds = report.stats.counts.get("sounds").copied().unwrap_or(0);
+    Ok(run.finish()?.with_result("texts that name a sound", sounds))
+}
+
+/// One shard: scores its texts, writes `part-N.parquet`.
+fn score(config: &Config, scorer: &Scorer, path: &Path, out: &mut ShardOutput) -> Result<(), ShardError> {
+    let rows: Vec<DistinctText> = read_parquet(path).map_err(ShardError::input)?;
+    let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
+    let scores = scorer.score(&texts, |n_tokens| out.work(n_tokens as f64)).map_err(ShardError::fatal)?;
+    let mut file = out.create(format!("part-{}.parquet", out.name()))?;
+    let mut writer = ParquetWriter::<BertLabel, _>::new(&mut file).map_err(ShardError::fatal)?;
+    for (row, probability) in rows.iter().zip(scores) {
+        out.read(1);
+        if !probability.is_finite() {
+            out.fail(&row.text, Fault::NoVerdict, probability);
+            continue;
+        }
+        let sound = probability > config.threshold;
+        out.count(if sound { "sounds" } else { "others" }, 1);
+        let label = BertLabelRef {
+            text_hash: row.text_hash,
+            text: &row.text,
+            bert_label: i8::from(sound),
+            bert_prob: probability,
+        };
+        writer.push(label).map_err(ShardError::fatal)?;
+        out.keep(1);
+    }
+    writer.finish().map_err(ShardError::fatal)?;
+    Ok(out.close(file)?)
+}

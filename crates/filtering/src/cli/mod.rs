@@ -1,5 +1,6 @@
 //! The command line: clap types only, one file for each subcommand.
 
+mod classify;
 mod combine;
 mod download;
 mod extract;
@@ -10,6 +11,7 @@ mod site;
 use audsem_core::cli::{GlobalArgs, HasGlobal};
 use clap::{Parser, Subcommand};
 
+pub use classify::{ClassifyArgs, TrainClassifierArgs};
 pub use combine::{CombineArgs, ExplainArgs};
 pub use download::DownloadArgs;
 pub use extract::ExtractArgs;
@@ -36,6 +38,10 @@ pub enum Command {
     FetchCaptions(Box<FetchCaptionsArgs>),
     /// Captions dumps and subtitle files to a table of bracketed sound captions
     Extract(Box<ExtractArgs>),
+    /// Train a BERT classifier that tells captions of sounds from others
+    TrainClassifier(Box<TrainClassifierArgs>),
+    /// Score each distinct caption with a BERT classifier
+    Classify(Box<ClassifyArgs>),
     /// Ask a language model server whether each distinct caption names a sound
     Label(Box<LabelArgs>),
     /// Cues and labels to a clean clip table and a list of distinct captions

@@ -7,12 +7,11 @@
 //!
 //! Step `texts` collects the distinct texts, step `part` asks about them.
 
-mod texts;
 mod verdict;
 
 use std::path::{Path, PathBuf};
 
-use audsem_core::run::{Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, ShardOutputs, Step, Summary};
+use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{LlmLabel, LlmLabelRef, ParquetWriter, read_parquet, tables_under};
 use audsem_core::text::{
     Message, OpenAiServer, Prompt, PromptTemplate, Request, Response, Role, ServerConfig, TextError, TextGenerator,
@@ -20,10 +19,10 @@ use audsem_core::text::{
 use serde::Serialize;
 use serde_json::json;
 
-pub use texts::{DistinctText, DistinctTextBuffers, DistinctTextColumns, DistinctTextRef};
 pub use verdict::{UNKNOWN, Verdict, judge};
 
 use crate::error::Result;
+use crate::texts::{self, DistinctText};
 
 /// The template that is used unless the user gives another.
 pub const PROMPT: &str = include_str!("prompt.txt");
@@ -32,16 +31,8 @@ pub const PROMPT: &str = include_str!("prompt.txt");
 const REMINDER: &str = "Answer with one word: yes or no.";
 
 audsem_core::reasons! {
-    /// Why a cue or text is left out.
-    pub enum Drop {
-        Repeated = "repeated_text": "the same text stood in an earlier cue",
-    }
-}
-
-audsem_core::reasons! {
-    /// What can be wrong with a cue or an answer.
+    /// What can be wrong with an answer.
     pub enum Fault {
-        BadRow = "bad_row": "the row of the table cannot be read",
         NoAnswer = "no_answer": "the language model server gave no usable answer to this text",
     }
 }
@@ -157,23 +148,11 @@ pub fn run(config: &Config, generator: &dyn TextGenerator, options: &RunOptions)
     if !texts.complete || options.dry_run {
         return Ok(run.finish()?);
     }
-    let plan = plan(&texts.outputs);
+    let plan = texts::shards(&texts.outputs);
     let step = Step { name: "part", unit: "texts", physical: "tok" };
     let report = run.execute(step, &plan, |path, out| label(config, generator, path, out))?;
     let unknown = report.stats.counts.get("unknown").copied().unwrap_or(0);
     Ok(run.finish()?.with_result("unknown", unknown))
-}
-
-fn plan(texts: &[ShardOutputs]) -> Vec<Shard<PathBuf>> {
-    let files = texts.iter().flat_map(|shard| shard.files_ending(".parquet").map(move |file| (shard, file)));
-    files
-        .enumerate()
-        .map(|(i, (shard, file))| Shard {
-            name: format!("{i:05}"),
-            fingerprint: shard.fingerprint.clone(),
-            work: file.clone(),
-        })
-        .collect()
 }
 
 /// One shard: asks about its texts, writes `part-N.parquet`.

@@ -1,18 +1,33 @@
-//! The distinct texts of some caption tables.
+//! The distinct texts of some caption tables: the first step of everything that labels texts.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use audsem_core::run::{FileFingerprint, Fingerprint, Run, Shard, ShardError, ShardOutput, Step, StepReport};
+use audsem_core::run::{
+    FileFingerprint, Fingerprint, Run, Shard, ShardError, ShardOutput, ShardOutputs, Step, StepReport,
+};
 use audsem_core::tables::{Columns, CsvCues, ParquetFile, text_hash, write_parquet};
 use foldhash::HashSet;
 
-use super::{Drop, Fault};
 use crate::error::Result;
+
+audsem_core::reasons! {
+    /// Why a cue is left out.
+    pub enum Drop {
+        Repeated = "repeated_text": "the same text stood in an earlier cue",
+    }
+}
+
+audsem_core::reasons! {
+    /// What can be wrong with a cue.
+    pub enum Fault {
+        BadRow = "bad_row": "the row of the table cannot be read",
+    }
+}
 
 audsem_core::row! {
     table "distinct texts";
-    /// One distinct caption, in order of first occurrence. Written by `audsem-filtering label`.
+    /// One distinct caption, in order of first occurrence. Written by `audsem-filtering label` and `classify`.
     pub struct DistinctText / DistinctTextRef / DistinctTextColumns / DistinctTextBuffers {
         /// XXH3 of the text (64 bits, seed 0).
         pub text_hash: u64,
@@ -32,7 +47,7 @@ audsem_core::row! {
 
 /// Step one: writes the distinct texts of `inputs` in files of `per_file`, `texts-00000.parquet` and on.
 /// Memory holds one hash per distinct text.
-pub(super) fn collect(run: &mut Run, inputs: &[PathBuf], per_file: usize) -> Result<StepReport> {
+pub(crate) fn collect(run: &mut Run, inputs: &[PathBuf], per_file: usize) -> Result<StepReport> {
     let mut fingerprint = Fingerprint::new();
     for path in inputs {
         fingerprint = fingerprint.with_file(&FileFingerprint::of(path)?);
@@ -47,6 +62,19 @@ pub(super) fn collect(run: &mut Run, inputs: &[PathBuf], per_file: usize) -> Res
         }
         files.close()
     })?)
+}
+
+/// One shard for each file of [`collect`].
+pub(crate) fn shards(texts: &[ShardOutputs]) -> Vec<Shard<PathBuf>> {
+    let files = texts.iter().flat_map(|shard| shard.files_ending(".parquet").map(move |file| (shard, file)));
+    files
+        .enumerate()
+        .map(|(i, (shard, file))| Shard {
+            name: format!("{i:05}"),
+            fingerprint: shard.fingerprint.clone(),
+            work: file.clone(),
+        })
+        .collect()
 }
 
 struct TextFiles<'a> {

@@ -1,0 +1,169 @@
+//! Labelled captions: reading, cleaning, splitting.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use audsem_core::input::open_file;
+use audsem_core::run::ShardOutput;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::scorer::without_brackets;
+use crate::error::{Error, Result};
+
+audsem_core::reasons! {
+    /// Why a labelled caption is not used.
+    pub enum Drop {
+        Empty = "empty_text": "there is no text once brackets are removed",
+        Repeated = "repeated_text": "the same words with the same label stood in an earlier row",
+    }
+}
+
+audsem_core::reasons! {
+    /// What can be wrong with a labelled caption.
+    pub enum Fault {
+        BadRow = "bad_row": "the row cannot be read as CSV",
+        BadLabel = "bad_label": "the label is neither true nor false",
+        BadSplit = "bad_split": "the split is neither train nor held out",
+        Contradiction = "contradiction": "the same words stood in an earlier row with the other label",
+    }
+}
+
+/// Names of columns, the project's own first, then those of the published scripts.
+const TEXT_COLUMNS: [&str; 2] = ["text", "Caption"];
+const LABEL_COLUMNS: [&str; 2] = ["label", "matches_condition"];
+const SPLIT_COLUMN: &str = "split";
+
+/// A caption and whether it names a sound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Example {
+    /// The caption as it stands in the file.
+    pub text: String,
+    /// Whether it names a sound.
+    pub sound: bool,
+}
+
+/// Which part of the data a caption belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// Learned from.
+    Train,
+    /// Only tested on.
+    HeldOut,
+}
+
+/// Captions to learn from and captions to test on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Examples {
+    /// Learned from.
+    pub train: Vec<Example>,
+    /// Only tested on.
+    pub heldout: Vec<Example>,
+}
+
+/// Reads a CSV file of labelled captions. A column `split` decides what is held out; without one, a share `heldout`
+/// of the rows, drawn with `seed`, is. Rows left out are told to `out`.
+///
+/// # Errors
+/// The file cannot be read, lacks a column, or one of the parts comes out empty or with one class only.
+pub fn read_labelled(
+    path: &Path,
+    heldout: f64,
+    seed: u64,
+    limit: Option<u64>,
+    out: &mut ShardOutput,
+) -> Result<Examples> {
+    let broken = |problem: String| Error::Labelled { path: path.to_owned(), problem };
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(open_file(path)?);
+    let header = reader.headers().map_err(|error| broken(error.to_string()))?.clone();
+    let columns = Columns::find(&header).map_err(broken)?;
+    let mut seen: BTreeMap<String, bool> = BTreeMap::new();
+    let mut rows: Vec<(Example, Option<Split>)> = Vec::new();
+    for (i, record) in reader.records().take(limit.map_or(usize::MAX, |n| n as usize)).enumerate() {
+        out.read(1);
+        let key = i + 1;
+        match record.map_err(|error| (Fault::BadRow, error.to_string())).and_then(|record| columns.parse(&record)) {
+            Err((fault, detail)) => out.fail(key, fault, detail),
+            Ok((example, split)) => {
+                let words = words(&example.text);
+                match seen.get(&words) {
+                    _ if words.is_empty() => out.drop(key, Drop::Empty, &example.text),
+                    Some(&sound) if sound == example.sound => out.drop(key, Drop::Repeated, &example.text),
+                    Some(_) => out.fail(key, Fault::Contradiction, &example.text),
+                    None => {
+                        seen.insert(words, example.sound);
+                        out.keep(1);
+                        rows.push((example, split));
+                    }
+                }
+            }
+        }
+    }
+    let examples = if columns.split.is_some() { fixed(rows) } else { drawn(rows, heldout, seed) };
+    for (name, part) in [("train", &examples.train), ("held-out", &examples.heldout)] {
+        if part.iter().all(|e| e.sound) || part.iter().all(|e| !e.sound) {
+            return Err(broken(format!("the {name} part needs captions of both classes; it has {}", part.len())));
+        }
+    }
+    Ok(examples)
+}
+
+/// What makes two captions the same: their words, without case, brackets and punctuation.
+fn words(text: &str) -> String {
+    let text = without_brackets(text).to_lowercase();
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+fn fixed(rows: Vec<(Example, Option<Split>)>) -> Examples {
+    let mut examples = Examples::default();
+    for (example, split) in rows {
+        match split {
+            Some(Split::HeldOut) => examples.heldout.push(example),
+            _ => examples.train.push(example),
+        }
+    }
+    examples
+}
+
+fn drawn(rows: Vec<(Example, Option<Split>)>, heldout: f64, seed: u64) -> Examples {
+    let mut rows: Vec<Example> = rows.into_iter().map(|(example, _)| example).collect();
+    rows.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    let n_train = ((1.0 - heldout) * rows.len() as f64) as usize;
+    let heldout = rows.split_off(n_train.min(rows.len()));
+    Examples { train: rows, heldout }
+}
+
+/// Where the columns are.
+struct Columns {
+    text: usize,
+    label: usize,
+    split: Option<usize>,
+}
+
+impl Columns {
+    fn find(header: &csv::StringRecord) -> Result<Self, String> {
+        let position = |names: &[&str]| header.iter().position(|column| names.contains(&column));
+        let need = |names: &[&str]| {
+            position(names).ok_or_else(|| format!("no column {}; it has {:?}", names.join(" or "), header))
+        };
+        Ok(Self { text: need(&TEXT_COLUMNS)?, label: need(&LABEL_COLUMNS)?, split: position(&[SPLIT_COLUMN]) })
+    }
+
+    fn parse(&self, record: &csv::StringRecord) -> Result<(Example, Option<Split>), (Fault, String)> {
+        let cell = |i: usize| record.get(i).ok_or_else(|| (Fault::BadRow, format!("only {} cells", record.len())));
+        let label = cell(self.label)?.trim();
+        let sound = match label.to_ascii_lowercase().as_str() {
+            "1" | "1.0" | "true" | "yes" => true,
+            "0" | "0.0" | "false" | "no" => false,
+            _ => return Err((Fault::BadLabel, label.to_owned())),
+        };
+        let split = match self.split.map(cell).transpose()? {
+            None => None,
+            Some("train") => Some(Split::Train),
+            Some("heldout" | "test" | "valid" | "validation") => Some(Split::HeldOut),
+            Some(other) => return Err((Fault::BadSplit, other.to_owned())),
+        };
+        Ok((Example { text: cell(self.text)?.to_owned(), sound }, split))
+    }
+}

@@ -1,0 +1,102 @@
+//! A classifier with its tokenizer: texts in, probabilities out.
+
+use audsem_core::hub::ModelDir;
+use audsem_core::weights::Weights;
+use audsem_models::bert::{BertClassifier, Config, IGNORABLE};
+use audsem_models::nn::{Pass, softmax};
+use audsem_models::tokens::{TextEncoder, batch, length_buckets};
+use audsem_models::{Error as NetworkError, Result as NetworkResult};
+use candle_core::{DType, Device};
+
+use crate::error::Result;
+
+/// The class that means *names a sound*.
+const SOUND: usize = 1;
+
+/// A text without brackets of any kind, wherever they stand; nothing else is changed.
+#[must_use]
+pub(super) fn without_brackets(text: &str) -> String {
+    text.chars().filter(|c| !matches!(c, '[' | ']' | '{' | '}' | '(' | ')')).collect()
+}
+
+/// Scores texts with a two-class BERT.
+#[derive(Debug)]
+pub struct Scorer {
+    model: BertClassifier,
+    encoder: TextEncoder,
+    device: Device,
+    batch_size: usize,
+}
+
+impl Scorer {
+    /// Loads a checkpoint.
+    ///
+    /// # Errors
+    /// It is no two-class BERT, its weights do not fit, or it has no tokenizer.
+    pub fn open(dir: &ModelDir, device: &Device, dtype: DType, max_length: usize, batch_size: usize) -> Result<Self> {
+        let config: Config = dir.json("config.json")?;
+        two_classes(&config)?;
+        let weights = Weights::open(dir, device, dtype)?;
+        let model = BertClassifier::load(weights.var_builder(), &config)?;
+        weights.finish(|name| IGNORABLE.iter().any(|part| name.contains(part)))?;
+        let encoder = TextEncoder::load(dir, max_length.min(config.max_position_embeddings))?;
+        Ok(Self::new(model, encoder, device.clone(), batch_size))
+    }
+
+    pub(super) fn new(model: BertClassifier, encoder: TextEncoder, device: Device, batch_size: usize) -> Self {
+        Self { model, encoder, device, batch_size }
+    }
+
+    /// The probability that each text names a sound. `progress` is told how many tokens each batch had.
+    ///
+    /// # Errors
+    /// The tokenizer refuses a text; memory; device.
+    pub fn score(&self, texts: &[&str], mut progress: impl FnMut(usize)) -> NetworkResult<Vec<f32>> {
+        let rows: NetworkResult<Vec<Vec<u32>>> =
+            texts.iter().map(|text| self.encoder.encode(&without_brackets(text))).collect();
+        let rows = rows?;
+        let lengths: Vec<usize> = rows.iter().map(Vec::len).collect();
+        let mut probabilities = vec![f32::NAN; texts.len()];
+        for bucket in length_buckets(&lengths, self.batch_size) {
+            let members: Vec<&[u32]> = bucket.iter().map(|&row| rows[row].as_slice()).collect();
+            let (ids, mask) = batch(&members, self.encoder.pad_id(), &self.device)?;
+            let logits = self.model.forward(&ids, mask.as_ref(), &Pass::infer())?; // (B, 2)
+            let sound = softmax(&logits)?.narrow(1, SOUND, 1)?.flatten_all()?.to_vec1::<f32>()?;
+            for (&row, probability) in bucket.iter().zip(sound) {
+                probabilities[row] = probability;
+            }
+            progress(members.iter().map(|row| row.len()).sum());
+        }
+        Ok(probabilities)
+    }
+}
+
+/// Refuses checkpoints whose classes are not *other* and *sound*.
+fn two_classes(config: &Config) -> NetworkResult<()> {
+    if config.num_labels() == 2 {
+        return Ok(());
+    }
+    Err(NetworkError::Unsupported {
+        key: "id2label",
+        value: format!("{} classes", config.num_labels()),
+        supported: "two classes, of which number 1 names a sound".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_go_wherever_they_stand_and_nothing_else() {
+        for (text, expected) in [
+            ("[door slams]", "door slams"),
+            ("(a) and {b} [c", "a and b c"),
+            ("[ rain ]", " rain "),
+            ("♪ no brackets ♪", "♪ no brackets ♪"),
+            ("[]", ""),
+        ] {
+            assert_eq!(without_brackets(text), expected);
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! `train-classifier`: a BERT classifier from labelled captions.
+//!
+//! Either an existing checkpoint is tuned, with the settings of the published scripts, or a small network with its
+//! own WordPiece vocabulary is trained from nothing, which takes seconds and needs no download. The run folder gets
+//! `model/` (a checkpoint as the Hugging Face libraries write and read it), `metrics.json` and `heldout.csv` (the
+//! verdict on every held-out caption). The same seed gives the same bytes.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use audsem_core::device::DeviceChoice;
+use audsem_core::hub::ModelDir;
+use audsem_core::run::{FileFingerprint, Fingerprint, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput};
+use audsem_core::run::{Step, Summary};
+use audsem_core::weights::Weights;
+use audsem_models::bert::Config as BertConfig;
+use audsem_models::checkpoint::safetensors_bytes;
+use audsem_models::nn::Params;
+use audsem_models::tokens::{SPECIAL_TOKENS, TextEncoder, train_wordpiece, vocab_txt};
+use candle_core::{DType, Device};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::labelled::{Examples, read_labelled};
+use super::scorer::without_brackets;
+use super::trainer::{Epoch, Loop, Trainer};
+use crate::error::{Error, Result};
+
+/// Dropout of a network trained from nothing: more than BERT's, because it sees few captions many times.
+const SCRATCH_DROPOUT: f64 = 0.3;
+
+/// Standard deviation of its new weights: more than BERT's 0.02, which suits a width of 768.
+const SCRATCH_DEVIATION: f64 = 0.05;
+
+/// What training starts from.
+#[derive(Debug, Clone)]
+pub enum Start {
+    /// A checkpoint; a classification head is made new where it has none.
+    Checkpoint(Box<ModelDir>),
+    /// Nothing.
+    Scratch(Size),
+}
+
+/// Size of a network trained from nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Size {
+    /// Most tokens in the vocabulary.
+    pub vocab_size: usize,
+    /// Width.
+    pub hidden_size: usize,
+    /// Layers.
+    pub layers: usize,
+    /// Attention heads.
+    pub heads: usize,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self { vocab_size: 1000, hidden_size: 64, layers: 1, heads: 4 }
+    }
+}
+
+/// Settings of `train-classifier`.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// CSV file of labelled captions.
+    pub input: PathBuf,
+    /// What to start from.
+    pub start: Start,
+    /// Where the network runs.
+    pub device: DeviceChoice,
+    /// Captions are cut at this many tokens, special ones included.
+    pub max_length: usize,
+    /// Share of captions held out where the file has no column `split`.
+    pub heldout: f64,
+    /// Passes over the data.
+    pub epochs: usize,
+    /// Captions in one step.
+    pub batch_size: usize,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Steps over which the learning rate rises; a tenth of all where absent.
+    pub warmup_steps: Option<usize>,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Share of tokens hidden while learning.
+    pub token_dropout: f64,
+    /// Probability with which a match is passed over in cutting words into pieces while learning.
+    pub subword_dropout: f64,
+}
+
+impl Config {
+    /// The settings of the published scripts for tuning a checkpoint.
+    #[must_use]
+    pub fn fine_tune(input: impl Into<PathBuf>, model: ModelDir) -> Self {
+        Self {
+            input: input.into(),
+            start: Start::Checkpoint(Box::new(model)),
+            device: DeviceChoice::Auto,
+            max_length: 32,
+            heldout: 0.2,
+            epochs: 3,
+            batch_size: 1024,
+            learning_rate: 5e-5,
+            warmup_steps: Some(500),
+            weight_decay: 0.01,
+            token_dropout: 0.0,
+            subword_dropout: 0.0,
+        }
+    }
+
+    /// Settings that serve a small network and a few thousand captions.
+    #[must_use]
+    pub fn scratch(input: impl Into<PathBuf>) -> Self {
+        Self {
+            input: input.into(),
+            start: Start::Scratch(Size::default()),
+            device: DeviceChoice::Cpu,
+            max_length: 32,
+            heldout: 0.2,
+            epochs: 10,
+            batch_size: 32,
+            learning_rate: 2e-3,
+            warmup_steps: None,
+            weight_decay: 0.01,
+            token_dropout: 0.1,
+            subword_dropout: 0.2,
+        }
+    }
+}
+
+/// What decides the content of the output.
+#[derive(Serialize)]
+struct Record {
+    scratch: Option<Size>,
+    weights_sha256: Option<Vec<String>>,
+    max_length: usize,
+    heldout: f64,
+    epochs: usize,
+    batch_size: usize,
+    learning_rate: f64,
+    warmup_steps: Option<usize>,
+    weight_decay: f64,
+    token_dropout: f64,
+    subword_dropout: f64,
+}
+
+/// Trains, and writes checkpoint and metrics into the run folder of `options`.
+///
+/// # Errors
+/// The captions or the checkpoint cannot be used, training breaks, or the output cannot be written.
+pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
+    let (scratch, model) = match &config.start {
+        Start::Scratch(size) => (Some(*size), None),
+        Start::Checkpoint(dir) => (None, Some(dir.fingerprint()?)),
+    };
+    let record = Record {
+        scratch,
+        weights_sha256: model.as_ref().map(|model| model.sha256.clone()),
+        max_length: config.max_length,
+        heldout: config.heldout,
+        epochs: config.epochs,
+        batch_size: config.batch_size,
+        learning_rate: config.learning_rate,
+        warmup_steps: config.warmup_steps,
+        weight_decay: config.weight_decay,
+        token_dropout: config.token_dropout,
+        subword_dropout: config.subword_dropout,
+    };
+    let spec = RunSpec {
+        tool: "audsem-filtering",
+        command: "train-classifier",
+        config: &record,
+        inputs: std::slice::from_ref(&config.input),
+        models: model.into_iter().collect(),
+    };
+    let mut run = Run::open(options, spec)?;
+    let fingerprint = Fingerprint::new().with_file(&FileFingerprint::of(&config.input)?).finish();
+    let plan = [Shard { name: "00000".to_owned(), fingerprint, work: () }];
+    let step = Step { name: "train", unit: "captions", physical: "epochs" };
+    let last: Mutex<Option<Epoch>> = Mutex::new(None);
+    run.execute(step, &plan, |(), out| {
+        let epoch = train(config, options, out)?;
+        *last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = epoch;
+        Ok(())
+    })?;
+    let mut summary = run.finish()?;
+    if let Some(epoch) = last.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        for (name, value) in [
+            ("accuracy", epoch.heldout.accuracy),
+            ("precision", epoch.heldout.precision),
+            ("recall", epoch.heldout.recall),
+            ("f1", epoch.heldout.f1),
+        ] {
+            summary = summary.with_result(name, (value * 1e4).round() / 1e4);
+        }
+    }
+    Ok(summary)
+}
+
+/// The one shard. Gives the last epoch, or nothing on a dry run.
+fn train(config: &Config, options: &RunOptions, out: &mut ShardOutput) -> Result<Option<Epoch>, ShardError> {
+    let examples = read_labelled(&config.input, config.heldout, options.seed, options.limit, out)?;
+    if options.dry_run {
+        return Ok(None);
+    }
+    let device = config.device.open().map_err(Error::from)?;
+    let Begun { network, params, encoder, side } = begin(config, options.seed, &examples, &device)?;
+    let n_steps = config.epochs * examples.train.len().div_ceil(config.batch_size);
+    let settings = Loop {
+        epochs: config.epochs,
+        batch_size: config.batch_size,
+        learning_rate: config.learning_rate,
+        warmup_steps: config.warmup_steps.unwrap_or(n_steps / 10),
+        weight_decay: config.weight_decay,
+        token_dropout: config.token_dropout,
+        subword_dropout: config.subword_dropout,
+        seed: options.seed,
+    };
+    let max_length = config.max_length.min(network.max_position_embeddings);
+    let trainer = Trainer { config: &network, params: &params, encoder: &encoder, max_length, device: &device };
+    let history = trainer.run(&settings, &examples, |epoch| {
+        out.work(1.0);
+        let (loss, f1) = (epoch.train_loss, epoch.heldout.f1);
+        tracing::info!("epoch {}: train loss {loss:.4}, held-out F1 {f1:.4}", epoch.epoch);
+    });
+    let history = history.map_err(Error::from)?;
+    for (name, bytes) in checkpoint_files(&network, &params, &encoder, side)? {
+        put(out, &format!("model/{name}"), &bytes)?;
+    }
+    put(out, "metrics.json", &pretty(&metrics(&settings, &examples, &history)))?;
+    let probabilities = trainer.probabilities(&examples.heldout).map_err(Error::from)?;
+    put(out, "heldout.csv", &heldout_csv(&examples, &probabilities))?;
+    Ok(history.last().cloned())
+}
+
+/// What training begins with.
+struct Begun {
+    network: BertConfig,
+    params: Params,
+    encoder: TextEncoder,
+    /// Tokenizer settings to pass on unchanged.
+    side: Vec<(&'static str, Vec<u8>)>,
+}
+
+fn begin(config: &Config, seed: u64, examples: &Examples, device: &Device) -> Result<Begun> {
+    match &config.start {
+        Start::Scratch(size) => begin_scratch(config, size, seed, examples),
+        Start::Checkpoint(dir) => begin_checkpoint(config, dir, seed, device),
+    }
+}
+
+fn begin_scratch(config: &Config, size: &Size, seed: u64, examples: &Examples) -> Result<Begun> {
+    let texts: Vec<String> = examples.train.iter().map(|example| without_brackets(&example.text)).collect();
+    let tokenizer = train_wordpiece(texts.iter().map(String::as_str), size.vocab_size)?;
+    let network = BertConfig {
+        vocab_size: tokenizer.get_vocab_size(true),
+        hidden_size: size.hidden_size,
+        num_hidden_layers: size.layers,
+        num_attention_heads: size.heads,
+        intermediate_size: 2 * size.hidden_size,
+        max_position_embeddings: config.max_length,
+        hidden_dropout_prob: SCRATCH_DROPOUT,
+        initializer_range: SCRATCH_DEVIATION,
+        ..BertConfig::default()
+    };
+    let encoder = TextEncoder::new(tokenizer, config.max_length)?;
+    Ok(Begun { network: named(network), params: Params::new(seed), encoder, side: Vec::new() })
+}
+
+fn begin_checkpoint(config: &Config, dir: &ModelDir, seed: u64, device: &Device) -> Result<Begun> {
+    let network: BertConfig = dir.json("config.json")?;
+    network.validate()?;
+    let network = named(network);
+    let weights = Weights::open(dir, device, DType::F32)?;
+    let params = Params::from_weights(seed, &weights);
+    audsem_models::bert::BertClassifier::load(params.var_builder(DType::F32, device), &network)?;
+    // A head of another size is made new like an absent one; anything else that is missing or misshapen is an error.
+    weights.finish(|_| true)?;
+    let fresh: Vec<String> = params.fresh();
+    if let Some(name) = fresh.iter().find(|name| !name.starts_with("classifier.") && !name.contains("pooler.")) {
+        let problem = format!("the checkpoint {} lacks the tensor {name}", dir.root().display());
+        return Err(Error::Labelled { path: config.input.clone(), problem });
+    }
+    tracing::info!(tensors = ?fresh, "made new");
+    let encoder = TextEncoder::load(dir, config.max_length.min(network.max_position_embeddings))?;
+    let mut side = Vec::new();
+    for name in ["tokenizer_config.json", "special_tokens_map.json"] {
+        if let Some(path) = dir.optional(name) {
+            let bytes = std::fs::read(&path).map_err(audsem_core::error::Error::read(&path))?;
+            side.push((name, bytes));
+        }
+    }
+    Ok(Begun { network, params, encoder, side })
+}
+
+/// The two classes, by name.
+fn named(network: BertConfig) -> BertConfig {
+    let classes = [(0, "other".to_owned()), (1, "sound".to_owned())];
+    BertConfig {
+        architectures: Some(vec!["BertForSequenceClassification".to_owned()]),
+        label2id: classes.iter().map(|(n, name)| (name.clone(), *n)).collect(),
+        id2label: classes.into_iter().collect(),
+        ..network
+    }
+}
+
+/// The files of a checkpoint, as `save_pretrained` of transformers names them.
+fn checkpoint_files(
+    network: &BertConfig,
+    params: &Params,
+    encoder: &TextEncoder,
+    side: Vec<(&'static str, Vec<u8>)>,
+) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
+    let mut tokenizer = encoder.tokenizer().clone();
+    let failed = |error: tokenizers::Error| {
+        Error::Network(audsem_models::Error::Tokenizer { path: "tokenizer.json".into(), message: error.to_string() })
+    };
+    tokenizer.with_truncation(None).map_err(failed)?;
+    let special: Value = ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"]
+        .into_iter()
+        .zip(SPECIAL_TOKENS)
+        .map(|(role, token)| (role.to_owned(), Value::from(token)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let mut settings = special.clone();
+    settings["tokenizer_class"] = "BertTokenizer".into();
+    settings["do_lower_case"] = true.into();
+    settings["model_max_length"] = network.max_position_embeddings.into();
+    let mut config = serde_json::to_value(network).expect("a configuration is plain data");
+    config["torch_dtype"] = "float32".into();
+    config["problem_type"] = "single_label_classification".into();
+    let mut files = vec![
+        ("config.json", pretty(&config)),
+        ("model.safetensors", safetensors_bytes(&params.vars())?),
+        ("tokenizer.json", tokenizer.to_string(true).map_err(failed)?.into_bytes()),
+        ("vocab.txt", vocab_txt(&tokenizer).into_bytes()),
+    ];
+    for (name, default) in [("tokenizer_config.json", settings), ("special_tokens_map.json", special)] {
+        let copied = side.iter().find(|(found, _)| *found == name).map(|(_, bytes)| bytes.clone());
+        files.push((name, copied.unwrap_or_else(|| pretty(&default))));
+    }
+    Ok(files)
+}
+
+fn metrics(settings: &Loop, examples: &Examples, history: &[Epoch]) -> Value {
+    json!({
+        "n_train": examples.train.len(),
+        "n_heldout": examples.heldout.len(),
+        "settings": settings,
+        "heldout": history.last().map(|epoch| epoch.heldout),
+        "history": history,
+    })
+}
+
+fn heldout_csv(examples: &Examples, probabilities: &[f32]) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut write = |cells: [&str; 3]| writer.write_record(cells).expect("writing to memory");
+    write(["text", "label", "probability"]);
+    for (example, probability) in examples.heldout.iter().zip(probabilities) {
+        write([&example.text, if example.sound { "1" } else { "0" }, &probability.to_string()]);
+    }
+    writer.into_inner().expect("writing to memory")
+}
+
+fn pretty(value: &Value) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(value).expect("a JSON value is plain data");
+    bytes.push(b'\n');
+    bytes
+}
+
+fn put(out: &mut ShardOutput, name: &str, bytes: &[u8]) -> Result<(), ShardError> {
+    let mut file = out.create(name)?;
+    let path = file.path().to_owned();
+    file.write_all(bytes).map_err(audsem_core::error::Error::write(&path))?;
+    Ok(out.close(file)?)
+}

@@ -1,0 +1,282 @@
+//! The labelled captions, training on them, and scoring with what was trained.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use audsem_core::hub::ModelDir;
+use audsem_core::run::{RunOptions, Status, Summary};
+use audsem_core::tables::{BertLabel, Cue, read_parquet, text_hash, write_parquet};
+use audsem_filtering::classify::{self, Scorer, checkpoint_of, train};
+use candle_core::{DType, Device};
+use serde_json::Value;
+
+fn captions() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/captions/labelled.csv")
+}
+
+struct Row {
+    text: String,
+    sound: bool,
+    heldout: bool,
+}
+
+fn rows() -> Vec<Row> {
+    let mut reader = csv::Reader::from_path(captions()).unwrap();
+    let row = |record: csv::StringRecord| Row {
+        text: record[0].to_owned(),
+        sound: &record[1] == "1",
+        heldout: &record[3] == "heldout",
+    };
+    reader.records().map(|record| row(record.unwrap())).collect()
+}
+
+fn words(text: &str) -> Vec<String> {
+    let text = text.to_lowercase();
+    text.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|w| !w.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn no_held_out_caption_is_a_near_duplicate_of_a_learned_one() {
+    let rows = rows();
+    let (heldout, learned): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.heldout);
+    assert!(rows.len() >= 700 && heldout.len() * 6 >= rows.len(), "{} {}", rows.len(), heldout.len());
+    let normalised: BTreeSet<String> = rows.iter().map(|row| words(&row.text).join(" ")).collect();
+    assert_eq!(normalised.len(), rows.len(), "every caption differs from every other in its words");
+    let sets: Vec<BTreeSet<String>> = learned.iter().map(|row| words(&row.text).into_iter().collect()).collect();
+    for row in heldout {
+        let own: BTreeSet<String> = words(&row.text).into_iter().collect();
+        for (set, other) in sets.iter().zip(&learned) {
+            let shared = own.intersection(set).count();
+            let all = own.len() + set.len() - shared;
+            assert!(10 * shared < 6 * all, "{:?} is too close to {:?}", row.text, other.text);
+        }
+    }
+}
+
+#[test]
+fn no_surface_feature_gives_the_class_away() {
+    type Feature = (&'static str, fn(&str) -> f64);
+    let features: [Feature; 8] = [
+        ("characters", |text| text.chars().count() as f64),
+        ("words", |text| text.split_whitespace().count() as f64),
+        ("letters per word", |text| text.len() as f64 / text.split_whitespace().count() as f64),
+        ("capitals", |text| text.chars().filter(|c| c.is_uppercase()).count() as f64 / text.len() as f64),
+        ("digits", |text| text.chars().filter(char::is_ascii_digit).count() as f64),
+        ("commas", |text| text.matches(',').count() as f64),
+        ("full stops", |text| text.matches('.').count() as f64),
+        ("brackets", |text| f64::from(u8::from(text.starts_with(['[', '(', '{'])))),
+    ];
+    for (name, feature) in features {
+        let (sounds, others): (Vec<_>, Vec<_>) = rows().into_iter().partition(|row| row.sound);
+        let values = |rows: &[Row]| rows.iter().map(|row| feature(&row.text)).collect::<Vec<f64>>();
+        let (sounds, others) = (values(&sounds), values(&others));
+        let wins: f64 = sounds
+            .iter()
+            .flat_map(|a| {
+                others.iter().map(move |b| {
+                    if a > b {
+                        1.0
+                    } else if a < b {
+                        0.0
+                    } else {
+                        0.5
+                    }
+                })
+            })
+            .sum();
+        // The area under the ROC curve: one half says nothing, 0 or 1 everything.
+        let area = wins / (sounds.len() * others.len()) as f64;
+        assert!((0.34..=0.66).contains(&area), "{name}: {area:.3}");
+    }
+}
+
+/// Trains on few captions for one epoch: enough for everything that does not ask how good the result is.
+fn trained(output: &Path, seed: u64, workers: usize) -> Summary {
+    let config = train::Config { epochs: 1, ..train::Config::scratch(captions()) };
+    let options = RunOptions { seed, workers, limit: Some(400), ..RunOptions::new(output) };
+    train::run(&config, &options).unwrap()
+}
+
+/// Every file of a run folder that must repeat, by name.
+fn bytes(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(bytes(&path));
+        } else if !path.ends_with("log.jsonl") && !path.ends_with("timing.json") {
+            found.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+    found
+}
+
+fn relative(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    bytes(folder).into_iter().map(|(path, bytes)| (path.strip_prefix(folder).unwrap().to_owned(), bytes)).collect()
+}
+
+#[test]
+fn a_small_network_from_nothing_generalises() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = train::Config::scratch(captions());
+    let summary = train::run(&config, &RunOptions::new(folder.path())).unwrap();
+    assert_eq!(summary.status, Status::Done);
+    let metrics: Value = serde_json::from_slice(&fs::read(folder.path().join("metrics.json")).unwrap()).unwrap();
+    let f1 = metrics["heldout"]["f1"].as_f64().unwrap();
+    assert!(f1 >= 0.85, "held-out F1 {f1}");
+    let count = |key: &str| metrics["heldout"]["confusion"][key].as_u64().unwrap();
+    let n: u64 = ["true_positive", "false_positive", "false_negative", "true_negative"].into_iter().map(count).sum();
+    assert_eq!(metrics["n_heldout"].as_u64().unwrap(), n);
+    assert_eq!(metrics["history"].as_array().unwrap().len(), config.epochs);
+    // The checkpoint alone gives the verdicts that were reported.
+    let dir = checkpoint_of(ModelDir::local(folder.path()));
+    let scorer = Scorer::open(&dir, &Device::Cpu, DType::F32, 32, 7).unwrap();
+    let mut reader = csv::Reader::from_path(folder.path().join("heldout.csv")).unwrap();
+    for record in reader.records().step_by(9) {
+        let record = record.unwrap();
+        let alone = scorer.score(&[&record[0]], |_| ()).unwrap()[0];
+        assert!((alone - record[2].parse::<f32>().unwrap()).abs() < 1e-5, "{record:?} {alone}");
+    }
+}
+
+#[test]
+fn the_seed_decides_every_byte_and_the_number_of_workers_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    trained(&path("a"), 3, 1);
+    trained(&path("b"), 3, 2);
+    trained(&path("c"), 4, 1);
+    assert_eq!(relative(&path("a")), relative(&path("b")));
+    let weights = |name: &str| fs::read(path(name).join("model/model.safetensors")).unwrap();
+    assert_ne!(weights("a"), weights("c"));
+    let files: Vec<String> = relative(&path("a/model")).keys().map(|name| name.display().to_string()).collect();
+    let expected = [
+        "config.json",
+        "model.safetensors",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.txt",
+    ];
+    assert_eq!(files, expected);
+}
+
+#[test]
+fn a_checkpoint_can_be_tuned_further_and_starts_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    trained(&first, 0, 1);
+    let start = checkpoint_of(ModelDir::local(&first));
+    let config = train::Config {
+        epochs: 1,
+        batch_size: 64,
+        learning_rate: 0.0,
+        ..train::Config::fine_tune(captions(), start.clone())
+    };
+    let options = RunOptions { limit: Some(400), ..RunOptions::new(&second) };
+    train::run(&config, &options).unwrap();
+    // At a learning rate of 0 nothing moves, so all names and values went through.
+    let read = |dir: &Path, name: &str| fs::read(dir.join(name)).unwrap();
+    for name in ["model.safetensors", "vocab.txt", "tokenizer.json"] {
+        assert_eq!(read(start.root(), name), read(&second.join("model"), name), "{name}");
+    }
+}
+
+#[test]
+fn labelled_captions_that_cannot_be_used_are_filed_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("captions.csv");
+    let train_with = |text: &str, output: &str| {
+        fs::write(&path, text).unwrap();
+        let config = train::Config { epochs: 1, heldout: 0.5, ..train::Config::scratch(&path) };
+        train::run(&config, &RunOptions { max_fail_rate: 1.0, ..RunOptions::new(folder.path().join(output)) })
+    };
+    let good = "Caption,matches_condition\ndog barks,True\ncat meows,True\nPARIS,False\nhe left,False\n";
+    let odd = "[Dog barks],True\n[],False\nrain falls,perhaps\nparis,True\nthunder,1\nMonday,0\nsirens,1\nTuesday,0\n";
+    let summary = train_with(&format!("{good}{odd}"), "odd").unwrap();
+    let stats = summary.step("train").unwrap();
+    assert_eq!((stats.read, stats.kept, stats.n_dropped(), stats.n_failed()), (12, 8, 2, 2));
+    let rejects = fs::read_to_string(folder.path().join("odd/rejects-00000.jsonl"))
+        .or_else(|_| fs::read_to_string(folder.path().join("odd/rejects-train-00000.jsonl")))
+        .unwrap();
+    for reason in ["repeated_text", "empty_text", "bad_label", "contradiction"] {
+        assert!(rejects.contains(reason), "{reason} not in {rejects}");
+    }
+    for (text, part) in [("a,b\n1,2\n", "no column text or Caption"), ("text,label\nrain,1\n", "both classes")] {
+        let summary = train_with(text, &format!("bad{}", part.len())).map(|summary| format!("{summary:?}"));
+        let message = summary.unwrap_or_else(|error| error.to_string());
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+fn cues(folder: &Path, texts: &[&str]) -> PathBuf {
+    let cue = |(i, text): (usize, &&str)| Cue {
+        row_id: i as u64,
+        video_id: format!("v{i}"),
+        start_ms: 0,
+        dur_ms: 2000,
+        text: (*text).to_owned(),
+    };
+    let path = folder.join("cues.parquet");
+    let rows: Vec<Cue> = texts.iter().enumerate().map(cue).collect();
+    write_parquet(&rows, File::create(&path).unwrap()).unwrap();
+    path
+}
+
+#[test]
+fn distinct_texts_are_scored_once_whatever_the_workers_and_as_if_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    trained(&folder.path().join("trained"), 0, 1);
+    let model = checkpoint_of(ModelDir::local(&folder.path().join("trained")));
+    let texts =
+        ["[dog barks]", "(dog barks)", "[dog barks]", "[]", "{MUSIC}", "[a long aside about nothing at all]", "é"];
+    let input = cues(folder.path(), &texts);
+    let score = |name: &str, workers| {
+        let config = classify::Config { texts_per_shard: 2, ..classify::Config::new(&input, model.clone()) };
+        let options = RunOptions { workers, ..RunOptions::new(folder.path().join(name)) };
+        classify::run(&config, &options).unwrap()
+    };
+    let summary = score("one", 1);
+    score("two", 2);
+    assert_eq!(relative(&folder.path().join("one")), relative(&folder.path().join("two")));
+    assert_eq!(summary.step("texts").unwrap().kept, 6);
+    assert_eq!(summary.step("part").unwrap().kept, 6);
+
+    let parts = audsem_core::tables::parts(&folder.path().join("one"), "part").unwrap();
+    let labels: Vec<BertLabel> = parts.iter().flat_map(|path| read_parquet(path).unwrap()).collect();
+    assert_eq!(labels.len(), 6);
+    let scorer = Scorer::open(&model, &Device::Cpu, DType::F32, 32, 64).unwrap();
+    for label in &labels {
+        assert_eq!(label.text_hash, text_hash(&label.text));
+        assert_eq!(label.bert_label == 1, label.bert_prob > 0.5);
+        let alone = scorer.score(&[&label.text], |_| ()).unwrap()[0];
+        assert!((alone - label.bert_prob).abs() < 1e-6, "{}: {alone} {}", label.text, label.bert_prob);
+    }
+    assert_eq!(labels[0].bert_prob, labels[1].bert_prob, "brackets say nothing about the sound");
+}
+
+#[test]
+fn the_commands_work_together_and_a_wrong_model_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = cues(folder.path(), &["[wind howls]", "[chapter two]"]);
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_audsem-filtering"));
+        command.args(args).current_dir(folder.path()).env("HF_HUB_OFFLINE", "1").env("HF_HOME", folder.path());
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (captions, input) = (captions(), input.display().to_string());
+    let captions = captions.display().to_string();
+    let train =
+        ["train-classifier", "-i", &captions, "-o", "model", "--from-scratch", "--epochs", "1", "--limit", "400"];
+    let (code, message) = run(&train);
+    assert_eq!(code, Some(0), "{message}");
+    let (code, message) = run(&["classify", "-i", &input, "-o", "labels", "--model", "model"]);
+    assert_eq!(code, Some(0), "{message}");
+    assert!(folder.path().join("labels/part-00000.parquet").is_file());
+    let (code, message) = run(&["classify", "-i", &input, "-o", "other", "--model", "org/absent"]);
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains("org/absent") && message.contains("HF_HUB_OFFLINE"), "{message}");
+}
