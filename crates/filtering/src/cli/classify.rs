@@ -108,7 +108,7 @@ pub struct TrainClassifierArgs {
 }
 
 /// Epochs with `--quick`.
-const QUICK_EPOCHS: usize = 8;
+const QUICK_EPOCHS: usize = 6;
 
 impl TrainClassifierArgs {
     /// Runs the subcommand.
