@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error as CoreError;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A folder for half-done files, on the disk of the results. Named after its shard, so that what a
 /// killed run left is cleared when the shard is done again. Removed when dropped.
@@ -39,6 +39,16 @@ impl Scratch {
         }
         Ok(fs::create_dir_all(&self.0).map_err(CoreError::write(&self.0))?)
     }
+}
+
+/// Whether a program complains about a full disk.
+pub(crate) fn full_disk(stderr: &str) -> bool {
+    ["No space left on device", "Disk quota exceeded", "[Errno 28]"].iter().any(|phrase| stderr.contains(phrase))
+}
+
+/// The error of a full disk under a folder.
+pub(crate) fn no_space(folder: &Path) -> Error {
+    CoreError::write(folder)(ErrorKind::StorageFull.into()).into()
 }
 
 impl std::ops::Drop for Scratch {

@@ -65,8 +65,9 @@ pub enum TextError {
         /// What is wrong there.
         reason: String,
     },
-    /// The request was not sent because the generator had already failed for good in this batch.
-    #[error("not sent: the language model had already failed for good")]
+    /// The request was not sent: the generator had already failed for good in this batch, or the
+    /// process was asked to stop.
+    #[error("not sent: the language model had already failed for good, or a stop was requested")]
     NotSent,
     /// A setting no request can be made with.
     #[error("{what}: `{value}`: {reason}\nhint: {hint}")]

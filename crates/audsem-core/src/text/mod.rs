@@ -51,7 +51,7 @@ pub trait TextGenerator: Send + Sync {
 
     /// Answers many requests; results stand in the order of the requests. After a systemic error
     /// (server down, key refused) what has not been sent yet is not sent: it comes back as
-    /// [`TextError::NotSent`].
+    /// [`TextError::NotSent`]. So does what has not been sent when the process is asked to stop.
     fn generate_batch(&self, requests: &[Request]) -> Vec<Result<Response, TextError>> {
         self.generate_batch_with(requests, &|_, _| Ok(()))
     }

@@ -8,7 +8,9 @@ use audsem_core::media::{Call, MediaError};
 use audsem_core::run::ShardError;
 use serde::Serialize;
 
-use super::{Fault, Job, Miss, Piece, probe};
+use super::probe::Probe;
+use super::{Fault, Job, Miss, Piece};
+use crate::scratch::{self, full_disk};
 
 /// How clips are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -27,19 +29,18 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// an exact cut must be decoded from the beginning.
 const GUESSED_SEEK: [&str; 2] = ["mp3", "aac"];
 
-/// Cuts `clip` out of `source` into `folder`.
+/// Cuts `clip` out of a file into `folder`.
 ///
 /// # Errors
-/// ffmpeg or ffprobe cannot be run.
+/// ffmpeg cannot be run, or the disk is full.
 pub(super) fn cut(
     job: &Job<'_>,
-    source: &Path,
+    (source, facts): (&Path, Probe),
     clip: &ClipId,
     folder: &Path,
     origin: &'static str,
 ) -> Result<Result<Piece, Miss>, ShardError> {
     let miss = |fault, detail| Ok(Err(Miss::Media(fault, detail)));
-    let facts = probe::probe(&job.tools.ffprobe, source)?;
     let Some(duration_ms) = facts.duration_ms else {
         return miss(Fault::Unreadable, source.display().to_string());
     };
@@ -66,6 +67,7 @@ pub(super) fn cut(
     let call = encode(call).args(["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"]);
     match call.arg(&target).timeout(LIMIT).run() {
         Ok(finished) if finished.status.success() => Ok(Ok(Piece { path: target, origin })),
+        Ok(finished) if full_disk(&finished.stderr) => Err(scratch::no_space(folder).into()),
         Ok(finished) => miss(Fault::CutFailed, last_line(&finished.stderr)),
         Err(error @ (MediaError::Missing { .. } | MediaError::Start { .. })) => Err(ShardError::fatal(error)),
         Err(error) => miss(Fault::CutFailed, error.to_string()),

@@ -39,11 +39,14 @@ impl Library {
         let mut folders = vec![folder.to_owned()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(&folder).map_err(CoreError::read(&folder))? {
-                let path = entry.map_err(CoreError::read(&folder))?.path();
-                let metadata = std::fs::metadata(&path).map_err(CoreError::read(&path))?;
-                if metadata.is_dir() {
+                let entry = entry.map_err(CoreError::read(&folder))?;
+                let path = entry.path();
+                // Links to files are followed, links to folders are not: they may run in circles.
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     folders.push(path);
-                } else {
+                } else if let Ok(metadata) = std::fs::metadata(&path)
+                    && metadata.is_file()
+                {
                     library.add(path, metadata.len());
                 }
             }

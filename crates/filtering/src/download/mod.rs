@@ -178,13 +178,16 @@ impl Job<'_> {
 
     fn pieces_of_library(&self, clips: Vec<ClipId>, scratch: &Scratch) -> Result<Vec<Outcome>, ShardError> {
         let library = self.library.expect("a folder was scanned");
+        // All clips are of one video.
+        let whole = clips.first().and_then(|clip| library.video(clip.video_id()));
+        let facts = whole.map(|path| probe::probe(&self.tools.ffprobe, path)).transpose()?;
         clips
             .into_iter()
             .map(|clip| {
                 let piece = if let Some(path) = library.clip(&clip) {
                     Ok(Piece { path: path.to_owned(), origin: "copy" })
-                } else if let Some(path) = library.video(clip.video_id()) {
-                    cut::cut(self, path, &clip, scratch.path(), "cut")?
+                } else if let Some(source) = whole.zip(facts) {
+                    cut::cut(self, source, &clip, scratch.path(), "cut")?
                 } else {
                     Err(Miss::Media(Fault::NoMedia, format!("no media file for {}", clip.video_id())))
                 };

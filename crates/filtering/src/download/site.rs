@@ -87,9 +87,10 @@ impl Site<'_> {
 
     fn cut_all(&self, clips: Vec<ClipId>, files: &[Reported], scratch: &Scratch) -> Result<Vec<Outcome>, ShardError> {
         let (_, source) = &files[0];
+        let facts = probe::probe(&self.job.tools.ffprobe, source)?;
         clips
             .into_iter()
-            .map(|clip| cut::cut(self.job, source, &clip, scratch.path(), "whole").map(|piece| (clip, piece)))
+            .map(|clip| cut::cut(self.job, (source, facts), &clip, scratch.path(), "whole").map(|piece| (clip, piece)))
             .collect()
     }
 }

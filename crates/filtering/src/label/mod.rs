@@ -195,15 +195,18 @@ type Answer = Result<(Verdict, Response), TextError>;
 fn ask(config: &Config, generator: &dyn TextGenerator, requests: Vec<Request>) -> Result<Vec<Answer>, ShardError> {
     let send = |requests: &[Request]| -> Result<Vec<Answer>, ShardError> {
         let mut answers = Vec::with_capacity(requests.len());
+        let mut stopped = false;
         for result in generator.generate_batch(requests) {
             match result {
                 Err(error) if error.is_systemic() && !matches!(error, TextError::NotSent) => {
                     return Err(ShardError::fatal(error));
                 }
+                Err(TextError::NotSent) => stopped = true,
                 result => answers.push(result.map(|response| (judge(&response, config.threshold), response))),
             }
         }
-        Ok(answers)
+        // What was answered is remembered; waiting for the rest could outlast the patience of whoever stops us.
+        if stopped { Err(ShardError::Stopped) } else { Ok(answers) }
     };
     let mut requests = requests;
     let mut answers = send(&requests)?;

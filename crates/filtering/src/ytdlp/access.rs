@@ -1,12 +1,13 @@
 //! How yt-dlp reaches a site.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use audsem_core::media::{Call, Program, Tool};
 
 use super::{FetchFault, Trouble, classify};
 use crate::error::{Error, Result};
+use crate::scratch::{full_disk, no_space};
 
 /// Where `{id}` stands in an address.
 const PLACE: &str = "{id}";
@@ -60,7 +61,7 @@ impl Access {
     ///
     /// # Errors
     /// [`Error::Media`].
-    pub fn find(path: Option<&std::path::Path>) -> Result<Program> {
+    pub fn find(path: Option<&Path>) -> Result<Program> {
         Ok(Program::find(Tool::YtDlp, path)?)
     }
 
@@ -100,6 +101,9 @@ impl Access {
         let stdout = String::from_utf8_lossy(&finished.stdout).into_owned();
         if finished.status.success() {
             return Ok(stdout);
+        }
+        if full_disk(&finished.stderr) {
+            return Err(Trouble::Fatal(no_space(Path::new("the working folder"))));
         }
         let (fault, detail) = classify(&finished.stderr);
         tracing::debug!(video_id, ?fault, status = %finished.status, "yt-dlp failed");

@@ -228,6 +228,36 @@ fn killed_process_goes_on_where_it_was() {
     assert_eq!(table(&out).len(), 12);
 }
 
+/// A stop request does not wait for the texts that are left; what was answered is not asked again.
+#[test]
+fn stop_request_is_heeded_within_a_shard() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts: Vec<String> = (0..40).map(|i| format!("[noise {i}]")).collect();
+    let input = cues(folder.path(), &texts.iter().map(String::as_str).collect::<Vec<_>>());
+    let out = folder.path().join("out");
+    let pid: Arc<std::sync::OnceLock<u32>> = Arc::default();
+    let target = pid.clone();
+    let server = Loopback::start(move |call, n| {
+        if n == 5 {
+            assert!(Command::new("kill").arg(target.wait().to_string()).status().unwrap().success());
+        }
+        judge(call)
+    });
+    let command = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_audsem-filtering"));
+        command.args(["label", "--model", "m", "--concurrency", "1", "--server", &server.url("/v1"), "--input"]);
+        command.arg(&input).arg("--output").arg(&out).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let mut child = command().spawn().unwrap();
+    pid.set(child.id()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let n_before = server.calls().len();
+    assert!(n_before < 40, "all {n_before} texts were asked about");
+    assert!(command().status().unwrap().success());
+    assert_eq!((server.calls().len(), table(&out).len()), (40, 40));
+}
+
 #[test]
 fn dry_run_needs_no_server() {
     let folder = tempfile::tempdir().unwrap();

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::error::excerpt;
 use super::retry::{is_retryable, retry_after};
 use super::{Arrived, Request, Response, Schema, TextError, TextGenerator, wire};
+use crate::signals::stop_requested;
 
 mod config;
 #[cfg(test)]
@@ -272,7 +273,7 @@ impl TextGenerator for OpenAiServer {
                 let Some(request) = requests.get(i) else {
                     return done;
                 };
-                let result = if down.load(Ordering::Relaxed) {
+                let result = if down.load(Ordering::Relaxed) || stop_requested() {
                     Err(TextError::NotSent)
                 } else {
                     self.generate(request).and_then(|response| arrived(i, &response).map(|()| response))

@@ -258,3 +258,38 @@ fn impossible_settings_are_refused_before_anything_is_sent() {
     check(|config| config.url = "http://".into(), "name a host");
     check(|config| config.concurrency = 0, "--concurrency");
 }
+
+/// Runs only where AUDSEM_TEST_SERVER names a server, such as the one `just label-server` starts: both
+/// routes, log-probabilities, the bound on tokens, guided JSON. Holds for any model.
+#[test]
+fn real_server_speaks_the_protocol() {
+    let Some(url) = std::env::var_os("AUDSEM_TEST_SERVER") else {
+        eprintln!("AUDSEM_TEST_SERVER is not set: start one with `just label-server`");
+        return;
+    };
+    let mut config = ServerConfig::new(url.to_str().unwrap());
+    // The form that llama-cpp-python knows.
+    config.schema_format = SchemaFormat::JsonObject;
+    let client = OpenAiServer::connect(config).unwrap();
+    let mut request = chat("Name three animals.");
+    request.top_logprobs = 3;
+    let answer = client.generate(&request).unwrap();
+    assert_eq!((answer.finish, answer.tokens.len()), (Finish::Length, 4));
+    assert!(answer.tokens.iter().all(|token| token.logprob <= 0.0 && token.alternatives.len() == 3), "{answer:?}");
+    assert_eq!(answer.tokens.iter().map(|token| token.text.as_str()).collect::<String>(), answer.text);
+
+    let mut raw = Request::greedy(Prompt::Raw("The dog barks and the cat".into()), 3);
+    raw.top_logprobs = 2;
+    let answer = client.generate(&raw).unwrap();
+    assert!(!answer.tokens.is_empty() && answer.tokens[0].alternatives.len() >= 2, "{answer:?}");
+
+    let mut guided = chat("Is a thunderstorm loud? Answer in JSON with the field loud.");
+    guided.max_tokens = 40;
+    guided.schema = Some(json!({"type": "object", "properties": {"loud": {"type": "boolean"}}, "required": ["loud"],
+        "additionalProperties": false}));
+    let answer = client.generate(&guided).unwrap();
+    assert!(answer.text.contains("loud"), "{answer:?}");
+
+    let batch = client.generate_batch(&[request.clone(), raw, request]);
+    assert_eq!(batch[0].as_ref().unwrap().text, batch[2].as_ref().unwrap().text, "greedy decoding does not repeat");
+}
