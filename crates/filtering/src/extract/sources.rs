@@ -64,8 +64,8 @@ pub fn find(inputs: &[PathBuf]) -> Result<Sources> {
     Ok(sources)
 }
 
-const NOTHING: &str = "the folder has no captions: no .json, .jsonl, .ndjson or .txt dump, no .tar, no .vtt, .srt, \
-     .json3, .srv1, .srv2, .srv3 or .ttml file\nhint: name the file itself if it is called otherwise; found nothing in";
+const NOTHING: &str = "no dump (.json, .jsonl, .ndjson, .txt), tar or subtitle file (.vtt, .srt, .json3, .srv1-3, .ttml) \
+     in this folder; a file that is called otherwise must be named itself";
 
 /// What a file holds by its name; `None` if nothing of ours.
 fn kind_of(name: &str) -> Option<Kind> {

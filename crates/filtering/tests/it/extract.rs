@@ -163,6 +163,9 @@ fn subtitle_files_are_read_from_folders_and_tars() {
     write(&subs.join("more/A title [bbbbbbbbbbb].en.srt.gz"), gzip(SRT.as_bytes()));
     write(&subs.join("ccccccccccc.de.vtt"), VTT);
     write(&subs.join("ddddddddddd.info.json"), "{}");
+    // The records of the run that made the folder are no dumps.
+    write(&subs.join("run.json"), "{}");
+    write(&subs.join("stats.json"), "{}");
     let output = folder.path().join("out");
     let summary = run(&config(&subs), &RunOptions::new(&output)).unwrap();
     let expected = [
