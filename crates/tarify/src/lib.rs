@@ -1,4 +1,25 @@
 //! AudSem stage 4: pack, repair, transcode, check and index WebDataset tars, and build training shards.
+//!
+//! Each subcommand is a module with a `Config` and a function `run` that fills a run folder.
+//!
+//! ```
+//! use audsem_core::files::write_atomically;
+//! use audsem_core::run::{RunOptions, Status};
+//! use audsem_core::tar::{ShardOptions, ShardWriter};
+//! use audsem_tarify::check;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! let mut tar = ShardWriter::new(Vec::new(), ShardOptions::default());
+//! tar.write_sample("VID (1_0-3_5)", &[("flac", b"fLaC")])?;
+//! write_atomically(&folder.path().join("0.tar"), &tar.finish()?.0)?;
+//!
+//! let config = check::Config { inputs: vec![folder.path().into()], fields: Vec::new(), verify: false };
+//! let summary = check::run(&config, &RunOptions::new(folder.path().join("out")))?;
+//! assert_eq!(summary.status, Status::CheckFailed);
+//! assert_eq!(summary.step("part").map(|stats| stats.failed["no_json"]), Some(1));
+//! # Ok(()) }
+//! ```
 
 pub mod check;
 pub mod cli;

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
-use audsem_core::tar::{MemberReader, ShardOptions, is_metadata, split_key};
+use audsem_core::tar::{MemberReader, Sample, ShardOptions, is_metadata, split_key};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -176,20 +176,21 @@ fn inspect(config: &Config, work: &TarWork) -> Result<(), ShardError> {
 /// Gathers consecutive members of one key.
 struct SampleWriter {
     tar: TarSink,
-    pending: Option<(String, Vec<(String, Vec<u8>)>)>,
+    pending: Option<Sample>,
 }
 
 impl SampleWriter {
     fn push(&mut self, key: String, suffix: String, payload: Vec<u8>, out: &mut ShardOutput) -> Result<(), ShardError> {
-        if self.pending.as_ref().is_some_and(|(pending, _)| *pending != key) {
+        if self.pending.as_ref().is_some_and(|pending| pending.key != key) {
             self.flush(out)?;
         }
-        self.pending.get_or_insert_with(|| (key, Vec::new())).1.push((suffix, payload));
+        let pending = self.pending.get_or_insert_with(|| Sample { key, ..Sample::default() });
+        pending.members.push((suffix, payload));
         Ok(())
     }
 
     fn flush(&mut self, out: &mut ShardOutput) -> Result<(), ShardError> {
-        let Some((key, members)) = self.pending.take() else { return Ok(()) };
+        let Some(Sample { key, members, .. }) = self.pending.take() else { return Ok(()) };
         let borrowed: Vec<(&str, &[u8])> =
             members.iter().map(|(suffix, bytes)| (suffix.as_str(), bytes.as_slice())).collect();
         match self.tar.write(out, &key, &borrowed)? {

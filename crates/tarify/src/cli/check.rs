@@ -6,6 +6,7 @@ use audsem_core::cli::RunArgs;
 use clap::Args;
 
 use crate::check::Config;
+use crate::shards::Task;
 
 /// Flags of `check`.
 #[derive(Debug, Args)]
@@ -13,7 +14,13 @@ pub struct CheckArgs {
     /// Tars (plain, gzip, zstd), or folders of them; a sizes.json beside them is checked as well
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
-    /// JSON fields that must be there and not be empty
+    /// The tars are training shards of this task: its JSON fields must be there and not be empty
+    #[arg(long, value_enum)]
+    pub task: Option<Task>,
+    /// The training shards were built with --semantic
+    #[arg(long, requires = "task")]
+    pub semantic: bool,
+    /// Further JSON fields that must be there and not be empty
     #[arg(long, value_name = "FIELD", num_args = 1..)]
     pub require: Vec<String>,
     /// Decode every sound to its end (videos are not decoded)
@@ -27,6 +34,15 @@ pub struct CheckArgs {
 impl CheckArgs {
     /// What the flags ask for.
     pub fn config(&self) -> Config {
-        Config { inputs: self.input.clone(), fields: self.require.clone(), verify: self.verify }
+        let of_task: &[&str] = match self.task {
+            None => &[],
+            Some(Task::Caption | Task::Video) => &["question", "thinking", "answer", "caption"],
+            Some(Task::Qa) => &["question", "thinking", "answer"],
+            Some(Task::McQa | Task::McQaLong) => &["question", "thinking", "answer", "choices"],
+        };
+        let mut fields: Vec<String> = of_task.iter().map(ToString::to_string).collect();
+        fields.extend(self.semantic.then(|| "semantic_elements".to_owned()));
+        fields.extend(self.require.iter().cloned());
+        Config { inputs: self.input.clone(), fields, verify: self.verify }
     }
 }

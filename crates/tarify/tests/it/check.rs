@@ -75,6 +75,16 @@ fn fields_of_the_json_are_looked_at_on_request() {
 }
 
 #[test]
+fn t1_training_shards_must_have_what_their_task_teaches() {
+    let caption = br#"{"caption": "c", "thinking": "t", "question": "q"}"#;
+    let pair = br#"{"question": "q", "thinking": "t", "answer": "a", "choices": {"A": "a"}, "semantic_elements": "s"}"#;
+    let tar = tar_of(&[("A.flac", b"a"), ("A.json", caption), ("B.flac", b"b"), ("B.json", pair)]);
+    check(&tar, "--task caption", &[("A", "missing_field"), ("B", "missing_field")]);
+    check(&tar, "--task qa", &[("A", "missing_field")]);
+    check(&tar, "--task mc-qa-long --semantic", &[("A", "missing_field")]);
+}
+
+#[test]
 fn sound_is_decoded_on_request() {
     let sound: Vec<f32> = (0..8000_i16).map(|n| f32::from(n % 100) / 200.0).collect();
     let flac = encode_flac(&sound, 1, 16_000, BitDepth::Sixteen).unwrap();
