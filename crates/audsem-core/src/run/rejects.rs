@@ -81,14 +81,16 @@ pub struct RejectBatch {
     step: &'static str,
     /// Whether lines are written at all: not on a dry run.
     on_file: bool,
+    /// Whether the user wants every left-out record on file.
+    all: bool,
     lines: RejectWriter,
     dropped: Vec<(&'static str, u64)>,
     failed: Vec<(&'static str, u64)>,
 }
 
 impl RejectBatch {
-    pub(super) fn new(step: &'static str, on_file: bool) -> Self {
-        Self { step, on_file, lines: RejectWriter::default(), dropped: Vec::new(), failed: Vec::new() }
+    pub(super) fn new(step: &'static str, on_file: bool, all: bool) -> Self {
+        Self { step, on_file, all, lines: RejectWriter::default(), dropped: Vec::new(), failed: Vec::new() }
     }
 
     /// As [`super::ShardOutput::drop`].
@@ -99,12 +101,25 @@ impl RejectBatch {
         }
     }
 
+    /// For a reason too common to file: counts the record, and files it if the user wants all.
+    pub fn drop_counted(&mut self, key: impl Display, reason: impl Reason, detail: impl Display) {
+        if self.all {
+            return self.drop(key, reason, detail);
+        }
+        count(&mut self.dropped, reason.name());
+    }
+
     /// As [`super::ShardOutput::fail`].
     pub fn fail(&mut self, key: impl Display, fault: impl Reason, detail: impl Display) {
         count(&mut self.failed, fault.name());
         if self.on_file {
             self.lines.append(self.step, "failed", fault.name(), (&key, &detail));
         }
+    }
+
+    /// Whether [`RejectBatch::drop_counted`] files its records, so that a detail is worth making.
+    pub fn files_all(&self) -> bool {
+        self.on_file && self.all
     }
 
     pub(super) fn lines(&self) -> &[u8] {

@@ -210,7 +210,7 @@ impl ShardOutput {
 
     /// An empty batch of rejects, for a thread inside this shard.
     pub fn reject_batch(&self) -> RejectBatch {
-        RejectBatch::new(self.step, !self.dry_run)
+        RejectBatch::new(self.step, !self.dry_run, self.all_rejects)
     }
 
     /// Counts and files what a thread inside this shard has left out. Take batches in the order of

@@ -42,8 +42,9 @@ struct Known {
     drop: Option<DropReason>,
     from: u32,
     to: u32,
-    bert_prob: Option<f32>,
-    llm_yes_prob: Option<f32>,
+    /// NaN where unknown: millions of these lie in a table, where an `Option` would cost 4 bytes more.
+    bert_prob: f32,
+    llm_yes_prob: f32,
 }
 
 /// What became of some rows.
@@ -57,13 +58,15 @@ pub struct Judged {
 }
 
 impl Judge {
-    /// Judges one text: labels first, then the rules.
-    fn judge(&self, text: &str, hash: u64, texts: &mut String) -> Known {
+    /// Judges one text: labels first, then the rules. Puts the clean caption into `texts`, or why it
+    /// is left out; of a label only with `label_details`, as such rows are rarely filed.
+    fn judge(&self, text: &str, hash: u64, texts: &mut String, label_details: bool) -> Known {
         use std::fmt::Write;
 
         let label = self.labels.of(hash);
         let from = texts.len();
         let drop = match label.verdict(self.policy, self.thresholds) {
+            Some(reason) if !label_details => Ok(Some(reason)),
             Some(reason) => write!(texts, "rule 1: {}: {text}", label.describe()).map(|()| Some(reason)),
             None => match self.rules.apply(text) {
                 Outcome::Keep(clean) => {
@@ -79,8 +82,8 @@ impl Judge {
             drop,
             from: position(from),
             to: position(texts.len()),
-            bert_prob: label.bert_prob(),
-            llm_yes_prob: label.llm_yes_prob(),
+            bert_prob: label.bert_prob().unwrap_or(f32::NAN),
+            llm_yes_prob: label.llm_yes_prob().unwrap_or(f32::NAN),
         }
     }
 
@@ -106,13 +109,22 @@ impl Judge {
             return;
         };
         let hash = text_hash(text);
-        let known = memory.known(hash, |texts| self.judge(text, hash, texts));
+        let label_details = judged.rejects.files_all();
+        let known = memory.known(hash, |texts| self.judge(text, hash, texts, label_details));
         let said = &memory.texts[known.from as usize..known.to as usize];
         if let Some(reason) = known.drop {
-            judged.rejects.drop(Key { video_id, start_ms, end_ms }, reason, said);
+            let key = Key { video_id, start_ms, end_ms };
+            // The label tables say it of each text already, and of most texts.
+            let by_label = matches!(reason, DropReason::NotASound | DropReason::NoLabel | DropReason::UnknownLabel);
+            if by_label {
+                judged.rejects.drop_counted(key, reason, said);
+            } else {
+                judged.rejects.drop(key, reason, said);
+            }
             return;
         }
-        let Known { bert_prob, llm_yes_prob, .. } = known;
+        let known_prob = |prob: f32| (!prob.is_nan()).then_some(prob);
+        let (bert_prob, llm_yes_prob) = (known_prob(known.bert_prob), known_prob(known.llm_yes_prob));
         ClipRow::push(
             &mut judged.clips,
             ClipRowRef {

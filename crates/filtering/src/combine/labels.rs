@@ -169,10 +169,15 @@ impl Label {
     }
 }
 
-/// The labels of all texts: 24 bytes each, sorted by hash.
+/// The labels of all texts: 24 bytes each, sorted by hash, and 4 bytes of index.
 #[derive(Debug, Default)]
 pub struct Labels {
     sorted: Vec<Label>,
+    /// Where the labels begin whose hashes begin with the bits of the index; one more at the end.
+    /// Hashes are spread evenly, so each of these stretches holds about one label.
+    starts: Vec<u32>,
+    /// How far a hash is shifted to give the index.
+    shift: u32,
 }
 
 impl Labels {
@@ -220,34 +225,32 @@ impl Labels {
             true
         });
         labels.shrink_to_fit();
-        Self { sorted: labels }
+        Self::indexed(labels)
+    }
+
+    fn indexed(sorted: Vec<Label>) -> Self {
+        let bits = sorted.len().max(2).next_power_of_two().ilog2();
+        let shift = u64::BITS - bits;
+        let mut starts = Vec::with_capacity((1 << bits) + 1);
+        for (at, label) in sorted.iter().enumerate() {
+            let at = u32::try_from(at).expect("fewer than 2^32 labels of 24 bytes are in memory");
+            while starts.len() as u64 <= label.hash >> shift {
+                starts.push(at);
+            }
+        }
+        starts.resize((1 << bits) + 1, u32::try_from(sorted.len()).expect("checked above"));
+        Self { sorted, starts, shift }
     }
 
     /// The labels of a text.
     pub fn of(&self, text_hash: u64) -> Label {
-        let (mut low, mut high) = (0, self.sorted.len());
-        // Hashes are spread evenly, so a text lies about where its hash says.
-        while high - low > 16 {
-            let (first, last) = (self.sorted[low].hash, self.sorted[high - 1].hash);
-            if text_hash < first || text_hash > last {
-                return Label::ABSENT;
-            }
-            let share = (text_hash - first) as f64 / ((last - first).max(1)) as f64;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length")]
-            let guess = (low + (share * (high - 1 - low) as f64) as usize).min(high - 1);
-            // A window around the guess first; on a miss, the half that is left.
-            let (left, right) = (guess.saturating_sub(8).max(low), (guess + 8).min(high - 1));
-            if self.sorted[left].hash > text_hash {
-                high = left;
-            } else if self.sorted[right].hash < text_hash {
-                low = right + 1;
-            } else {
-                (low, high) = (left, right + 1);
-                break;
-            }
+        if self.sorted.is_empty() {
+            return Label::ABSENT;
         }
-        let window = &self.sorted[low..high];
-        window.iter().find(|label| label.hash == text_hash).copied().unwrap_or(Label::ABSENT)
+        #[expect(clippy::cast_possible_truncation, reason = "the shift leaves as many bits as there are starts")]
+        let index = (text_hash >> self.shift) as usize;
+        let stretch = self.starts[index] as usize..self.starts[index + 1] as usize;
+        self.sorted[stretch].iter().find(|label| label.hash == text_hash).copied().unwrap_or(Label::ABSENT)
     }
 
     /// How many texts have a label.

@@ -1,8 +1,9 @@
 //! `combine`: captions and their labels to a clean clip table and a list of distinct captions.
 //!
 //! Every row is judged by its labels (rule 1) and its words (rules 2 to 15). Rows that pass go to
-//! `part-*.parquet`, with the clip's key, so that media can be fetched for them; the others go to
-//! the rejects with the number of the rule that decided. The last step lists the distinct clean
+//! `part-*.parquet`, with the clip's key, so that media can be fetched for them; those that a rule
+//! leaves out go to the rejects with its number. Those left out by their label are counted and, with
+//! `--rejects all`, on file as well: the label tables name each of their texts. The last step lists the distinct clean
 //! captions in order of first occurrence in `texts.parquet` and `texts.txt`.
 //!
 //! ```

@@ -398,7 +398,7 @@ fn labels_decide_before_words_and_travel_with_the_clip() {
     files.table("llm.parquet", &[llm("[cow moo]", -1), llm("[dog barks]", 1)]);
     let mut config = files.config(&["cues.parquet"], Policy::Bert);
     config.judging.bert = vec![files.path("bert")];
-    let summary = run(&config, &files.options("bert-only")).unwrap();
+    let summary = run(&config, &RunOptions { all_rejects: true, ..files.options("bert-only") }).unwrap();
     let dropped = &summary.step("part").unwrap().dropped;
     assert_eq!((dropped["not_a_sound"], dropped["no_label"], dropped["pronoun"]), (1, 1, 1));
     let clips: Vec<ClipRow> = read_parquet(&files.path("bert-only/part-00000.parquet")).unwrap();
@@ -407,6 +407,11 @@ fn labels_decide_before_words_and_travel_with_the_clip() {
         files.rejects("bert-only/rejects-00000.jsonl")[0].detail,
         "rule 1: bert 0 (0.250), llm none: [dog barks]"
     );
+
+    let listed = run(&config, &files.options("listed")).unwrap();
+    assert_eq!(listed.step("part").unwrap().dropped, *dropped);
+    let reasons: Vec<_> = files.rejects("listed/rejects-00000.jsonl").into_iter().map(|line| line.reason).collect();
+    assert_eq!(reasons, ["pronoun"]);
 
     config.judging.llm = vec![files.path("llm.parquet")];
     config.judging.policy = Policy::Both;
