@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::run::RunOptions;
-use audsem_tarify::shards::{Config, Task};
+use audsem_tarify::shards::{Config, PlanLine, Task};
 use proptest::prelude::*;
 
 use super::world::{Outcome, World, audio_tar, caption, flac};
@@ -46,6 +46,25 @@ fn t9_the_count_is_met_after_the_filters() {
     let out = world.run(&config(&world, 15));
     assert_eq!((out.keys("valid").len(), out.keys("train").len()), (15, 5));
     assert_eq!(out.sizes("valid"), [("0000.tar".to_owned(), 15)].into());
+}
+
+#[test]
+fn the_plan_says_where_every_sample_is_and_comes_from() {
+    let world = world(&[3, 2, 4], 2);
+    let mut config = config(&world, 3);
+    config.max_count = 2.try_into().unwrap();
+    let out = world.run(&config);
+    let text = std::fs::read_to_string(out.folder.join("plan.jsonl")).unwrap();
+    let lines: Vec<PlanLine> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut found = Vec::new();
+    for split in ["train", "valid"] {
+        for (number, samples) in out.shards(split).into_iter().enumerate() {
+            found.extend(samples.into_iter().map(|sample| (sample.key, format!("{split}/{number:04}.tar"))));
+        }
+    }
+    let planned: Vec<_> = lines.iter().map(|line| (line.key.clone(), line.shard.clone())).collect();
+    assert_eq!(planned, found);
+    assert!(lines.iter().all(|line| line.ms == 200 && ["0.tar", "1.tar"].contains(&line.source.as_str())));
 }
 
 #[test]
