@@ -32,15 +32,18 @@ fn describe(text: &mut String, name: &str, folder: &Path) -> Result<(), Box<dyn 
     let none = Map::new();
     for (step, stats) in stats.get("steps").and_then(Value::as_object).unwrap_or(&none) {
         let stats: Stats = serde_json::from_value(stats.clone())?;
+        if stats.read == 0 {
+            continue;
+        }
         let name = if step == "part" { name.to_owned() } else { format!("{name}, {step}") };
-        let share = if stats.read == 0 { 0.0 } else { 100.0 * stats.kept as f64 / stats.read as f64 };
+        let share = 100.0 * stats.kept as f64 / stats.read as f64;
         let (read, kept) = (grouped(stats.read), grouped(stats.kept));
-        writeln!(text, "{name:<24} {read:>10} in {kept:>10} out {share:>5.1} %   {}", folder.display())?;
+        writeln!(text, "{name:<25} {read:>10} in {kept:>10} out {share:>5.1} %   {}", folder.display())?;
         for (outcome, reasons) in [("dropped", &stats.dropped), ("failed", &stats.failed)] {
             let mut reasons: Vec<_> = reasons.iter().collect();
             reasons.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
-            for (reason, n) in reasons {
-                writeln!(text, "{:<24} {:>10} {outcome}: {}", "", grouped(*n), reason.replace('_', " "))?;
+            for (reason, n) in reasons.into_iter().filter(|(_, n)| **n > 0) {
+                writeln!(text, "{:<25} {:>10} {outcome}: {}", "", grouped(*n), reason.replace('_', " "))?;
             }
         }
     }
