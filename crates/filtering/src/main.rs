@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use audsem_core::cli::Finish;
 use audsem_filtering::cli::{Cli, Command};
-use audsem_filtering::{combine, extract};
+use audsem_filtering::{clips, combine, extract};
 
 fn main() -> ExitCode {
     audsem_core::cli::main(dispatch)
@@ -24,5 +24,6 @@ fn dispatch(cli: Cli) -> anyhow::Result<Finish> {
             Ok(Finish::Text(if global.json { explanation.to_json() } else { explanation.to_string() }))
         }
         Command::Download(args) => Ok(args.run(global)?.into()),
+        Command::Clips(args) => Ok(clips::run(&args.config(), &args.run.options(global)?)?.into()),
     }
 }

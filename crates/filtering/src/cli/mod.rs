@@ -1,6 +1,7 @@
 //! The command line: clap types only, one file for each subcommand.
 
 mod classify;
+mod clips;
 mod combine;
 mod download;
 mod extract;
@@ -12,6 +13,7 @@ use audsem_core::cli::{GlobalArgs, HasGlobal};
 use clap::{Parser, Subcommand};
 
 pub use classify::{ClassifyArgs, TrainClassifierArgs};
+pub use clips::ClipsArgs;
 pub use combine::{CombineArgs, ExplainArgs};
 pub use download::DownloadArgs;
 pub use extract::ExtractArgs;
@@ -50,6 +52,8 @@ pub enum Command {
     Explain(Box<ExplainArgs>),
     /// Get a media file for each clip, from a site with yt-dlp or from a folder
     Download(Box<DownloadArgs>),
+    /// Media of clips to audio shards: 48 kHz mono FLAC and JSON
+    Clips(Box<ClipsArgs>),
 }
 
 impl HasGlobal for Cli {

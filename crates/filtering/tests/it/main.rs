@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod classify;
+mod clips;
 mod combine;
 mod download;
 mod extract;

@@ -1,0 +1,26 @@
+//! Why a clip is left out.
+
+audsem_core::reasons! {
+    /// Why a clip that can be read is dropped.
+    pub enum Drop {
+        NoClipRow = "no_clip_row": "no row of the clip table has this video and start",
+        Duplicate = "duplicate": "an earlier file is the same clip",
+        TooShort = "too_short": "it lasts less than the minimum",
+        TooLong = "too_long": "it lasts longer than the maximum",
+        NoAudio = "no_audio": "it has no audio track",
+    }
+}
+
+audsem_core::reasons! {
+    /// Why a clip cannot be read.
+    pub enum Fault {
+        BadName = "bad_name": "the file name does not tell video, start and end",
+        Partial = "partial_file": "the download of the file did not end",
+        Unreadable = "unreadable": "the file cannot be read",
+        BrokenTar = "broken_tar": "the tar cannot be read further; what came before counts",
+        Truncated = "truncated": "the media are cut short",
+        Empty = "empty": "there is no sound in it, not one sample",
+        NanSamples = "nan_samples": "a sample is no finite number",
+        Undecodable = "undecodable": "no decoder can read it",
+    }
+}

@@ -1,0 +1,192 @@
+//! The candidates: which files the inputs hold, in a fixed order.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use audsem_core::error::Error;
+use audsem_core::run::{FileFingerprint, Fingerprint};
+use audsem_core::tar::MemberReader;
+
+use super::name::ClipName;
+use super::rows::Row;
+use crate::error::Result;
+
+/// Endings of files that may be clips.
+const MEDIA: [&str; 24] = [
+    "mp4", "m4v", "mov", "3gp", "webm", "mkv", "mka", "avi", "flv", "wmv", "ts", "flac", "wav", "mp3", "m4a", "aac",
+    "ogg", "oga", "opus", "aiff", "aif", "caf", "wma", "weba",
+];
+
+/// Endings of files that were to become media.
+const PARTIAL: [&str; 3] = ["part", "ytdl", "temp"];
+
+/// Where a candidate's bytes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A file of its own.
+    File(PathBuf),
+    /// The member of this number in a tar (index into [`Sources::tars`]).
+    Member { tar: usize, number: u64 },
+}
+
+/// What is known of a candidate before it is read.
+#[derive(Debug, Clone)]
+pub(super) enum State {
+    /// Its name tells a clip; the row is found later.
+    Named { name: ClipName, row: Option<Box<Row>> },
+    /// An earlier candidate has the same row.
+    Duplicate { of: String },
+    /// Its name tells nothing.
+    BadName(String),
+    /// A download that did not end.
+    Partial,
+    /// Stands for all that is behind the damage in a tar.
+    BrokenTar(String),
+}
+
+/// A file that may be a clip.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    /// Its name relative to the input, or in the tar.
+    pub(super) file: String,
+    pub(super) n_bytes: u64,
+    pub(super) place: Place,
+    pub(super) state: State,
+}
+
+/// All candidates.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    pub(super) candidates: Vec<Candidate>,
+    /// The tars, in order.
+    pub(super) tars: Vec<PathBuf>,
+    /// Files that are no media by their name.
+    pub(super) n_other: u64,
+}
+
+impl Candidate {
+    fn new(file: &str, n_bytes: u64, place: Place) -> Candidate {
+        let state = if has_ending(file, &PARTIAL) {
+            State::Partial
+        } else {
+            match ClipName::parse(file) {
+                Ok(name) => State::Named { name, row: None },
+                Err(error) => State::BadName(error.to_string()),
+            }
+        };
+        Candidate { file: file.to_owned(), n_bytes, place, state }
+    }
+
+    /// Adds all that the candidate's sample depends on. Files of their own count by name and size:
+    /// hashing them would read the whole input once more.
+    pub(super) fn add_to(&self, sum: Fingerprint, tars: &[FileFingerprint]) -> Fingerprint {
+        let sum = sum.with(&self.file).with(self.n_bytes.to_string());
+        let sum = match &self.place {
+            Place::File(_) => sum,
+            Place::Member { tar, number } => match tars.get(*tar) {
+                Some(tar) => sum.with_file(tar).with(number.to_string()),
+                None => sum,
+            },
+        };
+        match &self.state {
+            State::Named { row: Some(row), .. } => row.add_to(sum),
+            State::Named { row: None, .. } => sum.with("no row"),
+            State::Duplicate { of } => sum.with("duplicate").with(of),
+            State::BadName(_) | State::Partial | State::BrokenTar(_) => sum,
+        }
+    }
+}
+
+impl Sources {
+    /// Lists the inputs: folders by name, tars member by member.
+    ///
+    /// # Errors
+    /// An input cannot be read, or holds nothing that may be a clip.
+    pub(super) fn find(inputs: &[PathBuf]) -> Result<Sources> {
+        let mut sources = Sources::default();
+        for input in inputs {
+            let before = (sources.candidates.len(), sources.tars.len());
+            if fs::metadata(input).map_err(Error::read(input))?.is_dir() {
+                sources.walk(input, "")?;
+            } else {
+                let name = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                sources.add(input, &name, true)?;
+            }
+            if before == (sources.candidates.len(), sources.tars.len()) {
+                let problem = "there are no media and no tars\nhint: clips are files such as `VIDEO (1.5-4.0).mp4`; found none in";
+                return Err(Error::Input { path: input.clone(), problem: problem.to_owned() }.into());
+            }
+        }
+        Ok(sources)
+    }
+
+    fn walk(&mut self, folder: &Path, prefix: &str) -> Result<()> {
+        let mut entries = BTreeMap::new();
+        for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
+            let entry = entry.map_err(Error::read(folder))?;
+            entries.insert(entry.file_name().to_string_lossy().into_owned(), entry.path());
+        }
+        for (file, path) in entries.into_iter().filter(|(file, _)| !file.starts_with('.') && !file.ends_with(".tmp")) {
+            let name = format!("{prefix}{file}");
+            // Follows links: data sets are often folders of links.
+            if fs::metadata(&path).map_err(Error::read(&path))?.is_dir() {
+                self.walk(&path, &format!("{name}/"))?;
+            } else {
+                self.add(&path, &name, false)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a file; one that was named by the user is taken for media whatever its ending.
+    fn add(&mut self, path: &Path, name: &str, named: bool) -> Result<()> {
+        if is_tar(name) {
+            self.list_tar(path);
+        } else if named || has_ending(name, &MEDIA) || has_ending(name, &PARTIAL) {
+            let n_bytes = fs::metadata(path).map_err(Error::read(path))?.len();
+            self.candidates.push(Candidate::new(name, n_bytes, Place::File(path.to_owned())));
+        } else {
+            self.n_other += 1;
+        }
+        Ok(())
+    }
+
+    /// Lists a tar's members; damage becomes a candidate that fails.
+    fn list_tar(&mut self, path: &Path) {
+        let tar = self.tars.len();
+        self.tars.push(path.to_owned());
+        let broken = |error: &dyn std::fmt::Display, number| Candidate {
+            file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            n_bytes: 0,
+            place: Place::Member { tar, number },
+            state: State::BrokenTar(error.to_string()),
+        };
+        let mut members = match MemberReader::scan(path) {
+            Ok(members) => members,
+            Err(error) => return self.candidates.push(broken(&error, 0)),
+        };
+        for number in 0.. {
+            match members.next_member() {
+                Ok(Some(member)) if !member.is_file => {}
+                Ok(Some(member)) if has_ending(&member.name, &MEDIA) || has_ending(&member.name, &PARTIAL) => {
+                    let place = Place::Member { tar, number };
+                    self.candidates.push(Candidate::new(&member.name, member.size, place));
+                }
+                Ok(Some(_)) => self.n_other += 1,
+                Ok(None) => return,
+                Err(error) => return self.candidates.push(broken(&error, number)),
+            }
+        }
+    }
+}
+
+fn has_ending(name: &str, endings: &[&str]) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, ending)| endings.iter().any(|known| known.eq_ignore_ascii_case(ending)))
+}
+
+fn is_tar(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let plain = [".gz", ".zst"].iter().find_map(|ending| lower.strip_suffix(ending)).unwrap_or(&lower);
+    plain.ends_with(".tar") || lower.ends_with(".tgz")
+}
