@@ -24,7 +24,7 @@ impl Limits {
 
 /// A clip as it goes into a shard.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Cut {
+pub(super) struct Cut {
     /// 48 kHz, one channel, 16 bits.
     pub flac: Vec<u8>,
     /// How long the media were.
@@ -33,7 +33,7 @@ pub struct Cut {
 
 /// Why media do not become a sample.
 #[derive(Debug, thiserror::Error)]
-pub enum CutFailure {
+pub(super) enum CutFailure {
     /// Shorter than [`Limits::min_s`].
     #[error("it lasts {actual_s:.3} s")]
     TooShort {
@@ -55,7 +55,7 @@ pub enum CutFailure {
 ///
 /// # Errors
 /// [`CutFailure`].
-pub fn cut(mut audio: Audio, cue_s: f64, limits: &Limits) -> Result<Cut, CutFailure> {
+pub(super) fn cut(mut audio: Audio, cue_s: f64, limits: &Limits) -> Result<Cut, CutFailure> {
     let actual_s = audio.duration_s();
     if actual_s < limits.min_s {
         return Err(CutFailure::TooShort { actual_s });

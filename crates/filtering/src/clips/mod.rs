@@ -24,7 +24,7 @@ use audsem_core::run::{FileFingerprint, Fingerprint, Run, RunOptions, RunSpec, S
 use audsem_core::tables::tables_under;
 use serde::Serialize;
 
-pub use cut::{Cut, CutFailure, Limits, SAMPLE_RATE_HZ};
+pub use cut::{Limits, SAMPLE_RATE_HZ};
 pub use name::ClipName;
 pub use reason::{Drop, Fault};
 pub use rows::{ClipText, ClipTextBuffers, ClipTextColumns, ClipTextRef};
