@@ -308,15 +308,18 @@ fn surround_and_opus_are_read_with_ffmpeg_and_filed_without() {
 
 #[test]
 fn inputs_that_cannot_work_are_refused() {
-    let setting = Setting::new(&[("readme.txt", b"no media".to_vec())], &[row("a", 0, 1, "x")]);
+    let setting = Setting::new(
+        &[("texts/readme.txt", b"no media".to_vec()), ("a (0.0-1.0).flac", tone(1.0))],
+        &[row("a", 0, 1000, "x")],
+    );
     let check = |config: Config, expected: &str| {
         let error = run(&config, &RunOptions::new(setting.path("out"))).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     };
-    check(setting.config(), "no media and no tars");
+    check(Config { input: vec![setting.path("media/texts")], ..setting.config() }, "no media and no tars");
     check(Config { input: vec![setting.path("nowhere")], ..setting.config() }, "cannot read");
     check(Config { clips: vec![setting.path("nowhere")], ..setting.config() }, "nowhere");
-    check(Config { clips: vec![setting.path("media/readme.txt")], ..setting.config() }, "readme.txt");
+    check(Config { clips: vec![setting.path("media/texts/readme.txt")], ..setting.config() }, "readme.txt");
     check(Config { per_shard: 0, ..setting.config() }, "--per-shard");
     let mut backwards = setting.config();
     backwards.limits.min_s = 61.0;
