@@ -63,8 +63,8 @@ fn clips_survives_kills() {
     let folder = tempfile::tempdir().unwrap();
     let media = folder.path().join("media");
     std::fs::create_dir(&media).unwrap();
-    let samples: Vec<f32> = (0..44_100 * 4).map(|n| 0.4 * (n as f32 * 0.03).sin()).collect();
-    let flac = audsem_core::audio::encode_flac(&samples, 1, 44_100, audsem_core::audio::BitDepth::Sixteen).unwrap();
+    let samples: Vec<f32> = (0..16_000 * 2).map(|n| 0.4 * (n as f32 * 0.03).sin()).collect();
+    let flac = audsem_core::audio::encode_flac(&samples, 1, 16_000, audsem_core::audio::BitDepth::Sixteen).unwrap();
     let row = |video: usize| audsem_core::tables::ClipRow {
         row_id: video as u64,
         video_id: format!("video-{video}"),
@@ -76,15 +76,15 @@ fn clips_survives_kills() {
         bert_prob: None,
         llm_yes_prob: None,
     };
-    for video in 0..40 {
+    for video in 0..24 {
         std::fs::write(media.join(format!("video-{video} (1.0-3.0).flac")), &flac).unwrap();
     }
     let table = folder.path().join("clips.parquet");
-    let rows: Vec<_> = (0..40).map(row).collect();
+    let rows: Vec<_> = (0..24).map(row).collect();
     audsem_core::tables::write_parquet::<audsem_core::tables::ClipRow>(&rows, std::fs::File::create(&table).unwrap())
         .unwrap();
     let (media, table) = (media.to_str().unwrap(), table.to_str().unwrap());
-    let arguments = ["clips", "--per-shard", "4", "--input", media, "--clips", table];
+    let arguments = ["clips", "--per-shard", "3", "--input", media, "--clips", table];
     let seen =
         kill_and_resume(folder.path(), n_kills(), |output, workers| program(&arguments, output, workers)).unwrap();
     assert!(seen.killed > 0 && seen.in_the_middle > 0, "no kill came in the middle: {seen:?}");
