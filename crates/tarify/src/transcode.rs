@@ -92,7 +92,9 @@ fn transcode(
                 }
                 Made::Sample { sample, copied } => {
                     out.read(1);
-                    out.count("copied", u64::from(copied));
+                    if copied {
+                        out.count("copied", 1);
+                    }
                     add(&mut tar, out, &sample)?;
                 }
             }
