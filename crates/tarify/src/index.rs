@@ -33,8 +33,9 @@ pub const MAPPING: &str = "tar_mp4_mapping.csv";
 const MAX_JSON_BYTES: u64 = 64 << 20;
 
 audsem_core::reasons! {
-    /// Why a sample or clip is not in the index.
+    /// Why a sample or member is not in the index.
     pub enum DropReason {
+        NoKey = "no_key": "the member's name has no dot, so it belongs to no sample; `rename` gives it one",
         NoMedia = "no_media": "the sample has no sound or video",
         DuplicateKey = "duplicate_key": "an earlier tar, or an earlier place in this one, holds the same clip",
     }
@@ -122,7 +123,8 @@ fn scan(work: &TarWork, out: &mut ShardOutput) -> Result<(), ShardError> {
             continue;
         }
         let Some((key, suffix)) = split_key(&member.name) else {
-            out.count("members_without_key", 1);
+            out.read(1);
+            out.drop(format_args!("{}: {}", work.tar.name, member.name), DropReason::NoKey, "");
             continue;
         };
         if current.as_ref().is_none_or(|sample| sample.key != key) {
