@@ -120,8 +120,8 @@ fn offer(candidate: &mut Candidate, row: &ClipTextRef<'_>, number: u64) -> bool 
 /// Leaves each row to one candidate, the best fitting, then the first; returns how many rows are taken.
 fn mark_duplicates(candidates: &mut [Candidate]) -> u64 {
     let mut owners: HashMap<u64, ((u32, u32), usize), FixedState> = HashMap::default();
-    for at in 0..candidates.len() {
-        let State::Named { row: Some(row), .. } = &candidates[at].state else { continue };
+    for (at, candidate) in candidates.iter().enumerate() {
+        let State::Named { row: Some(row), .. } = &candidate.state else { continue };
         let owner = owners.entry(row.number).or_insert((row.distance, at));
         *owner = (*owner).min((row.distance, at));
     }
