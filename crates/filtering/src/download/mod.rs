@@ -148,8 +148,10 @@ pub fn run(config: &Config, from: &Source, tools: &Tools, options: &RunOptions) 
 impl Job<'_> {
     fn video(&self, video: &Video, folder: &Path, out: &mut ShardOutput) -> Result<(), ShardError> {
         out.read(video.n_rows);
-        let (clips, bad) = video.clips();
-        out.drop_counted(Drop::Repeated, video.n_rows - (clips.len() + bad.len()) as u64);
+        let (clips, repeated, bad) = video.clips();
+        for key in repeated {
+            out.drop(key, Drop::Repeated, "");
+        }
         for (key, detail) in bad {
             out.fail(key, Fault::BadKey, detail);
         }

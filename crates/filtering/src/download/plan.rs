@@ -31,21 +31,22 @@ pub(super) struct Video {
     pub(super) id: String,
     /// Rows of the table, repeated spans included.
     pub(super) n_rows: u64,
-    /// Distinct start and end, milliseconds, in order.
+    /// Start and end of each row, milliseconds, sorted.
     spans: Vec<(u32, u32)>,
 }
 
 impl Video {
-    /// The keys of its clips, and what makes none, as text and cause.
-    pub(super) fn clips(&self) -> (Vec<ClipId>, Vec<(String, String)>) {
-        let (mut clips, mut bad) = (Vec::new(), Vec::new());
-        for &(start_ms, end_ms) in &self.spans {
+    /// The keys of its clips; the spans that stand in the table again; and what makes no key, with the cause.
+    pub(super) fn clips(&self) -> (Vec<ClipId>, Vec<String>, Vec<(String, String)>) {
+        let (mut clips, mut repeated, mut bad) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, &(start_ms, end_ms)) in self.spans.iter().enumerate() {
             match ClipId::new(&*self.id, start_ms, end_ms) {
+                Ok(clip) if i > 0 && self.spans[i - 1] == (start_ms, end_ms) => repeated.push(clip.to_string()),
                 Ok(clip) => clips.push(clip),
                 Err(error) => bad.push((format!("{} {start_ms}-{end_ms} ms", self.id), error.to_string())),
             }
         }
-        (clips, bad)
+        (clips, repeated, bad)
     }
 }
 
@@ -57,7 +58,6 @@ pub(super) fn plan(inputs: &[PathBuf], library: Option<&Library>, limit: Option<
     }
     let shard = |(i, mut video): (usize, Video)| {
         video.spans.sort_unstable();
-        video.spans.dedup();
         let mut fingerprint = Fingerprint::new().with(&video.id).with(video.n_rows.to_string());
         for (start_ms, end_ms) in &video.spans {
             fingerprint = fingerprint.with(format!("{start_ms}-{end_ms}"));
