@@ -32,7 +32,7 @@ pub struct Written {
 pub struct AtomicFile {
     path: PathBuf,
     temporary: PathBuf,
-    /// `None` once finished.
+    /// `None` once flushed to disk, or when that failed.
     writer: Option<BufWriter<HashingFile>>,
 }
 
@@ -128,11 +128,15 @@ impl Write for AtomicFile {
 
 impl Drop for AtomicFile {
     fn drop(&mut self) {
+        // Staged: the file is somebody else's now.
+        if self.temporary.as_os_str().is_empty() {
+            return;
+        }
         if let Some(writer) = self.writer.take() {
             // Not flushed: the bytes are unwanted.
             drop(writer.into_parts());
-            let _ = fs::remove_file(&self.temporary);
         }
+        let _ = fs::remove_file(&self.temporary);
     }
 }
 

@@ -95,6 +95,9 @@ impl fmt::Display for Summary {
             }
         }
         match self.status {
+            Status::Done if self.steps.iter().all(|(_, stats)| stats.read == 0) && !self.steps.is_empty() => {
+                writeln!(f, "  nothing was read: the input holds no records")
+            }
             Status::Done => Ok(()),
             Status::ShardsLeft => {
                 writeln!(f, "  {} shards left; run the same command again to go on", self.shards_left)
