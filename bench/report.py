@@ -36,7 +36,7 @@ def processor():
     return platform.machine()
 
 
-made = f"Measured on {datetime.date.today()} with {os.cpu_count()} cores ({processor()}), Linux {platform.release()}."
+made = f"Measured on {datetime.date.today()} with {os.cpu_count()} cores ({processor()}), {platform.system()}."
 begin, end = "<!-- bench: begin -->", "<!-- bench: end -->"
 text = open(document).read()
 head, rest = text.split(begin)
