@@ -269,6 +269,21 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_takes_no_more_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let temporary = folder.path().join(".data.tmp");
+        fs::write(&temporary, "").unwrap();
+        // A file opened for reading refuses the flush just as a full disk does.
+        let refusing = HashingFile { file: File::open(&temporary).unwrap(), hasher: Sha256::new(), bytes: 0 };
+        let path = folder.path().join("data");
+        let mut file = AtomicFile { path, temporary, writer: Some(BufWriter::new(refusing)) };
+        file.write_all(b"abc").unwrap();
+        let error = file.stage().unwrap_err().to_string();
+        assert!(error.contains("cannot write"), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
     fn two_writers_of_one_file_are_kept_apart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data");
