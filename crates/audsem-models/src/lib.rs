@@ -24,6 +24,7 @@
 
 pub mod bert;
 pub mod checkpoint;
+pub mod clap;
 pub mod error;
 pub mod nn;
 pub mod optim;

@@ -1,4 +1,4 @@
-//! Sound: decode, downmix, resample, encode and check.
+//! Sound: decode, downmix, resample, encode and check; power spectra and mel spectrograms.
 //!
 //! [`Decoder`] turns bytes or a file into [`Audio`]: WAV through `hound`, everything else through
 //! symphonia (FLAC, MP3, Ogg Vorbis, AAC, ALAC, PCM in WAV, AIFF, CAF, MP4, MKV and WebM), and ffmpeg for
@@ -27,10 +27,13 @@ mod fallback;
 mod flac;
 mod flac_info;
 mod layout;
+mod mel;
+mod mel_spectrogram;
 mod mp4_edits;
 mod native;
 mod resample;
 mod sinc_hann;
+mod stft;
 mod wav;
 
 pub use check::{CheckFailure, CheckLimits, Checked, Verify, check_audio};
@@ -40,8 +43,11 @@ pub use error::AudioError;
 pub use flac::{BitDepth, encode_flac, quantise};
 pub use flac_info::{FlacInfo, probe_flac};
 pub use layout::Layout;
+pub use mel::{MelBank, MelConfig, MelNorm, MelScale};
+pub use mel_spectrogram::MelSpectrogram;
 pub use resample::resample;
 pub use sinc_hann::{KernelPrecision, SincHann};
+pub use stft::{PowerStft, StftScratch};
 
 /// Decoded sound.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,4 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod bert;
+mod clap_features;
 mod golden;
+mod sounds;

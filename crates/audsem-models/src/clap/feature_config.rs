@@ -1,0 +1,125 @@
+//! The `preprocessor_config.json` of CLAP checkpoints.
+
+use audsem_core::audio::{MelConfig, MelNorm, MelScale};
+use serde::Deserialize;
+
+use super::FeatureError;
+
+/// What becomes of sounds that are too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Truncation {
+    /// Four channels: the whole sound, shrunk, and three pieces of it.
+    Fusion,
+    /// One piece of it.
+    RandTrunc,
+}
+
+/// What becomes of sounds that are too short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Padding {
+    /// Repeated as often as it fits as a whole, then silence.
+    Repeatpad,
+    /// Repeated to the end, the last time in part.
+    Repeat,
+    /// Once, then silence.
+    Pad,
+}
+
+/// How features are made, from the checkpoint's `preprocessor_config.json`; absent keys have the defaults of
+/// transformers' `ClapFeatureExtractor`.
+///
+/// `top_db` and `padding_value` are in the file too, but the reference stores them and uses neither.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct FeatureConfig {
+    /// The class that wrote the file.
+    pub feature_extractor_type: String,
+    /// Mel bands.
+    pub feature_size: usize,
+    /// Samples per second that sounds must have.
+    pub sampling_rate: u32,
+    /// Samples from one frame to the next.
+    pub hop_length: usize,
+    /// Samples in a frame.
+    pub fft_window_size: usize,
+    /// Lower edge of the first band, in Hz.
+    pub frequency_min: f64,
+    /// Upper edge of the last band, in Hz.
+    pub frequency_max: f64,
+    /// Length of what the network sees, in seconds.
+    pub max_length_s: u32,
+    /// What becomes of sounds that are too long. It decides on the filters too.
+    pub truncation: Truncation,
+    /// What becomes of sounds that are too short.
+    pub padding: Padding,
+}
+
+impl Default for FeatureConfig {
+    fn default() -> Self {
+        Self {
+            feature_extractor_type: EXTRACTOR.to_owned(),
+            feature_size: 64,
+            sampling_rate: 48_000,
+            hop_length: 480,
+            fft_window_size: 1024,
+            frequency_min: 0.0,
+            frequency_max: 14_000.0,
+            max_length_s: 10,
+            truncation: Truncation::Fusion,
+            padding: Padding::Repeatpad,
+        }
+    }
+}
+
+const EXTRACTOR: &str = "ClapFeatureExtractor";
+
+impl FeatureConfig {
+    /// Samples of what the network sees.
+    pub fn max_samples(&self) -> usize {
+        self.max_length_s as usize * self.sampling_rate as usize
+    }
+
+    /// Frames of what the network sees.
+    pub fn frames(&self) -> usize {
+        self.max_samples() / self.hop_length + 1
+    }
+
+    /// # Errors
+    /// [`FeatureError::Config`] with the key that is not supported.
+    pub fn validate(&self) -> Result<(), FeatureError> {
+        let refuse = |key, value: String, supported: &'static str| Err(FeatureError::Config { key, value, supported });
+        if self.feature_extractor_type != EXTRACTOR {
+            return refuse("feature_extractor_type", self.feature_extractor_type.clone(), EXTRACTOR);
+        }
+        if self.hop_length == 0 {
+            return refuse("hop_length", "0".to_owned(), "1 or more");
+        }
+        // Of an odd length the middle is between two samples, and pieces would have another number of frames.
+        if self.fft_window_size < 2 || self.fft_window_size % 2 == 1 {
+            return refuse("fft_window_size", self.fft_window_size.to_string(), "even lengths");
+        }
+        if self.max_samples() == 0 {
+            return refuse("max_length_s", self.max_length_s.to_string(), "1 or more, at a sampling_rate of 1 or more");
+        }
+        Ok(())
+    }
+
+    /// The filters of both implementations that the authors trained behind: torchaudio's for fusion, librosa's else.
+    pub(super) fn mel(&self) -> MelConfig {
+        let (scale, norm) = match self.truncation {
+            Truncation::Fusion => (MelScale::Htk, MelNorm::Peak),
+            Truncation::RandTrunc => (MelScale::Slaney, MelNorm::Area),
+        };
+        MelConfig {
+            n_fft: self.fft_window_size,
+            sample_rate_hz: self.sampling_rate,
+            mels: self.feature_size,
+            min_hz: self.frequency_min,
+            max_hz: self.frequency_max,
+            scale,
+            norm,
+        }
+    }
+}

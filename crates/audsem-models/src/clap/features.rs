@@ -1,0 +1,273 @@
+//! From samples to the log-mel features that CLAP's audio tower reads.
+
+use audsem_core::audio::{AudioError, MelSpectrogram};
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::feature_config::{FeatureConfig, Padding, Truncation};
+use super::fusion::{shrink, thirds};
+
+/// The least power in a band: -100 dB.
+const POWER_FLOOR: f64 = 1e-10;
+
+/// Which pieces of a sound that is too long are taken. Sounds that fit are never cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crop {
+    /// The middle; of three pieces, each from the middle of its third.
+    Centre,
+    /// At random, the same for the same seed. The reference draws from numpy's global generator, which cannot be
+    /// repeated without knowing everything drawn before.
+    Seeded(u64),
+    /// From this sample on. Only where one piece is taken.
+    At(usize),
+    /// From these frames on. Only where three pieces are taken.
+    Frames([usize; 3]),
+}
+
+/// What the audio tower reads of one sound.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Features {
+    /// Power in decibels, 0 dB = 1, at least -100: (channels × frames × mels).
+    pub mel: Vec<f32>,
+    /// 1, or 4 for fusion: the whole, then front, middle and back; all the same for a sound that fits.
+    pub channels: usize,
+    /// Frames of each channel.
+    pub frames: usize,
+    /// Whether the sound was too long and pieces were taken.
+    ///
+    /// The fused reference marks a random sound of each batch as longer if none is. That changes its embedding,
+    /// depends on its batch, and is left to who wants it.
+    pub is_longer: bool,
+}
+
+/// Why there are no features.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FeatureError {
+    /// The configuration asks for something that is not supported.
+    #[error("preprocessor_config.json: `{key}` is not supported: `{value}`\nhint: supported: {supported}")]
+    Config {
+        /// Its key.
+        key: &'static str,
+        /// What it says.
+        value: String,
+        /// What it may say.
+        supported: &'static str,
+    },
+    /// The configuration asks for filters that cannot be.
+    #[error("preprocessor_config.json: {0}")]
+    Spectrum(#[from] AudioError),
+    /// There is nothing to repeat.
+    #[error("the sound is empty: 0 samples")]
+    Empty,
+    /// A sample is not a number or infinite.
+    #[error("sample {index} is {value}, not a finite number")]
+    NotFinite {
+        /// Index of the first such sample.
+        index: usize,
+        /// Its value.
+        value: f32,
+    },
+    /// A piece would start too late.
+    #[error("a piece from {unit} {start} on: the last one of this sound is from {last} on")]
+    Start {
+        /// "sample" or "frame".
+        unit: &'static str,
+        /// Where it should start.
+        start: usize,
+        /// The last possible start.
+        last: usize,
+    },
+    /// The crop is not one for this truncation.
+    #[error("{crop:?} is not for a sound that is cut into {pieces}\nhint: Centre and Seeded are for both")]
+    Crop {
+        /// The crop.
+        crop: Crop,
+        /// What the sound is cut into.
+        pieces: &'static str,
+    },
+}
+
+/// Makes features. Made once, used by any number of threads.
+///
+/// ```
+/// use audsem_models::clap::{Crop, FeatureConfig, FeatureExtractor, Truncation};
+///
+/// let config = FeatureConfig { truncation: Truncation::RandTrunc, frequency_min: 50.0, ..FeatureConfig::default() };
+/// let extractor = FeatureExtractor::new(&config)?;
+/// let bark: Vec<f32> = (0..24_000).map(|n| (n as f32 * 0.06).sin() * (n as f32 * -2e-4).exp()).collect();
+/// let features = extractor.extract(&bark, Crop::Centre)?;
+/// assert_eq!((features.channels, features.frames, features.mel.len()), (1, 1001, 1001 * 64));
+/// # Ok::<(), audsem_models::clap::FeatureError>(())
+/// ```
+#[derive(Debug)]
+pub struct FeatureExtractor {
+    config: FeatureConfig,
+    spectrogram: MelSpectrogram,
+}
+
+/// A stretch of a padded sound that repeats itself.
+#[derive(Debug, Clone, Copy)]
+struct Tiles {
+    /// Samples after which it repeats.
+    length: usize,
+    /// How long it does so.
+    samples: usize,
+}
+
+impl FeatureExtractor {
+    /// Plans the transform and computes the filters.
+    ///
+    /// # Errors
+    /// [`FeatureError::Config`], [`FeatureError::Spectrum`].
+    pub fn new(config: &FeatureConfig) -> Result<FeatureExtractor, FeatureError> {
+        config.validate()?;
+        let spectrogram = MelSpectrogram::new(&config.mel(), config.hop_length)?;
+        Ok(FeatureExtractor { config: config.clone(), spectrogram })
+    }
+
+    /// The configuration it was made from.
+    pub fn config(&self) -> &FeatureConfig {
+        &self.config
+    }
+
+    /// Features of one sound: mono samples at the configured rate, full scale 1.0.
+    ///
+    /// # Errors
+    /// All but those of [`new`](Self::new).
+    pub fn extract(&self, samples: &[f32], crop: Crop) -> Result<Features, FeatureError> {
+        check(samples)?;
+        let limit = self.config.max_samples();
+        match self.config.truncation {
+            _ if samples.len() <= limit => Ok(self.of_short(samples)),
+            Truncation::RandTrunc => {
+                let start = crop_start(crop, samples.len() - limit)?;
+                let piece = &samples[start..start + limit];
+                let mel = self.decibels(limit, |to| to.copy_from_slice(piece), None);
+                Ok(Features { mel, channels: 1, frames: self.config.frames(), is_longer: true })
+            }
+            Truncation::Fusion => self.fused(samples, crop),
+        }
+    }
+
+    /// A sound that has to be filled up.
+    fn of_short(&self, samples: &[f32]) -> Features {
+        let limit = self.config.max_samples();
+        let filled = match self.config.padding {
+            Padding::Repeatpad => limit / samples.len() * samples.len(),
+            Padding::Repeat => limit,
+            Padding::Pad => samples.len(),
+        };
+        let fill = |to: &mut [f32]| {
+            for tile in to[..filled].chunks_mut(samples.len()) {
+                tile.copy_from_slice(&samples[..tile.len()]);
+            }
+        };
+        let mel = self.decibels(limit, fill, Some(Tiles { length: samples.len(), samples: filled }));
+        match self.config.truncation {
+            Truncation::RandTrunc => Features { mel, channels: 1, frames: self.config.frames(), is_longer: false },
+            Truncation::Fusion => self.four_times(&mel),
+        }
+    }
+
+    fn four_times(&self, mel: &[f32]) -> Features {
+        Features { mel: mel.repeat(4), channels: 4, frames: self.config.frames(), is_longer: false }
+    }
+
+    /// A long sound in four channels.
+    fn fused(&self, samples: &[f32], crop: Crop) -> Result<Features, FeatureError> {
+        let mel = self.decibels(samples.len(), |to| to.copy_from_slice(samples), None);
+        let (mels, frames) = (self.config.feature_size, self.config.frames());
+        let starts = mel.len() / mels - frames + 1;
+        if starts == 1 {
+            // Longer, but by less than a frame.
+            return Ok(self.four_times(&mel));
+        }
+        let starts = crop_frames(crop, starts)?;
+        let mut stack = Vec::with_capacity(4 * frames * mels);
+        shrink(&mel, mels, frames, &mut stack);
+        for start in starts {
+            stack.extend_from_slice(&mel[start * mels..(start + frames) * mels]);
+        }
+        Ok(Features { mel: stack, channels: 4, frames, is_longer: true })
+    }
+
+    /// Decibels of the sound of `samples` samples that `fill` writes: (frames × mels).
+    fn decibels(&self, samples: usize, fill: impl FnOnce(&mut [f32]), tiles: Option<Tiles>) -> Vec<f32> {
+        let (stft, mels) = (self.spectrogram.stft(), self.config.feature_size);
+        let (padded, frames) = (stft.padded(samples, fill), stft.frames(samples));
+        let mut out = vec![0.0_f32; frames * mels];
+        let earlier = |frame| tiles.and_then(|tiles| self.earlier_frame(tiles, frame));
+        let computed = (0..frames).filter(|frame| earlier(*frame).is_none());
+        self.spectrogram.for_each_frame(&padded, computed, |frame, power| {
+            for (out, power) in out[frame * mels..][..mels].iter_mut().zip(power) {
+                *out = decibels(*power);
+            }
+        });
+        for frame in 0..frames {
+            if let Some(same) = earlier(frame) {
+                out.copy_within(same * mels..(same + 1) * mels, frame * mels);
+            }
+        }
+        out
+    }
+
+    /// An earlier frame with the very same samples, if the sound repeats itself in a whole number of frames.
+    fn earlier_frame(&self, tiles: Tiles, frame: usize) -> Option<usize> {
+        let (hop, n_fft) = (self.config.hop_length, self.config.fft_window_size);
+        let earlier = frame.checked_sub(tiles.length / gcd(tiles.length, hop))?;
+        // Both have to lie where the sound is, not on its margins.
+        let first = earlier * hop >= n_fft / 2;
+        (first && frame * hop + n_fft / 2 <= tiles.samples).then_some(earlier)
+    }
+}
+
+fn decibels(power: f64) -> f32 {
+    // ln is the faster function.
+    ((10.0 / std::f64::consts::LN_10) * power.max(POWER_FLOOR).ln()) as f32
+}
+
+fn check(samples: &[f32]) -> Result<(), FeatureError> {
+    if samples.is_empty() {
+        return Err(FeatureError::Empty);
+    }
+    // Without a way out of the inner loop it is done in vectors.
+    let block_is_finite = |block: &[f32]| block.iter().fold(true, |finite, sample| finite & sample.is_finite());
+    if samples.chunks(1024).all(block_is_finite) {
+        return Ok(());
+    }
+    let found = samples.iter().enumerate().find(|(_, sample)| !sample.is_finite());
+    found.map_or(Ok(()), |(index, value)| Err(FeatureError::NotFinite { index, value: *value }))
+}
+
+/// Where the piece starts, 0 to `last`.
+fn crop_start(crop: Crop, last: usize) -> Result<usize, FeatureError> {
+    match crop {
+        Crop::Centre => Ok(last / 2),
+        Crop::Seeded(seed) => Ok(ChaCha8Rng::seed_from_u64(seed).random_range(0..=last)),
+        Crop::At(start) if start <= last => Ok(start),
+        Crop::At(start) => Err(FeatureError::Start { unit: "sample", start, last }),
+        Crop::Frames(_) => Err(FeatureError::Crop { crop, pieces: "one piece" }),
+    }
+}
+
+/// At which of `starts` frames the three pieces start.
+fn crop_frames(crop: Crop, starts: usize) -> Result<[usize; 3], FeatureError> {
+    let last = starts - 1;
+    match crop {
+        Crop::Centre => Ok(thirds(starts).map(|third| third.start + third.len() / 2)),
+        Crop::Seeded(seed) => {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            Ok(thirds(starts).map(|third| rng.random_range(third)))
+        }
+        Crop::Frames(frames) => match frames.iter().find(|start| **start > last) {
+            Some(&start) => Err(FeatureError::Start { unit: "frame", start, last }),
+            None => Ok(frames),
+        },
+        Crop::At(_) => Err(FeatureError::Crop { crop, pieces: "three pieces" }),
+    }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
