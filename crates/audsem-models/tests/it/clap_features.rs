@@ -92,7 +92,6 @@ fn features_are_those_of_transformers() {
                 }
             }
         }
-        println!("{name}: {worst:?}, {:e}", (sum - wanted).abs() / features.mel.len() as f64);
         assert!(worst.0 <= 1e-5, "{name}: {:e} of the power at frame {}, band {}", worst.0, worst.1, worst.2);
     }
 }
@@ -156,8 +155,8 @@ fn a_sound_repeated_by_hand_has_the_same_features() {
         let worst = short.mel.iter().zip(&long.mel).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 2e-5, "{} samples, {:?}: {worst:e} dB", tile.len(), config.padding);
     };
-    // Whole hops, half hops, a third, a divisor of nothing; repeated frames and none.
-    for length in [480, 4800, 96_240, 144_000, 100_160, 77_777, 239_999, 300_000, 333] {
+    // Whole hops, halves and thirds of one, no part of one: frames are the same again, later, or never.
+    for length in [480, 96_240, 144_000, 100_160, 77_777, 300_000] {
         let tile = wave(length);
         let times = 480_000 / length;
         let mut padded = tile.repeat(times);
@@ -251,7 +250,7 @@ fn threads_share_an_extractor_and_get_the_same_bits() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn any_sound_gives_1001_finite_frames(
