@@ -10,7 +10,9 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::nn::{Activation, Embedding, LayerNorm, Linear, Pass, dropout, softmax};
+use crate::nn::encoder::EncoderConfig;
+use crate::nn::text::{EmbeddingsConfig, Pooling, TextInference, TextNetwork, pool};
+use crate::nn::{Activation, Linear, Pass, dropout};
 
 /// Tensors that checkpoints carry and this network computes or has no use for.
 pub const IGNORABLE: [&str; 2] = ["embeddings.position_ids", "cls."];
@@ -118,128 +120,36 @@ impl Config {
         }
         Activation::from_name("hidden_act", &self.hidden_act).map(drop)
     }
-}
 
-#[derive(Debug, Clone)]
-struct Embeddings {
-    words: Embedding,
-    positions: Embedding,
-    segments: Embedding,
-    norm: LayerNorm,
-    dropout: f64,
-}
-
-impl Embeddings {
-    fn load(vb: &VarBuilder<'_>, config: &Config) -> Result<Self> {
-        let (dim, stdev) = (config.hidden_size, config.initializer_range);
-        let table = |name: &str, n| Embedding::load(&vb.pp(name), n, dim, stdev);
-        Ok(Self {
-            words: table("word_embeddings", config.vocab_size)?,
-            positions: table("position_embeddings", config.max_position_embeddings)?,
-            segments: table("token_type_embeddings", config.type_vocab_size)?,
-            norm: LayerNorm::load(&vb.pp("LayerNorm"), dim, config.layer_norm_eps)?,
-            dropout: config.hidden_dropout_prob,
-        })
-    }
-
-    fn forward(&self, ids: &Tensor, segments: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
-        let (_, t) = ids.dims2()?;
-        let positions = self.positions.forward(&Tensor::arange(0, t as u32, ids.device())?)?; // (T, D)
-        let segments = match segments {
-            Some(segments) => self.segments.forward(segments)?, // (B, T, D)
-            None => self.segments.forward(&Tensor::zeros((1, 1), DType::U32, ids.device())?)?, // (1, 1, D)
-        };
-        let x = self.words.forward(ids)?.broadcast_add(&segments)?.broadcast_add(&positions)?; // (B, T, D)
-        Ok(dropout(&self.norm.forward(&x)?, self.dropout, pass)?)
-    }
-}
-
-#[derive(Debug, Clone)]
-struct Attention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
-    norm: LayerNorm,
-    n_heads: usize,
-    dropout: f64,
-    output_dropout: f64,
-}
-
-impl Attention {
-    fn load(vb: &VarBuilder<'_>, config: &Config) -> Result<Self> {
-        let dim = config.hidden_size;
-        let linear = |name: &str| Linear::load(&vb.pp(name), dim, dim, config.initializer_range);
-        Ok(Self {
-            query: linear("self.query")?,
-            key: linear("self.key")?,
-            value: linear("self.value")?,
-            output: linear("output.dense")?,
-            norm: LayerNorm::load(&vb.pp("output.LayerNorm"), dim, config.layer_norm_eps)?,
-            n_heads: config.num_attention_heads,
-            dropout: config.attention_probs_dropout_prob,
-            output_dropout: config.hidden_dropout_prob,
-        })
-    }
-
-    /// (B, T, D) to (B, H, T, D/H).
-    fn split(&self, x: &Tensor) -> Result<Tensor> {
-        let (b, t, d) = x.dims3()?;
-        Ok(x.reshape((b, t, self.n_heads, d / self.n_heads))?.transpose(1, 2)?.contiguous()?)
-    }
-
-    fn forward(&self, x: &Tensor, bias: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
-        let (b, t, d) = x.dims3()?;
-        let scale = 1.0 / ((d / self.n_heads) as f64).sqrt();
-        let q = (self.split(&self.query.forward(x)?)? * scale)?;
-        let k = self.split(&self.key.forward(x)?)?;
-        let v = self.split(&self.value.forward(x)?)?;
-        let mut scores = q.matmul(&k.t()?)?.to_dtype(DType::F32)?; // (B, H, T, T)
-        if let Some(bias) = bias {
-            scores = scores.broadcast_add(bias)?;
+    fn embeddings(&self) -> EmbeddingsConfig {
+        EmbeddingsConfig {
+            vocab_size: self.vocab_size,
+            positions: self.max_position_embeddings,
+            first_position: 0,
+            segments: self.type_vocab_size,
+            pad_id: self.pad_token_id,
         }
-        let weights = dropout(&softmax(&scores)?, self.dropout, pass)?.to_dtype(v.dtype())?;
-        let mixed = weights.matmul(&v)?.transpose(1, 2)?.reshape((b, t, d))?; // (B, T, D)
-        let y = dropout(&self.output.forward(&mixed)?, self.output_dropout, pass)?;
-        Ok(self.norm.forward(&(y + x)?)?)
     }
-}
 
-#[derive(Debug, Clone)]
-struct Layer {
-    attention: Attention,
-    up: Linear,
-    activation: Activation,
-    down: Linear,
-    norm: LayerNorm,
-    dropout: f64,
-}
-
-impl Layer {
-    fn load(vb: &VarBuilder<'_>, config: &Config) -> Result<Self> {
-        let (dim, wide, stdev) = (config.hidden_size, config.intermediate_size, config.initializer_range);
-        Ok(Self {
-            attention: Attention::load(&vb.pp("attention"), config)?,
-            up: Linear::load(&vb.pp("intermediate.dense"), dim, wide, stdev)?,
-            activation: Activation::from_name("hidden_act", &config.hidden_act)?,
-            down: Linear::load(&vb.pp("output.dense"), wide, dim, stdev)?,
-            norm: LayerNorm::load(&vb.pp("output.LayerNorm"), dim, config.layer_norm_eps)?,
-            dropout: config.hidden_dropout_prob,
+    fn encoder(&self) -> Result<EncoderConfig> {
+        Ok(EncoderConfig {
+            layers: self.num_hidden_layers,
+            dim: self.hidden_size,
+            heads: self.num_attention_heads,
+            intermediate: self.intermediate_size,
+            activation: Activation::from_name("hidden_act", &self.hidden_act)?,
+            layer_norm_eps: self.layer_norm_eps,
+            dropout: self.hidden_dropout_prob,
+            attention_dropout: self.attention_probs_dropout_prob,
+            initializer_range: self.initializer_range,
         })
-    }
-
-    fn forward(&self, x: &Tensor, bias: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
-        let x = self.attention.forward(x, bias, pass)?;
-        let y = self.down.forward(&self.activation.forward(&self.up.forward(&x)?)?)?;
-        Ok(self.norm.forward(&(dropout(&y, self.dropout, pass)? + x)?)?)
     }
 }
 
 /// The encoder with its embeddings.
 #[derive(Debug, Clone)]
 pub struct Bert {
-    embeddings: Embeddings,
-    layers: Vec<Layer>,
+    network: TextNetwork,
 }
 
 impl Bert {
@@ -251,11 +161,7 @@ impl Bert {
         config.validate()?;
         let plain = vb.contains_tensor("embeddings.word_embeddings.weight");
         let vb = if plain { vb } else { vb.pp("bert") };
-        let layers = vb.pp("encoder.layer");
-        Ok(Self {
-            embeddings: Embeddings::load(&vb.pp("embeddings"), config)?,
-            layers: (0..config.num_hidden_layers).map(|n| Layer::load(&layers.pp(n), config)).collect::<Result<_>>()?,
-        })
+        Ok(Self { network: TextNetwork::load(&vb, &config.embeddings(), &config.encoder()?)? })
     }
 
     /// Hidden states (B, T, D) of token ids (B, T). `mask` is 1 at tokens and 0 at padding (B, T); none means there is
@@ -270,12 +176,7 @@ impl Bert {
         segments: Option<&Tensor>,
         pass: &Pass,
     ) -> Result<Tensor> {
-        let bias = mask.map(mask_bias).transpose()?;
-        let mut x = self.embeddings.forward(ids, segments, pass)?;
-        for layer in &self.layers {
-            x = layer.forward(&x, bias.as_ref(), pass)?;
-        }
-        Ok(x)
+        self.network.forward(ids, mask, segments, pass)
     }
 
     /// The embedding output and the output of every layer, as `output_hidden_states` of transformers gives them.
@@ -283,21 +184,16 @@ impl Bert {
     /// # Errors
     /// As [`Bert::forward`].
     pub fn hidden_states(&self, ids: &Tensor, mask: Option<&Tensor>, segments: Option<&Tensor>) -> Result<Vec<Tensor>> {
-        let (bias, pass) = (mask.map(mask_bias).transpose()?, Pass::infer());
-        let mut states = vec![self.embeddings.forward(ids, segments, &pass)?];
-        for layer in &self.layers {
-            let x = layer.forward(&states[states.len() - 1], bias.as_ref(), &pass)?;
-            states.push(x);
-        }
-        Ok(states)
+        self.network.hidden_states(ids, mask, segments)
     }
-}
 
-/// 0 at tokens, the most negative f32 at padding: (B, T) to (B, 1, 1, T). Its softmax weight is exactly 0.
-fn mask_bias(mask: &Tensor) -> Result<Tensor> {
-    let (b, t) = mask.dims2()?;
-    let padding = (1.0 - mask.to_dtype(DType::F32)?)?;
-    Ok((padding * f64::from(f32::MIN))?.reshape((b, 1, 1, t))?)
+    /// Its fastest form for this device.
+    ///
+    /// # Errors
+    /// A weight cannot be read.
+    pub fn into_inference(self) -> Result<TextInference> {
+        self.network.into_inference()
+    }
 }
 
 /// BERT with pooler and a linear head over classes.
@@ -335,8 +231,7 @@ impl BertClassifier {
     /// # Errors
     /// Memory or device.
     pub fn pool(&self, hidden: &Tensor) -> Result<Tensor> {
-        let first = hidden.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?; // (B, D)
-        Ok(self.pooler.forward(&first)?.tanh()?)
+        Ok(self.pooler.forward(&pool(hidden, None, Pooling::First)?)?.tanh()?)
     }
 
     /// Logits (B, C), in f32, of token ids (B, T); `mask` as in [`Bert::forward`].
@@ -346,6 +241,37 @@ impl BertClassifier {
     pub fn forward(&self, ids: &Tensor, mask: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
         let hidden = self.bert.forward(ids, mask, None, pass)?;
         let pooled = dropout(&self.pool(&hidden)?, self.dropout, pass)?;
+        Ok(self.classifier.forward(&pooled)?.to_dtype(DType::F32)?)
+    }
+}
+
+/// [`BertClassifier`] in its fastest form for the device.
+#[derive(Debug, Clone)]
+pub struct BertClassifierInference {
+    encoder: TextInference,
+    pooler: Linear,
+    classifier: Linear,
+}
+
+impl BertClassifier {
+    /// Turns it into its fastest form for this device.
+    ///
+    /// # Errors
+    /// A weight cannot be read.
+    pub fn into_inference(self) -> Result<BertClassifierInference> {
+        let Self { bert, pooler, classifier, dropout: _ } = self;
+        Ok(BertClassifierInference { encoder: bert.into_inference()?, pooler, classifier })
+    }
+}
+
+impl BertClassifierInference {
+    /// Logits (B, C), in f32, of texts given as token ids; no text depends on the others.
+    ///
+    /// # Errors
+    /// As [`TextInference::pooled`].
+    pub fn logits(&self, texts: &[&[u32]]) -> Result<Tensor> {
+        let first = self.encoder.pooled(texts, Pooling::First)?.to_dtype(self.pooler.weight().dtype())?; // (B, D)
+        let pooled = self.pooler.forward(&first)?.tanh()?;
         Ok(self.classifier.forward(&pooled)?.to_dtype(DType::F32)?)
     }
 }

@@ -32,6 +32,60 @@ pub enum Error {
         /// What the library says.
         message: String,
     },
+    /// A text has no token or too many.
+    #[error(
+        "text has {tokens} tokens; this network takes 1 to {longest}\nhint: set the tokenizer's limit to {longest}"
+    )]
+    TextLength {
+        /// Its tokens.
+        tokens: usize,
+        /// The most that there are positions for.
+        longest: usize,
+    },
+    /// A token id lies outside the table.
+    #[error(
+        "token id {id} is not in the vocabulary of {vocab_size}\nhint: tokenizer and weights are of different checkpoints"
+    )]
+    TokenId {
+        /// The id.
+        id: u32,
+        /// Rows of the table.
+        vocab_size: usize,
+    },
+    /// Features that do not fit the audio tower.
+    #[error(
+        "features of {frames} frames with {mels} mel bins; this network takes 1 to {max_frames} frames with {wanted_mels}\nhint: preprocessor_config.json and config.json are of different checkpoints"
+    )]
+    FeatureShape {
+        /// Frames given.
+        frames: usize,
+        /// Mel bins given.
+        mels: usize,
+        /// Most frames.
+        max_frames: usize,
+        /// Mel bins wanted.
+        wanted_mels: usize,
+    },
+    /// Features cannot be made.
+    #[error(transparent)]
+    Features(#[from] crate::clap::FeatureError),
+    /// Features of different extractors in one batch.
+    #[error("features of different shapes in one batch\nhint: make all of them with the same extractor")]
+    MixedFeatures,
+    /// Views of clips that do not fit the audio tower.
+    #[error(
+        "{channels} views of {clips} clips with {flags} flags; this network takes {wanted} views and one flag for each clip\nhint: preprocessor_config.json and config.json are of different checkpoints"
+    )]
+    Views {
+        /// Views given.
+        channels: usize,
+        /// Views wanted.
+        wanted: usize,
+        /// Clips given.
+        clips: usize,
+        /// Flags given.
+        flags: usize,
+    },
     /// A trainable tensor received no gradient, or one that is not finite.
     #[error(
         "training broke: step {step}: {what}: {names:?}\nhint: lower the learning rate; if this happens at step 0, an operation without a gradient is in the network"

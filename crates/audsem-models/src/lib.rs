@@ -28,6 +28,8 @@ pub mod clap;
 pub mod error;
 pub mod nn;
 pub mod optim;
+pub mod roberta;
+pub mod sentence;
 pub mod tokens;
 
 pub use error::{Error, Result};

@@ -18,6 +18,12 @@ impl Embedding {
         Ok(Self { table: vb.get_with_hints((n, dim), "weight", Init::Randn { mean: 0.0, stdev })? })
     }
 
+    /// The table (N, D).
+    #[must_use]
+    pub fn table(&self) -> &Tensor {
+        &self.table
+    }
+
     /// Rows of the table: ids of any shape (…) to vectors (…, D).
     ///
     /// # Errors

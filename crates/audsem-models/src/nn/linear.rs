@@ -30,6 +30,24 @@ impl Linear {
         Ok(Self { weight, bias: None })
     }
 
+    /// Takes a weight (O, I) and a bias (O).
+    #[must_use]
+    pub fn from_tensors(weight: Tensor, bias: Option<Tensor>) -> Self {
+        Self { weight, bias }
+    }
+
+    /// The weight (O, I).
+    #[must_use]
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// The bias (O).
+    #[must_use]
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
     /// (…, I) to (…, O).
     ///
     /// # Errors

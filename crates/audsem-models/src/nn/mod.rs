@@ -8,9 +8,12 @@
 mod activation;
 mod dropout;
 mod embedding;
+pub mod encoder;
+pub mod fused;
 mod linear;
 mod norm;
 mod params;
+pub mod text;
 
 pub use activation::{Activation, softmax};
 pub use dropout::{Pass, dropout};

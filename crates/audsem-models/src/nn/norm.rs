@@ -24,6 +24,24 @@ impl LayerNorm {
         Ok(Self { weight, bias, eps })
     }
 
+    /// The scale (D).
+    #[must_use]
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// The shift (D).
+    #[must_use]
+    pub fn bias(&self) -> &Tensor {
+        &self.bias
+    }
+
+    /// Added to the variance.
+    #[must_use]
+    pub fn eps(&self) -> f64 {
+        self.eps
+    }
+
     /// (…, D) to (…, D).
     ///
     /// # Errors

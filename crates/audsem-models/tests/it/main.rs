@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod bert;
+mod clap;
 mod clap_features;
 mod golden;
+mod sentence;
 mod sounds;

@@ -1,0 +1,273 @@
+//! `config.json` of a CLAP checkpoint; absent keys have the defaults of the transformers classes.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::nn::Activation;
+use crate::roberta;
+
+/// The whole model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Name of the architecture family; must be `clap`.
+    pub model_type: String,
+    /// The audio tower.
+    pub audio_config: AudioConfig,
+    /// The text tower.
+    #[serde(deserialize_with = "text_config")]
+    pub text_config: roberta::Config,
+    /// Width of the embeddings.
+    pub projection_dim: usize,
+    /// Activation between the two layers of a projection.
+    pub projection_hidden_act: String,
+    /// Exponential of the logit scales of a new model.
+    pub logit_scale_init_value: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            model_type: "clap".to_owned(),
+            audio_config: AudioConfig::default(),
+            text_config: roberta::Config::clap(),
+            projection_dim: 512,
+            projection_hidden_act: "relu".to_owned(),
+            logit_scale_init_value: 1.0 / 0.07,
+        }
+    }
+}
+
+impl Config {
+    /// Names every setting this network does not have.
+    ///
+    /// # Errors
+    /// The first such setting.
+    pub fn validate(&self) -> Result<()> {
+        if self.model_type != "clap" {
+            return Err(refused("model_type", &self.model_type, "clap"));
+        }
+        self.audio_config.validate()?;
+        self.text_config.validate()?;
+        Activation::from_name("projection_hidden_act", &self.projection_hidden_act).map(drop)
+    }
+}
+
+/// Fills absent keys with the defaults of `ClapTextConfig`, which are not those of `RobertaConfig`.
+fn text_config<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<roberta::Config, D::Error> {
+    let given = Map::deserialize(deserializer)?;
+    let defaults = serde_json::to_value(roberta::Config::clap()).map_err(D::Error::custom)?;
+    let mut filled = defaults.as_object().cloned().unwrap_or_default();
+    filled.extend(given);
+    serde_json::from_value(Value::Object(filled)).map_err(D::Error::custom)
+}
+
+/// The HTSAT audio tower.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AudioConfig {
+    /// Side of an attention window, in patches.
+    pub window_size: usize,
+    /// Mel bins F.
+    pub num_mel_bins: usize,
+    /// Side S of the image that the features are folded into; a multiple of F.
+    pub spec_size: usize,
+    /// Activation of the feed-forward blocks.
+    pub hidden_act: String,
+    /// Side of a patch.
+    pub patch_size: usize,
+    /// Steps between patches along frequency and time; must equal the patch size.
+    pub patch_stride: [usize; 2],
+    /// Width of the output.
+    pub hidden_size: usize,
+    /// Blocks of each stage.
+    pub depths: Vec<usize>,
+    /// Heads of each stage.
+    pub num_attention_heads: Vec<usize>,
+    /// Whether long audio comes as four views, which are fused.
+    pub enable_fusion: bool,
+    /// How they are fused: `aff_2d`.
+    pub fusion_type: Option<String>,
+    /// Channels of the image; must be 1.
+    pub patch_embed_input_channels: usize,
+    /// Whether patches become a sequence; must be true.
+    pub flatten_patch_embeds: bool,
+    /// Width C of the first stage.
+    pub patch_embeds_hidden_size: usize,
+    /// Whether patches are normalised.
+    pub enable_patch_layer_norm: bool,
+    /// Whether queries, keys and values have a bias.
+    pub qkv_bias: bool,
+    /// Width of a feed-forward block over the width of its stage.
+    pub mlp_ratio: f64,
+    /// C over the inner width of the fusion.
+    pub aff_block_r: usize,
+    /// Epsilon of layer normalisation within the blocks.
+    pub layer_norm_eps: f64,
+    /// Multiplies the standard deviation of new weights.
+    pub initializer_factor: f64,
+}
+
+impl Default for AudioConfig {
+    fn default() -> Self {
+        Self {
+            window_size: 8,
+            num_mel_bins: 64,
+            spec_size: 256,
+            hidden_act: "gelu".to_owned(),
+            patch_size: 4,
+            patch_stride: [4, 4],
+            hidden_size: 768,
+            depths: vec![2, 2, 6, 2],
+            num_attention_heads: vec![4, 8, 16, 32],
+            enable_fusion: false,
+            fusion_type: None,
+            patch_embed_input_channels: 1,
+            flatten_patch_embeds: true,
+            patch_embeds_hidden_size: 96,
+            enable_patch_layer_norm: true,
+            qkv_bias: true,
+            mlp_ratio: 4.0,
+            aff_block_r: 4,
+            layer_norm_eps: 1e-5,
+            initializer_factor: 1.0,
+        }
+    }
+}
+
+/// Standard deviation of new weights.
+const INITIALIZER_RANGE: f64 = 0.02;
+
+impl AudioConfig {
+    /// Names every setting this network does not have.
+    ///
+    /// # Errors
+    /// The first such setting.
+    pub fn validate(&self) -> Result<()> {
+        Activation::from_name("hidden_act", &self.hidden_act)?;
+        if self.patch_stride != [self.patch_size; 2] || self.patch_size == 0 {
+            return Err(refused("patch_stride", &self.patch_stride, "the patch size, twice"));
+        }
+        if self.patch_embed_input_channels != 1 {
+            return Err(refused("patch_embed_input_channels", &self.patch_embed_input_channels, "1"));
+        }
+        if !self.flatten_patch_embeds {
+            return Err(refused("flatten_patch_embeds", &false, "true"));
+        }
+        if self.enable_fusion && self.fusion_type.as_deref() != Some("aff_2d") {
+            return Err(refused("fusion_type", &self.fusion_type, "aff_2d"));
+        }
+        if self.num_mel_bins == 0 || !self.spec_size.is_multiple_of(self.num_mel_bins) {
+            return Err(refused("spec_size", &self.spec_size, "a multiple of num_mel_bins"));
+        }
+        let heads = &self.num_attention_heads;
+        if self.depths.is_empty() || heads.len() != self.depths.len() {
+            return Err(refused("num_attention_heads", heads, "as many numbers as depths has"));
+        }
+        for (stage, &heads) in heads.iter().enumerate() {
+            if heads == 0 || !self.dim(stage).is_multiple_of(heads) {
+                return Err(refused(
+                    "num_attention_heads",
+                    &self.num_attention_heads,
+                    "divisors of the stages' widths",
+                ));
+            }
+            let (side, window) = (self.side(stage), self.window(stage));
+            let halves = self.spec_size == self.patch_size * self.side(0) && self.side(0) == side << stage;
+            if window == 0 || !side.is_multiple_of(window) || !halves {
+                return Err(refused(
+                    "spec_size",
+                    &self.spec_size,
+                    "such that patches form whole windows in every stage",
+                ));
+            }
+        }
+        if self.enable_fusion && (self.aff_block_r == 0 || self.patch_embeds_hidden_size < self.aff_block_r) {
+            return Err(refused("aff_block_r", &self.aff_block_r, "1 to patch_embeds_hidden_size"));
+        }
+        Ok(())
+    }
+
+    /// Width of a stage.
+    #[must_use]
+    pub fn dim(&self, stage: usize) -> usize {
+        self.patch_embeds_hidden_size << stage
+    }
+
+    /// Width of the output.
+    #[must_use]
+    pub fn output_dim(&self) -> usize {
+        self.dim(self.depths.len() - 1)
+    }
+
+    /// Side of a stage's grid, in tokens.
+    #[must_use]
+    pub fn side(&self, stage: usize) -> usize {
+        (self.spec_size / self.patch_size) >> stage
+    }
+
+    /// Side of a stage's windows.
+    #[must_use]
+    pub fn window(&self, stage: usize) -> usize {
+        self.window_size.min(self.side(stage))
+    }
+
+    /// Pieces of time that are stacked along frequency.
+    #[must_use]
+    pub fn freq_ratio(&self) -> usize {
+        self.spec_size / self.num_mel_bins
+    }
+
+    /// Frames that fill the image.
+    #[must_use]
+    pub fn max_frames(&self) -> usize {
+        self.spec_size * self.freq_ratio()
+    }
+
+    /// Standard deviation of new weights.
+    pub(super) fn stdev(&self) -> f64 {
+        INITIALIZER_RANGE * self.initializer_factor
+    }
+}
+
+fn refused(key: &'static str, value: &dyn std::fmt::Debug, supported: &str) -> Error {
+    Error::Unsupported { key, value: format!("{value:?}"), supported: supported.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn sparse_files_get_the_defaults_of_the_classes() {
+        let json = r#"{"audio_config": {"depths": [2, 2, 12, 2], "hidden_size": 1024, "patch_embeds_hidden_size": 128},
+            "text_config": {}}"#;
+        let config: Config = serde_json::from_str(json).unwrap();
+        config.validate().unwrap();
+        let audio = &config.audio_config;
+        assert_eq!((audio.output_dim(), audio.side(0), audio.side(3), audio.max_frames()), (1024, 64, 8, 1024));
+        assert!((config.text_config.layer_norm_eps - 1e-12).abs() < 1e-20);
+        assert_eq!((config.text_config.vocab_size, config.text_config.max_position_embeddings), (50265, 514));
+    }
+
+    #[test]
+    fn what_the_network_does_not_have_is_named() {
+        for (json, part) in [
+            (r#"{"model_type": "bert"}"#, "model_type"),
+            (r#"{"audio_config": {"patch_stride": [2, 2]}}"#, "patch_stride"),
+            (r#"{"audio_config": {"enable_fusion": true, "fusion_type": "channel_map"}}"#, "fusion_type"),
+            (r#"{"audio_config": {"spec_size": 200}}"#, "spec_size"),
+            (r#"{"audio_config": {"num_attention_heads": [4, 8, 16]}}"#, "num_attention_heads"),
+            (r#"{"audio_config": {"num_attention_heads": [5, 8, 16, 32]}}"#, "num_attention_heads"),
+            (r#"{"projection_hidden_act": "swish?"}"#, "projection_hidden_act"),
+        ] {
+            let config: Config = serde_json::from_str(json).unwrap();
+            let error = config.validate().unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! From mel features to the image that the tower looks at.
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::{Init, VarBuilder};
+
+use super::EPS;
+use crate::clap::config::AudioConfig;
+use crate::error::{Error, Result};
+
+/// Batch normalisation of each mel bin, stretching to the width of the image, and folding: four pieces of time stacked
+/// along frequency.
+#[derive(Debug, Clone)]
+pub(super) struct Folding {
+    norm: BatchNorm,
+    mel_bins: usize,
+    frames: usize,
+    ratio: usize,
+}
+
+impl Folding {
+    pub(super) fn load(vb: &VarBuilder<'_>, config: &AudioConfig) -> Result<Self> {
+        Ok(Self {
+            norm: BatchNorm::load(vb, config.num_mel_bins)?,
+            mel_bins: config.num_mel_bins,
+            frames: config.max_frames(),
+            ratio: config.freq_ratio(),
+        })
+    }
+
+    /// (B, C, T, F) to (B, C, S, S).
+    pub(super) fn forward(&self, mel: &Tensor) -> Result<Tensor> {
+        let (b, c, t, f) = mel.dims4()?;
+        if t == 0 || t > self.frames || f != self.mel_bins {
+            return Err(Error::FeatureShape {
+                frames: t,
+                mels: f,
+                max_frames: self.frames,
+                wanted_mels: self.mel_bins,
+            });
+        }
+        let mut x = self.norm.forward(&mel.to_dtype(self.norm.dtype())?)?;
+        if t < self.frames {
+            let stretch = Tensor::from_vec(resize_matrix(t, self.frames), (self.frames, t), &Device::Cpu)?;
+            let stretch = stretch.to_device(x.device())?.to_dtype(x.dtype())?;
+            x = stretch.broadcast_matmul(&x)?; // (B, C, frames, F)
+        }
+        let width = self.frames / self.ratio;
+        let folded = x.reshape((b, c, self.ratio, width, f))?.transpose(3, 4)?; // (B, C, ratio, F, width)
+        Ok(folded.contiguous()?.reshape((b, c, self.ratio * f, width))?)
+    }
+}
+
+/// Normalisation by stored statistics, as a scale and a shift per channel.
+#[derive(Debug, Clone)]
+pub(super) struct BatchNorm {
+    weight: Tensor, // (C)
+    bias: Tensor,   // (C)
+    mean: Tensor,   // (C)
+    scale: Tensor,  // (C), 1 / deviation
+}
+
+impl BatchNorm {
+    pub(super) fn load(vb: &VarBuilder<'_>, channels: usize) -> Result<Self> {
+        let get = |name, value| vb.get_with_hints(channels, name, Init::Const(value));
+        // Statistics are measured, not learned, so no gradient goes their way.
+        let (mean, variance) = (get("running_mean", 0.0)?.detach(), get("running_var", 1.0)?.detach());
+        let scale = (variance + EPS)?.sqrt()?.recip()?;
+        Ok(Self { weight: get("weight", 1.0)?, bias: get("bias", 0.0)?, mean, scale })
+    }
+
+    pub(super) fn dtype(&self) -> DType {
+        self.weight.dtype()
+    }
+
+    /// (…, C) to (…, C).
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let normed = x.broadcast_sub(&self.mean)?.broadcast_mul(&self.scale)?;
+        Ok(normed.broadcast_mul(&self.weight)?.broadcast_add(&self.bias)?)
+    }
+}
+
+/// Bicubic stretching from `from` to `to` samples with the ends aligned, as a matrix of `to` rows: the kernel of Keys
+/// with a = −0.75, indices clamped at the ends.
+fn resize_matrix(from: usize, to: usize) -> Vec<f32> {
+    const A: f64 = -0.75;
+    let near = |d: f64| ((A + 2.0) * d - (A + 3.0)) * d * d + 1.0;
+    let far = |d: f64| ((A * d - 5.0 * A) * d + 8.0 * A) * d - 4.0 * A;
+    let mut matrix = vec![0.0; to * from];
+    let step = if to > 1 { (from - 1) as f64 / (to - 1) as f64 } else { 0.0 };
+    for (row, weights) in matrix.chunks_exact_mut(from).enumerate() {
+        let position = row as f64 * step;
+        let (floor, t) = (position.floor(), position.fract());
+        let taps = [far(1.0 + t), near(t), near(1.0 - t), far(2.0 - t)];
+        for (offset, tap) in taps.into_iter().enumerate() {
+            let index = (floor as isize + offset as isize - 1).clamp(0, from as isize - 1);
+            weights[index as usize] += tap as f32;
+        }
+    }
+    matrix
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn stretching_keeps_sums_and_ends() {
+        for (from, to) in [(1001, 1024), (501, 512), (7, 8), (1, 4)] {
+            let matrix = resize_matrix(from, to);
+            for row in matrix.chunks_exact(from) {
+                assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+            }
+            assert!((matrix[0] - 1.0).abs() < 1e-6 && (matrix[to * from - 1] - 1.0).abs() < 1e-6);
+            assert!(matrix[1..from].iter().chain(&matrix[(to - 1) * from..to * from - 1]).all(|w| w.abs() < 1e-6));
+        }
+    }
+}

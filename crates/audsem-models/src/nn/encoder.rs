@@ -1,0 +1,237 @@
+//! The post-norm transformer encoder of BERT and RoBERTa.
+
+use candle_core::{DType, Result, Tensor};
+use candle_nn::VarBuilder;
+
+use super::fused;
+use super::{Activation, LayerNorm, Linear, Pass, dropout, softmax};
+
+/// Shape and behaviour of an encoder.
+#[derive(Debug, Clone, Copy)]
+pub struct EncoderConfig {
+    /// Layers.
+    pub layers: usize,
+    /// Width D.
+    pub dim: usize,
+    /// Heads H, a divisor of D.
+    pub heads: usize,
+    /// Width of the feed-forward block.
+    pub intermediate: usize,
+    /// Activation of the feed-forward block.
+    pub activation: Activation,
+    /// Epsilon of layer normalisation.
+    pub layer_norm_eps: f64,
+    /// Dropout after dense layers.
+    pub dropout: f64,
+    /// Dropout of attention weights.
+    pub attention_dropout: f64,
+    /// Standard deviation of new weights.
+    pub initializer_range: f64,
+}
+
+#[derive(Debug, Clone)]
+struct Attention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+    norm: LayerNorm,
+    config: EncoderConfig,
+}
+
+impl Attention {
+    fn load(vb: &VarBuilder<'_>, config: &EncoderConfig) -> Result<Self> {
+        let dim = config.dim;
+        let linear = |name: &str| Linear::load(&vb.pp(name), dim, dim, config.initializer_range);
+        Ok(Self {
+            query: linear("self.query")?,
+            key: linear("self.key")?,
+            value: linear("self.value")?,
+            output: linear("output.dense")?,
+            norm: LayerNorm::load(&vb.pp("output.LayerNorm"), dim, config.layer_norm_eps)?,
+            config: *config,
+        })
+    }
+
+    /// (B, T, D) to (B, H, T, D/H).
+    fn split(&self, x: &Tensor) -> Result<Tensor> {
+        let (b, t, d) = x.dims3()?;
+        x.reshape((b, t, self.config.heads, d / self.config.heads))?.transpose(1, 2)?.contiguous()
+    }
+
+    fn forward(&self, x: &Tensor, bias: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
+        let (b, t, d) = x.dims3()?;
+        let scale = 1.0 / ((d / self.config.heads) as f64).sqrt();
+        let q = (self.split(&self.query.forward(x)?)? * scale)?;
+        let k = self.split(&self.key.forward(x)?)?;
+        let v = self.split(&self.value.forward(x)?)?;
+        let mut scores = q.matmul(&k.t()?)?.to_dtype(DType::F32)?; // (B, H, T, T)
+        if let Some(bias) = bias {
+            scores = scores.broadcast_add(bias)?;
+        }
+        let weights = dropout(&softmax(&scores)?, self.config.attention_dropout, pass)?.to_dtype(v.dtype())?;
+        let mixed = weights.matmul(&v)?.transpose(1, 2)?.reshape((b, t, d))?; // (B, T, D)
+        let y = dropout(&self.output.forward(&mixed)?, self.config.dropout, pass)?;
+        self.norm.forward(&(y + x)?)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Layer {
+    attention: Attention,
+    up: Linear,
+    down: Linear,
+    norm: LayerNorm,
+    config: EncoderConfig,
+}
+
+impl Layer {
+    fn load(vb: &VarBuilder<'_>, config: &EncoderConfig) -> Result<Self> {
+        let (dim, wide, stdev) = (config.dim, config.intermediate, config.initializer_range);
+        Ok(Self {
+            attention: Attention::load(&vb.pp("attention"), config)?,
+            up: Linear::load(&vb.pp("intermediate.dense"), dim, wide, stdev)?,
+            down: Linear::load(&vb.pp("output.dense"), wide, dim, stdev)?,
+            norm: LayerNorm::load(&vb.pp("output.LayerNorm"), dim, config.layer_norm_eps)?,
+            config: *config,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, bias: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
+        let x = self.attention.forward(x, bias, pass)?;
+        let y = self.down.forward(&self.config.activation.forward(&self.up.forward(&x)?)?)?;
+        self.norm.forward(&(dropout(&y, self.config.dropout, pass)? + x)?)
+    }
+}
+
+/// Layers of attention and feed-forward blocks, each with a residual sum and a norm behind it.
+#[derive(Debug, Clone)]
+pub struct Encoder {
+    layers: Vec<Layer>,
+}
+
+impl Encoder {
+    /// Loads `layer.0` … below `vb`.
+    ///
+    /// # Errors
+    /// A tensor is missing or of another shape.
+    pub fn load(vb: &VarBuilder<'_>, config: &EncoderConfig) -> Result<Self> {
+        let layers = vb.pp("layer");
+        Ok(Self { layers: (0..config.layers).map(|n| Layer::load(&layers.pp(n), config)).collect::<Result<_>>()? })
+    }
+
+    /// Outputs of all layers, of x (B, T, D). `mask` (B, T) is 1 at tokens and 0 at padding; none means there is no
+    /// padding.
+    ///
+    /// # Errors
+    /// Memory or device.
+    pub fn hidden_states(&self, x: Tensor, mask: Option<&Tensor>, pass: &Pass) -> Result<Vec<Tensor>> {
+        let bias = mask.map(mask_bias).transpose()?;
+        let mut states = vec![x];
+        for layer in &self.layers {
+            let x = layer.forward(&states[states.len() - 1], bias.as_ref(), pass)?;
+            states.push(x);
+        }
+        Ok(states)
+    }
+
+    /// The output of the last layer; otherwise as [`Encoder::hidden_states`].
+    ///
+    /// # Errors
+    /// Memory or device.
+    pub fn forward(&self, mut x: Tensor, mask: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
+        let bias = mask.map(mask_bias).transpose()?;
+        for layer in &self.layers {
+            x = layer.forward(&x, bias.as_ref(), pass)?;
+        }
+        Ok(x)
+    }
+
+    /// The same network for inference on the CPU, or nothing where [`fused::serves`] says no.
+    ///
+    /// # Errors
+    /// A weight cannot be read.
+    pub fn fuse(&self) -> Result<Option<FusedEncoder>> {
+        if !self.layers.iter().all(|layer| fused::serves(layer.up.weight())) {
+            return Ok(None);
+        }
+        Ok(Some(FusedEncoder { layers: self.layers.iter().map(FusedLayer::new).collect::<Result<_>>()? }))
+    }
+}
+
+/// 0 at tokens, the most negative f32 at padding: (B, T) to (B, 1, 1, T). Its softmax weight is exactly 0.
+fn mask_bias(mask: &Tensor) -> Result<Tensor> {
+    let (b, t) = mask.dims2()?;
+    let padding = (1.0 - mask.to_dtype(DType::F32)?)?;
+    (padding * f64::from(f32::MIN))?.reshape((b, 1, 1, t))
+}
+
+#[derive(Debug, Clone)]
+struct FusedLayer {
+    qkv: fused::Linear,
+    output: fused::Linear,
+    attention_norm: fused::LayerNorm,
+    up: fused::Linear,
+    down: fused::Linear,
+    norm: fused::LayerNorm,
+    heads: usize,
+    activation: Activation,
+}
+
+/// Memory that [`FusedEncoder::forward`] reuses from call to call.
+#[derive(Debug, Default, Clone)]
+pub struct EncoderScratch {
+    qkv: fused::Matrix,
+    mixed: fused::Matrix,
+    wide: fused::Matrix,
+    attention: fused::Scratch,
+}
+
+impl FusedLayer {
+    fn new(layer: &Layer) -> Result<Self> {
+        let attention = &layer.attention;
+        Ok(Self {
+            qkv: fused::Linear::concat(&[&attention.query, &attention.key, &attention.value])?,
+            output: fused::Linear::new(&attention.output)?,
+            attention_norm: fused::LayerNorm::new(&attention.norm)?,
+            up: fused::Linear::new(&layer.up)?,
+            down: fused::Linear::new(&layer.down)?,
+            norm: fused::LayerNorm::new(&layer.norm)?,
+            heads: layer.config.heads,
+            activation: layer.config.activation,
+        })
+    }
+
+    fn forward(&self, x: &mut fused::Matrix, lengths: &[usize], scratch: &mut EncoderScratch) {
+        let EncoderScratch { qkv, mixed, wide, attention } = scratch;
+        qkv.reshape(x.rows(), 3 * x.columns());
+        mixed.reshape(x.rows(), x.columns());
+        self.qkv.forward(x, qkv, fused::Target::Set);
+        let mut first = 0;
+        for &length in lengths {
+            fused::Attention { qkv, first, length, heads: self.heads, bias: None }.forward(mixed, attention);
+            first += length;
+        }
+        self.output.forward(mixed, x, fused::Target::Add);
+        self.attention_norm.forward_inplace(x);
+        wide.reshape(x.rows(), self.up.outputs());
+        self.up.forward(x, wide, fused::Target::Activated(self.activation));
+        self.down.forward(wide, x, fused::Target::Add);
+        self.norm.forward_inplace(x);
+    }
+}
+
+/// [`Encoder`] on sequences laid one behind the other.
+#[derive(Debug, Clone)]
+pub struct FusedEncoder {
+    layers: Vec<FusedLayer>,
+}
+
+impl FusedEncoder {
+    /// Replaces the rows of `x`, sequences of `lengths` tokens one behind the other, by their hidden states.
+    pub fn forward(&self, x: &mut fused::Matrix, lengths: &[usize], scratch: &mut EncoderScratch) {
+        for layer in &self.layers {
+            layer.forward(x, lengths, scratch);
+        }
+    }
+}

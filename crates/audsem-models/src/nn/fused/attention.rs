@@ -1,0 +1,133 @@
+//! Multi-head attention of one sequence (or one window), straight from the rows of the joint query-key-value product.
+
+use super::linear::product;
+use super::math::softmax;
+use super::matrix::Matrix;
+use super::simd::{Kernel, MAX_TILE_ROWS, PANEL, Simd, dispatch};
+
+/// Memory that attention reuses from call to call.
+#[derive(Debug, Default, Clone)]
+pub struct Scratch {
+    queries: Matrix,
+    keys: Vec<f32>,
+    values: Vec<f32>,
+    weights: Matrix,
+}
+
+/// Attention of the rows `first .. first + length` of `qkv` among themselves.
+#[derive(Debug)]
+pub struct Attention<'a> {
+    /// Rows of queries, keys and values of all heads side by side: 3·D values.
+    pub qkv: &'a Matrix,
+    /// First row.
+    pub first: usize,
+    /// Number of rows T.
+    pub length: usize,
+    /// Number of heads H, a divisor of D.
+    pub heads: usize,
+    /// Added to the scores: H·T·T values, query before key.
+    pub bias: Option<&'a [f32]>,
+}
+
+impl Attention<'_> {
+    /// Writes the mixed values into the rows `first .. first + length` of `out`, D values each.
+    ///
+    /// # Panics
+    /// The shapes do not fit.
+    pub fn forward(&self, out: &mut Matrix, scratch: &mut Scratch) {
+        let dim = self.qkv.columns() / 3;
+        assert!(dim > 0 && dim.is_multiple_of(self.heads) && out.columns() >= dim, "D is a multiple of the heads");
+        assert!(self.bias.is_none_or(|bias| bias.len() == self.heads * self.length * self.length), "H·T·T biases");
+        dispatch(Run { attention: self, out, scratch });
+    }
+}
+
+struct Run<'a> {
+    attention: &'a Attention<'a>,
+    out: &'a mut Matrix,
+    scratch: &'a mut Scratch,
+}
+
+impl Kernel for Run<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self { attention, out, scratch } = self;
+        let t = attention.length;
+        let width = attention.qkv.columns() / 3 / attention.heads;
+        for head in 0..attention.heads {
+            load(attention, head, width, scratch);
+            scratch.weights.reshape(t, t);
+            let keys = &scratch.keys[..t.div_ceil(PANEL) * width * PANEL];
+            tiles::<S>(&scratch.queries, width, keys, |row, from, sums| {
+                let end = t.min(from + PANEL);
+                scratch.weights.row_mut(row)[from..end].copy_from_slice(&sums[..end - from]);
+            });
+            for row in 0..t {
+                let weights = scratch.weights.row_mut(row);
+                if let Some(bias) = attention.bias {
+                    for (weight, bias) in weights.iter_mut().zip(&bias[(head * t + row) * t..][..t]) {
+                        *weight += bias;
+                    }
+                }
+                softmax::<S>(weights);
+            }
+            let values = &scratch.values[..width.div_ceil(PANEL) * t * PANEL];
+            tiles::<S>(&scratch.weights, t, values, |row, from, sums| {
+                let end = width.min(from + PANEL);
+                let target = &mut out.row_mut(attention.first + row)[head * width..];
+                target[from..end].copy_from_slice(&sums[..end - from]);
+            });
+        }
+    }
+}
+
+/// Copies what belongs to one head: scaled queries in rows, keys and values in panels.
+#[inline(always)]
+fn load(attention: &Attention<'_>, head: usize, width: usize, scratch: &mut Scratch) {
+    let (t, dim) = (attention.length, width * attention.heads);
+    let scale = 1.0 / (width as f32).sqrt();
+    scratch.queries.reshape(t, width);
+    let key_panel = width * PANEL;
+    let value_panel = t * PANEL;
+    // What stays in a panel beyond the last key or column from earlier calls reaches only sums that nobody takes.
+    resize(&mut scratch.keys, t.div_ceil(PANEL) * key_panel);
+    resize(&mut scratch.values, width.div_ceil(PANEL) * value_panel);
+    for row in 0..t {
+        let qkv = attention.qkv.row(attention.first + row);
+        let (query, rest) = qkv[head * width..].split_at(dim);
+        let (key, value) = rest.split_at(dim);
+        for (target, x) in scratch.queries.row_mut(row).iter_mut().zip(&query[..width]) {
+            *target = *x * scale;
+        }
+        let keys = &mut scratch.keys[row / PANEL * key_panel + row % PANEL..];
+        for (i, x) in key[..width].iter().enumerate() {
+            keys[i * PANEL] = *x;
+        }
+        for (panel, part) in value[..width].chunks(PANEL).enumerate() {
+            scratch.values[panel * value_panel + row * PANEL..][..part.len()].copy_from_slice(part);
+        }
+    }
+}
+
+fn resize(values: &mut Vec<f32>, wanted: usize) {
+    if values.len() < wanted {
+        values.resize(wanted, 0.0);
+    }
+}
+
+/// Rows of `a` (`k` values each) times every panel; hands out (row, first column, sums).
+#[inline(always)]
+fn tiles<S: Simd>(a: &Matrix, k: usize, panels: &[f32], mut take: impl FnMut(usize, usize, &[f32; PANEL])) {
+    let mut tile = [[0.0; PANEL]; MAX_TILE_ROWS];
+    for (n, panel) in panels.chunks_exact(k * PANEL).enumerate() {
+        let mut row = 0;
+        while row < a.rows() {
+            let rows = S::TILE_ROWS.min(a.rows() - row);
+            product::<S>(rows, k, a.from_row(row), a.stride(), panel, &mut tile);
+            for (m, sums) in tile[..rows].iter().enumerate() {
+                take(row + m, n * PANEL, sums);
+            }
+            row += rows;
+        }
+    }
+}

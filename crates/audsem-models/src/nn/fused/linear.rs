@@ -1,0 +1,234 @@
+//! Affine maps with their weights reordered once, and with bias, activation and residual sum done while the result is
+//! still in the first-level cache.
+
+use candle_core::{DType, Device, Result, Tensor};
+
+use super::math::activate;
+use super::matrix::Matrix;
+use super::simd::{Kernel, MAX_TILE_ROWS, PANEL, Simd, Tile, dispatch};
+use crate::nn::Activation;
+
+/// `x Wᵀ + b`, for inference on the CPU in f32.
+#[derive(Debug, Clone)]
+pub struct Linear {
+    /// Panels of [`PANEL`] outputs; each holds, input by input, the weights of its outputs.
+    panels: Vec<f32>,
+    bias: Vec<f32>,
+    inputs: usize,
+    outputs: usize,
+}
+
+/// What becomes of the product.
+#[derive(Debug, Clone, Copy)]
+pub enum Target {
+    /// It replaces the target.
+    Set,
+    /// Its activation replaces the target.
+    Activated(Activation),
+    /// It is added to the target.
+    Add,
+}
+
+impl Linear {
+    /// Reorders several maps of the same inputs into one, which gives their outputs side by side.
+    ///
+    /// # Errors
+    /// A weight cannot be read.
+    pub fn concat(parts: &[&crate::nn::Linear]) -> Result<Self> {
+        let mut rows: Vec<Vec<f32>> = Vec::new();
+        let mut bias = Vec::new();
+        for part in parts {
+            let weight = part.weight().to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
+            rows.extend(weight.to_vec2::<f32>()?);
+            match part.bias() {
+                Some(part) => bias.extend(part.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec1::<f32>()?),
+                None => bias.resize(rows.len(), 0.0),
+            }
+        }
+        let inputs = rows.first().map_or(0, Vec::len);
+        Ok(Self { panels: pack(&rows, inputs), bias, inputs, outputs: rows.len() })
+    }
+
+    /// Reorders one map.
+    ///
+    /// # Errors
+    /// As [`Linear::concat`].
+    pub fn new(linear: &crate::nn::Linear) -> Result<Self> {
+        Self::concat(&[linear])
+    }
+
+    /// Number of outputs.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Maps the rows of `x`; `out` has the same number of rows and at least as many columns as there are outputs.
+    ///
+    /// # Panics
+    /// The shapes do not fit.
+    pub fn forward(&self, x: &Matrix, out: &mut Matrix, into: Target) {
+        assert_eq!((x.columns(), x.rows()), (self.inputs, out.rows()), "rows of x have one value per input");
+        assert!(out.columns() >= self.outputs, "out has room for the outputs");
+        dispatch(Product { linear: self, x, out, into });
+    }
+
+    /// Maps a candle tensor (…, I) to (…, O).
+    ///
+    /// # Errors
+    /// The tensor cannot be read.
+    pub fn forward_tensor(&self, x: &Tensor) -> Result<Tensor> {
+        let mut shape = x.dims().to_vec();
+        let rows = x.elem_count() / self.inputs.max(1);
+        let values = x.reshape((rows, self.inputs))?.to_vec2::<f32>()?;
+        let (mut input, mut output) = (Matrix::default(), Matrix::default());
+        input.reshape(rows, self.inputs);
+        output.reshape(rows, self.outputs);
+        for (n, row) in values.iter().enumerate() {
+            input.row_mut(n).copy_from_slice(row);
+        }
+        self.forward(&input, &mut output, Target::Set);
+        if let Some(last) = shape.last_mut() {
+            *last = self.outputs;
+        }
+        let values: Vec<f32> = (0..rows).flat_map(|n| output.row(n).to_vec()).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu)
+    }
+}
+
+fn pack(rows: &[Vec<f32>], inputs: usize) -> Vec<f32> {
+    let mut panels = vec![0.0; rows.len().div_ceil(PANEL) * inputs * PANEL];
+    for (panel, rows) in panels.chunks_exact_mut((inputs * PANEL).max(1)).zip(rows.chunks(PANEL)) {
+        for (n, row) in rows.iter().enumerate() {
+            for (i, weight) in row.iter().enumerate() {
+                panel[i * PANEL + n] = *weight;
+            }
+        }
+    }
+    panels
+}
+
+struct Product<'a> {
+    linear: &'a Linear,
+    x: &'a Matrix,
+    out: &'a mut Matrix,
+    into: Target,
+}
+
+impl Kernel for Product<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self { linear, x, out, into } = self;
+        let mut tile = [[0.0; PANEL]; MAX_TILE_ROWS];
+        for (p, panel) in linear.panels.chunks_exact((linear.inputs * PANEL).max(1)).enumerate() {
+            let from = p * PANEL;
+            let to = linear.outputs.min(from + PANEL);
+            let bias = &linear.bias[from..to];
+            let mut row = 0;
+            while row < x.rows() {
+                let rows = S::TILE_ROWS.min(x.rows() - row);
+                product::<S>(rows, linear.inputs, x.from_row(row), x.stride(), panel, &mut tile);
+                for (m, sums) in tile[..rows].iter_mut().enumerate() {
+                    let target = &mut out.row_mut(row + m)[from..to];
+                    finish::<S>(&mut sums[..to - from], bias, into, target);
+                }
+                row += rows;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn finish<S: Simd>(sums: &mut [f32], bias: &[f32], into: Target, target: &mut [f32]) {
+    for (sum, bias) in sums.iter_mut().zip(bias) {
+        *sum += bias;
+    }
+    match into {
+        Target::Set => target.copy_from_slice(sums),
+        Target::Activated(activation) => {
+            activate::<S>(activation, sums);
+            target.copy_from_slice(sums);
+        }
+        Target::Add => {
+            for (target, sum) in target.iter_mut().zip(sums) {
+                *target += *sum;
+            }
+        }
+    }
+}
+
+/// One tile: `rows` rows of `a`, `stride` apart, times a panel of `k` rows.
+#[inline(always)]
+#[allow(unsafe_code, reason = "bounds are checked once for all reads of the inner loop")]
+pub(super) fn product<S: Simd>(rows: usize, k: usize, a: &[f32], stride: usize, panel: &[f32], tile: &mut Tile) {
+    assert!(rows > 0 && a.len() >= (rows - 1) * stride + k && panel.len() >= k * PANEL, "operands of a tile");
+    let (a, panel) = (a.as_ptr(), panel.as_ptr());
+    macro_rules! tiles {
+        ($($m:literal)*) => {
+            match rows {
+                // SAFETY: the assertion covers what is read, and S is there because its kernel runs.
+                $($m if $m <= S::TILE_ROWS => unsafe { S::tile::<$m>(k, a, stride, panel, tile) },)*
+                _ => unreachable!("a tile has at most TILE_ROWS rows"),
+            }
+        };
+    }
+    tiles!(1 2 3 4 5 6 7 8 9 10 11 12);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::simd::on_all;
+    use super::super::testing::{fill, random};
+    use super::*;
+
+    /// Every height of a tile, panels cut short, each way to finish; against sums in f64.
+    #[test]
+    fn products_equal_sums_in_double_precision() {
+        for (rows, inputs, outputs) in [(1, 1, 1), (5, 7, 31), (12, 33, 32), (23, 16, 70), (30, 257, 5)] {
+            let weight = random(rows as u64, outputs * inputs);
+            let bias = random(99, outputs);
+            let tensor = |values: &[f32], shape: &[usize]| Tensor::from_slice(values, shape, &Device::Cpu).unwrap();
+            let plain =
+                crate::nn::Linear::from_tensors(tensor(&weight, &[outputs, inputs]), Some(tensor(&bias, &[outputs])));
+            let linear = Linear::new(&plain).unwrap();
+            let mut x = Matrix::default();
+            fill(&mut x, rows, inputs, 7);
+            on_all(|| Compare { linear: &linear, weight: &weight, x: &x });
+        }
+    }
+
+    struct Compare<'a> {
+        linear: &'a Linear,
+        weight: &'a [f32],
+        x: &'a Matrix,
+    }
+
+    impl Kernel for Compare<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self) {
+            let Self { linear, weight, x } = self;
+            for into in [Target::Set, Target::Add, Target::Activated(Activation::Relu)] {
+                let mut out = Matrix::default();
+                fill(&mut out, x.rows(), linear.outputs, 8);
+                let before = out.clone();
+                Product { linear, x, out: &mut out, into }.run::<S>();
+                for row in 0..x.rows() {
+                    for n in 0..linear.outputs {
+                        let weights = &weight[n * linear.inputs..][..linear.inputs];
+                        let sum: f64 = x.row(row).iter().zip(weights).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                        let sum = sum + f64::from(linear.bias[n]);
+                        let wanted = match into {
+                            Target::Set => sum,
+                            Target::Add => sum + f64::from(before.row(row)[n]),
+                            Target::Activated(_) => sum.max(0.0),
+                        };
+                        let difference = (f64::from(out.row(row)[n]) - wanted).abs();
+                        assert!(difference < 1e-4, "row {row} output {n}: {difference}");
+                    }
+                }
+            }
+        }
+    }
+}

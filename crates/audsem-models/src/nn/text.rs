@@ -1,0 +1,331 @@
+//! Encoders of text: embeddings and transformer, with one vector per text at the end.
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use rayon::prelude::*;
+
+use super::encoder::{Encoder, EncoderConfig, EncoderScratch, FusedEncoder};
+use super::{Embedding, LayerNorm, Pass, dropout, fused};
+use crate::error::{Error, Result};
+use crate::tokens::{batch, length_buckets};
+
+/// Tokens that go through the fused layers together: enough that the weights' way from memory is hidden, few enough
+/// that what they become stays in the second-level cache.
+const GROUP_TOKENS: usize = 384;
+
+/// Texts in a padded batch where the fused layers do not serve.
+const PADDED_BATCH: usize = 64;
+
+/// Sizes of the tables.
+#[derive(Debug, Clone, Copy)]
+pub struct EmbeddingsConfig {
+    /// Rows of the token table.
+    pub vocab_size: usize,
+    /// Rows of the position table.
+    pub positions: usize,
+    /// Row of the position table that the first token gets.
+    pub first_position: usize,
+    /// Rows of the segment table.
+    pub segments: usize,
+    /// Id of the padding token.
+    pub pad_id: u32,
+}
+
+/// Sum of token, position and segment vectors, normalised.
+#[derive(Debug, Clone)]
+struct Embeddings {
+    words: Embedding,
+    positions: Embedding,
+    segments: Embedding,
+    norm: LayerNorm,
+    dropout: f64,
+    config: EmbeddingsConfig,
+}
+
+impl Embeddings {
+    fn load(vb: &VarBuilder<'_>, config: &EmbeddingsConfig, encoder: &EncoderConfig) -> Result<Self> {
+        let table = |name: &str, n| Embedding::load(&vb.pp(name), n, encoder.dim, encoder.initializer_range);
+        Ok(Self {
+            words: table("word_embeddings", config.vocab_size)?,
+            positions: table("position_embeddings", config.positions)?,
+            segments: table("token_type_embeddings", config.segments)?,
+            norm: LayerNorm::load(&vb.pp("LayerNorm"), encoder.dim, encoder.layer_norm_eps)?,
+            dropout: encoder.dropout,
+            config: *config,
+        })
+    }
+
+    fn forward(&self, ids: &Tensor, segments: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
+        let (_, t) = ids.dims2()?;
+        let first = self.config.first_position as u32;
+        let positions = self.positions.forward(&Tensor::arange(first, first + t as u32, ids.device())?)?; // (T, D)
+        let segments = match segments {
+            Some(segments) => self.segments.forward(segments)?, // (B, T, D)
+            None => self.segments.forward(&Tensor::zeros((1, 1), DType::U32, ids.device())?)?, // (1, 1, D)
+        };
+        let x = self.words.forward(ids)?.broadcast_add(&segments)?.broadcast_add(&positions)?; // (B, T, D)
+        Ok(dropout(&self.norm.forward(&x)?, self.dropout, pass)?)
+    }
+}
+
+/// A differentiable text encoder.
+#[derive(Debug, Clone)]
+pub struct TextNetwork {
+    embeddings: Embeddings,
+    encoder: Encoder,
+}
+
+impl TextNetwork {
+    /// Loads `embeddings` and `encoder` below `vb`.
+    ///
+    /// # Errors
+    /// A tensor is missing or of another shape.
+    pub fn load(vb: &VarBuilder<'_>, config: &EmbeddingsConfig, encoder: &EncoderConfig) -> Result<Self> {
+        Ok(Self {
+            embeddings: Embeddings::load(&vb.pp("embeddings"), config, encoder)?,
+            encoder: Encoder::load(&vb.pp("encoder"), encoder)?,
+        })
+    }
+
+    /// Hidden states (B, T, D) of token ids (B, T). `mask` is 1 at tokens and 0 at padding (B, T), which stands at the
+    /// end; none means there is no padding. `segments` are token type ids (B, T), all 0 where absent.
+    ///
+    /// # Errors
+    /// An id outside the table, more tokens than positions, memory, device.
+    pub fn forward(
+        &self,
+        ids: &Tensor,
+        mask: Option<&Tensor>,
+        segments: Option<&Tensor>,
+        pass: &Pass,
+    ) -> Result<Tensor> {
+        Ok(self.encoder.forward(self.embeddings.forward(ids, segments, pass)?, mask, pass)?)
+    }
+
+    /// The embedding output and the output of every layer, as `output_hidden_states` of transformers gives them.
+    ///
+    /// # Errors
+    /// As [`TextNetwork::forward`].
+    pub fn hidden_states(&self, ids: &Tensor, mask: Option<&Tensor>, segments: Option<&Tensor>) -> Result<Vec<Tensor>> {
+        let pass = Pass::infer();
+        Ok(self.encoder.hidden_states(self.embeddings.forward(ids, segments, &pass)?, mask, &pass)?)
+    }
+
+    /// Turns it into its fastest form for this device; the weights are moved, not doubled.
+    ///
+    /// # Errors
+    /// A weight cannot be read.
+    pub fn into_inference(self) -> Result<TextInference> {
+        let Some(encoder) = self.encoder.fuse()? else {
+            return Ok(TextInference { config: self.embeddings.config, form: Form::Composed(self) });
+        };
+        let norm = fused::LayerNorm::new(&self.embeddings.norm)?;
+        let tables = Tables::new(&self.embeddings)?;
+        Ok(TextInference { config: self.embeddings.config, form: Form::Fused(Fused { tables, norm, encoder }) })
+    }
+}
+
+/// How the hidden states of a text become one vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// That of the first token.
+    First,
+    /// The mean over all tokens.
+    Mean,
+}
+
+/// A text encoder for inference. A text's vector does not depend on the texts beside it.
+#[derive(Debug, Clone)]
+pub struct TextInference {
+    config: EmbeddingsConfig,
+    form: Form,
+}
+
+#[derive(Debug, Clone)]
+enum Form {
+    Composed(TextNetwork),
+    Fused(Fused),
+}
+
+impl TextInference {
+    /// One vector (B, D), in f32, for each text given as token ids. The order of the texts does not matter for speed.
+    ///
+    /// # Errors
+    /// A text without a token or with more tokens than positions, an id outside the table, memory, device.
+    pub fn pooled(&self, texts: &[&[u32]], pooling: Pooling) -> Result<Tensor> {
+        for text in texts {
+            self.config.check(text)?;
+        }
+        match &self.form {
+            Form::Composed(network) => composed(network, texts, pooling),
+            Form::Fused(fused) => fused.pooled(texts, self.config.first_position, pooling),
+        }
+    }
+}
+
+impl EmbeddingsConfig {
+    /// Most tokens of a text.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        self.positions.saturating_sub(self.first_position)
+    }
+
+    fn check(&self, text: &[u32]) -> Result<()> {
+        if text.is_empty() || text.len() > self.longest() {
+            return Err(Error::TextLength { tokens: text.len(), longest: self.longest() });
+        }
+        match text.iter().find(|&&id| id as usize >= self.vocab_size) {
+            Some(&id) => Err(Error::TokenId { id, vocab_size: self.vocab_size }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Batches of similar length, padded.
+fn composed(network: &TextNetwork, texts: &[&[u32]], pooling: Pooling) -> Result<Tensor> {
+    let lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
+    let device = network.embeddings.words.table().device().clone();
+    let mut place = vec![0u32; texts.len()];
+    let mut parts = Vec::new();
+    let mut done = 0;
+    for rows in length_buckets(&lengths, PADDED_BATCH) {
+        let chosen: Vec<&[u32]> = rows.iter().map(|&row| texts[row]).collect();
+        let (ids, mask) = batch(&chosen, network.embeddings.config.pad_id, &device)?;
+        let hidden = network.forward(&ids, mask.as_ref(), None, &Pass::infer())?.to_dtype(DType::F32)?; // (B, T, D)
+        parts.push(pool(&hidden, mask.as_ref(), pooling)?);
+        for row in rows {
+            place[row] = done;
+            done += 1;
+        }
+    }
+    let order = Tensor::from_vec(place, texts.len(), &device)?;
+    Ok(Tensor::cat(&parts, 0)?.index_select(&order, 0)?)
+}
+
+/// Hidden states (B, T, D) to vectors (B, D).
+///
+/// # Errors
+/// Memory or device.
+pub fn pool(hidden: &Tensor, mask: Option<&Tensor>, pooling: Pooling) -> Result<Tensor> {
+    match (pooling, mask) {
+        (Pooling::First, _) => Ok(hidden.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?),
+        (Pooling::Mean, None) => Ok(hidden.mean(1)?),
+        (Pooling::Mean, Some(mask)) => {
+            let mask = mask.to_dtype(hidden.dtype())?.unsqueeze(2)?; // (B, T, 1)
+            Ok(hidden.broadcast_mul(&mask)?.sum(1)?.broadcast_div(&mask.sum(1)?)?)
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Fused {
+    tables: Tables,
+    norm: fused::LayerNorm,
+    encoder: FusedEncoder,
+}
+
+/// What one thread works with.
+#[derive(Default)]
+struct Memory {
+    x: fused::Matrix,
+    encoder: EncoderScratch,
+}
+
+impl Fused {
+    fn pooled(&self, texts: &[&[u32]], first_position: usize, pooling: Pooling) -> Result<Tensor> {
+        let dim = self.tables.dim;
+        let mut vectors = vec![0f32; texts.len() * dim];
+        let mut groups = Vec::new();
+        let tokens = tokens_per_group(texts);
+        let (mut texts_left, mut vectors_left) = (texts, vectors.as_mut_slice());
+        while !texts_left.is_empty() {
+            let n = group_size(texts_left, tokens);
+            let (group, rest) = texts_left.split_at(n);
+            let (out, rest_out) = vectors_left.split_at_mut(n * dim);
+            groups.push((group, out));
+            (texts_left, vectors_left) = (rest, rest_out);
+        }
+        groups.into_par_iter().for_each_init(Memory::default, |memory, (texts, out)| {
+            self.group(texts, first_position, memory);
+            let mut row = 0;
+            for (text, out) in texts.iter().zip(out.chunks_exact_mut(dim)) {
+                match pooling {
+                    Pooling::First => out.copy_from_slice(memory.x.row(row)),
+                    Pooling::Mean => mean(&memory.x, row, text.len(), out),
+                }
+                row += text.len();
+            }
+        });
+        Ok(Tensor::from_vec(vectors, (texts.len(), dim), &Device::Cpu)?)
+    }
+
+    /// Leaves the hidden states of all tokens in `memory.x`.
+    fn group(&self, texts: &[&[u32]], first_position: usize, memory: &mut Memory) {
+        let Memory { x, encoder } = memory;
+        let lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
+        x.reshape(lengths.iter().sum(), self.tables.dim);
+        let tokens = texts.iter().flat_map(|text| text.iter().enumerate());
+        for (row, (position, id)) in tokens.enumerate() {
+            self.tables.sum(*id as usize, first_position + position, x.row_mut(row));
+        }
+        self.norm.forward_inplace(x);
+        self.encoder.forward(x, &lengths, encoder);
+    }
+}
+
+fn mean(x: &fused::Matrix, first: usize, length: usize, out: &mut [f32]) {
+    out.fill(0.0);
+    for row in first..first + length {
+        for (sum, value) in out.iter_mut().zip(x.row(row)) {
+            *sum += value;
+        }
+    }
+    let scale = 1.0 / length as f32;
+    out.iter_mut().for_each(|sum| *sum *= scale);
+}
+
+/// So many that every thread has a group.
+fn tokens_per_group(texts: &[&[u32]]) -> usize {
+    let tokens: usize = texts.iter().map(|text| text.len()).sum();
+    tokens.div_ceil(rayon::current_num_threads()).clamp(1, GROUP_TOKENS)
+}
+
+/// Texts from the front, until they have `tokens` tokens; at least one.
+fn group_size(texts: &[&[u32]], tokens: usize) -> usize {
+    let mut sum = 0;
+    let fits = |text: &&&[u32]| {
+        sum += text.len();
+        sum <= tokens
+    };
+    texts.iter().take_while(fits).count().max(1)
+}
+
+/// The values of the embedding tables, for inference on the CPU.
+#[derive(Debug, Clone)]
+struct Tables {
+    words: Vec<f32>,
+    positions: Vec<f32>,
+    segment: Vec<f32>,
+    dim: usize,
+}
+
+impl Tables {
+    fn new(embeddings: &Embeddings) -> Result<Self> {
+        let segment = embeddings.segments.table().get(0)?.to_vec1()?;
+        let values = |table: &Embedding| table.table().flatten_all()?.to_vec1();
+        Ok(Self {
+            words: values(&embeddings.words)?,
+            positions: values(&embeddings.positions)?,
+            dim: segment.len(),
+            segment,
+        })
+    }
+
+    /// Writes the sum of the vectors of a token, of its position and of the first segment.
+    fn sum(&self, id: usize, position: usize, out: &mut [f32]) {
+        let (word, position) = (&self.words[id * self.dim..], &self.positions[position * self.dim..]);
+        for (((out, word), segment), position) in out.iter_mut().zip(word).zip(&self.segment).zip(position) {
+            *out = word + segment + position;
+        }
+    }
+}

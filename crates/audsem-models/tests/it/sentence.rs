@@ -1,0 +1,41 @@
+//! RoBERTa and sentence vectors against transformers.
+
+use audsem_core::hub::ModelDir;
+use audsem_core::weights::Weights;
+use audsem_models::roberta::{Config, IGNORABLE, Roberta};
+use audsem_models::sentence::SentenceEncoder;
+use candle_core::{DType, Device};
+use serde::Deserialize;
+
+use crate::clap::unpadded;
+use crate::golden::{Goldens, path};
+
+#[test]
+fn roberta_is_that_of_transformers() {
+    let (dir, goldens) = (ModelDir::local(&path("roberta_tiny")), Goldens::load("roberta_tiny.safetensors"));
+    let config: Config = dir.json("config.json").unwrap();
+    let weights = Weights::open(&dir, &Device::Cpu, DType::F32).unwrap();
+    let model = Roberta::load(&weights.var_builder(), &config).unwrap();
+    weights.finish(|name| IGNORABLE.contains(&name)).unwrap();
+    let (ids, mask) = (goldens.ids("ids"), goldens.ids("mask"));
+    let states = model.hidden_states(&ids, Some(&mask)).unwrap();
+    goldens.check("pooled", &model.pool(&states[states.len() - 1]).unwrap(), 1e-5);
+    let texts = unpadded(&ids, &mask);
+    let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+    goldens.check("pooled", &model.into_inference().unwrap().pooled(&texts).unwrap(), 1e-5);
+}
+
+#[derive(Deserialize)]
+struct Text {
+    text: String,
+}
+
+#[test]
+fn sentence_vectors_are_those_of_transformers() {
+    let (dir, goldens) = (ModelDir::local(&path("minilm_tiny")), Goldens::load("minilm_tiny.safetensors"));
+    let model = SentenceEncoder::open(&dir, &Device::Cpu, DType::F32, 40).unwrap();
+    let texts: Vec<Text> = serde_json::from_slice(&std::fs::read(path("minilm_texts.json")).unwrap()).unwrap();
+    let texts: Vec<&str> = texts.iter().map(|text| text.text.as_str()).collect();
+    goldens.check("mean", &model.embed(&texts).unwrap(), 1e-5);
+    goldens.check("embeds", &model.embed_normalised(&texts).unwrap(), 1e-5);
+}
