@@ -11,10 +11,11 @@ const LANES: usize = 16;
 /// (denormal numbers).
 #[inline(always)]
 pub(super) fn exp<S: Simd>(x: f32) -> f32 {
-    // Adding and taking away 1.5·2²³ rounds to the nearest whole number.
+    // Adding 1.5·2²³ rounds to the nearest whole number, which then stands in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     let clamped = x.clamp(-80.0, 88.0);
-    let n = S::fma(clamped, std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let shifted = S::fma(clamped, std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
     // ln 2 in two parts, so that the remainder is exact (Cody and Waite).
     let r = S::fma(n, -0.693_359_4, clamped);
     let r = S::fma(n, 2.121_944_4e-4, r);
@@ -25,7 +26,7 @@ pub(super) fn exp<S: Simd>(x: f32) -> f32 {
     p = S::fma(p, r, 1.666_666_5e-1);
     p = S::fma(p, r, 0.5);
     let p = S::fma(p * r, r, r + 1.0);
-    let scale = f32::from_bits(((n as i32 + 127) << 23) as u32);
+    let scale = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
     if x < -80.0 { 0.0 } else { p * scale }
 }
 
