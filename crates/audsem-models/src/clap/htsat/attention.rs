@@ -84,3 +84,38 @@ impl Windows {
         Ok(self.mask().map(|mask| Tensor::from_vec(mask, shape, device)).transpose()?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn masks_are_those_of_transformers() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/goldens/clap_parts.safetensors");
+        let goldens = candle_core::safetensors::load(path, &Device::Cpu).unwrap();
+        for side in [16, 24] {
+            let windows = Windows { side, window: 8, shift: 4 };
+            let wanted = goldens[&format!("mask.{side}")].flatten_all().unwrap().to_vec1::<u8>().unwrap();
+            let got: Vec<u8> = windows.mask().unwrap().into_iter().map(|value| u8::from(value == MASKED)).collect();
+            assert!(got == wanted, "a grid of {side}");
+        }
+    }
+
+    #[test]
+    fn every_token_lies_in_one_window() {
+        for (side, window, shift) in [(8, 8, 0), (16, 8, 4), (24, 8, 4), (12, 4, 2)] {
+            let mut order = Windows { side, window, shift }.order();
+            order.sort_unstable();
+            assert!(order.into_iter().eq(0..(side * side) as u32));
+        }
+    }
+
+    #[test]
+    fn relative_positions_are_rows_of_the_table() {
+        let rows = Windows { side: 8, window: 8, shift: 0 }.relative_positions();
+        // Token 0 is at the upper left, token 63 at the lower right.
+        assert_eq!((rows[0], rows[63], rows[63 * 64]), (7 * 15 + 7, 0, 14 * 15 + 14));
+    }
+}
