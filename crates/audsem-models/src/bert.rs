@@ -265,6 +265,12 @@ impl BertClassifier {
 }
 
 impl BertClassifierInference {
+    /// As [`TextInference::with_batch_size`].
+    #[must_use]
+    pub fn with_batch_size(self, batch_size: usize) -> Self {
+        Self { encoder: self.encoder.with_batch_size(batch_size), ..self }
+    }
+
     /// Logits (B, C), in f32, of texts given as token ids; no text depends on the others.
     ///
     /// # Errors

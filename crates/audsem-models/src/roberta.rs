@@ -190,6 +190,12 @@ pub struct RobertaInference {
 }
 
 impl RobertaInference {
+    /// As [`TextInference::with_batch_size`].
+    #[must_use]
+    pub fn with_batch_size(self, batch_size: usize) -> Self {
+        Self { network: self.network.with_batch_size(batch_size), ..self }
+    }
+
     /// The pooled vectors (B, D), in f32, of texts given as token ids; no text depends on the others.
     ///
     /// # Errors

@@ -8,10 +8,13 @@ use candle_core::{Device, Tensor};
 use rand::Rng;
 use serde::Deserialize;
 use tokenizers::decoders::wordpiece::WordPiece as WordPieceDecoder;
+use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::bert::BertProcessing;
+use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{
     AddedToken, Model, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
     Tokenizer, TokenizerBuilder, TruncationParams,
@@ -224,6 +227,45 @@ fn train_once(texts: &[&str], vocab_size: usize, first: &[String]) -> Result<Wor
     Ok(draft.get_model().clone())
 }
 
+/// The special tokens of RoBERTa, in the order of their ids in vocabularies made here.
+pub const ROBERTA_TOKENS: [&str; 5] = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"];
+
+/// Trains a byte-level BPE tokenizer of at most `vocab_size` tokens on `texts`, with the pipeline of RoBERTa.
+///
+/// # Errors
+/// The trainer refuses (no text at all).
+pub fn train_byte_level_bpe<'a>(texts: impl IntoIterator<Item = &'a str>, vocab_size: usize) -> Result<Tokenizer> {
+    type Draft = TokenizerBuilder<BPE, BertNormalizer, ByteLevel, RobertaProcessing, ByteLevel>;
+    let failed = |e: tokenizers::Error| failed(Path::new(""), &e);
+    let special = ROBERTA_TOKENS.map(|token| AddedToken::from(token, true));
+    let mut trainer = BpeTrainer::builder()
+        .show_progress(false)
+        .vocab_size(vocab_size)
+        .min_frequency(2)
+        .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+        .special_tokens(special.to_vec())
+        .build();
+    let bytes = ByteLevel::default().add_prefix_space(false);
+    let ends = |token: &str, id: u32| (token.to_owned(), id);
+    let processing = RobertaProcessing::new(ends("</s>", 2), ends("<s>", 0)).add_prefix_space(false);
+    let mut draft = Draft::new()
+        .with_model(BPE::default())
+        .with_normalizer(None)
+        .with_pre_tokenizer(Some(bytes))
+        .with_post_processor(Some(processing.clone()))
+        .with_decoder(Some(bytes))
+        .build()
+        .map_err(failed)?;
+    let texts: Vec<&str> = texts.into_iter().collect();
+    draft.train(&mut trainer, texts.iter()).map_err(failed)?;
+    let mut tokenizer = Tokenizer::new(draft.get_model().clone());
+    tokenizer.with_pre_tokenizer(Some(bytes));
+    tokenizer.with_post_processor(Some(processing));
+    tokenizer.with_decoder(Some(bytes));
+    tokenizer.add_special_tokens(special).map_err(failed)?;
+    Ok(tokenizer)
+}
+
 /// The vocabulary as `vocab.txt` has it: one token a line, in the order of ids.
 #[must_use]
 pub fn vocab_txt(tokenizer: &Tokenizer) -> String {
@@ -282,6 +324,18 @@ mod tests {
         let b = train_wordpiece(TEXTS, 120).unwrap();
         assert_eq!(a.to_string(false).unwrap(), b.to_string(false).unwrap());
         assert_eq!(vocab_txt(&a).lines().take(5).collect::<Vec<_>>(), SPECIAL_TOKENS);
+    }
+
+    #[test]
+    fn byte_level_tokens_spell_any_text_and_training_repeats() {
+        let train = || train_byte_level_bpe(TEXTS, 320).unwrap();
+        let (a, b) = (train(), train());
+        assert_eq!(a.to_string(false).unwrap(), b.to_string(false).unwrap());
+        let encoder = TextEncoder::new(a, 64).unwrap();
+        let ids = encoder.encode("a dog barks: naïve 🐕").unwrap();
+        assert_eq!((ids[0], ids[ids.len() - 1]), (0, 2));
+        let text = encoder.tokenizer().decode(&ids, true).unwrap();
+        assert_eq!(text, "a dog barks: naïve 🐕");
     }
 
     #[test]

@@ -30,6 +30,12 @@ impl ClapEncoder {
         Ok(Self { model: model.into_inference()?, extractor, tokenizer })
     }
 
+    /// As [`TextInference::with_batch_size`](crate::nn::text::TextInference::with_batch_size).
+    #[must_use]
+    pub fn with_batch_size(self, batch_size: usize) -> Self {
+        Self { model: self.model.with_batch_size(batch_size), ..self }
+    }
+
     /// Makes the features of sounds, in any number of threads.
     #[must_use]
     pub fn extractor(&self) -> &FeatureExtractor {

@@ -167,6 +167,12 @@ pub struct ClapInference {
 }
 
 impl ClapInference {
+    /// As [`TextInference::with_batch_size`](crate::nn::text::TextInference::with_batch_size).
+    #[must_use]
+    pub fn with_batch_size(self, batch_size: usize) -> Self {
+        Self { text: self.text.with_batch_size(batch_size), ..self }
+    }
+
     /// The configuration.
     #[must_use]
     pub fn config(&self) -> &Config {

@@ -54,6 +54,15 @@ impl Params {
         VarBuilder::from_backend(backend, dtype, device.clone())
     }
 
+    /// Gives a tensor its value before a network asks for it: measured statistics, for example.
+    ///
+    /// # Errors
+    /// Memory or device.
+    pub fn set(&self, name: &str, value: &Tensor) -> Result<()> {
+        self.lock().insert(name.to_owned(), Var::from_tensor(value)?);
+        Ok(())
+    }
+
     /// All tensors loaded so far, sorted by name.
     #[must_use]
     pub fn vars(&self) -> Vec<(String, Var)> {

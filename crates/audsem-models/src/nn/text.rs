@@ -13,7 +13,7 @@ use crate::tokens::{batch, length_buckets};
 /// that what they become stays in the second-level cache.
 const GROUP_TOKENS: usize = 384;
 
-/// Texts in a padded batch where the fused layers do not serve.
+/// Texts in a padded batch where the fused layers do not serve, if nothing else is said.
 const PADDED_BATCH: usize = 64;
 
 /// Sizes of the tables.
@@ -117,11 +117,19 @@ impl TextNetwork {
     /// A weight cannot be read.
     pub fn into_inference(self) -> Result<TextInference> {
         let Some(encoder) = self.encoder.fuse()? else {
-            return Ok(TextInference { config: self.embeddings.config, form: Form::Composed(self) });
+            return Ok(TextInference {
+                config: self.embeddings.config,
+                batch_size: PADDED_BATCH,
+                form: Form::Composed(self),
+            });
         };
         let norm = fused::LayerNorm::new(&self.embeddings.norm)?;
         let tables = Tables::new(&self.embeddings)?;
-        Ok(TextInference { config: self.embeddings.config, form: Form::Fused(Fused { tables, norm, encoder }) })
+        Ok(TextInference {
+            config: self.embeddings.config,
+            batch_size: PADDED_BATCH,
+            form: Form::Fused(Fused { tables, norm, encoder }),
+        })
     }
 }
 
@@ -138,6 +146,7 @@ pub enum Pooling {
 #[derive(Debug, Clone)]
 pub struct TextInference {
     config: EmbeddingsConfig,
+    batch_size: usize,
     form: Form,
 }
 
@@ -148,6 +157,14 @@ enum Form {
 }
 
 impl TextInference {
+    /// Sets how many texts go through together where they have to be padded, as on a GPU. The fused layers know no
+    /// batches.
+    #[must_use]
+    pub fn with_batch_size(mut self, batch_size: usize) -> Self {
+        self.batch_size = batch_size.max(1);
+        self
+    }
+
     /// One vector (B, D), in f32, for each text given as token ids. The order of the texts does not matter for speed.
     ///
     /// # Errors
@@ -157,7 +174,7 @@ impl TextInference {
             self.config.check(text)?;
         }
         match &self.form {
-            Form::Composed(network) => composed(network, texts, pooling),
+            Form::Composed(network) => composed(network, texts, pooling, self.batch_size),
             Form::Fused(fused) => fused.pooled(texts, self.config.first_position, pooling),
         }
     }
@@ -182,13 +199,13 @@ impl EmbeddingsConfig {
 }
 
 /// Batches of similar length, padded.
-fn composed(network: &TextNetwork, texts: &[&[u32]], pooling: Pooling) -> Result<Tensor> {
+fn composed(network: &TextNetwork, texts: &[&[u32]], pooling: Pooling, batch_size: usize) -> Result<Tensor> {
     let lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
     let device = network.embeddings.words.table().device().clone();
     let mut place = vec![0u32; texts.len()];
     let mut parts = Vec::new();
     let mut done = 0;
-    for rows in length_buckets(&lengths, PADDED_BATCH) {
+    for rows in length_buckets(&lengths, batch_size) {
         let chosen: Vec<&[u32]> = rows.iter().map(|&row| texts[row]).collect();
         let (ids, mask) = batch(&chosen, network.embeddings.config.pad_id, &device)?;
         let hidden = network.forward(&ids, mask.as_ref(), None, &Pass::infer())?.to_dtype(DType::F32)?; // (B, T, D)

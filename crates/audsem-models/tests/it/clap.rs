@@ -2,11 +2,12 @@
 
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
-use audsem_models::clap::{Clap, Config};
+use audsem_models::clap::{Clap, ClapEncoder, Config, Crop};
 use audsem_models::nn::{Params, Pass};
 use candle_core::{D, DType, Device, IndexOp, Tensor};
 
 use crate::golden::{Goldens, max_abs, path};
+use crate::sounds::{hashed, wave};
 
 const NAMES: [&str; 3] = ["clap_tiny", "clap_fused", "clap_small"];
 
@@ -22,13 +23,6 @@ fn trainable(name: &str) -> (Clap, Params) {
     let model = Clap::load(&params.var_builder(DType::F32, &Device::Cpu), &config).unwrap();
     assert!(params.fresh().is_empty(), "{:?}", params.fresh());
     (model, params)
-}
-
-/// lowbias32, as `fixtures/regen/clap.py` has it.
-fn hashed(n: u32) -> u32 {
-    let n = (n ^ (n >> 16)).wrapping_mul(0x7feb_352d);
-    let n = (n ^ (n >> 15)).wrapping_mul(0x846c_a68b);
-    n ^ (n >> 16)
 }
 
 /// The features that went in, and which clips are longer.
@@ -207,4 +201,27 @@ fn features_of_another_checkpoint_are_refused() {
     let error = model.embed_text(&[&[0, 4000, 2]]).unwrap_err().to_string();
     assert!(error.contains("4000"), "{error}");
     assert!(model.embed_text(&[&[]]).unwrap_err().to_string().contains("0 tokens"));
+}
+
+#[derive(serde::Deserialize)]
+struct Text {
+    text: String,
+    ids_max_12: Vec<u32>,
+}
+
+#[test]
+fn samples_and_strings_become_the_vectors_of_transformers() {
+    let goldens = Goldens::load("clap_tiny.safetensors");
+    let dir = ModelDir::local(&path("clap_tiny"));
+    let encoder = ClapEncoder::open(&dir, &Device::Cpu, DType::F32, 32).unwrap();
+    let features = encoder.extractor().extract(&wave(144_017), Crop::Centre).unwrap();
+    goldens.check("wave.audio_embeds", &encoder.embed_features(&[&features]).unwrap(), 1e-5);
+
+    let texts: Vec<Text> = serde_json::from_slice(&std::fs::read(path("clap_texts.json")).unwrap()).unwrap();
+    let short = ClapEncoder::open(&dir, &Device::Cpu, DType::F32, 12).unwrap();
+    for text in &texts {
+        assert_eq!(short.token_ids(&text.text).unwrap(), text.ids_max_12, "{}", text.text);
+    }
+    let texts: Vec<&str> = texts.iter().map(|text| text.text.as_str()).collect();
+    goldens.check("text_embeds", &encoder.embed_texts(&texts).unwrap(), 1e-5);
 }

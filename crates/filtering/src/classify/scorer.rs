@@ -2,13 +2,16 @@
 
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
-use audsem_models::bert::{BertClassifier, Config, IGNORABLE};
-use audsem_models::nn::{Pass, softmax};
-use audsem_models::tokens::{TextEncoder, batch, length_buckets};
+use audsem_models::bert::{BertClassifier, BertClassifierInference, Config, IGNORABLE};
+use audsem_models::nn::softmax;
+use audsem_models::tokens::TextEncoder;
 use audsem_models::{Error as NetworkError, Result as NetworkResult};
 use candle_core::{DType, Device};
 
 use crate::error::Result;
+
+/// Batches between two reports of progress.
+const BATCHES_PER_REPORT: usize = 16;
 
 /// The class that means *names a sound*.
 const SOUND: usize = 1;
@@ -22,9 +25,8 @@ pub(super) fn without_brackets(text: &str) -> String {
 /// Scores texts with a two-class BERT.
 #[derive(Debug)]
 pub struct Scorer {
-    model: BertClassifier,
+    model: BertClassifierInference,
     encoder: TextEncoder,
-    device: Device,
     batch_size: usize,
 }
 
@@ -40,14 +42,15 @@ impl Scorer {
         let model = BertClassifier::load(weights.var_builder(), &config)?;
         weights.finish(|name| IGNORABLE.iter().any(|part| name.contains(part)))?;
         let encoder = TextEncoder::load(dir, max_length.min(config.max_position_embeddings))?;
-        Ok(Self::new(model, encoder, device.clone(), batch_size))
+        Ok(Self::new(model, encoder, batch_size)?)
     }
 
-    pub(super) fn new(model: BertClassifier, encoder: TextEncoder, device: Device, batch_size: usize) -> Self {
-        Self { model, encoder, device, batch_size }
+    pub(super) fn new(model: BertClassifier, encoder: TextEncoder, batch_size: usize) -> NetworkResult<Self> {
+        let model = model.into_inference()?.with_batch_size(batch_size);
+        Ok(Self { model, encoder, batch_size: batch_size.max(1) })
     }
 
-    /// The probability that each text names a sound. `progress` is told how many tokens each batch had.
+    /// The probability that each text names a sound. `progress` is told now and then how many tokens were done.
     ///
     /// # Errors
     /// The tokenizer refuses a text; memory; device.
@@ -55,17 +58,12 @@ impl Scorer {
         let rows: NetworkResult<Vec<Vec<u32>>> =
             texts.iter().map(|text| self.encoder.encode(&without_brackets(text))).collect();
         let rows = rows?;
-        let lengths: Vec<usize> = rows.iter().map(Vec::len).collect();
-        let mut probabilities = vec![f32::NAN; texts.len()];
-        for bucket in length_buckets(&lengths, self.batch_size) {
-            let members: Vec<&[u32]> = bucket.iter().map(|&row| rows[row].as_slice()).collect();
-            let (ids, mask) = batch(&members, self.encoder.pad_id(), &self.device)?;
-            let logits = self.model.forward(&ids, mask.as_ref(), &Pass::infer())?; // (B, 2)
-            let sound = softmax(&logits)?.narrow(1, SOUND, 1)?.flatten_all()?.to_vec1::<f32>()?;
-            for (&row, probability) in bucket.iter().zip(sound) {
-                probabilities[row] = probability;
-            }
-            progress(members.iter().map(|row| row.len()).sum());
+        let mut probabilities = Vec::with_capacity(texts.len());
+        for part in rows.chunks(self.batch_size * BATCHES_PER_REPORT) {
+            let part: Vec<&[u32]> = part.iter().map(Vec::as_slice).collect();
+            let sound = softmax(&self.model.logits(&part)?)?.narrow(1, SOUND, 1)?; // (B, 1)
+            probabilities.extend(sound.flatten_all()?.to_vec1::<f32>()?);
+            progress(part.iter().map(|row| row.len()).sum());
         }
         Ok(probabilities)
     }

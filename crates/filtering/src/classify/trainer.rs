@@ -106,7 +106,7 @@ impl Trainer<'_> {
         let frozen = self.params.vars().into_iter().map(|(name, var)| (name, var.as_detached_tensor()));
         let vb = VarBuilder::from_tensors(frozen.collect(), DType::F32, self.device);
         let model = BertClassifier::load(vb, self.config)?;
-        let scorer = Scorer::new(model, self.encoder.clone(), self.device.clone(), 64);
+        let scorer = Scorer::new(model, self.encoder.clone(), 64)?;
         let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
         scorer.score(&texts, |_| ())
     }

@@ -123,7 +123,7 @@ fn tiles<S: Simd>(a: &Matrix, k: usize, panels: &[f32], mut take: impl FnMut(usi
         let mut row = 0;
         while row < a.rows() {
             let rows = S::TILE_ROWS.min(a.rows() - row);
-            product::<S>(rows, k, a.from_row(row), a.stride(), panel, &mut tile);
+            product::<S>(rows, k, a.rows_from(row), a.stride(), panel, &mut tile);
             for (m, sums) in tile[..rows].iter().enumerate() {
                 take(row + m, n * PANEL, sums);
             }

@@ -127,7 +127,7 @@ impl Kernel for Product<'_> {
             let mut row = 0;
             while row < x.rows() {
                 let rows = S::TILE_ROWS.min(x.rows() - row);
-                product::<S>(rows, linear.inputs, x.from_row(row), x.stride(), panel, &mut tile);
+                product::<S>(rows, linear.inputs, x.rows_from(row), x.stride(), panel, &mut tile);
                 for (m, sums) in tile[..rows].iter_mut().enumerate() {
                     let target = &mut out.row_mut(row + m)[from..to];
                     finish::<S>(&mut sums[..to - from], bias, into, target);

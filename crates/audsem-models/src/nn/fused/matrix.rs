@@ -53,7 +53,7 @@ impl Matrix {
     }
 
     /// All values from the begin of row `n` on.
-    pub(super) fn from_row(&self, n: usize) -> &[f32] {
+    pub(super) fn rows_from(&self, n: usize) -> &[f32] {
         &self.values[n * self.stride..]
     }
 }
