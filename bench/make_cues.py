@@ -86,7 +86,7 @@ def write_cues(path, texts, first, n, rng):
         "video_id": videos,
         "start_ms": (np.arange(n) % 12 * 7_000 + rng.integers(0, 6_000, n)).astype(np.uint32),
         "dur_ms": rng.integers(1_000, 10_001, n).astype(np.uint32),
-        "text": pa.array(texts).take(pa.array(picks)),
+        "text": texts.take(pa.array(picks)),
     }
     pq.write_table(pa.table(columns), path, compression="zstd", row_group_size=1 << 17)
 
@@ -107,6 +107,7 @@ def main():
     (args.output / "words.txt").write_text("\n".join(words) + "\n")
     (args.output / "names.txt").write_text("\n".join(names) + "\n")
     write_labels(args.output, texts, rng)
+    texts = pa.array(texts)
     bounds = np.linspace(0, n_rows, args.parts + 1).astype(int)
     for part, (first, last) in enumerate(zip(bounds, bounds[1:])):
         write_cues(args.output / "cues" / f"part-{part:05}.parquet", texts, int(first), int(last - first), rng)

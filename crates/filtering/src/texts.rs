@@ -12,13 +12,6 @@ use foldhash::HashSet;
 use crate::error::Result;
 
 audsem_core::reasons! {
-    /// Why a cue is left out.
-    pub enum Drop {
-        Repeated = "repeated_text": "the same text stood in an earlier cue",
-    }
-}
-
-audsem_core::reasons! {
     /// What can be wrong with a cue.
     pub enum Fault {
         BadRow = "bad_row": "the row of the table cannot be read",
@@ -118,12 +111,13 @@ impl TextFiles<'_> {
             return Ok(());
         }
         self.out.read(1);
+        // Every cue goes out, in the row of its text.
+        self.out.keep(1);
         let text_hash = text_hash(text);
         if !self.seen.insert(text_hash) {
-            self.out.drop_counted(Drop::Repeated, 1);
             return Ok(());
         }
-        self.out.keep(1);
+        self.out.count("texts", 1);
         self.out.work(text.len() as f64 / 1e6);
         self.current.push(DistinctText { text_hash, text: text.to_owned() });
         if self.current.len() == self.per_file { self.close() } else { Ok(()) }

@@ -64,8 +64,8 @@ pub struct RunArgs {
     /// Share of failed records above which the run ends with exit code 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = parse_share, help_heading = "Run")]
     pub max_fail_rate: f64,
-    /// Which left-out records to write to rejects-*.jsonl: `listed`, or `all` including those
-    /// normally only counted
+    /// How to write left-out records to rejects-*.jsonl: `listed`, one line for all that are common
+    /// and of one video (its speech, in `extract`) and one for each other; or `all`, one for each
     #[arg(long, value_name = "WHICH", default_value = "listed", value_parser = ["listed", "all"], help_heading = "Run")]
     pub rejects: String,
 }

@@ -16,6 +16,7 @@ use super::stats::Stats;
 use super::summary::{FailedShard, Status, Summary};
 use crate::error::{Error, Result};
 use crate::files::{create_folder, is_temporary, write_atomically};
+use crate::parallel::ordered_map;
 
 /// A model a run uses, by the content of its weights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +85,7 @@ impl Run {
     pub fn open<C: Serialize>(options: &RunOptions, spec: RunSpec<'_, C>) -> Result<Self> {
         let effective = json!({ "config": spec.config, "limit": options.limit, "seed": options.seed });
         let config_hash = Fingerprint::new().with(spec.command).with(effective.to_string()).finish();
-        let inputs = spec.inputs.iter().map(|path| FileFingerprint::of(path)).collect::<Result<Vec<_>>>()?;
+        let inputs = fingerprints(spec.inputs, options.workers)?;
         let record = json!({
             "tool": spec.tool,
             "command": spec.command,
@@ -181,6 +182,22 @@ impl Run {
             results: serde_json::Map::new(),
         })
     }
+}
+
+/// Fingerprints of files, in their order.
+fn fingerprints(paths: &[PathBuf], threads: usize) -> Result<Vec<FileFingerprint>> {
+    let mut done = Vec::with_capacity(paths.len());
+    ordered_map(
+        paths,
+        threads.min(paths.len()),
+        2 * threads,
+        |path| FileFingerprint::of(path),
+        |fingerprint| {
+            done.push(fingerprint?);
+            Ok::<_, Error>(())
+        },
+    )?;
+    Ok(done)
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<()> {

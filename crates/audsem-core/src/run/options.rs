@@ -42,7 +42,7 @@ pub struct RunOptions {
     pub max_fail_rate: f64,
     /// Whether a progress line may be shown.
     pub progress: bool,
-    /// Write every counted drop to the rejects file, also the common uninteresting ones.
+    /// Give each left-out record a line of its own, also the common uninteresting ones.
     pub all_rejects: bool,
 }
 

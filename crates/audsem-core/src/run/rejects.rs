@@ -1,6 +1,6 @@
-//! The rejects file: one JSON line for each record left out, with the reason.
+//! The rejects file: JSON lines that name each record left out, with the reason.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::{self, Display, Write as _};
 use std::io::Write;
 
 use serde::{Deserialize, Serialize};
@@ -20,55 +20,85 @@ pub struct RejectDetail {
     pub outcome: String,
     /// The reason's name.
     pub reason: String,
+    /// How many records the line stands for; 1 where the line does not say.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub records: u64,
     /// The value that decided.
     pub detail: String,
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_one(n: &u64) -> bool {
+    *n == 1
+}
+
+/// What a line says beside the step.
+#[derive(Clone, Copy)]
+pub(super) struct Line<'a> {
+    pub(super) outcome: &'static str,
+    pub(super) reason: &'static str,
+    pub(super) records: u64,
+    pub(super) key: &'a dyn Display,
+    pub(super) detail: &'a dyn Display,
 }
 
 /// Writes lines without going through a serialiser: millions of drops are usual.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RejectWriter {
-    line: Vec<u8>,
-    text: String,
+    lines: Vec<u8>,
 }
 
 impl RejectWriter {
-    pub(super) fn write(
-        &mut self,
-        file: &mut OutputFile,
-        step: &str,
-        outcome: &str,
-        reason: &str,
-        record: (&dyn Display, &dyn Display),
-    ) -> Result<()> {
-        self.line.clear();
-        self.append(step, outcome, reason, record);
-        file.write_all(&self.line).map_err(Error::write(file.path()))
+    pub(super) fn write(&mut self, file: &mut OutputFile, step: &str, line: Line<'_>) -> Result<()> {
+        self.lines.clear();
+        self.append(step, line);
+        file.write_all(&self.lines).map_err(Error::write(file.path()))
     }
 
     /// Appends a line to those not written yet.
-    fn append(&mut self, step: &str, outcome: &str, reason: &str, (key, detail): (&dyn Display, &dyn Display)) {
-        self.line.extend_from_slice(b"{\"key\":");
-        self.push_json(key);
-        for (name, value) in [(",\"step\":\"", step), ("\",\"outcome\":\"", outcome), ("\",\"reason\":\"", reason)] {
-            self.line.extend_from_slice(name.as_bytes());
-            self.line.extend_from_slice(value.as_bytes());
+    fn append(&mut self, step: &str, line: Line<'_>) {
+        self.lines.extend_from_slice(b"{\"key\":\"");
+        self.push_json(line.key);
+        for (name, value) in
+            [("\",\"step\":\"", step), ("\",\"outcome\":\"", line.outcome), ("\",\"reason\":\"", line.reason)]
+        {
+            self.lines.extend_from_slice(name.as_bytes());
+            self.lines.extend_from_slice(value.as_bytes());
         }
-        self.line.extend_from_slice(b"\",\"detail\":");
-        self.push_json(detail);
-        self.line.extend_from_slice(b"}\n");
+        self.lines.push(b'"');
+        if line.records != 1 {
+            self.lines.extend_from_slice(b",\"records\":");
+            self.lines.extend_from_slice(itoa::Buffer::new().format(line.records).as_bytes());
+        }
+        self.lines.extend_from_slice(b",\"detail\":\"");
+        self.push_json(line.detail);
+        self.lines.extend_from_slice(b"\"}\n");
     }
 
-    /// Appends a value as a JSON string.
+    /// Appends a value as the inside of a JSON string.
     fn push_json(&mut self, value: &dyn Display) {
-        self.text.clear();
-        let _ = write!(self.text, "{value}");
-        if self.text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
-            self.line.push(b'"');
-            self.line.extend_from_slice(self.text.as_bytes());
-            self.line.push(b'"');
+        let _ = write!(JsonText(&mut self.lines), "{value}");
+    }
+}
+
+/// Escapes what is written for the inside of a JSON string, piece by piece.
+struct JsonText<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for JsonText<'_> {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        // Without an early end, so that the compiler tests many bytes at once.
+        let special = piece.bytes().fold(false, |found, b| found | (b < 0x20) | (b == b'"') | (b == b'\\'));
+        if special {
+            let quoted = serde_json::to_string(piece).map_err(|_| fmt::Error)?;
+            self.0.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
         } else {
-            serde_json::to_writer(&mut self.line, &self.text).expect("a string is JSON and memory does not fail");
+            self.0.extend_from_slice(piece.as_bytes());
         }
+        Ok(())
     }
 }
 
@@ -81,49 +111,36 @@ pub struct RejectBatch {
     step: &'static str,
     /// Whether lines are written at all: not on a dry run.
     on_file: bool,
-    /// Whether the user wants every left-out record on file.
-    all: bool,
     lines: RejectWriter,
     dropped: Vec<(&'static str, u64)>,
     failed: Vec<(&'static str, u64)>,
 }
 
 impl RejectBatch {
-    pub(super) fn new(step: &'static str, on_file: bool, all: bool) -> Self {
-        Self { step, on_file, all, lines: RejectWriter::default(), dropped: Vec::new(), failed: Vec::new() }
+    pub(super) fn new(step: &'static str, on_file: bool) -> Self {
+        Self { step, on_file, lines: RejectWriter::default(), dropped: Vec::new(), failed: Vec::new() }
     }
 
     /// As [`super::ShardOutput::drop`].
     pub fn drop(&mut self, key: impl Display, reason: impl Reason, detail: impl Display) {
         count(&mut self.dropped, reason.name());
-        if self.on_file {
-            self.lines.append(self.step, "dropped", reason.name(), (&key, &detail));
-        }
-    }
-
-    /// For a reason too common to file: counts the record, and files it if the user wants all.
-    pub fn drop_counted(&mut self, key: impl Display, reason: impl Reason, detail: impl Display) {
-        if self.all {
-            return self.drop(key, reason, detail);
-        }
-        count(&mut self.dropped, reason.name());
+        self.line("dropped", reason.name(), &key, &detail);
     }
 
     /// As [`super::ShardOutput::fail`].
     pub fn fail(&mut self, key: impl Display, fault: impl Reason, detail: impl Display) {
         count(&mut self.failed, fault.name());
+        self.line("failed", fault.name(), &key, &detail);
+    }
+
+    fn line(&mut self, outcome: &'static str, reason: &'static str, key: &dyn Display, detail: &dyn Display) {
         if self.on_file {
-            self.lines.append(self.step, "failed", fault.name(), (&key, &detail));
+            self.lines.append(self.step, Line { outcome, reason, records: 1, key, detail });
         }
     }
 
-    /// Whether [`RejectBatch::drop_counted`] files its records, so that a detail is worth making.
-    pub fn files_all(&self) -> bool {
-        self.on_file && self.all
-    }
-
     pub(super) fn lines(&self) -> &[u8] {
-        &self.lines.line
+        &self.lines.lines
     }
 
     pub(super) fn dropped(&self) -> &[(&'static str, u64)] {
@@ -133,11 +150,49 @@ impl RejectBatch {
     pub(super) fn failed(&self) -> &[(&'static str, u64)] {
         &self.failed
     }
+
+    /// Forgets everything but the memory it lay in.
+    pub(super) fn clear(&mut self) {
+        self.lines.lines.clear();
+        self.dropped.clear();
+        self.failed.clear();
+    }
 }
 
 fn count(counts: &mut Vec<(&'static str, u64)>, name: &'static str) {
     match counts.iter_mut().find(|(known, _)| std::ptr::eq(*known, name) || *known == name) {
         Some((_, n)) => *n += 1,
         None => counts.push((name, 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn line(key: &str, detail: &str, records: u64) -> String {
+        let mut writer = RejectWriter::default();
+        writer.append("part", Line { outcome: "dropped", reason: "charset", records, key: &key, detail: &detail });
+        String::from_utf8(writer.lines).unwrap()
+    }
+
+    #[test]
+    fn a_line_says_how_many_records_it_stands_for_unless_it_is_one() {
+        assert_eq!(
+            line("v (0.0-1.0)", "[a]", 1),
+            "{\"key\":\"v (0.0-1.0)\",\"step\":\"part\",\"outcome\":\"dropped\",\"reason\":\"charset\",\"detail\":\"[a]\"}\n"
+        );
+        assert!(line("v", "", 57).contains("\"reason\":\"charset\",\"records\":57,\"detail\":\"\""));
+    }
+
+    proptest! {
+        #[test]
+        fn every_line_reads_back(key in any::<String>(), detail in any::<String>(), records in 1u64..5) {
+            let read: RejectDetail = serde_json::from_str(&line(&key, &detail, records)).unwrap();
+            prop_assert_eq!((read.key, read.detail, read.records), (key, detail, records));
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::marker::{Marker, OutputRecord};
-use super::rejects::{RejectBatch, RejectWriter};
+use super::rejects::{Line, RejectBatch, RejectWriter};
 use super::stats::{Stats, add};
 use crate::error::{Error, Result};
 use crate::files::{AtomicFile, StagedFile, sync_folder};
@@ -187,17 +187,17 @@ impl ShardOutput {
 
     /// Counts a record left out by a rule and writes it to the rejects file.
     pub fn drop(&mut self, key: impl Display, reason: impl Reason, detail: impl Display) {
-        add(&mut self.stats.dropped, reason.name(), 1);
-        self.reject("dropped", reason.name(), &key, &detail);
+        self.drop_many(key, reason, 1, detail);
     }
 
-    /// Counts records left out for a reason too common to file one by one (speech among captions).
-    /// Where [`ShardOutput::files_all_rejects`] is true, use [`ShardOutput::drop`] for each instead.
-    pub fn drop_counted(&mut self, reason: impl Reason, n: u64) {
-        add(&mut self.stats.dropped, reason.name(), n);
+    /// The same for `records` records that share a key, in one line: for what is so common that a
+    /// line for each would be larger than the input (the speech of a video, say).
+    pub fn drop_many(&mut self, key: impl Display, reason: impl Reason, records: u64, detail: impl Display) {
+        add(&mut self.stats.dropped, reason.name(), records);
+        self.reject(Line { outcome: "dropped", reason: reason.name(), records, key: &key, detail: &detail });
     }
 
-    /// Whether the user wants every left-out record on file.
+    /// Whether the user wants a line for each record that [`ShardOutput::drop_many`] would file with others.
     pub fn files_all_rejects(&self) -> bool {
         self.all_rejects
     }
@@ -205,31 +205,32 @@ impl ShardOutput {
     /// Counts a broken record and writes it to the rejects file.
     pub fn fail(&mut self, key: impl Display, fault: impl Reason, detail: impl Display) {
         add(&mut self.stats.failed, fault.name(), 1);
-        self.reject("failed", fault.name(), &key, &detail);
+        self.reject(Line { outcome: "failed", reason: fault.name(), records: 1, key: &key, detail: &detail });
     }
 
     /// An empty batch of rejects, for a thread inside this shard.
     pub fn reject_batch(&self) -> RejectBatch {
-        RejectBatch::new(self.step, !self.dry_run, self.all_rejects)
+        RejectBatch::new(self.step, !self.dry_run)
     }
 
-    /// Counts and files what a thread inside this shard has left out. Take batches in the order of
-    /// their records.
+    /// Counts and files what a thread inside this shard has left out, and empties the batch. Take
+    /// batches in the order of their records.
     ///
     /// # Errors
     /// [`Error::Write`] when the rejects file cannot be written.
-    pub fn take_rejects(&mut self, batch: &RejectBatch) -> Result<()> {
+    pub fn take_rejects(&mut self, batch: &mut RejectBatch) -> Result<()> {
         for (reason, n) in batch.dropped() {
             add(&mut self.stats.dropped, reason, *n);
         }
         for (fault, n) in batch.failed() {
             add(&mut self.stats.failed, fault, *n);
         }
-        if batch.lines().is_empty() {
-            return Ok(());
+        if !batch.lines().is_empty() {
+            let file = self.rejects_file()?;
+            file.write_all(batch.lines()).map_err(Error::write(file.path()))?;
         }
-        let file = self.rejects_file()?;
-        file.write_all(batch.lines()).map_err(Error::write(file.path()))
+        batch.clear();
+        Ok(())
     }
 
     /// Adds to a further counter of the step.
@@ -242,19 +243,19 @@ impl ShardOutput {
         self.counters.add_physical(amount);
     }
 
-    fn reject(&mut self, outcome: &str, reason: &str, key: &dyn Display, detail: &dyn Display) {
+    fn reject(&mut self, line: Line<'_>) {
         if self.dry_run || self.reject_error.is_some() {
             return;
         }
-        if let Err(error) = self.try_reject(outcome, reason, key, detail) {
+        if let Err(error) = self.try_reject(line) {
             self.reject_error = Some(error);
         }
     }
 
-    fn try_reject(&mut self, outcome: &str, reason: &str, key: &dyn Display, detail: &dyn Display) -> Result<()> {
+    fn try_reject(&mut self, line: Line<'_>) -> Result<()> {
         let mut writer = std::mem::take(&mut self.reject_writer);
         let step = self.step;
-        let written = writer.write(self.rejects_file()?, step, outcome, reason, (key, detail));
+        let written = writer.write(self.rejects_file()?, step, line);
         self.reject_writer = writer;
         written
     }

@@ -21,6 +21,10 @@ pub struct DownloadArgs {
     /// VIDEO.ext or `… [VIDEO].ext`, or clips named `VIDEO (START-END).ext`
     #[arg(long, value_name = "DIR")]
     pub source: Option<PathBuf>,
+    /// Take the folder for all there is: leave out clips of videos that it does not have. Without this
+    /// each of them is a failure
+    #[arg(long, requires = "source")]
+    pub present_only: bool,
     /// `exact` re-encodes, so that a clip begins at its very sample; `copy` keeps the streams and begins
     /// at the key frame before. Fetched sections are always copied unless this says exact
     #[arg(long, value_enum)]
@@ -73,6 +77,7 @@ impl DownloadArgs {
             input: self.input.clone(),
             cut: self.cut.unwrap_or(default_cut),
             max_missing_ms: self.max_missing_ms,
+            present_only: self.present_only,
         };
         run(&config, &from, &tools, &options)
     }

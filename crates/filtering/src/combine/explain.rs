@@ -35,7 +35,7 @@ pub fn explain(judge: &Judge, text: &str) -> Explanation {
     let mut dropped = label.verdict(judge.policy, judge.thresholds);
     if judge.policy != super::Policy::None {
         let verdict = dropped.map_or("keep", Reason::name);
-        steps.push(TraceLine { rule: 1, name: "labels", verdict, text: label.describe() });
+        steps.push(TraceLine { rule: 1, name: "labels", verdict, text: label.to_string() });
     }
     if dropped.is_none() {
         steps.extend(judge.rules.trace(text));

@@ -1,19 +1,19 @@
 //! Deciding about many rows: every distinct text is judged once.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use audsem_core::clip_id::Seconds;
 use audsem_core::run::RejectBatch;
 use audsem_core::tables::{ClipRow, ClipRowBuffers, ClipRowRef, CueRef, Row, text_hash};
-use foldhash::fast::FixedState;
 
 use super::labels::{Label, Labels, Policy, Thresholds};
-use super::pipeline::{Outcome, Rules};
-use super::reason::{DropReason, RowFault};
+use super::memory::{Known, Memory, Place};
+use super::pipeline::Rules;
+use super::reason::RowFault;
 
-/// Distinct texts a memory holds before it is emptied: some 60 MB with captions of usual length.
-const MEMORY_TEXTS: usize = 400_000;
+/// Rows that are looked up together. Looking up waits for memory, and waits for many at once when
+/// nothing else is in between; so many rows and what is noted of them stay in the cache.
+const ROWS_TOGETHER: usize = 4096;
 
 /// Everything that decides about a caption.
 #[derive(Debug)]
@@ -28,118 +28,77 @@ pub struct Judge {
     pub thresholds: Thresholds,
 }
 
-/// Verdicts of one thread on the texts it has met.
+/// What a thread keeps from one row group to the next; it never shows in the output.
 #[derive(Debug, Default)]
-pub struct Memory {
-    verdicts: HashMap<u64, Known, FixedState>,
-    /// Clean captions and details of drops, one after the other.
-    texts: String,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    /// `None`: kept.
-    drop: Option<DropReason>,
-    from: u32,
-    to: u32,
-    /// NaN where unknown: millions of these lie in a table, where an `Option` would cost 4 bytes more.
-    bert_prob: f32,
-    llm_yes_prob: f32,
+pub(super) struct Desk {
+    memory: Memory,
+    hashes: Vec<u64>,
+    /// Of each row, the place of its text in the memory.
+    places: Vec<u32>,
+    /// Rows whose texts are new, their places and labels.
+    new: Vec<(usize, u32, Label)>,
 }
 
 /// What became of some rows.
-pub struct Judged {
+pub(super) struct Judged {
     /// The rows that were kept.
-    pub clips: ClipRowBuffers,
+    pub(super) clips: ClipRowBuffers,
     /// How many those are.
-    pub n_kept: u64,
+    pub(super) n_kept: u64,
     /// The others.
-    pub rejects: RejectBatch,
+    pub(super) rejects: RejectBatch,
 }
 
 impl Judge {
-    /// Judges one text: labels first, then the rules. Puts the clean caption into `texts`, or why it
-    /// is left out; of a label only with `label_details`, as such rows are rarely filed.
-    fn judge(&self, text: &str, hash: u64, texts: &mut String, label_details: bool) -> Known {
-        use std::fmt::Write;
-
-        let label = self.labels.of(hash);
-        let from = texts.len();
-        let drop = match label.verdict(self.policy, self.thresholds) {
-            Some(reason) if !label_details => Ok(Some(reason)),
-            Some(reason) => write!(texts, "rule 1: {}: {text}", label.describe()).map(|()| Some(reason)),
-            None => match self.rules.apply(text) {
-                Outcome::Keep(clean) => {
-                    texts.push_str(&clean);
-                    Ok(None)
-                }
-                Outcome::Drop { rule, reason, text } => write!(texts, "rule {rule}: {text}").map(|()| Some(reason)),
-            },
-        }
-        .expect("writing to a string does not fail");
-        let position = |at: usize| u32::try_from(at).expect("the memory is emptied long before 4 GiB");
-        Known {
-            drop,
-            from: position(from),
-            to: position(texts.len()),
-            bert_prob: label.bert_prob().unwrap_or(f32::NAN),
-            llm_yes_prob: label.llm_yes_prob().unwrap_or(f32::NAN),
-        }
-    }
-
-    /// Judges rows in order.
-    pub fn rows<'a>(
+    /// Judges `n_rows` rows in order; `row` gives each of them, more than once.
+    pub(super) fn rows<'a>(
         &self,
-        memory: &mut Memory,
-        rows: impl Iterator<Item = CueRef<'a>>,
+        desk: &mut Desk,
+        row: impl Fn(usize) -> CueRef<'a>,
+        n_rows: usize,
         rejects: RejectBatch,
     ) -> Judged {
         let mut judged = Judged { clips: ClipRowBuffers::default(), n_kept: 0, rejects };
-        for cue in rows {
-            self.row(memory, cue, &mut judged);
+        for from in (0..n_rows).step_by(ROWS_TOGETHER) {
+            let to = n_rows.min(from + ROWS_TOGETHER);
+            self.learn(desk, (from..to).map(|i| row(i).text));
+            for i in from..to {
+                let (known, said) = desk.memory.get(desk.places[i - from]);
+                take(row(i), desk.hashes[i - from], known, said, &mut judged);
+            }
         }
         judged
     }
 
-    fn row(&self, memory: &mut Memory, cue: CueRef<'_>, judged: &mut Judged) {
-        let CueRef { row_id, video_id, start_ms, dur_ms, text } = cue;
-        let Some(end_ms) = start_ms.checked_add(dur_ms) else {
-            let detail = format_args!("{start_ms} ms + {dur_ms} ms");
-            judged.rejects.fail(format_args!("{video_id} row {row_id}"), RowFault::EndBeyondRange, detail);
-            return;
-        };
-        let hash = text_hash(text);
-        let label_details = judged.rejects.files_all();
-        let known = memory.known(hash, |texts| self.judge(text, hash, texts, label_details));
-        let said = &memory.texts[known.from as usize..known.to as usize];
-        if let Some(reason) = known.drop {
-            let key = Key { video_id, start_ms, end_ms };
-            // The label tables say it of each text already, and of most texts.
-            let by_label = matches!(reason, DropReason::NotASound | DropReason::NoLabel | DropReason::UnknownLabel);
-            if by_label {
-                judged.rejects.drop_counted(key, reason, said);
-            } else {
-                judged.rejects.drop(key, reason, said);
-            }
-            return;
+    /// Sees to it that the verdicts on some texts are in the memory, and notes where.
+    fn learn<'a>(&self, desk: &mut Desk, texts: impl Iterator<Item = &'a str> + Clone) {
+        let Desk { memory, hashes, places, new } = desk;
+        hashes.clear();
+        hashes.extend(texts.clone().map(text_hash));
+        memory.make_room(hashes.len());
+        places.clear();
+        new.clear();
+        for (i, &hash) in hashes.iter().enumerate() {
+            places.push(match memory.place(hash) {
+                Place::Known(place) => place,
+                Place::New(place) => {
+                    new.push((i, place, Label::ABSENT));
+                    place
+                }
+            });
         }
-        let known_prob = |prob: f32| (!prob.is_nan()).then_some(prob);
-        let (bert_prob, llm_yes_prob) = (known_prob(known.bert_prob), known_prob(known.llm_yes_prob));
-        ClipRow::push(
-            &mut judged.clips,
-            ClipRowRef {
-                row_id,
-                video_id,
-                start_ms,
-                end_ms,
-                text,
-                clean_text: said,
-                text_hash: hash,
-                bert_prob,
-                llm_yes_prob,
-            },
-        );
-        judged.n_kept += 1;
+        for (i, _, label) in new.iter_mut() {
+            *label = self.labels.of(hashes[*i]);
+        }
+        let (mut texts, mut next) = (texts, 0);
+        for &(i, place, label) in new.iter() {
+            let text = texts.nth(i - next).expect("there are as many texts as hashes");
+            next = i + 1;
+            memory.learn(place, label, |said| match label.verdict(self.policy, self.thresholds) {
+                Some(reason) => Some((1, reason)),
+                None => self.rules.apply_to(text, said),
+            });
+        }
     }
 
     /// The label of a text, for `explain`.
@@ -148,19 +107,36 @@ impl Judge {
     }
 }
 
-impl Memory {
-    fn known(&mut self, hash: u64, judge: impl FnOnce(&mut String) -> Known) -> Known {
-        if let Some(known) = self.verdicts.get(&hash) {
-            return *known;
+/// Files one row whose text has been judged.
+fn take(cue: CueRef<'_>, hash: u64, known: Known, said: &str, judged: &mut Judged) {
+    let CueRef { row_id, video_id, start_ms, dur_ms, text } = cue;
+    let Some(end_ms) = start_ms.checked_add(dur_ms) else {
+        let detail = format_args!("{start_ms} ms + {dur_ms} ms");
+        judged.rejects.fail(format_args!("{video_id} row {row_id}"), RowFault::EndBeyondRange, detail);
+        return;
+    };
+    let label = known.label;
+    if let Some(reason) = known.drop {
+        let key = Key { video_id, start_ms, end_ms };
+        match known.rule {
+            1 => judged.rejects.drop(key, reason, ByLabel { label, text }),
+            rule => judged.rejects.drop(key, reason, ByRule { rule, said }),
         }
-        if self.verdicts.len() == MEMORY_TEXTS {
-            self.verdicts.clear();
-            self.texts.clear();
-        }
-        let known = judge(&mut self.texts);
-        self.verdicts.insert(hash, known);
-        known
+        return;
     }
+    let clip = ClipRowRef {
+        row_id,
+        video_id,
+        start_ms,
+        end_ms,
+        text,
+        clean_text: said,
+        text_hash: hash,
+        bert_prob: label.bert_prob(),
+        llm_yes_prob: label.llm_yes_prob(),
+    };
+    ClipRow::push(&mut judged.clips, clip);
+    judged.n_kept += 1;
 }
 
 /// A clip key without an owned id; ids that cannot be part of a key are shown as they are.
@@ -172,6 +148,43 @@ struct Key<'a> {
 
 impl fmt::Display for Key<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}-{})", self.video_id, Seconds(self.start_ms, '.'), Seconds(self.end_ms, '.'))
+        // Piece by piece and not by `write!`, which takes several times as long.
+        f.write_str(self.video_id)?;
+        f.write_str(" (")?;
+        fmt::Display::fmt(&Seconds(self.start_ms, '.'), f)?;
+        f.write_str("-")?;
+        fmt::Display::fmt(&Seconds(self.end_ms, '.'), f)?;
+        f.write_str(")")
+    }
+}
+
+/// Why rule 1 leaves a caption out.
+struct ByLabel<'a> {
+    label: Label,
+    text: &'a str,
+}
+
+impl fmt::Display for ByLabel<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("rule 1: ")?;
+        fmt::Display::fmt(&self.label, f)?;
+        f.write_str(": ")?;
+        f.write_str(self.text)
+    }
+}
+
+/// Why another rule leaves a caption out.
+struct ByRule<'a> {
+    rule: u8,
+    /// The caption as the rule met it.
+    said: &'a str,
+}
+
+impl fmt::Display for ByRule<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("rule ")?;
+        f.write_str(itoa::Buffer::new().format(self.rule))?;
+        f.write_str(": ")?;
+        f.write_str(self.said)
     }
 }

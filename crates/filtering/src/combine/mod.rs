@@ -2,9 +2,8 @@
 //!
 //! Every row is judged by its labels (rule 1) and its words (rules 2 to 15). Rows that pass go to
 //! `part-*.parquet`, with the clip's key, so that media can be fetched for them; those that a rule
-//! leaves out go to the rejects with its number. Those left out by their label are counted and, with
-//! `--rejects all`, on file as well: the label tables name each of their texts. The last step lists the distinct clean
-//! captions in order of first occurrence in `texts.parquet` and `texts.txt`.
+//! leaves out go to the rejects with its number. The last step lists the distinct clean captions in order
+//! of first occurrence in `texts.parquet` and `texts.txt`.
 //!
 //! ```
 //! use audsem_filtering::combine::{Outcome, Rules, Settings, WordList};
@@ -22,6 +21,7 @@ mod explain;
 mod judge;
 mod labels;
 mod lists;
+mod memory;
 mod part;
 mod pipeline;
 mod pronouns;
@@ -97,11 +97,11 @@ impl Judging {
         }
     }
 
-    /// Reads lists and labels.
+    /// Reads lists and labels, on `threads` threads.
     ///
     /// # Errors
     /// A list or table cannot be read, or the policy needs labels that are not named.
-    pub fn load(&self) -> Result<Judge> {
+    pub fn load(&self, threads: usize) -> Result<Judge> {
         self.check()?;
         let mut names = self.names.as_deref().map(WordList::read).transpose()?.unwrap_or_default();
         if !self.settings.reference {
@@ -117,7 +117,7 @@ impl Judging {
         let (bert, llm) = self.label_files()?;
         Ok(Judge {
             rules: Rules::new(self.settings.clone(), names, dictionary),
-            labels: Labels::read(&bert, &llm)?,
+            labels: Labels::read(&bert, &llm, threads)?,
             policy: self.policy,
             thresholds: self.thresholds,
         })
@@ -175,7 +175,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let judging = &config.judging;
     let tables = config.input.iter().map(|path| tables_under(path)).collect::<Result<Vec<_>, _>>()?.concat();
     let (bert, llm) = judging.label_files()?;
-    let judge = judging.load()?;
+    let judge = judging.load(options.workers)?;
     let (names, dictionary) = judge.rules.fingerprints();
     let effective = Effective {
         policy: judging.policy,
@@ -198,7 +198,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     };
     let mut run = Run::open(options, spec)?;
 
-    let plan = plan(&tables, &labels, options.limit)?;
+    let (of_tables, others) = run.inputs().split_at(tables.len());
+    let plan = plan(of_tables, &others[..labels.len()], options.limit)?;
     let step = Step { name: "part", unit: "cues", physical: "MB" };
     let clips = run.execute(step, &plan, |part, out| part::run(&judge, part, out))?;
     let n_labels = judge.labels.len();
@@ -218,26 +219,22 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
 }
 
 /// One shard for each table. A limit is shared out in order, by the row counts of the tables before.
-fn plan(tables: &[PathBuf], labels: &[PathBuf], limit: Option<u64>) -> Result<Vec<Shard<Part>>> {
-    let mut labels_read = Fingerprint::new();
-    for path in labels {
-        labels_read = labels_read.with_file(&FileFingerprint::of(path)?);
-    }
-    let labels_read = labels_read.finish();
+fn plan(tables: &[FileFingerprint], labels: &[FileFingerprint], limit: Option<u64>) -> Result<Vec<Shard<Part>>> {
+    let labels_read = labels.iter().fold(Fingerprint::new(), Fingerprint::with_file).finish();
     let mut left = limit.unwrap_or(u64::MAX);
     let mut plan = Vec::new();
-    for (i, path) in tables.iter().enumerate() {
+    for (i, table) in tables.iter().enumerate() {
         if i > 0 && left == 0 {
             break;
         }
-        let fingerprint = Fingerprint::new().with_file(&FileFingerprint::of(path)?).with(&labels_read);
+        let fingerprint = Fingerprint::new().with_file(table).with(&labels_read);
         plan.push(Shard {
             name: format!("{i:05}"),
             fingerprint: fingerprint.finish(),
-            work: Part { path: path.clone(), limit: left },
+            work: Part { path: table.path.clone(), limit: left },
         });
         if limit.is_some() {
-            left -= n_rows(path)?.min(left);
+            left -= n_rows(&table.path)?.min(left);
         }
     }
     Ok(plan)

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{RejectBatch, ShardError, ShardOutput};
@@ -11,7 +11,7 @@ use audsem_core::tables::{
     TableError,
 };
 
-use super::judge::{Judge, Memory};
+use super::judge::{Desk, Judge};
 use super::reason::RowFault;
 
 /// One table of cues.
@@ -41,28 +41,34 @@ pub(super) fn is_csv(path: &Path) -> bool {
 /// # Errors
 /// [`ShardError::Input`] when the table cannot be read, else what keeps the output from being written.
 pub(super) fn run(judge: &Judge, part: &Part, out: &mut ShardOutput) -> Result<(), ShardError> {
-    let worker = Worker { judge, encoder: GroupEncoder::new().map_err(ShardError::fatal)?, memories: Mutex::default() };
+    let worker = Worker {
+        judge,
+        encoder: GroupEncoder::new().map_err(ShardError::fatal)?,
+        desks: Mutex::default(),
+        blank: out.reject_batch(),
+        batches: Mutex::default(),
+    };
     let mut file = out.create(format!("part-{}.parquet", out.name()))?;
     let mut writer = ParquetWriter::<ClipRow, _>::new(&mut file).map_err(ShardError::fatal)?;
-    let blank = out.reject_batch();
     let threads = out.inner_workers();
     let mut take = |done: Result<Done, TableError>| -> Result<(), ShardError> {
-        let done = done.map_err(ShardError::input)?;
+        let mut done = done.map_err(ShardError::input)?;
         out.read(done.n_read);
         if let Some(group) = done.group {
             writer.write_group(group).map_err(ShardError::fatal)?;
         }
         out.keep(done.n_kept);
-        out.take_rejects(&done.rejects)?;
+        out.take_rejects(&mut done.rejects)?;
+        give_back(&worker.batches, done.rejects);
         Ok(())
     };
     if is_csv(&part.path) {
         let chunks = csv_chunks(&part.path, part.limit).map_err(ShardError::input)?;
-        ordered_map(chunks, threads, 2 * threads, |chunk| worker.csv(chunk, blank.clone()), &mut take)?;
+        ordered_map(chunks, threads, 2 * threads, |chunk| worker.csv(chunk), &mut take)?;
     } else {
         let table = ParquetFile::<Cue>::open(&part.path).map_err(ShardError::input)?;
         let groups = groups_within(&table, part.limit);
-        let map = |(group, n_rows)| worker.group(&table, group, n_rows, blank.clone());
+        let map = |(group, n_rows)| worker.group(&table, group, n_rows);
         ordered_map(groups, threads, 2 * threads, map, &mut take)?;
     }
     writer.finish().map_err(ShardError::fatal)?;
@@ -99,41 +105,51 @@ fn csv_chunks(path: &Path, limit: u64) -> Result<impl Iterator<Item = Vec<CsvRow
 struct Worker<'a> {
     judge: &'a Judge,
     encoder: GroupEncoder<ClipRow>,
-    /// Verdicts from one row group to the next; what they hold never shows in the output.
-    memories: Mutex<Vec<Memory>>,
+    desks: Mutex<Vec<Desk>>,
+    blank: RejectBatch,
+    /// Batches that were taken in. The memory they lie in, some ten megabytes each, is used again.
+    batches: Mutex<Vec<RejectBatch>>,
+}
+
+/// Takes one of the things that threads share.
+fn borrow<T>(shared: &Mutex<Vec<T>>) -> Option<T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner).pop()
+}
+
+fn give_back<T>(shared: &Mutex<Vec<T>>, thing: T) {
+    shared.lock().unwrap_or_else(PoisonError::into_inner).push(thing);
 }
 
 impl Worker<'_> {
-    fn group(
-        &self,
-        table: &ParquetFile<Cue>,
-        group: usize,
-        n_rows: usize,
-        rejects: RejectBatch,
-    ) -> Result<Done, TableError> {
+    fn group(&self, table: &ParquetFile<Cue>, group: usize, n_rows: usize) -> Result<Done, TableError> {
         let cues = table.group(group)?;
-        self.rows((0..n_rows).map(|i| cues.get(i)), n_rows as u64, rejects)
+        self.rows(|i| cues.get(i), n_rows, n_rows as u64, self.batch())
     }
 
-    fn csv(&self, rows: Vec<CsvRow>, mut rejects: RejectBatch) -> Result<Done, TableError> {
+    fn csv(&self, rows: Vec<CsvRow>) -> Result<Done, TableError> {
         let n_read = rows.len() as u64;
+        let mut rejects = self.batch();
         let good = rows.into_iter().filter_map(|row| {
             row.map_err(|fault| rejects.fail(format_args!("line {}", fault.line()), RowFault::BadLine, &fault)).ok()
         });
         let good: Vec<Cue> = good.collect();
-        self.rows(good.iter().map(Row::as_row), n_read, rejects)
+        self.rows(|i| good[i].as_row(), good.len(), n_read, rejects)
+    }
+
+    fn batch(&self) -> RejectBatch {
+        borrow(&self.batches).unwrap_or_else(|| self.blank.clone())
     }
 
     fn rows<'a>(
         &self,
-        rows: impl Iterator<Item = <Cue as Row>::Ref<'a>>,
+        row: impl Fn(usize) -> <Cue as Row>::Ref<'a>,
+        n_rows: usize,
         n_read: u64,
         rejects: RejectBatch,
     ) -> Result<Done, TableError> {
-        let lock = || self.memories.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut memory = lock().pop().unwrap_or_default();
-        let mut judged = self.judge.rows(&mut memory, rows, rejects);
-        lock().push(memory);
+        let mut desk = borrow(&self.desks).unwrap_or_default();
+        let mut judged = self.judge.rows(&mut desk, row, n_rows, rejects);
+        give_back(&self.desks, desk);
         let group = if judged.n_kept > 0 { Some(self.encoder.encode(&mut judged.clips)?) } else { None };
         Ok(Done { group, n_read, n_kept: judged.n_kept, rejects: judged.rejects })
     }

@@ -148,22 +148,30 @@ impl Rules {
 
     /// Applies all rules.
     pub fn apply(&self, text: &str) -> Outcome {
+        let mut said = String::new();
+        match self.apply_to(text, &mut said) {
+            None => Outcome::Keep(said),
+            Some((rule, reason)) => Outcome::Drop { rule, reason, text: said },
+        }
+    }
+
+    /// Applies all rules. Appends the clean caption to `said`, or the dropped one as the rule met it
+    /// whose number and reason are returned.
+    pub(super) fn apply_to(&self, text: &str, said: &mut String) -> Option<(u8, DropReason)> {
         let mut rewritten: Option<String> = None;
+        let mut dropped = None;
         for rule in self.list() {
-            let current = rewritten.as_deref().unwrap_or(text);
-            match (rule.apply)(self, current) {
+            match (rule.apply)(self, rewritten.as_deref().unwrap_or(text)) {
                 Verdict::Keep => {}
                 Verdict::Rewrite(next) => rewritten = Some(next),
                 Verdict::Drop(reason) => {
-                    return Outcome::Drop {
-                        rule: rule.number,
-                        reason,
-                        text: rewritten.unwrap_or_else(|| text.to_owned()),
-                    };
+                    dropped = Some((rule.number, reason));
+                    break;
                 }
             }
         }
-        Outcome::Keep(rewritten.unwrap_or_else(|| text.to_owned()))
+        said.push_str(rewritten.as_deref().unwrap_or(text));
+        dropped
     }
 
     /// Applies the rules up to the one that decides, and tells what each did.

@@ -15,7 +15,6 @@ audsem_core::reasons! {
         Persons = "persons" : "the caption names too many persons",
         TooFewWords = "too_few_words" : "the caption has fewer words than the minimum",
         NotInDictionary = "not_in_dictionary" : "the caption has a word that the dictionary lacks",
-        DuplicateText = "duplicate_text" : "another clip has the same clean caption (counted in the list of texts only)",
     }
 }
 

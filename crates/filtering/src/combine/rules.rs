@@ -141,7 +141,16 @@ pub fn names(text: &str, names: &WordList) -> Verdict {
 
 /// Rule 6 as published: a token that is a name letter for letter becomes `person`. Collapses white space.
 pub fn names_reference(text: &str, names: &WordList) -> Verdict {
+    if is_evenly_spaced(text) && !text.split(' ').any(|token| names.contains(token)) {
+        return Verdict::Keep;
+    }
     rewrite_tokens(text, |token, out| out.push_str(if names.contains(token) { PERSON } else { token }))
+}
+
+/// Whether single spaces lie between the words and no other white space is anywhere, as in nearly all
+/// captions: then putting the words together again gives the same text.
+fn is_evenly_spaced(text: &str) -> bool {
+    text.is_ascii() && text.split(' ').all(|token| !token.is_empty() && !token.bytes().any(|b| (9..=13).contains(&b)))
 }
 
 fn rewrite_tokens(text: &str, rewrite: impl Fn(&str, &mut String)) -> Verdict {
@@ -189,6 +198,9 @@ pub fn persons_reference(text: &str, max: usize) -> Verdict {
 
 /// Rule 12: a run of `person` becomes one (a first and a last name are one person).
 pub fn collapse(text: &str) -> Verdict {
+    if !text.contains(PERSON) {
+        return Verdict::Keep;
+    }
     let mut out = String::with_capacity(text.len());
     let mut after_person = false;
     for token in text.split(' ') {
@@ -209,7 +221,10 @@ pub fn collapse(text: &str) -> Verdict {
 
 /// Rule 12 as published: the first `person person` becomes `person`.
 pub fn collapse_reference(text: &str) -> Verdict {
-    Verdict::changed(text, text.replacen("person person", PERSON, 1))
+    if !text.contains("person person") {
+        return Verdict::Keep;
+    }
+    Verdict::Rewrite(text.replacen("person person", PERSON, 1))
 }
 
 /// Rule 14: at least `min` words; a lone punctuation mark is none.
@@ -238,7 +253,10 @@ pub fn dictionary(text: &str, words: &WordList) -> Verdict {
 /// Rule 15 as published: the first punctuation mark is taken off, then every part between single
 /// spaces must be in the dictionary.
 pub fn dictionary_reference(text: &str, words: &WordList) -> Verdict {
-    let without = first_punctuation(text).map(|at| [&text[..at.start], &text[at.end..]].concat());
-    let known = without.as_deref().unwrap_or(text).split(' ').all(|part| words.contains(part));
+    let known = |text: &str| text.split(' ').all(|part| words.contains(part));
+    let known = match first_punctuation(text) {
+        None => known(text),
+        Some(at) => known(&[&text[..at.start], &text[at.end..]].concat()),
+    };
     Verdict::keep_if(known, DropReason::NotInDictionary)
 }

@@ -10,8 +10,6 @@ use audsem_core::run::{ShardError, ShardOutput};
 use audsem_core::tables::{CaptionText, CaptionTextRef, Columns, ParquetFile, ParquetWriter, TableError, text_hash};
 use foldhash::fast::FixedState;
 
-use super::reason::DropReason;
-
 audsem_core::row! {
     table "clips";
     /// What this step reads of a clip.
@@ -84,9 +82,9 @@ pub(super) fn run(clips: &[PathBuf], out: &mut ShardOutput) -> Result<(), ShardE
     let n_texts = texts.counts.len() as u64;
     out.read(n_clips);
     write(&texts, out)?;
-    out.keep(n_texts);
-    // Every one of these is on file as a clip.
-    out.drop_counted(DropReason::DuplicateText, n_clips - n_texts);
+    // Every clip goes out, in the row of its text.
+    out.keep(n_clips);
+    out.count("texts", n_texts);
     Ok(())
 }
 

@@ -38,6 +38,7 @@ audsem_core::reasons! {
     /// Why a clip is left out.
     pub enum Drop {
         Repeated = "repeated_clip": "the same span of the same video stands in an earlier row",
+        NotInSource = "not_in_source": "the source folder has no file of the video, and only what it has was asked for",
     }
 }
 
@@ -63,6 +64,8 @@ pub struct Config {
     pub cut: Cut,
     /// How much shorter than asked a clip may be, milliseconds.
     pub max_missing_ms: u32,
+    /// Clips that a source folder has no file for are left out, and are no failures.
+    pub present_only: bool,
 }
 
 /// Where the media come from.
@@ -102,6 +105,7 @@ struct Piece {
 /// Why a clip has no piece.
 #[derive(Debug)]
 enum Miss {
+    NotInSource,
     Media(Fault, String),
     Fetch(FetchFault, String),
 }
@@ -190,6 +194,8 @@ impl Job<'_> {
                     Ok(Piece { path: path.to_owned(), origin: "copy" })
                 } else if let Some(source) = whole.zip(facts) {
                     cut::cut(self, source, &clip, scratch.path(), "cut")?
+                } else if self.config.present_only {
+                    Err(Miss::NotInSource)
                 } else {
                     Err(Miss::Media(Fault::NoMedia, format!("no media file for {}", clip.video_id())))
                 };
@@ -211,6 +217,7 @@ impl Job<'_> {
                     rows.push(keep(&clip, &piece, media_ms, out)?);
                     out.keep(1);
                 }
+                Err(Miss::NotInSource) => out.drop(&clip, Drop::NotInSource, ""),
                 Err(Miss::Media(fault, detail)) => out.fail(&clip, fault, detail),
                 Err(Miss::Fetch(fault, detail)) => out.fail(&clip, fault, detail),
             }

@@ -28,6 +28,17 @@ pub struct Reject {
     pub detail: String,
 }
 
+/// Records of one video left out for a common reason, written down in one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The video.
+    pub video_id: String,
+    /// Why.
+    pub reason: DropReason,
+    /// How many.
+    pub records: u64,
+}
+
 /// A reason to leave out, or a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
@@ -84,18 +95,16 @@ impl Tally {
     }
 }
 
-/// The yield of one piece of input. Every record read is a row, a reject, or counted in `not_bracketed`
-/// or `incomplete`.
+/// The yield of one piece of input. Every record read is a row, a reject, or one of a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Harvest {
     /// Kept cues, in input order.
     pub rows: Vec<KeptCue>,
     /// Records left out, in input order.
     pub rejects: Vec<Reject>,
-    /// Speech cues not written down one by one.
-    pub not_bracketed: u64,
-    /// Cues that lack a field, not written down one by one.
-    pub incomplete: u64,
+    /// Speech cues, and cues that lack a field, unless they are written down one by one; by video in
+    /// input order.
+    pub groups: Vec<Group>,
     /// Further counters.
     pub tally: Tally,
 }
@@ -115,7 +124,22 @@ impl Harvest {
     /// Records read.
     #[must_use]
     pub fn n_read(&self) -> u64 {
-        (self.rows.len() + self.rejects.len()) as u64 + self.not_bracketed + self.incomplete
+        (self.rows.len() + self.rejects.len()) as u64 + self.groups.iter().map(|group| group.records).sum::<u64>()
+    }
+
+    /// Leaves out `records` cues of a video in one line with those left out before it.
+    pub fn leave_out(&mut self, video_id: &str, reason: DropReason, records: u64) {
+        if records == 0 {
+            return;
+        }
+        // Cues come video by video, so the group is among the last. Those of a video stand in the order of
+        // their reasons, as not every reader meets its cues in the same order.
+        let before = |group: &Group| group.video_id != video_id || group.reason <= reason;
+        let at = self.groups.iter().rposition(before).map_or(0, |last| last + 1);
+        match self.groups[..at].last_mut() {
+            Some(group) if group.video_id == video_id && group.reason == reason => group.records += records,
+            _ => self.groups.insert(at, Group { video_id: video_id.to_owned(), reason, records }),
+        }
     }
 
     /// Judges one cue and takes it in.
@@ -124,7 +148,9 @@ impl Harvest {
             Verdict::Keep { start_ms, dur_ms, text } => {
                 self.rows.push(KeptCue { video_id: video_id.to_owned(), start_ms, dur_ms, text: text.into_owned() })
             }
-            Verdict::Drop(DropReason::NotBracketed) if !taking.list_plain => self.not_bracketed += 1,
+            Verdict::Drop(reason @ DropReason::NotBracketed) if !taking.list_plain => {
+                self.leave_out(video_id, reason, 1)
+            }
             Verdict::Drop(reason) => self.reject(video_id, cue, Cause::Drop(reason)),
             Verdict::Fail(fault) => self.reject(video_id, cue, Cause::Fault(fault)),
         }
@@ -133,8 +159,7 @@ impl Harvest {
     /// Takes in cues that lack a field.
     pub fn take_incomplete(&mut self, video_id: &str, n: u64, taking: &Taking) {
         if !taking.list_plain {
-            self.incomplete += n;
-            return;
+            return self.leave_out(video_id, DropReason::MissingField, n);
         }
         for _ in 0..n {
             let cause = Cause::Drop(DropReason::MissingField);

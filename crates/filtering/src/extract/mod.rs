@@ -9,7 +9,7 @@
 //!
 //! A *record* is one cue of a track in the wanted languages; a stretch of input that cannot be read
 //! (a corrupt object, a broken file) counts as one record that failed. Every record read is kept,
-//! dropped or failed. Speech is counted, not written down one by one, unless `--rejects all`.
+//! dropped or failed. The speech of a video shares a line of the rejects, unless `--rejects all`.
 //!
 //! Most videos have no bracketed caption. Those of a dump are told by their bytes and not parsed (see
 //! `dump::prefilter`), so their speech is not counted either; `--count-all` parses everything.

@@ -93,7 +93,7 @@ impl ReferenceHarvest {
                 Some(_) => {
                     self.harvest.tally.tracks_without_transcript += u64::from(!track.has_transcript);
                     self.n_lines += n_cues;
-                    self.harvest.not_bracketed += track.plain;
+                    self.harvest.leave_out(id, DropReason::NotBracketed, track.plain);
                     self.harvest.take_incomplete(id, track.incomplete, taking);
                     track.cues.iter().for_each(|cue| self.take_cue(id, cue, taking));
                 }
@@ -133,7 +133,7 @@ impl ReferenceHarvest {
 
     fn drop(&mut self, id: &str, cue: CueText<'_>, reason: DropReason, taking: &Taking) {
         if reason == DropReason::NotBracketed && !taking.list_plain {
-            self.harvest.not_bracketed += 1;
+            self.harvest.leave_out(id, reason, 1);
         } else {
             self.harvest.reject(id, cue, Cause::Drop(reason));
         }

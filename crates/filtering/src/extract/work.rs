@@ -14,7 +14,7 @@ use super::config::Config;
 use super::dump::{self, Block, Blocks, ByteRange};
 use super::harvest::{Cause, Harvest};
 use super::plan::{Piece, Work};
-use super::reasons::{DropReason, Fault};
+use super::reasons::Fault;
 use super::sources::Source;
 use super::subtitles;
 use crate::error::Error;
@@ -180,12 +180,8 @@ pub(super) fn account(out: &mut ShardOutput, harvest: &Harvest) {
             Cause::Fault(fault) => out.fail(&reject.key, fault, &reject.detail),
         }
     }
-    for (reason, n) in
-        [(DropReason::NotBracketed, harvest.not_bracketed), (DropReason::MissingField, harvest.incomplete)]
-    {
-        if n > 0 {
-            out.drop_counted(reason, n);
-        }
+    for group in &harvest.groups {
+        out.drop_many(&group.video_id, group.reason, group.records, "");
     }
     for (name, n) in harvest.tally.named() {
         if n > 0 {

@@ -241,7 +241,7 @@ fn distinct_texts_are_scored_once_whatever_the_workers_and_as_if_alone() {
     let summary = score("one", 1);
     score("two", 2);
     assert_eq!(relative(&folder.path().join("one")), relative(&folder.path().join("two")));
-    assert_eq!(summary.step("texts").unwrap().kept, 6);
+    assert_eq!(summary.step("texts").unwrap().counts["texts"], 6);
     assert_eq!(summary.step("part").unwrap().kept, 6);
 
     let parts = audsem_core::tables::parts(&folder.path().join("one"), "part").unwrap();

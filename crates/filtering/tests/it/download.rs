@@ -27,7 +27,10 @@ fn table(folder: &Path, spans: &[Span]) -> PathBuf {
 }
 
 fn get(input: &Path, source: &Source, cut: Cut, output: &Path) -> Result<Summary, Error> {
-    let config = Config { input: input.to_owned(), cut, max_missing_ms: 300 };
+    get_of(Config { input: input.to_owned(), cut, max_missing_ms: 300, present_only: false }, source, output)
+}
+
+fn get_of(config: Config, source: &Source, output: &Path) -> Result<Summary, Error> {
     let tools = Tools {
         ffmpeg: Program::find(Tool::Ffmpeg, None).unwrap(),
         ffprobe: Program::find(Tool::Ffprobe, None).unwrap(),
@@ -244,9 +247,14 @@ fn files_on_disk_are_cut_at_the_very_sample() {
         ("ramp", 7, 7),
     ];
     let (input, out) = (table(folder.path(), &spans), folder.path().join("out"));
-    let summary = get(&input, &Source::Folder(media), Cut::Exact, &out).unwrap();
+    let source = Source::Folder(media);
+    let config = Config { input: input.clone(), cut: Cut::Exact, max_missing_ms: 300, present_only: true };
+    let present = get_of(config, &source, &folder.path().join("present")).unwrap();
+    let present = present.step("part").unwrap();
+    assert_eq!((present.dropped["not_in_source"], present.failed.get("no_media")), (1, None));
+    let summary = get(&input, &source, Cut::Exact, &out).unwrap();
     let part = summary.step("part").unwrap();
-    assert_eq!((part.read, part.kept), (9, 4));
+    assert_eq!((part.read, part.kept, present.kept), (9, 4, 4));
     let faults = ["short_media", "outside_media", "no_media"].map(|fault| part.failed[fault]);
     assert_eq!((faults, part.failed["bad_key"]), ([1, 1, 1], 2));
     let clips = out.join("clips");

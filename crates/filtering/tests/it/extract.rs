@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use audsem_core::run::{RunOptions, Stats, Summary};
+use audsem_core::run::{RejectDetail, RunOptions, Stats, Summary};
 use audsem_core::tables::{Cue, read_parquet};
 use audsem_core::testing::tree;
 use audsem_core::{run::Status, tar::ShardOptions, tar::ShardWriter};
@@ -128,7 +128,15 @@ fn everything_is_counted_on_demand() {
     assert_eq!(part(&all).counts.get("videos_skipped_unparsed"), None);
     let unparsed = part(&some).counts["videos_skipped_unparsed"];
     assert_eq!(part(&all).dropped["not_bracketed"], part(&some).dropped["not_bracketed"] + 2 * unparsed);
-    // With every reject on file there is one line for each cue that was not kept.
+    // Every cue that was not kept is on file: the lines stand for as many as are counted, reason by reason.
+    let mut on_file = std::collections::BTreeMap::new();
+    for line in fs::read_to_string(folder.path().join("all/rejects-00000.jsonl")).unwrap().lines() {
+        let line: RejectDetail = serde_json::from_str(line).unwrap();
+        *on_file.entry(line.reason).or_default() += line.records;
+    }
+    let counted = part(&all).dropped.iter().chain(&part(&all).failed);
+    assert_eq!(on_file, counted.map(|(reason, n)| (reason.clone(), *n)).collect());
+    // On demand each has a line of its own.
     let output = folder.path().join("listed");
     let options = RunOptions { all_rejects: true, ..RunOptions::new(&output) };
     let listed = run(&counting, &options).unwrap();

@@ -15,7 +15,7 @@ pub use objects::{Found, Reading, for_each_object};
 pub use video::{Cue, Listing, Track, Video};
 
 use super::harvest::{Cause, CueText, Harvest, Taking, excerpt};
-use super::reasons::Fault;
+use super::reasons::{DropReason, Fault};
 
 /// Takes the cues of one block of the dump `file`, up to and including the object with which `limit`
 /// records are read.
@@ -85,7 +85,7 @@ fn take_track(harvest: &mut Harvest, id: &str, track: &Track<'_>, taking: &Takin
         return;
     }
     harvest.tally.tracks_without_transcript += u64::from(!track.has_transcript);
-    harvest.not_bracketed += track.plain;
+    harvest.leave_out(id, DropReason::NotBracketed, track.plain);
     harvest.take_incomplete(id, track.incomplete, taking);
     for cue in &track.cues {
         let text = CueText::from_decimal(&cue.text, &cue.start, &cue.dur);

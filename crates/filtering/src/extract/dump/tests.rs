@@ -11,7 +11,7 @@ use super::prefilter::may_hold_bracketed;
 use super::scan::scan;
 use super::*;
 use crate::extract::damage::fuzz;
-use crate::extract::harvest::KeptCue;
+use crate::extract::harvest::{Group, KeptCue};
 use crate::extract::reasons::DropReason;
 use crate::extract::rules::DurationLimits;
 
@@ -80,7 +80,8 @@ fn takes_bracketed_english_cues_and_accounts_for_all_others() {
             Cause::Fault(Fault::BadField),
         ]
     );
-    assert_eq!((harvest.not_bracketed, harvest.incomplete), (2, 1));
+    let group = |reason, records| Group { video_id: "a".to_owned(), reason, records };
+    assert_eq!(harvest.groups, [group(DropReason::NotBracketed, 2), group(DropReason::MissingField, 1)]);
     let tally = harvest.tally;
     assert_eq!((tally.videos, tally.videos_with_cues, tally.videos_skipped_unparsed), (3, 1, 1));
     assert_eq!((tally.tracks_other_language, tally.cues_other_language), (1, 1));

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::extract::damage::fuzz;
+use crate::extract::harvest::Group;
 use crate::extract::rules::DurationLimits;
 
 /// A cue, for the tests of the parsers.
@@ -39,7 +40,8 @@ fn takes_the_cues_of_a_file() {
         let row = &harvest.rows[0];
         assert_eq!((row.video_id.as_str(), row.start_ms, row.dur_ms), ("abc", 1_000, 2_000));
         assert_eq!(row.text, "[rain] (and wind)");
-        assert_eq!((harvest.rows.len(), harvest.not_bracketed, harvest.rejects.len()), (1, 1, 0));
+        let speech = Group { video_id: "abc".to_owned(), reason: DropReason::NotBracketed, records: 1 };
+        assert_eq!((harvest.rows.len(), harvest.rejects.len(), harvest.groups), (1, 0, vec![speech]));
     }
 }
 
