@@ -1,11 +1,7 @@
 //! Whether a sound is fit to learn from: not empty, finite, of a sensible length, not silent.
 
-use super::decode::panic_message;
-use super::flac_info::skip_id3;
+use super::flac_decode::FlacFrames;
 use super::{Audio, AudioError, Decoder, FlacInfo, probe_flac};
-use flac_codec::decode::FlacSampleReader;
-use std::io::Cursor;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What a sound must be.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -89,9 +85,7 @@ pub fn check_audio(bytes: &[u8], limits: &CheckLimits, verify: Verify) -> Result
         return judge(measure(&audio), limits);
     };
     let stop_at = (verify == Verify::Fast).then_some(limits.min_peak);
-    let decode = || decode_flac(bytes, &info, stop_at);
-    let decoded = catch_unwind(AssertUnwindSafe(decode))
-        .unwrap_or_else(|panic| Err(AudioError::DecoderPanicked { what: panic_message(panic.as_ref()) }))?;
+    let decoded = decode_flac(bytes, &info, stop_at)?;
     let frames = match info.frames {
         Some(frames) => frames,
         None if decoded.complete => decoded.frames,
@@ -146,37 +140,46 @@ struct Decoded {
 }
 
 fn decode_flac(bytes: &[u8], info: &FlacInfo, stop_at: Option<f64>) -> Result<Decoded, AudioError> {
-    let malformed = |error: flac_codec::Error| match error {
-        flac_codec::Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            AudioError::Truncated { what: "the data end within a frame".to_owned() }
-        }
-        error => AudioError::Malformed { what: format!("FLAC: {error}") },
-    };
-    let mut reader = FlacSampleReader::new(Cursor::new(skip_id3(bytes))).map_err(malformed)?;
+    let mut flac = FlacFrames::new(bytes, info)?;
     let scale = 1.0 / (1_u64 << (info.bits_per_sample - 1)) as f64;
-    let sample_bytes = usize::from(info.bits_per_sample.div_ceil(8));
-    let mut md5 = md5::Context::new();
-    let mut packed = Vec::new();
-    let (mut samples, mut largest) = (0_u64, 0_u32);
-    loop {
-        let block = reader.fill_buf().map_err(malformed)?;
-        let length = block.len();
-        largest = block.iter().fold(largest, |largest, sample| sample.unsigned_abs().max(largest));
-        if stop_at.is_none() && info.md5.is_some() {
-            packed.clear();
-            packed.extend(block.iter().flat_map(|sample| sample.to_le_bytes().into_iter().take(sample_bytes)));
+    let mut promised = info.md5.filter(|_| stop_at.is_none()).map(|md5| (md5, md5::Context::new()));
+    let (mut packed, mut largest) = (Vec::new(), 0);
+    while let Some(channels) = flac.next_block()? {
+        largest = channels.iter().flatten().fold(largest, |largest, sample| sample.unsigned_abs().max(largest));
+        if let Some((_, md5)) = &mut promised {
+            interleave(channels, usize::from(info.bits_per_sample.div_ceil(8)), &mut packed);
             md5.consume(&packed);
         }
-        reader.consume(length);
-        samples += length as u64;
-        let peak = f64::from(largest) * scale;
-        let complete = length == 0;
-        if complete && stop_at.is_none() && info.md5.is_some_and(|promised| promised != md5.clone().finalize().0) {
-            let what = "FLAC: the samples do not have the MD5 of the header".to_owned();
-            return Err(AudioError::Malformed { what });
+        let peak = largest as f64 * scale;
+        if stop_at.is_some_and(|enough| peak >= enough) {
+            return Ok(Decoded { frames: flac.frames(), peak, complete: false });
         }
-        if complete || stop_at.is_some_and(|enough| peak >= enough) {
-            return Ok(Decoded { frames: samples / u64::from(info.channels), peak, complete });
+    }
+    if promised.is_some_and(|(promised, md5)| promised != md5.finalize().0) {
+        let what = "FLAC: the samples do not have the MD5 of the header".to_owned();
+        return Err(AudioError::Malformed { what });
+    }
+    Ok(Decoded { frames: flac.frames(), peak: largest as f64 * scale, complete: true })
+}
+
+/// The lowest bytes of each sample, least first, channel by channel within each frame: what FLAC makes
+/// its MD5 of.
+fn interleave(channels: &[Vec<i64>], sample_bytes: usize, packed: &mut Vec<u8>) {
+    let frames = channels.first().map_or(0, Vec::len);
+    packed.resize(frames * channels.len() * sample_bytes, 0);
+    match sample_bytes {
+        1 => interleave_bytes::<1>(channels, packed),
+        2 => interleave_bytes::<2>(channels, packed),
+        3 => interleave_bytes::<3>(channels, packed),
+        _ => interleave_bytes::<4>(channels, packed),
+    }
+}
+
+fn interleave_bytes<const N: usize>(channels: &[Vec<i64>], packed: &mut [u8]) {
+    let (places, _) = packed.as_chunks_mut::<N>();
+    for (index, channel) in channels.iter().enumerate() {
+        for (place, sample) in places[index..].iter_mut().step_by(channels.len()).zip(channel) {
+            place.copy_from_slice(&sample.to_le_bytes()[..N]);
         }
     }
 }

@@ -165,7 +165,7 @@ fn checked(result: Result<Audio, AudioError>) -> Result<Audio, AudioError> {
 }
 
 /// The text of a panic, as far as it has one.
-pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
+fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

@@ -25,6 +25,7 @@ mod downmix;
 mod error;
 mod fallback;
 mod flac;
+mod flac_decode;
 mod flac_info;
 mod layout;
 mod mel;

@@ -3,17 +3,16 @@
 //! A file is written under a temporary name beside its final one, flushed to disk and renamed.
 //! A reader therefore sees a whole file or none, whatever kills the writer in between.
 
+mod stream;
+
 use std::fs::{self, File, TryLockError};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
-
-/// Bytes gathered before they go to the kernel; larger writes pass through uncopied.
-const BUFFER_BYTES: usize = 1 << 20;
+use stream::Stream;
 
 /// Ending of the temporary names, so that a listing never takes one for a finished file.
 const TEMPORARY: &str = ".tmp";
@@ -33,27 +32,7 @@ pub struct AtomicFile {
     path: PathBuf,
     temporary: PathBuf,
     /// `None` once flushed to disk, or when that failed.
-    writer: Option<BufWriter<HashingFile>>,
-}
-
-#[derive(Debug)]
-struct HashingFile {
-    file: File,
-    hasher: Sha256,
-    bytes: u64,
-}
-
-impl Write for HashingFile {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let n = self.file.write(buf)?;
-        self.hasher.update(&buf[..n]);
-        self.bytes += n as u64;
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
+    stream: Option<Stream>,
 }
 
 impl AtomicFile {
@@ -78,8 +57,7 @@ impl AtomicFile {
         }
         let temporary = hidden(path, TEMPORARY);
         let file = open_locked(&temporary, lock).map_err(Error::write(path))?;
-        let hashing = HashingFile { file, hasher: Sha256::new(), bytes: 0 };
-        Ok(Self { path: path.to_owned(), temporary, writer: Some(BufWriter::with_capacity(BUFFER_BYTES, hashing)) })
+        Ok(Self { path: path.to_owned(), temporary, stream: Some(Stream::new(file)) })
     }
 
     /// The final name.
@@ -102,11 +80,8 @@ impl AtomicFile {
     /// # Errors
     /// [`Error::Write`] when the disk is full.
     pub fn stage(mut self) -> Result<StagedFile> {
-        let writer = self.writer.take().expect("only stage() takes the writer, and it takes self");
-        let HashingFile { file, hasher, bytes } =
-            writer.into_inner().map_err(|error| Error::write(&self.path)(error.into_error()))?;
-        file.sync_all().map_err(Error::write(&self.path))?;
-        let written = Written { bytes, sha256: hex(&hasher.finalize()) };
+        let stream = self.stream.take().expect("only stage() takes the stream, and it takes self");
+        let (file, written) = stream.finish().map_err(Error::write(&self.path))?;
         Ok(StagedFile {
             path: std::mem::take(&mut self.path),
             temporary: Some(std::mem::take(&mut self.temporary)),
@@ -118,11 +93,12 @@ impl AtomicFile {
 
 impl Write for AtomicFile {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.writer.as_mut().expect("writable until staged").write(buf)
+        self.stream.as_mut().expect("writable until staged").write(buf)
     }
 
+    /// Does nothing: nobody can read the file before [`AtomicFile::stage`], which waits for the disk.
     fn flush(&mut self) -> io::Result<()> {
-        self.writer.as_mut().expect("writable until staged").flush()
+        Ok(())
     }
 }
 
@@ -132,10 +108,7 @@ impl Drop for AtomicFile {
         if self.temporary.as_os_str().is_empty() {
             return;
         }
-        if let Some(writer) = self.writer.take() {
-            // Not flushed: the bytes are unwanted.
-            drop(writer.into_parts());
-        }
+        self.stream = None;
         let _ = fs::remove_file(&self.temporary);
     }
 }
@@ -146,7 +119,7 @@ pub struct StagedFile {
     path: PathBuf,
     /// `None` once published.
     temporary: Option<PathBuf>,
-    _lock: File,
+    _lock: Arc<File>,
     written: Written,
 }
 
@@ -274,9 +247,9 @@ mod tests {
         let temporary = folder.path().join(".data.tmp");
         fs::write(&temporary, "").unwrap();
         // A file opened for reading refuses the flush just as a full disk does.
-        let refusing = HashingFile { file: File::open(&temporary).unwrap(), hasher: Sha256::new(), bytes: 0 };
+        let refusing = Stream::new(File::open(&temporary).unwrap());
         let path = folder.path().join("data");
-        let mut file = AtomicFile { path, temporary, writer: Some(BufWriter::new(refusing)) };
+        let mut file = AtomicFile { path, temporary, stream: Some(refusing) };
         file.write_all(b"abc").unwrap();
         let error = file.stage().unwrap_err().to_string();
         assert!(error.contains("cannot write"), "{error}");
