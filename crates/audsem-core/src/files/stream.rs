@@ -123,9 +123,8 @@ impl Disk {
     fn start(file: Arc<File>) -> io::Result<Self> {
         let (full, to_write) = unbounded();
         let (written, empty) = unbounded();
-        let thread = thread::Builder::new()
-            .name("disk".to_owned())
-            .spawn(move || write_blocks(&file, &to_write, &written))?;
+        let thread =
+            thread::Builder::new().name("disk".to_owned()).spawn(move || write_blocks(&file, &to_write, &written))?;
         Ok(Self { full: Some(full), empty, blocks: 1, thread: Some(thread) })
     }
 
