@@ -270,6 +270,23 @@ mod tests {
     }
 
     #[test]
+    fn a_flipped_byte_in_the_middle_is_noticed_even_without_an_md5() {
+        let mut good = flac(&tone(3.0, 0.5, 0.4));
+        for with_md5 in [true, false] {
+            if !with_md5 {
+                good[26..42].fill(0);
+            }
+            check_audio(&good, &CheckLimits::DEFAULT, Verify::Full).unwrap();
+            for at in good.len() / 2..good.len() / 2 + 40 {
+                let mut flipped = good.clone();
+                flipped[at] = !flipped[at];
+                let failure = check_audio(&flipped, &CheckLimits::DEFAULT, Verify::Full).unwrap_err();
+                assert!(matches!(failure, CheckFailure::Audio(_)), "byte {at}: {failure}");
+            }
+        }
+    }
+
+    #[test]
     fn a_header_without_length_or_md5_is_no_fault() {
         let mut streamed = flac(&tone(1.0, 0.5, 0.5));
         streamed[21] &= 0xf0;
