@@ -1,11 +1,13 @@
 //! Fingerprints of inputs: enough to notice that a file is another one, cheap enough for terabytes.
 
+use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::marker::Marker;
 use crate::error::{Error, Result};
 use crate::files::hex;
 use crate::input::open_file;
@@ -63,6 +65,32 @@ impl FileFingerprint {
         hash().map_err(Error::read(path))?;
         Ok(Self { path: path.to_owned(), bytes, sha256: hex(&hasher.finalize()) })
     }
+
+    /// The same for a file that may be the output of an earlier step: where it lies beside the marker
+    /// of its shard, unchanged since, the marker's hash is taken over instead of reading the file.
+    ///
+    /// # Errors
+    /// As [`FileFingerprint::of`].
+    pub fn of_output(path: &Path) -> Result<Self> {
+        match Self::from_marker(path) {
+            Some(known) => Ok(known),
+            None => Self::of(path),
+        }
+    }
+
+    fn from_marker(path: &Path) -> Option<Self> {
+        let marker_path = path.with_extension("done.json");
+        let (file, marker_file) = (fs::metadata(path).ok()?, fs::metadata(&marker_path).ok()?);
+        // The hash of a larger file is another one than its marker's. And whoever has written to the
+        // file since has made it younger than its marker, as does a copy, which is read as any other file.
+        if file.len() > WHOLE_BYTES || file.modified().ok()? > marker_file.modified().ok()? {
+            return None;
+        }
+        let marker = Marker::read(&marker_path).ok()??;
+        let output = marker.outputs.into_iter().find(|output| Some(output.path.as_os_str()) == path.file_name())?;
+        let known = Self { path: path.to_owned(), bytes: output.bytes, sha256: output.sha256 };
+        (known.bytes == file.len()).then_some(known)
+    }
 }
 
 /// A hash over everything a shard reads, built up piece by piece.
@@ -108,6 +136,28 @@ mod tests {
         let a = Fingerprint::new().with("ab").with("c").finish();
         let b = Fingerprint::new().with("a").with("bc").finish();
         assert_ne!(a, b);
+    }
+
+    #[test]
+    fn an_output_is_known_by_its_marker_until_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("part-00000.parquet");
+        std::fs::write(&path, "data").unwrap();
+        let marker = |sha256: &str| {
+            let outputs = serde_json::json!([{ "path": "part-00000.parquet", "bytes": 4, "sha256": sha256 }]);
+            let stats = super::super::Stats::default();
+            let json =
+                serde_json::json!({ "config_hash": "", "input_fingerprint": "", "outputs": outputs, "stats": stats });
+            std::fs::write(folder.path().join("part-00000.done.json"), json.to_string()).unwrap();
+        };
+        marker("known");
+        assert_eq!(FileFingerprint::of_output(&path).unwrap().sha256, "known");
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
+        assert_eq!(FileFingerprint::of_output(&path).unwrap(), FileFingerprint::of(&path).unwrap());
+        marker("known");
+        std::fs::write(&path, "more data").unwrap();
+        assert_eq!(FileFingerprint::of_output(&path).unwrap(), FileFingerprint::of(&path).unwrap());
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use polars::prelude::{
-    ChunkedArray, DataType, Float32Type, Int8Type, IntoColumn, IntoSeries, NewChunkedArray, PlSmallStr, PolarsDataType,
-    Series, StringChunked, StringChunkedBuilder, StringType, UInt32Type, UInt64Type,
+    BooleanChunked, BooleanType, ChunkedArray, DataType, Float32Type, Int8Type, IntoColumn, IntoSeries,
+    NewChunkedArray, PlSmallStr, PolarsDataType, Series, StringChunked, StringChunkedBuilder, StringType, UInt32Type,
+    UInt64Type,
 };
 
 use super::PolarsColumn;
@@ -22,6 +23,10 @@ pub enum Kind {
     F32,
     /// UTF-8 text.
     Str,
+    /// True or false.
+    Bool,
+    /// As many IEEE 754 numbers of 32 bits in every row; see [`super::VectorFile`].
+    Vector,
 }
 
 impl fmt::Display for Kind {
@@ -32,6 +37,8 @@ impl fmt::Display for Kind {
             Self::I8 => "i8",
             Self::F32 => "f32",
             Self::Str => "string",
+            Self::Bool => "bool",
+            Self::Vector => "fixed-size list of f32",
         })
     }
 }
@@ -45,6 +52,8 @@ impl Kind {
             Self::I8 => DataType::Int8,
             Self::F32 => DataType::Float32,
             Self::Str => DataType::String,
+            Self::Bool => DataType::Boolean,
+            Self::Vector => DataType::List(Box::new(DataType::Float32)),
         }
     }
 }
@@ -163,6 +172,39 @@ number!(u64, Kind::U64, UInt64Type);
 number!(u32, Kind::U32, UInt32Type);
 number!(i8, Kind::I8, Int8Type);
 number!(f32, Kind::F32, Float32Type);
+
+impl Cell for bool {
+    const KIND: Kind = Kind::Bool;
+    const NULLABLE: bool = false;
+    type Ref<'a> = bool;
+    type Column = Vec<bool>;
+    type Buffer = Vec<bool>;
+
+    fn as_cell(&self) -> bool {
+        *self
+    }
+
+    fn from_cell(cell: bool) -> bool {
+        cell
+    }
+
+    fn push(buffer: &mut Vec<bool>, cell: bool) {
+        buffer.push(cell);
+    }
+
+    fn get(column: &Vec<bool>, i: usize) -> bool {
+        column[i]
+    }
+
+    fn finish(buffer: &mut Vec<bool>, name: &'static str) -> PolarsColumn {
+        let values = std::mem::take(buffer);
+        BooleanChunked::from_slice(PlSmallStr::from_static(name), &values).into_series().into_column()
+    }
+
+    fn open(series: &Series) -> Vec<bool> {
+        typed::<BooleanType>(series).iter().map(|value| value.unwrap_or_default()).collect()
+    }
+}
 
 /// Texts that were read. They lie together in memory; none is copied to look at it.
 #[derive(Debug)]

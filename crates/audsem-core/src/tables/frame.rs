@@ -79,7 +79,7 @@ impl Frame {
 /// Whether a column of another program may stand for one of ours.
 pub(super) fn may_become(found: &DataType, wanted: &DataType, nullable: bool) -> bool {
     match wanted {
-        DataType::String => *found == DataType::Null && nullable,
+        DataType::String | DataType::Boolean | DataType::List(_) => *found == DataType::Null && nullable,
         DataType::Float32 => found.is_primitive_numeric() || (*found == DataType::Null && nullable),
         _ => found.is_integer() || (*found == DataType::Null && nullable),
     }

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{BertLabel, CaptionText, ClipMedia, ClipRow, Cue, LlmLabel, Row, TarMember};
+use super::{
+    AudioEmbedding, BertLabel, CaptionMatch, CaptionText, ClipMedia, ClipRow, Contamination, Cue, Duplicate, Kind,
+    LlmLabel, Row, Score, TarMember, TextEmbedding, VECTOR_COLUMN,
+};
 
 /// All table schemas as Markdown sections.
 pub fn schema_markdown() -> String {
@@ -14,6 +17,12 @@ pub fn schema_markdown() -> String {
     section::<CaptionText>(&mut out);
     section::<ClipMedia>(&mut out);
     section::<TarMember>(&mut out);
+    section_with_vector::<AudioEmbedding>(&mut out);
+    section_with_vector::<TextEmbedding>(&mut out);
+    section::<Score>(&mut out);
+    section::<Contamination>(&mut out);
+    section::<Duplicate>(&mut out);
+    section::<CaptionMatch>(&mut out);
     out
 }
 
@@ -28,6 +37,15 @@ fn section<R: Row>(out: &mut String) {
         writeln!(out)
     };
     write(out).expect("writing to a string does not fail");
+}
+
+/// A table whose last column is one of vectors.
+fn section_with_vector<R: Row>(out: &mut String) {
+    section::<R>(out);
+    out.pop();
+    let meaning = "The embedding: as many numbers in every row of all files of a run, of length 1. Not compressed.";
+    writeln!(out, "| `{VECTOR_COLUMN}` | {} | never | {meaning} |\n", Kind::Vector)
+        .expect("writing to a string does not fail");
 }
 
 /// Doc lines as one paragraph.

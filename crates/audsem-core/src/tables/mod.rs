@@ -21,6 +21,7 @@
 
 mod cell;
 mod csv;
+mod embedding_rows;
 mod error;
 mod frame;
 mod markdown;
@@ -29,9 +30,13 @@ mod parquet_write;
 mod parts;
 mod row;
 mod rows;
+mod vector_pages;
+mod vector_read;
+mod vector_write;
 
 pub use cell::{Cell, Kind, StrBuffer, StrColumn};
 pub use csv::{CsvCues, CsvFault};
+pub use embedding_rows::*;
 pub use error::TableError;
 pub use frame::Frame;
 pub use markdown::schema_markdown;
@@ -42,6 +47,8 @@ pub use parts::{parts, tables_under};
 pub use polars::prelude::Column as PolarsColumn;
 pub use row::{ColumnSpec, Columns, Row};
 pub use rows::*;
+pub use vector_read::{VECTOR_COLUMN, VectorFile, VectorScratch};
+pub use vector_write::{VECTORS_PER_GROUP, VectorWriter};
 
 /// The identity of a text across tables: XXH3 (64 bits, seed 0) of its UTF-8 bytes.
 ///
@@ -53,3 +60,5 @@ pub fn text_hash(text: &str) -> u64 {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vector_tests;

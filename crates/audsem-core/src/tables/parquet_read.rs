@@ -138,7 +138,7 @@ impl Source {
 
 /// Runs the Parquet reader on foreign bytes. It meets some kinds of damage with a panic, which is
 /// turned into an error like the rest.
-fn guarded<T>(read: impl FnOnce() -> PolarsResult<T>) -> Result<T, String> {
+pub(super) fn guarded<T>(read: impl FnOnce() -> PolarsResult<T>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(result) => result.map_err(|source| source.to_string()),
         Err(_) => Err("the reader gave up on its contents".to_owned()),

@@ -14,7 +14,7 @@ use super::{Row, TableError};
 pub const ROWS_PER_GROUP: usize = 131_072;
 
 /// Level 1 reaches nine tenths of the ratio of the default level 3 on captions in half the time.
-const ZSTD_LEVEL: i32 = 1;
+pub(super) const ZSTD_LEVEL: i32 = 1;
 
 /// One row group, encoded and compressed, ready for [`ParquetWriter::write_group`].
 pub struct RowGroup<R: Row> {
@@ -155,6 +155,6 @@ fn frame<R: Row>(buffers: &mut R::Buffers) -> Result<DataFrame, TableError> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used as a function for map_err")]
-fn write_error(source: PolarsError) -> TableError {
+pub(super) fn write_error(source: PolarsError) -> TableError {
     TableError::Write { detail: source.to_string() }
 }

@@ -1,0 +1,324 @@
+//! Reading the column of vectors of a table.
+//!
+//! The frames of [`super::ParquetFile`] decode a list number by number. Tables of embeddings are
+//! nothing but such lists, so this reader goes below: a page that holds whole rows of plain `f32` is
+//! handed on as it lies in the file, and only other pages (compressed, dictionary-encoded, with absent
+//! values) go through the general decoder.
+
+use std::fs::File;
+use std::io::Cursor;
+use std::path::Path;
+
+use polars::polars_utils::mmap::MMapSemaphore;
+use polars::prelude::{ArrowDataType, ArrowField, PolarsError, PolarsResult};
+use polars_arrow::array::{Array, FixedSizeListArray, Float32Array, Float64Array, ListArray};
+use polars_buffer::Buffer;
+use polars_parquet::parquet::compression::DecompressionContext;
+use polars_parquet::parquet::page::Page;
+use polars_parquet::read::{
+    BasicDecompressor, ColumnChunkMetadata, FileMetadata, PageReader, PhysicalType, column_iter_to_arrays, decompress,
+    infer_schema, read_metadata,
+};
+
+use super::parquet_read::guarded;
+use super::vector_pages::plain_rows;
+use super::{Kind, TableError};
+
+/// The column of vectors.
+pub const VECTOR_COLUMN: &str = "vec";
+
+/// The column of vectors of a Parquet file: `dim` numbers in every row.
+///
+/// It takes fixed-size lists and lists of `f32` or `f64`, as any program writes them. A row whose
+/// vector is absent, or an absent number in one, reads as NaN.
+pub struct VectorFile {
+    name: String,
+    bytes: Buffer<u8>,
+    metadata: FileMetadata,
+    /// Number of the column among those of a row group.
+    column: usize,
+    field: ArrowField,
+    dim: usize,
+}
+
+/// What [`VectorFile::for_each_block`] works in, kept from one row group to the next.
+#[derive(Debug, Default)]
+pub struct VectorScratch {
+    values: Vec<f32>,
+    page: Vec<u8>,
+}
+
+impl VectorFile {
+    /// Opens a file and looks for its column [`VECTOR_COLUMN`].
+    ///
+    /// # Errors
+    /// The file cannot be opened, is no Parquet file, or lacks the column or has it in another type.
+    pub fn open(path: &Path) -> Result<Self, TableError> {
+        let open_error = |source| TableError::Open { path: path.to_owned(), source };
+        let file = File::open(path).map_err(open_error)?;
+        let metadata = file.metadata().map_err(open_error)?;
+        if metadata.is_dir() {
+            return Err(open_error(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
+        }
+        let name = path.display().to_string();
+        if metadata.len() == 0 {
+            return Err(TableError::NotParquet { table: name, detail: "the file is empty".to_owned() });
+        }
+        // The kernel hands out the pages of its cache: nothing is copied, and memory that is not
+        // looked at again is its to take back.
+        let bytes = guarded(|| Ok(Buffer::from_owner(MMapSemaphore::new_from_file(&file)?)))
+            .map_err(|detail| TableError::NotParquet { table: name.clone(), detail })?;
+        Self::new(name, bytes)
+    }
+
+    /// The same for bytes in memory; `name` stands for them in messages.
+    ///
+    /// # Errors
+    /// As [`VectorFile::open`].
+    pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, TableError> {
+        Self::new(name.to_owned(), Buffer::from_vec(bytes))
+    }
+
+    fn new(name: String, bytes: Buffer<u8>) -> Result<Self, TableError> {
+        let not_parquet = |detail| TableError::NotParquet { table: name.clone(), detail };
+        let (metadata, schema) = guarded(|| {
+            let metadata = read_metadata(&mut Cursor::new(bytes.as_slice()))?;
+            let schema = infer_schema(&metadata)?;
+            Ok((metadata, schema))
+        })
+        .map_err(not_parquet)?;
+        let Some(field) = schema.get(VECTOR_COLUMN) else {
+            return Err(TableError::MissingColumn {
+                table: name,
+                column: VECTOR_COLUMN,
+                kind: Kind::Vector,
+                found: schema.iter_names().map(ToString::to_string).collect(),
+                wanted: "embeddings",
+            });
+        };
+        let wrong_type = || TableError::WrongType {
+            table: name.clone(),
+            column: VECTOR_COLUMN,
+            kind: Kind::Vector,
+            found: format!("{:?}", field.dtype()),
+            wanted: "embeddings",
+        };
+        let declared = declared_dim(field.dtype()).ok_or_else(wrong_type)?;
+        let columns = metadata.schema_descr.columns();
+        let column = columns.iter().position(|column| column.path_in_schema[0].as_str() == VECTOR_COLUMN);
+        let column = column.filter(|&i| columns[i].descriptor.max_rep_level == 1).ok_or_else(wrong_type)?;
+        let field = field.clone();
+        let mut file = Self { name, bytes, metadata, column, field, dim: declared.unwrap_or(0) };
+        if declared.is_none() {
+            file.dim = file.dim_of_first_row()?;
+        }
+        Ok(file)
+    }
+
+    /// Numbers in a row; 0 where the table neither says so nor has a row.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// How many rows the file has.
+    pub fn n_rows(&self) -> usize {
+        self.metadata.num_rows
+    }
+
+    /// How many row groups it has.
+    pub fn n_groups(&self) -> usize {
+        self.metadata.row_groups.len()
+    }
+
+    /// How many rows row group `i` has; panics beyond the last.
+    pub fn n_rows_in(&self, i: usize) -> usize {
+        self.metadata.row_groups[i].num_rows()
+    }
+
+    /// A value of the file's own metadata, such as the model that made the vectors.
+    pub fn value(&self, key: &str) -> Option<&str> {
+        let pairs = self.metadata.key_value_metadata.as_ref()?;
+        pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
+    }
+
+    /// Hands the rows of row group `i` to `visit`, block after block: the number of the block's first
+    /// row in the group, and its rows one after the other. May be called from several threads at once.
+    /// A table whose vectors are all absent ([`VectorFile::dim`] is 0) has no blocks.
+    ///
+    /// # Errors
+    /// The data is damaged, or not every vector has [`VectorFile::dim`] numbers.
+    pub fn for_each_block(
+        &self,
+        i: usize,
+        scratch: &mut VectorScratch,
+        mut visit: impl FnMut(usize, &[f32]),
+    ) -> Result<(), TableError> {
+        let n_rows = self.n_rows_in(i);
+        if self.dim == 0 {
+            return Ok(());
+        }
+        let mut done = 0;
+        if self.column_of(i).physical_type() == PhysicalType::Float {
+            guarded(|| self.plain_blocks(i, scratch, &mut done, &mut visit)).map_err(|detail| self.damaged(detail))?;
+        }
+        if done < n_rows {
+            let rows = self.decode(i)?;
+            visit(done, &rows[done * self.dim..]);
+            done = n_rows;
+        }
+        if done == n_rows { Ok(()) } else { Err(self.damaged(format!("row group {i} has {done} rows, not {n_rows}"))) }
+    }
+
+    /// All rows of row group `i`, one after the other.
+    ///
+    /// # Errors
+    /// As [`VectorFile::for_each_block`].
+    pub fn group(&self, i: usize) -> Result<Vec<f32>, TableError> {
+        let mut rows = Vec::with_capacity(self.n_rows_in(i) * self.dim);
+        self.for_each_block(i, &mut VectorScratch::default(), |_, block| rows.extend_from_slice(block))?;
+        Ok(rows)
+    }
+
+    /// Reads pages as long as they hold plain rows, and counts those in `done`.
+    fn plain_blocks(
+        &self,
+        i: usize,
+        scratch: &mut VectorScratch,
+        done: &mut usize,
+        visit: &mut impl FnMut(usize, &[f32]),
+    ) -> PolarsResult<()> {
+        let mut context = DecompressionContext::Unset;
+        for page in self.pages(i)? {
+            let Page::Data(mut page) = decompress(page?, &mut scratch.page, &mut context)? else { return Ok(()) };
+            let Some(values) = plain_rows(&page, self.dim) else { return Ok(()) };
+            // Pages begin anywhere, so the numbers are seldom where the processor wants them.
+            scratch.values.clear();
+            scratch.values.extend(values.as_chunks::<4>().0.iter().map(|number| f32::from_le_bytes(*number)));
+            visit(*done, &scratch.values);
+            *done += scratch.values.len() / self.dim;
+            if self.column_of(i).compression() != polars_parquet::parquet::compression::Compression::Uncompressed {
+                scratch.page = std::mem::take(page.buffer_mut());
+            }
+        }
+        Ok(())
+    }
+
+    /// Row group `i` through the general decoder.
+    fn decode(&self, i: usize) -> Result<Vec<f32>, TableError> {
+        let arrays = self.arrays(i)?;
+        let mut rows = Vec::with_capacity(self.n_rows_in(i) * self.dim);
+        for array in &arrays {
+            append_rows(array.as_ref(), self.dim, &mut rows).map_err(|detail| TableError::BadValue {
+                table: self.name.clone(),
+                column: VECTOR_COLUMN,
+                detail: format!("row group {i}: {detail}"),
+            })?;
+        }
+        let found = rows.len() / self.dim;
+        if found == self.n_rows_in(i) {
+            return Ok(rows);
+        }
+        Err(self.damaged(format!("row group {i} has {found} vectors in {} rows", self.n_rows_in(i))))
+    }
+
+    /// The length of the first vector that is not absent.
+    fn dim_of_first_row(&self) -> Result<usize, TableError> {
+        for i in 0..self.n_groups() {
+            let arrays = self.arrays(i)?;
+            if let Some(dim) = arrays.iter().find_map(|array| first_length(array.as_ref())) {
+                return Ok(dim);
+            }
+        }
+        Ok(0)
+    }
+
+    fn arrays(&self, i: usize) -> Result<Vec<Box<dyn Array>>, TableError> {
+        guarded(|| {
+            let primitive = &self.column_of(i).descriptor().descriptor.primitive_type;
+            let pages = BasicDecompressor::new(self.pages(i)?, Vec::new());
+            Ok(column_iter_to_arrays(vec![pages], vec![primitive], self.field.clone(), None)?.0)
+        })
+        .map_err(|detail| self.damaged(detail))
+    }
+
+    fn column_of(&self, i: usize) -> &ColumnChunkMetadata {
+        &self.metadata.row_groups[i].parquet_columns()[self.column]
+    }
+
+    fn pages(&self, i: usize) -> PolarsResult<PageReader> {
+        let column = self.column_of(i);
+        let range = column.byte_range();
+        let whole = |at: u64| usize::try_from(at).ok().filter(|at| *at <= self.bytes.len());
+        let (Some(start), Some(end)) = (whole(range.start), whole(range.end)) else {
+            return Err(PolarsError::ComputeError("a column lies beyond the end of the file".into()));
+        };
+        let chunk = self.bytes.clone().sliced(start..end);
+        Ok(PageReader::new(Cursor::new(chunk), column, Vec::new(), usize::MAX))
+    }
+
+    fn damaged(&self, detail: String) -> TableError {
+        TableError::Damaged { table: self.name.clone(), detail }
+    }
+}
+
+/// Numbers in a row as the type says, `Some(None)` for lists of any length; `None` for other types.
+fn declared_dim(dtype: &ArrowDataType) -> Option<Option<usize>> {
+    let is_float = |field: &ArrowField| matches!(field.dtype(), ArrowDataType::Float32 | ArrowDataType::Float64);
+    match dtype {
+        ArrowDataType::FixedSizeList(field, dim) if is_float(field) => Some(Some(*dim)),
+        ArrowDataType::List(field) | ArrowDataType::LargeList(field) if is_float(field) => Some(None),
+        _ => None,
+    }
+}
+
+/// Where a vector begins and ends among the numbers of its array; `None` for one that is absent.
+type Span = Option<(usize, usize)>;
+
+/// The vectors of an array, and its numbers.
+fn spans(array: &dyn Array) -> Option<(Vec<Span>, &dyn Array)> {
+    let any = array.as_any();
+    if let Some(list) = any.downcast_ref::<FixedSizeListArray>() {
+        let dim = list.size();
+        let spans = (0..list.len()).map(|i| list.is_valid(i).then_some((i * dim, (i + 1) * dim)));
+        return Some((spans.collect(), list.values().as_ref()));
+    }
+    if let Some(list) = any.downcast_ref::<ListArray<i64>>() {
+        let span =
+            |i: usize| (list.offsets()[i].unsigned_abs() as usize, list.offsets()[i + 1].unsigned_abs() as usize);
+        return Some(((0..list.len()).map(|i| list.is_valid(i).then(|| span(i))).collect(), list.values().as_ref()));
+    }
+    let list = any.downcast_ref::<ListArray<i32>>()?;
+    let span = |i: usize| (list.offsets()[i].unsigned_abs() as usize, list.offsets()[i + 1].unsigned_abs() as usize);
+    Some(((0..list.len()).map(|i| list.is_valid(i).then(|| span(i))).collect(), list.values().as_ref()))
+}
+
+/// The length of the first vector that is not absent.
+fn first_length(array: &dyn Array) -> Option<usize> {
+    spans(array)?.0.into_iter().flatten().map(|(start, end)| end - start).next()
+}
+
+/// Appends the vectors of an array, absent numbers as NaN.
+fn append_rows(array: &dyn Array, dim: usize, rows: &mut Vec<f32>) -> Result<(), String> {
+    let (spans, values) = spans(array).ok_or_else(|| format!("the decoder gave {:?}", array.dtype()))?;
+    let at = |i: usize| -> f32 {
+        if values.is_null(i) {
+            return f32::NAN;
+        }
+        let any = values.as_any();
+        if let Some(values) = any.downcast_ref::<Float32Array>() {
+            return values.value(i);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "vectors are computed with in 32 bits")]
+        any.downcast_ref::<Float64Array>().map_or(f32::NAN, |values| values.value(i) as f32)
+    };
+    for span in spans {
+        match span {
+            None => rows.extend(std::iter::repeat_n(f32::NAN, dim)),
+            Some((start, end)) if end - start == dim => rows.extend((start..end).map(at)),
+            Some((start, end)) => {
+                return Err(format!("one vector has {} numbers, the first one {dim}", end - start));
+            }
+        }
+    }
+    Ok(())
+}

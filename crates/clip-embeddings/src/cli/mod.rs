@@ -1,0 +1,101 @@
+//! The command line: clap types only, one file for each subcommand.
+
+mod contamination;
+mod matching;
+mod merge;
+mod reference;
+mod report;
+mod score;
+
+pub use contamination::ContaminationArgs;
+pub use matching::MatchArgs;
+pub use merge::MergeArgs;
+pub use reference::{BuildArgs, ReferenceArgs, ReferenceCommand};
+pub use report::{ExtractArgs, ReportArgs};
+pub use score::{ScoreArgs, ScoreKind};
+
+use audsem_core::cli::{GlobalArgs, HasGlobal};
+use audsem_core::run::Summary;
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+
+/// Compare embeddings of clips and captions with reference sets, benchmarks and each other.
+#[derive(Debug, Parser)]
+#[command(name = "audsem-clip-embeddings", version, max_term_width = 100)]
+pub struct Cli {
+    /// Flags of every binary.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands, in the order a pipeline uses them.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Number the shards of several folders as one sequence, linked or copied, and list repeated clips
+    MergeShards(MergeArgs),
+    /// Reference sets: `reference build`
+    Reference(ReferenceArgs),
+    /// Score every embedding: mean dissimilarity to a reference, and its nearest neighbours there
+    Score(ScoreArgs),
+    /// List what comes near to benchmarks, and what repeats itself
+    Contamination(ContaminationArgs),
+    /// Cosine of each clip with its own caption
+    Match(MatchArgs),
+    /// Histogram, quantiles and yield of scores, as text and as a page with the extremes to listen to
+    Report(ReportArgs),
+    /// Copy the sounds of clips over a threshold out of the shards
+    Extract(ExtractArgs),
+}
+
+impl Command {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// Whatever keeps it from running.
+    pub fn run(&self, global: &GlobalArgs) -> Result<Summary, Error> {
+        match self {
+            Self::MergeShards(args) => crate::merge::run(&args.config(), &args.run.options(global)?),
+            Self::Reference(ReferenceArgs { command: ReferenceCommand::Build(args) }) => {
+                crate::reference::run(&args.config(), &args.run.options(global)?)
+            }
+            Self::Score(args) => crate::score::run(&args.config(), &args.run.options(global)?),
+            Self::Contamination(args) => crate::contamination::run(&args.config(), &args.run.options(global)?),
+            Self::Match(args) => crate::matching::run(&args.config(), &args.run.options(global)?),
+            Self::Report(args) => crate::report::run(&args.config(), &args.run.options(global)?),
+            Self::Extract(args) => crate::extract::run(&args.config(), &args.run.options(global)?),
+        }
+    }
+}
+
+fn cosine(text: &str) -> Result<f32, String> {
+    number(text, -1.0..=1.0).ok_or_else(|| "expected a cosine from -1 to 1".to_owned())
+}
+
+fn dissimilarity(text: &str) -> Result<f32, String> {
+    number(text, 0.0..=2.0).ok_or_else(|| "expected a dissimilarity from 0 to 2".to_owned())
+}
+
+fn number(text: &str, range: std::ops::RangeInclusive<f32>) -> Option<f32> {
+    text.parse().ok().filter(|value| range.contains(value))
+}
+
+impl HasGlobal for Cli {
+    fn global(&self) -> &GlobalArgs {
+        &self.global
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_and_flag_has_help() {
+        let missing: Vec<String> = audsem_core::cli::undocumented(&super::Cli::command());
+        assert!(missing.is_empty(), "no help text: {missing:?}");
+    }
+}

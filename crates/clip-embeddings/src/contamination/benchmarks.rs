@@ -1,0 +1,169 @@
+//! Records and the benchmark items nearest to them.
+
+use audsem_core::parallel::ordered_map;
+use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
+use audsem_core::tables::{
+    Columns as _, Contamination, ContaminationRef, EmbeddingKey, ParquetFile, ParquetWriter, TableError, VectorFile,
+};
+
+use super::Config;
+use crate::error::Error;
+use crate::nearest::{Hit, Searched};
+use crate::reason::DropReason;
+use crate::rejects::BadRows;
+use crate::sets::{EmbeddingFile, RowNumbers, keys_of_rows};
+use crate::unit_rows::UnitRows;
+
+/// A benchmark, ready to be searched.
+struct Benchmark<'a> {
+    name: &'a str,
+    files: &'a [EmbeddingFile],
+    numbers: RowNumbers,
+    searched: Searched,
+}
+
+/// A record of a row group and the items near to it: benchmark, rank, hit.
+struct Near {
+    key: String,
+    hits: Vec<(usize, usize, Hit)>,
+}
+
+/// What one row group comes to.
+struct Compared {
+    near: Vec<Near>,
+    /// Keys of the records that are near nothing, with their largest cosine.
+    far: Vec<(String, f32)>,
+    bad: BadRows,
+}
+
+/// Lists pairs whose cosine reaches the threshold.
+pub(super) fn compare(
+    run: &mut Run,
+    config: &Config,
+    inputs: &[EmbeddingFile],
+    sets: &[(String, Vec<EmbeddingFile>)],
+    dim: usize,
+) -> Result<(), Error> {
+    let mut fingerprint = Fingerprint::new();
+    let mut benchmarks = Vec::new();
+    for (name, files) in sets {
+        fingerprint = files.iter().fold(fingerprint.with(name), |all, file| all.with(&file.fingerprint));
+        let searched = Searched::open(files, dim)?;
+        benchmarks.push(Benchmark { name, files, numbers: RowNumbers::of(files), searched });
+    }
+    let fingerprint = fingerprint.finish();
+    let plan: Vec<Shard<&EmbeddingFile>> = crate::reference::plan(inputs)
+        .into_iter()
+        .map(|shard| Shard {
+            fingerprint: Fingerprint::new().with(&shard.fingerprint).with(&fingerprint).finish(),
+            ..shard
+        })
+        .collect();
+    let step = Step { name: "part", unit: "vectors", physical: "MB" };
+    run.execute(step, &plan, |file, out| compare_file(file, config, &benchmarks, out))?;
+    Ok(())
+}
+
+fn compare_file(
+    file: &EmbeddingFile,
+    config: &Config,
+    benchmarks: &[Benchmark<'_>],
+    out: &mut ShardOutput,
+) -> Result<(), ShardError> {
+    let vectors = file.vectors().map_err(ShardError::input)?;
+    let keys = file.keys().map_err(ShardError::input)?;
+    let mut found = Vec::new();
+    let threads = out.inner_workers();
+    ordered_map(
+        0..vectors.n_groups(),
+        threads,
+        2 * threads,
+        |group| compare_group(&vectors, &keys, group, config, benchmarks),
+        |compared| {
+            let compared = compared.map_err(ShardError::input)?;
+            let n_rows = vectors.n_rows_in(compared.bad.group()) as u64;
+            out.read(n_rows);
+            out.work(n_rows as f64 * vectors.dim() as f64 * 4e-6);
+            out.keep(compared.near.len() as u64);
+            // Most records are near nothing: they are counted, and filed on demand.
+            if out.files_all_rejects() {
+                compared.far.iter().for_each(|(key, cosine)| out.drop(key, DropReason::NotNear, cosine));
+            } else {
+                out.drop_counted(DropReason::NotNear, compared.far.len() as u64);
+            }
+            compared.bad.report(file, out)?;
+            found.extend(compared.near);
+            Ok::<(), ShardError>(())
+        },
+    )?;
+    write(file, benchmarks, &found, out)
+}
+
+fn compare_group(
+    vectors: &VectorFile,
+    keys: &ParquetFile<EmbeddingKey>,
+    group: usize,
+    config: &Config,
+    benchmarks: &[Benchmark<'_>],
+) -> Result<Compared, TableError> {
+    let unit = UnitRows::read(vectors, group)?;
+    let keys = keys.group(group)?;
+    let mut of_record: Vec<Vec<(usize, usize, Hit)>> = vec![Vec::new(); unit.rows.len()];
+    let mut largest = vec![f32::NEG_INFINITY; unit.rows.len()];
+    for (number, benchmark) in benchmarks.iter().enumerate() {
+        for (i, hits) in benchmark.searched.nearest(&unit.vectors, config.top_k, None)?.iter().enumerate() {
+            let hits = hits.as_slice().iter().enumerate();
+            of_record[i].extend(
+                hits.clone().filter(|(_, hit)| hit.cosine >= config.threshold).map(|(rank, hit)| (number, rank, *hit)),
+            );
+            largest[i] = hits.fold(largest[i], |largest, (_, hit)| largest.max(hit.cosine));
+        }
+    }
+    let mut compared = Compared { near: Vec::new(), far: Vec::new(), bad: unit.bad };
+    for ((row, hits), largest) in unit.rows.iter().zip(of_record).zip(largest) {
+        let key = keys.get(*row).key.to_owned();
+        if hits.is_empty() {
+            compared.far.push((key, largest));
+        } else {
+            compared.near.push(Near { key, hits });
+        }
+    }
+    Ok(compared)
+}
+
+/// Looks up the names of the items, benchmark by benchmark, and writes the pairs.
+fn write(
+    file: &EmbeddingFile,
+    benchmarks: &[Benchmark<'_>],
+    found: &[Near],
+    out: &mut ShardOutput,
+) -> Result<(), ShardError> {
+    let mut names = Vec::new();
+    for (number, benchmark) in benchmarks.iter().enumerate() {
+        let of_this = found.iter().flat_map(|near| &near.hits).filter(|(other, _, _)| *other == number);
+        let mut rows: Vec<u64> = of_this.map(|(_, _, hit)| hit.row).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        let keys = keys_of_rows(benchmark.files, &benchmark.numbers, &rows).map_err(ShardError::fatal)?;
+        names.push((rows, keys));
+    }
+    let mut table = out.create(format!("part-{}.parquet", out.name()))?;
+    let mut writer = ParquetWriter::<Contamination, _>::new(&mut table).map_err(ShardError::fatal)?;
+    for near in found {
+        for (number, rank, hit) in &near.hits {
+            let (rows, keys) = &names[*number];
+            let at = rows.binary_search(&hit.row).expect("the rows of all hits were listed");
+            let row = ContaminationRef {
+                key: &near.key,
+                source: &file.set,
+                benchmark: benchmarks[*number].name,
+                benchmark_key: &keys[at],
+                rank: u32::try_from(*rank).unwrap_or(u32::MAX),
+                cosine: hit.cosine,
+            };
+            writer.push(row).map_err(ShardError::fatal)?;
+        }
+    }
+    out.count("pairs", writer.finish().map_err(ShardError::fatal)?);
+    Ok(out.close(table)?)
+}

@@ -1,0 +1,108 @@
+//! Errors of this crate.
+
+use std::path::PathBuf;
+
+/// What can go wrong beside the records themselves.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Reading, writing, the run folder or a flag.
+    #[error(transparent)]
+    Core(#[from] audsem_core::error::Error),
+    /// A table.
+    #[error(transparent)]
+    Table(#[from] audsem_core::tables::TableError),
+    /// Vectors of different lengths cannot be compared.
+    #[error(
+        "vectors of {found} numbers where others have {expected}: {}\nhint: embed all sets with the same model",
+        path.display()
+    )]
+    OtherDimension {
+        /// The table.
+        path: PathBuf,
+        /// Numbers in the vectors read before.
+        expected: usize,
+        /// Numbers in its vectors.
+        found: usize,
+    },
+    /// Vectors of different models cannot be compared.
+    #[error(
+        "embeddings of the model {found} where others are of {expected}: {}\nhint: embed all sets with the same model",
+        path.display()
+    )]
+    OtherModel {
+        /// The table or reference.
+        path: PathBuf,
+        /// The model of those read before.
+        expected: String,
+        /// Its model.
+        found: String,
+    },
+    /// A step that reads one modality was given the other.
+    #[error("{found} embeddings where {expected} embeddings are expected: {}", path.display())]
+    OtherModality {
+        /// The table.
+        path: PathBuf,
+        /// What is expected.
+        expected: &'static str,
+        /// What it holds.
+        found: &'static str,
+    },
+    /// A table whose columns do not tell what it holds.
+    #[error(
+        "this table of embeddings tells not what of (it has neither `text` nor `shard`): {}\n\
+         hint: say so with --modality audio or --modality text",
+        path.display()
+    )]
+    UnknownModality {
+        /// The table.
+        path: PathBuf,
+    },
+    /// A reference from which no direction comes.
+    #[error(
+        "the reference is empty: {n_rows} rows in {n_files} files, none with a usable vector\n\
+         hint: name sets that hold embeddings with --reference NAME=PATH"
+    )]
+    EmptyReference {
+        /// Files read.
+        n_files: usize,
+        /// Rows in them.
+        n_rows: u64,
+    },
+    /// A saved reference that is no such file, or cannot be used so.
+    #[error("the saved reference cannot be used: {problem}: {}", path.display())]
+    SavedReference {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with a hint.
+        problem: String,
+    },
+    /// Two sets would have one name.
+    #[error("two sets are called `{name}`\nhint: give each a name of its own: --reference NAME=PATH")]
+    SameSet {
+        /// The name.
+        name: String,
+    },
+    /// A file of a merge is already there and is another one.
+    #[error(
+        "refusing to overwrite {} with {}: it is there already and is another file\n\
+         hint: name an empty or new folder with --output",
+        to.display(), from.display()
+    )]
+    WouldOverwrite {
+        /// The file that is there.
+        to: PathBuf,
+        /// The file that should be put there.
+        from: PathBuf,
+    },
+    /// Hard links do not work between these folders.
+    #[error("cannot link {} to {}: {source}\nhint: copy instead with --mode copy", from.display(), to.display())]
+    Link {
+        /// The source.
+        from: PathBuf,
+        /// The link.
+        to: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+}

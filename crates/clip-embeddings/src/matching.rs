@@ -1,0 +1,167 @@
+//! How well clips match their own captions: the cosine of two embeddings with one key.
+
+use std::collections::HashMap;
+
+use audsem_core::run::{Fingerprint, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
+use audsem_core::tables::{
+    CaptionMatch, CaptionMatchRef, Columns as _, ParquetFile, ParquetWriter, Row, TableError, TextEmbedding,
+    VectorFile, text_hash,
+};
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::reason::{DropReason, Fault};
+use crate::sets::{Comparable, EmbeddingFile, Modality, SetPath, list_files};
+use crate::unit::{dot, scale};
+use crate::unit_rows::UnitRows;
+
+/// What is matched with what.
+#[derive(Debug, Clone, Serialize)]
+pub struct Config {
+    /// Embeddings of clips.
+    pub audio: Vec<SetPath>,
+    /// Embeddings of captions.
+    pub text: Vec<SetPath>,
+}
+
+/// Where a caption is: table, row group, row in the group.
+type Place = (u32, u32, u32);
+
+/// The captions: where each key is, 32 bytes a caption, and the tables behind that.
+struct Captions {
+    places: HashMap<u64, Place, foldhash::fast::FixedState>,
+    tables: Vec<(VectorFile, ParquetFile<TextEmbedding>)>,
+    /// Captions whose key an earlier one has.
+    repeated: u64,
+}
+
+/// One row group of captions.
+struct Loaded {
+    columns: <TextEmbedding as Row>::Columns,
+    vectors: Vec<f32>,
+}
+
+/// Matches clips with captions.
+///
+/// # Errors
+/// A set cannot be read or compared or is of the other modality, and what [`Run::open`] and
+/// [`Run::execute`] give.
+pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
+    let (audio, text) = (list_files(&config.audio)?, list_files(&config.text)?);
+    for (files, expected) in [(&audio, Modality::Audio), (&text, Modality::Text)] {
+        for file in files {
+            match file.modality {
+                Some(found) if found != expected => {
+                    let (expected, found) = (expected.name(), found.name());
+                    return Err(Error::OtherModality { path: file.path.clone(), expected, found });
+                }
+                _ => {}
+            }
+        }
+    }
+    Comparable::of(audio.iter().chain(&text))?;
+    let spec = RunSpec { tool: "audsem-clip-embeddings", command: "match", config, inputs: &[], models: Vec::new() };
+    let mut run = Run::open(options, spec)?;
+    let captions = Captions::of(&text)?;
+    let all_text = text.iter().fold(Fingerprint::new(), |all, file| all.with(&file.fingerprint)).finish();
+    let plan: Vec<Shard<&EmbeddingFile>> = crate::reference::plan(&audio)
+        .into_iter()
+        .map(|shard| Shard {
+            fingerprint: Fingerprint::new().with(&shard.fingerprint).with(&all_text).finish(),
+            ..shard
+        })
+        .collect();
+    let step = Step { name: "part", unit: "clips", physical: "MB" };
+    run.execute(step, &plan, |file, out| match_file(file, &captions, out))?;
+    Ok(run.finish()?.with_result("captions", captions.places.len()).with_result("repeated_captions", captions.repeated))
+}
+
+impl Captions {
+    /// Reads all keys. Of captions with one key the first counts.
+    fn of(files: &[EmbeddingFile]) -> Result<Self, Error> {
+        let mut captions = Self { places: HashMap::default(), tables: Vec::new(), repeated: 0 };
+        let number = |n: usize| u32::try_from(n).expect("row groups and tables are fewer than 2^32");
+        for (table, file) in files.iter().enumerate() {
+            let keys = file.keys()?;
+            for group in 0..keys.n_groups() {
+                for (row, key) in keys.group(group)?.key.iter().enumerate() {
+                    let place = (number(table), number(group), number(row));
+                    let first = *captions.places.entry(text_hash(key)).or_insert(place);
+                    captions.repeated += u64::from(first != place);
+                }
+            }
+            captions.tables.push((file.vectors()?, ParquetFile::open(&file.path)?));
+        }
+        Ok(captions)
+    }
+
+    fn load(&self, table: u32, group: u32) -> Result<Loaded, TableError> {
+        let (vectors, rows) = &self.tables[table as usize];
+        Ok(Loaded { columns: rows.group(group as usize)?, vectors: vectors.group(group as usize)? })
+    }
+}
+
+/// A clip of a row group and its caption.
+struct Pair {
+    /// Which of the group's usable rows.
+    clip: usize,
+    place: Place,
+}
+
+fn match_file(file: &EmbeddingFile, captions: &Captions, out: &mut ShardOutput) -> Result<(), ShardError> {
+    let vectors = file.vectors().map_err(ShardError::input)?;
+    let keys = file.keys().map_err(ShardError::input)?;
+    let mut table = out.create(format!("part-{}.parquet", out.name()))?;
+    let mut writer = ParquetWriter::<CaptionMatch, _>::new(&mut table).map_err(ShardError::fatal)?;
+    for group in 0..vectors.n_groups() {
+        let keys = keys.group(group).map_err(ShardError::input)?;
+        let unit = UnitRows::read(&vectors, group).map_err(ShardError::input)?;
+        out.read(keys.len() as u64);
+        out.work(keys.len() as f64 * vectors.dim() as f64 * 4e-6);
+        unit.bad.report(file, out)?;
+        let mut pairs = Vec::new();
+        for (clip, row) in unit.rows.iter().enumerate() {
+            let key = keys.get(*row).key;
+            match captions.places.get(&text_hash(key)) {
+                Some(place) => pairs.push(Pair { clip, place: *place }),
+                None => out.drop(key, DropReason::NoText, file.name()),
+            }
+        }
+        for (clip, matched) in cosines(captions, &unit, &mut pairs, vectors.dim()).map_err(ShardError::fatal)? {
+            let key = keys.get(unit.rows[clip]).key;
+            match matched {
+                Err(fault) => out.fail(key, fault, "the caption's vector"),
+                Ok((text, cosine)) => {
+                    out.keep(1);
+                    let row = CaptionMatchRef { key, source: &file.set, text: &text, cosine };
+                    writer.push(row).map_err(ShardError::fatal)?;
+                }
+            }
+        }
+    }
+    writer.finish().map_err(ShardError::fatal)?;
+    Ok(out.close(table)?)
+}
+
+type Matched = (usize, Result<(String, f32), Fault>);
+
+/// Cosines in the order of the clips. Captions are read group by group: where both sides were made of
+/// the same shards, that is one group.
+fn cosines(captions: &Captions, unit: &UnitRows, pairs: &mut [Pair], dim: usize) -> Result<Vec<Matched>, TableError> {
+    pairs.sort_unstable_by_key(|pair| pair.place);
+    let mut matched = Vec::with_capacity(pairs.len());
+    for of_group in pairs.chunk_by(|a, b| (a.place.0, a.place.1) == (b.place.0, b.place.1)) {
+        let (table, group, _) = of_group[0].place;
+        let loaded = captions.load(table, group)?;
+        for pair in of_group {
+            let row = pair.place.2 as usize;
+            let caption = &loaded.vectors[row * dim..][..dim];
+            let clip = &unit.vectors[pair.clip * dim..][..dim];
+            #[expect(clippy::cast_possible_truncation, reason = "scores are kept in 32 bits")]
+            let cosine = scale(dot(caption, caption)).map(|factor| (dot(clip, caption) * factor) as f32);
+            matched.push((pair.clip, cosine.map(|cosine| (loaded.columns.get(row).text.to_owned(), cosine))));
+        }
+    }
+    matched.sort_unstable_by_key(|(clip, _)| *clip);
+    Ok(matched)
+}

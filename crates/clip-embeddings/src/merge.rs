@@ -1,0 +1,268 @@
+//! Shards of several folders as one numbered sequence.
+//!
+//! ```text
+//! out/00000.tar         the shards, in the order of the sources, linked or copied
+//! out/keys-00000.csv    key and sample name of every clip of a shard
+//! out/manifest.csv      which shard came from where
+//! out/duplicates.csv    clips whose key an earlier one has
+//! ```
+//!
+//! Sources stay as they are, and nothing is ever overwritten: a file that is already there must be
+//! the one that belongs there.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use audsem_core::error::Error as CoreError;
+use audsem_core::files::sync_folder;
+use audsem_core::input;
+use audsem_core::run::{
+    Fingerprint, OutputFile, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
+};
+use audsem_core::tables::text_hash;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::reason::DropReason;
+use crate::tars::{ENDINGS, TarInput, list_tars, scan};
+
+/// How shards get into the output folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// As hard links: at once, without taking space; on one disk only
+    Link,
+    /// As copies
+    Copy,
+}
+
+/// What is merged.
+#[derive(Debug, Clone, Serialize)]
+pub struct Config {
+    /// Folders of tars, or tars, in the order wanted.
+    #[serde(skip)]
+    pub sources: Vec<PathBuf>,
+    /// Link or copy.
+    pub mode: Mode,
+}
+
+#[derive(Serialize)]
+struct Effective {
+    mode: Mode,
+    tars: Vec<String>,
+}
+
+/// A shard and its new name.
+#[derive(Debug)]
+struct Planned {
+    from: TarInput,
+    name: String,
+}
+
+/// A line of `keys-*.csv`.
+#[derive(Debug, Serialize, Deserialize)]
+struct KeyLine {
+    key: String,
+    sample: String,
+}
+
+/// A line of `manifest.csv`.
+#[derive(Serialize)]
+struct ManifestLine<'a> {
+    tar: &'a str,
+    source: String,
+    bytes: u64,
+    samples: u64,
+}
+
+/// Merges the sources into the output folder.
+///
+/// # Errors
+/// A source has no tars, a file is in the way, links do not work, and what [`Run::open`] and
+/// [`Run::execute`] give.
+pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
+    let planned = plan(config, options.limit)?;
+    let tars = planned.iter().map(|tar| tar.from.fingerprint.clone()).collect();
+    let effective = Effective { mode: config.mode, tars };
+    let spec = RunSpec {
+        tool: "audsem-clip-embeddings",
+        command: "merge-shards",
+        config: &effective,
+        inputs: &[],
+        models: Vec::new(),
+    };
+    let mut run = Run::open(options, spec)?;
+    let shards: Vec<Shard<&Planned>> = planned
+        .iter()
+        .enumerate()
+        .map(|(i, tar)| Shard { name: format!("{i:05}"), fingerprint: tar.from.fingerprint.clone(), work: tar })
+        .collect();
+    let step = Step { name: "part", unit: "tars", physical: "MB" };
+    let done = run.execute(step, &shards, |tar, out| one(tar, config.mode, out))?;
+    if done.complete && done.outputs.len() == shards.len() {
+        if config.mode == Mode::Link && !options.dry_run {
+            link_all(&planned, run.folder())?;
+        }
+        let samples: Vec<u64> =
+            done.outputs.iter().map(|shard| shard.stats.counts.get(SAMPLES).copied().unwrap_or(0)).collect();
+        write_lists(&mut run, &planned, &samples)?;
+    }
+    Ok(run.finish()?.with_result("tars", planned.len()))
+}
+
+/// Counter of the samples of a shard.
+const SAMPLES: &str = "samples";
+
+/// Which tar gets which name, before anything is touched.
+fn plan(config: &Config, limit: Option<u64>) -> Result<Vec<Planned>, Error> {
+    let mut planned = Vec::new();
+    for source in &config.sources {
+        for from in list_tars(source)? {
+            let name = from.name();
+            let ending = ENDINGS.iter().rev().find(|ending| name.ends_with(**ending)).unwrap_or(&".tar");
+            planned.push(Planned { name: format!("{:05}{ending}", planned.len()), from });
+        }
+    }
+    planned.truncate(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX));
+    Ok(planned)
+}
+
+/// Lists the keys of one tar, and copies it if it is to be copied.
+fn one(tar: &Planned, mode: Mode, out: &mut ShardOutput) -> Result<(), ShardError> {
+    out.read(1);
+    let mut keys = csv::Writer::from_writer(out.create(format!("keys-{}.csv", out.name()))?);
+    let (mut samples, mut failed) = (0, None);
+    scan(&tar.from.path, |entry| {
+        samples += 1;
+        let line = KeyLine { key: entry.key, sample: entry.sample };
+        failed = failed.take().or(keys.serialize(line).err());
+    })
+    .map_err(ShardError::input)?;
+    if let Some(error) = failed {
+        return Err(ShardError::fatal(error));
+    }
+    let keys = keys.into_inner().map_err(|error| ShardError::fatal(error.into_error()))?;
+    if mode == Mode::Copy && !out.dry_run() {
+        let file = out.create(&tar.name)?;
+        copy(&tar.from.path, file, out)?;
+    }
+    out.count(SAMPLES, samples);
+    out.keep(1);
+    Ok(out.close(keys)?)
+}
+
+fn copy(from: &Path, mut to: OutputFile, out: &mut ShardOutput) -> Result<(), ShardError> {
+    // Left by a kill between the file and its marker, it is the same; anything else is not ours.
+    if to.path().exists() && !same_content(from, to.path()).map_err(CoreError::read(from))? {
+        return Err(ShardError::fatal(Error::WouldOverwrite { to: to.path().to_owned(), from: from.to_owned() }));
+    }
+    let mut source = File::open(from).map_err(CoreError::read(from))?;
+    let mut block = vec![0; 1 << 20];
+    loop {
+        let n = source.read(&mut block).map_err(CoreError::read(from))?;
+        if n == 0 {
+            break;
+        }
+        to.write_all(&block[..n]).map_err(CoreError::write(to.path()))?;
+        out.work(n as f64 / 1e6);
+    }
+    Ok(out.close(to)?)
+}
+
+fn same_content(a: &Path, b: &Path) -> std::io::Result<bool> {
+    let (mut a, mut b) = (File::open(a)?, File::open(b)?);
+    if a.metadata()?.len() != b.metadata()?.len() {
+        return Ok(false);
+    }
+    let (mut of_a, mut of_b) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+    loop {
+        let n = a.read(&mut of_a)?;
+        b.read_exact(&mut of_b[..n])?;
+        if of_a[..n] != of_b[..n] {
+            return Ok(false);
+        }
+        if n == 0 {
+            return Ok(true);
+        }
+    }
+}
+
+/// Makes the links. A link is there at once or not at all, so there is nothing to take up: each run
+/// makes those that are missing.
+fn link_all(planned: &[Planned], folder: &Path) -> Result<(), Error> {
+    for tar in planned {
+        let (from, to) = (&tar.from.path, folder.join(&tar.name));
+        // A link to a link would break when that is moved.
+        let from = fs::canonicalize(from).map_err(CoreError::read(from))?;
+        match fs::hard_link(&from, &to) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                let inode = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
+                if inode(&from).map_err(CoreError::read(&from))? != inode(&to).map_err(CoreError::read(&to))? {
+                    return Err(Error::WouldOverwrite { to, from });
+                }
+            }
+            Err(source) => return Err(Error::Link { from, to, source }),
+        }
+    }
+    Ok(sync_folder(folder)?)
+}
+
+/// Writes what is about all tars together.
+fn write_lists(run: &mut Run, planned: &[Planned], samples: &[u64]) -> Result<(), Error> {
+    let fingerprint = planned.iter().fold(Fingerprint::new(), |all, tar| all.with(&tar.from.fingerprint)).finish();
+    let folder = run.folder().to_owned();
+    let plan = [Shard { name: "all".to_owned(), fingerprint, work: () }];
+    let step = Step { name: "lists", unit: "clips", physical: "" };
+    run.execute(step, &plan, |(), out| {
+        manifest(planned, samples, out)?;
+        duplicates(planned, samples, &folder, out)
+    })?;
+    Ok(())
+}
+
+fn manifest(planned: &[Planned], samples: &[u64], out: &mut ShardOutput) -> Result<(), ShardError> {
+    let mut csv = csv::Writer::from_writer(out.create("manifest.csv")?);
+    for (tar, samples) in planned.iter().zip(samples) {
+        let bytes = fs::metadata(&tar.from.path).map_err(CoreError::read(&tar.from.path))?.len();
+        let source = tar.from.path.display().to_string();
+        csv.serialize(ManifestLine { tar: &tar.name, source, bytes, samples: *samples }).map_err(ShardError::fatal)?;
+    }
+    close(csv, out)
+}
+
+fn duplicates(planned: &[Planned], samples: &[u64], folder: &Path, out: &mut ShardOutput) -> Result<(), ShardError> {
+    let mut csv = csv::Writer::from_writer(out.create("duplicates.csv")?);
+    csv.write_record(["key", "tar", "sample", "first_tar"]).map_err(ShardError::fatal)?;
+    let mut seen: HashMap<u64, usize, foldhash::fast::FixedState> = HashMap::default();
+    for (number, tar) in planned.iter().enumerate() {
+        if out.dry_run() {
+            // There are no lists of keys to read.
+            out.read(samples[number]);
+            out.keep(samples[number]);
+            continue;
+        }
+        let path = folder.join(format!("keys-{number:05}.csv"));
+        for line in csv::Reader::from_reader(input::open(&path)?).deserialize() {
+            let KeyLine { key, sample } = line.map_err(ShardError::fatal)?;
+            out.read(1);
+            let Some(first) = seen.get(&text_hash(&key)) else {
+                seen.insert(text_hash(&key), number);
+                out.keep(1);
+                continue;
+            };
+            out.drop(&key, DropReason::RepeatedKey, format_args!("{}: {sample}", tar.name));
+            let line = [&key, &tar.name, &sample, &planned[*first].name];
+            csv.write_record(line).map_err(ShardError::fatal)?;
+        }
+    }
+    close(csv, out)
+}
+
+fn close(csv: csv::Writer<OutputFile>, out: &mut ShardOutput) -> Result<(), ShardError> {
+    let file = csv.into_inner().map_err(|error| ShardError::fatal(error.into_error()))?;
+    Ok(out.close(file)?)
+}

@@ -1,0 +1,23 @@
+//! Why a record is left out.
+
+audsem_core::reasons! {
+    /// A vector or a record is broken.
+    pub enum Fault {
+        ZeroVector = "zero_vector": "all numbers of the vector are 0, so it has no direction",
+        NotFinite = "not_finite": "the vector holds NaN, infinite or absent numbers",
+        Undecodable = "undecodable": "the sound cannot be decoded",
+    }
+}
+
+audsem_core::reasons! {
+    /// A rule leaves a record out.
+    pub enum DropReason {
+        NotNear = "not_near": "no item of a benchmark comes as near as --threshold",
+        Unique = "unique": "no earlier record repeats it",
+        NoText = "no_text": "no caption has this key",
+        NotAsked = "not_asked": "the sample is none of those asked for",
+        BelowThreshold = "below_threshold": "the score is over none of the thresholds",
+        NoAudio = "no_audio": "the sample has no sound",
+        RepeatedKey = "repeated_key": "an earlier sample has the same key",
+    }
+}

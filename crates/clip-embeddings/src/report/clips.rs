@@ -1,0 +1,201 @@
+//! The sounds and captions of the extremes, out of the shards.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use audsem_core::error::Error as CoreError;
+use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
+use audsem_core::tar::TarError;
+use serde::{Deserialize, Serialize};
+
+use super::{Config, Summaries};
+use crate::error::Error;
+use crate::reason::DropReason;
+use crate::reference::write_file;
+use crate::scores::file_name;
+use crate::tars::{TarInput, for_each_sound};
+
+/// How the page has its sounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum ClipsMode {
+    /// Inside the page, which can be moved by itself
+    Embed,
+    /// As files beside the page
+    Files,
+}
+
+/// A sound beside the page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sound {
+    /// Its file, relative to the page.
+    pub(super) file: String,
+    /// The caption.
+    pub(super) text: Option<String>,
+}
+
+/// Sounds by key, and the folder their files are in.
+#[derive(Debug, Default)]
+pub(super) struct Sounds {
+    pub(super) folder: PathBuf,
+    pub(super) by_key: BTreeMap<String, Sound>,
+}
+
+impl Sounds {
+    /// What the page names as the source of a sound.
+    pub(super) fn source(&self, sound: &Sound, mode: ClipsMode) -> Result<String, Error> {
+        let ending = Path::new(&sound.file).extension().unwrap_or_default().to_string_lossy().into_owned();
+        match mode {
+            ClipsMode::Files => Ok(sound.file.split('/').map(percent).collect::<Vec<_>>().join("/")),
+            ClipsMode::Embed => {
+                let path = self.folder.join(&sound.file);
+                let bytes = std::fs::read(&path).map_err(CoreError::read(&path))?;
+                Ok(format!("data:audio/{};base64,{}", mime(&ending), base64(&bytes)))
+            }
+        }
+    }
+}
+
+/// Copies the extremes' sounds into `clips/`; `None` when the step was interrupted.
+pub(super) fn find(
+    run: &mut Run,
+    config: &Config,
+    tars: &[TarInput],
+    summaries: &Summaries,
+    fingerprint: &str,
+) -> Result<Option<Sounds>, Error> {
+    let mut wanted = HashSet::new();
+    for modality in summaries.sets.keys() {
+        let total = summaries.total(modality, config.noted());
+        wanted.extend(total.lowest.iter().chain(&total.highest).map(|extreme| extreme.key.clone()));
+    }
+    let mut sounds = Sounds { folder: run.folder().to_owned(), by_key: BTreeMap::new() };
+    if tars.is_empty() || run.options().dry_run {
+        return Ok(Some(sounds));
+    }
+    let plan: Vec<Shard<&TarInput>> = tars
+        .iter()
+        .enumerate()
+        .map(|(i, tar)| Shard {
+            name: format!("{i:05}"),
+            fingerprint: Fingerprint::new().with(&tar.fingerprint).with(fingerprint).finish(),
+            work: tar,
+        })
+        .collect();
+    let step = Step { name: "clips", unit: "clips", physical: "MB" };
+    let report = run.execute(step, &plan, |tar, out| copy(tar, &wanted, out))?;
+    if !report.complete {
+        return Ok(None);
+    }
+    for output in &report.outputs {
+        for path in output.files_ending(".json") {
+            let bytes = std::fs::read(path).map_err(CoreError::read(path))?;
+            let found: BTreeMap<String, Sound> = serde_json::from_slice(&bytes)
+                .map_err(|error| CoreError::input(path, format!("not a list of sounds: {error}")))?;
+            for (key, sound) in found {
+                sounds.by_key.entry(key).or_insert(sound);
+            }
+        }
+    }
+    Ok(Some(sounds))
+}
+
+/// Why a tar is not gone through to its end.
+enum Stop {
+    Tar(TarError),
+    Core(CoreError),
+}
+
+impl From<TarError> for Stop {
+    fn from(error: TarError) -> Self {
+        Self::Tar(error)
+    }
+}
+
+fn copy(tar: &TarInput, wanted: &HashSet<String>, out: &mut ShardOutput) -> Result<(), ShardError> {
+    let (mut found, mut names, mut others): (BTreeMap<String, Sound>, HashSet<String>, u64) = Default::default();
+    let accept = |entry: &crate::tars::ClipEntry| {
+        let take = wanted.contains(&entry.key) && entry.sound.is_some() && names.insert(file_name(&entry.key));
+        others += u64::from(!take);
+        take
+    };
+    let result = for_each_sound(&tar.path, accept, |entry, bytes| {
+        let suffix = entry.sound.as_ref().map_or("flac", |(suffix, _, _)| suffix.as_str());
+        let name = format!("clips/{}/{}.{suffix}", out.name(), file_name(&entry.key));
+        let mut file = out.create(&name).map_err(Stop::Core)?;
+        file.write_all(bytes).map_err(CoreError::write(file.path())).map_err(Stop::Core)?;
+        out.read(1);
+        out.keep(1);
+        found.insert(entry.key.clone(), Sound { file: name, text: entry.text.clone() });
+        out.close(file).map_err(Stop::Core)
+    });
+    match result {
+        Err(Stop::Tar(error)) => return Err(ShardError::input(error)),
+        Err(Stop::Core(error)) => return Err(ShardError::Fatal(error)),
+        Ok(()) => {}
+    }
+    out.read(others);
+    out.drop_counted(DropReason::NotAsked, others);
+    if found.is_empty() {
+        return Ok(());
+    }
+    let json = serde_json::to_vec(&found).map_err(ShardError::fatal)?;
+    write_file(out, &format!("clips-{}.json", out.name().to_owned()), &json)
+}
+
+fn mime(ending: &str) -> &str {
+    match ending {
+        "mp3" => "mpeg",
+        "m4a" => "mp4",
+        "oga" | "opus" => "ogg",
+        other => other,
+    }
+}
+
+/// A path component as part of a relative address.
+fn percent(component: &str) -> String {
+    let mut text = String::new();
+    for byte in component.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}
+
+/// Base64 with padding (RFC 4648, section 4).
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let word = chunk.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let sextet = word >> (18 - 6 * place) & 63;
+            text.push(if place <= chunk.len() { char::from(ALPHABET[sextet as usize]) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_as_in_its_rfc() {
+        for (bytes, text) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")]
+        {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+        assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
+    }
+
+    #[test]
+    fn names_of_clips_become_addresses() {
+        assert_eq!(percent("V (1_0-3_5).flac"), "V%20%281_0-3_5%29.flac");
+    }
+}

@@ -1,0 +1,200 @@
+//! How embeddings lie to a reference: the mean dissimilarity, and with `--score knn` the nearest ones.
+//!
+//! Every row gets a score; what to leave out is decided where scores are read. `reference.json` in
+//! the output folder is the mean direction the scores are made with.
+
+mod group;
+
+use std::path::PathBuf;
+
+use audsem_core::parallel::ordered_map;
+use audsem_core::run::{Fingerprint, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
+use audsem_core::tables::{ParquetWriter, Score};
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::nearest::Searched;
+use crate::reference::{FileSums, SavedReference, index_files, mean_of, save, sum_files};
+use crate::sets::{Comparable, EmbeddingFile, Modality, SetPath, list_files};
+use group::Scorer;
+
+/// What is scored against what.
+#[derive(Debug, Clone, Serialize)]
+pub struct Config {
+    /// Sets that get scores.
+    pub inputs: Vec<SetPath>,
+    /// What they are compared with: sets of embeddings, or references saved by `reference build`.
+    pub references: Vec<SetPath>,
+    /// What the inputs are of; `None` to see it from their columns.
+    pub modality: Option<Modality>,
+    /// Batch size of the weighting that means of batches have; `None` is the exact mean.
+    pub compat_batch: Option<u64>,
+    /// Also look for this many nearest reference vectors.
+    pub top_k: Option<usize>,
+}
+
+/// What scores are made with.
+struct Reference {
+    saved: SavedReference,
+    fingerprint: String,
+    searched: Option<Searched>,
+}
+
+/// References as the command line names them, sorted by kind.
+struct Named {
+    saved: Vec<(PathBuf, SavedReference)>,
+    /// Tables to sum, and to search in.
+    tables: Vec<EmbeddingFile>,
+    /// Tables to search in only.
+    indexes: Vec<EmbeddingFile>,
+}
+
+/// Scores the inputs.
+///
+/// # Errors
+/// A set cannot be read or compared, the reference is empty, and what [`Run::open`] and
+/// [`Run::execute`] give.
+pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
+    let inputs = list_files(&config.inputs)?;
+    let named = named_references(config)?;
+    let mut comparable = Comparable::of(named.tables.iter().chain(&named.indexes).chain(&inputs))?;
+    for (path, saved) in &named.saved {
+        comparable.add(path, saved.dim, saved.model.as_deref())?;
+    }
+    for file in &inputs {
+        modality_of(file, config)?;
+    }
+    let spec = RunSpec { tool: "audsem-clip-embeddings", command: "score", config, inputs: &[], models: Vec::new() };
+    let mut run = Run::open(options, spec)?;
+    let mut count = None;
+    if let Some(reference) = reference(&mut run, config, named, &comparable)? {
+        count = Some((reference.saved.count, reference.saved.norm()));
+        score(&mut run, config, &inputs, &reference)?;
+    }
+    let summary = run.finish()?;
+    Ok(match count {
+        Some((count, norm)) => summary.with_result("reference_vectors", count).with_result("norm_of_mean", norm),
+        None => summary,
+    })
+}
+
+fn named_references(config: &Config) -> Result<Named, Error> {
+    let (mut saved, mut tables, mut indexes) = (Vec::new(), Vec::new(), Vec::new());
+    for set in &config.references {
+        if !SavedReference::is_at(&set.path) {
+            tables.push(set.clone());
+            continue;
+        }
+        let (path, reference) = SavedReference::open(&set.path)?;
+        if config.compat_batch.is_some() {
+            let problem = "--compat-batch weighs tables, and a saved reference is weighed already\n\
+                           hint: name the tables, or give --compat-batch to `reference build`";
+            return Err(Error::SavedReference { path, problem: problem.to_owned() });
+        }
+        if config.top_k.is_some() {
+            let folder = path.parent().unwrap_or(&path);
+            let files = index_files(folder).map_err(|_| Error::SavedReference {
+                path: path.clone(),
+                problem: "it has no index of its vectors, which nearest neighbours need\n\
+                          hint: build it with `reference build --index`"
+                    .to_owned(),
+            })?;
+            indexes.extend(
+                files.into_iter().map(|path| SetPath { name: format!("{}/{}", set.name, path.display()), path }),
+            );
+        }
+        saved.push((path, reference));
+    }
+    Ok(Named { saved, tables: list_files(&tables)?, indexes: list_files(&indexes)? })
+}
+
+/// Sums what is to be summed and opens what is to be searched; `None` when interrupted.
+fn reference(
+    run: &mut Run,
+    config: &Config,
+    named: Named,
+    comparable: &Comparable,
+) -> Result<Option<Reference>, Error> {
+    let Named { mut saved, tables, indexes } = named;
+    let mut sums: Vec<FileSums> = Vec::new();
+    if !tables.is_empty() {
+        let Some(summed) = sum_files(run, "reference", &tables, comparable.dim, config.compat_batch)? else {
+            return Ok(None);
+        };
+        saved.push((PathBuf::new(), mean_of(&summed, &tables, comparable, config.compat_batch)?));
+        sums = summed;
+    }
+    let saved = SavedReference::together(saved)?;
+    save(run, &saved, &sums)?;
+    let searched: Vec<EmbeddingFile> = tables.into_iter().chain(indexes).collect();
+    let mut fingerprint = Fingerprint::new();
+    for value in &saved.mean {
+        fingerprint = fingerprint.with(value.to_le_bytes());
+    }
+    if config.top_k.is_some() {
+        fingerprint = searched.iter().fold(fingerprint, |all, file| all.with(&file.fingerprint));
+    }
+    let searched = match config.top_k {
+        Some(_) => Some(Searched::open(&searched, comparable.dim)?),
+        None => None,
+    };
+    Ok(Some(Reference { saved, fingerprint: fingerprint.finish(), searched }))
+}
+
+fn modality_of(file: &EmbeddingFile, config: &Config) -> Result<Modality, Error> {
+    match (file.modality, config.modality) {
+        (Some(found), Some(expected)) if found != expected => {
+            Err(Error::OtherModality { path: file.path.clone(), expected: expected.name(), found: found.name() })
+        }
+        (Some(modality), _) | (None, Some(modality)) => Ok(modality),
+        (None, None) => Err(Error::UnknownModality { path: file.path.clone() }),
+    }
+}
+
+fn score(run: &mut Run, config: &Config, inputs: &[EmbeddingFile], reference: &Reference) -> Result<(), Error> {
+    let mut left = run.options().limit.unwrap_or(u64::MAX);
+    let mut plan = Vec::new();
+    for (i, file) in inputs.iter().enumerate() {
+        let scorer = Scorer {
+            file,
+            modality: modality_of(file, config)?,
+            mean: &reference.saved.mean,
+            searched: reference.searched.as_ref().zip(config.top_k),
+            limit: left,
+        };
+        left = left.saturating_sub(file.n_rows);
+        let fingerprint = Fingerprint::new().with(&file.fingerprint).with(&reference.fingerprint).finish();
+        plan.push(Shard { name: format!("{i:05}"), fingerprint, work: scorer });
+        if left == 0 {
+            break;
+        }
+    }
+    let step = Step { name: "part", unit: "vectors", physical: "MB" };
+    run.execute(step, &plan, score_file)?;
+    Ok(())
+}
+
+fn score_file(scorer: &Scorer<'_>, out: &mut ShardOutput) -> Result<(), ShardError> {
+    let opened = scorer.open().map_err(ShardError::input)?;
+    let mut table = out.create(format!("part-{}.parquet", out.name()))?;
+    let mut writer = ParquetWriter::<Score, _>::new(&mut table).map_err(ShardError::fatal)?;
+    let threads = out.inner_workers();
+    ordered_map(
+        opened.groups(),
+        threads,
+        2 * threads,
+        |group| opened.score(group),
+        |scored| {
+            let scored = scored.map_err(ShardError::input)?;
+            out.read(scored.n_rows as u64);
+            out.keep(scored.rows.len() as u64);
+            out.work(scored.n_rows as f64 * scorer.mean.len() as f64 * 4e-6);
+            if !scored.rows.is_empty() {
+                writer.write_group(scored.rows).map_err(ShardError::fatal)?;
+            }
+            scored.bad.report(scorer.file, out)
+        },
+    )?;
+    writer.finish().map_err(ShardError::fatal)?;
+    Ok(out.close(table)?)
+}

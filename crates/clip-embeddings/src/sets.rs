@@ -1,0 +1,262 @@
+//! Sets of embeddings: what a command line names, and the tables behind it.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use audsem_core::error::Error as CoreError;
+use audsem_core::run::{FileFingerprint, Fingerprint};
+use audsem_core::tables::{
+    AudioEmbedding, Columns as _, EmbeddingKey, ParquetFile, TableError, TextEmbedding, VectorFile, tables_under,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// Key of a table's own metadata under which the model is named that made its vectors.
+pub const MODEL_KEY: &str = "audsem.model";
+
+/// `NAME=PATH`, or a path whose last component is the name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SetPath {
+    /// What the set is called in tables and messages.
+    pub name: String,
+    /// A run folder of embeddings, a folder of Parquet files or one such file.
+    #[serde(skip)]
+    pub path: PathBuf,
+}
+
+impl FromStr for SetPath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // A path that is there is meant as such, whatever signs are in it.
+        let named = text.split_once('=').filter(|(name, _)| !name.contains('/') && !Path::new(text).exists());
+        let (name, path) = match named {
+            Some((name, path)) => (name.to_owned(), PathBuf::from(path)),
+            None => {
+                let path = PathBuf::from(text);
+                // `.` and `..` have a name only once it is known where they are.
+                let absolute = path.canonicalize().unwrap_or_else(|_| path.clone());
+                let name = if absolute.is_dir() { absolute.file_name() } else { absolute.file_stem() };
+                (name.unwrap_or_default().to_string_lossy().into_owned(), path)
+            }
+        };
+        if name.is_empty() || path.as_os_str().is_empty() {
+            return Err("expected NAME=PATH or PATH".to_owned());
+        }
+        Ok(Self { name, path })
+    }
+}
+
+/// What an embedding is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Modality {
+    /// A sound.
+    Audio,
+    /// A caption.
+    Text,
+}
+
+impl Modality {
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Audio => "audio",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// One table of embeddings.
+#[derive(Debug, Clone)]
+pub struct EmbeddingFile {
+    /// Name of its set.
+    pub set: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Hash of its name in the set and its content.
+    pub fingerprint: String,
+    /// What its embeddings are of, where its columns tell.
+    pub modality: Option<Modality>,
+    /// Numbers in its vectors.
+    pub dim: usize,
+    /// Rows it has.
+    pub n_rows: u64,
+    /// The model that made it, where the table says so.
+    pub model: Option<String>,
+}
+
+impl EmbeddingFile {
+    fn open(set: &str, path: PathBuf) -> Result<Self, Error> {
+        let vectors = VectorFile::open(&path)?;
+        if vectors.dim() == 0 && vectors.n_rows() > 0 {
+            return Err(CoreError::input(&path, "this table has rows, but every vector is absent").into());
+        }
+        // Any table of embeddings has keys: better to say so before a long run than in it.
+        ParquetFile::<EmbeddingKey>::open(&path)?;
+        let has = |found: Result<(), TableError>| found.is_ok();
+        let modality = match () {
+            () if has(ParquetFile::<TextEmbedding>::open(&path).map(drop)) => Some(Modality::Text),
+            () if has(ParquetFile::<AudioEmbedding>::open(&path).map(drop)) => Some(Modality::Audio),
+            () => None,
+        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let fingerprint = Fingerprint::new().with(set).with(&name).with_file(&FileFingerprint::of_output(&path)?);
+        Ok(Self {
+            set: set.to_owned(),
+            fingerprint: fingerprint.finish(),
+            modality,
+            dim: vectors.dim(),
+            n_rows: vectors.n_rows() as u64,
+            model: vectors.value(MODEL_KEY).map(str::to_owned),
+            path,
+        })
+    }
+
+    /// Its set and file name, for messages that must not depend on where the file lies.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.set, self.path.file_name().unwrap_or_default().to_string_lossy())
+    }
+
+    /// The vectors.
+    ///
+    /// # Errors
+    /// The table is damaged.
+    pub fn vectors(&self) -> Result<VectorFile, TableError> {
+        VectorFile::open(&self.path)
+    }
+
+    /// The keys beside the vectors.
+    ///
+    /// # Errors
+    /// The table is damaged.
+    pub fn keys(&self) -> Result<ParquetFile<EmbeddingKey>, TableError> {
+        ParquetFile::open(&self.path)
+    }
+}
+
+/// The tables of some sets, in the order of the sets and of the names in them.
+///
+/// # Errors
+/// A path holds no tables or others than embeddings, two sets have one name, or vectors of different
+/// models or lengths would be compared.
+pub fn list_files(sets: &[SetPath]) -> Result<Vec<EmbeddingFile>, Error> {
+    let mut files = Vec::new();
+    for (i, set) in sets.iter().enumerate() {
+        if sets[..i].iter().any(|other| other.name == set.name) {
+            return Err(Error::SameSet { name: set.name.clone() });
+        }
+        for path in tables_under(&set.path)? {
+            if path.extension().is_some_and(|extension| extension == "csv") {
+                let problem = "embeddings are read from Parquet only\nhint: docs/formats.md says how to convert others";
+                return Err(CoreError::input(&path, problem).into());
+            }
+            files.push(EmbeddingFile::open(&set.name, path)?);
+        }
+    }
+    Ok(files)
+}
+
+/// Makes sure that vectors may be compared; gives their length and model.
+#[derive(Debug, Default, Clone)]
+pub struct Comparable {
+    /// Numbers in the vectors; 0 before the first one.
+    pub dim: usize,
+    /// The model, as far as it is known.
+    pub model: Option<String>,
+}
+
+impl Comparable {
+    /// Of all these files.
+    ///
+    /// # Errors
+    /// [`Error::OtherDimension`], [`Error::OtherModel`].
+    pub fn of<'a>(files: impl IntoIterator<Item = &'a EmbeddingFile>) -> Result<Self, Error> {
+        let mut all = Self::default();
+        for file in files {
+            all.add(&file.path, file.dim, file.model.as_deref())?;
+        }
+        Ok(all)
+    }
+
+    /// Takes in one more source of vectors.
+    ///
+    /// # Errors
+    /// [`Error::OtherDimension`], [`Error::OtherModel`].
+    pub fn add(&mut self, path: &Path, dim: usize, model: Option<&str>) -> Result<(), Error> {
+        // A table without rows need not know how long its vectors would be.
+        if dim > 0 && self.dim > 0 && dim != self.dim {
+            return Err(Error::OtherDimension { path: path.to_owned(), expected: self.dim, found: dim });
+        }
+        self.dim = self.dim.max(dim);
+        match (&self.model, model) {
+            (Some(expected), Some(found)) if expected != found => {
+                Err(Error::OtherModel { path: path.to_owned(), expected: expected.clone(), found: found.to_owned() })
+            }
+            (None, Some(found)) => {
+                self.model = Some(found.to_owned());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where a row is among the rows of several files.
+#[derive(Debug, Clone)]
+pub struct RowNumbers {
+    /// First row of each file, and the end.
+    starts: Vec<u64>,
+}
+
+impl RowNumbers {
+    /// Numbers the rows of files one after the other.
+    pub fn of(files: &[EmbeddingFile]) -> Self {
+        let mut starts = vec![0];
+        for file in files {
+            starts.push(starts.last().copied().unwrap_or(0) + file.n_rows);
+        }
+        Self { starts }
+    }
+
+    /// The number of the first row of file `i`.
+    pub fn start(&self, i: usize) -> u64 {
+        self.starts[i]
+    }
+
+    /// The file of row number `row`.
+    pub fn file_of(&self, row: u64) -> usize {
+        self.starts.partition_point(|start| *start <= row) - 1
+    }
+
+    /// Rows in all files.
+    pub fn total(&self) -> u64 {
+        self.starts.last().copied().unwrap_or(0)
+    }
+}
+
+/// The keys of single rows, given by their numbers in ascending order.
+///
+/// # Errors
+/// A table is damaged.
+pub fn keys_of_rows(files: &[EmbeddingFile], numbers: &RowNumbers, rows: &[u64]) -> Result<Vec<String>, TableError> {
+    let mut keys = Vec::with_capacity(rows.len());
+    for (i, file) in files.iter().enumerate() {
+        let mut first = numbers.start(i);
+        if rows.get(keys.len()).is_none_or(|row| *row >= first + file.n_rows) {
+            continue;
+        }
+        let table = file.keys()?;
+        for group in 0..table.n_groups() {
+            let end = first + table.n_rows_in(group) as u64;
+            let wanted = &rows[keys.len()..][..rows[keys.len()..].partition_point(|row| *row < end)];
+            if !wanted.is_empty() {
+                let columns = table.group(group)?;
+                keys.extend(wanted.iter().map(|row| columns.get((row - first) as usize).key.to_owned()));
+            }
+            first = end;
+        }
+    }
+    Ok(keys)
+}

@@ -1,0 +1,245 @@
+//! Audio shards as inputs: which tars a command line names, and the clips in them.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use audsem_core::clip_id::ClipId;
+use audsem_core::error::Error as CoreError;
+use audsem_core::input::list_files;
+use audsem_core::run::{FileFingerprint, Fingerprint};
+use audsem_core::tar::{Member, MemberReader, Sample, SampleReader, TarError, is_metadata, split_key};
+use serde::Deserialize;
+
+use crate::error::Error;
+
+/// Endings of tars; what is inside is told by the first bytes.
+pub const ENDINGS: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
+
+/// Suffixes of audio members.
+const AUDIO: [&str; 8] = ["flac", "wav", "mp3", "ogg", "opus", "m4a", "aac", "oga"];
+
+/// JSON larger than this is not looked at for a name.
+const MAX_JSON_BYTES: u64 = 64 << 20;
+
+/// A tar to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TarInput {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Hash of its name and content.
+    pub fingerprint: String,
+}
+
+impl TarInput {
+    /// Its file name.
+    pub fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+/// The tars of a source: itself, or those directly in the folder, sorted by the first number in their
+/// names (`2.tar` before `10.tar`), then by name.
+///
+/// # Errors
+/// It does not exist or is a folder without tars.
+pub fn list_tars(source: &Path) -> Result<Vec<TarInput>, Error> {
+    let mut paths = list_files(source, |name| ENDINGS.iter().any(|ending| name.ends_with(ending)))?;
+    if paths.is_empty() {
+        let problem = "this folder holds no tar\nhint: name tars (.tar, .tar.gz, .tar.zst) or the folder they lie in";
+        return Err(CoreError::input(source, problem).into());
+    }
+    paths.sort_by_cached_key(|path| tar_order(&path.file_name().unwrap_or_default().to_string_lossy()));
+    paths
+        .into_iter()
+        .map(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let fingerprint = Fingerprint::new().with(name).with_file(&FileFingerprint::of(&path)?).finish();
+            Ok(TarInput { path, fingerprint })
+        })
+        .collect()
+}
+
+/// Sort key of a tar's name; names without number come last.
+fn tar_order(name: &str) -> (u64, String) {
+    let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    (digits[..end].parse().unwrap_or(u64::MAX), name.to_owned())
+}
+
+/// What the JSON of a sample says about its clip.
+#[derive(Debug, Default, Clone, Deserialize)]
+struct Described {
+    key: Option<String>,
+    original_filename: Option<String>,
+    text: Option<String>,
+}
+
+/// A sample of a shard, without its sound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClipEntry {
+    /// The clip's tar key, or what names the sample in its place.
+    pub key: String,
+    /// The sample's own name in the tar.
+    pub sample: String,
+    /// The caption, where the JSON has one.
+    pub text: Option<String>,
+    /// Suffix of its sound, place in the tar and size, where it has one.
+    pub sound: Option<(String, u64, u64)>,
+}
+
+/// The one key of a clip, however it is named: JSON `key`, else `original_filename`, else the name of
+/// the sample. What names no clip keeps its last path component, without a known extension and with
+/// dots as underscores.
+pub fn clip_key(sample: &str, key: Option<&str>, original_filename: Option<&str>) -> String {
+    let name = [key, original_filename].into_iter().flatten().find(|name| !name.trim().is_empty()).unwrap_or(sample);
+    if let Ok(clip) = name.parse::<ClipId>() {
+        return clip.tar_key();
+    }
+    let last = name.rsplit('/').next().unwrap_or(name);
+    let stem = match last.rsplit_once('.') {
+        Some((stem, extension)) if known_extension(extension) => stem,
+        _ => last,
+    };
+    stem.replace('.', "_")
+}
+
+fn known_extension(extension: &str) -> bool {
+    let extension = extension.to_ascii_lowercase();
+    AUDIO.contains(&extension.as_str()) || ["mp4", "webm", "mkv", "json", "avi", "mov"].contains(&extension.as_str())
+}
+
+/// A sample while its members go by.
+#[derive(Default)]
+struct Gathered {
+    sample: String,
+    described: Described,
+    sound: Option<(String, u64, u64)>,
+}
+
+impl Gathered {
+    fn entry(self) -> ClipEntry {
+        let Described { key, original_filename, text } = self.described;
+        let key = clip_key(&self.sample, key.as_deref(), original_filename.as_deref());
+        ClipEntry { key, sample: self.sample, text, sound: self.sound }
+    }
+}
+
+/// Goes through the samples of a tar. Headers and JSON are read, sounds are passed over.
+///
+/// # Errors
+/// The tar is damaged; samples before the damage have been visited.
+pub fn scan(path: &Path, mut visit: impl FnMut(ClipEntry)) -> Result<(), TarError> {
+    let mut members = MemberReader::scan(path)?;
+    let (mut current, mut buffer): (Option<Gathered>, Vec<u8>) = (None, Vec::new());
+    while let Some(member) = members.next_member()? {
+        let Some((sample, suffix)) = keyed(&member) else { continue };
+        if current.as_ref().is_none_or(|gathered| gathered.sample != sample) {
+            if let Some(done) = current.take() {
+                visit(done.entry());
+            }
+            current = Some(Gathered { sample, ..Gathered::default() });
+        }
+        let Some(gathered) = &mut current else { continue };
+        if suffix == "json" && member.size <= MAX_JSON_BYTES {
+            members.read_payload(&mut buffer)?;
+            // JSON that says nothing of use leaves the sample's name to name the clip.
+            gathered.described = serde_json::from_slice(&buffer).unwrap_or_default();
+        } else if gathered.sound.is_none() && AUDIO.contains(&suffix.as_str()) {
+            gathered.sound = Some((suffix, member.offset, member.size));
+        }
+    }
+    if let Some(done) = current {
+        visit(done.entry());
+    }
+    Ok(())
+}
+
+fn keyed(member: &Member) -> Option<(String, String)> {
+    if !member.is_file || is_metadata(&member.name) {
+        return None;
+    }
+    split_key(&member.name).map(|(key, suffix)| (key.to_owned(), suffix))
+}
+
+/// Hands the sounds of the samples that `wanted` accepts to `visit`. In a plain tar only those are read.
+///
+/// # Errors
+/// The tar is damaged, or `visit` fails.
+pub fn for_each_sound<E: From<TarError>>(
+    path: &Path,
+    mut wanted: impl FnMut(&ClipEntry) -> bool,
+    mut visit: impl FnMut(&ClipEntry, &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    if !MemberReader::scan(path)?.is_seekable() {
+        return stream_sounds(path, wanted, visit);
+    }
+    let mut entries = Vec::new();
+    scan(path, |entry| {
+        if wanted(&entry) {
+            entries.push(entry);
+        }
+    })?;
+    let failed = |source| TarError::Read { path: path.to_owned(), offset: 0, source };
+    let file = File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    for entry in &entries {
+        let Some((_, offset, size)) = entry.sound else { continue };
+        bytes.resize(usize::try_from(size).unwrap_or(usize::MAX), 0);
+        file.read_exact_at(&mut bytes, offset).map_err(failed)?;
+        visit(entry, &bytes)?;
+    }
+    Ok(())
+}
+
+/// The same for compressed tars, which can only be read from the beginning.
+fn stream_sounds<E: From<TarError>>(
+    path: &Path,
+    mut wanted: impl FnMut(&ClipEntry) -> bool,
+    mut visit: impl FnMut(&ClipEntry, &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut reader = SampleReader::open(path)?;
+    while let Some(sample) = reader.next_sample()? {
+        let entry = entry_of(&sample);
+        if wanted(&entry)
+            && let Some((suffix, _, _)) = &entry.sound
+            && let Some(bytes) = sample.get(suffix)
+        {
+            visit(&entry, bytes)?;
+        }
+        reader.recycle(sample);
+    }
+    Ok(())
+}
+
+fn entry_of(sample: &Sample) -> ClipEntry {
+    let described = sample.get("json").and_then(|json| serde_json::from_slice(json).ok()).unwrap_or_default();
+    let sound = sample.members.iter().find(|(suffix, _)| AUDIO.contains(&suffix.as_str()));
+    let sound = sound.map(|(suffix, bytes)| (suffix.clone(), 0, bytes.len() as u64));
+    Gathered { sample: sample.key.clone(), described, sound }.entry()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_clip_is_one_key() {
+        let check = |sample, key, file, expected: &str| assert_eq!(clip_key(sample, key, file), expected);
+        check("17", Some("V (1_0-3_5)"), Some("W (1.0-3.5).mp4"), "V (1_0-3_5)");
+        check("17", None, Some("tar/V (1.0-3.5).mp4"), "V (1_0-3_5)");
+        check("17", Some(" "), Some("V (1.0-3.5)"), "V (1_0-3_5)");
+        check("V (1_0-3_5)", None, None, "V (1_0-3_5)");
+        // C17: the last dot is no extension when what follows is none.
+        check("17", None, Some("dogs/a.b (x.y).flac"), "a_b (x_y)");
+        check("17", None, Some("rain v1.2"), "rain v1_2");
+        check("17", None, None, "17");
+    }
+
+    #[test]
+    fn tars_come_in_the_order_of_their_numbers() {
+        let mut names = ["10.tar", "b.tar", "2.tar", "00003.tar"];
+        names.sort_by_key(|name| tar_order(name));
+        assert_eq!(names, ["2.tar", "00003.tar", "10.tar", "b.tar"]);
+    }
+}
