@@ -25,6 +25,10 @@ check:
 filtering *ARGS:
     cargo run --quiet --profile {{ profile }} -p audsem-filtering -- "$@"
 
+# Embeddings against references: merge-shards, reference build, score, contamination, match, report, extract
+clip-embeddings *ARGS:
+    cargo run --quiet --profile {{ profile }} -p audsem-clip-embeddings -- "$@"
+
 # WebDataset tars: pack, rename, transcode, check, index, shards
 tarify *ARGS:
     cargo run --quiet --profile {{ profile }} -p audsem-tarify -- "$@"

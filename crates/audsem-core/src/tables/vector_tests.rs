@@ -123,7 +123,7 @@ t = pq.read_table('a.parquet')
 assert t.schema.field('vec').type == pa.list_(pa.field('element', pa.float32(), False), 6), t.schema
 v = np.concatenate([c.flatten().to_numpy() for c in t['vec'].chunks])
 assert (v == np.arange(60000, dtype=np.float32) * 0.5 - 7).all()
-print(t.num_rows, t['key'][9999], t['marked'][3], t.schema.metadata[b'model'].decode())";
+print(t.num_rows, t['key'][9999], t['marked'][3], pq.read_metadata('a.parquet').metadata[b'model'].decode())";
     assert_eq!(python(script, folder.path()).trim(), "10000 clip 9999 True tiny");
 }
 

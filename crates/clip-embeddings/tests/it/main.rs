@@ -1,0 +1,10 @@
+//! Tests of this crate through its public interface and its binary.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod contamination;
+mod kill;
+mod matching;
+mod merge;
+mod report;
+mod score;
+mod workbench;
