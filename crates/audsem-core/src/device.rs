@@ -77,6 +77,16 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// Its name, as on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+        }
+    }
+
     /// The type as candle names it.
     #[must_use]
     pub fn dtype(self) -> DType {

@@ -198,12 +198,14 @@ impl ModelDir {
         self.file(WEIGHT_FILES[0]).map(|path| vec![path])
     }
 
-    /// Hashes weights, configuration and tokenizer, in this order, for `run.json`.
+    /// Hashes weights, configurations and tokenizer, in this order, for `run.json`.
     ///
     /// # Errors
     /// A file cannot be read.
     pub fn fingerprint(&self) -> Result<ModelFingerprint, ModelError> {
-        let side = ["config.json", "tokenizer.json", "vocab.txt"].into_iter().filter_map(|name| self.optional(name));
+        let side = ["config.json", "preprocessor_config.json", "tokenizer.json", "vocab.txt"]
+            .into_iter()
+            .filter_map(|name| self.optional(name));
         let sha256 = self.weight_files()?.into_iter().chain(side).map(|path| sha256_of(&path));
         Ok(ModelFingerprint {
             name: self.name.clone(),

@@ -9,6 +9,9 @@ pub enum Error {
     /// Reading, writing, the run folder or a flag.
     #[error(transparent)]
     Core(#[from] audsem_core::error::Error),
+    /// The model.
+    #[error(transparent)]
+    Network(#[from] audsem_models::Error),
     /// A table.
     #[error(transparent)]
     Table(#[from] audsem_core::tables::TableError),

@@ -91,7 +91,7 @@ fn wanted_keys(scores: &[ScoreFile], config: &Config, limit: Option<u64>) -> Res
 }
 
 /// Why a tar is not gone through to its end.
-enum Stop {
+pub(crate) enum Stop {
     Tar(TarError),
     Shard(ShardError),
 }

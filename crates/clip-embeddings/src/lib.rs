@@ -41,6 +41,7 @@
 pub mod cli;
 pub mod contamination;
 pub mod direction;
+pub mod embed;
 pub mod error;
 pub mod extract;
 pub mod matching;

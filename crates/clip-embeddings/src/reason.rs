@@ -5,6 +5,9 @@ audsem_core::reasons! {
     pub enum Fault {
         ZeroVector = "zero_vector": "all numbers of the vector are 0, so it has no direction",
         NotFinite = "not_finite": "the vector holds NaN, infinite or absent numbers",
+        Empty = "empty": "the sound has no samples",
+        Unreadable = "unreadable": "the file cannot be read",
+        NoKey = "no_key": "nothing names the record",
         Undecodable = "undecodable": "the sound cannot be decoded",
     }
 }
@@ -14,6 +17,7 @@ audsem_core::reasons! {
     pub enum DropReason {
         NotNear = "not_near": "no item of a benchmark comes as near as --threshold",
         Unique = "unique": "no earlier record repeats it",
+        NoCaption = "no_caption": "the record has no caption",
         NoText = "no_text": "no caption has this key",
         NotAsked = "not_asked": "the sample is none of those asked for",
         BelowThreshold = "below_threshold": "the score is over none of the thresholds",

@@ -17,7 +17,7 @@ use crate::error::Error;
 pub const ENDINGS: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
 
 /// Suffixes of audio members.
-const AUDIO: [&str; 8] = ["flac", "wav", "mp3", "ogg", "opus", "m4a", "aac", "oga"];
+pub(crate) const AUDIO: [&str; 8] = ["flac", "wav", "mp3", "ogg", "opus", "m4a", "aac", "oga"];
 
 /// JSON larger than this is not looked at for a name.
 const MAX_JSON_BYTES: u64 = 64 << 20;

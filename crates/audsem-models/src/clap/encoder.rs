@@ -48,6 +48,12 @@ impl ClapEncoder {
         self.model.config().projection_dim
     }
 
+    /// As [`ClapInference::logit_scale`].
+    #[must_use]
+    pub fn logit_scale(&self) -> f32 {
+        self.model.logit_scale()
+    }
+
     /// Unit vectors (B, D) of sounds; none depends on the others.
     ///
     /// # Errors

@@ -136,6 +136,7 @@ impl Clap {
     pub fn into_inference(self) -> Result<ClapInference> {
         let device = self.logit_scale_a.device().clone();
         let dtype = self.logit_scale_a.dtype();
+        let logit_scale = self.logit_scale_a.to_dtype(DType::F32)?.exp()?.to_scalar()?;
         Ok(ClapInference {
             audio: self.audio.into_inference()?,
             text: self.text.into_inference()?,
@@ -144,6 +145,7 @@ impl Clap {
             config: self.config,
             device,
             dtype,
+            logit_scale,
         })
     }
 }
@@ -164,6 +166,7 @@ pub struct ClapInference {
     config: Config,
     device: Device,
     dtype: DType,
+    logit_scale: f32,
 }
 
 impl ClapInference {
@@ -177,6 +180,12 @@ impl ClapInference {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What cosines of a sound are multiplied with before a softmax over texts.
+    #[must_use]
+    pub fn logit_scale(&self) -> f32 {
+        self.logit_scale
     }
 
     /// Where the weights are.

@@ -1,6 +1,7 @@
 //! The command line: clap types only, one file for each subcommand.
 
 mod contamination;
+mod embed;
 mod matching;
 mod merge;
 mod reference;
@@ -8,14 +9,14 @@ mod report;
 mod score;
 
 pub use contamination::ContaminationArgs;
+pub use embed::{EmbedAudioArgs, EmbedTextArgs, SimilarityArgs};
 pub use matching::MatchArgs;
 pub use merge::MergeArgs;
 pub use reference::{BuildArgs, ReferenceArgs, ReferenceCommand};
 pub use report::{ExtractArgs, ReportArgs};
 pub use score::{ScoreArgs, ScoreKind};
 
-use audsem_core::cli::{GlobalArgs, HasGlobal};
-use audsem_core::run::Summary;
+use audsem_core::cli::{Finish, GlobalArgs, HasGlobal};
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
@@ -37,6 +38,10 @@ pub struct Cli {
 pub enum Command {
     /// Number the shards of several folders as one sequence, linked or copied, and list repeated clips
     MergeShards(MergeArgs),
+    /// Embed sounds with a CLAP model
+    EmbedAudio(EmbedAudioArgs),
+    /// Embed captions with a CLAP model
+    EmbedText(EmbedTextArgs),
     /// Reference sets: `reference build`
     Reference(ReferenceArgs),
     /// Score every embedding: mean dissimilarity to a reference, and its nearest neighbours there
@@ -49,6 +54,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Copy the sounds of clips over a threshold out of the shards
     Extract(ExtractArgs),
+    /// How well texts fit one sound
+    Similarity(SimilarityArgs),
 }
 
 impl Command {
@@ -56,8 +63,15 @@ impl Command {
     ///
     /// # Errors
     /// Whatever keeps it from running.
-    pub fn run(&self, global: &GlobalArgs) -> Result<Summary, Error> {
-        match self {
+    pub fn run(&self, global: &GlobalArgs) -> Result<Finish, Error> {
+        let summary = match self {
+            Self::EmbedAudio(args) => crate::embed::audio::run(&args.config()?, &args.run.options(global)?),
+            Self::EmbedText(args) => crate::embed::text::run(&args.config()?, &args.run.options(global)?),
+            Self::Similarity(args) => {
+                let found = crate::embed::similarity::run(&args.config()?)?;
+                let json = || serde_json::to_string(&found).expect("names and numbers are plain data");
+                return Ok(Finish::Text(if global.json { json() } else { crate::embed::similarity::table(&found) }));
+            }
             Self::MergeShards(args) => crate::merge::run(&args.config(), &args.run.options(global)?),
             Self::Reference(ReferenceArgs { command: ReferenceCommand::Build(args) }) => {
                 crate::reference::run(&args.config(), &args.run.options(global)?)
@@ -67,7 +81,8 @@ impl Command {
             Self::Match(args) => crate::matching::run(&args.config(), &args.run.options(global)?),
             Self::Report(args) => crate::report::run(&args.config(), &args.run.options(global)?),
             Self::Extract(args) => crate::extract::run(&args.config(), &args.run.options(global)?),
-        }
+        };
+        Ok(summary?.into())
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod contamination;
+mod embed;
 mod kill;
 mod matching;
 mod merge;

@@ -1,0 +1,129 @@
+//! Flags of `embed-audio`, `embed-text` and `similarity`.
+
+use std::path::PathBuf;
+
+use audsem_core::cli::{ModelArgs, RunArgs};
+use clap::Args;
+
+use crate::embed::{CropRule, MAX_TOKENS, ModelSettings, Windows, audio, similarity, text};
+use crate::error::Error;
+
+/// The checkpoint of the published embeddings.
+const MODEL: &str = "laion/larger_clap_general";
+
+/// Sounds in a forward pass.
+const SOUNDS: usize = 16;
+
+/// Captions in a forward pass, where they are padded.
+const CAPTIONS: usize = 256;
+
+fn settings(args: &ModelArgs, batch_size: usize) -> Result<ModelSettings, Error> {
+    Ok(ModelSettings {
+        dir: args.resolve(MODEL).map_err(audsem_models::Error::from)?,
+        device: args.device,
+        precision: args.dtype,
+        batch_size: args.batch_size.map_or(batch_size, |n| n as usize),
+    })
+}
+
+/// Flags of `embed-audio`.
+#[derive(Debug, Args)]
+pub struct EmbedAudioArgs {
+    /// Audio shards (.tar), sounds, folders of either, or CSV files with a column `path` and, if wanted, `key`
+    #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
+    pub input: Vec<PathBuf>,
+    /// Which part of a sound is heard that is longer than the model hears at once (CLAP: 10 s)
+    #[arg(long, value_enum, default_value = "centre")]
+    pub crop: CropRule,
+    /// How often such a sound is heard
+    #[arg(long, value_enum, default_value = "single")]
+    pub windows: Windows,
+    /// The ffmpeg to use for sounds that the built-in decoders cannot read [default: from PATH]
+    #[arg(long, value_name = "FILE")]
+    pub ffmpeg: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub run: RunArgs,
+}
+
+impl EmbedAudioArgs {
+    /// What the flags ask for.
+    ///
+    /// # Errors
+    /// The model cannot be found.
+    pub fn config(&self) -> Result<audio::Config, Error> {
+        Ok(audio::Config {
+            inputs: self.input.clone(),
+            model: settings(&self.model, SOUNDS)?,
+            crop: self.crop,
+            windows: self.windows,
+            ffmpeg: self.ffmpeg.clone(),
+        })
+    }
+}
+
+/// Flags of `embed-text`.
+#[derive(Debug, Args)]
+pub struct EmbedTextArgs {
+    /// Shards (.tar) whose JSON members have `text`, folders of them, or CSV files with columns `key` and `text`
+    #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
+    pub input: Vec<PathBuf>,
+    /// Cut captions at this many tokens, special ones included
+    #[arg(long, value_name = "N", default_value_t = MAX_TOKENS as u32, value_parser = clap::value_parser!(u32).range(3..))]
+    pub max_length: u32,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub run: RunArgs,
+}
+
+impl EmbedTextArgs {
+    /// What the flags ask for.
+    ///
+    /// # Errors
+    /// The model cannot be found.
+    pub fn config(&self) -> Result<text::Config, Error> {
+        Ok(text::Config {
+            inputs: self.input.clone(),
+            model: settings(&self.model, CAPTIONS)?,
+            max_tokens: self.max_length as usize,
+        })
+    }
+}
+
+/// Flags of `similarity`.
+#[derive(Debug, Args)]
+pub struct SimilarityArgs {
+    /// The sound
+    #[arg(value_name = "CLIP")]
+    pub clip: PathBuf,
+    /// Texts that may fit it
+    #[arg(value_name = "TEXT", required = true, num_args = 1..)]
+    pub texts: Vec<String>,
+    /// The ffmpeg to use for sounds that the built-in decoders cannot read [default: from PATH]
+    #[arg(long, value_name = "FILE")]
+    pub ffmpeg: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub model: ModelArgs,
+}
+
+impl SimilarityArgs {
+    /// What the flags ask for.
+    ///
+    /// # Errors
+    /// The model cannot be found.
+    pub fn config(&self) -> Result<similarity::Config, Error> {
+        Ok(similarity::Config {
+            clip: self.clip.clone(),
+            texts: self.texts.clone(),
+            model: settings(&self.model, SOUNDS)?,
+            ffmpeg: self.ffmpeg.clone(),
+        })
+    }
+}

@@ -1,0 +1,116 @@
+//! From the bytes of a sound to the features that the model hears.
+
+use audsem_core::audio::{AudioError, Decoder, resample};
+use audsem_core::tables::text_hash;
+use audsem_models::clap::{Crop, FeatureError, FeatureExtractor, Features};
+use serde::Serialize;
+
+use crate::reason::Fault;
+
+/// Which part of a sound is heard that is longer than the model hears at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum CropRule {
+    /// The middle
+    Centre,
+    /// A random part, the same for the same --seed and key
+    Random,
+}
+
+/// How often a long sound is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Windows {
+    /// Once, as --crop says
+    Single,
+    /// In windows from the beginning to the end; the mean of their vectors counts
+    Mean,
+}
+
+/// Turns sounds into features, from any thread.
+pub(super) struct Ear<'a> {
+    pub decoder: &'a Decoder,
+    pub extractor: &'a FeatureExtractor,
+    pub crop: CropRule,
+    pub windows: Windows,
+    pub seed: u64,
+}
+
+/// What became of one sound.
+pub(super) struct Heard {
+    /// Its features, one for each window.
+    pub features: Vec<Features>,
+    /// Its length at the model's rate.
+    pub n_samples: u32,
+    /// Whether it is longer than the model hears at once.
+    pub is_longer: bool,
+}
+
+/// Why a sound is left out.
+pub(super) type Unheard = (Fault, String);
+
+impl Ear<'_> {
+    pub(super) fn hear(&self, key: &str, extension: &str, bytes: &[u8]) -> Result<Heard, Unheard> {
+        let audio = self.decoder.decode_bytes(bytes, Some(extension)).map_err(|error| unheard(&error))?;
+        let rate = self.extractor.config().sampling_rate;
+        let samples = resample(&audio.to_mono(), audio.sample_rate_hz, rate).map_err(|error| unheard(&error))?;
+        let limit = self.extractor.config().max_samples();
+        let is_longer = samples.len() > limit;
+        let features = if is_longer && self.windows == Windows::Mean {
+            starts(samples.len(), limit)
+                .into_iter()
+                .map(|start| self.extractor.extract(&samples[start..start + limit], Crop::Centre))
+                .collect::<Result<Vec<_>, _>>()
+        } else {
+            self.extractor.extract(&samples, self.crop_of(key)).map(|features| vec![features])
+        };
+        let n_samples = u32::try_from(samples.len()).unwrap_or(u32::MAX);
+        Ok(Heard { features: features.map_err(|error| of_features(&error))?, n_samples, is_longer })
+    }
+
+    fn crop_of(&self, key: &str) -> Crop {
+        match self.crop {
+            CropRule::Centre => Crop::Centre,
+            CropRule::Random => Crop::Seeded(text_hash(&format!("{} {key}", self.seed))),
+        }
+    }
+}
+
+/// Begins of windows of `limit` samples, one behind the other; the last ends with the sound.
+fn starts(length: usize, limit: usize) -> Vec<usize> {
+    let mut starts: Vec<usize> = (0..length / limit).map(|n| n * limit).collect();
+    if !length.is_multiple_of(limit) {
+        starts.push(length - limit);
+    }
+    starts
+}
+
+fn unheard(error: &AudioError) -> Unheard {
+    let fault = match error {
+        AudioError::NotFinite { .. } => Fault::NotFinite,
+        AudioError::Empty => Fault::Empty,
+        _ => Fault::Undecodable,
+    };
+    (fault, error.to_string())
+}
+
+fn of_features(error: &FeatureError) -> Unheard {
+    let fault = match error {
+        FeatureError::Empty => Fault::Empty,
+        FeatureError::NotFinite { .. } => Fault::NotFinite,
+        _ => Fault::Undecodable,
+    };
+    (fault, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::starts;
+
+    #[test]
+    fn windows_cover_the_sound_and_none_is_beyond_its_end() {
+        assert_eq!(starts(20, 10), [0, 10]);
+        assert_eq!(starts(25, 10), [0, 10, 15]);
+        assert_eq!(starts(11, 10), [0, 1]);
+    }
+}
