@@ -44,7 +44,8 @@ fn close(a: &[f32], b: &[f32]) -> bool {
 
 fn wav(rate: u32, channels: u16, seconds: f32, sample: impl Fn(usize) -> f32) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
-    let spec = hound::WavSpec { channels, sample_rate: rate, bits_per_sample: 32, sample_format: hound::SampleFormat::Float };
+    let spec =
+        hound::WavSpec { channels, sample_rate: rate, bits_per_sample: 32, sample_format: hound::SampleFormat::Float };
     let mut writer = hound::WavWriter::new(&mut bytes, spec).unwrap();
     for n in 0..(rate as f32 * seconds) as usize {
         (0..channels).for_each(|_| writer.write_sample(sample(n)).unwrap());
@@ -90,7 +91,10 @@ fn c7_c8_other_rates_and_channels_are_converted_and_bad_sounds_counted() {
     bench.write("in/far/rain.flac", flac(500.0));
     let called = call(&bench, "embed-audio -i in -o out --max-fail-rate 1").ended(0);
     let rows: Vec<AudioEmbedding> = bench.rows("out/part-00000.parquet");
-    assert_eq!(rows.iter().map(|row| (row.key.as_str(), row.shard.as_str())).collect::<Vec<_>>(), [("rain", "far/rain.flac"), ("stereo", "stereo.wav")]);
+    assert_eq!(
+        rows.iter().map(|row| (row.key.as_str(), row.shard.as_str())).collect::<Vec<_>>(),
+        [("rain", "far/rain.flac"), ("stereo", "stereo.wav")]
+    );
     assert_eq!(rows[1].n_samples, 48_000);
     let mut rejects = bench.rejects("out/rejects-00000.jsonl");
     rejects.sort();
@@ -108,7 +112,13 @@ fn c6_long_sounds_are_cut_as_asked_and_the_same_each_time() {
     let long = wav(48_000, 1, 25.0, |n| noise(n) * (n as f32 / 1_200_000.0));
     bench.write("in/long.wav", &long);
     let encoder = encoder();
-    for (flags, name) in [("", "centre"), ("--crop random", "a"), ("--crop random", "b"), ("--crop random --seed 7", "c"), ("--windows mean", "mean")] {
+    for (flags, name) in [
+        ("", "centre"),
+        ("--crop random", "a"),
+        ("--crop random", "b"),
+        ("--crop random --seed 7", "c"),
+        ("--windows mean", "mean"),
+    ] {
         call(&bench, &format!("embed-audio -i in -o {name} {flags}")).ended(0);
     }
     let vector = |name: &str| vectors(&bench, &format!("{name}/part-00000.parquet")).remove(0);
@@ -177,7 +187,8 @@ fn workers_kills_and_batches_change_no_byte() {
     }
     let runs = tempfile::tempdir().unwrap();
     let program = |output: &Path, workers: usize| {
-        let mut command = bench.command(&format!("embed-audio -i in --batch-size {workers} --model {}", model().display()));
+        let mut command =
+            bench.command(&format!("embed-audio -i in --batch-size {workers} --model {}", model().display()));
         command.arg("--output").arg(output).args(["--workers", &workers.to_string()]);
         command
     };
