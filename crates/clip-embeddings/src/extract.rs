@@ -127,8 +127,9 @@ fn extract(tar: &TarInput, wanted: &HashSet<String>, format: Format, out: &mut S
         Err(Stop::Shard(error)) => return Err(error),
         Ok(()) => {}
     }
-    out.read(others + left_out.len() as u64);
-    out.drop_counted(DropReason::NotAsked, others);
+    // The others are where they were, so they are no rejects.
+    out.read(left_out.len() as u64);
+    out.count("other_samples", others);
     left_out.iter().for_each(|(key, reason)| out.drop(key, *reason, tar.name()));
     Ok(())
 }

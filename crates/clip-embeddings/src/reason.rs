@@ -15,12 +15,8 @@ audsem_core::reasons! {
 audsem_core::reasons! {
     /// A rule leaves a record out.
     pub enum DropReason {
-        NotNear = "not_near": "no item of a benchmark comes as near as --threshold",
-        Unique = "unique": "no earlier record repeats it",
         NoCaption = "no_caption": "the record has no caption",
         NoText = "no_text": "no caption has this key",
-        NotAsked = "not_asked": "the sample is none of those asked for",
-        BelowThreshold = "below_threshold": "the score is over none of the thresholds",
         NoAudio = "no_audio": "the sample has no sound",
         RepeatedKey = "repeated_key": "an earlier sample has the same key",
     }

@@ -2,6 +2,9 @@
 //!
 //! `tiny_clap FOLDER [--steps N] [--seed N]`
 //!
+//! FOLDER gets `model/`, the checkpoint, and `sounds/`, a sound of each kind that was not trained on, with the list
+//! `sounds.csv` of their captions.
+//!
 //! It hears the sixteen kinds of sounds it was trained on, and little else; it exists so that everything that takes a
 //! CLAP can be run without a download. Sounds that it has not met decide whether it learned anything: it ends with an
 //! error unless their own captions fit them better than the others.
@@ -13,6 +16,7 @@ mod training;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
+use audsem_core::audio::{BitDepth, encode_flac};
 use audsem_core::files::write_atomically;
 use audsem_core::hub::ModelDir;
 use audsem_models::checkpoint::safetensors_bytes;
@@ -55,12 +59,14 @@ fn main() -> Outcome<()> {
     let mut settings = serde_json::to_value(&config)?;
     settings["architectures"] = json!(["ClapModel"]);
     settings["torch_dtype"] = json!("float32");
-    write(&folder, "config.json", &pretty(&settings)?)?;
-    write(&folder, "preprocessor_config.json", &pretty(&preprocessor())?)?;
-    write(&folder, "tokenizer.json", tokenizer.to_string(true).map_err(|e| e.to_string())?.as_bytes())?;
-    write(&folder, "model.safetensors", &safetensors_bytes(&params.vars())?)?;
+    let model = folder.join("model");
+    write(&model, "config.json", &pretty(&settings)?)?;
+    write(&model, "preprocessor_config.json", &pretty(&preprocessor())?)?;
+    write(&model, "tokenizer.json", tokenizer.to_string(true).map_err(|e| e.to_string())?.as_bytes())?;
+    write(&model, "model.safetensors", &safetensors_bytes(&params.vars())?)?;
+    write_sounds(&folder, seed)?;
 
-    let clap = ClapEncoder::open(&ModelDir::local(&folder), &Device::Cpu, DType::F32, MAX_TOKENS)?;
+    let clap = ClapEncoder::open(&ModelDir::local(&model), &Device::Cpu, DType::F32, MAX_TOKENS)?;
     let report = test(&clap, &hear(TRAINED, HELD_OUT)?)?;
     println!("{}", serde_json::to_string(&json!({ "steps": steps, "loss": loss, "held_out": report }))?);
     if report["matching"].as_f64() <= report["others"].as_f64() || report["accuracy"].as_f64() < Some(0.5) {
@@ -136,6 +142,18 @@ fn test(clap: &ClapEncoder, sounds: &[Vec<Features>]) -> Outcome<Value> {
     let mean = |sum: f32| f64::from(sum / cosines.len() as f32);
     let accuracy = right as f64 / cosines.len() as f64;
     Ok(json!({ "sounds": cosines.len(), "accuracy": accuracy, "matching": mean(matching), "others": mean(others) }))
+}
+
+/// A sound of each kind that was not trained on, and what they are.
+fn write_sounds(folder: &Path, seed: u64) -> Outcome<()> {
+    let mut list = "path,key,text\n".to_owned();
+    for (n, kind) in KINDS.iter().enumerate() {
+        let name = format!("sounds/{n:02}.flac");
+        let flac = encode_flac(&kind.sound(seed, TRAINED), 1, RATE_HZ, BitDepth::Sixteen)?;
+        write(folder, &name, &flac)?;
+        list.push_str(&format!("{name},synthetic {n:02},{}\n", kind.captions[0]));
+    }
+    write(folder, "sounds.csv", list.as_bytes())
 }
 
 fn pretty(value: &Value) -> Outcome<Vec<u8>> {

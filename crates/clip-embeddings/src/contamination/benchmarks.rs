@@ -9,7 +9,6 @@ use audsem_core::tables::{
 use super::Config;
 use crate::error::Error;
 use crate::nearest::{Hit, Searched};
-use crate::reason::DropReason;
 use crate::rejects::BadRows;
 use crate::sets::{EmbeddingFile, RowNumbers, keys_of_rows};
 use crate::unit_rows::UnitRows;
@@ -31,8 +30,8 @@ struct Near {
 /// What one row group comes to.
 struct Compared {
     near: Vec<Near>,
-    /// Keys of the records that are near nothing, with their largest cosine.
-    far: Vec<(String, f32)>,
+    /// How many records are near nothing.
+    far: u64,
     bad: BadRows,
 }
 
@@ -84,13 +83,9 @@ fn compare_file(
             let n_rows = vectors.n_rows_in(compared.bad.group()) as u64;
             out.read(n_rows);
             out.work(n_rows as f64 * vectors.dim() as f64 * 4e-6);
-            out.keep(compared.near.len() as u64);
-            // Most records are near nothing: they are counted, and filed on demand.
-            if out.files_all_rejects() {
-                compared.far.iter().for_each(|(key, cosine)| out.drop(key, DropReason::NotNear, cosine));
-            } else {
-                out.drop_counted(DropReason::NotNear, compared.far.len() as u64);
-            }
+            // Nothing is wrong with a record that is near nothing, so it is no reject.
+            out.keep(compared.near.len() as u64 + compared.far);
+            out.count("near", compared.near.len() as u64);
             compared.bad.report(file, out)?;
             found.extend(compared.near);
             Ok::<(), ShardError>(())
@@ -109,23 +104,19 @@ fn compare_group(
     let unit = UnitRows::read(vectors, group)?;
     let keys = keys.group(group)?;
     let mut of_record: Vec<Vec<(usize, usize, Hit)>> = vec![Vec::new(); unit.rows.len()];
-    let mut largest = vec![f32::NEG_INFINITY; unit.rows.len()];
     for (number, benchmark) in benchmarks.iter().enumerate() {
         for (i, hits) in benchmark.searched.nearest(&unit.vectors, config.top_k, None)?.iter().enumerate() {
             let hits = hits.as_slice().iter().enumerate();
-            of_record[i].extend(
-                hits.clone().filter(|(_, hit)| hit.cosine >= config.threshold).map(|(rank, hit)| (number, rank, *hit)),
-            );
-            largest[i] = hits.fold(largest[i], |largest, (_, hit)| largest.max(hit.cosine));
+            of_record[i]
+                .extend(hits.filter(|(_, hit)| hit.cosine >= config.threshold).map(|(rank, hit)| (number, rank, *hit)));
         }
     }
-    let mut compared = Compared { near: Vec::new(), far: Vec::new(), bad: unit.bad };
-    for ((row, hits), largest) in unit.rows.iter().zip(of_record).zip(largest) {
-        let key = keys.get(*row).key.to_owned();
+    let mut compared = Compared { near: Vec::new(), far: 0, bad: unit.bad };
+    for (row, hits) in unit.rows.iter().zip(of_record) {
         if hits.is_empty() {
-            compared.far.push((key, largest));
+            compared.far += 1;
         } else {
-            compared.near.push(Near { key, hits });
+            compared.near.push(Near { key: keys.get(*row).key.to_owned(), hits });
         }
     }
     Ok(compared)

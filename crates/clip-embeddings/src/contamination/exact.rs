@@ -14,7 +14,6 @@ use audsem_core::tables::{
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::Error;
-use crate::reason::DropReason;
 use crate::sets::{EmbeddingFile, RowNumbers, keys_of_rows};
 
 /// A record that repeats another one.
@@ -64,8 +63,8 @@ fn find_in(files: &[EmbeddingFile], out: &mut ShardOutput) -> Result<(), ShardEr
             },
         )?;
     }
-    out.keep(repeats.len() as u64);
-    out.drop_counted(DropReason::Unique, numbers.total() - repeats.len() as u64);
+    out.keep(numbers.total());
+    out.count("repeats", repeats.len() as u64);
     write(files, &numbers, &repeats, out)
 }
 

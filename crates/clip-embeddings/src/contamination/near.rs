@@ -6,7 +6,6 @@ use audsem_core::tables::{Columns as _, Duplicate, DuplicateRef, ParquetWriter, 
 
 use crate::error::Error;
 use crate::nearest::{Hit, Searched};
-use crate::reason::DropReason;
 use crate::rejects::BadRows;
 use crate::sets::{EmbeddingFile, RowNumbers, keys_of_rows};
 use crate::unit_rows::UnitRows;
@@ -61,8 +60,8 @@ fn find_in(all: &All<'_>, number: usize, out: &mut ShardOutput) -> Result<(), Sh
             let n_rows = vectors.n_rows_in(bad.group()) as u64;
             out.read(n_rows);
             out.work(n_rows as f64 * vectors.dim() as f64 * 4e-6);
-            out.keep(of_group.len() as u64);
-            out.drop_counted(DropReason::Unique, n_rows - bad.len() as u64 - of_group.len() as u64);
+            out.keep(n_rows - bad.len() as u64);
+            out.count("repeats", of_group.len() as u64);
             pairs.extend(of_group);
             bad.report(file, out)
         },

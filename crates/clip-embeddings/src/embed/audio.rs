@@ -76,17 +76,21 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
             windows: config.windows,
             seed: options.seed,
         };
-        Part::begin(encoder, &ear, &model, config.model.batch_size, out)?.embed(source)
+        let mut file = out.create(format!("part-{}.parquet", out.name()))?;
+        let writer = VectorWriter::new(&mut file, encoder.dim(), &[(MODEL_KEY, &model)]).map_err(ShardError::fatal)?;
+        let batch_size = config.model.batch_size;
+        let mut part = Part { encoder, ear: &ear, batch_size, out, writer, waiting: Vec::new(), keys: HashSet::new() };
+        part.embed(source)?;
+        part.writer.finish().map_err(ShardError::fatal)?;
+        Ok(out.close(file)?)
     })?;
     Ok(run.finish()?)
 }
 
 pub(super) fn plan(sources: &[Source]) -> Vec<Shard<&Source>> {
-    let shard = |(n, source): (usize, _)| {
-        let Source { fingerprint, .. } = source;
-        Shard { name: format!("{n:05}"), fingerprint: fingerprint.clone(), work: source }
-    };
-    sources.iter().enumerate().map(shard).collect()
+    let name = |n| format!("{n:05}");
+    let sources = sources.iter().enumerate();
+    sources.map(|(n, source)| Shard { name: name(n), fingerprint: source.fingerprint.clone(), work: source }).collect()
 }
 
 /// What a dry run does: counts.
@@ -152,35 +156,20 @@ struct Part<'a> {
     ear: &'a Ear<'a>,
     batch_size: usize,
     out: &'a mut ShardOutput,
-    writer: VectorWriter<AudioEmbedding, OutputFile>,
+    writer: VectorWriter<AudioEmbedding, &'a mut OutputFile>,
     waiting: Vec<Waiting>,
     /// Of sounds on disk.
     keys: HashSet<String>,
 }
 
-impl<'a> Part<'a> {
-    fn begin(
-        encoder: &'a ClapEncoder,
-        ear: &'a Ear<'a>,
-        model: &str,
-        batch_size: usize,
-        out: &'a mut ShardOutput,
-    ) -> Result<Self, ShardError> {
-        let file = out.create(format!("part-{}.parquet", out.name()))?;
-        let writer = VectorWriter::new(file, encoder.dim(), &[(MODEL_KEY, model)]).map_err(ShardError::fatal)?;
-        Ok(Self { encoder, ear, batch_size, out, writer, waiting: Vec::new(), keys: HashSet::new() })
-    }
-
-    fn embed(mut self, source: &Source) -> Result<(), ShardError> {
+impl Part<'_> {
+    fn embed(&mut self, source: &Source) -> Result<(), ShardError> {
         match &source.kind {
             Kind::Tar(path) => self.embed_tar(path)?,
             Kind::Files(files) => files.iter().try_for_each(|file| self.push_file(file))?,
             Kind::Captions(_) => {}
         }
-        self.flush()?;
-        let Self { out, writer, .. } = self;
-        let file = writer.finish().map_err(ShardError::fatal)?;
-        Ok(out.close(file)?)
+        self.flush()
     }
 
     fn embed_tar(&mut self, path: &Path) -> Result<(), ShardError> {

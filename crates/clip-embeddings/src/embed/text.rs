@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use audsem_core::run::{OutputFile, Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
+use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{TextEmbedding, TextEmbeddingRef, VectorWriter, text_hash};
 use audsem_models::clap::ClapEncoder;
 use serde::Serialize;
@@ -108,9 +108,9 @@ fn write(
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {
     let vectors = vectors(captions, encoder, cache, out)?;
-    let file: OutputFile = out.create(format!("part-{}.parquet", out.name()))?;
-    let mut writer =
-        VectorWriter::<TextEmbedding, _>::new(file, encoder.dim(), &[(MODEL_KEY, model)]).map_err(ShardError::fatal)?;
+    let mut file = out.create(format!("part-{}.parquet", out.name()))?;
+    let mut writer = VectorWriter::<TextEmbedding, _>::new(&mut file, encoder.dim(), &[(MODEL_KEY, model)])
+        .map_err(ShardError::fatal)?;
     for (key, text) in captions {
         let vector = vectors.get(text.as_str()).filter(|vector| vector.iter().all(|x| x.is_finite()));
         let Some(vector) = vector else {
@@ -121,7 +121,7 @@ fn write(
         writer.push(row, vector).map_err(ShardError::fatal)?;
         out.keep(1);
     }
-    let file = writer.finish().map_err(ShardError::fatal)?;
+    writer.finish().map_err(ShardError::fatal)?;
     Ok(out.close(file)?)
 }
 

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Config, Summaries};
 use crate::error::Error;
-use crate::reason::DropReason;
 use crate::reference::write_file;
 use crate::scores::file_name;
 use crate::tars::{TarInput, for_each_sound};
@@ -135,8 +134,7 @@ fn copy(tar: &TarInput, wanted: &HashSet<String>, out: &mut ShardOutput) -> Resu
         Err(Stop::Core(error)) => return Err(ShardError::Fatal(error)),
         Ok(()) => {}
     }
-    out.read(others);
-    out.drop_counted(DropReason::NotAsked, others);
+    out.count("other_samples", others);
     if found.is_empty() {
         return Ok(());
     }

@@ -7,7 +7,6 @@ use audsem_core::tables::{Columns as _, ParquetFile, Score};
 
 use super::{Config, Summaries};
 use crate::error::Error;
-use crate::reason::DropReason;
 use crate::scores::ScoreFile;
 
 /// One list in the making.
@@ -65,7 +64,8 @@ fn write_lists(
                         list.csv.write_record([score.key, score.source, &value]).map_err(ShardError::fatal)?;
                     }
                 }
-                if over { out.keep(1) } else { out.drop_counted(DropReason::BelowThreshold, 1) }
+                out.keep(1);
+                out.count("over", u64::from(over));
             }
         }
     }
