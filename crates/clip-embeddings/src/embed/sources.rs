@@ -267,7 +267,7 @@ mod tests {
         let sounds = list_sounds(&[folder.path().join("s.csv")]).unwrap();
         assert_eq!(keys(&sounds), ["V (1_0-2_5)", "c"]);
         let captions = list_captions(&[folder.path().join("t.csv")]).unwrap();
-        assert!(matches!(&captions[0].kind, Kind::Captions(rows) if rows[1] == ("l".to_owned(), Some(String::new()))));
+        assert!(matches!(&captions[0].kind, Kind::Captions(rows) if rows[1] == ("l".to_owned(), None)));
     }
 
     #[test]

@@ -81,7 +81,7 @@ fn listening_copies_are_the_sounds_over_the_threshold() {
             .decode_bytes(&fs::read(bench.path("out/audio/00001/W (3_0-4_0).flac")).unwrap(), Some("flac"))
             .unwrap(),
     );
-    assert_eq!(wav, flac);
+    assert_eq!((wav.sample_rate_hz, wav.samples == flac.samples), (flac.sample_rate_hz, true));
     // Compressed shards cannot be jumped about in, and give the same.
     let gz = |name: &str| {
         let status = std::process::Command::new("gzip").arg(bench.path(name)).status().unwrap();

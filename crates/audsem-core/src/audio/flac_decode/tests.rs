@@ -138,7 +138,7 @@ struct BitWriter {
 
 impl BitWriter {
     fn put(&mut self, value: i64, width: u32) -> &mut Self {
-        (0..width).rev().for_each(|bit| self.bits.push(value >> bit & 1 == 1));
+        (0..width).rev().for_each(|bit| self.bits.push(value.checked_shr(bit).unwrap_or(0) & 1 == 1));
         self
     }
 
