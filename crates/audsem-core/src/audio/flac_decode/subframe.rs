@@ -34,7 +34,10 @@ pub(super) fn decode(bits: &mut Bits<'_>, width: u32, samples: &mut [i64]) -> Re
 }
 
 fn verbatim(bits: &mut Bits<'_>, width: u32, samples: &mut [i64]) -> Result<(), Fault> {
-    samples.iter_mut().try_for_each(|sample| Ok(*sample = bits.signed(width)?))
+    for sample in samples {
+        *sample = bits.signed(width)?;
+    }
+    Ok(())
 }
 
 fn fixed(bits: &mut Bits<'_>, width: u32, order: usize, samples: &mut [i64]) -> Result<(), Fault> {

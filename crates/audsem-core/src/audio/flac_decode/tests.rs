@@ -174,7 +174,7 @@ fn file(subframe: &BitWriter) -> Vec<u8> {
 fn parts_encoders_seldom_write_are_understood() {
     let mut subframe = BitWriter::default();
     // First order, one wasted bit, then two partitions of parameters with 5 bits: one raw, one Rice.
-    subframe.put(0b0_001001_1, 8).put(1, 1).put(100, 15).put(1, 2).put(1, 4);
+    subframe.put(0b0001_0011, 8).put(1, 1).put(100, 15).put(1, 2).put(1, 4);
     subframe.put(31, 5).put(7, 5).put(-64, 7).put(63, 7).put(0, 7);
     subframe.put(17, 5).rice(-5, 17).rice(10_000, 17).rice(-10_010, 17).rice(0, 17);
     assert_eq!(decode(&file(&subframe)).unwrap(), [[200, 72, 198, 198, 188, 20_188, 168, 168]]);
