@@ -25,6 +25,7 @@ use audsem_models::nn::Params;
 use audsem_models::roberta;
 use audsem_models::tokens::{TextEncoder, train_byte_level_bpe};
 use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use sounds::{KINDS, Kind, RATE_HZ};
@@ -44,10 +45,9 @@ fn main() -> Outcome<()> {
     let features: FeatureConfig = serde_json::from_value(preprocessor())?;
     let extractor = FeatureExtractor::new(&features)?;
     let hear = |first: u64, count: u64| -> Outcome<Vec<Vec<Features>>> {
-        let of_kind = |kind: &Kind| {
-            (first..first + count).map(|n| Ok(extractor.extract(&kind.sound(seed, n), Crop::Centre)?)).collect()
-        };
-        KINDS.iter().map(of_kind).collect()
+        let sound = |kind: &Kind, n| extractor.extract(&kind.sound(seed, n), Crop::Centre);
+        let of_kind = |kind: &Kind| (first..first + count).map(|n| sound(kind, n)).collect::<Result<_, _>>();
+        Ok(KINDS.par_iter().map(of_kind).collect::<Result<_, _>>()?)
     };
     let tokenizer = train_byte_level_bpe(KINDS.iter().flat_map(|kind| kind.captions), 400)?;
     let config = network(tokenizer.get_vocab_size(true));
@@ -70,7 +70,7 @@ fn main() -> Outcome<()> {
     let report = test(&clap, &hear(TRAINED, HELD_OUT)?)?;
     println!("{}", serde_json::to_string(&json!({ "steps": steps, "loss": loss, "held_out": report }))?);
     if report["matching"].as_f64() <= report["others"].as_f64() || report["accuracy"].as_f64() < Some(0.5) {
-        return Err("captions do not fit their sounds better than others\nhint: train longer, --steps 400".into());
+        return Err("captions do not fit their sounds better than others\nhint: train longer, --steps 800".into());
     }
     Ok(())
 }
@@ -79,7 +79,7 @@ fn arguments() -> Outcome<(PathBuf, usize, u64)> {
     let usage = "usage: tiny_clap FOLDER [--steps N] [--seed N]";
     let mut args = std::env::args().skip(1);
     let folder = PathBuf::from(args.next().ok_or(usage)?);
-    let (mut steps, mut seed) = (200, 0);
+    let (mut steps, mut seed) = (400, 0);
     while let Some(flag) = args.next() {
         let number: u64 = args.next().ok_or(usage)?.parse()?;
         match flag.as_str() {
@@ -104,12 +104,14 @@ fn network(vocab_size: usize) -> Config {
     let audio_config = AudioConfig {
         num_mel_bins: 32,
         spec_size: 64,
-        depths: vec![2, 1],
-        num_attention_heads: vec![2, 4],
-        patch_embeds_hidden_size: 32,
-        hidden_size: 64,
+        patch_size: 8,
+        patch_stride: [8, 8],
+        depths: vec![1, 1],
+        num_attention_heads: vec![4, 8],
+        patch_embeds_hidden_size: 64,
+        hidden_size: 128,
         mlp_ratio: 2.0,
-        initializer_factor: 5.0,
+        initializer_factor: 4.0,
         ..AudioConfig::default()
     };
     let text_config = roberta::Config {

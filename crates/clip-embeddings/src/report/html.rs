@@ -71,7 +71,7 @@ fn distribution(page: &mut String, rows: &[(&str, &SetSummary)]) {
 }
 
 fn yields(page: &mut String, config: &Config, rows: &[(&str, &SetSummary)]) {
-    page.push_str("<div class=\"scroll\"><table>\n<thead><tr><th>threshold</th><th>set</th><th>kept</th><th>share</th><th>left out</th></tr></thead>\n<tbody>\n");
+    page.push_str("<div class=\"scroll\"><table>\n<thead><tr><th>threshold</th><th class=\"name\">set</th><th>kept</th><th>share</th><th>left out</th></tr></thead>\n<tbody>\n");
     for (i, threshold) in config.thresholds.iter().enumerate() {
         for (name, set) in rows {
             let kept = set.count - set.over[i];
@@ -106,7 +106,7 @@ fn players(page: &mut String, config: &Config, extremes: &[Extreme], sounds: &So
                 let _ = write!(page, "<span class=\"caption\">{}</span>", escape(text));
             }
             let source = sounds.source(sound, config.clips)?;
-            let _ = write!(page, "<audio controls preload=\"none\" src=\"{}\"></audio>", escape(&source));
+            let _ = write!(page, "<audio controls preload=\"metadata\" src=\"{}\"></audio>", escape(&source));
         }
         page.push_str("</li>\n");
     }

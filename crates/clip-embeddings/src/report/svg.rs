@@ -10,10 +10,10 @@ const BARS: usize = 60;
 
 /// Size of the drawing, and of the margins for its labels, in units of the drawing.
 const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 260.0;
+const HEIGHT: f64 = 274.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 16.0;
-const TOP: f64 = 24.0;
+const TOP: f64 = 38.0;
 const BOTTOM: f64 = 40.0;
 
 /// Draws the histogram of a set, with a line at each threshold within its range.
@@ -67,17 +67,15 @@ pub(super) fn draw(config: &Config, modality: &str, set: &SetSummary) -> String 
             "<text class=\"tick\" text-anchor=\"middle\" x=\"{middle}\" y=\"{}\">dissimilarity</text>",
             HEIGHT - 5.0
         )?;
-        for threshold in config.thresholds.iter().map(|t| f64::from(*t)).filter(|t| (low..=high).contains(t)) {
-            let at = x(threshold);
+        let within = config.thresholds.iter().map(|t| f64::from(*t)).filter(|t| (low..=high).contains(t));
+        for (i, threshold) in within.enumerate() {
+            // Labels of close thresholds lie above each other.
+            let (at, top) = (x(threshold), TOP - 14.0 * (i % 2) as f64);
+            let (bottom, label) = (HEIGHT - BOTTOM, top - 6.0);
+            writeln!(out, "<line class=\"threshold\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{top}\" y2=\"{bottom}\"/>")?;
             writeln!(
                 out,
-                "<line class=\"threshold\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{}\"/>",
-                HEIGHT - BOTTOM
-            )?;
-            writeln!(
-                out,
-                "<text class=\"threshold-label\" text-anchor=\"middle\" x=\"{at:.1}\" y=\"{}\">{threshold:.2}</text>",
-                TOP - 8.0
+                "<text class=\"threshold-label\" text-anchor=\"middle\" x=\"{at:.1}\" y=\"{label}\">{threshold:.2}</text>"
             )?;
         }
         writeln!(out, "</svg>")
