@@ -93,7 +93,7 @@ impl PowerStft {
     /// Power spectra |X|² of two frames, as many bins as `power` has room for.
     ///
     /// The frames are the real and the imaginary part of one complex signal z; their spectra are the even and
-    /// the odd part of its spectrum: X = (Z[k] + conj Z[n−k])/2, Y = (Z[k] − conj Z[n−k])/2i.
+    /// the odd part of its spectrum: `X = (Z[k] + conj Z[n−k])/2`, `Y = (Z[k] − conj Z[n−k])/2i`.
     pub fn power_of_two(&self, frames: [&[f32]; 2], scratch: &mut StftScratch, power: [&mut [f64]; 2]) {
         let [first, second] = frames;
         for (((z, w), a), b) in scratch.frames.iter_mut().zip(&self.window).zip(first).zip(second) {
