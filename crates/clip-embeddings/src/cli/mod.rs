@@ -16,7 +16,9 @@ pub use reference::{BuildArgs, ReferenceArgs, ReferenceCommand};
 pub use report::{ExtractArgs, ReportArgs};
 pub use score::{ScoreArgs, ScoreKind};
 
-use audsem_core::cli::{Finish, GlobalArgs, HasGlobal};
+use audsem_core::cli::{Finish, GlobalArgs, HasGlobal, RunArgs};
+use audsem_core::error::Error as CoreError;
+use audsem_core::run::RunOptions;
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
@@ -74,16 +76,28 @@ impl Command {
             }
             Self::MergeShards(args) => crate::merge::run(&args.config(), &args.run.options(global)?),
             Self::Reference(ReferenceArgs { command: ReferenceCommand::Build(args) }) => {
-                crate::reference::run(&args.config(), &args.run.options(global)?)
+                crate::reference::run(&args.config(), &whole(&args.run, global)?)
             }
             Self::Score(args) => crate::score::run(&args.config(), &args.run.options(global)?),
-            Self::Contamination(args) => crate::contamination::run(&args.config(), &args.run.options(global)?),
-            Self::Match(args) => crate::matching::run(&args.config(), &args.run.options(global)?),
+            Self::Contamination(args) => crate::contamination::run(&args.config(), &whole(&args.run, global)?),
+            Self::Match(args) => crate::matching::run(&args.config(), &whole(&args.run, global)?),
             Self::Report(args) => crate::report::run(&args.config(), &args.run.options(global)?),
             Self::Extract(args) => crate::extract::run(&args.config(), &args.run.options(global)?),
         };
         Ok(summary?.into())
     }
+}
+
+/// The options of a command whose answer is about whole sets: a part of one has another mean, other repeats and other
+/// partners, so `--limit` is refused rather than passed over.
+fn whole(run: &RunArgs, global: &GlobalArgs) -> Result<RunOptions, Error> {
+    let options = run.options(global)?;
+    if options.limit.is_some() {
+        let problem =
+            "this command is about whole sets\nhint: limit the step that makes the embeddings, or name fewer files";
+        return Err(CoreError::Config { what: "--limit".to_owned(), problem: problem.to_owned() }.into());
+    }
+    Ok(options)
 }
 
 fn cosine(text: &str) -> Result<f32, String> {

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::sounds::{CropRule, Ear, Heard, Unheard, Windows};
-use super::sources::{Kind, SoundFile, Source};
+use super::sources::{Kind, SoundFile, Source, limited};
 use super::{MAX_TOKENS, ModelSettings, list_sounds, model_name};
 use crate::error::Error;
 use crate::extract::Stop;
@@ -48,7 +48,7 @@ struct Record {
 /// # Errors
 /// The model or an input cannot be read, or the output cannot be written.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
-    let sources = list_sounds(&config.inputs)?;
+    let sources = limited(list_sounds(&config.inputs)?, options.limit)?;
     let fingerprint = config.model.dir.fingerprint().map_err(audsem_models::Error::from)?;
     let model = model_name(&fingerprint, config.model.precision);
     let record = Record { model: model.clone(), crop: config.crop, windows: config.windows };
@@ -101,6 +101,7 @@ fn count(source: &Source, out: &mut ShardOutput) -> Result<(), ShardError> {
         Kind::Files(files) => n = files.len() as u64,
         Kind::Captions(rows) => n = rows.len() as u64,
     }
+    let n = n.min(source.limit);
     out.read(n);
     out.keep(n);
     Ok(())
@@ -119,12 +120,17 @@ struct Waiting {
 struct Gate {
     keys: HashSet<String>,
     read: u64,
+    /// Samples that count, from the front.
+    limit: u64,
     nameless: Vec<String>,
     dropped: Vec<(String, DropReason, String)>,
 }
 
 impl Gate {
     fn accept(&mut self, entry: &ClipEntry) -> bool {
+        if self.read == self.limit {
+            return false;
+        }
         self.read += 1;
         let reason = match entry {
             ClipEntry { key, .. } if key.is_empty() => {
@@ -165,16 +171,19 @@ struct Part<'a> {
 impl Part<'_> {
     fn embed(&mut self, source: &Source) -> Result<(), ShardError> {
         match &source.kind {
-            Kind::Tar(path) => self.embed_tar(path)?,
-            Kind::Files(files) => files.iter().try_for_each(|file| self.push_file(file))?,
+            Kind::Tar(path) => self.embed_tar(path, source.limit)?,
+            Kind::Files(files) => {
+                let wanted = files.iter().take(usize::try_from(source.limit).unwrap_or(usize::MAX));
+                wanted.into_iter().try_for_each(|file| self.push_file(file))?;
+            }
             Kind::Captions(_) => {}
         }
         self.flush()
     }
 
-    fn embed_tar(&mut self, path: &Path) -> Result<(), ShardError> {
+    fn embed_tar(&mut self, path: &Path, limit: u64) -> Result<(), ShardError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut gate = Gate::default();
+        let mut gate = Gate { limit, ..Gate::default() };
         let visited = for_each_sound(
             path,
             |entry| gate.accept(entry),

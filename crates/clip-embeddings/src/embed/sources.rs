@@ -10,7 +10,7 @@ use audsem_core::run::{FileFingerprint, Fingerprint};
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::tars::{AUDIO, ENDINGS, clip_key, list_tars};
+use crate::tars::{AUDIO, ENDINGS, clip_key, list_tars, scan};
 
 /// Sounds on disk that are embedded and committed together.
 const FILES_PER_SOURCE: usize = 512;
@@ -25,6 +25,42 @@ pub struct Source {
     pub fingerprint: String,
     /// What it is.
     pub kind: Kind,
+    /// Records of it that count, from the front.
+    pub limit: u64,
+}
+
+/// The sources that hold the first `limit` records, the last of them cut.
+///
+/// # Errors
+/// A tar cannot be read.
+pub(super) fn limited(sources: Vec<Source>, limit: Option<u64>) -> Result<Vec<Source>, Error> {
+    let Some(mut left) = limit else { return Ok(sources) };
+    let mut kept = Vec::new();
+    for mut source in sources {
+        if left == 0 {
+            break;
+        }
+        source.limit = left;
+        left = left.saturating_sub(source.count()?);
+        kept.push(source);
+    }
+    Ok(kept)
+}
+
+impl Source {
+    /// Records in it; of a damaged tar those before the damage, which its own shard reports.
+    fn count(&self) -> Result<u64, Error> {
+        let mut n = 0;
+        match &self.kind {
+            Kind::Tar(path) => {
+                audsem_core::input::open_file(path)?;
+                drop(scan(path, |_| n += 1));
+            }
+            Kind::Files(files) => n = files.len() as u64,
+            Kind::Captions(rows) => n = rows.len() as u64,
+        }
+        Ok(n)
+    }
 }
 
 /// What a source is.
@@ -113,7 +149,9 @@ fn tars_of(input: &Path) -> Result<Option<Vec<Source>>, Error> {
         return Ok(None);
     }
     let tars = list_tars(input)?.into_iter();
-    Ok(Some(tars.map(|tar| Source { fingerprint: tar.fingerprint, kind: Kind::Tar(tar.path) }).collect()))
+    Ok(Some(
+        tars.map(|tar| Source { fingerprint: tar.fingerprint, kind: Kind::Tar(tar.path), limit: u64::MAX }).collect(),
+    ))
 }
 
 fn one_sound(path: &Path) -> Result<SoundFile, Error> {
@@ -168,7 +206,7 @@ fn of_files(files: Vec<SoundFile>) -> Result<Vec<Source>, Error> {
                 Err(_) => fingerprint.with("missing"),
             };
         }
-        Ok(Source { fingerprint: fingerprint.finish(), kind: Kind::Files(chunk.to_vec()) })
+        Ok(Source { fingerprint: fingerprint.finish(), kind: Kind::Files(chunk.to_vec()), limit: u64::MAX })
     });
     chunks.collect()
 }
@@ -217,6 +255,7 @@ fn listed_captions(list: &Path) -> Result<Vec<Source>, Error> {
     let chunks = rows.chunks(4096).enumerate().map(|(n, chunk)| Source {
         fingerprint: Fingerprint::new().with_file(&content).with(n.to_string()).finish(),
         kind: Kind::Captions(chunk.to_vec()),
+        limit: u64::MAX,
     });
     Ok(chunks.collect())
 }

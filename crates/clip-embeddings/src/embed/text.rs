@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::audio::plan;
 use super::caption_cache::CaptionCache;
-use super::sources::{Kind, Source};
+use super::sources::{Kind, Source, limited};
 use super::{ModelSettings, list_captions, model_name};
 use crate::error::Error;
 use crate::reason::{DropReason, Fault};
@@ -41,7 +41,7 @@ struct Record {
 /// # Errors
 /// The model or an input cannot be read, or the output cannot be written.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
-    let sources = list_captions(&config.inputs)?;
+    let sources = limited(list_captions(&config.inputs)?, options.limit)?;
     let fingerprint = config.model.dir.fingerprint().map_err(audsem_models::Error::from)?;
     let model = model_name(&fingerprint, config.model.precision);
     let record = Record { model: model.clone(), max_tokens: config.max_tokens };
@@ -82,6 +82,7 @@ fn captions_of(source: &Source, out: &mut ShardOutput) -> Result<Vec<(String, St
         }
         Kind::Files(_) => {}
     }
+    entries.truncate(usize::try_from(source.limit).unwrap_or(usize::MAX));
     let (mut captions, mut keys) = (Vec::new(), HashSet::new());
     for (key, text, place) in entries {
         out.read(1);

@@ -76,3 +76,17 @@ fn near_duplicates_are_the_nearest_earlier_records() {
         assert!((f64::from(got.cosine.unwrap()) - cosine).abs() < 1e-6);
     }
 }
+
+#[test]
+fn a_limit_is_refused_where_whole_sets_are_compared() {
+    let bench = Bench::new();
+    bench.random("in.parquet", "k", 3, 4, 1);
+    let commands = [
+        "contamination -i in.parquet",
+        "match --audio in.parquet --text in.parquet",
+        "reference build --reference in.parquet",
+    ];
+    for command in commands {
+        bench.call(&format!("{command} -o out --limit 1")).ended(2).says("hint: limit the step");
+    }
+}

@@ -216,6 +216,23 @@ fn one_sound_and_some_texts() {
 }
 
 #[test]
+fn a_limit_takes_the_first_records_over_all_shards() {
+    let bench = Bench::new();
+    bench.write("in/0.tar", shard(&[("V (1.0-2.0)", "rain"), ("W (1.0-2.0)", "wind")]));
+    bench.write("in/1.tar", shard(&[("X (1.0-2.0)", "bark"), ("Y (1.0-2.0)", "bell")]));
+    bench.write("in/2.tar", shard(&[("Z (1.0-2.0)", "hum")]));
+    for command in ["embed-audio", "embed-text"] {
+        for dry in ["", "--dry-run"] {
+            let called = call(&bench, &format!("{command} -i in -o {command}{dry} --limit 3 {dry}")).ended(0);
+            let step = &called.summary()["steps"][0][1];
+            assert_eq!((&step["in"], &step["kept"]), (&3.into(), &3.into()), "{command} {dry}");
+        }
+        assert_eq!(vectors(&bench, &format!("{command}/part-00001.parquet")).len(), 1);
+        assert!(!bench.path(&format!("{command}/part-00002.parquet")).exists());
+    }
+}
+
+#[test]
 fn a_folder_that_is_no_model_is_refused_with_a_hint() {
     let bench = Bench::new();
     bench.write("in.tar", shard(&[("V (1.0-2.0)", "rain")]));
