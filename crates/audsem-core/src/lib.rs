@@ -18,6 +18,7 @@ pub mod progress;
 pub mod reason;
 pub mod run;
 pub mod signals;
+pub mod simd;
 #[cfg(feature = "tables")]
 pub mod tables;
 pub mod tar;

@@ -28,13 +28,11 @@ mod flac;
 mod flac_decode;
 mod flac_info;
 mod layout;
-mod mel;
-mod mel_spectrogram;
 mod mp4_edits;
 mod native;
 mod resample;
 mod sinc_hann;
-mod stft;
+mod spectrum;
 mod wav;
 
 pub use check::{CheckFailure, CheckLimits, Checked, Verify, check_audio};
@@ -44,11 +42,11 @@ pub use error::AudioError;
 pub use flac::{BitDepth, encode_flac, quantise};
 pub use flac_info::{FlacInfo, probe_flac};
 pub use layout::Layout;
-pub use mel::{MelBank, MelConfig, MelNorm, MelScale};
-pub use mel_spectrogram::MelSpectrogram;
 pub use resample::resample;
 pub use sinc_hann::{KernelPrecision, SincHann};
-pub use stft::{PowerStft, StftScratch};
+pub use spectrum::{
+    LANES, LogScale, MelBank, MelConfig, MelNorm, MelScale, MelSpectrogram, PowerStft, Row, Signal, StftScratch,
+};
 
 /// Decoded sound.
 #[derive(Debug, Clone, PartialEq)]

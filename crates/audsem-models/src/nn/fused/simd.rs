@@ -1,7 +1,7 @@
 //! The few instructions that decide the speed, per instruction set, chosen at run time.
 #![allow(unsafe_code, reason = "vector instructions; every block says why it is sound")]
 
-use std::sync::OnceLock;
+use audsem_core::simd::InstructionSet;
 
 /// Columns of a panel of packed weights: two AVX-512 registers.
 pub(super) const PANEL: usize = 32;
@@ -35,40 +35,20 @@ pub(super) trait Kernel {
 
 /// Does `kernel`'s work with the best instructions of this processor.
 pub(super) fn dispatch<K: Kernel>(kernel: K) {
-    match level() {
+    with(InstructionSet::best(), kernel);
+}
+
+/// Does `kernel`'s work with instructions that this processor has.
+fn with<K: Kernel>(set: InstructionSet, kernel: K) {
+    match set {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: `level` found these features.
-        Level::Avx512 => unsafe { x86::with_avx512(kernel) },
+        // SAFETY: the callers take `set` from what this processor has.
+        InstructionSet::Avx512 => unsafe { x86::with_avx512(kernel) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Level::Avx2 => unsafe { x86::with_avx2(kernel) },
-        Level::Portable => kernel.run::<Portable>(),
+        InstructionSet::Avx2 => unsafe { x86::with_avx2(kernel) },
+        InstructionSet::Portable => kernel.run::<Portable>(),
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    Portable,
-}
-
-fn level() -> Level {
-    static LEVEL: OnceLock<Level> = OnceLock::new();
-    *LEVEL.get_or_init(|| {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
-                return Level::Avx512;
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return Level::Avx2;
-            }
-        }
-        Level::Portable
-    })
 }
 
 /// What the compiler makes of plain loops.
@@ -197,16 +177,7 @@ mod x86 {
 /// Runs `kernel` with every instruction set this processor has, for tests.
 #[cfg(test)]
 pub(super) fn on_all<K: Kernel>(make: impl Fn() -> K) {
-    make().run::<Portable>();
-    #[cfg(target_arch = "x86_64")]
-    {
-        if level() != Level::Portable {
-            // SAFETY: AVX-512 machines have AVX2 and FMA, too.
-            unsafe { x86::with_avx2(make()) };
-        }
-        if level() == Level::Avx512 {
-            // SAFETY: `level` found it.
-            unsafe { x86::with_avx512(make()) };
-        }
+    for set in InstructionSet::available() {
+        with(*set, make());
     }
 }

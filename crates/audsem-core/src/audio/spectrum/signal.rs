@@ -1,0 +1,147 @@
+//! A sound as transforms read it: in frames, repeated to fill a length, reflected at its ends.
+
+use super::lanes::prefetch;
+
+/// A sound that is read in frames, without a copy where a frame lies inside of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Signal<'a> {
+    samples: &'a [f32],
+    /// How many samples the repetitions take; zeros follow.
+    filled: usize,
+    length: usize,
+}
+
+impl<'a> Signal<'a> {
+    /// A sound as it is.
+    pub fn new(samples: &'a [f32]) -> Signal<'a> {
+        Signal { samples, filled: samples.len(), length: samples.len() }
+    }
+
+    /// A sound repeated until it takes `filled` samples, the last time in part, then zeros: `length` samples.
+    ///
+    /// # Panics
+    /// If `filled` is more than `length`, or there is nothing to repeat.
+    pub fn filled(samples: &'a [f32], filled: usize, length: usize) -> Signal<'a> {
+        assert!(filled <= length && (filled == 0 || !samples.is_empty()), "{filled} of {length} samples");
+        Signal { samples, filled, length }
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are no samples.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// As many samples as `buffer` has, from `start` on, which may lie before the sound. Beyond both ends the sound is
+    /// reflected (the edge sample is not repeated), as often as it takes. `buffer` is used if they lie in one place
+    /// nowhere. Zeros, if there are no samples.
+    pub(super) fn frame<'b>(&self, start: isize, buffer: &'b mut [f32]) -> &'b [f32]
+    where
+        'a: 'b,
+    {
+        if let Ok(start) = usize::try_from(start) {
+            if start + buffer.len() <= self.filled {
+                return self.repeated(start, buffer);
+            }
+            if start >= self.filled && start + buffer.len() <= self.length {
+                buffer.fill(0.0);
+                return buffer;
+            }
+        }
+        for (index, to) in (start..).zip(&mut *buffer) {
+            *to = self.at(index);
+        }
+        buffer
+    }
+
+    /// Has samples brought nearer that will be read soon: else a quarter of all the work on a sound is to wait for them.
+    pub(super) fn prefetch(&self, start: usize, n: usize) {
+        if let Some(samples) = self.samples.get(start..start.saturating_add(n)) {
+            prefetch(samples);
+        }
+    }
+
+    /// A frame among the repetitions.
+    fn repeated<'b>(&self, start: usize, buffer: &'b mut [f32]) -> &'b [f32]
+    where
+        'a: 'b,
+    {
+        let mut from = start % self.samples.len();
+        if let Some(whole) = self.samples.get(from..from + buffer.len()) {
+            return whole;
+        }
+        let mut rest = &mut *buffer;
+        while !rest.is_empty() {
+            let piece = &self.samples[from..];
+            let piece = &piece[..piece.len().min(rest.len())];
+            let (to, after) = rest.split_at_mut(piece.len());
+            to.copy_from_slice(piece);
+            (rest, from) = (after, 0);
+        }
+        buffer
+    }
+
+    fn at(&self, index: isize) -> f32 {
+        if self.length == 0 {
+            return 0.0;
+        }
+        let last = self.length as isize - 1;
+        let index = if last == 0 { 0 } else { last - (last - index.abs() % (2 * last)).abs() } as usize;
+        if index < self.filled { self.samples[index % self.samples.len()] } else { 0.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What numpy's `pad(…, mode="reflect")` gives, step by step.
+    fn reflected(sound: &[f32], mut index: isize) -> f32 {
+        let last = sound.len() as isize - 1;
+        while index < 0 || index > last {
+            index = if index < 0 { -index } else { 2 * last - index };
+            if last == 0 {
+                index = 0;
+            }
+        }
+        sound[index as usize]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn frames_are_those_of_the_sound_written_out(
+            samples in prop::collection::vec(-1.0_f32..1.0, 1..40),
+            filled in 0_usize..120,
+            zeros in 0_usize..60,
+            start in -150_isize..300,
+            n in 1_usize..50,
+        ) {
+            let length = filled + zeros;
+            let signal = Signal::filled(&samples, filled, length);
+            let mut sound: Vec<f32> = samples.iter().copied().cycle().take(filled).collect();
+            sound.resize(length, 0.0);
+            let mut buffer = vec![f32::NAN; n];
+            let frame = signal.frame(start, &mut buffer);
+            for (index, got) in (start..).zip(frame) {
+                let wanted = if sound.is_empty() { 0.0 } else { reflected(&sound, index) };
+                prop_assert_eq!(*got, wanted, "sample {} of {:?}", index, sound);
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_inside_is_not_copied() {
+        let samples: Vec<f32> = (0..100).map(|n| n as f32).collect();
+        let mut buffer = [0.0; 10];
+        let signal = Signal::filled(&samples, 250, 300);
+        assert_eq!(signal.frame(130, &mut buffer).as_ptr(), samples[30..].as_ptr());
+        assert_eq!(signal.frame(95, &mut buffer), [95.0, 96.0, 97.0, 98.0, 99.0, 0.0, 1.0, 2.0, 3.0, 4.0]);
+    }
+}
