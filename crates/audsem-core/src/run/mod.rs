@@ -28,7 +28,7 @@ pub use execute::{ShardOutputs, Step, StepReport};
 pub use fingerprint::{FileFingerprint, Fingerprint};
 pub use open::{Change, ModelFingerprint, Run, RunSpec};
 pub use options::{RunOptions, ShardSelection};
-pub use rejects::{RejectBatch, RejectDetail};
+pub use rejects::{RejectBatch, RejectDetail, escape};
 pub use shard::{OutputFile, Shard, ShardError, ShardOutput};
 pub use stats::Stats;
 pub use summary::{FailedShard, Status, Summary};

@@ -61,6 +61,12 @@ impl RejectWriter {
 
     /// Appends a line to those not written yet.
     fn append(&mut self, step: &str, line: Line<'_>) {
+        self.append_until_detail(step, line);
+        self.push_json(line.detail);
+        self.end(b"");
+    }
+
+    fn append_until_detail(&mut self, step: &str, line: Line<'_>) {
         self.lines.extend_from_slice(b"{\"key\":\"");
         self.push_json(line.key);
         for (name, value) in
@@ -75,7 +81,11 @@ impl RejectWriter {
             self.lines.extend_from_slice(itoa::Buffer::new().format(line.records).as_bytes());
         }
         self.lines.extend_from_slice(b",\"detail\":\"");
-        self.push_json(line.detail);
+    }
+
+    /// Ends a line with the rest of its detail.
+    fn end(&mut self, detail: &[u8]) {
+        self.lines.extend_from_slice(detail);
         self.lines.extend_from_slice(b"\"}\n");
     }
 
@@ -100,6 +110,13 @@ impl fmt::Write for JsonText<'_> {
         }
         Ok(())
     }
+}
+
+/// Appends a detail as it stands in a line, for [`RejectBatch::drop_escaped`].
+pub fn escape(text: &mut String, detail: impl Display) {
+    let mut bytes = Vec::new();
+    let _ = write!(JsonText(&mut bytes), "{detail}");
+    text.push_str(std::str::from_utf8(&bytes).expect("text with escapes between its characters is text"));
 }
 
 /// Rejects that a thread inside a shard gathers; [`super::ShardOutput::take_rejects`] takes them in.
@@ -131,6 +148,16 @@ impl RejectBatch {
     pub fn fail(&mut self, key: impl Display, fault: impl Reason, detail: impl Display) {
         count(&mut self.failed, fault.name());
         self.line("failed", fault.name(), &key, &detail);
+    }
+
+    /// As [`drop`](Self::drop), with a detail that [`escape`] has made once for many lines.
+    pub fn drop_escaped(&mut self, key: impl Display, reason: impl Reason, detail: &str) {
+        count(&mut self.dropped, reason.name());
+        if self.on_file {
+            let line = Line { outcome: "dropped", reason: reason.name(), records: 1, key: &key, detail: &"" };
+            self.lines.append_until_detail(self.step, line);
+            self.lines.end(detail.as_bytes());
+        }
     }
 
     fn line(&mut self, outcome: &'static str, reason: &'static str, key: &dyn Display, detail: &dyn Display) {
@@ -173,6 +200,19 @@ mod tests {
 
     use super::*;
 
+    #[derive(Clone, Copy)]
+    struct Charset;
+
+    impl Reason for Charset {
+        fn name(self) -> &'static str {
+            "charset"
+        }
+
+        fn describe(self) -> &'static str {
+            "characters that captions do not have"
+        }
+    }
+
     fn line(key: &str, detail: &str, records: u64) -> String {
         let mut writer = RejectWriter::default();
         writer.append("part", Line { outcome: "dropped", reason: "charset", records, key: &key, detail: &detail });
@@ -192,6 +232,11 @@ mod tests {
         #[test]
         fn every_line_reads_back(key in any::<String>(), detail in any::<String>(), records in 1u64..5) {
             let read: RejectDetail = serde_json::from_str(&line(&key, &detail, records)).unwrap();
+            let mut batch = RejectBatch::new("part", true);
+            let mut escaped = "before".to_owned();
+            escape(&mut escaped, &detail);
+            batch.drop_escaped(&key, Charset, &escaped["before".len()..]);
+            prop_assert_eq!(std::str::from_utf8(batch.lines()).unwrap(), line(&key, &detail, 1));
             prop_assert_eq!((read.key, read.detail, read.records), (key, detail, records));
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use audsem_core::clip_id::Seconds;
-use audsem_core::run::RejectBatch;
+use audsem_core::run::{RejectBatch, escape};
 use audsem_core::tables::{ClipRow, ClipRowBuffers, ClipRowRef, CueRef, Row, text_hash};
 
 use super::labels::{Label, Labels, Policy, Thresholds};
@@ -33,8 +33,9 @@ pub struct Judge {
 pub(super) struct Desk {
     memory: Memory,
     hashes: Vec<u64>,
-    /// Of each row, the place of its text in the memory.
+    /// Of each row, the place of its text in the memory, and what is known of it.
     places: Vec<u32>,
+    known: Vec<Known>,
     /// Rows whose texts are new, their places and labels.
     new: Vec<(usize, u32, Label)>,
 }
@@ -62,9 +63,9 @@ impl Judge {
         for from in (0..n_rows).step_by(ROWS_TOGETHER) {
             let to = n_rows.min(from + ROWS_TOGETHER);
             self.learn(desk, (from..to).map(|i| row(i).text));
-            for i in from..to {
-                let (known, said) = desk.memory.get(desk.places[i - from]);
-                take(row(i), desk.hashes[i - from], known, said, &mut judged);
+            desk.memory.recall(&desk.places, &mut desk.known);
+            for (i, (known, hash)) in (from..to).zip(desk.known.iter().zip(&desk.hashes)) {
+                take(row(i), *hash, *known, desk.memory.said(*known), &mut judged);
             }
         }
         judged
@@ -72,7 +73,7 @@ impl Judge {
 
     /// Sees to it that the verdicts on some texts are in the memory, and notes where.
     fn learn<'a>(&self, desk: &mut Desk, texts: impl Iterator<Item = &'a str> + Clone) {
-        let Desk { memory, hashes, places, new } = desk;
+        let Desk { memory, hashes, places, new, .. } = desk;
         hashes.clear();
         hashes.extend(texts.clone().map(text_hash));
         memory.make_room(hashes.len());
@@ -94,9 +95,16 @@ impl Judge {
         for &(i, place, label) in new.iter() {
             let text = texts.nth(i - next).expect("there are as many texts as hashes");
             next = i + 1;
-            memory.learn(place, label, |said| match label.verdict(self.policy, self.thresholds) {
-                Some(reason) => Some((1, reason)),
-                None => self.rules.apply_to(text, said),
+            memory.learn(place, label, |said| {
+                if let Some(reason) = label.verdict(self.policy, self.thresholds) {
+                    escape(said, ByLabel { label, text });
+                    return Some(reason);
+                }
+                let from = said.len();
+                let (rule, reason) = self.rules.apply_to(text, said)?;
+                let dropped = said.split_off(from);
+                escape(said, ByRule { rule, said: &dropped });
+                Some(reason)
             });
         }
     }
@@ -115,15 +123,11 @@ fn take(cue: CueRef<'_>, hash: u64, known: Known, said: &str, judged: &mut Judge
         judged.rejects.fail(format_args!("{video_id} row {row_id}"), RowFault::EndBeyondRange, detail);
         return;
     };
-    let label = known.label;
     if let Some(reason) = known.drop {
-        let key = Key { video_id, start_ms, end_ms };
-        match known.rule {
-            1 => judged.rejects.drop(key, reason, ByLabel { label, text }),
-            rule => judged.rejects.drop(key, reason, ByRule { rule, said }),
-        }
+        judged.rejects.drop_escaped(Key { video_id, start_ms, end_ms }, reason, said);
         return;
     }
+    let label = known.label;
     let clip = ClipRowRef {
         row_id,
         video_id,

@@ -15,8 +15,6 @@ pub(super) struct Known {
     pub(super) label: Label,
     /// `None`: kept.
     pub(super) drop: Option<DropReason>,
-    /// The rule that dropped it.
-    pub(super) rule: u8,
     from: u32,
     len: u32,
 }
@@ -28,7 +26,7 @@ pub(super) struct Memory {
     /// As many as a power of two; at most three quarters are taken.
     slots: Vec<(u64, Option<Known>)>,
     n_taken: usize,
-    /// Clean captions, and dropped ones as the rule met them, one after the other.
+    /// Clean captions, and of dropped ones the details of their rejects, escaped, one after the other.
     texts: String,
 }
 
@@ -82,30 +80,35 @@ impl Memory {
         if self.slots[slot].1.is_some() {
             return Place::Known(place);
         }
-        self.slots[slot] = (hash, Some(Known { label: Label::ABSENT, drop: None, rule: 0, from: 0, len: 0 }));
+        self.slots[slot] = (hash, Some(Known { label: Label::ABSENT, drop: None, from: 0, len: 0 }));
         self.n_taken += 1;
         Place::New(place)
     }
 
     /// Fills in what is decided about a text. `judge` appends what it has to say to the string.
-    pub(super) fn learn(
-        &mut self,
-        place: u32,
-        label: Label,
-        judge: impl FnOnce(&mut String) -> Option<(u8, DropReason)>,
-    ) {
+    pub(super) fn learn(&mut self, place: u32, label: Label, judge: impl FnOnce(&mut String) -> Option<DropReason>) {
         let from = self.texts.len();
-        let dropped = judge(&mut self.texts);
+        let drop = judge(&mut self.texts);
         let position = |at: usize| u32::try_from(at).expect("the memory is emptied long before 4 GiB");
-        let (rule, drop) = dropped.map_or((0, None), |(rule, reason)| (rule, Some(reason)));
         let (from, len) = (position(from), position(self.texts.len() - from));
-        self.slots[place as usize].1 = Some(Known { label, drop, rule, from, len });
+        self.slots[place as usize].1 = Some(Known { label, drop, from, len });
     }
 
-    /// What is known of a text, and its clean caption or the dropped one.
-    pub(super) fn get(&self, place: u32) -> (Known, &str) {
-        let known = self.slots[place as usize].1.expect("a place is taken");
-        (known, &self.texts[known.from as usize..][..known.len as usize])
+    /// What is known of each of some texts.
+    ///
+    /// What is said of them is fetched from memory, too, all at once: waiting for one after the other takes as long
+    /// as everything else that is done with a row.
+    pub(super) fn recall(&self, places: &[u32], known: &mut Vec<Known>) {
+        known.clear();
+        known.extend(places.iter().map(|place| self.slots[*place as usize].1.expect("a place is taken")));
+        let texts = self.texts.as_bytes();
+        let touch = |known: &Known| texts.get(known.from as usize).copied().unwrap_or(0);
+        std::hint::black_box(known.iter().map(touch).fold(0, u8::wrapping_add));
+    }
+
+    /// The clean caption, or the detail of the reject.
+    pub(super) fn said(&self, known: Known) -> &str {
+        &self.texts[known.from as usize..][..known.len as usize]
     }
 }
 
@@ -129,18 +132,17 @@ mod tests {
                 let Place::New(place) = memory.place(hash) else { panic!("{hash} is new") };
                 memory.learn(place, Label::ABSENT, |texts| {
                     texts.push_str(&said(hash));
-                    hash.is_multiple_of(2).then_some((4, DropReason::TooShort))
+                    hash.is_multiple_of(2).then_some(DropReason::TooShort)
                 });
             }
         }
         for &hash in &hashes {
             let Place::Known(place) = memory.place(hash) else { panic!("{hash} is known") };
-            let (known, text) = memory.get(place);
-            assert_eq!(text, said(hash));
-            assert_eq!(
-                (known.rule, known.drop),
-                if hash % 2 == 0 { (4, Some(DropReason::TooShort)) } else { (0, None) }
-            );
+            let mut recalled = Vec::new();
+            memory.recall(&[place], &mut recalled);
+            let known = recalled[0];
+            assert_eq!(memory.said(known), said(hash));
+            assert_eq!(known.drop, (hash % 2 == 0).then_some(DropReason::TooShort));
         }
         memory.make_room(MAX_TEXTS);
         assert!(matches!(memory.place(1), Place::New(_)));

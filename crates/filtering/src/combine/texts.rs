@@ -1,13 +1,17 @@
 //! The last step: the distinct clean captions of all clips.
 
 use std::collections::HashMap;
-use std::io::{BufWriter, Write};
+use std::io::Write;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use audsem_core::error::Error as CoreError;
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{ShardError, ShardOutput};
-use audsem_core::tables::{CaptionText, CaptionTextRef, Columns, ParquetFile, ParquetWriter, TableError, text_hash};
+use audsem_core::tables::{
+    CaptionText, CaptionTextBuffers, CaptionTextRef, Columns, GroupEncoder, ParquetFile, ParquetWriter, ROWS_PER_GROUP,
+    Row, RowGroup, TableError, text_hash,
+};
 use foldhash::fast::FixedState;
 
 audsem_core::row! {
@@ -43,10 +47,11 @@ impl Texts {
         self.counts[position as usize].1 += 1;
     }
 
-    fn rows(&self) -> impl Iterator<Item = CaptionTextRef<'_>> {
-        let mut from = 0;
-        self.counts.iter().map(move |&(to, n_clips, first_row_id)| {
-            let to = usize::try_from(to).expect("an offset into a string in memory");
+    fn rows(&self, range: Range<usize>) -> impl Iterator<Item = CaptionTextRef<'_>> {
+        let offset = |to: u64| usize::try_from(to).expect("an offset into a string in memory");
+        let mut from = range.start.checked_sub(1).map_or(0, |before| offset(self.counts[before].0));
+        self.counts[range].iter().map(move |&(to, n_clips, first_row_id)| {
+            let to = offset(to);
             let clean_text = &self.arena[from..to];
             from = to;
             CaptionTextRef { clean_text, n_clips, first_row_id }
@@ -88,19 +93,42 @@ pub(super) fn run(clips: &[PathBuf], out: &mut ShardOutput) -> Result<(), ShardE
     Ok(())
 }
 
+/// Some captions, encoded for both files.
+struct Encoded {
+    group: RowGroup<CaptionText>,
+    lines: String,
+}
+
+fn encode(texts: &Texts, range: Range<usize>, encoder: &GroupEncoder<CaptionText>) -> Result<Encoded, TableError> {
+    let (mut rows, mut lines) = (CaptionTextBuffers::default(), String::new());
+    for row in texts.rows(range) {
+        lines.push_str(row.clean_text);
+        lines.push('\n');
+        CaptionText::push(&mut rows, row);
+    }
+    Ok(Encoded { group: encoder.encode(&mut rows)?, lines })
+}
+
 fn write(texts: &Texts, out: &mut ShardOutput) -> Result<(), ShardError> {
     let mut table = out.create("texts.parquet")?;
+    let mut list = out.create("texts.txt")?;
     let mut writer = ParquetWriter::<CaptionText, _>::new(&mut table).map_err(ShardError::fatal)?;
-    texts.rows().try_for_each(|row| writer.push(row)).map_err(ShardError::fatal)?;
+    let encoder = GroupEncoder::new().map_err(ShardError::fatal)?;
+    let n_texts = texts.counts.len();
+    let ranges = (0..n_texts).step_by(ROWS_PER_GROUP).map(|from| from..n_texts.min(from + ROWS_PER_GROUP));
+    let threads = out.inner_workers();
+    ordered_map(
+        ranges,
+        threads,
+        2 * threads,
+        |range| encode(texts, range, &encoder),
+        |encoded| -> Result<(), ShardError> {
+            let Encoded { group, lines } = encoded.map_err(ShardError::fatal)?;
+            writer.write_group(group).map_err(ShardError::fatal)?;
+            Ok(list.write_all(lines.as_bytes()).map_err(CoreError::write(list.path()))?)
+        },
+    )?;
     writer.finish().map_err(ShardError::fatal)?;
     out.close(table)?;
-
-    let mut list = out.create("texts.txt")?;
-    let path = list.path().to_owned();
-    let mut lines = BufWriter::with_capacity(1 << 16, &mut list);
-    let written = texts.rows().try_for_each(|row| writeln!(lines, "{}", row.clean_text)).and_then(|()| lines.flush());
-    written.map_err(CoreError::write(&path))?;
-    drop(lines);
-    out.close(list)?;
-    Ok(())
+    Ok(out.close(list)?)
 }
