@@ -3,8 +3,8 @@
     clap_mel.py CLIPS SECONDS PROCESSES
 
 Makes features of CLIPS clips of SECONDS seconds (noise and a sawtooth), shared out to PROCESSES processes: threads
-would wait for each other, since the extractor is a Python loop over frames. Prints clips per second, without the time
-that importing takes.
+would wait for each other, since the extractor is a Python loop over frames. Prints the seconds it took, without what
+importing takes.
 """
 
 import multiprocessing
@@ -44,7 +44,8 @@ def main() -> None:
     for worker in workers:
         worker.join()
     elapsed = max(end for _, end in spans) - min(start for start, _ in spans)
-    print(f"{share * processes / elapsed:.1f} clips/s")
+    print(f"{share * processes / elapsed:.1f} clips/s", file=sys.stderr)
+    print(elapsed)
 
 
 if __name__ == "__main__":

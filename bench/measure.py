@@ -1,7 +1,8 @@
 """Times a command: measure.py RESULTS NAME [flags] -- COMMAND...
 
 Appends one JSON line to RESULTS: seconds of the fastest run, and peak memory of the command and its
-children. --clear removes a folder before each run, so that nothing is resumed.
+children. --clear removes a folder before each run, so that nothing is resumed. --timed takes the seconds
+from the last line that the command prints: where starting up is no part of what is compared.
 """
 
 import argparse
@@ -19,6 +20,7 @@ def main():
     parser.add_argument("results")
     parser.add_argument("name")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--timed", action="store_true", help="the command prints its own seconds")
     parser.add_argument("--clear", action="append", default=[])
     parser.add_argument("--amount", type=float, help="how much the command works on, for the rate")
     parser.add_argument("--unit", help="of what")
@@ -31,10 +33,12 @@ def main():
             shutil.rmtree(folder, ignore_errors=True)
         os.sync()
         start = time.perf_counter()
-        run = subprocess.run(args.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        seconds.append(round(time.perf_counter() - start, 3))
+        output = subprocess.PIPE if args.timed else subprocess.DEVNULL
+        run = subprocess.run(args.command, stdout=output, stderr=subprocess.PIPE)
+        elapsed = time.perf_counter() - start
         if run.returncode != 0:
             sys.exit(f"{args.name}: exit {run.returncode}\n{run.stderr.decode(errors='replace')}")
+        seconds.append(round(float(run.stdout.split()[-1]) if args.timed else elapsed, 3))
     # Linux counts the largest of the children, in KiB; a command's own children count with it.
     peak_mb = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6)
     line = {"name": args.name, "seconds": min(seconds), "all_seconds": seconds, "peak_mb": peak_mb}

@@ -1,7 +1,7 @@
 """Writes the table of docs/performance.md from what bench/run measured: report.py RESULTS DOCUMENT
 
 RESULTS holds lines of measure.py, with the amount of input as `amount` and its unit as `unit`, and the
-name of the equivalent it is compared with as `against`.
+name of the equivalent it is compared with as `against`: rate with rate, since the amounts may differ.
 """
 
 import datetime
@@ -14,6 +14,11 @@ results, document = sys.argv[1:]
 lines = [json.loads(line) for line in open(results)]
 by_name = {line["name"]: line for line in lines}
 
+
+def speed(line):
+    return (line.get("amount") or 1) / line["seconds"]
+
+
 rows = ["| what | input | seconds | rate | peak memory | compared with |", "|---|---|---|---|---|---|"]
 for line in lines:
     rate = amount = compared = ""
@@ -22,10 +27,9 @@ for line in lines:
         rate = line["amount"] / line["seconds"]
         rate = f"{rate:,.0f} {line['unit']}/s" if rate >= 10 else f"{rate:.2f} {line['unit']}/s"
     if other := by_name.get(line.get("against")):
-        compared = f"{other['seconds'] / line['seconds']:.2f} times as fast as {other['name']}"
-    rows.append(
-        f"| {line['name']} | {amount} | {line['seconds']:.2f} | {rate} | {line['peak_mb']} MB | {compared} |"
-    )
+        compared = f"{speed(line) / speed(other):.2f} times as fast as {other['name']}"
+    peak = f"{line['peak_mb']} MB" if line.get("peak_mb") else ""
+    rows.append(f"| {line['name']} | {amount} | {line['seconds']:.2f} | {rate} | {peak} | {compared} |")
 
 
 def processor():

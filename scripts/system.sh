@@ -45,3 +45,12 @@ require_venv() {
     require_programs python3:python3
     python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
 }
+
+# Prints the Python of the reference libraries that goldens and benchmarks need; makes their environment, once.
+goldens_python() {
+    require_venv
+    local python=target/goldens-venv/bin/python
+    [ -x "$python" ] || python3 -m venv target/goldens-venv
+    "$python" -m pip install --quiet --disable-pip-version-check -r fixtures/regen/requirements.txt >&2
+    printf '%s\n' "$python"
+}
