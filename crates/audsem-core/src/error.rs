@@ -73,7 +73,8 @@ pub enum Error {
     /// Too many records failed.
     #[error(
         "{failed} of {read} records failed, more than --max-fail-rate {max_fail_rate} allows\n\
-         hint: the rejects-*.jsonl files in the output folder name each one with its fault"
+         hint: the rejects-*.jsonl files in the output folder name each one with its fault; the same command goes on \
+         where it stopped, with a higher --max-fail-rate if that is to be expected"
     )]
     TooManyFailures {
         /// Records that failed.

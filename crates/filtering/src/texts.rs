@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use audsem_core::run::{
     FileFingerprint, Fingerprint, Run, Shard, ShardError, ShardOutput, ShardOutputs, Step, StepReport,
 };
-use audsem_core::tables::{Columns, CsvCues, ParquetFile, text_hash, write_parquet};
+use audsem_core::tables::{Columns, CsvCues, ParquetFile, is_csv, text_hash, write_parquet};
 use foldhash::HashSet;
 
 use crate::error::Result;
@@ -83,7 +83,7 @@ struct TextFiles<'a> {
 impl TextFiles<'_> {
     fn read(&mut self, path: &Path) -> Result<(), ShardError> {
         let open = || File::open(path).map_err(audsem_core::error::Error::read(path)).map_err(ShardError::from_core);
-        if path.extension().is_some_and(|extension| extension == "csv") {
+        if is_csv(path) {
             let cues = CsvCues::new(&path.display().to_string(), open()?).map_err(ShardError::input)?;
             for cue in cues {
                 match cue {

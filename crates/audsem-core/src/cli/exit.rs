@@ -64,9 +64,12 @@ fn print(finish: &Finish, global: &GlobalArgs) -> ExitCode {
     let (text, code) = match finish {
         Finish::Text(text) => (text.clone(), 0),
         Finish::Run(summary) => {
-            if !global.quiet {
-                let _ = write!(io::stderr(), "{summary}");
-            }
+            let _ = match (global.quiet, summary.exit_code()) {
+                (false, _) => write!(io::stderr(), "{summary}"),
+                (true, 0) => Ok(()),
+                // Quiet is not mute: failed shards are in the log already, here is what they come to.
+                (true, _) => write!(io::stderr(), "{}", errors(summary)),
+            };
             let json = || serde_json::to_string_pretty(summary).expect("a summary is plain data") + "\n";
             (if global.json { json() } else { String::new() }, summary.exit_code())
         }
@@ -77,6 +80,12 @@ fn print(finish: &Finish, global: &GlobalArgs) -> ExitCode {
         }
         _ => ExitCode::from(code),
     }
+}
+
+/// Why a run ends with an exit code above 0.
+fn errors(summary: &Summary) -> String {
+    let place = format!("{} {}: {}", summary.tool, summary.command, summary.output.display());
+    summary.verdict().iter().map(|line| format!("error: {place}: {line}\n")).collect()
 }
 
 /// Says what went wrong, with the causes that the message does not name already.

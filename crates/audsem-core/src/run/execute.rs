@@ -1,5 +1,7 @@
 //! Running a step's shards: in parallel, skipping what is done, ending in good order.
 
+use std::collections::HashSet;
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -54,8 +56,8 @@ impl ShardOutputs {
 /// What a step came to.
 #[derive(Debug, Clone)]
 pub struct StepReport {
-    /// Whether every shard of the plan is done, by this process or another. A later step may only
-    /// start when it is.
+    /// Whether every shard of the plan is done, by this process or another: none is left, none failed.
+    /// A later step may only start when it is.
     pub complete: bool,
     /// The shards that are done, in order of the plan.
     pub outputs: Vec<ShardOutputs>,
@@ -88,10 +90,11 @@ impl Run {
     ///
     /// Shards run on up to [`super::RunOptions::workers`] threads; with fewer shards than workers
     /// the rest is given to the shards for inside. A stop request lets shards in hand finish.
+    /// A shard that failed is tried again by the next run.
     ///
     /// # Errors
-    /// [`Error::Changed`] when a done shard had read something else, [`Error::TooManyFailures`],
-    /// and what [`ShardError::Fatal`] carries. An interrupted step is no error: see
+    /// [`Error::Changed`] when a done shard had read something else (unless [`Run::redo_changed`]),
+    /// [`Error::TooManyFailures`], and what [`ShardError::Fatal`] carries. An interrupted step is no error: see
     /// [`StepReport::complete`].
     pub fn execute<W: Sync>(
         &mut self,
@@ -141,11 +144,11 @@ impl Run {
                 continue;
             };
             let name = |what| format!("{what} of shard {}-{}", step.name, shard.name);
-            for (field, was, now) in [
-                (name("input"), &marker.input_fingerprint, &shard.fingerprint),
-                (name("configuration"), &marker.config_hash, &self.config_hash),
+            for (field, was, now, refused) in [
+                (name("input"), &marker.input_fingerprint, &shard.fingerprint, !self.redo_changed),
+                (name("configuration"), &marker.config_hash, &self.config_hash, true),
             ] {
-                if was != now {
+                if refused && was != now {
                     changes.push(Change { field, was: was.clone(), now: now.clone() });
                 }
             }
@@ -155,6 +158,28 @@ impl Run {
         }
         changes.truncate(5);
         Err(Error::Changed { path: self.folder().to_owned(), changes })
+    }
+
+    /// How many shards of a step are done that are not in `plan`: they are about what the list of a
+    /// growing run named once and does not name any more. Their files stay and are not counted.
+    ///
+    /// # Errors
+    /// [`Error::Read`] when the folder cannot be listed.
+    pub fn n_unlisted<W>(&self, step: Step, plan: &[Shard<W>]) -> Result<usize> {
+        if self.options.dry_run {
+            return Ok(0);
+        }
+        let listed: HashSet<&str> = plan.iter().map(|shard| &*shard.name).collect();
+        let mut n = 0;
+        for entry in fs::read_dir(self.folder()).map_err(Error::read(self.folder()))? {
+            let name = entry.map_err(Error::read(self.folder()))?.file_name();
+            n += usize::from(
+                name.to_str()
+                    .and_then(|name| Marker::shard(step.name, name))
+                    .is_some_and(|name| !listed.contains(name)),
+            );
+        }
+        Ok(n)
     }
 
     fn report<W>(&mut self, step: Step, plan: &[Shard<W>], fates: Vec<(usize, Fate)>) -> StepReport {
@@ -171,6 +196,7 @@ impl Run {
                     report.complete = false;
                 }
                 Fate::Failed(error) => {
+                    report.complete = false;
                     self.failed_shards.push(FailedShard { step: step.name.to_owned(), shard: name, error });
                 }
             }
@@ -210,9 +236,9 @@ impl<W: Sync, F: Fn(&W, &mut ShardOutput) -> Result<(), ShardError> + Sync> Step
 
     fn one(&self, index: usize, shard: &Shard<W>) -> Result<Fate> {
         let options = &self.run.options;
-        let marker = Marker::path(self.run.folder(), self.step.name, &shard.name);
-        if !options.dry_run
-            && let Some(done) = Marker::read(&marker)?
+        let path = Marker::path(self.run.folder(), self.step.name, &shard.name);
+        let mut earlier = if options.dry_run { None } else { Marker::read(&path)? };
+        if let Some(done) = earlier.take_if(|done| done.is_of(&self.run.config_hash, &shard.fingerprint))
             && done.outputs_present(self.run.folder())
         {
             return Ok(Fate::Done(Box::new(done)));
@@ -224,7 +250,7 @@ impl<W: Sync, F: Fn(&W, &mut ShardOutput) -> Result<(), ShardError> + Sync> Step
         let mut output = ShardOutput::new(self.context(), &shard.name);
         match (self.work)(&shard.work, &mut output) {
             Ok(()) => {
-                let marker = output.commit(&self.run.config_hash, &shard.fingerprint)?;
+                let marker = output.commit(&self.run.config_hash, &shard.fingerprint, earlier.as_ref())?;
                 let detail =
                     json!({ "shard": shard.name, "step": self.step.name, "seconds": started.elapsed().as_secs_f64() });
                 self.run.log("shard", detail)?;
@@ -232,7 +258,7 @@ impl<W: Sync, F: Fn(&W, &mut ShardOutput) -> Result<(), ShardError> + Sync> Step
                 Ok(Fate::Done(Box::new(marker)))
             }
             Err(ShardError::Input(error)) => {
-                tracing::warn!("shard {}-{} failed: {error}", self.step.name, shard.name);
+                tracing::error!("shard {}-{} failed: {error}", self.step.name, shard.name);
                 self.run.log("shard_failed", json!({ "shard": shard.name, "step": self.step.name, "error": error }))?;
                 Ok(Fate::Failed(error))
             }

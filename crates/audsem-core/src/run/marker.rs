@@ -36,6 +36,11 @@ impl Marker {
         folder.join(format!("{step}-{shard}.done.json"))
     }
 
+    /// The shard of a step whose marker is called `file`.
+    pub(super) fn shard<'a>(step: &str, file: &'a str) -> Option<&'a str> {
+        file.strip_suffix(".done.json")?.strip_prefix(step)?.strip_prefix('-')
+    }
+
     /// Reads a marker; `None` when there is none. One that cannot be parsed counts as none: it
     /// cannot come from us, because markers are written atomically, and doing a shard again is safe.
     pub(super) fn read(path: &Path) -> Result<Option<Self>> {
@@ -50,6 +55,11 @@ impl Marker {
         let mut text = serde_json::to_vec_pretty(self).expect("a marker is plain data");
         text.push(b'\n');
         write_atomically(path, &text)
+    }
+
+    /// Whether the shard was done with this configuration and read this.
+    pub(super) fn is_of(&self, config_hash: &str, input_fingerprint: &str) -> bool {
+        self.config_hash == config_hash && self.input_fingerprint == input_fingerprint
     }
 
     /// Whether every output still lies there with its length.

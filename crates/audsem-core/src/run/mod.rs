@@ -6,7 +6,7 @@
 //!   part-00042.parquet     data: temporary name, flushed to disk, renamed
 //!   part-00042.done.json   the only completion marker: config hash, input fingerprint, outputs, stats
 //!   rejects-00042.jsonl    one line for each record left out
-//!   stats.json             exact sum of the shard stats, step by step
+//!   stats.json             exact sum of the shard stats, step by step; which shards failed; whether that is all
 //!   timing.json, log.jsonl wall-clock times: the only files that differ between equal runs
 //! ```
 //!
@@ -16,6 +16,7 @@
 
 mod execute;
 mod fingerprint;
+mod folder;
 mod marker;
 mod open;
 mod options;

@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::fingerprint::{FileFingerprint, Fingerprint};
+use super::folder::{prepare, remove, write_json};
 use super::options::RunOptions;
 use super::stats::Stats;
 use super::summary::{FailedShard, Status, Summary};
 use crate::error::{Error, Result};
-use crate::files::{create_folder, is_temporary, write_atomically};
 use crate::parallel::ordered_map;
 
 /// A model a run uses, by the content of its weights.
@@ -68,6 +68,8 @@ pub struct Run {
     pub(super) tool: &'static str,
     pub(super) command: &'static str,
     pub(super) config_hash: String,
+    /// Whether shards whose input has changed are done again; see [`Run::redo_changed`].
+    pub(super) redo_changed: bool,
     inputs: Vec<FileFingerprint>,
     pub(super) steps: Vec<(String, Stats)>,
     pub(super) shards_left: usize,
@@ -105,6 +107,7 @@ impl Run {
             tool: spec.tool,
             command: spec.command,
             config_hash,
+            redo_changed: false,
             inputs,
             steps: Vec::new(),
             shards_left: 0,
@@ -114,6 +117,23 @@ impl Run {
         };
         run.log("start", json!({ "workers": options.workers }))?;
         Ok(run)
+    }
+
+    /// Takes the input for a list that may grow or change between calls of the same command: a shard
+    /// that had read something else is done again, in place of what it has left, and not refused.
+    ///
+    /// Such a run names no [`RunSpec::inputs`], and its shards after what they are about, so that a
+    /// shard keeps its name when others come before it.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn redo_changed(mut self) -> Result<Self> {
+        self.redo_changed = true;
+        if !self.options.dry_run {
+            // It speaks of the list as it was; if this process is killed, nobody must take it for the new one's.
+            remove(&self.folder().join("stats.json"))?;
+        }
+        Ok(self)
     }
 
     /// The options of this run.
@@ -164,7 +184,8 @@ impl Run {
         if !self.options.dry_run {
             let steps: serde_json::Map<_, _> =
                 self.steps.iter().map(|(step, stats)| (step.clone(), json!(stats))).collect();
-            let stats = json!({ "complete": self.shards_left == 0, "steps": steps });
+            let complete = self.shards_left == 0 && self.failed_shards.is_empty();
+            let stats = json!({ "complete": complete, "failed_shards": self.failed_shards, "steps": steps });
             write_json(&self.folder().join("stats.json"), &stats)?;
             let seconds = self.started.elapsed().as_secs_f64();
             write_json(&self.folder().join("timing.json"), &json!({ "seconds": seconds, "steps": self.seconds }))?;
@@ -176,6 +197,7 @@ impl Run {
             output: self.options.output,
             status,
             dry_run: self.options.dry_run,
+            max_fail_rate: self.options.max_fail_rate,
             shards_left: self.shards_left,
             steps: self.steps,
             failed_shards: self.failed_shards,
@@ -198,138 +220,4 @@ fn fingerprints(paths: &[PathBuf], threads: usize) -> Result<Vec<FileFingerprint
         },
     )?;
     Ok(done)
-}
-
-fn write_json(path: &Path, value: &Value) -> Result<()> {
-    let mut text = serde_json::to_vec_pretty(value).expect("a JSON value is JSON");
-    text.push(b'\n');
-    write_atomically(path, &text)
-}
-
-/// Makes the folder ready: removes an earlier run with `--fresh`, compares `run.json`, writes it.
-fn prepare(options: &RunOptions, record: &Value) -> Result<()> {
-    let folder = &options.output;
-    create_folder(folder)?;
-    if options.fresh {
-        remove_earlier_run(folder)?;
-    }
-    let path = folder.join("run.json");
-    match fs::read(&path) {
-        Ok(bytes) => {
-            let earlier: Value = serde_json::from_slice(&bytes).map_err(|error| Error::NotARunFolder {
-                path: folder.clone(),
-                problem: format!("its run.json is not JSON: {error}"),
-            })?;
-            let mut changes = Vec::new();
-            compare(&earlier, record, "", &mut changes);
-            // The configuration's hash says no more than its fields, and a path is not content.
-            let real = |change: &Change| {
-                !matches!(change.field.as_str(), "config_hash" | "version") && !change.field.ends_with(".path")
-            };
-            if !changes.iter().any(real) {
-                return Ok(());
-            }
-            changes.retain(real);
-            Err(Error::Changed { path: folder.clone(), changes })
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            refuse_foreign_files(folder)?;
-            write_json(&path, record)
-        }
-        Err(error) => Err(Error::read(&path)(error)),
-    }
-}
-
-/// Where a run remembers the answers of a language model server. It outlives `--fresh`: an answer is
-/// filed under all that decides it, so it is never a wrong one, and it was dear.
-const REPLAY: &str = "replay";
-
-fn refuse_foreign_files(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
-        let name = entry.map_err(Error::read(folder))?.file_name();
-        let name = name.to_string_lossy();
-        if !is_temporary(&name) && name != REPLAY {
-            return Err(Error::NotARunFolder {
-                path: folder.to_owned(),
-                problem: format!("it has no run.json but {name}"),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Removes what an earlier run has written, as its own records name it, and nothing else.
-fn remove_earlier_run(folder: &Path) -> Result<()> {
-    if !folder.join("run.json").exists() {
-        return refuse_foreign_files(folder);
-    }
-    let mut own = Vec::new();
-    for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
-        let path = entry.map_err(Error::read(folder))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.ends_with(".done.json") {
-            if let Some(marker) = super::marker::Marker::read(&path)? {
-                own.extend(marker.outputs.into_iter().map(|output| folder.join(output.path)));
-            }
-            own.push(path);
-        } else if matches!(name.as_str(), "run.json" | "stats.json" | "timing.json" | "log.jsonl")
-            || is_temporary(&name)
-        {
-            own.push(path);
-        }
-    }
-    // `run.json` goes last: as long as it stands, an interrupted removal can be taken up again.
-    own.sort_by_key(|path| path.ends_with("run.json"));
-    for path in own {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::write(&path)(error));
-            }
-            _ => {}
-        }
-        // Subfolders that are now empty were ours, too; one that is not stays.
-        path.ancestors().skip(1).take_while(|parent| *parent != folder).for_each(|parent| drop(fs::remove_dir(parent)));
-    }
-    Ok(())
-}
-
-/// Lists the leaves in which two JSON values differ.
-fn compare(was: &Value, now: &Value, field: &str, changes: &mut Vec<Change>) {
-    let inside = |name: &str| {
-        if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") }
-    };
-    match (was, now) {
-        (Value::Object(a), Value::Object(b)) => {
-            let names: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
-            for name in names {
-                compare(
-                    a.get(name).unwrap_or(&Value::Null),
-                    b.get(name).unwrap_or(&Value::Null),
-                    &inside(name),
-                    changes,
-                );
-            }
-        }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            for (index, (was, now)) in a.iter().zip(b).enumerate() {
-                compare(was, now, &format!("{field}[{index}]"), changes);
-            }
-        }
-        (was, now) if was != now => {
-            changes.push(Change { field: field.to_owned(), was: brief(was), now: brief(now) });
-        }
-        _ => {}
-    }
-}
-
-fn brief(value: &Value) -> String {
-    const LONG: usize = 60;
-    let text = match value {
-        Value::Array(items) if items.len() > 1 => format!("{} entries", items.len()),
-        value => value.to_string(),
-    };
-    match text.char_indices().nth(LONG) {
-        Some((cut, _)) => format!("{}…", &text[..cut]),
-        None => text,
-    }
 }

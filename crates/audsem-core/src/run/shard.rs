@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::folder::remove;
 use super::marker::{Marker, OutputRecord};
 use super::rejects::{Line, RejectBatch, RejectWriter};
 use super::stats::{Stats, add};
@@ -267,8 +268,14 @@ impl ShardOutput {
         Ok(self.rejects.as_mut().expect("made in the line above"))
     }
 
-    /// Checks the accounts and publishes everything: files, rejects, then the marker.
-    pub(super) fn commit(mut self, config_hash: &str, input_fingerprint: &str) -> Result<Marker> {
+    /// Checks the accounts and publishes everything: files, rejects, then the marker. What the shard left
+    /// when it had read something else (`earlier`) goes before that, so that the marker is the last step.
+    pub(super) fn commit(
+        mut self,
+        config_hash: &str,
+        input_fingerprint: &str,
+        earlier: Option<&Marker>,
+    ) -> Result<Marker> {
         if let Some(error) = self.reject_error.take() {
             return Err(error);
         }
@@ -293,6 +300,10 @@ impl ShardOutput {
             stats: self.stats,
         };
         if !self.dry_run {
+            let old = earlier.into_iter().flat_map(|earlier| &earlier.outputs);
+            for stale in old.filter(|old| marker.outputs.iter().all(|new| new.path != old.path)) {
+                remove(&self.folder.join(&stale.path))?;
+            }
             marker.write(&Marker::path(&self.folder, self.step, &self.shard))?;
         }
         Ok(marker)

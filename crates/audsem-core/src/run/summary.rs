@@ -3,13 +3,13 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::stats::Stats;
 
 /// A shard whose input could not be worked on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedShard {
     /// The step.
     pub step: String,
@@ -46,6 +46,8 @@ pub struct Summary {
     pub status: Status,
     /// Whether nothing was written.
     pub dry_run: bool,
+    /// The share of failed records that was allowed.
+    pub max_fail_rate: f64,
     /// Shards not done yet, over all steps that were reached.
     pub shards_left: usize,
     /// Counts of each step, in order.
@@ -76,6 +78,40 @@ impl Summary {
             Status::OverFailLimit | Status::CheckFailed => 1,
         }
     }
+
+    /// What there is to say about how the run ended, in lines; nothing where all is well.
+    pub fn verdict(&self) -> Vec<String> {
+        match self.status {
+            Status::Done if self.steps.iter().all(|(_, stats)| stats.read == 0) && !self.steps.is_empty() => {
+                vec!["nothing was read: the input holds no records".to_owned()]
+            }
+            Status::Done => Vec::new(),
+            Status::ShardsLeft => {
+                vec![format!("{} shards left; run the same command again to go on", self.shards_left)]
+            }
+            Status::OverFailLimit => self.failures(),
+            Status::CheckFailed => vec!["the check failed".to_owned()],
+        }
+    }
+
+    fn failures(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if !self.failed_shards.is_empty() {
+            let n = self.failed_shards.len();
+            lines.push(format!("{n} shards failed and are not done; run the same command again to try them again"));
+        }
+        let (failed, read) =
+            self.steps.iter().fold((0, 0), |(failed, read), (_, stats)| (failed + stats.n_failed(), read + stats.read));
+        if failed as f64 > self.max_fail_rate * read as f64 {
+            lines.push(format!(
+                "{failed} of {read} records failed, more than --max-fail-rate {} allows; rejects-*.jsonl there name \
+                 each one. If that is to be expected, run the same command with a higher --max-fail-rate: nothing is \
+                 done twice",
+                self.max_fail_rate
+            ));
+        }
+        lines
+    }
 }
 
 impl fmt::Display for Summary {
@@ -94,19 +130,7 @@ impl fmt::Display for Summary {
                 value => writeln!(f, "  {name}: {value}")?,
             }
         }
-        match self.status {
-            Status::Done if self.steps.iter().all(|(_, stats)| stats.read == 0) && !self.steps.is_empty() => {
-                writeln!(f, "  nothing was read: the input holds no records")
-            }
-            Status::Done => Ok(()),
-            Status::ShardsLeft => {
-                writeln!(f, "  {} shards left; run the same command again to go on", self.shards_left)
-            }
-            Status::OverFailLimit => {
-                writeln!(f, "  more failed than --max-fail-rate allows; see rejects-*.jsonl and log.jsonl there")
-            }
-            Status::CheckFailed => writeln!(f, "  the check failed"),
-        }
+        self.verdict().iter().try_for_each(|line| writeln!(f, "  {line}"))
     }
 }
 

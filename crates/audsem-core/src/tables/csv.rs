@@ -77,7 +77,8 @@ struct CueFields {
     video_id: usize,
     start: (usize, Unit),
     length: (usize, Unit, Length),
-    text: usize,
+    /// `None` where only the spans are wanted.
+    text: Option<usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -98,12 +99,24 @@ impl<R: Read> CsvCues<R> {
     /// # Errors
     /// The header cannot be read or lacks a column.
     pub fn new(table: &str, file: R) -> Result<Self, TableError> {
+        Self::open(table, file, true)
+    }
+
+    /// The same for who wants the spans alone: a text column is not asked for, and the texts are empty.
+    ///
+    /// # Errors
+    /// As [`CsvCues::new`].
+    pub fn spans(table: &str, file: R) -> Result<Self, TableError> {
+        Self::open(table, file, false)
+    }
+
+    fn open(table: &str, file: R, with_text: bool) -> Result<Self, TableError> {
         let mut reader = ReaderBuilder::new().from_reader(file);
         let header = reader
             .byte_headers()
             .map_err(|source| TableError::NotParquet { table: table.to_owned(), detail: source.to_string() })?;
         let found: Vec<String> = header.iter().map(header_name).collect();
-        let columns = CueFields::find(table, &found)?;
+        let columns = CueFields::find(table, &found, with_text)?;
         Ok(Self { reader, columns, record: ByteRecord::new(), row_id: 0 })
     }
 
@@ -127,7 +140,7 @@ impl<R: Read> CsvCues<R> {
             video_id: self.str(line, "video_id", self.columns.video_id)?.to_owned(),
             start_ms,
             dur_ms,
-            text: self.str(line, "text", self.columns.text)?.to_owned(),
+            text: self.columns.text.map_or(Ok(""), |i| self.str(line, "text", i))?.to_owned(),
         })
     }
 
@@ -168,8 +181,9 @@ impl<R: Read> Iterator for CsvCues<R> {
 }
 
 impl CueFields {
-    fn find(table: &str, found: &[String]) -> Result<Self, TableError> {
+    fn find(table: &str, found: &[String], with_text: bool) -> Result<Self, TableError> {
         let position = |name: &str| found.iter().position(|other| other == name);
+        let text = if with_text { Some("text") } else { None };
         let missing =
             |column| TableError::CsvHeader { table: table.to_owned(), column, found: found.to_vec(), hint: HINT };
         let seconds = |name| position(name).map(|i| (i, Unit::Seconds));
@@ -180,7 +194,7 @@ impl CueFields {
             video_id: position("video_id").ok_or_else(|| missing("video_id"))?,
             start: seconds("start").or(ms("start_ms")).ok_or_else(|| missing("start"))?,
             length: duration.or(end).ok_or_else(|| missing("duration"))?,
-            text: position("text").ok_or_else(|| missing("text"))?,
+            text: text.map(|name| position(name).ok_or_else(|| missing(name))).transpose()?,
         })
     }
 }

@@ -42,7 +42,7 @@ pub use frame::Frame;
 pub use markdown::schema_markdown;
 pub use parquet_read::{ParquetFile, ParquetRows, read_parquet};
 pub use parquet_write::{GroupEncoder, ParquetWriter, ROWS_PER_GROUP, RowGroup, write_parquet};
-pub use parts::{parts, tables_under};
+pub use parts::{is_csv, parts, tables_under};
 #[doc(hidden)]
 pub use polars::prelude::Column as PolarsColumn;
 pub use row::{ColumnSpec, Columns, Row};

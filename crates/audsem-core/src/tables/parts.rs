@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::TableError;
+use crate::run::FailedShard;
 
 /// The committed Parquet parts `{step}-*.parquet` of a run folder, in the order of their names.
 ///
@@ -11,8 +12,11 @@ use super::TableError;
 pub fn parts(dir: &Path, step: &str) -> Result<Vec<PathBuf>, TableError> {
     let prefix = format!("{step}-");
     let names = list(dir, |name| name.starts_with(&prefix) && name.ends_with(".parquet"))?;
-    if dir.join("run.json").exists() && !is_complete(dir)? {
-        return Err(TableError::Unfinished { dir: dir.to_owned() });
+    if dir.join("run.json").exists() {
+        let ending = Ending::read(dir)?;
+        if !ending.complete {
+            return Err(TableError::Unfinished { dir: dir.to_owned(), failed: ending.failed_shards });
+        }
     }
     if names.is_empty() {
         return Err(TableError::NoParts { dir: dir.to_owned(), pattern: format!("`{prefix}*.parquet`") });
@@ -33,24 +37,36 @@ pub fn tables_under(path: &Path) -> Result<Vec<PathBuf>, TableError> {
     if path.join("run.json").exists() {
         return parts(path, "part");
     }
-    let names = list(path, |name| name.ends_with(".parquet") || name.ends_with(".csv"))?;
+    let names = list(path, |name| name.ends_with(".parquet") || is_csv(Path::new(name)))?;
     if names.is_empty() {
         return Err(TableError::NoParts { dir: path.to_owned(), pattern: "`*.parquet` or `*.csv`".to_owned() });
     }
     Ok(names)
 }
 
-/// Whether the run of this folder has no shard left. `stats.json` is written at the end of each
-/// process, so it may be there, and say no.
-fn is_complete(dir: &Path) -> Result<bool, TableError> {
-    #[derive(serde::Deserialize)]
-    struct Stats {
-        complete: bool,
-    }
-    match std::fs::read(dir.join("stats.json")) {
-        Ok(bytes) => Ok(serde_json::from_slice::<Stats>(&bytes).is_ok_and(|stats| stats.complete)),
-        Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(TableError::Open { path: dir.join("stats.json"), source }),
+/// Whether a table is CSV, by its name; all others are Parquet.
+pub fn is_csv(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+}
+
+/// How a run ended, as far as it matters to who reads its tables.
+#[derive(Default, serde::Deserialize)]
+struct Ending {
+    /// Whether no shard is left and none failed.
+    complete: bool,
+    #[serde(default)]
+    failed_shards: Vec<FailedShard>,
+}
+
+impl Ending {
+    /// Reads `stats.json`. It is written at the end of each process, so it may be there, and say no; what
+    /// cannot be read of it says no, too.
+    fn read(dir: &Path) -> Result<Self, TableError> {
+        match std::fs::read(dir.join("stats.json")) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(TableError::Open { path: dir.join("stats.json"), source }),
+        }
     }
 }
 

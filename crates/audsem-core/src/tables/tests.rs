@@ -190,6 +190,11 @@ fn parts_of_a_finished_run_are_listed_by_number() {
     assert!(message.contains("unfinished run folder") && message.contains("hint:"), "{message}");
     std::fs::write(dir.path().join("stats.json"), r#"{"complete": false, "steps": {}}"#).unwrap();
     assert!(matches!(parts(dir.path(), "part"), Err(TableError::Unfinished { .. })));
+    let failed =
+        r#"{"complete": false, "failed_shards": [{"step": "part", "shard": "7", "error": "cut"}], "steps": {}}"#;
+    std::fs::write(dir.path().join("stats.json"), failed).unwrap();
+    let message = parts(dir.path(), "part").unwrap_err().to_string();
+    assert!(message.contains("shard part-7 failed: cut"), "{message}");
     std::fs::write(dir.path().join("stats.json"), r#"{"complete": true, "steps": {}}"#).unwrap();
     assert_eq!(names(tables_under(dir.path()).unwrap()), in_order);
     assert!(matches!(parts(dir.path(), "final"), Err(TableError::NoParts { .. })));
@@ -197,6 +202,19 @@ fn parts_of_a_finished_run_are_listed_by_number() {
 
 fn csv(text: &str) -> Vec<Result<Cue, CsvFault>> {
     CsvCues::new("memory", text.as_bytes()).unwrap().collect()
+}
+
+#[test]
+fn spans_need_no_text_and_a_name_is_csv_in_any_case() {
+    let text = "video_id,start_ms,end_ms\nv,5,17\nw,9,3\n";
+    let spans: Vec<_> = CsvCues::spans("memory", text.as_bytes()).unwrap().collect();
+    let first = Cue { row_id: 0, video_id: "v".into(), start_ms: 5, dur_ms: 12, text: String::new() };
+    assert_eq!(spans[0], Ok(first));
+    assert!(matches!(spans[1], Err(CsvFault::EndBeforeStart { line: 3, .. })), "{:?}", spans[1]);
+    assert!(CsvCues::new("memory", text.as_bytes()).is_err());
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("A.CSV"), text).unwrap();
+    assert_eq!(tables_under(dir.path()).unwrap().len(), 1);
 }
 
 #[test]

@@ -186,10 +186,115 @@ fn a_bad_shard_does_not_end_the_run_but_shows_in_its_exit_code() {
     };
     let report = run.execute(STEP, &plan(3), broken).unwrap();
     assert_eq!(report.outputs.len(), 2);
+    assert!(!report.complete, "a later step would run over two of three shards");
     let summary = run.finish().unwrap();
     assert_eq!((summary.status, summary.exit_code()), (Status::OverFailLimit, 1));
     assert_eq!(summary.failed_shards[0].error, "truncated tar");
+    let verdict = summary.verdict().join("\n");
+    assert!(verdict.contains("1 shards failed") && !verdict.contains("--max-fail-rate"), "{verdict}");
     assert!(!tree(folder.path()).keys().any(|name| name.to_string_lossy().contains("00001")));
+    let stats: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join("stats.json")).unwrap()).unwrap();
+    assert_eq!(stats["complete"], false);
+    assert_eq!(stats["failed_shards"], json!([{ "step": "part", "shard": "00001", "error": "truncated tar" }]));
+}
+
+#[test]
+fn a_failed_shard_is_tried_again_and_leaves_no_trace_once_it_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, mended) = (folder.path().join("whole"), folder.path().join("mended"));
+    run(&RunOptions::new(&whole), 1, 4).unwrap();
+    for healthy in [false, true] {
+        let mut run = open(&RunOptions::new(&mended), 1).unwrap();
+        let passing = |n: &u64, out: &mut audsem_core::run::ShardOutput| {
+            if *n == 2 && !healthy {
+                out.read(1);
+                return Err(ShardError::Input("the disk was away".into()));
+            }
+            work(*n, out)
+        };
+        let report = run.execute(STEP, &plan(4), passing).unwrap();
+        assert_eq!(report.complete, healthy);
+        run.finish().unwrap();
+    }
+    assert_eq!(tree(&mended), tree(&whole));
+}
+
+#[test]
+fn a_run_that_has_left_nothing_is_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = RunOptions::new(folder.path());
+    // Opened and then refused, as when a plan cannot be made.
+    drop(open(&options, 1).unwrap());
+    fs::create_dir(folder.path().join("replay")).unwrap();
+    run(&options, 2, 2).unwrap();
+    let text = fs::read_to_string(folder.path().join("run.json")).unwrap();
+    assert!(text.contains("\"threshold\": 2"), "{text}");
+    assert!(matches!(run(&options, 1, 2).unwrap_err(), Error::Changed { .. }), "what is done is never taken over");
+
+    // Neither is a run whose first shard another process may be at.
+    let folder = tempfile::tempdir().unwrap();
+    let options = RunOptions::new(folder.path());
+    drop(open(&options, 1).unwrap());
+    fs::write(folder.path().join(".part-00000.txt.tmp"), "half").unwrap();
+    assert!(matches!(open(&options, 2).unwrap_err(), Error::Changed { .. }));
+}
+
+fn named(names: &[&str], reads: &str) -> Vec<Shard<String>> {
+    let shard = |name: &&str| Shard {
+        name: (*name).to_owned(),
+        fingerprint: format!("{name} {reads}"),
+        work: format!("{name} {reads}"),
+    };
+    names.iter().map(shard).collect()
+}
+
+/// Writes two files: one always called the same, one after what was read.
+fn grow(options: &RunOptions, plan: &[Shard<String>]) -> Result<(Vec<String>, usize, Summary), Error> {
+    let mut run = open(options, 1)?.redo_changed()?;
+    let done = std::sync::Mutex::new(Vec::new());
+    run.execute(STEP, plan, |work, out| {
+        done.lock().unwrap().push(out.name().to_owned());
+        out.read(1);
+        out.keep(1);
+        for name in [format!("part-{}.txt", out.name()), format!("files/{work}.txt")] {
+            let mut file = out.create(name)?;
+            writeln!(file, "{work}").unwrap();
+            out.close(file)?;
+        }
+        Ok(())
+    })?;
+    let unlisted = run.n_unlisted(STEP, plan)?;
+    Ok((done.into_inner().unwrap(), unlisted, run.finish()?))
+}
+
+#[test]
+fn a_list_may_grow_change_and_shrink() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = RunOptions::new(folder.path());
+    grow(&options, &named(&["b", "c"], "x")).unwrap();
+    // A new one before the others, and another order: only the new one is worked on.
+    let (done, unlisted, summary) = grow(&options, &named(&["a", "c", "b"], "x")).unwrap();
+    assert_eq!((done, unlisted, summary.step("part").unwrap().read), (vec!["a".to_owned()], 0, 3));
+    // Another content: done again, and what it replaces is gone.
+    let (done, ..) = grow(&options, &[named(&["a"], "y"), named(&["b", "c"], "x")].concat()).unwrap();
+    assert_eq!(done, ["a"]);
+    let fresh = tempfile::tempdir().unwrap();
+    grow(&RunOptions::new(fresh.path()), &[named(&["a"], "y"), named(&["b", "c"], "x")].concat()).unwrap();
+    assert_eq!(tree(folder.path()), tree(fresh.path()));
+    // A shorter list: the rest stays on disk, and out of the counts.
+    let (done, unlisted, summary) = grow(&options, &named(&["b"], "x")).unwrap();
+    assert_eq!((done.len(), unlisted, summary.step("part").unwrap().read), (0, 2, 1));
+    assert!(folder.path().join("files/a y.txt").exists());
+}
+
+#[test]
+fn a_grown_list_is_not_taken_for_done_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = RunOptions::new(folder.path());
+    grow(&options, &named(&["a"], "x")).unwrap();
+    drop(open(&options, 1).unwrap().redo_changed().unwrap());
+    assert!(!folder.path().join("stats.json").exists());
 }
 
 #[test]
@@ -206,6 +311,8 @@ fn too_many_failures_end_the_run() {
     };
     let error = run.execute(STEP, &plan(9), failing).unwrap_err();
     assert!(matches!(error, Error::TooManyFailures { failed: 1000, read: 1000, .. }), "{error}");
+    let message = error.to_string();
+    assert!(message.contains("--max-fail-rate") && message.contains("the same command goes on"), "{message}");
 }
 
 #[test]

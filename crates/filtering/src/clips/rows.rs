@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error;
 use audsem_core::run::Fingerprint;
-use audsem_core::tables::{Columns as _, ParquetFile};
+use audsem_core::tables::{Columns as _, ParquetFile, is_csv};
 use foldhash::fast::FixedState;
 
 use super::name::ClipName;
@@ -96,7 +96,7 @@ pub(super) fn attach(tables: &[PathBuf], candidates: &mut [Candidate]) -> Result
 }
 
 fn open(table: &Path) -> Result<ParquetFile<ClipText>> {
-    if table.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) {
+    if is_csv(table) {
         let problem = "a clip table is a Parquet file with the columns of `combine`\nhint: name the output folder of `combine`; not";
         return Err(Error::Input { path: table.to_owned(), problem: problem.to_owned() }.into());
     }

@@ -35,7 +35,7 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{FileFingerprint, Fingerprint, Run, RunOptions, RunSpec, Shard, Step, Summary};
-use audsem_core::tables::{Cue, ParquetFile, tables_under};
+use audsem_core::tables::{Cue, ParquetFile, is_csv, tables_under};
 use serde::Serialize;
 
 pub use explain::{Explanation, explain};
@@ -47,7 +47,7 @@ pub use pronouns::Pronouns;
 pub use reason::{DropReason, RowFault};
 
 use crate::error::{Error, Result};
-use part::{Part, is_csv};
+use part::Part;
 
 /// What `combine` reads and how it decides.
 #[derive(Debug, Clone)]

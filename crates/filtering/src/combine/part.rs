@@ -8,7 +8,7 @@ use audsem_core::parallel::ordered_map;
 use audsem_core::run::{RejectBatch, ShardError, ShardOutput};
 use audsem_core::tables::{
     ClipRow, Columns, CsvCues, CsvFault, Cue, GroupEncoder, ParquetFile, ParquetWriter, ROWS_PER_GROUP, Row, RowGroup,
-    TableError,
+    TableError, is_csv,
 };
 
 use super::judge::{Desk, Judge};
@@ -29,11 +29,6 @@ struct Done {
     n_read: u64,
     n_kept: u64,
     rejects: RejectBatch,
-}
-
-/// A table ends in `.csv` or is Parquet.
-pub(super) fn is_csv(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }
 
 /// Turns the cues of a part into clips: `part-NAME.parquet`.

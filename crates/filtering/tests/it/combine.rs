@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use audsem_core::tables::{Cue, write_parquet};
+use audsem_core::testing::tree;
+
 fn audsem(folder: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_audsem-filtering")).current_dir(folder).args(args).output().unwrap()
 }
@@ -81,6 +84,54 @@ fn combine_leaves_a_run_folder_and_a_funnel() {
     assert_eq!(other.status.code(), Some(2));
     let message = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(message.contains("config.settings.max_chars: was 50, now 60"), "{message}");
+}
+
+/// Two tables of cues, the second cut short.
+fn one_good_one_truncated(folder: &Path) -> Vec<u8> {
+    std::fs::create_dir(folder.join("cues")).unwrap();
+    let mut whole = Vec::new();
+    for (i, name) in ["0.parquet", "1.parquet"].into_iter().enumerate() {
+        let text = if i == 0 { "[cow moo]" } else { "[person laughs]" };
+        let cue = Cue { row_id: i as u64, video_id: "v".into(), start_ms: 0, dur_ms: 2000, text: text.into() };
+        whole.clear();
+        write_parquet(&[cue], &mut whole).unwrap();
+        std::fs::write(folder.join("cues").join(name), &whole).unwrap();
+    }
+    std::fs::write(folder.join("cues/1.parquet"), &whole[..whole.len() / 2]).unwrap();
+    whole
+}
+
+#[test]
+fn a_table_that_cannot_be_read_shows_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    lists(folder.path());
+    let whole = one_good_one_truncated(folder.path());
+    let args = ["combine", "--input", "cues", "--policy", "none", "--output", "out"];
+    for flag in ["-q", "--no-progress"] {
+        let output = audsem(folder.path(), &[&args[..], &LISTS, &[flag]].concat());
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains("1.parquet") && message.contains("1 shards failed"), "{flag}: {message}");
+    }
+    let out = folder.path().join("out");
+    assert!(!out.join("texts.txt").exists(), "the list of texts was made from a part of the clips");
+    let stats: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("stats.json")).unwrap()).unwrap();
+    assert_eq!((&stats["complete"], &stats["failed_shards"][0]["shard"]), (&false.into(), &"00001".into()));
+    let refused = audsem_core::tables::tables_under(&out).unwrap_err().to_string();
+    assert!(refused.contains("unfinished run folder") && refused.contains("shard part-00001 failed"), "{refused}");
+
+    // The file put right is another input, which is said and not mixed with what was done; begun anew it is as
+    // if nothing had been.
+    std::fs::write(folder.path().join("cues/1.parquet"), whole).unwrap();
+    let other = audsem(folder.path(), &[&args[..], &LISTS].concat());
+    let message = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert_eq!(other.status.code(), Some(2));
+    assert!(message.contains("inputs[1].sha256") && message.contains("--fresh"), "{message}");
+    let undisturbed = ["combine", "--input", "cues", "--policy", "none", "--output", "undisturbed"];
+    for args in [[&args[..], &LISTS, &["--fresh"]].concat(), [&undisturbed[..], &LISTS].concat()] {
+        assert_eq!(audsem(folder.path(), &args).status.code(), Some(0));
+    }
+    assert_eq!(tree(&out).unwrap(), tree(&folder.path().join("undisturbed")).unwrap());
 }
 
 #[test]

@@ -278,6 +278,16 @@ fn inputs_that_cannot_be_read_are_refused_with_a_hint() {
 }
 
 #[test]
+fn a_run_refused_while_it_plans_does_not_block_the_right_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = write(&folder.path().join("a.en.vtt"), "WEBVTT\n\n00:01.000 --> 00:03.000\n[dog barks]\n");
+    let options = RunOptions::new(folder.path().join("out"));
+    let wrong = Config { compat: Compat::Reference, ..config(&input) };
+    assert!(run(&wrong, &options).unwrap_err().to_string().contains("JSON dumps only"));
+    assert_eq!(part(&run(&config(&input), &options).unwrap()).kept, 1);
+}
+
+#[test]
 fn a_dry_run_counts_and_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let plain = write(&folder.path().join("dump.json"), dump(70));
