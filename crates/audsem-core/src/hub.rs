@@ -8,12 +8,13 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
+use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use crate::files::{create_folder, write_atomically};
 use crate::run::ModelFingerprint;
 use crate::weights::ModelError;
 
@@ -106,7 +107,11 @@ impl ModelDir {
         let revision = revision.unwrap_or(DEFAULT_REVISION);
         match cached_snapshot(&hub.cache, model, revision) {
             Ok((commit, root)) => {
-                return Ok(Self { name: model.to_owned(), commit: Some(commit), root });
+                let found = Self { name: model.to_owned(), commit: Some(commit.clone()), root };
+                if !hub.offline && found.lacks_side_files(&hub.cache, &commit) {
+                    complete(hub, &found, &commit);
+                }
+                return Ok(found);
             }
             Err(why) => tried.push(why),
         }
@@ -140,6 +145,18 @@ impl ModelDir {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Whether a snapshot has been cached without what its network is fed by, as when a Python program has
+    /// loaded the network alone. What is known not to exist in the commit is not missed.
+    fn lacks_side_files(&self, cache: &Path, commit: &str) -> bool {
+        let lacks_any = |names: &[&str]| {
+            names.iter().all(|name| self.optional(name).is_none())
+                && names.iter().any(|name| !absent_marker(cache, &self.name, commit, name).exists())
+        };
+        let hears =
+            || self.json::<serde_json::Value>("config.json").is_ok_and(|config| config["audio_config"].is_object());
+        lacks_any(&["tokenizer.json", "vocab.txt"]) || (lacks_any(&["preprocessor_config.json"]) && hears())
     }
 
     /// A file that may be absent.
@@ -268,8 +285,42 @@ fn cached_snapshot(cache: &Path, model: &str, revision: &str) -> Result<(String,
     }
 }
 
-/// Downloads what a model needs into the cache.
-fn fetch(hub: &HubSettings, model: &str, revision: &str) -> Result<(String, PathBuf), Box<ApiError>> {
+/// Where the cache remembers that a commit does not have a file; the Python library keeps the same.
+fn absent_marker(cache: &Path, model: &str, commit: &str, name: &str) -> PathBuf {
+    cache.join(format!("models--{}", model.replace('/', "--"))).join(".no_exist").join(commit).join(name)
+}
+
+/// Fetches the files beside the weights that a cached snapshot lacks. Where that does not work the snapshot
+/// is taken as it is: it may do, and what it lacks is named when it is asked for.
+fn complete(hub: &HubSettings, found: &ModelDir, commit: &str) {
+    if let Err(error) = fetch_side_files(hub, found, commit) {
+        tracing::warn!(
+            "{} is cached without tokenizer or preprocessor_config.json, and the hub does not give them: {error}",
+            found.name
+        );
+    }
+}
+
+fn fetch_side_files(hub: &HubSettings, found: &ModelDir, commit: &str) -> Result<(), Box<ApiError>> {
+    let repo = api(hub)?.repo(Repo::with_revision(found.name.clone(), RepoType::Model, commit.to_owned()));
+    let info = repo.info()?;
+    for name in SIDE_FILES.into_iter().filter(|name| found.optional(name).is_none()) {
+        if info.siblings.iter().any(|file| file.rfilename == name) {
+            tracing::info!(model = found.name, file = name, "fetching what the cache lacks");
+            repo.get(name)?;
+            continue;
+        }
+        // Remembered, so that the hub is asked once. A cache that cannot be written to is asked about again.
+        let marker = absent_marker(&hub.cache, &found.name, commit, name);
+        let folder = marker.parent().unwrap_or(&hub.cache);
+        if let Err(error) = create_folder(folder).and_then(|()| write_atomically(&marker, b"")) {
+            tracing::debug!("{error}");
+        }
+    }
+    Ok(())
+}
+
+fn api(hub: &HubSettings) -> Result<Api, Box<ApiError>> {
     let mut builder = ApiBuilder::from_cache(Cache::new(hub.cache.clone()))
         .with_progress(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_retries(3);
@@ -279,7 +330,12 @@ fn fetch(hub: &HubSettings, model: &str, revision: &str) -> Result<(String, Path
     if hub.token.is_some() {
         builder = builder.with_token(hub.token.clone());
     }
-    let api = builder.build()?;
+    Ok(builder.build()?)
+}
+
+/// Downloads what a model needs into the cache.
+fn fetch(hub: &HubSettings, model: &str, revision: &str) -> Result<(String, PathBuf), Box<ApiError>> {
+    let api = api(hub)?;
     let info = api.repo(Repo::with_revision(model.to_owned(), RepoType::Model, revision.to_owned())).info()?;
     // The commit is pinned first, so that files of two commits are never mixed when the branch moves meanwhile.
     let repo = api.repo(Repo::with_revision(model.to_owned(), RepoType::Model, info.sha.clone()));
@@ -393,6 +449,49 @@ mod tests {
         put(&cache.path().join("models--org--half/refs/main"), b"c1");
         let error = ModelDir::resolve_with("org/half", None, &settings(cache.path())).unwrap_err().to_string();
         assert!(error.contains("incomplete"), "{error}");
+    }
+
+    #[cfg(feature = "http")]
+    #[test]
+    fn what_the_cache_lacks_is_fetched_for_its_commit_and_asked_for_once() {
+        use crate::text::loopback::{Loopback, Reply};
+
+        let hub = Loopback::start(|call, _| match call.path.as_str() {
+            "/api/models/org/ears/revision/c1" => {
+                let files = ["config.json", "model.safetensors", "tokenizer.json"];
+                let files = files.map(|name| serde_json::json!({ "rfilename": name }));
+                let info = serde_json::json!({ "sha": "c1", "siblings": files });
+                Reply::Send(200, "content-type: application/json\r\n", info.to_string().into_bytes())
+            }
+            "/org/ears/resolve/c1/tokenizer.json" => {
+                let part = call.headers.iter().any(|(name, value)| name == "range" && value == "bytes=0-0");
+                let headers = "x-repo-commit: c1\r\netag: \"e1\"\r\ncontent-range: bytes 0-1/2\r\n";
+                Reply::Send(206, headers, if part { b"{".to_vec() } else { b"{}".to_vec() })
+            }
+            _ => Reply::Send(404, "", Vec::new()),
+        });
+        let cache = tempfile::tempdir().unwrap();
+        let repo = cache.path().join("models--org--ears");
+        put(&repo.join("refs/main"), b"c1");
+        put(&repo.join("snapshots/c1/config.json"), br#"{"audio_config": {}}"#);
+        put(&repo.join("snapshots/c1/model.safetensors"), b"x");
+        let offline = ModelDir::resolve_with("org/ears", None, &settings(cache.path())).unwrap();
+        assert!(offline.optional("tokenizer.json").is_none());
+
+        let online = HubSettings { offline: false, endpoint: Some(hub.url("")), ..settings(cache.path()) };
+        for _ in 0..2 {
+            let dir = ModelDir::resolve_with("org/ears", None, &online).unwrap();
+            assert_eq!(fs::read(dir.file("tokenizer.json").unwrap()).unwrap(), b"{}");
+            assert_eq!(fs::read(dir.file("model.safetensors").unwrap()).unwrap(), b"x");
+        }
+        let asked = hub.calls().iter().filter(|call| call.path.starts_with("/api/")).count();
+        assert_eq!(asked, 1, "the hub was asked again for what it does not have");
+
+        // A hub that cannot be asked is no hindrance.
+        put(&repo.join("refs/old"), b"c2");
+        put(&repo.join("snapshots/c2/config.json"), b"{}");
+        put(&repo.join("snapshots/c2/model.safetensors"), b"x");
+        assert!(ModelDir::resolve_with("org/ears", Some("old"), &online).is_ok());
     }
 
     #[test]

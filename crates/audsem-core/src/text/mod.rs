@@ -34,6 +34,8 @@ pub use request::{Message, Prompt, Request, Role};
 pub use response::{Alternative, Finish, Response, Token, Usage};
 pub use retry::RetryPolicy;
 pub use schema::Schema;
+#[cfg(all(test, feature = "nn"))]
+pub(crate) use server::loopback;
 pub use server::{Api, OpenAiServer, SchemaFormat, Secret, ServerConfig};
 
 /// Something that continues text: a server or a model in this process.

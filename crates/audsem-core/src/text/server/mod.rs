@@ -13,7 +13,7 @@ use crate::signals::stop_requested;
 
 mod config;
 #[cfg(test)]
-pub(super) mod loopback;
+pub(crate) mod loopback;
 #[cfg(test)]
 mod tests;
 
