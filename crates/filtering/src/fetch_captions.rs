@@ -1,9 +1,9 @@
 //! `fetch-captions`: manual English subtitle tracks of videos, through yt-dlp.
 //!
-//! One call a video, at a bounded rate. Each video is a shard: what is fetched stays fetched, a
-//! video that is gone is not asked for again, and one that failed in passing is tried again by the
-//! next run. A site that takes us for a robot ends the run. The files are named
-//! `subtitles/VIDEO.LANGUAGE.FORMAT`, which `extract` reads.
+//! One call a video, at a bounded rate. Each video is a shard and its marker is called after it, so
+//! that the list may grow: what is fetched stays fetched, a video that is gone is not asked for again,
+//! and one that failed in passing is tried again by the next run. A site that takes us for a robot
+//! ends the run. The files are named `subtitles/VIDEO.LANGUAGE.FORMAT`, which `extract` reads.
 
 use std::collections::HashSet;
 use std::fs;
@@ -14,6 +14,7 @@ use audsem_core::error::Error as CoreError;
 use audsem_core::run::{Fingerprint, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
 use serde::Serialize;
 
+use crate::by_video::{UNLISTED, shard_name};
 use crate::error::Result;
 use crate::scratch::Scratch;
 use crate::ytdlp::{Access, FetchFault, Kind, Pace, Trouble, check_id};
@@ -45,30 +46,29 @@ pub struct Config {
 /// Whatever keeps the run from going on, [`crate::error::Error::Blocked`] among it.
 pub fn run(config: &Config, access: &Access, pace: &Pace, options: &RunOptions) -> Result<Summary> {
     let ids = read_ids(&config.input, options.limit)?;
-    let inputs = [config.input.clone()];
-    let spec =
-        RunSpec { tool: "audsem-filtering", command: "fetch-captions", config, inputs: &inputs, models: Vec::new() };
-    let mut run = Run::open(options, spec)?;
+    let spec = RunSpec { tool: "audsem-filtering", command: "fetch-captions", config, inputs: &[], models: Vec::new() };
+    let mut run = Run::open(options, spec)?.redo_changed()?;
     let folder = run.folder().to_owned();
-    let plan: Vec<Shard<String>> = ids
-        .into_iter()
-        .enumerate()
-        .map(|(i, id)| Shard { name: format!("{i:05}"), fingerprint: Fingerprint::new().with(&id).finish(), work: id })
-        .collect();
+    let shard =
+        |id: String| Shard { name: shard_name(&id), fingerprint: Fingerprint::new().with(&id).finish(), work: id };
+    let plan: Vec<Shard<String>> = ids.into_iter().map(shard).collect();
     let step = Step { name: "part", unit: "videos", physical: "MB" };
     run.execute(step, &plan, |id, out| video(config, access, pace, (&folder, id), out))?;
-    Ok(run.finish()?)
+    let n_unlisted = run.n_unlisted(step, &plan)?;
+    let summary = run.finish()?;
+    Ok(if n_unlisted > 0 { summary.with_result(UNLISTED, n_unlisted) } else { summary })
 }
 
 /// The distinct ids of a list, in order.
 fn read_ids(path: &Path, limit: Option<u64>) -> Result<Vec<String>> {
     let (mut ids, mut seen, mut n_repeated) = (Vec::new(), HashSet::new(), 0);
-    for line in BufReader::new(audsem_core::input::open(path)?).lines() {
+    for line in BufReader::new(audsem_core::input::open(path)?).split(b'\n') {
         if ids.len() as u64 >= limit.unwrap_or(u64::MAX) {
             break;
         }
-        let line = line.map_err(CoreError::read(path))?;
-        let id = line.trim();
+        // Bytes that are no text make no id, and are filed as such; the other lines are not to blame.
+        let line = String::from_utf8_lossy(&line.map_err(CoreError::read(path))?).into_owned();
+        let id = line.trim_start_matches('\u{feff}').trim();
         if id.is_empty() || id.starts_with('#') {
             continue;
         }
@@ -108,12 +108,12 @@ fn video(
         Ok(tracks) => tracks,
         Err(trouble) => {
             let (fault, detail) = trouble.into_fault()?;
-            if fault.kind() == Kind::Permanent {
-                out.fail(id, fault, detail);
-                return Ok(());
+            if fault.kind() == Kind::Retryable {
+                // Not committed, so that the next run tries it again.
+                return Err(ShardError::Input(format!("{id}: {detail}")));
             }
-            // Not committed, so that the next run tries it again.
-            return Err(ShardError::Input(format!("{id}: {detail}")));
+            fault.file(id, detail, out);
+            return Ok(());
         }
     };
     if tracks.is_empty() {
@@ -168,14 +168,15 @@ mod tests {
 
     #[test]
     fn list_of_ids() {
-        let check = |text: &str, limit: Option<u64>, expected: &[&str]| {
+        let check = |text: &[u8], limit: Option<u64>, expected: &[&str]| {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("ids.txt");
             fs::write(&path, text).unwrap();
             assert_eq!(read_ids(&path, limit).unwrap(), expected, "{text:?}");
         };
-        check("a\n\n# old ones\n  b \r\na\nc", None, &["a", "b", "c"]);
-        check("a\nb\nc\n", Some(2), &["a", "b"]);
-        check("", None, &[]);
+        check(b"a\n\n# old ones\n  b \r\na\nc", None, &["a", "b", "c"]);
+        check(b"a\nb\nc\n", Some(2), &["a", "b"]);
+        check(b"", None, &[]);
+        check(b"\xef\xbb\xbfa\n\xff\xfe\nb", None, &["a", "\u{fffd}\u{fffd}", "b"]);
     }
 }

@@ -1,5 +1,6 @@
 //! AudSem stage 1: closed captions to a clean clip table, media and audio shards.
 
+mod by_video;
 pub mod classify;
 pub mod cli;
 pub mod clips;

@@ -14,7 +14,9 @@ use crate::error::Result;
 /// Flags of `download`.
 #[derive(Debug, Clone, Args)]
 pub struct DownloadArgs {
-    /// Clip table: run folder of `combine`, or any file or folder of tables with video_id, start_ms, end_ms
+    /// Clip table: run folder of `combine`, or any file or folder of tables (Parquet, CSV) with video_id,
+    /// start_ms, end_ms. It may grow: the same command then gets the new videos, and those again whose clips
+    /// have changed. Videos taken off it keep their files and are not counted
     #[arg(short, long, value_name = "PATH")]
     pub input: PathBuf,
     /// Folder of media on disk to cut the clips from, instead of asking a site: whole videos named
@@ -35,7 +37,8 @@ pub struct DownloadArgs {
     /// Which streams to fetch, in yt-dlp's format language
     #[arg(long, value_name = "FORMAT", default_value = "bv*[height<=720]+ba/b[height<=720]/bv*+ba/b")]
     pub format: String,
-    /// How much shorter than asked a clip may be, for captions that outlast their video
+    /// How much shorter than asked a clip may be, for captions that outlast their video. A section that comes
+    /// shorter though its video goes on is fetched again, in this run and the next
     #[arg(long, value_name = "MS", default_value_t = 500)]
     pub max_missing_ms: u32,
     /// ffmpeg, if not in PATH

@@ -13,7 +13,8 @@ use crate::fetch_captions::{Config, run};
 /// Flags of `fetch-captions`.
 #[derive(Debug, Clone, Args)]
 pub struct FetchCaptionsArgs {
-    /// Text file of video ids, one a line (# begins a remark); plain, gzip or zstd
+    /// Text file of video ids, one a line (# begins a remark); plain, gzip or zstd. It may grow: the same
+    /// command then fetches what is new. Videos taken off the list keep their files and are not counted
     #[arg(short, long, value_name = "FILE")]
     pub input: PathBuf,
     /// Languages of manual tracks, as yt-dlp names them; patterns such as en.* are allowed

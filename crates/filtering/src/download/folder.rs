@@ -86,11 +86,17 @@ impl Library {
         self.videos.get(id).map(|found| &*found.path)
     }
 
+    /// The files that are clips of a video, by their times. Keys sort by video first, and none sorts before
+    /// that of the first millisecond.
+    fn clips_of<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Found> {
+        let own = ClipId::new(id, 0, 1).ok().map(|first| self.clips.range(first..));
+        own.into_iter().flatten().take_while(move |(clip, _)| clip.video_id() == id).map(|(_, found)| found)
+    }
+
     /// Adds what a video's clips are made from: names and sizes. Hashing terabytes to plan would
     /// cost more than the work itself.
     pub(super) fn fingerprint(&self, id: &str, mut fingerprint: Fingerprint) -> Fingerprint {
-        let own = self.clips.iter().filter(|(clip, _)| clip.video_id() == id).map(|(_, found)| found);
-        for found in self.videos.get(id).into_iter().chain(own) {
+        for found in self.videos.get(id).into_iter().chain(self.clips_of(id)) {
             let name = found.path.file_name().unwrap_or_default().to_string_lossy();
             fingerprint = fingerprint.with(&*name).with(found.n_bytes.to_string());
         }
@@ -127,6 +133,24 @@ mod tests {
         check("Never Gonna [Live] [dQw4w9WgXcQ]", "dQw4w9WgXcQ");
         check("-abc_DEF-12", "-abc_DEF-12");
         check("a title [with words]", "a title [with words]");
+    }
+
+    /// Looking at every clip of the folder for each video would take a day for a million of them.
+    #[test]
+    fn clips_of_a_video_are_a_range_of_the_sorted_keys() {
+        let mut library = Library::default();
+        for name in ["v (0.0-0.001)", "v (0.0-2.0)", "v (4294967.294-4294967.295)", "u (1.0-2.0)", "v- (0.0-1.0)", "w"]
+        {
+            library.add(PathBuf::from(format!("{name}.flac")), 1);
+        }
+        let names = |id: &str| -> Vec<String> {
+            library.clips_of(id).map(|found| found.path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(names("v"), ["v (0.0-0.001)", "v (0.0-2.0)", "v (4294967.294-4294967.295)"]);
+        assert_eq!(names("v-"), ["v- (0.0-1.0)"]);
+        for id in ["w", "x", "", "no.id"] {
+            assert_eq!(names(id), [""; 0], "{id}");
+        }
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! `download`: a media file for each clip, from a site through yt-dlp or from files on disk.
 //!
-//! Each video is a shard: one call of yt-dlp for all its clips, or one fetch of the whole video
-//! where many clips are wanted. A clip counts only when its file plays as long as it should; half
+//! Each video is a shard, called after it so that the table may grow: one call of yt-dlp for all its
+//! clips, or one fetch of the whole video where many clips are wanted. A video whose clips have
+//! changed is done again. A clip counts only when its file plays as long as it should; half
 //! files lie in a working folder and never under a clip's name. Files are named by our own key,
 //! `clips/VIDEO (START-END).ext`, and listed with their times in milliseconds in
-//! `part-NNNNN.parquet`. Failures are typed (see [`crate::ytdlp::FetchFault`]): what is gone is
-//! filed and not asked for again, what may pass is tried again by the next run, and a site that
+//! `part-VIDEO.parquet`. Failures are typed (see [`crate::ytdlp::FetchFault`]): what is gone is
+//! dropped and not asked for again, what may pass is tried again by the next run, and a site that
 //! refuses ends the run.
 
 mod cut;
@@ -28,11 +29,12 @@ use serde_json::json;
 pub use cut::Cut;
 pub use plan::{ClipSpan, ClipSpanBuffers, ClipSpanColumns, ClipSpanRef};
 
+use crate::by_video::UNLISTED;
 use crate::error::Result;
 use crate::scratch::Scratch;
 use crate::ytdlp::{Access, FetchFault, Kind, Pace};
 use folder::Library;
-use plan::Video;
+use plan::{Video, Work};
 
 audsem_core::reasons! {
     /// Why a clip is left out.
@@ -45,6 +47,7 @@ audsem_core::reasons! {
 audsem_core::reasons! {
     /// What can be wrong with a clip's media.
     pub enum Fault {
+        BadLine = "bad_line": "the line of a CSV table cannot be read",
         BadKey = "bad_key": "video id, start and end make no clip key",
         NoMedia = "no_media": "no file of the source folder belongs to the video",
         Outside = "outside_media": "the clip begins after the media ends",
@@ -138,15 +141,24 @@ pub fn run(config: &Config, from: &Source, tools: &Tools, options: &RunOptions) 
             json!({ "clips": config, "from": site })
         }
     };
-    let spec =
-        RunSpec { tool: "audsem-filtering", command: "download", config: &record, inputs: &inputs, models: Vec::new() };
-    let mut run = Run::open(options, spec)?;
     let plan = plan::plan(&inputs, library.as_ref(), options.limit)?;
+    let spec =
+        RunSpec { tool: "audsem-filtering", command: "download", config: &record, inputs: &[], models: Vec::new() };
+    let mut run = Run::open(options, spec)?.redo_changed()?;
     let folder = run.folder().to_owned();
     let job = Job { config, from, tools, library: library.as_ref() };
     let step = Step { name: "part", unit: "clips", physical: "MB" };
-    run.execute(step, &plan, |video, out| job.video(video, &folder, out))?;
-    Ok(run.finish()?)
+    run.execute(step, &plan, |work, out| match work {
+        Work::Video(video) => job.video(video, &folder, out),
+        Work::BadLines(lines) => {
+            out.read(lines.len() as u64);
+            lines.iter().for_each(|(key, detail)| out.fail(key, Fault::BadLine, detail));
+            Ok(())
+        }
+    })?;
+    let n_unlisted = run.n_unlisted(step, &plan)?;
+    let summary = run.finish()?;
+    Ok(if n_unlisted > 0 { summary.with_result(UNLISTED, n_unlisted) } else { summary })
 }
 
 impl Job<'_> {
@@ -219,7 +231,7 @@ impl Job<'_> {
                 }
                 Err(Miss::NotInSource) => out.drop(&clip, Drop::NotInSource, ""),
                 Err(Miss::Media(fault, detail)) => out.fail(&clip, fault, detail),
-                Err(Miss::Fetch(fault, detail)) => out.fail(&clip, fault, detail),
+                Err(Miss::Fetch(fault, detail)) => fault.file(&clip, detail, out),
             }
         }
         let mut file = out.create(format!("part-{}.parquet", out.name()))?;

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{Fingerprint, Shard};
-use audsem_core::tables::{Columns, CsvCues, ParquetFile};
+use audsem_core::tables::{Columns, CsvCues, ParquetFile, is_csv};
 
 use super::folder::Library;
+use crate::by_video::shard_name;
 use crate::error::Result;
 
 audsem_core::row! {
@@ -24,6 +25,18 @@ audsem_core::row! {
         pub end_ms: u32,
     }
 }
+
+/// What one shard works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Work {
+    /// The clips of a video.
+    Video(Video),
+    /// Lines of the tables that no clip can be read from: where each stands, and what is wrong with it.
+    BadLines(Vec<(String, String)>),
+}
+
+/// Name of the shard of [`Work::BadLines`].
+const BAD_LINES: &str = "bad.lines";
 
 /// The wanted clips of one video.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,46 +63,55 @@ impl Video {
     }
 }
 
-/// One shard for each video, in order of first occurrence.
-pub(super) fn plan(inputs: &[PathBuf], library: Option<&Library>, limit: Option<u64>) -> Result<Vec<Shard<Video>>> {
-    let mut videos = Videos { list: Vec::new(), places: HashMap::new(), left: limit.unwrap_or(u64::MAX) };
+/// One shard for each video, in order of first occurrence, and one for all bad lines, if there are any.
+pub(super) fn plan(inputs: &[PathBuf], library: Option<&Library>, limit: Option<u64>) -> Result<Vec<Shard<Work>>> {
+    let mut rows = Rows { left: limit.unwrap_or(u64::MAX), ..Rows::default() };
     for path in inputs {
-        videos.read(path)?;
+        rows.read(path)?;
     }
-    let shard = |(i, mut video): (usize, Video)| {
-        video.spans.sort_unstable();
-        let mut fingerprint = Fingerprint::new().with(&video.id).with(video.n_rows.to_string());
-        for (start_ms, end_ms) in &video.spans {
-            fingerprint = fingerprint.with(format!("{start_ms}-{end_ms}"));
-        }
-        if let Some(library) = library {
-            fingerprint = library.fingerprint(&video.id, fingerprint);
-        }
-        Shard { name: format!("{i:05}"), fingerprint: fingerprint.finish(), work: video }
-    };
-    Ok(videos.list.into_iter().enumerate().map(shard).collect())
+    let mut shards: Vec<_> = rows.videos.into_iter().map(|video| video_shard(video, library)).collect();
+    if !rows.bad_lines.is_empty() {
+        let add = |sum: Fingerprint, (key, detail): &(String, String)| sum.with(key).with(detail);
+        let fingerprint = rows.bad_lines.iter().fold(Fingerprint::new(), add).finish();
+        shards.push(Shard { name: BAD_LINES.to_owned(), fingerprint, work: Work::BadLines(rows.bad_lines) });
+    }
+    Ok(shards)
 }
 
-struct Videos {
-    list: Vec<Video>,
+fn video_shard(mut video: Video, library: Option<&Library>) -> Shard<Work> {
+    video.spans.sort_unstable();
+    let mut fingerprint = Fingerprint::new().with(&video.id).with(video.n_rows.to_string());
+    for (start_ms, end_ms) in &video.spans {
+        fingerprint = fingerprint.with(format!("{start_ms}-{end_ms}"));
+    }
+    if let Some(library) = library {
+        fingerprint = library.fingerprint(&video.id, fingerprint);
+    }
+    Shard { name: shard_name(&video.id), fingerprint: fingerprint.finish(), work: Work::Video(video) }
+}
+
+/// The rows of the tables, by video.
+#[derive(Default)]
+struct Rows {
+    videos: Vec<Video>,
     places: HashMap<String, usize>,
+    bad_lines: Vec<(String, String)>,
+    /// Rows that may still be read.
     left: u64,
 }
 
-impl Videos {
-    fn read(&mut self, path: &PathBuf) -> Result<()> {
-        if path.extension().is_some_and(|extension| extension == "csv") {
-            let file = File::open(path).map_err(CoreError::read(path))?;
-            for cue in CsvCues::new(&path.display().to_string(), file)? {
-                let cue = cue.map_err(|fault| CoreError::input(path, fault.to_string()))?;
-                self.add(&cue.video_id, cue.start_ms, cue.start_ms.saturating_add(cue.dur_ms));
-            }
-            return Ok(());
+impl Rows {
+    fn read(&mut self, path: &Path) -> Result<()> {
+        if is_csv(path) {
+            return self.read_csv(path);
         }
         let file = ParquetFile::<ClipSpan>::open(path)?;
         for group in file.groups() {
             let group = group?;
             for i in 0..group.len() {
+                if !self.take_one() {
+                    return Ok(());
+                }
                 let row = group.get(i);
                 self.add(row.video_id, row.start_ms, row.end_ms);
             }
@@ -97,20 +119,39 @@ impl Videos {
         Ok(())
     }
 
-    fn add(&mut self, id: &str, start_ms: u32, end_ms: u32) {
-        if self.left == 0 {
-            return;
+    fn read_csv(&mut self, path: &Path) -> Result<()> {
+        let file = File::open(path).map_err(CoreError::read(path))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        for cue in CsvCues::spans(&path.display().to_string(), file)? {
+            if !self.take_one() {
+                return Ok(());
+            }
+            match cue {
+                // The end is no overflow: the reader has checked the sum.
+                Ok(cue) => self.add(&cue.video_id, cue.start_ms, cue.start_ms.saturating_add(cue.dur_ms)),
+                Err(fault) => self.bad_lines.push((format!("{name}, line {}", fault.line()), fault.to_string())),
+            }
         }
-        self.left -= 1;
+        Ok(())
+    }
+
+    /// Whether a further row is within the limit.
+    fn take_one(&mut self) -> bool {
+        let more = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        more
+    }
+
+    fn add(&mut self, id: &str, start_ms: u32, end_ms: u32) {
         let place = match self.places.get(id) {
             Some(place) => *place,
             None => {
-                self.places.insert(id.to_owned(), self.list.len());
-                self.list.push(Video { id: id.to_owned(), n_rows: 0, spans: Vec::new() });
-                self.list.len() - 1
+                self.places.insert(id.to_owned(), self.videos.len());
+                self.videos.push(Video { id: id.to_owned(), n_rows: 0, spans: Vec::new() });
+                self.videos.len() - 1
             }
         };
-        self.list[place].n_rows += 1;
-        self.list[place].spans.push((start_ms, end_ms));
+        self.videos[place].n_rows += 1;
+        self.videos[place].spans.push((start_ms, end_ms));
     }
 }

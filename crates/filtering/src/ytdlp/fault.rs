@@ -1,7 +1,9 @@
 //! What yt-dlp's complaints mean: gone for good, worth another try, or told to stay away.
 
+use std::fmt::Display;
+
 use audsem_core::media::MediaError;
-use audsem_core::run::ShardError;
+use audsem_core::run::{ShardError, ShardOutput};
 
 use crate::error::Error;
 
@@ -24,7 +26,10 @@ audsem_core::reasons! {
 /// What to do after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Trying again cannot help.
+    /// The site does not give the video to us, or to nobody: that is no fault of the run, and trying again
+    /// cannot help.
+    Refused,
+    /// Something is wrong, and trying again cannot help.
     Permanent,
     /// Trying again may help.
     Retryable,
@@ -36,9 +41,19 @@ impl FetchFault {
     /// What to do after it.
     pub fn kind(self) -> Kind {
         match self {
-            Self::Gone | Self::Private | Self::Restricted | Self::Unsupported => Kind::Permanent,
+            Self::Gone | Self::Private | Self::Restricted => Kind::Refused,
+            Self::Unsupported => Kind::Permanent,
             Self::NotYet | Self::Incomplete | Self::Network | Self::Other => Kind::Retryable,
             Self::Throttled | Self::BotCheck => Kind::Blocked,
+        }
+    }
+
+    /// Files a record that is lost to it. What a site does not give is dropped: of any real list of videos a
+    /// good part is gone, and a limit for failures must not end such a run.
+    pub(crate) fn file(self, key: impl Display, detail: impl Display, out: &mut ShardOutput) {
+        match self.kind() {
+            Kind::Refused => out.drop(key, self, detail),
+            Kind::Permanent | Kind::Retryable | Kind::Blocked => out.fail(key, self, detail),
         }
     }
 }

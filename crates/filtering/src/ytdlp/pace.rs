@@ -62,7 +62,7 @@ impl Pace {
                 Kind::Blocked if last || fault == FetchFault::BotCheck => {
                     return Err(Trouble::Fatal(Error::Blocked { key: key.to_owned(), detail }));
                 }
-                Kind::Permanent => return Err(Trouble::Fetch(fault, detail)),
+                Kind::Refused | Kind::Permanent => return Err(Trouble::Fetch(fault, detail)),
                 Kind::Retryable if last => return Err(Trouble::Fetch(fault, detail)),
                 kind => {
                     let wait = self.retry.wait(key, n, None);

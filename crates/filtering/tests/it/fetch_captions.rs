@@ -70,13 +70,41 @@ fn tracks_are_fetched_named_and_accounted_for() {
     assert_eq!(fs::read_to_string(out.join("subtitles/b.en.vtt")).unwrap(), TRACK);
     let part = summary.step("part").unwrap();
     assert_eq!((part.read, part.kept), (6, 2));
-    assert_eq!((part.dropped["no_track"], part.failed["gone"], part.failed["unsupported"]), (2, 1, 1));
+    assert_eq!((part.dropped["no_track"], part.dropped["gone"], part.failed["unsupported"]), (2, 1, 1));
 
     // Nothing is asked for twice, not even what is gone.
     let n_calls = server.calls().len();
     fetch(&server, &input, &out).unwrap();
     assert_eq!(server.calls().len(), n_calls);
     assert!(!names(&out).iter().any(|name| name.starts_with(".scratch")), "a working folder stayed behind");
+}
+
+#[test]
+fn a_longer_list_goes_on_and_a_shorter_one_deletes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let server = Loopback::start(site);
+    fetch(&server, &list(folder.path(), &["a", "gone"]), &out).unwrap();
+    let n_calls = server.calls().len();
+    // New ones before, between and behind.
+    let summary = fetch(&server, &list(folder.path(), &["new1", "gone", "new2", "a", "../evil"]), &out).unwrap();
+    let asked: Vec<String> = server.calls()[n_calls..].iter().map(|call| call.path.clone()).collect();
+    assert!(!asked.iter().any(|path| path == "/a.html" || path == "/gone.html"), "asked again: {asked:?}");
+    assert_eq!(names(&out.join("subtitles")), ["a.en.vtt", "new1.en.vtt", "new2.en.vtt"]);
+    let part = summary.step("part").unwrap();
+    assert_eq!((part.read, part.kept, part.n_dropped(), part.n_failed()), (5, 3, 1, 1));
+    assert!(summary.results.is_empty(), "{:?}", summary.results);
+
+    let fresh = folder.path().join("fresh");
+    fetch(&server, &list(folder.path(), &["new1", "gone", "new2", "a", "../evil"]), &fresh).unwrap();
+    assert_eq!(audsem_core::testing::tree(&out).unwrap(), audsem_core::testing::tree(&fresh).unwrap());
+
+    let n_calls = server.calls().len();
+    let summary = fetch(&server, &list(folder.path(), &["new2"]), &out).unwrap();
+    let part = summary.step("part").unwrap();
+    assert_eq!((part.read, part.kept, server.calls().len()), (1, 1, n_calls));
+    assert_eq!(summary.results["videos of an earlier list, kept and not counted"], 4);
+    assert_eq!(names(&out.join("subtitles")).len(), 3);
 }
 
 #[test]

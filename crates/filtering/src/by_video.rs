@@ -1,0 +1,35 @@
+//! Shards that are called after their video, so that a list of videos may grow.
+
+use audsem_core::run::Fingerprint;
+
+/// Longest id that names its shard itself; names of files have a limit, and the id is but a part of them.
+const MAX_CHARS: usize = 64;
+
+/// The name of a video's shard: its id, or a hash of an id that cannot be part of a file's name. A dot is in
+/// no plain id, so the two kinds never meet, and neither meets a name with another word before the dot.
+pub(crate) fn shard_name(video_id: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if !video_id.is_empty() && video_id.len() <= MAX_CHARS && video_id.chars().all(plain) {
+        return video_id.to_owned();
+    }
+    format!("id.{}", &Fingerprint::new().with(video_id).finish()[..32])
+}
+
+/// The result that tells of videos which an earlier list named and this one does not.
+pub(crate) const UNLISTED: &str = "videos of an earlier list, kept and not counted";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_safe_and_distinct() {
+        let long = "x".repeat(65);
+        let ids = ["dQw4w9WgXcQ", "-dash_1", "../evil", "", "a b", "é", "a/b", "id.1", &*long];
+        let names: Vec<String> = ids.iter().map(|id| shard_name(id)).collect();
+        assert_eq!(names[..2], ["dQw4w9WgXcQ", "-dash_1"]);
+        assert!(names[2..].iter().all(|name| name.starts_with("id.") && name.len() == 35), "{names:?}");
+        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(distinct.len(), ids.len());
+    }
+}
