@@ -19,7 +19,7 @@ use crate::run::ModelFingerprint;
 use crate::weights::ModelError;
 
 /// Files beside the weights that are fetched where the repository has them.
-const SIDE_FILES: [&str; 11] = [
+const SIDE_FILES: [&str; 12] = [
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -28,9 +28,20 @@ const SIDE_FILES: [&str; 11] = [
     "vocab.json",
     "merges.txt",
     "preprocessor_config.json",
+    "processor_config.json",
     "generation_config.json",
     "modules.json",
     "1_Pooling/config.json",
+];
+
+/// Files beside the weights on which results depend.
+const HASHED_FILES: [&str; 6] = [
+    "config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
 ];
 
 /// Names of weight files, in the order in which they are preferred.
@@ -220,9 +231,7 @@ impl ModelDir {
     /// # Errors
     /// A file cannot be read.
     pub fn fingerprint(&self) -> Result<ModelFingerprint, ModelError> {
-        let side = ["config.json", "preprocessor_config.json", "tokenizer.json", "vocab.txt"]
-            .into_iter()
-            .filter_map(|name| self.optional(name));
+        let side = HASHED_FILES.into_iter().filter_map(|name| self.optional(name));
         let sha256 = self.weight_files()?.into_iter().chain(side).map(|path| sha256_of(&path));
         Ok(ModelFingerprint {
             name: self.name.clone(),
@@ -507,6 +516,17 @@ mod tests {
         put(&dir.path().join("m-2.safetensors"), b"2");
         let files = ModelDir::local(dir.path()).weight_files().unwrap();
         assert_eq!(files, [dir.path().join("m-1.safetensors"), dir.path().join("m-2.safetensors")]);
+    }
+
+    #[test]
+    fn whatever_results_depend_on_is_fetched_and_hashed() {
+        assert!(HASHED_FILES.iter().all(|name| SIDE_FILES.contains(name)));
+        let dir = tempfile::tempdir().unwrap();
+        put(&dir.path().join("model.safetensors"), b"abc");
+        put(&dir.path().join("processor_config.json"), b"{}");
+        let before = ModelDir::local(dir.path()).fingerprint().unwrap();
+        put(&dir.path().join("processor_config.json"), b" ");
+        assert_ne!(ModelDir::local(dir.path()).fingerprint().unwrap().sha256, before.sha256);
     }
 
     #[test]

@@ -103,5 +103,12 @@ pub enum Error {
     Safetensors(#[from] safetensors::SafeTensorError),
 }
 
+impl Error {
+    /// [`Error::Unsupported`] with the value as text.
+    pub(crate) fn unsupported(key: &'static str, value: &dyn std::fmt::Debug, supported: &str) -> Self {
+        Self::Unsupported { key, value: format!("{value:?}"), supported: supported.to_owned() }
+    }
+}
+
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -47,7 +47,7 @@ impl Config {
     /// The first such setting.
     pub fn validate(&self) -> Result<()> {
         if self.model_type != "clap" {
-            return Err(refused("model_type", &self.model_type, "clap"));
+            return Err(Error::unsupported("model_type", &self.model_type, "clap"));
         }
         self.audio_config.validate()?;
         self.text_config.validate()?;
@@ -88,7 +88,8 @@ pub struct AudioConfig {
     pub num_attention_heads: Vec<usize>,
     /// Whether long audio comes as four views, which are fused.
     pub enable_fusion: bool,
-    /// How they are fused: `aff_2d`.
+    /// How they are fused. All names mean `aff_2d`, also none (as published checkpoints have it), but `channel_map`,
+    /// which the network does not have.
     pub fusion_type: Option<String>,
     /// Channels of the image; must be 1.
     pub patch_embed_input_channels: usize,
@@ -148,27 +149,27 @@ impl AudioConfig {
     pub fn validate(&self) -> Result<()> {
         Activation::from_name("hidden_act", &self.hidden_act)?;
         if self.patch_stride != [self.patch_size; 2] || self.patch_size == 0 {
-            return Err(refused("patch_stride", &self.patch_stride, "the patch size, twice"));
+            return Err(Error::unsupported("patch_stride", &self.patch_stride, "the patch size, twice"));
         }
         if self.patch_embed_input_channels != 1 {
-            return Err(refused("patch_embed_input_channels", &self.patch_embed_input_channels, "1"));
+            return Err(Error::unsupported("patch_embed_input_channels", &self.patch_embed_input_channels, "1"));
         }
         if !self.flatten_patch_embeds {
-            return Err(refused("flatten_patch_embeds", &false, "true"));
+            return Err(Error::unsupported("flatten_patch_embeds", &false, "true"));
         }
-        if self.enable_fusion && self.fusion_type.as_deref() != Some("aff_2d") {
-            return Err(refused("fusion_type", &self.fusion_type, "aff_2d"));
+        if self.enable_fusion && self.fusion_type.as_deref() == Some("channel_map") {
+            return Err(Error::unsupported("fusion_type", &self.fusion_type, "aff_2d, or null"));
         }
         if self.num_mel_bins == 0 || !self.spec_size.is_multiple_of(self.num_mel_bins) {
-            return Err(refused("spec_size", &self.spec_size, "a multiple of num_mel_bins"));
+            return Err(Error::unsupported("spec_size", &self.spec_size, "a multiple of num_mel_bins"));
         }
         let heads = &self.num_attention_heads;
         if self.depths.is_empty() || heads.len() != self.depths.len() {
-            return Err(refused("num_attention_heads", heads, "as many numbers as depths has"));
+            return Err(Error::unsupported("num_attention_heads", heads, "as many numbers as depths has"));
         }
         for (stage, &heads) in heads.iter().enumerate() {
             if heads == 0 || !self.dim(stage).is_multiple_of(heads) {
-                return Err(refused(
+                return Err(Error::unsupported(
                     "num_attention_heads",
                     &self.num_attention_heads,
                     "divisors of the stages' widths",
@@ -177,7 +178,7 @@ impl AudioConfig {
             let (side, window) = (self.side(stage), self.window(stage));
             let halves = self.spec_size == self.patch_size * self.side(0) && self.side(0) == side << stage;
             if window == 0 || !side.is_multiple_of(window) || !halves {
-                return Err(refused(
+                return Err(Error::unsupported(
                     "spec_size",
                     &self.spec_size,
                     "such that patches form whole windows in every stage",
@@ -185,7 +186,7 @@ impl AudioConfig {
             }
         }
         if self.enable_fusion && (self.aff_block_r == 0 || self.patch_embeds_hidden_size < self.aff_block_r) {
-            return Err(refused("aff_block_r", &self.aff_block_r, "1 to patch_embeds_hidden_size"));
+            return Err(Error::unsupported("aff_block_r", &self.aff_block_r, "1 to patch_embeds_hidden_size"));
         }
         Ok(())
     }
@@ -232,10 +233,6 @@ impl AudioConfig {
     }
 }
 
-fn refused(key: &'static str, value: &dyn std::fmt::Debug, supported: &str) -> Error {
-    Error::Unsupported { key, value: format!("{value:?}"), supported: supported.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -252,6 +249,16 @@ mod tests {
         assert_eq!((audio.output_dim(), audio.side(0), audio.side(3), audio.max_frames()), (1024, 64, 8, 1024));
         assert!((config.text_config.layer_norm_eps - 1e-12).abs() < 1e-20);
         assert_eq!((config.text_config.vocab_size, config.text_config.max_position_embeddings), (50265, 514));
+    }
+
+    #[test]
+    fn a_fused_checkpoint_need_not_say_how_it_fuses() {
+        for key in ["", r#", "fusion_type": null"#, r#", "fusion_type": "aff_2d""#] {
+            let json = format!(r#"{{"audio_config": {{"enable_fusion": true{key}}}}}"#);
+            let config: Config = serde_json::from_str(&json).unwrap();
+            assert!(config.audio_config.enable_fusion);
+            config.validate().unwrap();
+        }
     }
 
     #[test]

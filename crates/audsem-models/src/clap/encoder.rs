@@ -23,8 +23,7 @@ impl ClapEncoder {
     /// A file cannot be read; configuration or features are unsupported; tensors are missing, unused or of another
     /// shape, all of which are named.
     pub fn open(dir: &ModelDir, device: &Device, dtype: DType, max_length: usize) -> Result<Self> {
-        let features: FeatureConfig = dir.json("preprocessor_config.json")?;
-        let extractor = FeatureExtractor::new(&features)?;
+        let extractor = FeatureExtractor::new(&FeatureConfig::open(dir)?)?;
         let model = Clap::open(dir, device, dtype)?;
         let tokenizer = TextEncoder::load(dir, max_length.min(model.config().text_config.longest()))?;
         Ok(Self { model: model.into_inference()?, extractor, tokenizer })

@@ -1,9 +1,24 @@
-//! The `preprocessor_config.json` of CLAP checkpoints.
+//! The `preprocessor_config.json` of CLAP checkpoints, or the same within `processor_config.json`.
 
 use audsem_core::audio::{MelConfig, MelNorm, MelScale};
+use audsem_core::hub::ModelDir;
+use audsem_core::weights::ModelError;
 use serde::Deserialize;
 
 use super::FeatureError;
+
+/// The file of the extractor alone.
+const OWN_FILE: &str = "preprocessor_config.json";
+
+/// The file of extractor and tokenizer together, the only one that processors of transformers 5 write.
+const JOINT_FILE: &str = "processor_config.json";
+
+/// The part of [`JOINT_FILE`] that matters here. Older libraries wrote it too, without this part.
+#[derive(Deserialize)]
+struct Joint {
+    feature_extractor: Option<FeatureConfig>,
+    audio_processor: Option<FeatureConfig>,
+}
 
 /// What becomes of sounds that are too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -27,8 +42,8 @@ pub enum Padding {
     Pad,
 }
 
-/// How features are made, from the checkpoint's `preprocessor_config.json`; absent keys have the defaults of
-/// transformers' `ClapFeatureExtractor`.
+/// How features are made, from the checkpoint's `preprocessor_config.json` or `processor_config.json`; absent keys have
+/// the defaults of transformers' `ClapFeatureExtractor`.
 ///
 /// `top_db` and `padding_value` are in the file too, but the reference stores them and uses neither.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -76,6 +91,20 @@ impl Default for FeatureConfig {
 const EXTRACTOR: &str = "ClapFeatureExtractor";
 
 impl FeatureConfig {
+    /// Reads it from a checkpoint's folder. Where both files have it that of the processor counts, as in transformers.
+    ///
+    /// # Errors
+    /// No file has it, or one is not as expected.
+    pub fn open(dir: &ModelDir) -> Result<Self, ModelError> {
+        if dir.optional(JOINT_FILE).is_some() {
+            let joint: Joint = dir.json(JOINT_FILE)?;
+            if let Some(config) = joint.feature_extractor.or(joint.audio_processor) {
+                return Ok(config);
+            }
+        }
+        dir.json(OWN_FILE)
+    }
+
     /// Samples of what the network sees.
     pub fn max_samples(&self) -> usize {
         self.max_length_s as usize * self.sampling_rate as usize

@@ -1,8 +1,8 @@
 //! CLAP: sounds and texts as vectors of one space.
 //!
 //! Any checkpoint of `ClapModel` loads (unfused and fused, of any size); what differs comes from its `config.json` and
-//! `preprocessor_config.json`. [`ClapEncoder`] is the whole road from samples and strings to vectors, [`Clap`] the
-//! network alone, which can be trained.
+//! `preprocessor_config.json` (or `processor_config.json`). [`ClapEncoder`] is the whole road from samples and strings
+//! to vectors, [`Clap`] the network alone, which can be trained.
 
 mod config;
 mod encoder;

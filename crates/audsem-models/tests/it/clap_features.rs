@@ -216,7 +216,8 @@ fn what_has_no_features_says_why() {
 
 #[test]
 fn configurations_are_read_with_the_defaults_of_the_class() {
-    let read = |name: &str| ModelDir::local(&path(name)).json::<FeatureConfig>("preprocessor_config.json").unwrap();
+    // `clap_fused` has it within the file of a processor.
+    let read = |name: &str| FeatureConfig::open(&ModelDir::local(&path(name))).unwrap();
     assert_eq!(read("clap_tiny"), classic());
     assert_eq!(read("clap_fused"), FeatureConfig { frequency_min: 50.0, ..FeatureConfig::default() });
     let small = read("clap_small");
@@ -234,6 +235,23 @@ fn configurations_are_read_with_the_defaults_of_the_class() {
         let error = FeatureExtractor::new(&serde_json::from_str(json).unwrap()).unwrap_err().to_string();
         assert!(error.starts_with("preprocessor_config.json: ") && error.contains(part), "{error}");
     }
+}
+
+#[test]
+fn where_two_files_configure_the_extractor_that_of_the_processor_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = ModelDir::local(folder.path());
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    assert!(FeatureConfig::open(&dir).unwrap_err().to_string().contains("preprocessor_config.json"));
+    write("preprocessor_config.json", r#"{"feature_size": 32}"#);
+    // Older libraries write a processor's file that says nothing of features.
+    write("processor_config.json", r#"{"processor_class": "ClapProcessor"}"#);
+    assert_eq!(FeatureConfig::open(&dir).unwrap().feature_size, 32);
+    write("processor_config.json", r#"{"feature_extractor": {"feature_size": 48}}"#);
+    assert_eq!(FeatureConfig::open(&dir).unwrap().feature_size, 48);
+    write("processor_config.json", r#"{"feature_extractor": {"padding": "reflect"}}"#);
+    let error = FeatureConfig::open(&dir).unwrap_err().to_string();
+    assert!(error.contains("processor_config.json") && error.contains("reflect"), "{error}");
 }
 
 #[test]

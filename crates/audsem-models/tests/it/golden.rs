@@ -31,6 +31,12 @@ impl Goldens {
         let difference = max_abs(got, self.get(name));
         assert!(difference <= tolerance, "{name}: max |difference| {difference:e} > {tolerance:e}");
     }
+    /// Fails unless every element is within `tolerance` times the largest of the golden, or of `scale` if that is more.
+    pub(crate) fn check_relative(&self, name: &str, got: &Tensor, tolerance: f32, scale: f32) {
+        let golden = self.get(name);
+        let largest = golden.abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
+        self.check(name, got, tolerance * largest.max(scale));
+    }
 }
 
 pub(crate) fn max_abs(a: &Tensor, b: &Tensor) -> f32 {
