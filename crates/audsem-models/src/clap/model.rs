@@ -60,7 +60,8 @@ impl Clap {
     /// The configuration asks for something unsupported, or a tensor cannot be had.
     pub fn load(vb: &VarBuilder<'_>, config: &Config) -> Result<Self> {
         config.validate()?;
-        let scale = |name| vb.get_with_hints((), name, Init::Const(config.logit_scale_init_value.ln()));
+        let scale =
+            |name| vb.to_dtype(DType::F32).get_with_hints((), name, Init::Const(config.logit_scale_init_value.ln()));
         let (audio, text) = (&config.audio_config, &config.text_config);
         let project = |name, inputs| Projection::load(&vb.pp(name), inputs, config, audio.stdev());
         Ok(Self {
@@ -135,8 +136,7 @@ impl Clap {
     /// A weight cannot be read.
     pub fn into_inference(self) -> Result<ClapInference> {
         let device = self.logit_scale_a.device().clone();
-        let dtype = self.logit_scale_a.dtype();
-        let logit_scale = self.logit_scale_a.to_dtype(DType::F32)?.exp()?.to_scalar()?;
+        let logit_scale = self.logit_scale_a.exp()?.to_scalar()?;
         Ok(ClapInference {
             audio: self.audio.into_inference()?,
             text: self.text.into_inference()?,
@@ -144,7 +144,6 @@ impl Clap {
             text_projection: self.text_projection,
             config: self.config,
             device,
-            dtype,
             logit_scale,
         })
     }
@@ -165,7 +164,6 @@ pub struct ClapInference {
     text_projection: Projection,
     config: Config,
     device: Device,
-    dtype: DType,
     logit_scale: f32,
 }
 
@@ -199,8 +197,7 @@ impl ClapInference {
     /// # Errors
     /// As [`AudioTower::forward`].
     pub fn embed_audio(&self, mel: &Tensor, is_longer: &[bool]) -> Result<Tensor> {
-        let mel = mel.to_device(&self.device)?.to_dtype(self.dtype)?;
-        self.audio_projection.forward(&self.audio.pooled(&mel, is_longer)?)
+        self.audio_projection.forward(&self.audio.pooled(&mel.to_device(&self.device)?, is_longer)?)
     }
 
     /// Unit vectors (B, D) of texts given as token ids; no text depends on the others.

@@ -15,6 +15,7 @@ pub(super) struct Folding {
     mel_bins: usize,
     frames: usize,
     ratio: usize,
+    dtype: DType,
 }
 
 impl Folding {
@@ -24,10 +25,11 @@ impl Folding {
             mel_bins: config.num_mel_bins,
             frames: config.max_frames(),
             ratio: config.freq_ratio(),
+            dtype: vb.dtype(),
         })
     }
 
-    /// (B, C, T, F) to (B, C, S, S).
+    /// (B, C, T, F) to (B, C, S, S). In f32 until decibels are normalised: bfloat16 has steps of half a decibel at −100.
     pub(super) fn forward(&self, mel: &Tensor) -> Result<Tensor> {
         let (b, c, t, f) = mel.dims4()?;
         if t == 0 || t > self.frames || f != self.mel_bins {
@@ -38,19 +40,18 @@ impl Folding {
                 wanted_mels: self.mel_bins,
             });
         }
-        let mut x = self.norm.forward(&mel.to_dtype(self.norm.dtype())?)?;
+        let mut x = self.norm.forward(&mel.to_dtype(DType::F32)?)?;
         if t < self.frames {
             let stretch = Tensor::from_vec(resize_matrix(t, self.frames), (self.frames, t), &Device::Cpu)?;
-            let stretch = stretch.to_device(x.device())?.to_dtype(x.dtype())?;
-            x = stretch.broadcast_matmul(&x)?; // (B, C, frames, F)
+            x = stretch.to_device(x.device())?.broadcast_matmul(&x)?; // (B, C, frames, F)
         }
         let width = self.frames / self.ratio;
-        let folded = x.reshape((b, c, self.ratio, width, f))?.transpose(3, 4)?; // (B, C, ratio, F, width)
+        let folded = x.to_dtype(self.dtype)?.reshape((b, c, self.ratio, width, f))?.transpose(3, 4)?; // (B, C, ratio, F, width)
         Ok(folded.contiguous()?.reshape((b, c, self.ratio * f, width))?)
     }
 }
 
-/// Normalisation by stored statistics, as a scale and a shift per channel.
+/// Normalisation by stored statistics, as a scale and a shift per channel; in f32.
 #[derive(Debug, Clone)]
 pub(super) struct BatchNorm {
     weight: Tensor, // (C)
@@ -61,6 +62,7 @@ pub(super) struct BatchNorm {
 
 impl BatchNorm {
     pub(super) fn load(vb: &VarBuilder<'_>, channels: usize) -> Result<Self> {
+        let vb = vb.to_dtype(DType::F32);
         let get = |name, value| vb.get_with_hints(channels, name, Init::Const(value));
         // Statistics are measured, not learned, so no gradient goes their way.
         let (mean, variance) = (get("running_mean", 0.0)?.detach(), get("running_var", 1.0)?.detach());
@@ -68,14 +70,10 @@ impl BatchNorm {
         Ok(Self { weight: get("weight", 1.0)?, bias: get("bias", 0.0)?, mean, scale })
     }
 
-    pub(super) fn dtype(&self) -> DType {
-        self.weight.dtype()
-    }
-
     /// (…, C) to (…, C).
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let normed = x.broadcast_sub(&self.mean)?.broadcast_mul(&self.scale)?;
-        Ok(normed.broadcast_mul(&self.weight)?.broadcast_add(&self.bias)?)
+        let normed = x.to_dtype(DType::F32)?.broadcast_sub(&self.mean)?.broadcast_mul(&self.scale)?;
+        Ok(normed.broadcast_mul(&self.weight)?.broadcast_add(&self.bias)?.to_dtype(x.dtype())?)
     }
 }
 
