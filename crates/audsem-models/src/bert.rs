@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::nn::encoder::EncoderConfig;
-use crate::nn::text::{EmbeddingsConfig, Pooling, TextInference, TextNetwork, pool};
-use crate::nn::{Activation, Linear, Pass, dropout};
+use crate::nn::text::{EmbeddingsConfig, Pooling, TextInference, TextNetwork};
+use crate::nn::{Activation, Linear, Pass, Pooler, dropout};
 
 /// Tensors that checkpoints carry and this network computes or has no use for.
 pub const IGNORABLE: [&str; 2] = ["embeddings.position_ids", "cls."];
@@ -103,9 +103,7 @@ impl Config {
     /// # Errors
     /// The first such setting.
     pub fn validate(&self) -> Result<()> {
-        let refuse = |key, value: &dyn ToString, supported: &str| {
-            Err(Error::Unsupported { key, value: value.to_string(), supported: supported.to_owned() })
-        };
+        let refuse = |key, value, supported| Err(Error::unsupported(key, value, supported));
         if self.model_type != "bert" {
             return refuse("model_type", &self.model_type, "bert");
         }
@@ -115,10 +113,7 @@ impl Config {
         if self.is_decoder {
             return refuse("is_decoder", &self.is_decoder, "false");
         }
-        if self.num_attention_heads == 0 || !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return refuse("num_attention_heads", &self.num_attention_heads, "a divisor of hidden_size");
-        }
-        Activation::from_name("hidden_act", &self.hidden_act).map(drop)
+        self.encoder()?.validate()
     }
 
     fn embeddings(&self) -> EmbeddingsConfig {
@@ -200,7 +195,7 @@ impl Bert {
 #[derive(Debug, Clone)]
 pub struct BertClassifier {
     bert: Bert,
-    pooler: Linear,
+    pooler: Pooler,
     classifier: Linear,
     dropout: f64,
 }
@@ -214,7 +209,7 @@ impl BertClassifier {
         let (dim, stdev) = (config.hidden_size, config.initializer_range);
         Ok(Self {
             bert: Bert::load(vb.clone(), config)?,
-            pooler: Linear::load(&vb.pp("bert.pooler.dense"), dim, dim, stdev)?,
+            pooler: Pooler::load(&vb.pp("bert.pooler"), dim, stdev)?,
             classifier: Linear::load(&vb.pp("classifier"), dim, config.num_labels(), stdev)?,
             dropout: config.classifier_dropout.unwrap_or(config.hidden_dropout_prob),
         })
@@ -231,7 +226,7 @@ impl BertClassifier {
     /// # Errors
     /// Memory or device.
     pub fn pool(&self, hidden: &Tensor) -> Result<Tensor> {
-        Ok(self.pooler.forward(&pool(hidden, None, Pooling::First)?)?.tanh()?)
+        Ok(self.pooler.forward(hidden)?)
     }
 
     /// Logits (B, C), in f32, of token ids (B, T); `mask` as in [`Bert::forward`].
@@ -249,7 +244,7 @@ impl BertClassifier {
 #[derive(Debug, Clone)]
 pub struct BertClassifierInference {
     encoder: TextInference,
-    pooler: Linear,
+    pooler: Pooler,
     classifier: Linear,
 }
 
@@ -276,8 +271,7 @@ impl BertClassifierInference {
     /// # Errors
     /// As [`TextInference::pooled`].
     pub fn logits(&self, texts: &[&[u32]]) -> Result<Tensor> {
-        let first = self.encoder.pooled(texts, Pooling::First)?.to_dtype(self.pooler.weight().dtype())?; // (B, D)
-        let pooled = self.pooler.forward(&first)?.tanh()?;
+        let pooled = self.pooler.forward_first(&self.encoder.pooled(texts, Pooling::First)?)?; // (B, D)
         Ok(self.classifier.forward(&pooled)?.to_dtype(DType::F32)?)
     }
 }

@@ -2,14 +2,14 @@
 //!
 //! Liu et al., 2019; numbers agree with `RobertaModel` and `ClapTextModel` of Hugging Face transformers.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::nn::encoder::EncoderConfig;
-use crate::nn::text::{EmbeddingsConfig, Pooling, TextInference, TextNetwork, pool};
-use crate::nn::{Activation, Linear, Pass};
+use crate::nn::text::{EmbeddingsConfig, Pooling, TextInference, TextNetwork};
+use crate::nn::{Activation, Pass, Pooler};
 
 /// Tensors that checkpoints carry and this network computes.
 pub const IGNORABLE: [&str; 2] = ["embeddings.position_ids", "embeddings.token_type_ids"];
@@ -81,19 +81,14 @@ impl Config {
     /// # Errors
     /// The first such setting.
     pub fn validate(&self) -> Result<()> {
-        let refuse = |key, value: &dyn ToString, supported: &str| {
-            Err(Error::Unsupported { key, value: value.to_string(), supported: supported.to_owned() })
-        };
+        let refuse = |key, value, supported| Err(Error::unsupported(key, value, supported));
         if self.position_embedding_type != "absolute" {
             return refuse("position_embedding_type", &self.position_embedding_type, "absolute");
-        }
-        if self.num_attention_heads == 0 || !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return refuse("num_attention_heads", &self.num_attention_heads, "a divisor of hidden_size");
         }
         if self.max_position_embeddings <= self.pad_token_id as usize + 1 {
             return refuse("max_position_embeddings", &self.max_position_embeddings, "more than pad_token_id + 1");
         }
-        Activation::from_name("hidden_act", &self.hidden_act).map(drop)
+        self.encoder()?.validate()
     }
 
     fn embeddings(&self) -> EmbeddingsConfig {
@@ -131,7 +126,7 @@ impl Config {
 #[derive(Debug, Clone)]
 pub struct Roberta {
     network: TextNetwork,
-    pooler: Linear,
+    pooler: Pooler,
 }
 
 impl Roberta {
@@ -144,7 +139,7 @@ impl Roberta {
         let (dim, stdev) = (config.hidden_size, config.initializer_range);
         Ok(Self {
             network: TextNetwork::load(vb, &config.embeddings(), &config.encoder()?)?,
-            pooler: Linear::load(&vb.pp("pooler.dense"), dim, dim, stdev)?,
+            pooler: Pooler::load(&vb.pp("pooler"), dim, stdev)?,
         })
     }
 
@@ -170,7 +165,7 @@ impl Roberta {
     /// # Errors
     /// Memory or device.
     pub fn pool(&self, hidden: &Tensor) -> Result<Tensor> {
-        Ok(self.pooler.forward(&pool(hidden, None, Pooling::First)?)?.tanh()?)
+        Ok(self.pooler.forward(hidden)?)
     }
 
     /// Its fastest form for this device.
@@ -186,7 +181,7 @@ impl Roberta {
 #[derive(Debug, Clone)]
 pub struct RobertaInference {
     network: TextInference,
-    pooler: Linear,
+    pooler: Pooler,
 }
 
 impl RobertaInference {
@@ -201,7 +196,7 @@ impl RobertaInference {
     /// # Errors
     /// As [`TextInference::pooled`].
     pub fn pooled(&self, texts: &[&[u32]]) -> Result<Tensor> {
-        let first = self.network.pooled(texts, Pooling::First)?.to_dtype(self.pooler.weight().dtype())?; // (B, D)
-        Ok(self.pooler.forward(&first)?.tanh()?.to_dtype(candle_core::DType::F32)?)
+        let first = self.network.pooled(texts, Pooling::First)?; // (B, D)
+        Ok(self.pooler.forward_first(&first)?.to_dtype(DType::F32)?)
     }
 }

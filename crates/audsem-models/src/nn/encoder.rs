@@ -1,10 +1,11 @@
 //! The post-norm transformer encoder of BERT and RoBERTa.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::fused;
-use super::{Activation, LayerNorm, Linear, Pass, dropout, softmax};
+use super::{Activation, Attention, LayerNorm, Linear, Pass, dropout, join_heads, padding_bias, split_heads};
+use crate::error::Error;
 
 /// Shape and behaviour of an encoder.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +30,21 @@ pub struct EncoderConfig {
     pub initializer_range: f64,
 }
 
+impl EncoderConfig {
+    /// Names the setting that no encoder can have.
+    ///
+    /// # Errors
+    /// The heads do not divide the width.
+    pub fn validate(&self) -> crate::error::Result<()> {
+        if self.heads == 0 || !self.dim.is_multiple_of(self.heads) {
+            return Err(Error::unsupported("num_attention_heads", &self.heads, "a divisor of hidden_size"));
+        }
+        Ok(())
+    }
+}
+
 #[derive(Debug, Clone)]
-struct Attention {
+struct SelfAttention {
     query: Linear,
     key: Linear,
     value: Linear,
@@ -39,7 +53,7 @@ struct Attention {
     config: EncoderConfig,
 }
 
-impl Attention {
+impl SelfAttention {
     fn load(vb: &VarBuilder<'_>, config: &EncoderConfig) -> Result<Self> {
         let dim = config.dim;
         let linear = |name: &str| Linear::load(&vb.pp(name), dim, dim, config.initializer_range);
@@ -53,24 +67,11 @@ impl Attention {
         })
     }
 
-    /// (B, T, D) to (B, H, T, D/H).
-    fn split(&self, x: &Tensor) -> Result<Tensor> {
-        let (b, t, d) = x.dims3()?;
-        x.reshape((b, t, self.config.heads, d / self.config.heads))?.transpose(1, 2)?.contiguous()
-    }
-
     fn forward(&self, x: &Tensor, bias: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
-        let (b, t, d) = x.dims3()?;
-        let scale = 1.0 / ((d / self.config.heads) as f64).sqrt();
-        let q = (self.split(&self.query.forward(x)?)? * scale)?;
-        let k = self.split(&self.key.forward(x)?)?;
-        let v = self.split(&self.value.forward(x)?)?;
-        let mut scores = q.matmul(&k.t()?)?.to_dtype(DType::F32)?; // (B, H, T, T)
-        if let Some(bias) = bias {
-            scores = scores.broadcast_add(bias)?;
-        }
-        let weights = dropout(&softmax(&scores)?, self.config.attention_dropout, pass)?.to_dtype(v.dtype())?;
-        let mixed = weights.matmul(&v)?.transpose(1, 2)?.reshape((b, t, d))?; // (B, T, D)
+        let heads = |linear: &Linear| split_heads(&linear.forward(x)?, self.config.heads); // (B, H, T, D/H)
+        let attention = Attention { bias, dropout: self.config.attention_dropout, pass };
+        let mixed = attention.forward(&heads(&self.query)?, &heads(&self.key)?, &heads(&self.value)?)?;
+        let mixed = join_heads(&mixed)?; // (B, T, D)
         let y = dropout(&self.output.forward(&mixed)?, self.config.dropout, pass)?;
         self.norm.forward(&(y + x)?)
     }
@@ -78,7 +79,7 @@ impl Attention {
 
 #[derive(Debug, Clone)]
 struct Layer {
-    attention: Attention,
+    attention: SelfAttention,
     up: Linear,
     down: Linear,
     norm: LayerNorm,
@@ -89,7 +90,7 @@ impl Layer {
     fn load(vb: &VarBuilder<'_>, config: &EncoderConfig) -> Result<Self> {
         let (dim, wide, stdev) = (config.dim, config.intermediate, config.initializer_range);
         Ok(Self {
-            attention: Attention::load(&vb.pp("attention"), config)?,
+            attention: SelfAttention::load(&vb.pp("attention"), config)?,
             up: Linear::load(&vb.pp("intermediate.dense"), dim, wide, stdev)?,
             down: Linear::load(&vb.pp("output.dense"), wide, dim, stdev)?,
             norm: LayerNorm::load(&vb.pp("output.LayerNorm"), dim, config.layer_norm_eps)?,
@@ -126,7 +127,7 @@ impl Encoder {
     /// # Errors
     /// Memory or device.
     pub fn hidden_states(&self, x: Tensor, mask: Option<&Tensor>, pass: &Pass) -> Result<Vec<Tensor>> {
-        let bias = mask.map(mask_bias).transpose()?;
+        let bias = mask.map(padding_bias).transpose()?;
         let mut states = vec![x];
         for layer in &self.layers {
             let x = layer.forward(&states[states.len() - 1], bias.as_ref(), pass)?;
@@ -140,7 +141,7 @@ impl Encoder {
     /// # Errors
     /// Memory or device.
     pub fn forward(&self, mut x: Tensor, mask: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
-        let bias = mask.map(mask_bias).transpose()?;
+        let bias = mask.map(padding_bias).transpose()?;
         for layer in &self.layers {
             x = layer.forward(&x, bias.as_ref(), pass)?;
         }
@@ -157,13 +158,6 @@ impl Encoder {
         }
         Ok(Some(FusedEncoder { layers: self.layers.iter().map(FusedLayer::new).collect::<Result<_>>()? }))
     }
-}
-
-/// 0 at tokens, the most negative f32 at padding: (B, T) to (B, 1, 1, T). Its softmax weight is exactly 0.
-fn mask_bias(mask: &Tensor) -> Result<Tensor> {
-    let (b, t) = mask.dims2()?;
-    let padding = (1.0 - mask.to_dtype(DType::F32)?)?;
-    (padding * f64::from(f32::MIN))?.reshape((b, 1, 1, t))
 }
 
 #[derive(Debug, Clone)]
@@ -209,7 +203,9 @@ impl FusedLayer {
         self.qkv.forward(x, qkv, fused::Target::Set);
         let mut first = 0;
         for &length in lengths {
-            fused::Attention { qkv, first, length, heads: self.heads, bias: None }.forward(mixed, attention);
+            let heads = self.heads;
+            fused::Attention { qkv, first, length, heads, kv_heads: heads, causal: false, bias: None }
+                .forward(mixed, attention);
             first += length;
         }
         self.output.forward(mixed, x, fused::Target::Add);

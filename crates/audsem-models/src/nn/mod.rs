@@ -6,6 +6,7 @@
 //! Both ways agree within 1e-5, which a test asserts, as one asserts that every trainable tensor gets its gradient.
 
 mod activation;
+mod attention;
 mod dropout;
 mod embedding;
 pub mod encoder;
@@ -13,11 +14,16 @@ pub mod fused;
 mod linear;
 mod norm;
 mod params;
+mod pooler;
+mod rotary;
 pub mod text;
 
 pub use activation::{Activation, softmax};
+pub use attention::{Attention, causal_bias, join_heads, padding_bias, split_heads};
 pub use dropout::{Pass, dropout};
 pub use embedding::Embedding;
 pub use linear::Linear;
-pub use norm::LayerNorm;
+pub use norm::{LayerNorm, RmsNorm};
 pub use params::Params;
+pub use pooler::Pooler;
+pub use rotary::{Angles, Rotary};

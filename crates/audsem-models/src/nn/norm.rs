@@ -65,6 +65,59 @@ impl LayerNorm {
     }
 }
 
+/// Normalisation by the root of the mean square over the last dimension, with scale; statistics in f32 (Zhang and
+/// Sennrich, 2019).
+#[derive(Debug, Clone)]
+pub struct RmsNorm {
+    weight: Tensor, // (D)
+    eps: f64,
+}
+
+impl RmsNorm {
+    /// Loads `weight`.
+    ///
+    /// # Errors
+    /// The tensor is missing or of another shape.
+    pub fn load(vb: &VarBuilder<'_>, dim: usize, eps: f64) -> Result<Self> {
+        Ok(Self { weight: vb.get_with_hints(dim, "weight", Init::Const(1.0))?, eps })
+    }
+
+    /// The scale (D).
+    #[must_use]
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// Added to the mean square.
+    #[must_use]
+    pub fn eps(&self) -> f64 {
+        self.eps
+    }
+
+    /// (…, D) to (…, D).
+    ///
+    /// # Errors
+    /// The last dimension is not D.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        // On the CPU candle's own rounds the root to the type of x before it divides.
+        let rounds = x.device().is_cpu() && x.dtype() != DType::F32;
+        if rounds || x.track_op() || self.weight.track_op() { self.composed(x) } else { self.fused(x) }
+    }
+
+    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        let dtype = x.dtype();
+        let x = x.to_dtype(DType::F32)?;
+        let mean_square = x.sqr()?.mean_keepdim(D::Minus1)?;
+        let normed = x.broadcast_div(&(mean_square + self.eps)?.sqrt()?)?;
+        normed.to_dtype(dtype)?.broadcast_mul(&self.weight)
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "no gradient: forward uses it only where none is tracked")]
+    fn fused(&self, x: &Tensor) -> Result<Tensor> {
+        candle_nn::ops::rms_norm(&x.contiguous()?, &self.weight, self.eps as f32)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

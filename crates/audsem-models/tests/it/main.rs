@@ -4,6 +4,9 @@
 mod bert;
 mod clap;
 mod clap_features;
+mod clap_precision;
 mod golden;
+mod layers;
 mod sentence;
 mod sounds;
+mod weights;

@@ -8,7 +8,7 @@ use super::linear;
 use super::patches::PatchMerging;
 use crate::clap::config::AudioConfig;
 use crate::error::Result;
-use crate::nn::{Activation, LayerNorm, Linear, softmax};
+use crate::nn::{Activation, Attention, LayerNorm, Linear, Pass, join_heads, split_heads};
 
 /// Blocks on one grid, and the merging that halves it.
 #[derive(Debug, Clone)]
@@ -111,24 +111,18 @@ impl Block {
     /// Attention within windows, which lie one behind the other: (B, N, C) to (B, N, C).
     fn attend(&self, x: &Tensor) -> Result<Tensor> {
         let (b, n, c) = x.dims3()?;
-        let (count, tokens, heads) = (self.windows.count(), self.windows.tokens(), self.heads);
-        let split = |x: Tensor| -> Result<Tensor> {
-            Ok(x.reshape((b * count, tokens, heads, c / heads))?.transpose(1, 2)?.contiguous()?)
+        let (count, tokens) = (self.windows.count(), self.windows.tokens());
+        let heads = |linear: &Linear| -> Result<Tensor> {
+            Ok(split_heads(&linear.forward(x)?.reshape((b * count, tokens, c))?, self.heads)?) // (B·W, H, t, C/H)
         };
-        let q = (split(self.query.forward(x)?)? * (1.0 / ((c / heads) as f64).sqrt()))?;
-        let (k, v) = (split(self.key.forward(x)?)?, split(self.value.forward(x)?)?);
-        let scores = q.matmul(&k.t()?)?.to_dtype(DType::F32)?.broadcast_add(&self.bias()?)?; // (B·W, H, t, t)
-        let scores = match &self.mask {
-            Some(mask) => scores.reshape((b, count, heads, tokens, tokens))?.broadcast_add(mask)?.reshape((
-                b * count,
-                heads,
-                tokens,
-                tokens,
-            ))?,
-            None => scores,
+        let bias = self.bias()?.unsqueeze(0)?; // (1, H, t, t)
+        let bias = match &self.mask {
+            Some(mask) => bias.broadcast_add(mask)?, // (W, H, t, t)
+            None => bias,
         };
-        let mixed = softmax(&scores)?.to_dtype(v.dtype())?.matmul(&v)?.transpose(1, 2)?; // (B·W, t, H, C/H)
-        Ok(self.output.forward(&mixed.contiguous()?.reshape((b, n, c))?)?)
+        let attention = Attention { bias: Some(&bias), dropout: 0.0, pass: &Pass::infer() };
+        let mixed = attention.forward(&heads(&self.query)?, &heads(&self.key)?, &heads(&self.value)?)?;
+        Ok(self.output.forward(&join_heads(&mixed)?.reshape((b, n, c))?)?)
     }
 
     /// What relative positions add to the scores: (H, t, t), in f32.

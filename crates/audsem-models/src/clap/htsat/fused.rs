@@ -208,8 +208,8 @@ impl FusedBlock {
         self.qkv.forward(normed, qkv, fused::Target::Set);
         mixed.reshape(rows, dim);
         for window in 0..rows / length {
-            let bias = self.bias(first + window);
-            fused::Attention { qkv, first: window * length, length, heads: self.heads, bias: Some(bias) }
+            let (first_row, heads, bias) = (window * length, self.heads, Some(self.bias(first + window)));
+            fused::Attention { qkv, first: first_row, length, heads, kv_heads: heads, causal: false, bias }
                 .forward(mixed, attention);
         }
         self.output.forward(mixed, x, fused::Target::Add);

@@ -17,28 +17,39 @@ pub struct Scratch {
 /// Attention of the rows `first .. first + length` of `qkv` among themselves.
 #[derive(Debug)]
 pub struct Attention<'a> {
-    /// Rows of queries, keys and values of all heads side by side: 3·D values.
+    /// Rows of queries, keys and values of all heads side by side: (H + 2·K)·W values.
     pub qkv: &'a Matrix,
     /// First row.
     pub first: usize,
     /// Number of rows T.
     pub length: usize,
-    /// Number of heads H, a divisor of D.
+    /// Heads H of queries.
     pub heads: usize,
+    /// Heads K of keys and values, a divisor of H.
+    pub kv_heads: usize,
+    /// Whether a row sees itself and the rows before it alone.
+    pub causal: bool,
     /// Added to the scores: H·T·T values, query before key.
     pub bias: Option<&'a [f32]>,
 }
 
 impl Attention<'_> {
-    /// Writes the mixed values into the rows `first .. first + length` of `out`, D values each.
+    /// Writes the mixed values into the rows `first .. first + length` of `out`, H·W values each.
     ///
     /// # Panics
     /// The shapes do not fit.
     pub fn forward(&self, out: &mut Matrix, scratch: &mut Scratch) {
-        let dim = self.qkv.columns() / 3;
-        assert!(dim > 0 && dim.is_multiple_of(self.heads) && out.columns() >= dim, "D is a multiple of the heads");
+        let parts = self.heads + 2 * self.kv_heads;
+        assert!(self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads), "H is a multiple of K");
+        assert!(self.qkv.columns() > 0 && self.qkv.columns().is_multiple_of(parts), "all heads have one width");
+        assert!(out.columns() >= self.heads * self.width(), "out has room for the heads");
         assert!(self.bias.is_none_or(|bias| bias.len() == self.heads * self.length * self.length), "H·T·T biases");
         dispatch(Run { attention: self, out, scratch });
+    }
+
+    /// Values W of a head.
+    fn width(&self) -> usize {
+        self.qkv.columns() / (self.heads + 2 * self.kv_heads)
     }
 }
 
@@ -53,9 +64,13 @@ impl Kernel for Run<'_> {
     fn run<S: Simd>(self) {
         let Self { attention, out, scratch } = self;
         let t = attention.length;
-        let width = attention.qkv.columns() / 3 / attention.heads;
+        let width = attention.width();
+        let sharing = attention.heads / attention.kv_heads;
         for head in 0..attention.heads {
-            load(attention, head, width, scratch);
+            load_queries(attention, head, scratch);
+            if head % sharing == 0 {
+                load_keys_and_values(attention, head / sharing, scratch);
+            }
             scratch.weights.reshape(t, t);
             let keys = &scratch.keys[..t.div_ceil(PANEL) * width * PANEL];
             tiles::<S>(&scratch.queries, width, keys, |row, from, sums| {
@@ -69,7 +84,9 @@ impl Kernel for Run<'_> {
                         *weight += bias;
                     }
                 }
-                softmax::<S>(weights);
+                let (seen, unseen) = weights.split_at_mut(if attention.causal { row + 1 } else { t });
+                softmax::<S>(seen);
+                unseen.fill(0.0);
             }
             let values = &scratch.values[..width.div_ceil(PANEL) * t * PANEL];
             tiles::<S>(&scratch.weights, t, values, |row, from, sums| {
@@ -81,29 +98,37 @@ impl Kernel for Run<'_> {
     }
 }
 
-/// Copies what belongs to one head: scaled queries in rows, keys and values in panels.
+/// Copies the queries of a head, scaled.
 #[inline(always)]
-fn load(attention: &Attention<'_>, head: usize, width: usize, scratch: &mut Scratch) {
-    let (t, dim) = (attention.length, width * attention.heads);
+fn load_queries(attention: &Attention<'_>, head: usize, scratch: &mut Scratch) {
+    let width = attention.width();
     let scale = 1.0 / (width as f32).sqrt();
-    scratch.queries.reshape(t, width);
+    scratch.queries.reshape(attention.length, width);
+    for row in 0..attention.length {
+        let query = &attention.qkv.row(attention.first + row)[head * width..][..width];
+        for (target, x) in scratch.queries.row_mut(row).iter_mut().zip(query) {
+            *target = *x * scale;
+        }
+    }
+}
+
+/// Copies the keys and values of a head into panels.
+#[inline(always)]
+fn load_keys_and_values(attention: &Attention<'_>, kv_head: usize, scratch: &mut Scratch) {
+    let (t, width) = (attention.length, attention.width());
     let key_panel = width * PANEL;
     let value_panel = t * PANEL;
     // What stays in a panel beyond the last key or column from earlier calls reaches only sums that nobody takes.
     resize(&mut scratch.keys, t.div_ceil(PANEL) * key_panel);
     resize(&mut scratch.values, width.div_ceil(PANEL) * value_panel);
     for row in 0..t {
-        let qkv = attention.qkv.row(attention.first + row);
-        let (query, rest) = qkv[head * width..].split_at(dim);
-        let (key, value) = rest.split_at(dim);
-        for (target, x) in scratch.queries.row_mut(row).iter_mut().zip(&query[..width]) {
-            *target = *x * scale;
+        let (_, rest) = attention.qkv.row(attention.first + row).split_at(attention.heads * width);
+        let (keys, values) = rest.split_at(attention.kv_heads * width);
+        let panel = &mut scratch.keys[row / PANEL * key_panel + row % PANEL..];
+        for (i, x) in keys[kv_head * width..][..width].iter().enumerate() {
+            panel[i * PANEL] = *x;
         }
-        let keys = &mut scratch.keys[row / PANEL * key_panel + row % PANEL..];
-        for (i, x) in key[..width].iter().enumerate() {
-            keys[i * PANEL] = *x;
-        }
-        for (panel, part) in value[..width].chunks(PANEL).enumerate() {
+        for (panel, part) in values[kv_head * width..][..width].chunks(PANEL).enumerate() {
             scratch.values[panel * value_panel + row * PANEL..][..part.len()].copy_from_slice(part);
         }
     }

@@ -14,12 +14,14 @@ mod linear;
 mod math;
 mod matrix;
 mod norm;
+mod rotary;
 mod simd;
 
 pub use attention::{Attention, Scratch};
 pub use linear::{Linear, Target};
 pub use matrix::Matrix;
-pub use norm::LayerNorm;
+pub use norm::{LayerNorm, RmsNorm};
+pub use rotary::Rotary;
 
 use candle_core::{DType, Tensor};
 

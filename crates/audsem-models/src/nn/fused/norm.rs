@@ -1,6 +1,6 @@
-//! Layer normalisation of rows.
+//! Normalisation of rows.
 
-use candle_core::{DType, Device, Result};
+use candle_core::{DType, Device, Result, Tensor};
 
 use super::math::sum;
 use super::matrix::Matrix;
@@ -14,14 +14,23 @@ pub struct LayerNorm {
     eps: f32,
 }
 
+/// Normalisation by the root of the mean square with scale, for inference on the CPU in f32.
+#[derive(Debug, Clone)]
+pub struct RmsNorm {
+    weight: Vec<f32>,
+    eps: f32,
+}
+
+fn read(tensor: &Tensor) -> Result<Vec<f32>> {
+    tensor.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec1()
+}
+
 impl LayerNorm {
     /// Copies scale and shift.
     ///
     /// # Errors
     /// They cannot be read.
     pub fn new(norm: &crate::nn::LayerNorm) -> Result<Self> {
-        let read =
-            |tensor: &candle_core::Tensor| tensor.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec1::<f32>();
         Ok(Self { weight: read(norm.weight())?, bias: read(norm.bias())?, eps: norm.eps() as f32 })
     }
 
@@ -30,8 +39,7 @@ impl LayerNorm {
     /// # Panics
     /// The width does not fit.
     pub fn forward_inplace(&self, x: &mut Matrix) {
-        assert_eq!(x.columns(), self.weight.len(), "one scale per column");
-        dispatch(Inplace { norm: self, x });
+        inplace(self, x);
     }
 
     /// Normalises every row of `x` into `out`, which takes the shape of `x`.
@@ -39,51 +47,114 @@ impl LayerNorm {
     /// # Panics
     /// The width does not fit.
     pub fn forward(&self, x: &Matrix, out: &mut Matrix) {
-        assert_eq!(x.columns(), self.weight.len(), "one scale per column");
-        out.reshape(x.rows(), x.columns());
-        dispatch(Copied { norm: self, x, out });
+        copied(self, x, out);
     }
 }
 
-struct Inplace<'a> {
-    norm: &'a LayerNorm,
-    x: &'a mut Matrix,
+impl RmsNorm {
+    /// Copies the scale.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn new(norm: &crate::nn::RmsNorm) -> Result<Self> {
+        Ok(Self { weight: read(norm.weight())?, eps: norm.eps() as f32 })
+    }
+
+    /// Normalises every row of `x` in place.
+    ///
+    /// # Panics
+    /// The width does not fit.
+    pub fn forward_inplace(&self, x: &mut Matrix) {
+        inplace(self, x);
+    }
+
+    /// Normalises every row of `x` into `out`, which takes the shape of `x`.
+    ///
+    /// # Panics
+    /// The width does not fit.
+    pub fn forward(&self, x: &Matrix, out: &mut Matrix) {
+        copied(self, x, out);
+    }
 }
 
-impl Kernel for Inplace<'_> {
+/// What is done to each row.
+trait Norm {
+    fn width(&self) -> usize;
+
+    fn normalise<S: Simd>(&self, row: &mut [f32]);
+}
+
+impl Norm for LayerNorm {
+    fn width(&self) -> usize {
+        self.weight.len()
+    }
+
+    /// Two passes, mean first: stable for rows far from zero.
     #[inline(always)]
-    fn run<S: Simd>(self) {
-        for n in 0..self.x.rows() {
-            normalise::<S>(self.norm, self.x.row_mut(n));
+    fn normalise<S: Simd>(&self, row: &mut [f32]) {
+        let n = row.len() as f32;
+        let mean = sum(row, |x| x) / n;
+        let variance = sum(row, |x| (x - mean) * (x - mean)) / n;
+        let scale = 1.0 / (variance + self.eps).sqrt();
+        for ((x, weight), bias) in row.iter_mut().zip(&self.weight).zip(&self.bias) {
+            *x = S::fma((*x - mean) * scale, *weight, *bias);
         }
     }
 }
 
-struct Copied<'a> {
-    norm: &'a LayerNorm,
+impl Norm for RmsNorm {
+    fn width(&self) -> usize {
+        self.weight.len()
+    }
+
+    #[inline(always)]
+    fn normalise<S: Simd>(&self, row: &mut [f32]) {
+        let mean_square = sum(row, |x| x * x) / row.len() as f32;
+        let scale = 1.0 / (mean_square + self.eps).sqrt();
+        for (x, weight) in row.iter_mut().zip(&self.weight) {
+            *x *= scale * weight;
+        }
+    }
+}
+
+fn inplace<N: Norm>(norm: &N, x: &mut Matrix) {
+    assert_eq!(x.columns(), norm.width(), "one scale per column");
+    dispatch(Inplace { norm, x });
+}
+
+fn copied<N: Norm>(norm: &N, x: &Matrix, out: &mut Matrix) {
+    assert_eq!(x.columns(), norm.width(), "one scale per column");
+    out.reshape(x.rows(), x.columns());
+    dispatch(Copied { norm, x, out });
+}
+
+struct Inplace<'a, N> {
+    norm: &'a N,
+    x: &'a mut Matrix,
+}
+
+impl<N: Norm> Kernel for Inplace<'_, N> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        for n in 0..self.x.rows() {
+            self.norm.normalise::<S>(self.x.row_mut(n));
+        }
+    }
+}
+
+struct Copied<'a, N> {
+    norm: &'a N,
     x: &'a Matrix,
     out: &'a mut Matrix,
 }
 
-impl Kernel for Copied<'_> {
+impl<N: Norm> Kernel for Copied<'_, N> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         for n in 0..self.x.rows() {
             let row = self.out.row_mut(n);
             row.copy_from_slice(self.x.row(n));
-            normalise::<S>(self.norm, row);
+            self.norm.normalise::<S>(row);
         }
-    }
-}
-
-/// Two passes, mean first: stable for rows far from zero.
-#[inline(always)]
-fn normalise<S: Simd>(norm: &LayerNorm, row: &mut [f32]) {
-    let n = row.len() as f32;
-    let mean = sum(row, |x| x) / n;
-    let variance = sum(row, |x| (x - mean) * (x - mean)) / n;
-    let scale = 1.0 / (variance + norm.eps).sqrt();
-    for ((x, weight), bias) in row.iter_mut().zip(&norm.weight).zip(&norm.bias) {
-        *x = S::fma((*x - mean) * scale, *weight, *bias);
     }
 }

@@ -1,0 +1,102 @@
+//! Rotary positions.
+
+use candle_core::{D, DType, Device, Result, Tensor, bail};
+
+/// Positions as rotations of queries and keys (Su et al., 2021): values `i` and `i + W/2` of a head are one pair, as in
+/// the checkpoints of Llama and Qwen2. In f32, whatever the type of what is turned: bfloat16 cannot tell positions
+/// beyond 256 apart.
+#[derive(Debug, Clone)]
+pub struct Rotary {
+    frequencies: Vec<f32>, // (W/2), radians per position
+}
+
+impl Rotary {
+    /// For heads of `width` values; `theta` is the configuration's `rope_theta`.
+    ///
+    /// # Errors
+    /// The width is odd or 0.
+    pub fn new(width: usize, theta: f64) -> Result<Self> {
+        if width == 0 || !width.is_multiple_of(2) {
+            bail!("rotary positions of heads of {width} values: not even");
+        }
+        // Rounded where the reference rounds: far positions multiply the smallest difference.
+        let frequency = |n: usize| 1.0 / (theta.powf(f64::from(2.0 * n as f32 / width as f32)) as f32);
+        Ok(Self { frequencies: (0..width / 2).map(frequency).collect() })
+    }
+
+    /// Radians per position of each pair.
+    #[must_use]
+    pub fn frequencies(&self) -> &[f32] {
+        &self.frequencies
+    }
+
+    /// Cosines and sines for position ids (B, T), or (1, T) for all rows; all layers share them.
+    ///
+    /// # Errors
+    /// Memory or device.
+    pub fn angles(&self, positions: &Tensor) -> Result<Angles> {
+        let (b, t) = positions.dims2()?;
+        let device: &Device = positions.device();
+        let frequencies = Tensor::new(self.frequencies.as_slice(), device)?;
+        let angles = positions.to_dtype(DType::F32)?.reshape((b, 1, t, 1))?.broadcast_mul(&frequencies)?;
+        Ok(Angles { cos: angles.cos()?, sin: angles.sin()? })
+    }
+}
+
+/// Rotations of a batch of positions.
+#[derive(Debug, Clone)]
+pub struct Angles {
+    cos: Tensor, // (B, 1, T, W/2)
+    sin: Tensor, // (B, 1, T, W/2)
+}
+
+impl Angles {
+    /// Turns queries or keys (B, H, T, W). Differentiable.
+    ///
+    /// # Errors
+    /// Another shape, memory, device.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let half = self.cos.dim(D::Minus1)?;
+        let wide = x.to_dtype(DType::F32)?;
+        let (a, b) = (wide.narrow(D::Minus1, 0, half)?, wide.narrow(D::Minus1, half, half)?);
+        let turned_a = (a.broadcast_mul(&self.cos)? - b.broadcast_mul(&self.sin)?)?;
+        let turned_b = (b.broadcast_mul(&self.cos)? + a.broadcast_mul(&self.sin)?)?;
+        let turned = Tensor::cat(&[turned_a, turned_b], D::Minus1)?;
+        if turned.dims() != x.dims() {
+            bail!("rotary positions for heads of {} values, given {:?}", 2 * half, x.dims());
+        }
+        turned.to_dtype(x.dtype())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn only_the_distance_of_two_positions_matters() {
+        let rotary = Rotary::new(8, 10_000.0).unwrap();
+        let x = |shift: f64| Tensor::arange(0f32, 8.0, &Device::Cpu).unwrap().affine(0.3, shift).unwrap();
+        let product = |p: u32, q: u32| {
+            let turn = |x: Tensor, at: u32| {
+                let angles = rotary.angles(&Tensor::new(&[[at]], &Device::Cpu).unwrap()).unwrap();
+                angles.forward(&x.reshape((1, 1, 1, 8)).unwrap()).unwrap()
+            };
+            let products = (turn(x(0.2), p) * turn(x(-1.1), q)).unwrap();
+            products.sum_all().unwrap().to_scalar::<f32>().unwrap()
+        };
+        assert!((product(3, 1) - product(102, 100)).abs() < 1e-4);
+        assert!((product(3, 1) - product(3, 2)).abs() > 1e-2);
+    }
+
+    #[test]
+    fn heads_of_another_width_are_refused() {
+        assert!(Rotary::new(7, 1e4).is_err() && Rotary::new(0, 1e4).is_err());
+        let angles = Rotary::new(8, 1e4).unwrap().angles(&Tensor::new(&[[0u32, 1]], &Device::Cpu).unwrap()).unwrap();
+        for width in [6, 10] {
+            assert!(angles.forward(&Tensor::zeros((1, 2, 2, width), DType::F32, &Device::Cpu).unwrap()).is_err());
+        }
+    }
+}
