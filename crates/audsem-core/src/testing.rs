@@ -87,6 +87,48 @@ pub fn kill_and_resume(folder: &Path, kills: usize, program: impl Fn(&Path, usiz
     Ok(seen)
 }
 
+/// How many kills a test shall make: `AUDSEM_KILLS`, or so many as the suite has time for.
+#[allow(clippy::disallowed_methods, reason = "a setting of the tests themselves")]
+pub fn kills(usual: usize) -> usize {
+    std::env::var("AUDSEM_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
+}
+
+/// Runs a program on a disk that takes no file larger than about `kib` KiB, then the same command
+/// without that limit, and gives back what the first one said on stderr.
+///
+/// The limit is the shell's `ulimit -f`: writing beyond it fails as it does on a full disk, only with
+/// another number.
+///
+/// # Errors
+/// When the first run does not end with exit code 2 or leaves a file under its final name that an
+/// undisturbed run has not, or the second one does not end in the folder of an undisturbed run.
+pub fn fill_disk_and_resume(folder: &Path, kib: u64, program: impl Fn(&Path) -> Command) -> io::Result<String> {
+    let (undisturbed, output) = (folder.join("undisturbed"), folder.join("filled"));
+    finish(program(&undisturbed))?;
+    let expected = tree(&undisturbed)?;
+    let command = program(&output);
+    let mut limited = Command::new("sh");
+    // Blocks are of 512 bytes. The signal that goes with the limit is ignored, as it would kill.
+    limited.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", 2 * kib)).arg("sh");
+    limited.arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        limited.current_dir(folder);
+    }
+    let ended = limited.stdin(Stdio::null()).output()?;
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    if ended.status.code() != Some(2) {
+        return Err(io::Error::other(format!("on a full disk it ended with {}:\n{said}", ended.status)));
+    }
+    let left = tree(&output)?;
+    let half: Vec<_> = left.iter().filter(|(name, content)| expected.get(*name) != Some(content)).collect();
+    if !half.is_empty() {
+        return Err(io::Error::other(format!("a full disk left {half:?}")));
+    }
+    finish(program(&output))?;
+    compare(&expected, &tree(&output)?, "after a full disk")?;
+    Ok(said)
+}
+
 fn started_at(moment: Duration) -> Instant {
     Instant::now() + moment
 }

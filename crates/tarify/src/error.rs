@@ -35,7 +35,7 @@ pub enum Error {
         second: PathBuf,
     },
     /// The folder has no media.
-    #[error("no video in this folder: {}\nhint: --input names the folder with the clips (mp4, webm, mkv, avi, mov, flv, wmv, m4v)", path.display())]
+    #[error("no video in this folder: {}\nhint: --input names the folder with the clips (mp4, webm, mkv, avi, mov, flv, wmv, m4v), or the output of `download`", path.display())]
     NoMedia {
         /// The folder.
         path: PathBuf,

@@ -22,6 +22,7 @@ use audsem_core::tar::{Member, MemberReader, is_metadata, split_key};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::reason::Fault;
 use crate::sink::write_file;
 use crate::sizes::{SAMPLES, SIZES, sizes_json};
 use crate::tars::{TarInput, TarWork, Unit, is_media, list_tars, plan};
@@ -116,7 +117,7 @@ fn scan(work: &TarWork, out: &mut ShardOutput) -> Result<(), ShardError> {
     let mut scanner =
         Scanner { tar: &work.tar.name, rows: Vec::new(), names: csv::Writer::from_writer(names), buffer: Vec::new() };
     let mut current: Option<Gathered> = None;
-    let mut samples = 0;
+    let (mut samples, mut cut_short) = (0, false);
     while let Some(member) = members.next_member().map_err(ShardError::input)? {
         if !member.is_file || is_metadata(&member.name) {
             out.count("ignored_members", 1);
@@ -130,6 +131,7 @@ fn scan(work: &TarWork, out: &mut ShardOutput) -> Result<(), ShardError> {
         if current.as_ref().is_none_or(|sample| sample.key != key) {
             scanner.finish_sample(current.take(), out)?;
             if samples == work.budget {
+                cut_short = true;
                 break;
             }
             samples += 1;
@@ -138,6 +140,10 @@ fn scan(work: &TarWork, out: &mut ShardOutput) -> Result<(), ShardError> {
         scanner.member(&mut members, &member, suffix, sample)?;
     }
     scanner.finish_sample(current, out)?;
+    if !cut_short && !members.has_end_marker() {
+        out.read(1);
+        out.fail(&work.tar.name, Fault::NoEndMarker, "");
+    }
     scanner.close(out)
 }
 

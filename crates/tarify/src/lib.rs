@@ -15,7 +15,8 @@
 //! write_atomically(&folder.path().join("0.tar"), &tar.finish()?.0)?;
 //!
 //! let config = check::Config { inputs: vec![folder.path().into()], fields: Vec::new(), verify: false };
-//! let summary = check::run(&config, &RunOptions::new(folder.path().join("out")))?;
+//! let options = RunOptions { max_fail_rate: 0.0, ..RunOptions::new(folder.path().join("out")) };
+//! let summary = check::run(&config, &options)?;
 //! assert_eq!(summary.status, Status::CheckFailed);
 //! assert_eq!(summary.step("part").map(|stats| stats.failed["no_json"]), Some(1));
 //! # Ok(()) }

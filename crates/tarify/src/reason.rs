@@ -8,7 +8,7 @@ audsem_core::reasons! {
         NoMetadata = "no_metadata": "the clip table has no row for this clip",
         NoAudio = "no_audio": "the clip has no sound track",
         NoVideo = "no_video": "the clip has no picture track",
-        NotAClip = "not_a_clip": "the member names no clip and --unmatched is `drop`",
+        NotAClip = "not_a_clip": "the member names no clip, and --unmatched is `drop`, or `keep` and the name has no dot to make a key of",
     }
 }
 
@@ -19,6 +19,8 @@ audsem_core::reasons! {
         TimedOut = "timed_out": "ffmpeg did not end within --timeout-s",
         Unreadable = "unreadable": "the clip's file cannot be read",
         Unwritable = "unwritable": "a tar cannot hold the sample under this key",
+        BadTableRow = "bad_table_row": "the row of the clip table names no video, or its times are none",
+        NoEndMarker = "no_end_marker": "the tar lacks its end marker: it may be cut between two members",
         BadSample = "bad_sample": "the sample of the input tar has a repeated, oversized or wrongly named member",
     }
 }

@@ -36,8 +36,12 @@ pub fn sizes_json(sizes: impl IntoIterator<Item = (String, u64)>) -> Vec<u8> {
 /// It cannot be read, or is not an object of whole numbers.
 pub fn read_sizes(path: &Path) -> Result<BTreeMap<String, u64>, Error> {
     let text = std::fs::read(path).map_err(CoreError::read(path))?;
-    serde_json::from_slice(&text)
+    parse_sizes(&text)
         .map_err(|error| CoreError::input(path, format!("not an object of tar names and counts ({error})")).into())
+}
+
+fn parse_sizes(text: &[u8]) -> Result<BTreeMap<String, u64>, serde_json::Error> {
+    serde_json::from_slice(text)
 }
 
 /// The last step of commands that write tars: `sizes.json` with what is really in each of them. It
@@ -70,5 +74,23 @@ mod tests {
         let text = sizes_json([("10.tar".to_owned(), 3), ("2.tar".to_owned(), 2048)]);
         assert_eq!(String::from_utf8_lossy(&text), "{\n    \"2.tar\": 2048,\n    \"10.tar\": 3\n}");
         assert_eq!(sizes_json([]), b"{}");
+    }
+
+    proptest::proptest! {
+        // Foreign bytes: read or refused, never a panic.
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn any_bytes_are_sizes_or_refused(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60),
+            name in ".{0,12}",
+            size in proptest::prelude::any::<i128>(),
+        ) {
+            let _ = parse_sizes(&bytes);
+            let object = format!("{{{}: {size}}}", serde_json::Value::from(name.as_str()));
+            let read = parse_sizes(object.as_bytes()).ok().and_then(|sizes| sizes.get(&name).copied());
+            assert_eq!(read, u64::try_from(size).ok());
+            tar_order(&name);
+        }
     }
 }

@@ -72,10 +72,12 @@ fn transcode(
     let mut reader = SampleReader::open(&work.tar.path).map_err(ShardError::input)?;
     let mut tar = TarSink::new(plain_name(&work.tar.name), ShardOptions { mtime: config.mtime });
     let threads = out.inner_workers();
-    let mut left = work.budget;
+    let (mut left, mut ended) = (work.budget, false);
     let samples = std::iter::from_fn(|| {
         left = left.checked_sub(1)?;
-        reader.next_sample().transpose()
+        let sample = reader.next_sample().transpose();
+        ended = sample.is_none();
+        sample
     });
     ordered_map(
         samples,
@@ -102,6 +104,10 @@ fn transcode(
         },
     )?;
     refuse_keyless(work, &reader)?;
+    if ended && !reader.has_end_marker() {
+        out.read(1);
+        out.fail(&work.tar.name, Fault::NoEndMarker, "");
+    }
     tar.close(out)
 }
 

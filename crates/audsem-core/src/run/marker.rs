@@ -19,6 +19,9 @@ pub(super) struct OutputRecord {
     pub(super) bytes: u64,
     /// SHA-256 in lower-case hex.
     pub(super) sha256: String,
+    /// Whether it was removed because nothing needs it any more; see [`super::Run::discard`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) discarded: bool,
 }
 
 /// The content of `STEP-SHARD.done.json`.
@@ -62,10 +65,11 @@ impl Marker {
         self.config_hash == config_hash && self.input_fingerprint == input_fingerprint
     }
 
-    /// Whether every output still lies there with its length.
+    /// Whether every output that was not discarded still lies there with its length.
     pub(super) fn outputs_present(&self, folder: &Path) -> bool {
-        self.outputs
-            .iter()
-            .all(|output| fs::metadata(folder.join(&output.path)).is_ok_and(|file| file.len() == output.bytes))
+        let there = |output: &OutputRecord| {
+            fs::metadata(folder.join(&output.path)).is_ok_and(|file| file.len() == output.bytes)
+        };
+        self.outputs.iter().all(|output| output.discarded || there(output))
     }
 }

@@ -14,6 +14,7 @@
 //! it reads, never on the number of workers, so a shard that is done is done for good: a re-run
 //! skips it if its marker agrees with the configuration and the inputs.
 
+mod discard;
 mod execute;
 mod fingerprint;
 mod folder;

@@ -316,7 +316,7 @@ impl ShardOutput {
             file.publish()?;
             let path = file.path().strip_prefix(&self.folder).expect("made by joining the folder").to_owned();
             let written = file.written();
-            outputs.push(OutputRecord { path, bytes: written.bytes, sha256: written.sha256.clone() });
+            outputs.push(OutputRecord { path, bytes: written.bytes, sha256: written.sha256.clone(), discarded: false });
         }
         let mut folders: Vec<_> = self.staged.iter().filter_map(|file| file.path().parent()).collect();
         folders.dedup();

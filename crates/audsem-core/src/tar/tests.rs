@@ -349,7 +349,7 @@ fn write_all(samples: &Expected) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
     fn samples_survive_the_round_trip(samples in sample_strategy()) {

@@ -109,6 +109,41 @@ fn what_is_done_is_not_done_again_and_what_is_lost_is() {
 }
 
 #[test]
+fn discarded_files_are_not_missed_until_they_are_recalled() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = RunOptions::new(folder.path());
+    let done = AtomicUsize::new(0);
+    let execute = |run: &mut Run| {
+        let count = |n: &u64, out: &mut audsem_core::run::ShardOutput| {
+            done.fetch_add(1, Ordering::SeqCst);
+            work(*n, out)
+        };
+        run.execute(STEP, &plan(3), count).unwrap().outputs.into_iter().map(|shard| shard.fingerprint).collect()
+    };
+    let mut run = open(&options, 1).unwrap();
+    let fingerprints: Vec<String> = execute(&mut run);
+    let text = folder.path().join("sub/part-00001.txt");
+    let whole = fs::read(&text).unwrap();
+    run.discard("part", "00001.txt").unwrap();
+    assert!(!text.exists() && folder.path().join("sub/part-00002.txt").exists());
+    let after = tree(folder.path());
+    // A kill between the note and the removal leaves the file, and the next run takes it away.
+    fs::write(&text, &whole).unwrap();
+    assert_eq!(execute(&mut run), fingerprints, "what was built on the file stays valid");
+    run.discard("part", "00001.txt").unwrap();
+    assert_eq!(tree(folder.path()), after);
+    assert_eq!(done.load(Ordering::SeqCst), 3, "nothing is done again");
+    assert!(run.is_intact("part").unwrap());
+
+    run.recall("part").unwrap();
+    assert_eq!(execute(&mut run), fingerprints);
+    assert_eq!(fs::read(&text).unwrap(), whole);
+    assert_eq!(done.load(Ordering::SeqCst), 4, "only the shard that lost a file");
+    fs::remove_file(&text).unwrap();
+    assert!(!run.is_intact("part").unwrap());
+}
+
+#[test]
 fn another_configuration_is_refused_and_named() {
     let folder = tempfile::tempdir().unwrap();
     let options = RunOptions::new(folder.path());

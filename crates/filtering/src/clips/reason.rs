@@ -18,6 +18,7 @@ audsem_core::reasons! {
         Partial = "partial_file": "the download of the file did not end",
         Unreadable = "unreadable": "the file cannot be read",
         BrokenTar = "broken_tar": "the tar cannot be read further; what came before counts",
+        NoEndMarker = "no_end_marker": "the tar lacks its end marker: it may be cut between two members",
         Truncated = "truncated": "the media are cut short",
         Empty = "empty": "there is no sound in it, not one sample",
         NanSamples = "nan_samples": "a sample is no finite number",

@@ -1,12 +1,13 @@
 //! One shard: candidates to a tar.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use audsem_core::audio::{AudioError, Decoder};
 use audsem_core::clip_id::ClipId;
+use audsem_core::error::Error;
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{OutputFile, ShardError, ShardOutput};
-use audsem_core::tar::{ShardOptions, ShardWriter};
+use audsem_core::tar::{ShardOptions, ShardWriter, TarError};
 use serde::Serialize;
 
 use super::Group;
@@ -81,7 +82,7 @@ pub(super) fn run(work: &Work<'_>, group: &Group<'_>, out: &mut ShardOutput) -> 
                     };
                     writer
                         .write_sample(&index.to_string(), &[("flac", &flac), ("json", &json)])
-                        .map_err(ShardError::fatal)?;
+                        .map_err(|error| cannot_write(out.name(), error))?;
                     out.keep(1);
                     out.work(seconds);
                 }
@@ -94,10 +95,18 @@ pub(super) fn run(work: &Work<'_>, group: &Group<'_>, out: &mut ShardOutput) -> 
         },
     )?;
     if let Some(writer) = tar {
-        let (file, _) = writer.finish().map_err(ShardError::fatal)?;
+        let (file, _) = writer.finish().map_err(|error| cannot_write(out.name(), error))?;
         out.close(file)?;
     }
     Ok(())
+}
+
+/// A full disk is told with the file and the hint that goes with it.
+fn cannot_write(shard: &str, error: TarError) -> ShardError {
+    match error {
+        TarError::Write { source } => ShardError::Fatal(Error::write(Path::new(&format!("{shard}.tar")))(source)),
+        other => ShardError::fatal(other),
+    }
 }
 
 fn judge(work: &Work<'_>, candidate: &Candidate, media: Media, dry: bool) -> Outcome {
@@ -109,6 +118,7 @@ fn judge(work: &Work<'_>, candidate: &Candidate, media: Media, dry: bool) -> Out
         State::Duplicate { of } => return Outcome::Drop(Drop::Duplicate, of.clone()),
         State::BadName(why) => return Outcome::Fail(Fault::BadName, why.clone()),
         State::Partial => return Outcome::Fail(Fault::Partial, String::new()),
+        State::NoEndMarker => return Outcome::Fail(Fault::NoEndMarker, String::new()),
         State::BrokenTar(why) => return Outcome::Fail(Fault::BrokenTar, why.clone()),
     };
     let end_ms = name.end_ms.unwrap_or(row.end_ms);

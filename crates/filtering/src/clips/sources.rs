@@ -43,6 +43,8 @@ pub(super) enum State {
     Partial,
     /// Stands for all that is behind the damage in a tar.
     BrokenTar(String),
+    /// Stands for all that may be missing at the end of a tar.
+    NoEndMarker,
 }
 
 /// A file that may be a clip.
@@ -93,7 +95,7 @@ impl Candidate {
             State::Named { row: Some(row), .. } => row.add_to(sum),
             State::Named { row: None, .. } => sum.with("no row"),
             State::Duplicate { of } => sum.with("duplicate").with(of),
-            State::BadName(_) | State::Partial | State::BrokenTar(_) => sum,
+            State::BadName(_) | State::Partial | State::BrokenTar(_) | State::NoEndMarker => sum,
         }
     }
 }
@@ -152,19 +154,19 @@ impl Sources {
         Ok(())
     }
 
-    /// Lists a tar's members; damage becomes a candidate that fails.
+    /// Lists a tar's members; damage, or the lack of an end, becomes a candidate that fails.
     fn list_tar(&mut self, path: &Path) {
         let tar = self.tars.len();
         self.tars.push(path.to_owned());
-        let broken = |error: &dyn std::fmt::Display, number| Candidate {
+        let whole = |state, number| Candidate {
             file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             n_bytes: 0,
             place: Place::Member { tar, number },
-            state: State::BrokenTar(error.to_string()),
+            state,
         };
         let mut members = match MemberReader::scan(path) {
             Ok(members) => members,
-            Err(error) => return self.candidates.push(broken(&error, 0)),
+            Err(error) => return self.candidates.push(whole(State::BrokenTar(error.to_string()), 0)),
         };
         for number in 0.. {
             match members.next_member() {
@@ -174,8 +176,9 @@ impl Sources {
                     self.candidates.push(Candidate::new(&member.name, member.size, place));
                 }
                 Ok(Some(_)) => self.n_other += 1,
-                Ok(None) => return,
-                Err(error) => return self.candidates.push(broken(&error, number)),
+                Ok(None) if members.has_end_marker() => return,
+                Ok(None) => return self.candidates.push(whole(State::NoEndMarker, number)),
+                Err(error) => return self.candidates.push(whole(State::BrokenTar(error.to_string()), number)),
             }
         }
     }

@@ -269,6 +269,9 @@ fn tars_give_what_their_files_give() {
     let cut = read("tars", "by-cut");
     assert!(!cut.is_empty() && cut.len() < 5);
     assert_eq!(rejects(&setting.path("by-cut"))["all.tar"], "broken_tar");
+    fs::write(setting.path("tars/all.tar"), &tar[..tar.len() - 1024]).unwrap();
+    assert_eq!(read("tars", "by-unended"), by_files);
+    assert_eq!(rejects(&setting.path("by-unended"))["all.tar"], "no_end_marker");
 }
 
 /// A header of a regular file.

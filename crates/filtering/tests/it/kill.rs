@@ -4,13 +4,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use audsem_core::testing::kill_and_resume;
+use audsem_core::testing::{fill_disk_and_resume, kill_and_resume, kills};
 
 /// Kills per subcommand, half with one worker and half with two. `AUDSEM_KILLS=50` for a longer look.
-#[allow(clippy::disallowed_methods, reason = "a setting of the test itself")]
-fn n_kills() -> usize {
-    std::env::var("AUDSEM_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(10)
-}
+const KILLS: usize = 10;
 
 /// Runs the binary with `arguments`, `--output` and `--workers`.
 fn program(arguments: &[&str], output: &Path, workers: usize) -> Command {
@@ -54,14 +51,13 @@ fn extract_survives_kills() {
     write_dump(&dump, 24);
     let arguments = ["extract", "--shard-mb", "2", "--max-fail-rate", "1", "--input", dump.to_str().unwrap()];
     let seen =
-        kill_and_resume(folder.path(), n_kills(), |output, workers| program(&arguments, output, workers)).unwrap();
+        kill_and_resume(folder.path(), kills(KILLS), |output, workers| program(&arguments, output, workers)).unwrap();
     assert!(seen.killed > 0 && seen.in_the_middle > 0, "no kill came in the middle: {seen:?}");
 }
 
-#[test]
-fn clips_survives_kills() {
-    let folder = tempfile::tempdir().unwrap();
-    let media = folder.path().join("media");
+/// 24 clips of 2 s and their table; the arguments that make shards of them.
+fn clips_arguments(folder: &Path) -> Vec<String> {
+    let media = folder.join("media");
     std::fs::create_dir(&media).unwrap();
     let samples: Vec<f32> = (0..16_000 * 2).map(|n| 0.4 * (n as f32 * 0.03).sin()).collect();
     let flac = audsem_core::audio::encode_flac(&samples, 1, 16_000, audsem_core::audio::BitDepth::Sixteen).unwrap();
@@ -79,13 +75,29 @@ fn clips_survives_kills() {
     for video in 0..24 {
         std::fs::write(media.join(format!("video-{video} (1.0-3.0).flac")), &flac).unwrap();
     }
-    let table = folder.path().join("clips.parquet");
+    let table = folder.join("clips.parquet");
     let rows: Vec<_> = (0..24).map(row).collect();
     audsem_core::tables::write_parquet::<audsem_core::tables::ClipRow>(&rows, std::fs::File::create(&table).unwrap())
         .unwrap();
     let (media, table) = (media.to_str().unwrap(), table.to_str().unwrap());
-    let arguments = ["clips", "--per-shard", "3", "--input", media, "--clips", table];
+    ["clips", "--per-shard", "3", "--input", media, "--clips", table].map(str::to_owned).to_vec()
+}
+
+#[test]
+fn clips_survives_kills() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = clips_arguments(folder.path());
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let seen =
-        kill_and_resume(folder.path(), n_kills(), |output, workers| program(&arguments, output, workers)).unwrap();
+        kill_and_resume(folder.path(), kills(KILLS), |output, workers| program(&arguments, output, workers)).unwrap();
     assert!(seen.killed > 0 && seen.in_the_middle > 0, "no kill came in the middle: {seen:?}");
+}
+
+#[test]
+fn clips_tells_of_a_full_disk_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = clips_arguments(folder.path());
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let told = fill_disk_and_resume(folder.path(), 64, |output| program(&arguments, output, 2)).unwrap();
+    assert!(told.contains("cannot write 0000") && told.contains("File too large"), "{told}");
 }

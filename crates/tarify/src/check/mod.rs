@@ -1,7 +1,8 @@
 //! Are the tars whole, and do they hold what their readers expect?
 //!
 //! Only headers are read unless fields (`--task`, `--require`) or sound (`--verify`) are to be
-//! looked at. Every problem is one line of `rejects-*.jsonl`; any problem makes the exit code 1.
+//! looked at. Every problem is one line of `rejects-*.jsonl`; any problem makes the exit code 1, unless
+//! `--max-fail-rate` lets some pass.
 //!
 //! ```text
 //! out/report-00000.json   counts of one tar
@@ -17,7 +18,7 @@ pub use reason::Fault;
 
 use std::path::PathBuf;
 
-use audsem_core::run::{Run, RunOptions, RunSpec, Status, Step, StepReport, Summary};
+use audsem_core::run::{Run, RunOptions, RunSpec, Stats, Status, Step, StepReport, Summary};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -45,13 +46,15 @@ struct Effective<'a> {
     tars: Vec<String>,
 }
 
-/// Checks the tars and writes reports into the output folder. The summary's status tells the result.
+/// Checks the tars and writes reports into the output folder. The summary's status tells the result:
+/// whether more than [`RunOptions::max_fail_rate`] of what was checked has problems.
 ///
 /// # Errors
 /// There is no tar, and what [`Run::open`] and [`Run::execute`] give.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let tars = list_tars(&config.inputs)?;
     // A check that stops at the first thousand problems would hide the others.
+    let tolerated = options.max_fail_rate;
     let options = RunOptions { max_fail_rate: 1.0, ..options.clone() };
     let effective = Effective { config, tars: tars.iter().map(|tar| tar.name.clone()).collect() };
     let spec = RunSpec { tool: "audsem-tarify", command: "check", config: &effective, inputs: &[], models: Vec::new() };
@@ -62,13 +65,14 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     if checked.complete && options.limit.is_none() {
         sizes::step(&mut run, config, &tars, &checked)?;
     }
-    Ok(describe(run.finish()?, &tars, &checked))
+    Ok(describe(run.finish()?, &tars, &checked, tolerated))
 }
 
-/// A problem anywhere, or a tar that could not be opened, is a check that did not pass.
-fn describe(mut summary: Summary, tars: &[TarInput], checked: &StepReport) -> Summary {
-    let bad = |stats: &audsem_core::run::Stats| stats.n_failed() > 0;
-    if summary.steps.iter().any(|(_, stats)| bad(stats)) || !summary.failed_shards.is_empty() {
+/// Too many problems in a step, or a tar that could not be opened, is a check that did not pass.
+fn describe(mut summary: Summary, tars: &[TarInput], checked: &StepReport, tolerated: f64) -> Summary {
+    let bad = |stats: &Stats| stats.n_failed() > 0;
+    let too_bad = |stats: &Stats| stats.n_failed() as f64 > tolerated * stats.read as f64;
+    if summary.steps.iter().any(|(_, stats)| too_bad(stats)) || !summary.failed_shards.is_empty() {
         summary.status = Status::CheckFailed;
     }
     let name = |shard: &str| shard.parse::<usize>().ok().and_then(|index| tars.get(index)).map(|tar| tar.name.clone());

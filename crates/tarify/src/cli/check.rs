@@ -10,6 +10,9 @@ use crate::shards::Task;
 
 /// Flags of `check`.
 #[derive(Debug, Args)]
+#[command(mut_arg("max_fail_rate", |arg| arg
+    .default_value("0")
+    .help("Share of samples with problems above which the exit code is 1; all are reported in any case")))]
 pub struct CheckArgs {
     /// Tars (plain, gzip, zstd), or folders of them; a sizes.json beside them is checked as well
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]

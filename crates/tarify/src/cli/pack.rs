@@ -13,7 +13,8 @@ use crate::pack::Config;
 /// Flags of `pack`.
 #[derive(Debug, Args)]
 pub struct PackArgs {
-    /// Folder with the clips, named `VIDEO_ID (START-END).mp4` (or webm, mkv, avi, mov, flv, wmv, m4v)
+    /// Folder with the clips, named `VIDEO_ID (START-END).mp4` (or webm, mkv, avi, mov, flv, wmv, m4v),
+    /// or the output folder of `download`
     #[arg(short, long, value_name = "DIR")]
     pub input: PathBuf,
     /// Clip table: the folder of a `combine` run, a Parquet file, or CSV with video_id,start,duration,text

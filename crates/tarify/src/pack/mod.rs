@@ -9,6 +9,7 @@
 //! anything is read: a clip that fails leaves a gap and moves no other.
 
 mod plan;
+mod rows;
 mod table;
 
 pub use table::TABLE_HINT;
@@ -17,7 +18,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use audsem_core::parallel::ordered_map;
-use audsem_core::run::{Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
+use audsem_core::run::{Fingerprint, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tar::ShardOptions;
 use serde::Serialize;
 
@@ -27,7 +28,7 @@ use crate::reason::{Fault, LeftOut};
 use crate::sink::TarSink;
 use crate::sizes::write_sizes;
 use crate::tars::shard_name;
-use plan::{Candidate, Packable};
+use plan::{Candidate, Packable, Plan};
 
 /// What decides the content of the tars.
 #[derive(Debug, Clone, Serialize)]
@@ -79,19 +80,42 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         models: Vec::new(),
     };
     let mut run = Run::open(options, spec)?;
+    account_for_table(&mut run, &plan)?;
     let shards: Vec<Shard<&[Candidate]>> = (plan.candidates.chunks(config.per_tar.get()).enumerate())
         .map(|(index, work)| Shard { name: shard_name(index), fingerprint: plan::fingerprint(work), work })
         .collect();
     let step = Step { name: "part", unit: "clips", physical: "MB" };
     let packed = run.execute(step, &shards, |work, out| pack(config, encoder.as_ref(), work, out))?;
     write_sizes(&mut run, &packed, shards.len())?;
-    let mut summary = run.finish()?;
-    for (name, n) in [("other_files", plan.other_files), ("unreadable_table_rows", plan.bad_rows)] {
-        if n > 0 {
-            summary = summary.with_result(name, n);
+    let summary = run.finish()?;
+    Ok(if plan.other_files > 0 { summary.with_result("other_files", plan.other_files) } else { summary })
+}
+
+/// Puts on file which rows of the clip table cannot be used. Rows of other videos are no concern of
+/// this run; those that do not even name their video may be.
+fn account_for_table(run: &mut Run, plan: &Plan) -> Result<(), Error> {
+    let fingerprint = run.inputs().iter().fold(Fingerprint::new(), Fingerprint::with_file);
+    let fingerprint = plan.videos.iter().fold(fingerprint, Fingerprint::with).finish();
+    let shard = [Shard { name: shard_name(0), fingerprint, work: () }];
+    let step = Step { name: "table", unit: "rows", physical: "MB" };
+    run.execute(step, &shard, |(), out| {
+        for file in &plan.tables {
+            rows::each(file, |row| match row {
+                Ok(row) if plan.videos.contains(row.video_id) => {
+                    out.read(1);
+                    out.keep(1);
+                }
+                Err(row) if row.video_id.is_none_or(|id| plan.videos.contains(id)) => {
+                    out.read(1);
+                    out.fail(row.place, Fault::BadTableRow, row.problem);
+                }
+                Ok(_) | Err(_) => {}
+            })
+            .map_err(ShardError::input)?;
         }
-    }
-    Ok(summary)
+        Ok(())
+    })?;
+    Ok(())
 }
 
 /// Fills one tar.

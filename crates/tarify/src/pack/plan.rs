@@ -1,6 +1,6 @@
 //! Which files are packed, under which key and with which metadata, decided before any is read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -47,22 +47,18 @@ pub(super) struct Plan {
     pub tables: Vec<PathBuf>,
     /// Files in the folder that are no media.
     pub other_files: u64,
-    /// Rows of the table that could not be used.
-    pub bad_rows: u64,
+    /// Videos of which there are clips.
+    pub videos: BTreeSet<String>,
 }
 
 pub(super) fn plan(config: &Config, options: &RunOptions) -> Result<Plan, Error> {
-    let folder = &config.input;
-    if folder.is_file() {
-        let problem = "expected the folder with the clips but this is a file\nhint: --input names the folder";
-        return Err(CoreError::input(folder, problem).into());
-    }
-    let files = list_files(folder, |_| true)?;
+    let folder = folder_of_clips(&config.input)?;
+    let files = list_files(&folder, |_| true)?;
     let n_files = files.len();
     let with_extension = |path: PathBuf| extension(&path).map(|extension| (path, extension));
     let mut media: Vec<(PathBuf, String)> = files.into_iter().filter_map(with_extension).collect();
     if media.is_empty() {
-        return Err(Error::NoMedia { path: folder.clone() });
+        return Err(Error::NoMedia { path: folder });
     }
     let other_files = (n_files - media.len()) as u64;
     media.truncate(options.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX)));
@@ -73,8 +69,9 @@ pub(super) fn plan(config: &Config, options: &RunOptions) -> Result<Plan, Error>
             (path, extension, clip.map_err(|error| LeftOut::Drop(DropReason::BadName, error.to_string())))
         })
         .collect();
-    let wanted: HashSet<&str> = named.iter().filter_map(|(_, _, clip)| Some(clip.as_ref().ok()?.video_id())).collect();
-    let table = ClipTable::read(&config.table, &wanted)?;
+    let video = |(_, _, clip): &(_, _, Result<ClipId, _>)| Some(clip.as_ref().ok()?.video_id().to_owned());
+    let videos: BTreeSet<String> = named.iter().filter_map(video).collect();
+    let table = ClipTable::read(&config.table, &videos)?;
     let mut keys = HashMap::new();
     let candidates = named.into_iter().map(|(path, extension, clip)| {
         let name = file_name(&path);
@@ -83,7 +80,17 @@ pub(super) fn plan(config: &Config, options: &RunOptions) -> Result<Plan, Error>
         Ok(Candidate { content: ends(&path)?, path, name, outcome })
     });
     let candidates = candidates.collect::<Result<_, Error>>()?;
-    Ok(Plan { candidates, other_files, bad_rows: table.bad_rows, tables: table.files })
+    Ok(Plan { candidates, other_files, videos, tables: table.files })
+}
+
+/// Where the clips lie: in the folder itself, or in `clips` where it is the output of `download`.
+fn folder_of_clips(input: &Path) -> Result<PathBuf, Error> {
+    if input.is_file() {
+        let problem = "expected the folder with the clips but this is a file\nhint: --input names the folder";
+        return Err(CoreError::input(input, problem).into());
+    }
+    let clips = input.join("clips");
+    Ok(if input.join("run.json").is_file() && clips.is_dir() { clips } else { input.to_owned() })
 }
 
 fn packable(

@@ -1,13 +1,13 @@
 //! The clip table: which text belongs to a clip.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use audsem_core::clip_id::{ClipId, parse_seconds};
-use audsem_core::input;
-use audsem_core::tables::{ClipRow, ClipRowRef, Columns, ParquetFile, tables_under};
+use audsem_core::clip_id::ClipId;
+use audsem_core::tables::tables_under;
 use serde_json::{Map, Value};
 
+use super::rows;
 use crate::error::Error;
 
 /// What a clip table must have.
@@ -32,6 +32,10 @@ impl TableRow {
         for (name, ms) in [("start", start_ms), ("duration", end_ms - start_ms), ("end", end_ms)] {
             columns.insert(name.to_owned(), (f64::from(ms) / 1000.0).into());
         }
+        // The clip's own, added below, would otherwise stand in the JSON twice.
+        for name in ["original_filename", "key"] {
+            columns.shift_remove(name);
+        }
         Self { start_ms, end_ms, columns: Value::Object(columns).to_string().into() }
     }
 
@@ -49,20 +53,20 @@ pub(super) struct ClipTable {
     by_video: HashMap<String, Vec<TableRow>>,
     /// Files it was read from.
     pub files: Vec<PathBuf>,
-    /// Rows that could not be used.
-    pub bad_rows: u64,
 }
 
 impl ClipTable {
-    /// Reads the rows of the `wanted` videos.
-    pub(super) fn read(path: &Path, wanted: &HashSet<&str>) -> Result<Self, Error> {
+    /// Reads the rows of the `wanted` videos. Rows that cannot be used are accounted for elsewhere.
+    pub(super) fn read(path: &Path, wanted: &BTreeSet<String>) -> Result<Self, Error> {
         let mut table = Self { files: tables_under(path)?, ..Self::default() };
         for file in table.files.clone() {
-            if file.extension().is_some_and(|extension| extension == "parquet") {
-                table.read_parquet(&file, wanted)?;
-            } else {
-                table.read_csv(&file, wanted)?;
-            }
+            rows::each(&file, |row| {
+                let Ok(row) = row else { return };
+                if wanted.contains(row.video_id) {
+                    let found = TableRow::new(row.start_ms, row.end_ms, row.columns());
+                    table.by_video.entry(row.video_id.to_owned()).or_default().push(found);
+                }
+            })?;
         }
         Ok(table)
     }
@@ -77,118 +81,6 @@ impl ClipTable {
             .or_else(|| rows.iter().find(starts))
             .or_else(|| rows.iter().find(ends))
     }
-
-    fn push(&mut self, video_id: &str, row: TableRow) {
-        self.by_video.entry(video_id.to_owned()).or_default().push(row);
-    }
-
-    fn read_parquet(&mut self, file: &Path, wanted: &HashSet<&str>) -> Result<(), Error> {
-        for group in ParquetFile::<ClipRow>::open(file)?.groups() {
-            let group = group?;
-            for row in (0..group.len()).map(|i| group.get(i)) {
-                if wanted.contains(row.video_id) && row.start_ms < row.end_ms {
-                    self.push(row.video_id, TableRow::new(row.start_ms, row.end_ms, columns_of(row)));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn read_csv(&mut self, file: &Path, wanted: &HashSet<&str>) -> Result<(), Error> {
-        let failed = |problem: String| Error::ClipTable { path: file.to_owned(), problem };
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input::open(file)?);
-        let header = reader.headers().map_err(|error| failed(error.to_string()))?.clone();
-        let names: Vec<String> =
-            header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect();
-        let spans = SpanColumns::find(&names).map_err(failed)?;
-        let mut record = csv::StringRecord::new();
-        loop {
-            match reader.read_record(&mut record) {
-                Ok(false) => return Ok(()),
-                Ok(true) => {}
-                Err(error) if matches!(error.kind(), csv::ErrorKind::Utf8 { .. }) => {
-                    self.bad_rows += 1;
-                    continue;
-                }
-                Err(error) => return Err(failed(error.to_string())),
-            }
-            match spans.read(&record) {
-                None => self.bad_rows += 1,
-                Some((video_id, _, _)) if !wanted.contains(video_id) => {}
-                Some((video_id, start_ms, end_ms)) => {
-                    let columns = names.iter().cloned().zip(record.iter().map(Value::from)).collect();
-                    self.push(video_id, TableRow::new(start_ms, end_ms, numbers(columns)));
-                }
-            }
-        }
-    }
-}
-
-/// Columns in milliseconds are numbers; all others of a CSV stay text, whatever they look like.
-fn numbers(mut columns: Map<String, Value>) -> Map<String, Value> {
-    for (name, value) in &mut columns {
-        if let (true, Some(number)) = (name.ends_with("_ms"), value.as_str().and_then(|text| text.parse::<u64>().ok()))
-        {
-            *value = number.into();
-        }
-    }
-    columns
-}
-
-fn columns_of(row: ClipRowRef<'_>) -> Map<String, Value> {
-    let mut columns = Map::new();
-    let mut put = |name: &str, value: Value| columns.insert(name.to_owned(), value);
-    put("video_id", row.video_id.into());
-    put("start", Value::Null);
-    put("duration", Value::Null);
-    put("text", row.text.into());
-    put("end", Value::Null);
-    put("clean_text", row.clean_text.into());
-    put("row_id", row.row_id.into());
-    put("start_ms", row.start_ms.into());
-    put("end_ms", row.end_ms.into());
-    for (name, value) in [("bert_prob", row.bert_prob), ("llm_yes_prob", row.llm_yes_prob)] {
-        if let Some(value) = value {
-            put(name, value.into());
-        }
-    }
-    columns
-}
-
-/// Where the times of a CSV stand, and in which unit.
-struct SpanColumns {
-    video_id: usize,
-    start: (usize, bool),
-    /// Column, whether in milliseconds, whether a duration.
-    end: (usize, bool, bool),
-}
-
-impl SpanColumns {
-    fn find(names: &[String]) -> Result<Self, String> {
-        let at = |wanted: &str| names.iter().position(|name| name == wanted);
-        let video_id = at("video_id");
-        let start = at("start_ms").map(|i| (i, true)).or_else(|| at("start").map(|i| (i, false)));
-        let ends = [("end_ms", true, false), ("dur_ms", true, true), ("duration", false, true), ("end", false, false)];
-        let end = ends.iter().find_map(|&(name, ms, duration)| Some((at(name)?, ms, duration)));
-        match (video_id, start, end) {
-            (Some(video_id), Some(start), Some(end)) => Ok(Self { video_id, start, end }),
-            _ => Err(format!("its columns are {}", names.join(", "))),
-        }
-    }
-
-    /// Video id, start and end in milliseconds.
-    fn read<'r>(&self, record: &'r csv::StringRecord) -> Option<(&'r str, u32, u32)> {
-        let time = |(column, ms): (usize, bool)| {
-            let text = record.get(column)?.trim();
-            if ms { text.parse().ok() } else { parse_seconds(text) }
-        };
-        let video_id = record.get(self.video_id)?;
-        let start = time(self.start)?;
-        let (column, ms, duration) = self.end;
-        let end = time((column, ms))?;
-        let end = if duration { start.checked_add(end)? } else { end };
-        (start < end && !video_id.is_empty()).then_some((video_id, start, end))
-    }
 }
 
 #[cfg(test)]
@@ -201,7 +93,7 @@ mod tests {
     fn table(csv: &str) -> Result<ClipTable, Error> {
         let mut file = tempfile::Builder::new().suffix(".csv").tempfile().unwrap();
         file.write_all(csv.as_bytes()).unwrap();
-        ClipTable::read(file.path(), &HashSet::from(["a", "b"]))
+        ClipTable::read(file.path(), &["a", "b"].map(str::to_owned).into())
     }
 
     fn text_of(table: &ClipTable, clip: &str) -> Option<String> {
@@ -249,11 +141,10 @@ mod tests {
     }
 
     #[test]
-    fn unusable_rows_are_counted() {
-        let table =
-            table("video_id,start,duration,text\na,x,1.0,t\na,1.0,0.0,t\na,1.0\n,1.0,1.0,t\na,1.0,1.0,good\n").unwrap();
-        assert_eq!(table.bad_rows, 4);
-        assert_eq!(text_of(&table, "a (1.0-2.0)").as_deref(), Some("good"));
+    fn a_clips_own_names_stand_in_its_json_once() {
+        let table = table("video_id,start,duration,key,original_filename\na,1.0,1.0,x,y\n").unwrap();
+        let json = String::from_utf8(table.find(&"a (1.0-2.0)".parse().unwrap()).unwrap().json("f", "k")).unwrap();
+        assert_eq!(json, r#"{"video_id":"a","start":1.0,"duration":1.0,"end":2.0,"original_filename":"f","key":"k"}"#);
     }
 
     #[test]

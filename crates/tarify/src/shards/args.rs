@@ -27,6 +27,10 @@ pub struct ShardsArgs {
     /// Tars of clips (plain, gzip, zstd), or folders of them; taken in the order of their numbers
     #[arg(short, long, value_name = "DIR", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
+    /// The tar_mp4_mapping.csv that `index` wrote about these tars: those without a clip of the records
+    /// are not opened
+    #[arg(long, value_name = "FILE")]
+    pub mapping_csv: Option<PathBuf>,
     /// Also require and store `semantic_elements`
     #[arg(long)]
     pub semantic: bool,
@@ -100,10 +104,11 @@ impl ShardsArgs {
     /// The configuration these flags stand for.
     ///
     /// # Errors
-    /// When an input does not exist or is empty, or a flag makes no sense for the task.
+    /// When an input does not exist or is empty, or a flag makes no sense, alone or for the task.
     pub fn config(&self) -> Result<Config, Error> {
         let task = self.task;
         let mut config = Config::new(task, self.record_files()?, self.source_tars()?);
+        config.mapping.clone_from(&self.mapping_csv);
         config.semantic = self.semantic;
         config.text = TextLimits {
             max_words: self.max_words.or(task.max_words()),
@@ -112,11 +117,7 @@ impl ShardsArgs {
             omit_phrases: self.omit_phrase.iter().filter(|phrase| !phrase.is_empty()).cloned().collect(),
         };
         config.audio = AudioLimits {
-            limits: CheckLimits {
-                min_s: seconds("--min-seconds", self.min_seconds)?,
-                max_s: seconds("--max-seconds", self.max_seconds)?,
-                min_peak: self.min_peak,
-            },
+            limits: CheckLimits { min_s: self.min_seconds, max_s: self.max_seconds, min_peak: self.min_peak },
             verify: self.verify,
         };
         config.ffmpeg.clone_from(&self.ffmpeg);
@@ -134,6 +135,7 @@ impl ShardsArgs {
             }
             config.template = Some(std::fs::read_to_string(path).map_err(CoreError::read(path))?);
         }
+        config.check()?;
         Ok(config)
     }
 
@@ -183,17 +185,10 @@ fn tar_order(path: &Path) -> (u64, String) {
 
 fn read_split(path: &Path) -> Result<Vec<String>, Error> {
     let text = std::fs::read(path).map_err(CoreError::read(path))?;
-    let split: SplitFile = serde_json::from_slice(&text).map_err(|error| {
+    let split = SplitFile::parse(&text).map_err(|error| {
         CoreError::input(path, format!("not a split file ({error})\nhint: every output of shards has one, split.json"))
     })?;
     Ok(split.valid.into_iter().collect())
-}
-
-fn seconds(name: &str, seconds: f64) -> Result<f64, Error> {
-    if (0.0..1e9).contains(&seconds) {
-        return Ok(seconds);
-    }
-    Err(flag(name, format!("expected a number of seconds but it is {seconds}")))
 }
 
 fn flag(what: &str, problem: impl Into<String>) -> Error {
@@ -210,12 +205,5 @@ mod tests {
         let mut names = ["10.tar", "b.tar", "2.tar", "clips-0003.tar.gz", "1.tar", "a.tar"].map(PathBuf::from);
         names.sort_by_cached_key(|path| tar_order(path));
         assert_eq!(names, ["1.tar", "2.tar", "clips-0003.tar.gz", "10.tar", "a.tar", "b.tar"].map(PathBuf::from));
-    }
-
-    #[test]
-    fn seconds_are_numbers() {
-        assert!(seconds("--min-seconds", 0.1).is_ok());
-        assert!(seconds("--min-seconds", f64::NAN).unwrap_err().to_string().contains("--min-seconds"));
-        assert!(seconds("--min-seconds", -1.0).is_err());
     }
 }

@@ -200,6 +200,23 @@ mod tests {
         builder.into_inner().unwrap()
     }
 
+    /// As [`tar`], with any names.
+    fn raw_tar(members: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (name, payload) in members {
+            let mut header = tar::Header::new_ustar();
+            header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_entry_type(tar::EntryType::Regular);
+            header.set_size(payload.len() as u64);
+            header.set_cksum();
+            bytes.extend_from_slice(header.as_bytes());
+            bytes.extend_from_slice(payload);
+            bytes.resize(bytes.len().next_multiple_of(512), 0);
+        }
+        bytes.resize(bytes.len() + 1024, 0);
+        bytes
+    }
+
     fn read(bytes: Vec<u8>, task: Task) -> Catalogue {
         Catalogue::read(&mut MemberReader::from_reader("test", Cursor::new(bytes)).unwrap(), task)
     }
@@ -277,5 +294,26 @@ mod tests {
         let catalogue = read(tar(&[("1.flac", b"a"), ("1.flac", b"b"), ("x.txt", b"")]), Task::Caption);
         assert_eq!(catalogue.clips[0].duplicate.as_deref(), Some("1.flac"));
         assert_eq!(catalogue.other_members, 1);
+    }
+
+    proptest::proptest! {
+        // Foreign bytes in names and JSON; the tar itself is damaged in the tests of its reader.
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn any_members_are_catalogued(
+            members in proptest::collection::vec(
+                ("(tar/|json/|\\./)?[a-z .(){}]{1,20}(\\.(flac|json|JSON|mp4))?", proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40)),
+                0..5,
+            ),
+            named in ".{0,30}",
+        ) {
+            let json = serde_json::json!({ "original_filename": named, "key": 3 }).to_string();
+            let mut all = vec![("1.json", json.as_bytes()), ("1.flac", b"a")];
+            all.extend(members.iter().map(|(name, payload)| (name.as_str(), payload.as_slice())));
+            let catalogue = read(raw_tar(&all), Task::Caption);
+            assert!(catalogue.broken.is_none());
+            catalogue.clips.iter().for_each(|clip| drop(clip.id()));
+        }
     }
 }

@@ -153,4 +153,26 @@ mod tests {
             assert_eq!(read(pair.clone()).unwrap_err().0, cause, "{pair}");
         }
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(10_000))]
+
+        /// What a question was made into reads back as the same question.
+        #[test]
+        fn any_text_is_read_and_reading_twice_changes_nothing(
+            question in "([A-E][.)] ?|Choices:|\\PC{0,6}|[ \n]){0,12}",
+            choices in proptest::option::of(proptest::collection::vec("([A-C][.)] |\\PC|\n){0,6}", 0..5)),
+        ) {
+            let pair = serde_json::json!({ "question": question, "choices": choices });
+            if let Ok(read) = read(pair) {
+                let _ = Question::read(serde_json::json!({ "question": read.text() }).as_object().unwrap());
+                let again = serde_json::json!({
+                    "question": read.text(),
+                    "choices": read.choices.iter().map(|choice| choice.text.clone()).collect::<Vec<_>>(),
+                });
+                let again = Question::read(again.as_object().unwrap()).unwrap();
+                assert_eq!(again.choices.len(), read.choices.len());
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use audsem_core::audio::CheckLimits;
+use audsem_core::error::Error as CoreError;
 use serde::{Deserialize, Serialize};
 
 use super::sample::{PairLayout, Rules};
@@ -95,6 +96,10 @@ pub struct Config {
     /// Tars of clips, in the order their samples shall have.
     #[serde(skip)]
     pub sources: Vec<PathBuf>,
+    /// Table of `index` that says which source holds which clip: sources without a clip of the
+    /// records are not opened.
+    #[serde(skip)]
+    pub mapping: Option<PathBuf>,
     /// Where ffmpeg is, for videos that the built-in decoders cannot read; `None` to look for it.
     #[serde(skip)]
     pub ffmpeg: Option<PathBuf>,
@@ -126,6 +131,7 @@ impl Config {
         Self {
             records,
             sources,
+            mapping: None,
             ffmpeg: None,
             task,
             semantic: false,
@@ -143,6 +149,22 @@ impl Config {
             max_count: NonZeroU64::new(2048).expect("2048 is not 0"),
             max_bytes: None,
         }
+    }
+
+    /// Refuses limits that no clip could keep.
+    ///
+    /// # Errors
+    /// Naming the flag and what is wrong with its value.
+    pub fn check(&self) -> Result<(), Error> {
+        let CheckLimits { min_s, max_s, min_peak } = self.audio.limits;
+        let (what, problem) = if !(min_s >= 0.0 && min_s <= max_s && max_s.is_finite()) {
+            ("--min-seconds and --max-seconds", format!("{min_s} to {max_s} s is no range of lengths"))
+        } else if !(0.0..=1.0).contains(&min_peak) {
+            ("--min-peak", format!("expected a share of full scale, from 0 to 1, but it is {min_peak}"))
+        } else {
+            return Ok(());
+        };
+        Err(CoreError::Config { what: what.to_owned(), problem }.into())
     }
 
     /// Whether there is a validation split at all.
@@ -163,5 +185,37 @@ impl Config {
             templates: Templates::parse(self.task, self.template.as_deref())?,
             seed,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_ranges_of_numbers() {
+        let check = |min_s: f64, max_s: f64, min_peak: f64| {
+            let mut config = Config::new(Task::Caption, Vec::new(), Vec::new());
+            config.audio.limits = CheckLimits { min_s, max_s, min_peak };
+            config.check().err().map(|error| error.to_string())
+        };
+        assert_eq!(check(0.1, 300.0, 0.001), None);
+        assert_eq!(check(0.0, 0.0, 0.0), None);
+        assert_eq!(check(1.0, 1.0, 1.0), None);
+        let seconds = Some("--min-seconds and --max-seconds");
+        for (min_s, max_s, min_peak, named) in [
+            (2.0, 1.0, 0.0, seconds),
+            (-1.0, 1.0, 0.0, seconds),
+            (f64::NAN, 1.0, 0.0, seconds),
+            (0.0, f64::NAN, 0.0, seconds),
+            (0.0, f64::INFINITY, 0.0, seconds),
+            (0.0, 1.0, f64::NAN, Some("--min-peak")),
+            (0.0, 1.0, -0.1, Some("--min-peak")),
+            (0.0, 1.0, 1.1, Some("--min-peak")),
+        ] {
+            let error = check(min_s, max_s, min_peak);
+            let what = error.as_deref().and_then(|error| error.split(':').next());
+            assert_eq!(what, named, "{min_s} {max_s} {min_peak}");
+        }
     }
 }

@@ -21,6 +21,7 @@ mod catalogue;
 mod choices;
 mod config;
 mod lines;
+mod mapping;
 mod plan;
 mod reason;
 mod records;
@@ -66,16 +67,28 @@ fn next_step<W, T>(
 /// Builds the training shards in the output folder.
 ///
 /// # Errors
-/// What [`Run::open`] and [`Run::execute`] give, and an unusable template.
+/// What [`Config::check`], [`Run::open`] and [`Run::execute`] give, an unusable template, and a
+/// mapping of other tars.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
+    config.check()?;
     let rules = config.rules(options.seed)?;
+    let Some(mapping) = &config.mapping else { return build(config, &rules, options) };
+    let selection = mapping::select(mapping, config, options.workers)?;
+    let narrowed = Config { sources: selection.sources, ..config.clone() };
+    let summary = build(&narrowed, &rules, options)?;
+    Ok(summary
+        .with_result("tars_without_hits", selection.without_hits)
+        .with_result("tars_not_in_mapping", selection.unknown))
+}
+
+fn build(config: &Config, rules: &sample::Rules, options: &RunOptions) -> Result<Summary, Error> {
     let inputs: Vec<_> = config.records.iter().chain(&config.sources).cloned().collect();
     if options.fresh && !options.dry_run {
         strays::remove_earlier(&options.output)?;
     }
     let spec = RunSpec { tool: TOOL, command: COMMAND, config, inputs: &inputs, models: Vec::new() };
     let mut run = Run::open(options, spec)?;
-    let sizes = steps(&mut run, config, &rules)?;
+    let sizes = steps(&mut run, config, rules)?;
     let summary = run.finish()?;
     Ok(match sizes {
         Some(sizes) => describe(summary, config, &sizes),
@@ -84,12 +97,17 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
 }
 
 fn steps(run: &mut Run, config: &Config, rules: &sample::Rules) -> Result<StepResult<write::Sizes>, Error> {
+    scan::restore(run)?;
     let Some(records) = records::step(run, config, rules)? else { return Ok(None) };
     let Some(scanned) = scan::step(run, config, &records)? else { return Ok(None) };
     let Some(plan) = plan::step(run, config, rules, &records, &scanned)? else { return Ok(None) };
     let material = write::Material { config, rules, records: &records, scanned: &scanned, plan: &plan };
     let Some(written) = write::step(run, &material)? else { return Ok(None) };
-    write::sizes(run, &material, &written)
+    let sizes = write::sizes(run, &material, &written)?;
+    if sizes.is_some() {
+        scan::clear(run)?;
+    }
+    Ok(sizes)
 }
 
 /// Adds what the splits hold, and says when a split came out other than asked for.

@@ -98,6 +98,16 @@ pub struct SplitFile {
     pub valid: BTreeSet<String>,
 }
 
+impl SplitFile {
+    /// Reads the file's text.
+    ///
+    /// # Errors
+    /// It is not JSON of this form.
+    pub fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(text)
+    }
+}
+
 /// Makes the plan: a pure function of the lists.
 pub(super) fn make(config: &Config, records: &Records, scanned: &[Scanned], seed: u64) -> Plan {
     let mut first_use: Vec<Option<(u32, u32)>> = vec![None; records.entries.len()];
@@ -244,4 +254,27 @@ fn write_lines(
     }
     out.close(file)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        // Foreign bytes: read or refused, never a panic.
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn any_bytes_are_a_split_or_refused(
+            bytes in proptest::collection::vec(any::<u8>(), 0..60),
+            valid in proptest::collection::btree_set(".{0,12}", 0..4),
+        ) {
+            let _ = SplitFile::parse(&bytes);
+            let text = serde_json::to_vec(&SplitFile { valid: valid.clone() }).unwrap();
+            prop_assert_eq!(SplitFile::parse(&text).unwrap().valid, valid);
+        }
+    }
 }

@@ -34,6 +34,7 @@ audsem_core::reasons! {
         NoJson = "no_json": "the sample of the source tar has no JSON member",
         DuplicateMember = "duplicate_member": "the source tar holds two members of this name",
         BrokenTar = "broken_tar": "the source tar ends early or is damaged from here on",
+        NoEndMarker = "no_end_marker": "the source tar lacks its end marker: it may be cut between two members",
         Undecodable = "undecodable": "the audio cannot be decoded",
         NotFinite = "not_finite": "the audio holds NaN or infinite samples",
         Unreadable = "unreadable": "the source tar no longer holds what it held when it was scanned",

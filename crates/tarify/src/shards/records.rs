@@ -252,3 +252,90 @@ fn load(path: PathBuf, fingerprint: String) -> Result<Records, Error> {
     }
     Ok(records)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Task;
+    use super::*;
+
+    fn config(task: Task) -> Config {
+        Config { semantic: task == Task::McQa, ..Config::new(task, Vec::new(), Vec::new()) }
+    }
+
+    /// Any JSON value whose names and texts are now and then those that records have.
+    fn value() -> impl Strategy<Value = Value> {
+        let name = prop_oneof![
+            proptest::sample::select(vec![
+                "file_name",
+                "caption",
+                "thinking",
+                "qa_pairs",
+                "question",
+                "answer",
+                "choices",
+                "semantic_elements",
+                "A"
+            ])
+            .prop_map(str::to_owned),
+            ".{0,4}",
+        ];
+        let text = prop_oneof![
+            Just("tar/vid (1.0-2.0).mp4".to_owned()),
+            Just("What can be heard here?\nChoices:\nA. A dog\nB. A door".to_owned()),
+            ".{0,24}",
+        ];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            text.prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 6, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::vec((name.clone(), inner), 0..8)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// Every line has one outcome, and what is made of it can be read back.
+    fn judge(line: &[u8]) {
+        for task in [Task::Caption, Task::Video, Task::Qa, Task::McQa, Task::McQaLong] {
+            let rules = config(task).rules(0).expect("the built-in templates are right");
+            let outcome = judge_line("f:1".to_owned(), line, &rules);
+            let samples = outcome.result.map_or(0, |(_, made)| made.samples.len());
+            assert_eq!(outcome.json_bytes.len(), samples);
+            if samples > 0 {
+                let line: Line<Vec<&RawValue>> = serde_json::from_slice(&outcome.line).expect("our own line");
+                assert_eq!((line.samples.len(), line.clip.parse::<ClipId>().is_ok()), (samples, true));
+            }
+        }
+    }
+
+    proptest! {
+        // Foreign bytes: no panic, whatever stands in a record file.
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn any_bytes_are_lines(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            for batch in Batches::new(&text[..]) {
+                batch.expect("memory can be read").lines().for_each(|(_, line)| judge(line));
+            }
+        }
+
+        #[test]
+        fn any_json_is_judged(record in value(), wrapped in any::<bool>()) {
+            let record = match (wrapped, record) {
+                (true, record @ Value::Object(_)) => serde_json::json!({
+                    "file_name": "vid (1.0-2.0)", "qa_pairs": [record], "caption": record, "thinking": "It sounds so."
+                }),
+                (_, record) => record,
+            };
+            judge(record.to_string().as_bytes());
+        }
+    }
+}

@@ -71,7 +71,7 @@ pub(super) fn step(run: &mut Run, config: &Config, records: &Records) -> Result<
     let plan: Vec<_> = inputs.iter().enumerate().map(shard).collect();
     let on_dry_run: Mutex<Vec<(usize, Vec<Candidate>)>> = Mutex::default();
     let listener = Listener::new(config);
-    let step = Step { name: "scan", unit: "clips", physical: "MB" };
+    let step = Step { name: STEP, unit: "clips", physical: "MB" };
     let report = run.execute(step, &plan, |scan, out| {
         let candidates = scan.run(config, records, &listener, out)?;
         if out.dry_run() {
@@ -95,9 +95,32 @@ pub(super) fn step(run: &mut Run, config: &Config, records: &Records) -> Result<
     })
 }
 
+/// Name of the step.
+const STEP: &str = "scan";
+
 /// Endings of the two files this step writes, behind `scan-00042`.
 const CANDIDATES: &str = ".candidates.jsonl";
 const PAYLOADS: &str = ".payloads";
+
+/// Has the sound be made again if shards are to be written that need it: it goes once all are
+/// written ([`clear`]), and a shard may have been lost since.
+///
+/// # Errors
+/// As [`Run::recall`].
+pub(super) fn restore(run: &Run) -> Result<(), Error> {
+    if run.options().dry_run || (run.is_intact(super::write::STEP)? && run.is_intact(super::write::SIZES)?) {
+        return Ok(());
+    }
+    Ok(run.recall(STEP)?)
+}
+
+/// Removes the payload files, a second copy of what the shards now hold.
+///
+/// # Errors
+/// As [`Run::discard`].
+pub(super) fn clear(run: &Run) -> Result<(), Error> {
+    Ok(run.discard(STEP, PAYLOADS)?)
+}
 
 /// The work of one shard.
 struct Scan {
@@ -132,6 +155,8 @@ impl Scan {
             }
             tracing::warn!("{error}");
             leave_out(out, &self.place(""), &(Fault::BrokenTar.into(), error.to_string()));
+        } else if !tar.has_end_marker() {
+            leave_out(out, &self.place(""), &(Fault::NoEndMarker.into(), String::new()));
         }
         let mut found = Found { task: config.task, candidates: Vec::new(), payloads: None, written: 0 };
         let matched = self.match_records(&catalogue, records, out, &mut found.candidates);

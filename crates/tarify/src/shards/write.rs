@@ -21,6 +21,10 @@ use super::strays;
 use super::{Config, StepResult, next_step};
 use crate::error::Error;
 
+/// Names of the two steps.
+pub(super) const STEP: &str = "write";
+pub(super) const SIZES: &str = "sizes";
+
 /// Samples of each shard, by split and file name.
 pub(super) type Sizes = BTreeMap<Split, BTreeMap<String, u64>>;
 
@@ -51,7 +55,7 @@ pub(super) fn step(run: &mut Run, material: &Material<'_>) -> Result<StepResult<
         let planned: BTreeSet<String> = material.plan.shards.iter().map(PlannedShard::file).collect();
         strays::remove(run.folder(), &planned)?;
     }
-    let step = Step { name: "write", unit: "samples", physical: "MB" };
+    let step = Step { name: STEP, unit: "samples", physical: "MB" };
     let report = run.execute(step, &plan, |planned, out| material.write(planned, out))?;
     next_step(&report, &plan, |outputs| Ok(outputs.to_vec()))
 }
@@ -193,7 +197,7 @@ pub(super) fn sizes(
     }
     let fingerprint = written.iter().fold(Fingerprint::new(), |all, shard| all.with(&shard.fingerprint));
     let plan = [Shard { name: "00000".to_owned(), fingerprint: fingerprint.finish(), work: () }];
-    let step = Step { name: "sizes", unit: "shards", physical: "MB" };
+    let step = Step { name: SIZES, unit: "shards", physical: "MB" };
     let report = run.execute(step, &plan, |(), out| {
         for (split, shards) in &sizes {
             let mut file = out.create(format!("{}/sizes.json", split.name()))?;

@@ -122,6 +122,17 @@ fn sizes_are_compared_with_what_is_there() {
 }
 
 #[test]
+fn problems_are_tolerated_up_to_a_share_and_reported_all_the_same() {
+    let bench = Bench::new();
+    bench.write("in/0.tar", tar_of(&[("A.flac", b"a"), ("A.json", b"{}"), ("B.flac", b"b")]));
+    bench.call("check -i in -o none").ended(1);
+    bench.call("check -i in -o fewer --max-fail-rate 0.4").ended(1);
+    let called = bench.call("check -i in -o half --max-fail-rate 0.5").ended(0);
+    assert_eq!(called.summary()["status"], "done");
+    assert_eq!(bench.rejects("half/rejects-00000.jsonl"), [("B".to_owned(), "no_json".to_owned())]);
+}
+
+#[test]
 fn bytes_do_not_depend_on_workers() {
     let bench = Bench::new();
     for n in 0..5 {

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use audsem_core::tables::{ClipRow, write_parquet};
 use serde_json::{Value, json};
 
 use crate::workbench::{Bench, clip, samples, silent_film, sound_only, streams, surround, webm};
@@ -30,7 +31,7 @@ fn clips_become_720p_at_25_frames_with_their_metadata() {
     bench.write("clips/aaaaaaaaaaa (1.1-3.3).mp4", clip());
     bench.write("table.csv", TABLE);
     let called = bench.call("pack -i clips --table table.csv -o out --preset ultrafast").ended(0);
-    assert_eq!(called.summary()["steps"][0][1]["kept"], 1);
+    assert_eq!(called.step("part")["kept"], 1);
     let samples = samples(&bench.path("out/00000.tar"));
     let [(key, members)] = &samples[..] else { panic!("{samples:?}") };
     assert_eq!(key, "aaaaaaaaaaa (1_1-3_3)");
@@ -54,6 +55,66 @@ fn clips_become_720p_at_25_frames_with_their_metadata() {
     });
     assert_eq!(serde_json::from_slice::<Value>(metadata).unwrap(), expected);
     assert_eq!(bench.json("out/sizes.json"), json!({ "00000.tar": 1 }));
+}
+
+#[test]
+fn the_text_of_a_combine_table_is_the_clean_one() {
+    let bench = Bench::new();
+    bench.write("clips/aaaaaaaaaaa (1.1-3.3).mp4", b"video");
+    let row = ClipRow {
+        row_id: 7,
+        video_id: "aaaaaaaaaaa".to_owned(),
+        start_ms: 1100,
+        end_ms: 3300,
+        text: "[DOOR slams]".to_owned(),
+        clean_text: "door slams".to_owned(),
+        text_hash: 0,
+        bert_prob: None,
+        llm_yes_prob: None,
+    };
+    let backwards = ClipRow { start_ms: 9000, row_id: 8, ..row.clone() };
+    let mut table = Vec::new();
+    write_parquet::<ClipRow>(&[row, backwards], &mut table).unwrap();
+    bench.write("combine/part-00000.parquet", table);
+    let called = bench.call("pack -i clips --table combine -o out --copy --max-fail-rate 1").ended(0);
+    let json: Value = serde_json::from_slice(&samples(&bench.path("out/00000.tar"))[0].1[1].1).unwrap();
+    let expected = json!({
+        "video_id": "aaaaaaaaaaa", "start": 1.1, "duration": 2.2, "text": "door slams", "end": 3.3,
+        "original_text": "[DOOR slams]", "row_id": 7, "start_ms": 1100, "end_ms": 3300,
+        "original_filename": "aaaaaaaaaaa (1.1-3.3).mp4", "key": "aaaaaaaaaaa (1_1-3_3)",
+    });
+    assert_eq!(json, expected);
+    assert_eq!(called.step("table")["kept"], 1);
+    let bad = ("part-00000.parquet:2".to_owned(), "bad_table_row".to_owned());
+    assert_eq!(bench.rejects("out/rejects-table-00000.jsonl"), [bad]);
+}
+
+#[test]
+fn rows_of_the_table_that_cannot_be_used_are_on_file() {
+    let bench = bench();
+    let more = "aaaaaaaaaaa,soon,1.0,x\n,1.0,1.0,x\nzzzzzzzzzzz,never,1.0,of no clip here\n";
+    bench.write("table.csv", format!("{TABLE}{more}"));
+    let called = bench.call("pack -i clips --table table.csv -o out --copy --max-fail-rate 0.5").ended(0);
+    let row = |line: u32| (format!("table.csv:{line}"), "bad_table_row".to_owned());
+    assert_eq!(bench.rejects("out/rejects-table-00000.jsonl"), [row(7), row(8)]);
+    let step = called.step("table");
+    assert_eq!((&step["in"], &step["kept"]), (&json!(5), &json!(3)), "rows of videos without clips do not count");
+}
+
+#[test]
+fn the_output_of_download_is_taken_as_it_is() {
+    let bench = bench();
+    bench.call("pack -i clips --table table.csv -o one --copy").ended(0);
+    for clip in fs::read_dir(bench.path("clips")).unwrap() {
+        let clip = clip.unwrap();
+        bench.write(&format!("download/clips/{}", clip.file_name().to_str().unwrap()), fs::read(clip.path()).unwrap());
+    }
+    bench.write("download/run.json", "{}");
+    bench.write("download/part-00000.parquet", "");
+    bench.call("pack -i download --table table.csv -o two --copy").ended(0);
+    assert_eq!(bench.tree("one"), bench.tree("two"));
+    fs::remove_dir_all(bench.path("download/clips")).unwrap();
+    bench.call("pack -i download --table table.csv -o three --copy").ended(2).says("or the output of `download`");
 }
 
 #[test]
@@ -103,7 +164,7 @@ fn every_clip_is_packed_or_on_file_with_a_reason() {
     let expected: Vec<String> = names.iter().flat_map(|name| [format!("{name}.mp4"), format!("{name}.json")]).collect();
     assert_eq!(bench.names("out/00000.tar"), expected);
     let summary = called.summary();
-    assert_eq!(summary["steps"][0][1]["in"], 10);
+    assert_eq!(called.step("part")["in"], 10);
     assert_eq!(summary["results"]["other_files"], 1);
 }
 
@@ -144,7 +205,7 @@ fn a_dry_run_counts_without_media_or_output() {
     let called = bench
         .call_with("pack -i clips --table table.csv -o out --dry-run", |command| _ = command.env("PATH", "/nowhere"))
         .ended(0);
-    let step = &called.summary()["steps"][0][1];
+    let step = called.step("part");
     assert_eq!((&step["in"], &step["kept"]), (&json!(4), &json!(3)));
     assert!(!bench.path("out").exists());
 }

@@ -47,14 +47,18 @@ fn t35_a_tar_that_would_lose_members_is_refused() {
     called.says("1.flac, 1.json");
     assert!(!bench.path("out/0.tar").exists() && bench.path("out/1.tar").exists());
 
+    bench
+        .write("in/0.tar", tar_of(&[("1.flac", b"a"), ("1.json", b"{}"), ("A (1.0-2.0).mp4", b"a"), ("README", b"x")]));
     bench.call("rename -i in -o kept --unmatched keep").ended(0);
+    let no_key = ("README".to_owned(), "not_a_clip".to_owned());
+    assert_eq!(bench.rejects("kept/rejects-00000.jsonl"), std::slice::from_ref(&no_key));
     assert_eq!(bench.names("kept/0.tar"), ["1.flac", "1.json", "A (1_0-2_0).mp4"]);
     bench.call("rename -i in -o dropped --unmatched drop").ended(0);
     assert_eq!(bench.names("dropped/0.tar"), ["A (1_0-2_0).mp4"]);
     let rejects = bench.rejects("dropped/rejects-00000.jsonl");
     assert_eq!(
         rejects,
-        [("1.flac".to_owned(), "not_a_clip".to_owned()), ("1.json".to_owned(), "not_a_clip".to_owned())]
+        [("1.flac".to_owned(), "not_a_clip".to_owned()), ("1.json".to_owned(), "not_a_clip".to_owned()), no_key]
     );
 }
 
@@ -79,6 +83,18 @@ fn a_truncated_tar_fails_alone_and_is_taken_up_once_repaired() {
     bench.write("in/0.tar", &whole);
     bench.call("rename -i in -o out").ended(0);
     assert_eq!(bench.json("out/sizes.json"), json!({ "0.tar": 1, "1.tar": 1 }));
+}
+
+#[test]
+fn a_tar_cut_between_two_members_is_on_file() {
+    let bench = Bench::new();
+    let whole = tar_of(&[("A (1.0-2.0).mp4", b"a"), ("A (1.0-2.0).json", b"{}")]);
+    bench.write("in/0.tar", &whole[..1024]);
+    bench.call("rename -i in -o out").ended(1);
+    assert_eq!(bench.rejects("out/rejects-00000.jsonl"), [("0.tar".to_owned(), "no_end_marker".to_owned())]);
+    assert_eq!(bench.names("out/0.tar"), ["A (1_0-2_0).mp4"]);
+    let limited = bench.call("rename -i in -o limited --limit 1").ended(0);
+    assert_eq!(limited.step("part")["in"], 1);
 }
 
 #[test]

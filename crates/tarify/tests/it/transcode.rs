@@ -49,6 +49,17 @@ fn t28_videos_become_360p_at_2_frames_and_a_broken_one_goes_with_its_json() {
 }
 
 #[test]
+fn a_tar_cut_between_two_members_is_on_file() {
+    let bench = Bench::new();
+    let whole = tar_of(&[("A.json", b"{}"), ("B.json", b"{}"), ("C.json", b"{}")]);
+    bench.write("in/0.tar", &whole[..2048]);
+    bench.call("transcode -i in -o out").ended(1);
+    assert_eq!(bench.names("out/0.tar"), ["A.json", "B.json"]);
+    assert_eq!(bench.rejects("out/rejects-00000.jsonl"), [("0.tar".to_owned(), "no_end_marker".to_owned())]);
+    bench.call("transcode -i in -o limited --limit 1").ended(0);
+}
+
+#[test]
 fn bytes_do_not_depend_on_workers() {
     let bench = bench();
     bench.call("transcode -i in -o one --max-fail-rate 1 --preset ultrafast --workers 1").ended(0);

@@ -25,6 +25,12 @@ impl Called {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
     }
 
+    /// The counts of a step in it.
+    pub(crate) fn step(&self, name: &str) -> Value {
+        let steps = self.summary()["steps"].as_array().unwrap().clone();
+        steps.into_iter().find(|step| step[0] == name).unwrap_or_else(|| panic!("no step {name}"))[1].clone()
+    }
+
     /// Fails the test with what the program said unless it ended so.
     #[track_caller]
     pub(crate) fn ended(self, code: i32) -> Self {

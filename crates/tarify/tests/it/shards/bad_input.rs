@@ -41,6 +41,15 @@ fn a_cut_tar_keeps_what_is_whole_and_says_so() {
 }
 
 #[test]
+fn a_tar_cut_between_two_members_is_on_file() {
+    let one = audio_tar(&[(CLIPS[0], flac(16_000, 1.0, 0.5))]).len() - 1024;
+    let world = World::new(&[tar()[..one].to_vec()], &records());
+    let out = world.run(&world.config(Task::Caption));
+    assert_eq!(out.keys("train"), keys()[..1]);
+    assert_eq!(out.reasons("0.tar"), ["no_end_marker"]);
+}
+
+#[test]
 fn a_file_that_is_no_tar_ends_the_run_before_anything_is_built_on_its_absence() {
     let world = World::new(&[tar(), b"this is some text, not a tar".repeat(100)], &records());
     let out = world.run(&world.config(Task::Caption));
@@ -97,6 +106,39 @@ fn compressed_tars_and_records_give_the_same_shards() {
         fs::write(other.records(), text).unwrap();
         assert_eq!(shards(&other.run(&other.config(Task::Caption)).tree()), shards(&plain), "{name}");
     }
+}
+
+#[test]
+fn copies_of_the_sound_go_once_the_shards_are_written() {
+    let packed = zstd::encode_all(&tar()[..], 1).unwrap();
+    let world = World::new(&[tar(), packed], &records());
+    let config = world.config(Task::Caption);
+    let whole = world.run(&config);
+    let payloads = || whole.folder.join("scan-00001.payloads");
+    assert!(!payloads().exists());
+    let before = whole.tree();
+
+    // Nothing is missed: the same command finds everything done.
+    let scanned = fs::metadata(whole.folder.join("scan-00001.done.json")).unwrap().modified().unwrap();
+    assert_eq!(world.run(&config).tree(), before);
+    assert_eq!(fs::metadata(whole.folder.join("scan-00001.done.json")).unwrap().modified().unwrap(), scanned);
+    // A kill just before the removal left the file; it goes with the next run.
+    fs::write(payloads(), "left by a kill").unwrap();
+    assert_eq!(world.run(&config).tree(), before);
+}
+
+#[test]
+fn a_lost_shard_is_written_again_although_its_sound_was_removed() {
+    let packed = zstd::encode_all(&tar()[..], 1).unwrap();
+    let world = World::new(&[packed], &records());
+    let mut config = world.config(Task::Caption);
+    config.max_count = std::num::NonZeroU64::new(1).unwrap();
+    let whole = world.run(&config);
+    let before = whole.tree();
+    fs::remove_file(whole.folder.join("train/0001.tar")).unwrap();
+    assert_eq!(world.run(&config).tree(), before);
+    fs::remove_file(whole.folder.join("train/sizes.json")).unwrap();
+    assert_eq!(world.run(&config).tree(), before);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use audsem_core::testing::kill_and_resume;
+use audsem_core::testing::{fill_disk_and_resume, kill_and_resume, kills};
 
 use super::world::{World, audio_tar, caption, flac};
 
@@ -29,15 +29,26 @@ fn world() -> World {
     let tar = |part: &[String]| audio_tar(&part.iter().map(|n| (n.as_str(), sound.clone())).collect::<Vec<_>>());
     let text = |n: usize| if n.is_multiple_of(11) { "short" } else { "Something can be heard." };
     let records: Vec<_> = names.iter().enumerate().map(|(n, name)| caption(name, text(n))).collect();
-    World::new(&names.chunks(18).map(tar).collect::<Vec<_>>(), &records)
+    let mut tars: Vec<_> = names.chunks(18).map(tar).collect();
+    // The sound of a compressed tar is kept apart until the shards are written.
+    tars[2] = zstd::encode_all(&tars[2][..], 1).unwrap();
+    World::new(&tars, &records)
 }
 
 #[test]
 fn a_killed_run_goes_on_to_the_same_bytes() {
     let world = world();
     let runs = tempfile::tempdir().unwrap();
-    let seen = kill_and_resume(runs.path(), 12, |output, workers| command(&world, output, workers)).unwrap();
+    let seen = kill_and_resume(runs.path(), kills(12), |output, workers| command(&world, output, workers)).unwrap();
     assert!(seen.in_the_middle > 0, "no kill came in the middle: {seen:?}");
+}
+
+#[test]
+fn a_full_disk_is_told_and_the_same_command_goes_on() {
+    let world = world();
+    let runs = tempfile::tempdir().unwrap();
+    let told = fill_disk_and_resume(runs.path(), 64, |output| command(&world, output, 2)).unwrap();
+    assert!(told.contains("cannot write") && told.contains("File too large"), "{told}");
 }
 
 #[test]

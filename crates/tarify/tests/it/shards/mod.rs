@@ -3,6 +3,7 @@
 mod bad_input;
 mod binary;
 mod golden;
+mod mapping;
 mod python;
 mod rows;
 mod split;

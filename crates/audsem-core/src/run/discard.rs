@@ -1,0 +1,92 @@
+//! Large files that one step leaves for a later one, and that nobody needs once the run is whole.
+//!
+//! The marker of their shard keeps their hash and says that they are gone, so the shard stays done
+//! and everything built on it stays valid. The marker is written before the file is removed: a kill
+//! in between leaves a file too many, which the next run removes.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use super::marker::Marker;
+use super::open::Run;
+use crate::error::{Error, Result};
+
+impl Run {
+    /// Removes the files of `step` whose names end in `ending`. To be called when every step that
+    /// reads them is done.
+    ///
+    /// # Errors
+    /// [`Error::Read`] and [`Error::Write`].
+    pub fn discard(&self, step: &str, ending: &str) -> Result<()> {
+        if self.options.dry_run {
+            return Ok(());
+        }
+        for (path, mut marker) in self.markers(step)? {
+            let mut files = Vec::new();
+            let mut noted = true;
+            for output in marker.outputs.iter_mut().filter(|output| output.path.to_string_lossy().ends_with(ending)) {
+                noted &= std::mem::replace(&mut output.discarded, true);
+                files.push(self.folder().join(&output.path));
+            }
+            if !noted {
+                marker.write(&path)?;
+            }
+            for file in files {
+                remove(&file)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes [`Run::discard`] back: shards of `step` that have lost files by it are done again.
+    ///
+    /// # Errors
+    /// [`Error::Read`] and [`Error::Write`].
+    pub fn recall(&self, step: &str) -> Result<()> {
+        if self.options.dry_run {
+            return Ok(());
+        }
+        for (path, marker) in self.markers(step)? {
+            if marker.outputs.iter().any(|output| output.discarded) {
+                remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every shard of `step` that was ever done still has its files.
+    ///
+    /// # Errors
+    /// [`Error::Read`].
+    pub fn is_intact(&self, step: &str) -> Result<bool> {
+        Ok(self.markers(step)?.iter().all(|(_, marker)| marker.outputs_present(self.folder())))
+    }
+
+    /// The markers of a step with their paths, sorted.
+    fn markers(&self, step: &str) -> Result<Vec<(PathBuf, Marker)>> {
+        let folder = self.folder();
+        let prefix = format!("{step}-");
+        let mut markers = Vec::new();
+        for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
+            let path = entry.map_err(Error::read(folder))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with(&prefix)
+                && name.ends_with(".done.json")
+                && let Some(marker) = Marker::read(&path)?
+            {
+                markers.push((path, marker));
+            }
+        }
+        markers.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(markers)
+    }
+}
+
+/// Removes a file that may have gone already.
+fn remove(path: &std::path::Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::write(path)(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,288 @@
+//! The rows of a clip table, one after the other: Parquet as `combine` writes it, or CSV.
+
+use std::io::Read;
+use std::path::Path;
+
+use audsem_core::clip_id::parse_seconds;
+use audsem_core::input;
+use audsem_core::tables::{ClipRow, ClipRowRef, Columns, ParquetFile};
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+
+/// A row of which video, start and end could be read.
+pub(super) struct FoundRow<'a> {
+    pub video_id: &'a str,
+    pub start_ms: u32,
+    /// After the start.
+    pub end_ms: u32,
+    columns: RowColumns<'a>,
+}
+
+/// A row that cannot be used.
+pub(super) struct BadRow<'a> {
+    /// Where it stands, `table.csv:12`.
+    pub place: String,
+    /// Its video, where that can be read.
+    pub video_id: Option<&'a str>,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+enum RowColumns<'a> {
+    Clip(ClipRowRef<'a>),
+    Csv { names: &'a [String], record: &'a csv::StringRecord },
+}
+
+impl FoundRow<'_> {
+    /// All its columns by name. The caption is `text` once it is clean, as in audio shards, and
+    /// `original_text` as it was.
+    pub(super) fn columns(&self) -> Map<String, Value> {
+        match &self.columns {
+            RowColumns::Clip(row) => columns_of(*row),
+            RowColumns::Csv { names, record } => {
+                numbers(names.iter().cloned().zip(record.iter().map(Value::from)).collect())
+            }
+        }
+    }
+}
+
+/// Goes through the rows of a table.
+///
+/// # Errors
+/// The table cannot be read, or lacks the columns for the times.
+pub(super) fn each(file: &Path, take: impl FnMut(Result<FoundRow<'_>, BadRow<'_>>)) -> Result<(), Error> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    if file.extension().is_some_and(|extension| extension == "parquet") {
+        return each_clip(file, &name, take);
+    }
+    each_in_csv(input::open(file)?, &name, take).map_err(|problem| Error::ClipTable { path: file.to_owned(), problem })
+}
+
+fn each_clip(file: &Path, name: &str, mut take: impl FnMut(Result<FoundRow<'_>, BadRow<'_>>)) -> Result<(), Error> {
+    let mut number = 0_u64;
+    for group in ParquetFile::<ClipRow>::open(file)?.groups() {
+        let group = group?;
+        for row in (0..group.len()).map(|i| group.get(i)) {
+            number += 1;
+            let (video_id, start_ms, end_ms) = (row.video_id, row.start_ms, row.end_ms);
+            take(if start_ms < end_ms {
+                Ok(FoundRow { video_id, start_ms, end_ms, columns: RowColumns::Clip(row) })
+            } else {
+                let problem = format!("it starts at {start_ms} ms and ends at {end_ms} ms");
+                Err(BadRow { place: format!("{name}:{number}"), video_id: Some(video_id), problem })
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The same for the text of a CSV; an error says what is wrong with it.
+pub(super) fn each_in_csv(
+    text: impl Read,
+    name: &str,
+    mut take: impl FnMut(Result<FoundRow<'_>, BadRow<'_>>),
+) -> Result<(), String> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text);
+    let header = reader.headers().map_err(|error| error.to_string())?.clone();
+    let mut names: Vec<String> =
+        header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect();
+    let spans = SpanColumns::find(&names)?;
+    name_texts(&mut names);
+    let mut record = csv::StringRecord::new();
+    loop {
+        let place = |position: Option<&csv::Position>| {
+            format!("{name}:{}", position.map_or_else(|| "?".to_owned(), |position| position.line().to_string()))
+        };
+        match reader.read_record(&mut record) {
+            Ok(false) => return Ok(()),
+            Ok(true) => {}
+            Err(error) => match error.kind() {
+                csv::ErrorKind::Utf8 { pos, err } => {
+                    take(Err(BadRow { place: place(pos.as_ref()), video_id: None, problem: err.to_string() }));
+                    continue;
+                }
+                _ => return Err(error.to_string()),
+            },
+        }
+        take(match spans.read(&record) {
+            Ok((video_id, start_ms, end_ms)) => {
+                Ok(FoundRow { video_id, start_ms, end_ms, columns: RowColumns::Csv { names: &names, record: &record } })
+            }
+            Err(problem) => {
+                let video_id = record.get(spans.video_id).filter(|id| !id.is_empty());
+                Err(BadRow { place: place(record.position()), video_id, problem })
+            }
+        });
+    }
+}
+
+/// A table with both the clean caption and the caption as it was calls them as clips do.
+fn name_texts(names: &mut [String]) {
+    let has = |wanted: &str| names.iter().any(|name| name == wanted);
+    if !has("clean_text") || has("original_text") {
+        return;
+    }
+    for name in names {
+        match name.as_str() {
+            "text" => "original_text".clone_into(name),
+            "clean_text" => "text".clone_into(name),
+            _ => {}
+        }
+    }
+}
+
+/// Columns in milliseconds are numbers; all others of a CSV stay text, whatever they look like.
+fn numbers(mut columns: Map<String, Value>) -> Map<String, Value> {
+    for (name, value) in &mut columns {
+        if let (true, Some(number)) = (name.ends_with("_ms"), value.as_str().and_then(|text| text.parse::<u64>().ok()))
+        {
+            *value = number.into();
+        }
+    }
+    columns
+}
+
+fn columns_of(row: ClipRowRef<'_>) -> Map<String, Value> {
+    let mut columns = Map::new();
+    let mut put = |name: &str, value: Value| columns.insert(name.to_owned(), value);
+    put("video_id", row.video_id.into());
+    put("start", Value::Null);
+    put("duration", Value::Null);
+    put("text", row.clean_text.into());
+    put("end", Value::Null);
+    put("original_text", row.text.into());
+    put("row_id", row.row_id.into());
+    put("start_ms", row.start_ms.into());
+    put("end_ms", row.end_ms.into());
+    for (name, value) in [("bert_prob", row.bert_prob), ("llm_yes_prob", row.llm_yes_prob)] {
+        if let Some(value) = value {
+            put(name, value.into());
+        }
+    }
+    columns
+}
+
+/// Where the times of a CSV stand, and in which unit.
+struct SpanColumns {
+    video_id: usize,
+    start: (usize, bool),
+    /// Column, whether in milliseconds, whether a duration.
+    end: (usize, bool, bool),
+}
+
+impl SpanColumns {
+    fn find(names: &[String]) -> Result<Self, String> {
+        let at = |wanted: &str| names.iter().position(|name| name == wanted);
+        let video_id = at("video_id");
+        let start = at("start_ms").map(|i| (i, true)).or_else(|| at("start").map(|i| (i, false)));
+        let ends = [("end_ms", true, false), ("dur_ms", true, true), ("duration", false, true), ("end", false, false)];
+        let end = ends.iter().find_map(|&(name, ms, duration)| Some((at(name)?, ms, duration)));
+        match (video_id, start, end) {
+            (Some(video_id), Some(start), Some(end)) => Ok(Self { video_id, start, end }),
+            _ => Err(format!("its columns are {}", names.join(", "))),
+        }
+    }
+
+    /// Video id, start and end in milliseconds, or what is wrong.
+    fn read<'r>(&self, record: &'r csv::StringRecord) -> Result<(&'r str, u32, u32), String> {
+        let field = |column: usize| record.get(column).map(str::trim).unwrap_or_default();
+        let time = |column: usize, ms: bool| {
+            let text = field(column);
+            let time = if ms { text.parse().ok() } else { parse_seconds(text) };
+            time.ok_or_else(|| format!("{text:?} is no time"))
+        };
+        let video_id = record.get(self.video_id).unwrap_or_default();
+        if video_id.is_empty() {
+            return Err("it names no video".to_owned());
+        }
+        let start = time(self.start.0, self.start.1)?;
+        let (column, ms, duration) = self.end;
+        let end = time(column, ms)?;
+        let end = if duration { start.saturating_add(end) } else { end };
+        if start >= end {
+            return Err(format!("it starts at {start} ms and ends at {end} ms"));
+        }
+        Ok((video_id, start, end))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bad(csv: &[u8]) -> Vec<(String, String)> {
+        let mut bad = Vec::new();
+        each_in_csv(csv, "t.csv", |row| bad.extend(row.err().map(|row| (row.place, row.problem)))).unwrap();
+        bad
+    }
+
+    #[test]
+    fn unusable_rows_are_told_with_their_line() {
+        let csv = b"video_id,start,duration\na,x,1.0\na,1.0,0.0\n\na,1.0\n,1.0,1.0\na,1.0,1.0\n\xff,1.0,1.0\n";
+        let expected = [
+            ("t.csv:2", "\"x\" is no time"),
+            ("t.csv:3", "it starts at 1000 ms and ends at 1000 ms"),
+            ("t.csv:5", "\"\" is no time"),
+            ("t.csv:6", "it names no video"),
+            ("t.csv:8", "invalid UTF-8"),
+        ];
+        let bad = bad(csv);
+        assert_eq!(bad.len(), expected.len(), "{bad:?}");
+        for ((place, problem), (expected_place, expected_problem)) in bad.iter().zip(expected) {
+            assert_eq!(place, expected_place);
+            assert!(problem.contains(expected_problem), "{problem}");
+        }
+    }
+
+    #[test]
+    fn the_text_of_a_csv_is_the_clean_one_where_there_are_two() {
+        let columns = |csv: &str| {
+            let mut found = Map::new();
+            each_in_csv(csv.as_bytes(), "t", |row| found = row.ok().unwrap().columns()).unwrap();
+            Value::Object(found)
+        };
+        let both = columns("video_id,start_ms,end_ms,text,clean_text\na,0,1,[Dog BARKS],dog barks\n");
+        assert_eq!((&both["text"], &both["original_text"]), (&"dog barks".into(), &"[Dog BARKS]".into()));
+        assert_eq!(both.get("clean_text"), None);
+        let one = columns("video_id,start_ms,end_ms,text\na,0,1,dog barks\n");
+        assert_eq!((&one["text"], one.get("original_text")), (&"dog barks".into(), None));
+        let three = columns("video_id,start_ms,end_ms,text,original_text,clean_text\na,0,1,x,y,z\n");
+        assert_eq!(
+            (&three["text"], &three["original_text"], &three["clean_text"]),
+            (&"x".into(), &"y".into(), &"z".into())
+        );
+    }
+
+    proptest! {
+        // Foreign bytes: every row is found or bad, and nothing panics.
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn any_bytes_are_read(
+            header in prop_oneof![
+                Just(b"video_id,start,duration,text\n".to_vec()),
+                Just(b"video_id,start_ms,end_ms,text,clean_text\n".to_vec()),
+                Just(Vec::new()),
+            ],
+            cells in proptest::collection::vec(prop_oneof![
+                "[0-9.:,\"\n-]{0,12}".prop_map(String::into_bytes),
+                proptest::collection::vec(any::<u8>(), 0..12),
+            ], 0..12),
+        ) {
+            let text = [header, cells.join(&b','), b"\na,4294967295,4294967295\n".to_vec()].concat();
+            let mut rows = 0;
+            let _ = each_in_csv(&text[..], "t", |row| {
+                rows += 1;
+                if let Ok(row) = row {
+                    assert!(row.start_ms < row.end_ms && !row.video_id.is_empty());
+                    row.columns();
+                }
+            });
+            prop_assert!(rows <= text.len());
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The table of `index` that says which tar holds which clip: with it, tars of which no record
+//! speaks are not even opened.
+//!
+//! What the table does not know is opened all the same: tars that it does not name, and tars with a
+//! line whose name is that of no clip.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use audsem_core::clip_id::ClipId;
+use audsem_core::error::Error as CoreError;
+use audsem_core::input;
+use audsem_core::parallel::ordered_map;
+use serde::Deserialize;
+
+use super::Config;
+use super::lines::{Batch, Batches};
+use super::sample::clip_of;
+use crate::error::Error;
+use crate::tars::plain_name;
+
+/// Names in a message; there may be thousands.
+const NAMED: usize = 3;
+
+/// A line of the table.
+#[derive(Debug, Deserialize)]
+struct Line {
+    tar_file: String,
+    mp4_name: String,
+}
+
+/// The tars that are worth opening.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    /// In the order of the input.
+    pub sources: Vec<PathBuf>,
+    /// Tars passed over.
+    pub without_hits: u64,
+    /// Tars that the table does not name.
+    pub unknown: u64,
+}
+
+/// Chooses from the sources of `config` those that may hold a clip of its records.
+///
+/// # Errors
+/// The table or a record file cannot be read, or the table is about other tars.
+pub(super) fn select(mapping: &Path, config: &Config, workers: usize) -> Result<Selection, Error> {
+    let wanted = clips_of(&config.records, workers)?;
+    let tars = hits(mapping, &wanted)?;
+    let name_of = |path: &Path| plain_name(&path.file_name().unwrap_or_default().to_string_lossy());
+    let given: HashSet<String> = config.sources.iter().map(|path| name_of(path)).collect();
+    if !tars.keys().any(|tar| given.contains(tar)) {
+        let problem = format!(
+            "this table names none of the {} tars of --input ({}), but {}\n\
+             hint: make it anew with `audsem-tarify index`, or leave out --mapping-csv",
+            given.len(),
+            some(given.iter().collect::<std::collections::BTreeSet<_>>()),
+            if tars.is_empty() { "no tar at all".to_owned() } else { some(tars.keys()) }
+        );
+        return Err(CoreError::input(mapping, problem).into());
+    }
+    let missing: Vec<&String> =
+        tars.iter().filter(|(tar, hit)| **hit && !given.contains(*tar)).map(|(tar, _)| tar).collect();
+    if !missing.is_empty() {
+        let (n, names) = (missing.len(), some(missing));
+        tracing::warn!("{n} tars with clips of the records are not in --input: {names}");
+    }
+    let mut selection = Selection::default();
+    for path in &config.sources {
+        match tars.get(&name_of(path)) {
+            Some(false) => selection.without_hits += 1,
+            Some(true) => selection.sources.push(path.clone()),
+            None => {
+                selection.unknown += 1;
+                selection.sources.push(path.clone());
+            }
+        }
+    }
+    Ok(selection)
+}
+
+/// The first few of many names.
+fn some<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
+    let mut names = names.into_iter();
+    let few: Vec<&str> = names.by_ref().take(NAMED).map(String::as_str).collect();
+    format!("{}{}", few.join(", "), if names.next().is_some() { ", …" } else { "" })
+}
+
+/// The clips the records speak of, whatever else is wrong with those.
+fn clips_of(records: &[PathBuf], workers: usize) -> Result<HashSet<ClipId>, Error> {
+    let mut clips = HashSet::new();
+    for path in records {
+        let read = |batch: std::io::Result<Batch>| {
+            let clip = |line: &[u8]| clip_of(&serde_json::from_slice(line).ok()?).ok();
+            batch.map(|batch| batch.lines().filter_map(|(_, line)| clip(line)).collect::<Vec<_>>())
+        };
+        ordered_map(Batches::new(input::open(path)?), workers, 2 * workers, read, |found| {
+            clips.extend(found.map_err(CoreError::read(path))?);
+            Ok::<_, CoreError>(())
+        })?;
+    }
+    Ok(clips)
+}
+
+/// Whether each tar of the table may hold one of the clips.
+fn hits(mapping: &Path, wanted: &HashSet<ClipId>) -> Result<BTreeMap<String, bool>, Error> {
+    hits_in(input::open(mapping)?, wanted).map_err(|problem| {
+        let hint = "expected the columns tar_file and mp4_name, as `audsem-tarify index` writes them";
+        CoreError::input(mapping, format!("{problem}\nhint: {hint}")).into()
+    })
+}
+
+fn hits_in(text: impl std::io::Read, wanted: &HashSet<ClipId>) -> Result<BTreeMap<String, bool>, String> {
+    let mut tars: BTreeMap<String, bool> = BTreeMap::new();
+    let mut lines = csv::Reader::from_reader(text);
+    for line in lines.deserialize() {
+        let Line { tar_file, mp4_name } = line.map_err(|error: csv::Error| error.to_string())?;
+        let file = tar_file.rsplit('/').next().unwrap_or(&tar_file);
+        // A name that tells no clip may still stand for one: the tar's own JSON has more to say.
+        let hit = mp4_name.parse::<ClipId>().map_or(true, |clip| wanted.contains(&clip));
+        *tars.entry(plain_name(file)).or_default() |= hit;
+    }
+    Ok(tars)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_tar_is_opened_for_a_clip_or_for_a_name_that_tells_none() {
+        let wanted = HashSet::from(["A (1.0-2.0)".parse().unwrap()]);
+        let csv = "tar_file,mp4_name\n\
+            0.tar,A (1.0-2.0).mp4\n0.tar,B (1.0-2.0).mp4\nx/1.tar.gz,tar/A (1_0-2_0).webm\n2.tar,B (1.0-2.0).mp4\n3.tar,12.flac\n";
+        let expected = [("0.tar", true), ("1.tar", true), ("2.tar", false), ("3.tar", true)];
+        let expected = expected.map(|(tar, hit)| (tar.to_owned(), hit)).into();
+        assert_eq!(hits_in(csv.as_bytes(), &wanted), Ok(expected));
+        assert!(hits_in(&b"a,b\n1,2\n"[..], &wanted).unwrap_err().contains("tar_file"));
+        assert_eq!(hits_in(&b""[..], &wanted), Ok(BTreeMap::new()));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn any_bytes_are_read(header in any::<bool>(), text in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let header: &[u8] = if header { b"tar_file,mp4_name\n" } else { b"" };
+            let _ = hits_in(&[header, &text].concat()[..], &HashSet::new());
+        }
+    }
+}
