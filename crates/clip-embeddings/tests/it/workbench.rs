@@ -3,99 +3,36 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use audsem_core::audio::{BitDepth, encode_flac};
-use audsem_core::run::RejectDetail;
 use audsem_core::tables::{
     AudioEmbedding, AudioEmbeddingRef, Row, TextEmbedding, TextEmbeddingRef, VectorWriter, read_parquet, text_hash,
 };
 use audsem_core::tar::{ShardOptions, ShardWriter};
+pub(crate) use audsem_core::testing::Called;
 use rand::Rng as _;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use serde_json::{Value, json};
-use tempfile::TempDir;
-
-/// What a call of the binary came to.
-#[derive(Debug)]
-pub(crate) struct Called {
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Called {
-    /// The summary printed with `--json`.
-    pub(crate) fn summary(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
-    }
-
-    /// Fails the test with what the program said unless it ended so.
-    #[track_caller]
-    pub(crate) fn ended(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{}\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// Whether standard error says this.
-    #[track_caller]
-    pub(crate) fn says(&self, part: &str) {
-        assert!(self.stderr.contains(part), "{part:?} is not in:\n{}", self.stderr);
-    }
-}
+use serde_json::json;
 
 /// A temporary folder in which the binary is called.
-pub(crate) struct Bench {
-    folder: TempDir,
+pub(crate) struct Bench(audsem_core::testing::Bench);
+
+impl std::ops::Deref for Bench {
+    type Target = audsem_core::testing::Bench;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    pub(crate) fn text(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap()
+        Self(audsem_core::testing::Bench::new(env!("CARGO_BIN_EXE_audsem-clip-embeddings")))
     }
 
     pub(crate) fn rows<R: Row>(&self, name: &str) -> Vec<R> {
         read_parquet(&self.path(name)).unwrap()
-    }
-
-    /// Key and reason of each line of a rejects file.
-    pub(crate) fn rejects(&self, name: &str) -> Vec<(String, String)> {
-        let line = |line: &str| {
-            let reject: RejectDetail = serde_json::from_str(line).unwrap();
-            (reject.key, reject.reason)
-        };
-        self.text(name).lines().map(line).collect()
-    }
-
-    pub(crate) fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_audsem-clip-embeddings"));
-        command.current_dir(self.folder.path()).args(arguments.split_whitespace());
-        command
-    }
-
-    /// Calls the binary with arguments that hold no blanks.
-    pub(crate) fn call(&self, arguments: &str) -> Called {
-        let output = self.command(arguments).args(["--json", "--no-progress"]).output().unwrap();
-        Called {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
     }
 
     /// Every file of a run folder that does not hold times, with its content hashed.

@@ -222,13 +222,13 @@ mod tests {
 
     #[test]
     fn unusable_rows_are_told_with_their_line() {
-        let csv = b"video_id,start,duration\na,x,1.0\na,1.0,0.0\n\na,1.0\n,1.0,1.0\na,1.0,1.0\n\xff,1.0,1.0\n";
+        let csv = b"video_id,start,duration\na,x,1.0\na,1.0,0.0\na,1.0\n,1.0,1.0\na,1.0,1.0\n\xff,1.0,1.0\n";
         let expected = [
             ("t.csv:2", "\"x\" is no time"),
             ("t.csv:3", "it starts at 1000 ms and ends at 1000 ms"),
-            ("t.csv:5", "\"\" is no time"),
-            ("t.csv:6", "it names no video"),
-            ("t.csv:8", "invalid UTF-8"),
+            ("t.csv:4", "\"\" is no time"),
+            ("t.csv:5", "it names no video"),
+            ("t.csv:7", "invalid UTF-8"),
         ];
         let bad = bad(csv);
         assert_eq!(bad.len(), expected.len(), "{bad:?}");

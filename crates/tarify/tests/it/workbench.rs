@@ -2,84 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use audsem_core::run::RejectDetail;
 use audsem_core::tar::SampleReader;
-use serde_json::Value;
-use tempfile::TempDir;
-
-/// What a call of the binary came to.
-#[derive(Debug)]
-pub(crate) struct Called {
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Called {
-    /// The summary printed with `--json`.
-    pub(crate) fn summary(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
-    }
-
-    /// The counts of a step in it.
-    pub(crate) fn step(&self, name: &str) -> Value {
-        let steps = self.summary()["steps"].as_array().unwrap().clone();
-        steps.into_iter().find(|step| step[0] == name).unwrap_or_else(|| panic!("no step {name}"))[1].clone()
-    }
-
-    /// Fails the test with what the program said unless it ended so.
-    #[track_caller]
-    pub(crate) fn ended(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{}\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// Whether standard error says this.
-    #[track_caller]
-    pub(crate) fn says(&self, part: &str) {
-        assert!(self.stderr.contains(part), "{part:?} is not in:\n{}", self.stderr);
-    }
-}
 
 /// A temporary folder in which the binary is called.
-pub(crate) struct Bench {
-    folder: TempDir,
+pub(crate) struct Bench(audsem_core::testing::Bench);
+
+impl std::ops::Deref for Bench {
+    type Target = audsem_core::testing::Bench;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    /// Calls `audsem-tarify ARGS --json --no-progress` in the folder; arguments are separated by blanks.
-    pub(crate) fn call(&self, arguments: &str) -> Called {
-        self.call_with(arguments, |_| {})
-    }
-
-    pub(crate) fn call_with(&self, arguments: &str, prepare: impl FnOnce(&mut Command)) -> Called {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_audsem-tarify"));
-        command.current_dir(self.folder.path()).args(arguments.split_whitespace()).args(["--json", "--no-progress"]);
-        prepare(&mut command);
-        let output = command.output().unwrap();
-        Called {
-            code: output.status.code().unwrap(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        Self(audsem_core::testing::Bench::new(env!("CARGO_BIN_EXE_audsem-tarify")))
     }
 
     /// Names and contents of a run folder, but for the files that hold times.
@@ -94,17 +36,6 @@ impl Bench {
             }
         }
         files
-    }
-
-    /// Rejects of a file as (key, reason).
-    pub(crate) fn rejects(&self, name: &str) -> Vec<(String, String)> {
-        let text = fs::read_to_string(self.path(name)).unwrap_or_default();
-        let line = |line| serde_json::from_str::<RejectDetail>(line).unwrap();
-        text.lines().map(line).map(|reject| (reject.key, reject.reason)).collect()
-    }
-
-    pub(crate) fn json(&self, name: &str) -> Value {
-        serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap()
     }
 
     /// Key and suffixes of each sample of a tar.

@@ -1,6 +1,11 @@
-//! What tests of every crate need: comparing run folders, and killing programs in the middle.
+//! What tests of every crate need: calling binaries, comparing run folders, and killing programs in the
+//! middle.
 //!
 //! Behind the feature `testing`, which only dev-dependencies turn on.
+
+mod bench;
+
+pub use bench::{Bench, Called};
 
 use std::collections::BTreeMap;
 use std::fs;
