@@ -46,6 +46,7 @@ pub mod error;
 pub mod extract;
 pub mod matching;
 pub mod merge;
+pub mod model_tag;
 pub mod nearest;
 pub mod product;
 pub mod reason;

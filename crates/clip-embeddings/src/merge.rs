@@ -26,7 +26,7 @@ use audsem_core::tables::text_hash;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::reason::DropReason;
+use crate::reason::{DropReason, Fault};
 use crate::tars::{ENDINGS, TarInput, list_tars, scan};
 
 /// How shards get into the output folder.
@@ -62,7 +62,7 @@ struct Planned {
     name: String,
 }
 
-/// A line of `keys-*.csv`.
+/// A line of `keys-*.csv`; no key where the sample's JSON does not tell it.
 #[derive(Debug, Serialize, Deserialize)]
 struct KeyLine {
     key: String,
@@ -102,15 +102,24 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         .collect();
     let step = Step { name: "part", unit: "tars", physical: "MB" };
     let done = run.execute(step, &shards, |tar, out| one(tar, config.mode, out))?;
+    let mut repeated = None;
     if done.complete && done.outputs.len() == shards.len() {
         if config.mode == Mode::Link && !options.dry_run {
             link_all(&planned, run.folder())?;
         }
         let samples: Vec<u64> =
             done.outputs.iter().map(|shard| shard.stats.counts.get(SAMPLES).copied().unwrap_or(0)).collect();
-        write_lists(&mut run, &planned, &samples)?;
+        repeated = Some(write_lists(&mut run, &planned, &samples)?);
     }
-    Ok(run.finish()?.with_result("tars", planned.len()))
+    let summary = run.finish()?.with_result("tars", planned.len());
+    Ok(match repeated {
+        // A shard stays as it is, so that a link will do; whoever reads it decides about repeats.
+        Some(n) if n > 0 => summary.with_result("repeated_clips", n).with_result(
+            "note",
+            "repeated clips are in duplicates.csv and stay in their tars; embed-audio and embed-text take the first of each",
+        ),
+        _ => summary,
+    })
 }
 
 /// Counter of the samples of a shard.
@@ -137,7 +146,9 @@ fn one(tar: &Planned, mode: Mode, out: &mut ShardOutput) -> Result<(), ShardErro
     let (mut samples, mut failed) = (0, None);
     scan(&tar.from.path, |entry| {
         samples += 1;
-        let line = KeyLine { key: entry.key, sample: entry.sample };
+        // A guessed key would make repeats of samples that have nothing to do with each other.
+        let key = if entry.problem.is_some() { String::new() } else { entry.key };
+        let line = KeyLine { key, sample: entry.sample };
         failed = failed.take().or(keys.serialize(line).err());
     })
     .map_err(ShardError::input)?;
@@ -211,17 +222,17 @@ fn link_all(planned: &[Planned], folder: &Path) -> Result<(), Error> {
     Ok(sync_folder(folder)?)
 }
 
-/// Writes what is about all tars together.
-fn write_lists(run: &mut Run, planned: &[Planned], samples: &[u64]) -> Result<(), Error> {
+/// Writes what is about all tars together; gives the number of samples whose key an earlier one has.
+fn write_lists(run: &mut Run, planned: &[Planned], samples: &[u64]) -> Result<u64, Error> {
     let fingerprint = planned.iter().fold(Fingerprint::new(), |all, tar| all.with(&tar.from.fingerprint)).finish();
     let folder = run.folder().to_owned();
     let plan = [Shard { name: "all".to_owned(), fingerprint, work: () }];
     let step = Step { name: "lists", unit: "clips", physical: "" };
-    run.execute(step, &plan, |(), out| {
+    let done = run.execute(step, &plan, |(), out| {
         manifest(planned, samples, out)?;
         duplicates(planned, samples, &folder, out)
     })?;
-    Ok(())
+    Ok(done.stats.n_dropped())
 }
 
 fn manifest(planned: &[Planned], samples: &[u64], out: &mut ShardOutput) -> Result<(), ShardError> {
@@ -249,6 +260,10 @@ fn duplicates(planned: &[Planned], samples: &[u64], folder: &Path, out: &mut Sha
         for line in csv::Reader::from_reader(input::open(&path)?).deserialize() {
             let KeyLine { key, sample } = line.map_err(ShardError::fatal)?;
             out.read(1);
+            if key.is_empty() {
+                out.fail(format_args!("{}: {sample}", tar.name), Fault::BadJson, "nothing tells which clip it is");
+                continue;
+            }
             let Some(first) = seen.get(&text_hash(&key)) else {
                 seen.insert(text_hash(&key), number);
                 out.keep(1);

@@ -8,6 +8,8 @@ audsem_core::reasons! {
         Empty = "empty": "the sound has no samples",
         Unreadable = "unreadable": "the file cannot be read",
         NoKey = "no_key": "nothing names the record",
+        BadJson = "bad_json": "the JSON of the sample cannot be parsed, or its names are no strings",
+        BadRow = "bad_row": "the line of the list cannot be used",
         Undecodable = "undecodable": "the sound cannot be decoded",
     }
 }

@@ -11,8 +11,9 @@ use audsem_core::tables::{
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::model_tag::ModelTag;
 
-/// Key of a table's own metadata under which the model is named that made its vectors.
+/// Key of a table's own metadata under which the model is named that made its vectors: a [`ModelTag`].
 pub const MODEL_KEY: &str = "audsem.model";
 
 /// `NAME=PATH`, or a path whose last component is the name.
@@ -163,8 +164,10 @@ pub fn list_files(sets: &[SetPath]) -> Result<Vec<EmbeddingFile>, Error> {
 pub struct Comparable {
     /// Numbers in the vectors; 0 before the first one.
     pub dim: usize,
-    /// The model, as far as it is known.
+    /// The model, as far as it is known: see [`ModelTag`].
     pub model: Option<String>,
+    /// Whether numbers of different types have been met, which is said once.
+    mixed: bool,
 }
 
 impl Comparable {
@@ -190,16 +193,29 @@ impl Comparable {
             return Err(Error::OtherDimension { path: path.to_owned(), expected: self.dim, found: dim });
         }
         self.dim = self.dim.max(dim);
-        match (&self.model, model) {
-            (Some(expected), Some(found)) if expected != found => {
-                Err(Error::OtherModel { path: path.to_owned(), expected: expected.clone(), found: found.to_owned() })
-            }
-            (None, Some(found)) => {
-                self.model = Some(found.to_owned());
-                Ok(())
-            }
-            _ => Ok(()),
+        let Some(found) = model else { return Ok(()) };
+        let Some(expected) = &self.model else {
+            self.model = Some(found.to_owned());
+            return Ok(());
+        };
+        let (tag, other) = (ModelTag::parse(expected), ModelTag::parse(found));
+        if !tag.agrees_with(&other) {
+            let (expected, found) = (expected.clone(), found.to_owned());
+            return Err(Error::OtherModel { path: path.to_owned(), expected, found });
         }
+        if !tag.same_dtype(&other) && !self.mixed {
+            self.mixed = true;
+            tracing::warn!(
+                "embeddings of one model with numbers of different types are compared: {tag} and {other}: {}\n\
+                 hint: their cosines differ a little; embed all sets with the same --dtype",
+                path.display()
+            );
+        }
+        // What comes later is held against the one that tells most.
+        if !tag.is_whole() && other.is_whole() {
+            self.model = Some(found.to_owned());
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use audsem_core::error::Error as CoreError;
 use audsem_core::input::list_files;
 use audsem_core::run::{FileFingerprint, Fingerprint};
 use audsem_core::tar::{Member, MemberReader, Sample, SampleReader, TarError, is_metadata, split_key};
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::error::Error;
 
@@ -67,12 +67,37 @@ fn tar_order(name: &str) -> (u64, String) {
     (digits[..end].parse().unwrap_or(u64::MAX), name.to_owned())
 }
 
-/// What the JSON of a sample says about its clip.
-#[derive(Debug, Default, Clone, Deserialize)]
+/// What the JSON of a sample says about its clip. Each field is taken by itself: one of a strange type spoils no other.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Described {
     key: Option<String>,
     original_filename: Option<String>,
     text: Option<String>,
+    /// Why the JSON does not tell what the clip is called.
+    problem: Option<String>,
+}
+
+impl Described {
+    fn of(json: &[u8]) -> Self {
+        let fields: Map<String, Value> = match serde_json::from_slice(json) {
+            Ok(fields) => fields,
+            Err(error) => return Self { problem: Some(format!("its JSON: {error}")), ..Self::default() },
+        };
+        let text = |field| fields.get(field).and_then(Value::as_str).map(str::to_owned);
+        let (key, original_filename) = (text("key"), text("original_filename"));
+        let is_strange = |field: &&str| fields.get(*field).is_some_and(|value| !value.is_null() && !value.is_string());
+        let problem = match (&key, &original_filename) {
+            // With no other name the sample's own would stand for a clip that is called otherwise.
+            (None, None) => ["key", "original_filename"].into_iter().find(is_strange),
+            _ => None,
+        };
+        let problem = problem.map(|field| format!("its JSON: `{field}` is not a string"));
+        Self { key, original_filename, text: text("text"), problem }
+    }
+
+    fn too_large(n_bytes: u64) -> Self {
+        Self { problem: Some(format!("its JSON has {n_bytes} bytes")), ..Self::default() }
+    }
 }
 
 /// A sample of a shard, without its sound.
@@ -86,6 +111,8 @@ pub struct ClipEntry {
     pub text: Option<String>,
     /// Suffix of its sound, place in the tar and size, where it has one.
     pub sound: Option<(String, u64, u64)>,
+    /// Why its JSON does not tell what the clip is called; its key is then a guess.
+    pub problem: Option<String>,
 }
 
 /// The one key of a clip, however it is named: JSON `key`, else `original_filename`, else the name of
@@ -119,9 +146,9 @@ struct Gathered {
 
 impl Gathered {
     fn entry(self) -> ClipEntry {
-        let Described { key, original_filename, text } = self.described;
+        let Described { key, original_filename, text, problem } = self.described;
         let key = clip_key(&self.sample, key.as_deref(), original_filename.as_deref());
-        ClipEntry { key, sample: self.sample, text, sound: self.sound }
+        ClipEntry { key, sample: self.sample, text, sound: self.sound, problem }
     }
 }
 
@@ -141,10 +168,11 @@ pub fn scan(path: &Path, mut visit: impl FnMut(ClipEntry)) -> Result<(), TarErro
             current = Some(Gathered { sample, ..Gathered::default() });
         }
         let Some(gathered) = &mut current else { continue };
-        if suffix == "json" && member.size <= MAX_JSON_BYTES {
+        if suffix == "json" && member.size > MAX_JSON_BYTES {
+            gathered.described = Described::too_large(member.size);
+        } else if suffix == "json" {
             members.read_payload(&mut buffer)?;
-            // JSON that says nothing of use leaves the sample's name to name the clip.
-            gathered.described = serde_json::from_slice(&buffer).unwrap_or_default();
+            gathered.described = Described::of(&buffer);
         } else if gathered.sound.is_none() && AUDIO.contains(&suffix.as_str()) {
             gathered.sound = Some((suffix, member.offset, member.size));
         }
@@ -168,11 +196,25 @@ fn keyed(member: &Member) -> Option<(String, String)> {
 /// The tar is damaged, or `visit` fails.
 pub fn for_each_sound<E: From<TarError>>(
     path: &Path,
+    wanted: impl FnMut(&ClipEntry) -> bool,
+    visit: impl FnMut(&ClipEntry, &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    for_each_head(path, u64::MAX, wanted, visit)
+}
+
+/// The same with the first `most` bytes of each sound.
+///
+/// # Errors
+/// As [`for_each_sound`].
+pub fn for_each_head<E: From<TarError>>(
+    path: &Path,
+    most: u64,
     mut wanted: impl FnMut(&ClipEntry) -> bool,
     mut visit: impl FnMut(&ClipEntry, &[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     if !MemberReader::scan(path)?.is_seekable() {
-        return stream_sounds(path, wanted, visit);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        return stream_sounds(path, wanted, |entry, bytes| visit(entry, &bytes[..bytes.len().min(most)]));
     }
     let mut entries = Vec::new();
     scan(path, |entry| {
@@ -185,7 +227,7 @@ pub fn for_each_sound<E: From<TarError>>(
     let mut bytes = Vec::new();
     for entry in &entries {
         let Some((_, offset, size)) = entry.sound else { continue };
-        bytes.resize(usize::try_from(size).unwrap_or(usize::MAX), 0);
+        bytes.resize(usize::try_from(size.min(most)).unwrap_or(usize::MAX), 0);
         file.read_exact_at(&mut bytes, offset).map_err(failed)?;
         visit(entry, &bytes)?;
     }
@@ -213,7 +255,11 @@ fn stream_sounds<E: From<TarError>>(
 }
 
 fn entry_of(sample: &Sample) -> ClipEntry {
-    let described = sample.get("json").and_then(|json| serde_json::from_slice(json).ok()).unwrap_or_default();
+    let described = match sample.get("json") {
+        Some(json) if json.len() as u64 > MAX_JSON_BYTES => Described::too_large(json.len() as u64),
+        Some(json) => Described::of(json),
+        None => Described::default(),
+    };
     let sound = sample.members.iter().find(|(suffix, _)| AUDIO.contains(&suffix.as_str()));
     let sound = sound.map(|(suffix, bytes)| (suffix.clone(), 0, bytes.len() as u64));
     Gathered { sample: sample.key.clone(), described, sound }.entry()
@@ -234,6 +280,23 @@ mod tests {
         check("17", None, Some("dogs/a.b (x.y).flac"), "a_b (x_y)");
         check("17", None, Some("rain v1.2"), "rain v1_2");
         check("17", None, None, "17");
+    }
+
+    #[test]
+    fn json_is_read_field_by_field_and_never_renames_a_clip() {
+        let check = |json: &str, key: Option<&str>, text: Option<&str>, problem: &str| {
+            let described = Described::of(json.as_bytes());
+            let name = described.key.as_deref().or(described.original_filename.as_deref());
+            assert_eq!((name, described.text.as_deref()), (key, text), "{json}");
+            assert!(described.problem.unwrap_or_default().contains(problem), "{json}");
+        };
+        check(r#"{"original_filename": "V (1.0-2.0).mp4", "text": ["dog", "cat"]}"#, Some("V (1.0-2.0).mp4"), None, "");
+        check(r#"{"key": 5, "original_filename": "V", "text": "dog", "other": [1]}"#, Some("V"), Some("dog"), "");
+        check(r#"{"key": null, "text": "dog"}"#, None, Some("dog"), "");
+        check(r#"{"original_filename": 17, "text": "dog"}"#, None, Some("dog"), "`original_filename` is not a string");
+        check(r#"{"key": "V", "text": "#, None, None, "EOF");
+        check("[1, 2]", None, None, "its JSON");
+        check("", None, None, "its JSON");
     }
 
     #[test]

@@ -123,10 +123,18 @@ impl Bench {
     /// Key and reason of each line of a rejects file; none without the file.
     #[track_caller]
     pub fn rejects(&self, name: &str) -> Vec<(String, String)> {
-        let line = |line: &str| {
-            let reject: RejectDetail = serde_json::from_str(line).unwrap_or_else(|error| panic!("{name}: {error}"));
-            (reject.key, reject.reason)
-        };
+        self.reject_lines(name).into_iter().map(|reject| (reject.key, reject.reason)).collect()
+    }
+
+    /// The detail of each line of a rejects file.
+    #[track_caller]
+    pub fn details(&self, name: &str) -> Vec<String> {
+        self.reject_lines(name).into_iter().map(|reject| reject.detail).collect()
+    }
+
+    #[track_caller]
+    fn reject_lines(&self, name: &str) -> Vec<RejectDetail> {
+        let line = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{name}: {error}"));
         if self.path(name).exists() { self.text(name).lines().map(line).collect() } else { Vec::new() }
     }
 }

@@ -6,7 +6,6 @@ use audsem_core::cli::{ModelArgs, RunArgs};
 use clap::Args;
 
 use crate::embed::{CropRule, MAX_TOKENS, ModelSettings, Windows, audio, similarity, text};
-use crate::error::Error;
 
 /// The checkpoint of the published embeddings.
 const MODEL: &str = "laion/larger_clap_general";
@@ -17,19 +16,21 @@ const SOUNDS: usize = 16;
 /// Captions in a forward pass, where they are padded.
 const CAPTIONS: usize = 256;
 
-fn settings(args: &ModelArgs, batch_size: usize) -> Result<ModelSettings, Error> {
-    Ok(ModelSettings {
-        dir: args.resolve(MODEL).map_err(audsem_models::Error::from)?,
+fn settings(args: &ModelArgs, batch_size: usize) -> ModelSettings {
+    ModelSettings {
+        model: args.model.clone().unwrap_or_else(|| MODEL.to_owned()),
+        revision: args.revision.clone(),
         device: args.device,
         precision: args.dtype,
         batch_size: args.batch_size.map_or(batch_size, |n| n as usize),
-    })
+    }
 }
 
 /// Flags of `embed-audio`.
 #[derive(Debug, Args)]
 pub struct EmbedAudioArgs {
-    /// Audio shards (.tar), sounds, folders of either, or CSV files with a column `path` and, if wanted, `key`
+    /// Audio shards (.tar), sounds, folders of either, or CSV files with a column `path` and, if wanted, `key`; of a key
+    /// that comes again the first counts
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
     /// Which part of a sound is heard that is longer than the model hears at once (CLAP: 10 s)
@@ -51,24 +52,22 @@ pub struct EmbedAudioArgs {
 
 impl EmbedAudioArgs {
     /// What the flags ask for.
-    ///
-    /// # Errors
-    /// The model cannot be found.
-    pub fn config(&self) -> Result<audio::Config, Error> {
-        Ok(audio::Config {
+    pub fn config(&self) -> audio::Config {
+        audio::Config {
             inputs: self.input.clone(),
-            model: settings(&self.model, SOUNDS)?,
+            model: settings(&self.model, SOUNDS),
             crop: self.crop,
             windows: self.windows,
             ffmpeg: self.ffmpeg.clone(),
-        })
+        }
     }
 }
 
 /// Flags of `embed-text`.
 #[derive(Debug, Args)]
 pub struct EmbedTextArgs {
-    /// Shards (.tar) whose JSON members have `text`, folders of them, or CSV files with columns `key` and `text`
+    /// Shards (.tar) whose JSON members have `text`, folders of them, or CSV files with columns `text` and `key` (or
+    /// `path`); of a key that comes again the first counts
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
     /// Cut captions at this many tokens, special ones included
@@ -84,15 +83,12 @@ pub struct EmbedTextArgs {
 
 impl EmbedTextArgs {
     /// What the flags ask for.
-    ///
-    /// # Errors
-    /// The model cannot be found.
-    pub fn config(&self) -> Result<text::Config, Error> {
-        Ok(text::Config {
+    pub fn config(&self) -> text::Config {
+        text::Config {
             inputs: self.input.clone(),
-            model: settings(&self.model, CAPTIONS)?,
+            model: settings(&self.model, CAPTIONS),
             max_tokens: self.max_length as usize,
-        })
+        }
     }
 }
 
@@ -108,6 +104,9 @@ pub struct SimilarityArgs {
     /// The ffmpeg to use for sounds that the built-in decoders cannot read [default: from PATH]
     #[arg(long, value_name = "FILE")]
     pub ffmpeg: Option<PathBuf>,
+    /// Threads to use; never changes the result [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub workers: Option<u16>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
     pub model: ModelArgs,
@@ -115,15 +114,12 @@ pub struct SimilarityArgs {
 
 impl SimilarityArgs {
     /// What the flags ask for.
-    ///
-    /// # Errors
-    /// The model cannot be found.
-    pub fn config(&self) -> Result<similarity::Config, Error> {
-        Ok(similarity::Config {
+    pub fn config(&self) -> similarity::Config {
+        similarity::Config {
             clip: self.clip.clone(),
             texts: self.texts.clone(),
-            model: settings(&self.model, SOUNDS)?,
+            model: settings(&self.model, SOUNDS),
             ffmpeg: self.ffmpeg.clone(),
-        })
+        }
     }
 }

@@ -67,31 +67,49 @@ impl Command {
     /// Whatever keeps it from running.
     pub fn run(&self, global: &GlobalArgs) -> Result<Finish, Error> {
         let summary = match self {
-            Self::EmbedAudio(args) => crate::embed::audio::run(&args.config()?, &args.run.options(global)?),
-            Self::EmbedText(args) => crate::embed::text::run(&args.config()?, &args.run.options(global)?),
+            Self::EmbedAudio(args) => crate::embed::audio::run(&args.config(), &options(&args.run, global)?),
+            Self::EmbedText(args) => crate::embed::text::run(&args.config(), &options(&args.run, global)?),
             Self::Similarity(args) => {
-                let found = crate::embed::similarity::run(&args.config()?)?;
+                if let Some(workers) = args.workers {
+                    limit_threads(usize::from(workers));
+                }
+                let found = crate::embed::similarity::run(&args.config())?;
                 let json = || serde_json::to_string(&found).expect("names and numbers are plain data");
                 return Ok(Finish::Text(if global.json { json() } else { crate::embed::similarity::table(&found) }));
             }
-            Self::MergeShards(args) => crate::merge::run(&args.config(), &args.run.options(global)?),
+            Self::MergeShards(args) => crate::merge::run(&args.config(), &options(&args.run, global)?),
             Self::Reference(ReferenceArgs { command: ReferenceCommand::Build(args) }) => {
                 crate::reference::run(&args.config(), &whole(&args.run, global)?)
             }
-            Self::Score(args) => crate::score::run(&args.config(), &args.run.options(global)?),
+            Self::Score(args) => crate::score::run(&args.config(), &options(&args.run, global)?),
             Self::Contamination(args) => crate::contamination::run(&args.config(), &whole(&args.run, global)?),
             Self::Match(args) => crate::matching::run(&args.config(), &whole(&args.run, global)?),
-            Self::Report(args) => crate::report::run(&args.config(), &args.run.options(global)?),
-            Self::Extract(args) => crate::extract::run(&args.config(), &args.run.options(global)?),
+            Self::Report(args) => crate::report::run(&args.config(), &options(&args.run, global)?),
+            Self::Extract(args) => crate::extract::run(&args.config(), &options(&args.run, global)?),
         };
         Ok(summary?.into())
+    }
+}
+
+/// The options of a command, whose networks and matrix products keep to its `--workers` too.
+fn options(run: &RunArgs, global: &GlobalArgs) -> Result<RunOptions, Error> {
+    let options = run.options(global)?;
+    limit_threads(options.workers);
+    Ok(options)
+}
+
+/// Gives the pool that networks and matrix products run on so many threads.
+fn limit_threads(workers: usize) {
+    if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(workers).build_global() {
+        // A program that uses this library has a pool already, and has chosen its size.
+        tracing::debug!("the threads stay as they are: {error}");
     }
 }
 
 /// The options of a command whose answer is about whole sets: a part of one has another mean, other repeats and other
 /// partners, so `--limit` is refused rather than passed over.
 fn whole(run: &RunArgs, global: &GlobalArgs) -> Result<RunOptions, Error> {
-    let options = run.options(global)?;
+    let options = options(run, global)?;
     if options.limit.is_some() {
         let problem =
             "this command is about whole sets\nhint: limit the step that makes the embeddings, or name fewer files";
@@ -126,5 +144,13 @@ mod tests {
     fn every_command_and_flag_has_help() {
         let missing: Vec<String> = audsem_core::cli::undocumented(&super::Cli::command());
         assert!(missing.is_empty(), "no help text: {missing:?}");
+    }
+
+    #[test]
+    fn networks_keep_to_the_number_of_workers() {
+        super::limit_threads(3);
+        assert_eq!(rayon::current_num_threads(), 3);
+        super::limit_threads(5);
+        assert_eq!(rayon::current_num_threads(), 3, "there is one pool, and it stays");
     }
 }

@@ -1,19 +1,24 @@
 //! What `--input` names: shards, folders of sounds, and lists.
 
-use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::input::list_files;
 use audsem_core::run::{FileFingerprint, Fingerprint};
-use serde::Deserialize;
 
+use super::folder::search;
+use super::list;
+use super::naming::{Naming, keys};
 use crate::error::Error;
-use crate::tars::{AUDIO, ENDINGS, clip_key, list_tars, scan};
+use crate::sets::Modality;
+use crate::tars::{ENDINGS, list_tars, scan};
 
 /// Sounds on disk that are embedded and committed together.
-const FILES_PER_SOURCE: usize = 512;
+const SOUNDS_PER_SOURCE: usize = 512;
+
+/// Captions of a list that are embedded and committed together: as many as a shard of clips has.
+const CAPTIONS_PER_SOURCE: usize = 4096;
 
 /// Endings of lists.
 const LISTS: [&str; 2] = [".csv", ".tsv"];
@@ -21,12 +26,58 @@ const LISTS: [&str; 2] = [".csv", ".tsv"];
 /// One piece of the input, which becomes one table.
 #[derive(Debug, Clone)]
 pub struct Source {
+    /// Its file or folder, for messages that must not depend on where that lies.
+    pub name: String,
     /// Hash of its name and content.
     pub fingerprint: String,
     /// What it is.
     pub kind: Kind,
     /// Records of it that count, from the front.
     pub limit: u64,
+}
+
+/// What a source is.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// A tar of samples.
+    Tar(PathBuf),
+    /// Lines of a list, or sounds on disk.
+    Rows(Vec<Row>),
+}
+
+/// A line of a list, or a sound on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Its key; empty where nothing names it.
+    pub key: String,
+    /// Where it stands: its line, or its path below the input.
+    pub place: String,
+    /// The sound, where it has one.
+    pub sound: Option<SoundFile>,
+    /// The caption, where it has one.
+    pub text: Option<String>,
+    /// Why it cannot be used.
+    pub problem: Option<String>,
+}
+
+/// A sound on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SoundFile {
+    /// Its path below the input, or as the list has it.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+impl SoundFile {
+    /// Its first `most` bytes, and how many it has.
+    pub(super) fn read(&self, most: u64) -> std::io::Result<(Vec<u8>, u64)> {
+        let file = File::open(&self.path)?;
+        let n_bytes = file.metadata()?.len();
+        let mut bytes = Vec::with_capacity(usize::try_from(n_bytes.min(most)).unwrap_or(0));
+        file.take(most).read_to_end(&mut bytes)?;
+        Ok((bytes, n_bytes))
+    }
 }
 
 /// The sources that hold the first `limit` records, the last of them cut.
@@ -50,47 +101,23 @@ pub(super) fn limited(sources: Vec<Source>, limit: Option<u64>) -> Result<Vec<So
 impl Source {
     /// Records in it; of a damaged tar those before the damage, which its own shard reports.
     fn count(&self) -> Result<u64, Error> {
-        let mut n = 0;
         match &self.kind {
             Kind::Tar(path) => {
+                let mut n = 0;
                 audsem_core::input::open_file(path)?;
                 drop(scan(path, |_| n += 1));
+                Ok(n)
             }
-            Kind::Files(files) => n = files.len() as u64,
-            Kind::Captions(rows) => n = rows.len() as u64,
+            Kind::Rows(rows) => Ok(rows.len() as u64),
         }
-        Ok(n)
     }
 }
 
-/// What a source is.
-#[derive(Debug, Clone)]
-pub enum Kind {
-    /// A tar of samples.
-    Tar(PathBuf),
-    /// Sounds on disk.
-    Files(Vec<SoundFile>),
-    /// Captions of a list, with their keys.
-    Captions(Vec<(String, Option<String>)>),
-}
-
-/// A sound on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SoundFile {
-    /// Its key.
-    pub key: String,
-    /// Its path below the input, or as the list has it.
-    pub name: String,
-    /// Where it is.
-    pub path: PathBuf,
-}
-
-/// A line of a list.
-#[derive(Debug, Deserialize)]
-struct Line {
-    path: Option<String>,
-    key: Option<String>,
-    text: Option<String>,
+/// What one input names.
+enum Input {
+    Sources(Vec<Source>),
+    /// Sounds on disk, and the folder they lie in.
+    Loose(Vec<SoundFile>, PathBuf),
 }
 
 /// The sources of sounds under `inputs`: tars and folders of them, sounds and folders of them (also below), and CSV
@@ -99,165 +126,161 @@ struct Line {
 /// # Errors
 /// An input does not exist, or holds neither.
 pub fn list_sounds(inputs: &[PathBuf]) -> Result<Vec<Source>, Error> {
+    let inputs = inputs.iter().map(|input| sounds_of(input)).collect::<Result<Vec<_>, Error>>()?;
+    let mut keys = loose_keys(&inputs).into_iter();
     let mut sources = Vec::new();
     for input in inputs {
-        if let Some(tars) = tars_of(input)? {
-            sources.extend(tars);
-        } else if is(input, &LISTS) {
-            sources.extend(of_files(listed_sounds(input)?)?);
-        } else {
-            let files = if input.is_dir() { sounds_below(input)? } else { vec![one_sound(input)?] };
-            if files.is_empty() {
-                let problem = "no tar and no sound in this folder\nhint: name shards (.tar), sounds (.flac, .wav, .mp3 …) or a CSV file with a column `path`";
-                return Err(CoreError::input(input, problem).into());
+        match input {
+            Input::Sources(more) => sources.extend(more),
+            Input::Loose(sounds, folder) => {
+                let row = |(sound, key): (SoundFile, String)| Row {
+                    key,
+                    place: sound.name.clone(),
+                    sound: Some(sound),
+                    text: None,
+                    problem: None,
+                };
+                let n = sounds.len();
+                let rows: Vec<Row> = sounds.into_iter().zip(keys.by_ref().take(n)).map(row).collect();
+                sources.extend(of_rows(&rows, &base(&folder), Modality::Audio));
             }
-            sources.extend(of_files(files)?);
         }
     }
     Ok(sources)
 }
 
-/// The sources of captions under `inputs`: tars and folders of them, and CSV files with columns `key` and `text`.
+fn sounds_of(input: &Path) -> Result<Input, Error> {
+    if is(input, &LISTS) {
+        let rows = list::rows(input, Modality::Audio)?;
+        return Ok(Input::Sources(of_rows(&rows, &base(input), Modality::Audio)));
+    }
+    if is(input, &ENDINGS) {
+        return Ok(Input::Sources(of_tars(input)?));
+    }
+    if !input.is_dir() {
+        fs::metadata(input).map_err(CoreError::read(input))?;
+        let folder = input.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        return Ok(Input::Loose(vec![SoundFile { name: base(input), path: input.to_owned() }], folder.to_owned()));
+    }
+    let found = search(input)?;
+    found.warn_of_unread(input, true);
+    if found.tars > 0 {
+        return Ok(Input::Sources(of_tars(input)?));
+    }
+    if found.sounds.is_empty() {
+        let problem = "no tar and no sound in this folder\nhint: name shards (.tar), sounds (.flac, .wav, .mp3 …) or a CSV file with a column `path`";
+        return Err(CoreError::input(input, problem).into());
+    }
+    Ok(Input::Loose(found.sounds, input.to_owned()))
+}
+
+/// The sources of captions under `inputs`: tars and folders of them, and CSV files with columns `text` and, if wanted,
+/// `key` or `path`.
 ///
 /// # Errors
 /// An input does not exist, or holds neither.
 pub fn list_captions(inputs: &[PathBuf]) -> Result<Vec<Source>, Error> {
     let mut sources = Vec::new();
     for input in inputs {
-        match tars_of(input)? {
-            Some(tars) => sources.extend(tars),
-            None if is(input, &LISTS) => sources.extend(listed_captions(input)?),
-            None => {
-                let problem = "no captions here\nhint: name shards (.tar) or a CSV file with columns `key` and `text`";
-                return Err(CoreError::input(input, problem).into());
-            }
+        if is(input, &LISTS) {
+            let rows = list::rows(input, Modality::Text)?;
+            sources.extend(of_rows(&rows, &base(input), Modality::Text));
+            continue;
         }
+        if input.is_dir() {
+            let found = search(input)?;
+            found.warn_of_unread(input, false);
+            if found.tars > 0 {
+                sources.extend(of_tars(input)?);
+                continue;
+            }
+        } else if is(input, &ENDINGS) {
+            sources.extend(of_tars(input)?);
+            continue;
+        }
+        let problem = "no captions here\nhint: name shards (.tar) or a CSV file with columns `key` and `text`";
+        return Err(CoreError::input(input, problem).into());
     }
     Ok(sources)
 }
 
 fn is(path: &Path, endings: &[&str]) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let name = base(path).to_ascii_lowercase();
     endings.iter().any(|ending| name.ends_with(ending)) && !path.is_dir()
 }
 
-/// The tars an input names, or nothing if it names none.
-fn tars_of(input: &Path) -> Result<Option<Vec<Source>>, Error> {
-    let wanted = |name: &str| ENDINGS.iter().any(|ending| name.ends_with(ending));
-    let some = if input.is_dir() { !list_files(input, wanted)?.is_empty() } else { is(input, &ENDINGS) };
-    if !some {
-        return Ok(None);
-    }
-    let tars = list_tars(input)?.into_iter();
-    Ok(Some(
-        tars.map(|tar| Source { fingerprint: tar.fingerprint, kind: Kind::Tar(tar.path), limit: u64::MAX }).collect(),
-    ))
+fn base(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn one_sound(path: &Path) -> Result<SoundFile, Error> {
-    fs::metadata(path).map_err(CoreError::read(path))?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(SoundFile { key: clip_key(&name, None, None), name, path: path.to_owned() })
-}
-
-/// All sounds of a folder and of those below, in the order of their paths.
-fn sounds_below(root: &Path) -> Result<Vec<SoundFile>, Error> {
-    let mut files = Vec::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).map_err(CoreError::read(&folder))? {
-            let path = entry.map_err(CoreError::read(&folder))?.path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-            if AUDIO.contains(&extension.as_str()) {
-                let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
-                files.push(SoundFile { key: clip_key(&name, None, None), name, path });
-            }
-        }
-    }
-    files.sort_by(|a, b| a.name.cmp(&b.name));
-    qualify(&mut files);
-    Ok(files)
-}
-
-/// Sounds of one name in different folders get the folders into their keys, so that no two have the same.
-fn qualify(files: &mut [SoundFile]) {
-    let mut seen = HashSet::new();
-    let repeated: HashSet<String> =
-        files.iter().filter(|file| !seen.insert(file.key.clone())).map(|file| file.key.clone()).collect();
-    for file in files.iter_mut().filter(|file| repeated.contains(&file.key)) {
-        if let Some((folder, _)) = file.name.rsplit_once('/') {
-            file.key = format!("{}/{}", folder.replace('.', "_"), file.key);
-        }
-    }
-}
-
-fn of_files(files: Vec<SoundFile>) -> Result<Vec<Source>, Error> {
-    let chunks = files.chunks(FILES_PER_SOURCE).map(|chunk| {
-        let mut fingerprint = Fingerprint::new();
-        for file in chunk {
-            fingerprint = fingerprint.with(&file.key).with(&file.name);
-            // A file that is not there is that row's fault, not the run's.
-            fingerprint = match FileFingerprint::of(&file.path) {
-                Ok(content) => fingerprint.with_file(&content),
-                Err(_) => fingerprint.with("missing"),
-            };
-        }
-        Ok(Source { fingerprint: fingerprint.finish(), kind: Kind::Files(chunk.to_vec()), limit: u64::MAX })
-    });
-    chunks.collect()
-}
-
-fn lines(path: &Path) -> Result<Vec<Line>, Error> {
-    let failed = |line: u64, error: &csv::Error| {
-        let problem = format!("line {line}: {error}\nhint: the first line names the columns: path or text, and key");
-        Error::from(CoreError::input(path, problem))
-    };
-    let delimiter = if is(path, &[".tsv"]) { b'\t' } else { b',' };
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(delimiter)
-        .from_path(path)
-        .map_err(|error| CoreError::input(path, error.to_string()))?;
-    let rows = reader.deserialize().enumerate();
-    rows.map(|(n, row)| row.map_err(|error| failed(n as u64 + 2, &error))).collect()
-}
-
-fn listed_sounds(list: &Path) -> Result<Vec<SoundFile>, Error> {
-    let folder = list.parent().unwrap_or(Path::new(""));
-    let mut files = Vec::new();
-    for (n, line) in lines(list)?.into_iter().enumerate() {
-        let Some(name) = line.path.filter(|path| !path.is_empty()) else {
-            let problem = format!("line {}: no `path`\nhint: a list of sounds has a column `path`", n + 2);
-            return Err(CoreError::input(list, problem).into());
-        };
-        files.push(SoundFile { key: clip_key(&name, line.key.as_deref(), None), path: folder.join(&name), name });
-    }
-    if files.is_empty() {
-        return Err(CoreError::input(list, "this list is empty").into());
-    }
-    qualify(&mut files);
-    Ok(files)
-}
-
-fn listed_captions(list: &Path) -> Result<Vec<Source>, Error> {
-    let content = FileFingerprint::of(list)?;
-    let rows: Vec<(String, Option<String>)> = lines(list)?
-        .into_iter()
-        .map(|line| (clip_key("", line.key.as_deref(), line.path.as_deref()), line.text))
-        .collect();
-    if rows.iter().all(|(_, text)| text.is_none()) {
-        return Err(CoreError::input(list, "no caption in it\nhint: a list of captions has a column `text`").into());
-    }
-    // As many captions as a shard of clips has.
-    let chunks = rows.chunks(4096).enumerate().map(|(n, chunk)| Source {
-        fingerprint: Fingerprint::new().with_file(&content).with(n.to_string()).finish(),
-        kind: Kind::Captions(chunk.to_vec()),
+fn of_tars(input: &Path) -> Result<Vec<Source>, Error> {
+    let source = |tar: crate::tars::TarInput| Source {
+        name: tar.name(),
+        fingerprint: tar.fingerprint,
+        kind: Kind::Tar(tar.path),
         limit: u64::MAX,
-    });
-    Ok(chunks.collect())
+    };
+    Ok(list_tars(input)?.into_iter().map(source).collect())
+}
+
+/// The keys of all loose sounds, in their order. Where several inputs name such, names are told apart across them.
+fn loose_keys(inputs: &[Input]) -> Vec<String> {
+    let loose: Vec<(&[SoundFile], &Path)> = inputs
+        .iter()
+        .filter_map(|input| match input {
+            Input::Loose(sounds, folder) => Some((sounds.as_slice(), folder.as_path())),
+            Input::Sources(_) => None,
+        })
+        .collect();
+    let several = loose.len() > 1;
+    let paths: Vec<String> = loose
+        .iter()
+        .flat_map(|(sounds, folder)| {
+            let folder = folder.canonicalize().map_or_else(|_| base(folder), |folder| base(&folder));
+            let path = move |sound: &SoundFile| match several {
+                true => format!("{folder}/{}", sound.name),
+                false => sound.name.clone(),
+            };
+            sounds.iter().map(path)
+        })
+        .collect();
+    let namings: Vec<Naming<'_>> = paths.iter().map(|path| Naming { key: None, path: Some(path) }).collect();
+    keys(&namings)
+}
+
+fn of_rows(rows: &[Row], name: &str, modality: Modality) -> Vec<Source> {
+    let size = match modality {
+        Modality::Audio => SOUNDS_PER_SOURCE,
+        Modality::Text => CAPTIONS_PER_SOURCE,
+    };
+    let source = |chunk: &[Row]| Source {
+        name: name.to_owned(),
+        fingerprint: fingerprint(chunk, modality),
+        kind: Kind::Rows(chunk.to_vec()),
+        limit: u64::MAX,
+    };
+    rows.chunks(size).map(source).collect()
+}
+
+/// Hash of all of the rows that decides what becomes of them.
+fn fingerprint(rows: &[Row], modality: Modality) -> String {
+    let mut all = Fingerprint::new();
+    for row in rows {
+        all = all.with(&row.key).with(&row.place).with(row.problem.as_deref().unwrap_or(""));
+        match (modality, &row.sound) {
+            (Modality::Text, _) => all = all.with(row.text.as_deref().unwrap_or("")),
+            (Modality::Audio, None) => {}
+            (Modality::Audio, Some(sound)) => {
+                all = all.with(&sound.name);
+                // A file that is not there is that row's fault, not the run's.
+                all = match FileFingerprint::of(&sound.path) {
+                    Ok(content) => all.with_file(&content),
+                    Err(_) => all.with("missing"),
+                };
+            }
+        }
+    }
+    all.finish()
 }
 
 #[cfg(test)]
@@ -278,9 +301,8 @@ mod tests {
 
     fn keys(sources: &[Source]) -> Vec<String> {
         let keys = sources.iter().flat_map(|source| match &source.kind {
-            Kind::Tar(path) => vec![path.file_name().unwrap().to_string_lossy().into_owned()],
-            Kind::Files(files) => files.iter().map(|file| file.key.clone()).collect(),
-            Kind::Captions(rows) => rows.iter().map(|(key, _)| key.clone()).collect(),
+            Kind::Tar(_) => vec![source.name.clone()],
+            Kind::Rows(rows) => rows.iter().map(|row| row.key.clone()).collect(),
         });
         keys.collect()
     }
@@ -291,6 +313,13 @@ mod tests {
             folder(&[("b.wav", ""), ("x/rain v1.2.flac", ""), ("y/a.MP3", ""), ("z/a.wav", ""), ("notes.txt", "")]);
         let sources = list_sounds(&[folder.path().to_owned()]).unwrap();
         assert_eq!(keys(&sources), ["b", "rain v1_2", "y/a", "z/a"]);
+    }
+
+    #[test]
+    fn equal_names_in_several_inputs_are_told_apart() {
+        let folder = folder(&[("dog/1.wav", ""), ("cat/1.wav", ""), ("cat/2.wav", ""), ("one/1.wav", "")]);
+        let inputs = ["dog", "cat", "one/1.wav"].map(|name| folder.path().join(name));
+        assert_eq!(keys(&list_sounds(&inputs).unwrap()), ["dog/1", "cat/1", "2", "one/1"]);
     }
 
     #[test]
@@ -306,7 +335,7 @@ mod tests {
         let sounds = list_sounds(&[folder.path().join("s.csv")]).unwrap();
         assert_eq!(keys(&sounds), ["V (1_0-2_5)", "c"]);
         let captions = list_captions(&[folder.path().join("t.csv")]).unwrap();
-        assert!(matches!(&captions[0].kind, Kind::Captions(rows) if rows[1] == ("l".to_owned(), None)));
+        assert!(matches!(&captions[0].kind, Kind::Rows(rows) if rows[1].key == "l" && rows[1].text.is_none()));
     }
 
     #[test]

@@ -9,14 +9,16 @@ use audsem_core::tables::{TextEmbedding, TextEmbeddingRef, VectorWriter, text_ha
 use audsem_models::clap::ClapEncoder;
 use serde::Serialize;
 
-use super::audio::plan;
 use super::caption_cache::CaptionCache;
-use super::sources::{Kind, Source, limited};
-use super::{ModelSettings, list_captions, model_name};
+use super::gate::{Candidate, Gate};
+use super::model::TableModel;
+use super::owners::{self, Planned};
+use super::sources::{Kind, limited};
+use super::{ModelSettings, list_captions};
 use crate::error::Error;
-use crate::reason::{DropReason, Fault};
-use crate::sets::MODEL_KEY;
+use crate::sets::{MODEL_KEY, Modality};
 use crate::tars::scan;
+use crate::unit::{dot, scale};
 
 /// Settings of `embed-text`.
 #[derive(Debug, Clone)]
@@ -32,70 +34,61 @@ pub struct Config {
 /// What decides the content of the output.
 #[derive(Serialize)]
 struct Record {
-    model: String,
+    model: Option<String>,
     max_tokens: usize,
 }
 
-/// Embeds every caption of the inputs; equal captions once.
+/// Embeds every caption of the inputs; equal captions once. A dry run counts them, without a model.
 ///
 /// # Errors
 /// The model or an input cannot be read, or the output cannot be written.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
+    // Before the run folder is touched: one that a wrong model has left behind would be in the way of the right one.
+    let model = config.model.open_for_tables(config.max_tokens, options.dry_run)?;
     let sources = limited(list_captions(&config.inputs)?, options.limit)?;
-    let fingerprint = config.model.dir.fingerprint().map_err(audsem_models::Error::from)?;
-    let model = model_name(&fingerprint, config.model.precision);
-    let record = Record { model: model.clone(), max_tokens: config.max_tokens };
+    let record = Record { model: model.as_ref().map(|model| model.tag.clone()), max_tokens: config.max_tokens };
     let spec = RunSpec {
         tool: "audsem-clip-embeddings",
         command: "embed-text",
         config: &record,
         inputs: &[],
-        models: vec![fingerprint],
+        models: model.iter().map(|model| model.fingerprint.clone()).collect(),
     };
     let mut run = Run::open(options, spec)?;
-    let encoder = if options.dry_run { None } else { Some(config.model.open(config.max_tokens)?) };
-    let cache = CaptionCache::new(encoder.as_ref().map_or(1, ClapEncoder::dim));
+    let Some(plan) = owners::step(&mut run, &sources, Modality::Text)? else { return Ok(run.finish()?) };
+    let cache = CaptionCache::new(model.as_ref().map_or(1, |model| model.encoder.dim()));
     let step = Step { name: "part", unit: "captions", physical: "distinct" };
-    run.execute(step, &plan(&sources), |source, out| {
-        let captions = captions_of(source, out)?;
-        match &encoder {
-            Some(encoder) => write(&captions, encoder, &cache, &model, out),
+    run.execute(step, &plan.shards, |planned, out| {
+        let mut gate = Gate::new(planned.source, planned.number, Modality::Text, Some(&plan.owners));
+        let captions = captions_of(planned, &mut gate)?;
+        gate.report(out);
+        match &model {
+            Some(model) => write(&captions, model, &cache, out),
             None => {
                 out.keep(captions.len() as u64);
                 Ok(())
             }
         }
     })?;
-    Ok(run.finish()?)
+    Ok(run.finish()?.with_result("shards", sources.len()))
 }
 
-/// The usable captions of a source, with their keys.
-fn captions_of(source: &Source, out: &mut ShardOutput) -> Result<Vec<(String, String)>, ShardError> {
-    let mut entries = Vec::new();
-    match &source.kind {
-        Kind::Tar(path) => {
-            scan(path, |entry| entries.push((entry.key, entry.text, entry.sample))).map_err(ShardError::input)?;
-        }
-        Kind::Captions(rows) => {
-            let rows = rows.iter().enumerate();
-            entries.extend(rows.map(|(n, (key, text))| (key.clone(), text.clone(), format!("row {n}"))));
-        }
-        Kind::Files(_) => {}
+/// The captions of a source that the gate lets through, with their keys.
+fn captions_of(planned: &Planned<'_>, gate: &mut Gate<'_>) -> Result<Vec<(String, String)>, ShardError> {
+    if let Some(problem) = &planned.problem {
+        return Err(ShardError::input(problem));
     }
-    entries.truncate(usize::try_from(source.limit).unwrap_or(usize::MAX));
-    let (mut captions, mut keys) = (Vec::new(), HashSet::new());
-    for (key, text, place) in entries {
-        out.read(1);
-        let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
-            out.drop(&key, DropReason::NoCaption, place);
-            continue;
-        };
-        if key.is_empty() {
-            out.fail(&place, Fault::NoKey, text);
-        } else if keys.insert(key.clone()) {
-            captions.push((key, text));
-        } else {
-            out.drop(&key, DropReason::RepeatedKey, place);
+    let mut captions = Vec::new();
+    match &planned.source.kind {
+        Kind::Tar(path) => scan(path, |entry| {
+            if gate.accept(Candidate::of_entry(&entry, Modality::Text)) {
+                captions.push((entry.key, entry.text.unwrap_or_default()));
+            }
+        })
+        .map_err(ShardError::input)?,
+        Kind::Rows(rows) => {
+            let rows = rows.iter().filter(|row| gate.accept(Candidate::of_row(row, Modality::Text)));
+            captions.extend(rows.map(|row| (row.key.clone(), row.text.clone().unwrap_or_default())));
         }
     }
     Ok(captions)
@@ -103,21 +96,21 @@ fn captions_of(source: &Source, out: &mut ShardOutput) -> Result<Vec<(String, St
 
 fn write(
     captions: &[(String, String)],
-    encoder: &ClapEncoder,
+    model: &TableModel,
     cache: &CaptionCache,
-    model: &str,
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {
+    let encoder = &model.encoder;
     let vectors = vectors(captions, encoder, cache, out)?;
     let mut file = out.create(format!("part-{}.parquet", out.name()))?;
-    let mut writer = VectorWriter::<TextEmbedding, _>::new(&mut file, encoder.dim(), &[(MODEL_KEY, model)])
+    let mut writer = VectorWriter::<TextEmbedding, _>::new(&mut file, encoder.dim(), &[(MODEL_KEY, &model.tag)])
         .map_err(ShardError::fatal)?;
     for (key, text) in captions {
-        let vector = vectors.get(text.as_str()).filter(|vector| vector.iter().all(|x| x.is_finite()));
-        let Some(vector) = vector else {
-            out.fail(key, Fault::NotFinite, "the model's vector");
+        let vector = &vectors[text.as_str()];
+        if let Err(fault) = scale(dot(vector, vector)) {
+            out.fail(key, fault, "the model's vector");
             continue;
-        };
+        }
         let row = TextEmbeddingRef { key, text, text_hash: text_hash(text) };
         writer.push(row, vector).map_err(ShardError::fatal)?;
         out.keep(1);

@@ -1,21 +1,14 @@
 //! `embed-audio`, `embed-text` and `similarity`, with a tiny random CLAP.
 
-use std::path::{Path, PathBuf};
-
 use audsem_core::audio::{Decoder, resample};
 use audsem_core::hub::ModelDir;
 use audsem_core::tables::{AudioEmbedding, TextEmbedding, VectorFile};
 use audsem_core::tar::{ShardOptions, ShardWriter};
-use audsem_core::testing::kill_and_resume;
 use audsem_models::clap::{ClapEncoder, Crop};
 use candle_core::{DType, Device};
 use serde_json::Value;
 
-use crate::workbench::{Bench, flac, shard};
-
-fn model() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/goldens/clap_tiny")
-}
+use crate::workbench::{Bench, flac, model, shard};
 
 fn encoder() -> ClapEncoder {
     ClapEncoder::open(&ModelDir::local(&model()), &Device::Cpu, DType::F32, 32).unwrap()
@@ -100,7 +93,7 @@ fn c7_c8_other_rates_and_channels_are_converted_and_bad_sounds_counted() {
     rejects.sort();
     let wanted = [("nan", "not_finite"), ("none", "empty"), ("text", "undecodable")];
     assert_eq!(rejects, wanted.map(|(key, reason)| (key.to_owned(), reason.to_owned())));
-    let step = &called.summary()["steps"][0][1];
+    let step = called.step("part");
     assert_eq!((&step["in"], &step["kept"]), (&5.into(), &2.into()));
     // Alone it would be over the limit of failures.
     call(&bench, "embed-audio -i in -o strict").ended(1);
@@ -178,25 +171,6 @@ fn lists_and_dry_runs() {
 }
 
 #[test]
-fn workers_kills_and_batches_change_no_byte() {
-    let bench = Bench::new();
-    for n in 0..5 {
-        let names: Vec<String> = (0..4).map(|i| format!("V{n}{i} (1.0-2.0)")).collect();
-        let clips: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "rain falls")).collect();
-        bench.write(&format!("in/{n}.tar"), shard(&clips));
-    }
-    let runs = tempfile::tempdir().unwrap();
-    let program = |output: &Path, workers: usize| {
-        let mut command =
-            bench.command(&format!("embed-audio -i in --batch-size {workers} --model {}", model().display()));
-        command.arg("--output").arg(output).args(["--workers", &workers.to_string()]);
-        command
-    };
-    let seen = kill_and_resume(runs.path(), 4, program).unwrap();
-    assert!(seen.in_the_middle > 0, "no kill came in the middle: {seen:?}");
-}
-
-#[test]
 fn one_sound_and_some_texts() {
     let bench = Bench::new();
     bench.write("a.flac", flac(300.0));
@@ -224,7 +198,7 @@ fn a_limit_takes_the_first_records_over_all_shards() {
     for command in ["embed-audio", "embed-text"] {
         for dry in ["", "--dry-run"] {
             let called = call(&bench, &format!("{command} -i in -o {command}{dry} --limit 3 {dry}")).ended(0);
-            let step = &called.summary()["steps"][0][1];
+            let step = called.step("part");
             assert_eq!((&step["in"], &step["kept"]), (&3.into(), &3.into()), "{command} {dry}");
         }
         assert_eq!(vectors(&bench, &format!("{command}/part-00001.parquet")).len(), 1);
@@ -237,6 +211,10 @@ fn a_folder_that_is_no_model_is_refused_with_a_hint() {
     let bench = Bench::new();
     bench.write("in.tar", shard(&[("V (1.0-2.0)", "rain")]));
     bench.write("model/config.json", r#"{"model_type": "bert"}"#);
-    bench.call("embed-audio -i in.tar -o out --model model").ended(2).says("hint");
-    bench.call("embed-audio -i in.tar -o out --model absent/model/folder").ended(2).says("hint");
+    for command in ["embed-audio", "embed-text"] {
+        bench.call(&format!("{command} -i in.tar -o {command} --model model")).ended(2).says("hint");
+        bench.call(&format!("{command} -i in.tar -o {command} --model absent/model/folder")).ended(2).says("hint");
+        // Neither has left anything behind that would be in the way of the right one.
+        call(&bench, &format!("{command} -i in.tar -o {command}")).ended(0);
+    }
 }

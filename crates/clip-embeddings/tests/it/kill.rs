@@ -4,7 +4,7 @@ use std::path::Path;
 
 use audsem_core::testing::kill_and_resume;
 
-use crate::workbench::{Bench, shard};
+use crate::workbench::{Bench, model, shard};
 
 fn check(bench: &Bench, kills: usize, arguments: &str) {
     let runs = tempfile::tempdir().unwrap();
@@ -45,4 +45,36 @@ fn merge_goes_on_after_a_kill() {
         bench.write(&format!("a/{i}.tar"), shard(&[(&a, "x"), (&b, "y")]));
     }
     check(&bench, 8, "merge-shards --source a --mode copy");
+}
+
+/// Shards, each of which repeats a clip of the one before.
+fn shards(bench: &Bench, n_shards: usize) {
+    for n in 0..n_shards {
+        let names: Vec<String> = (0..4).map(|i| format!("V{} (1.0-2.0)", 3 * n + i)).collect();
+        let texts: Vec<String> = (0..4).map(|i| format!("rain falls on roof {}", 3 * n + i)).collect();
+        let clips: Vec<(&str, &str)> = names.iter().zip(&texts).map(|(name, text)| (&**name, &**text)).collect();
+        bench.write(&format!("in/{n}.tar"), shard(&clips));
+    }
+}
+
+#[test]
+fn embed_audio_goes_on_after_a_kill_whatever_the_batches() {
+    let bench = Bench::new();
+    shards(&bench, 5);
+    let runs = tempfile::tempdir().unwrap();
+    let program = |output: &Path, workers: usize| {
+        let mut command =
+            bench.command(&format!("embed-audio -i in --batch-size {workers} --model {}", model().display()));
+        command.arg("--output").arg(output).args(["--workers", &workers.to_string()]);
+        command
+    };
+    let seen = kill_and_resume(runs.path(), 4, program).unwrap();
+    assert!(seen.in_the_middle > 0, "no kill came in the middle: {seen:?}");
+}
+
+#[test]
+fn embed_text_goes_on_after_a_kill() {
+    let bench = Bench::new();
+    shards(&bench, 12);
+    check(&bench, 8, &format!("embed-text -i in --model {}", model().display()));
 }

@@ -3,9 +3,11 @@
 
 mod contamination;
 mod embed;
+mod embed_inputs;
 mod kill;
 mod matching;
 mod merge;
 mod report;
 mod score;
+mod torch_file;
 mod workbench;

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::workbench::{Bench, same_file, shard};
+use audsem_core::tar::{ShardOptions, ShardWriter};
+
+use crate::workbench::{Bench, flac, same_file, shard};
 
 fn sources(bench: &Bench) {
     bench.write("b/10.tar", shard(&[("V (1.0-2.0)", "bark")]));
@@ -14,7 +16,7 @@ fn sources(bench: &Bench) {
 fn c10_c11_shards_are_linked_in_the_order_of_the_sources() {
     let bench = Bench::new();
     sources(&bench);
-    bench.call("merge-shards --source b a -o out").ended(0);
+    let called = bench.call("merge-shards --source b a -o out").ended(0);
     for (name, source) in [("00000.tar", "b/9.tar"), ("00001.tar", "b/10.tar"), ("00002.tar", "a/0.tar")] {
         assert!(same_file(&bench.path(&format!("out/{name}")), &bench.path(source)), "{name}");
     }
@@ -26,6 +28,24 @@ fn c10_c11_shards_are_linked_in_the_order_of_the_sources() {
     let duplicates = "key,tar,sample,first_tar\nV (1_0-2_0),00002.tar,2,00001.tar\n";
     assert_eq!(bench.text("out/duplicates.csv"), duplicates);
     assert_eq!(bench.rejects("out/rejects-lists-all.jsonl"), [("V (1_0-2_0)".to_owned(), "repeated_key".to_owned())]);
+    let results = &called.summary()["results"];
+    assert_eq!(results["repeated_clips"], 1);
+    assert!(results["note"].as_str().unwrap().contains("embed-audio and embed-text take the first"), "{results}");
+}
+
+#[test]
+fn a_sample_whose_json_is_broken_repeats_no_other() {
+    let bench = Bench::new();
+    for folder in ["a", "b"] {
+        let mut tar = ShardWriter::new(Vec::new(), ShardOptions::default());
+        tar.write_sample("1", &[("flac", &flac(300.0)), ("json", b"{\"key\": ")]).unwrap();
+        bench.write(&format!("{folder}/0.tar"), tar.finish().unwrap().0);
+    }
+    bench.call("merge-shards --source a b -o out --max-fail-rate 1").ended(0);
+    assert_eq!(bench.text("out/duplicates.csv").lines().count(), 1);
+    let rejects = bench.rejects("out/rejects-lists-all.jsonl");
+    let expected = ["00000.tar: 1", "00001.tar: 1"].map(|key| (key.to_owned(), "bad_json".to_owned()));
+    assert_eq!(rejects, expected);
 }
 
 #[test]

@@ -91,6 +91,11 @@ pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f64 {
     dot(a, b) / (dot(a, a).sqrt() * dot(b, b).sqrt())
 }
 
+/// A tiny random CLAP.
+pub(crate) fn model() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/goldens/clap_tiny")
+}
+
 /// A tone as FLAC.
 pub(crate) fn flac(hz: f32) -> Vec<u8> {
     let samples: Vec<f32> =

@@ -1,0 +1,108 @@
+//! What lies in a folder and below it.
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use audsem_core::error::Error as CoreError;
+use audsem_core::files::is_temporary;
+
+use super::sources::SoundFile;
+use crate::error::Error;
+use crate::tars::{AUDIO, ENDINGS};
+
+/// The sounds and tars of a folder.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Sounds, also below, in the order of their paths.
+    pub sounds: Vec<SoundFile>,
+    /// Tars in the folder itself.
+    pub tars: usize,
+    /// Tars in folders below.
+    pub tars_below: usize,
+}
+
+/// Goes through a folder and those below. Hidden and temporary files are passed over.
+///
+/// # Errors
+/// A folder cannot be listed.
+pub(super) fn search(root: &Path) -> Result<Found, Error> {
+    let mut found = Found::default();
+    let (mut folders, mut visited) = (vec![root.to_owned()], HashSet::new());
+    while let Some(folder) = folders.pop() {
+        let place = fs::metadata(&folder).map_err(CoreError::read(&folder))?;
+        // Links may lead back to a folder that leads here.
+        if !visited.insert((place.dev(), place.ino())) {
+            continue;
+        }
+        for entry in fs::read_dir(&folder).map_err(CoreError::read(&folder))? {
+            let path = entry.map_err(CoreError::read(&folder))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.starts_with('.') || is_temporary(&name) {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if is_sound(&path) {
+                let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+                found.sounds.push(SoundFile { name, path });
+            } else if is_tar(&name) {
+                let count = if folder == root { &mut found.tars } else { &mut found.tars_below };
+                *count += 1;
+            }
+        }
+    }
+    found.sounds.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+fn is_sound(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    AUDIO.contains(&extension.as_str())
+}
+
+fn is_tar(name: &str) -> bool {
+    ENDINGS.iter().any(|ending| name.ends_with(ending))
+}
+
+impl Found {
+    /// Says what of the folder is not read, because it is read for its tars, or because tars below are not looked for.
+    pub(super) fn warn_of_unread(&self, root: &Path, sounds_wanted: bool) {
+        let root = root.display();
+        if sounds_wanted && self.tars > 0 && !self.sounds.is_empty() {
+            tracing::warn!(
+                "sounds beside tars are not embedded: {} in and below {root}\n\
+                 hint: keep sounds in a folder of their own, or list them in a CSV file with a column `path`",
+                self.sounds.len()
+            );
+        }
+        if self.tars_below > 0 {
+            tracing::warn!(
+                "tars in folders below are not read: {} below {root}\nhint: name the folders they lie in with --input",
+                self.tars_below
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+    use super::*;
+
+    #[test]
+    fn everything_is_found_once_even_in_a_circle_of_links() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.wav", "0.tar", "x/a.FLAC", "x/1.tar.gz", "x/y/2.tar", ".hidden/c.wav", "x/._a.wav", "n.txt"] {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("x/again")).unwrap();
+        let found = search(folder.path()).unwrap();
+        assert_eq!(found.sounds.iter().map(|sound| sound.name.as_str()).collect::<Vec<_>>(), ["b.wav", "x/a.FLAC"]);
+        assert_eq!((found.tars, found.tars_below), (1, 2));
+    }
+}
