@@ -98,7 +98,8 @@ fn decoder(config: &Config) -> Decoder {
 /// Adds how many shards and how many seconds of sound there are.
 fn described(summary: Summary, n_shards: usize, stats: &Stats) -> Summary {
     let count = |name| stats.counts.get(name).copied().unwrap_or(0);
-    let summary = summary.with_result("shards", n_shards).with_result("seconds_of_sound", count(MILLISECONDS) / 1000);
+    let seconds = count(MILLISECONDS) as f64 / 1000.0;
+    let summary = summary.with_result("shards", n_shards).with_result("seconds_of_sound", seconds);
     match count(UNKNOWN_LENGTH) {
         0 => summary,
         n => summary.with_result("sounds_not_in_these_seconds", n),

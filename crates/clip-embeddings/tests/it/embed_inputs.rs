@@ -177,7 +177,7 @@ fn a_dry_run_counts_what_a_run_would_embed_and_needs_no_model() {
     assert_eq!((&step["dropped"]["repeated_key"], &step["failed"]["unreadable"]), (&4.into(), &1.into()));
     // Six tones of half a second each.
     let results = &called.summary()["results"];
-    assert_eq!((&results["shards"], &results["seconds_of_sound"]), (&5.into(), &3.into()));
+    assert_eq!((&results["shards"], &results["seconds_of_sound"]), (&5.into(), &3.0.into()));
     assert_eq!(results["sounds_not_in_these_seconds"], 1);
     assert!(!bench.path("dry").exists());
     let called = bench.call("embed-text -i a b -o dry --dry-run --model absent/model/folder").ended(0);
