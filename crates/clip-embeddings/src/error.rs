@@ -72,6 +72,25 @@ pub enum Error {
         /// Rows in them.
         n_rows: u64,
     },
+    /// A benchmark that nothing can come near to.
+    #[error(
+        "the benchmark `{name}` is empty: {n_rows} rows in {n_files} files, none with a usable vector\n\
+         hint: name sets that hold embeddings with --benchmark NAME=PATH"
+    )]
+    EmptyBenchmark {
+        /// Its name.
+        name: String,
+        /// Files read.
+        n_files: usize,
+        /// Rows in them.
+        n_rows: u64,
+    },
+    /// Captions that no clip can match.
+    #[error("there are no captions: {n_files} files without a row\nhint: name the output of `embed-text` with --text")]
+    NoCaptions {
+        /// Files read.
+        n_files: usize,
+    },
     /// A saved reference that is no such file, or cannot be used so.
     #[error("the saved reference cannot be used: {problem}: {}", path.display())]
     SavedReference {
@@ -81,7 +100,7 @@ pub enum Error {
         problem: String,
     },
     /// Two sets would have one name.
-    #[error("two sets are called `{name}`\nhint: give each a name of its own: --reference NAME=PATH")]
+    #[error("two sets are called `{name}`\nhint: give each a name of its own: NAME=PATH")]
     SameSet {
         /// The name.
         name: String,

@@ -1,19 +1,22 @@
-//! Listening copies: the sounds of clips over a threshold, out of the shards, as files.
+//! Listening copies: the sounds of clips on the suspicious side of a threshold, out of the shards, as
+//! files.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
 use audsem_core::audio::{BitDepth, Decoder, quantise};
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{Fingerprint, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
-use audsem_core::tables::{Columns as _, ParquetFile, Score};
 use audsem_core::tar::TarError;
 use serde::Serialize;
 
+use crate::criterion::{Asked, Column, Criterion, Side};
 use crate::error::Error;
+use crate::findings::Findings;
+use crate::missing;
 use crate::reason::{DropReason, Fault};
-use crate::scores::{ScoreFile, file_name, list_scores};
+use crate::scores::{Counts, MATCH, Scores, file_name, outside_of_steps};
 use crate::sets::Modality;
 use crate::tars::{ClipEntry, TarInput, for_each_sound, list_tars};
 
@@ -28,36 +31,60 @@ pub enum Format {
 }
 
 /// What is copied.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Config {
-    /// Tables of scores.
-    #[serde(skip)]
+    /// Tables of scores or of matches.
     pub scores: Vec<PathBuf>,
     /// Tars, or folders of them.
-    #[serde(skip)]
     pub shards: Vec<PathBuf>,
-    /// Which scores count.
+    /// Which scores count; all matches do.
     pub modality: Modality,
-    /// Clips with a dissimilarity over this are copied.
-    pub threshold: f32,
+    /// The column to go by; `None` for the usual one of the tables.
+    pub column: Option<Column>,
+    /// The suspicious side; `None` for that of the column.
+    pub side: Option<Side>,
+    /// Clips on the suspicious side of this are copied; `None` for the usual one of the column.
+    pub threshold: Option<f32>,
     /// How they are stored.
     pub format: Format,
 }
 
-/// Copies sounds into `audio/SHARD/KEY.flac`.
+/// What decides the content of the output, nothing left open.
+#[derive(Debug, Serialize)]
+struct Settings<'a> {
+    modality: Modality,
+    #[serde(flatten)]
+    criterion: &'a Criterion,
+    format: Format,
+}
+
+/// Keys that a shard has, and the file of the copy of each; `None` where there is none.
+type Met = BTreeMap<String, Option<String>>;
+
+/// Copies sounds into `audio/SHARD/KEY.flac`, and files the keys that no shard has.
 ///
 /// # Errors
-/// There are no scores or tars, and what [`Run::open`] and [`Run::execute`] give.
+/// There are no scores or tars, the scores lack what is asked for, and what [`Run::open`] and
+/// [`Run::execute`] give.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
-    let scores = list_scores(&config.scores)?;
+    let thresholds = config.threshold.into_iter().collect();
+    let asked = Asked { column: config.column, side: config.side, thresholds };
+    let scores = Scores::open(&config.scores, &asked, |column| vec![column.thresholds().1])?;
     let mut tars = Vec::new();
     for path in &config.shards {
         tars.extend(list_tars(path)?);
     }
-    let spec = RunSpec { tool: "audsem-clip-embeddings", command: "extract", config, inputs: &[], models: Vec::new() };
+    let settings = Settings { modality: config.modality, criterion: &scores.criterion, format: config.format };
+    let spec = RunSpec {
+        tool: "audsem-clip-embeddings",
+        command: "extract",
+        config: &settings,
+        inputs: &[],
+        models: Vec::new(),
+    };
     let mut run = Run::open(options, spec)?;
-    let wanted = wanted_keys(&scores, config, options.limit)?;
-    let of_scores = scores.iter().fold(Fingerprint::new(), |all, file| all.with(&file.fingerprint)).finish();
+    let wanted = wanted_keys(&scores, config.modality, options.limit)?;
+    let of_scores = scores.fingerprint_of_all();
     let plan: Vec<Shard<&TarInput>> = tars
         .iter()
         .enumerate()
@@ -67,25 +94,45 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
             work: tar,
         })
         .collect();
+    let findings = Findings::new("found");
     let step = Step { name: "part", unit: "clips", physical: "MB" };
-    let report = run.execute(step, &plan, |tar, out| extract(tar, &wanted, config.format, out))?;
-    Ok(run.finish()?.with_result("over_threshold", wanted.len()).with_result("found", report.stats.kept))
+    let report = run.execute(step, &plan, |tar, out| {
+        let met = extract(tar, &wanted, config.format, out)?;
+        findings.keep(out, met)
+    })?;
+    let (mut met, mut found) = (BTreeSet::new(), BTreeSet::new());
+    for (key, file) in findings.take(&report.outputs)?.into_iter().flatten() {
+        if file.is_some() {
+            found.insert(key.clone());
+        }
+        met.insert(key);
+    }
+    // A shard that could not be read may have what seems to be missing.
+    if report.complete && report.outputs.len() == plan.len() {
+        missing::file(&mut run, &wanted, &met, &report.outputs)?;
+    }
+    let threshold = format!("{}_threshold", scores.criterion.side.name());
+    Ok(run.finish()?.with_result(&threshold, wanted.len()).with_result("found", found.len()))
 }
 
-/// The keys over the threshold, the first `limit` of them.
-fn wanted_keys(scores: &[ScoreFile], config: &Config, limit: Option<u64>) -> Result<HashSet<String>, Error> {
+/// The different keys on the suspicious side of the threshold, the first `limit` of them.
+fn wanted_keys(scores: &Scores, modality: Modality, limit: Option<u64>) -> Result<BTreeSet<String>, Error> {
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    let mut keys = HashSet::new();
-    for file in scores {
-        for columns in ParquetFile::<Score>::open(&file.path)?.groups() {
-            let columns = columns?;
-            for row in (0..columns.len()).map(|i| columns.get(i)) {
-                if keys.len() < limit && row.modality == config.modality.name() && row.dissimilarity > config.threshold
-                {
-                    keys.insert(row.key.to_owned());
-                }
+    let (criterion, mut keys) = (&scores.criterion, BTreeSet::new());
+    let threshold = criterion.thresholds[0];
+    for i in 0..scores.files.len() {
+        let visited = scores.for_each(i, u64::MAX, |_, scored, counts| {
+            let of_modality = scored.modality == modality.name() || scored.modality == MATCH;
+            if let Counts::Value { value, .. } = counts
+                && of_modality
+                && criterion.beyond(value, threshold)
+                && keys.len() < limit
+            {
+                keys.insert(scored.key.to_owned());
             }
-        }
+            Ok(())
+        });
+        visited.map_err(outside_of_steps)?;
     }
     Ok(keys)
 }
@@ -102,8 +149,13 @@ impl From<TarError> for Stop {
     }
 }
 
-fn extract(tar: &TarInput, wanted: &HashSet<String>, format: Format, out: &mut ShardOutput) -> Result<(), ShardError> {
-    let (mut seen, mut others) = (HashSet::new(), 0);
+fn extract(
+    tar: &TarInput,
+    wanted: &BTreeSet<String>,
+    format: Format,
+    out: &mut ShardOutput,
+) -> Result<Met, ShardError> {
+    let (mut seen, mut met, mut others) = (BTreeSet::new(), Met::new(), 0);
     let mut left_out: Vec<(String, DropReason)> = Vec::new();
     let accept = |entry: &ClipEntry| {
         if !wanted.contains(&entry.key) {
@@ -112,7 +164,7 @@ fn extract(tar: &TarInput, wanted: &HashSet<String>, format: Format, out: &mut S
         }
         let reason = match () {
             () if entry.sound.is_none() => DropReason::NoAudio,
-            () if !seen.insert(file_name(&entry.key)) => DropReason::RepeatedKey,
+            () if !seen.insert(entry.key.clone()) => DropReason::RepeatedKey,
             () => return true,
         };
         left_out.push((entry.key.clone(), reason));
@@ -120,7 +172,8 @@ fn extract(tar: &TarInput, wanted: &HashSet<String>, format: Format, out: &mut S
     };
     let copied = for_each_sound(&tar.path, accept, |entry, bytes| {
         out.read(1);
-        copy(entry, bytes, format, out).map_err(Stop::Shard)
+        met.insert(entry.key.clone(), copy(entry, bytes, format, out).map_err(Stop::Shard)?);
+        Ok(())
     });
     match copied {
         Err(Stop::Tar(error)) => return Err(ShardError::input(error)),
@@ -130,11 +183,15 @@ fn extract(tar: &TarInput, wanted: &HashSet<String>, format: Format, out: &mut S
     // The others are where they were, so they are no rejects.
     out.read(left_out.len() as u64);
     out.count("other_samples", others);
-    left_out.iter().for_each(|(key, reason)| out.drop(key, *reason, tar.name()));
-    Ok(())
+    for (key, reason) in left_out {
+        out.drop(&key, reason, tar.name());
+        met.entry(key).or_default();
+    }
+    Ok(met)
 }
 
-fn copy(entry: &ClipEntry, bytes: &[u8], format: Format, out: &mut ShardOutput) -> Result<(), ShardError> {
+/// Copies a sound; gives its file, or `None` if it is a reject.
+fn copy(entry: &ClipEntry, bytes: &[u8], format: Format, out: &mut ShardOutput) -> Result<Option<String>, ShardError> {
     let suffix = entry.sound.as_ref().map_or("flac", |(suffix, _, _)| suffix.as_str());
     let (stored, ending) = match format {
         Format::Keep => (std::borrow::Cow::Borrowed(bytes), suffix),
@@ -142,15 +199,17 @@ fn copy(entry: &ClipEntry, bytes: &[u8], format: Format, out: &mut ShardOutput) 
             Ok(stored) => (std::borrow::Cow::Owned(stored), "wav"),
             Err(problem) => {
                 out.fail(&entry.key, Fault::Undecodable, problem);
-                return Ok(());
+                return Ok(None);
             }
         },
     };
-    let mut file = out.create(format!("audio/{}/{}.{ending}", out.name(), file_name(&entry.key)))?;
+    let name = format!("audio/{}/{}.{ending}", out.name(), file_name(&entry.key));
+    let mut file = out.create(&name)?;
     file.write_all(&stored).map_err(CoreError::write(file.path()))?;
     out.work(stored.len() as f64 / 1e6);
     out.keep(1);
-    Ok(out.close(file)?)
+    out.close(file)?;
+    Ok(Some(name))
 }
 
 /// Decodes a sound and writes it as WAV, 16 bits.

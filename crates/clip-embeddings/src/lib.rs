@@ -40,22 +40,27 @@
 
 pub mod cli;
 pub mod contamination;
+pub mod criterion;
 pub mod direction;
 pub mod embed;
 pub mod error;
 pub mod extract;
+mod findings;
 pub mod matching;
 pub mod merge;
+mod missing;
 pub mod model_tag;
 pub mod nearest;
 pub mod product;
 pub mod reason;
 pub mod reference;
 mod rejects;
+mod repeats;
 pub mod report;
 pub mod score;
 pub mod scores;
 pub mod sets;
 pub mod tars;
+mod texts;
 pub mod unit;
 mod unit_rows;

@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::reason::{DropReason, Fault};
-use crate::sets::{Comparable, EmbeddingFile, Modality, SetPath, list_files};
+use crate::repeats::Repeats;
+use crate::sets::{Comparable, EmbeddingFile, Modality, RowNumbers, SetPath, list_files};
 use crate::unit::{dot, scale};
 use crate::unit_rows::UnitRows;
 
@@ -22,6 +23,15 @@ pub struct Config {
     pub audio: Vec<SetPath>,
     /// Embeddings of captions.
     pub text: Vec<SetPath>,
+}
+
+/// One table of clips.
+struct Clips<'a> {
+    file: &'a EmbeddingFile,
+    /// Rows of all tables of clips that repeat a key.
+    repeats: &'a Repeats,
+    /// Number of its first row among those.
+    first_row: u64,
 }
 
 /// Where a caption is: table, row group, row in the group.
@@ -60,19 +70,28 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         }
     }
     Comparable::of(audio.iter().chain(&text))?;
+    if text.iter().all(|file| file.n_rows == 0) {
+        return Err(Error::NoCaptions { n_files: text.len() });
+    }
     let spec = RunSpec { tool: "audsem-clip-embeddings", command: "match", config, inputs: &[], models: Vec::new() };
     let mut run = Run::open(options, spec)?;
     let captions = Captions::of(&text)?;
     let all_text = text.iter().fold(Fingerprint::new(), |all, file| all.with(&file.fingerprint)).finish();
-    let plan: Vec<Shard<&EmbeddingFile>> = crate::reference::plan(&audio)
-        .into_iter()
-        .map(|shard| Shard {
-            fingerprint: Fingerprint::new().with(&shard.fingerprint).with(&all_text).finish(),
-            ..shard
+    let (repeats, numbers) = (Repeats::of(&audio, options.workers)?, RowNumbers::of(&audio));
+    let plan: Vec<Shard<Clips<'_>>> = audio
+        .iter()
+        .enumerate()
+        .map(|(i, file)| {
+            let fingerprint = Fingerprint::new().with(&file.fingerprint).with(&all_text);
+            Shard {
+                name: format!("{i:05}"),
+                fingerprint: repeats.mark_file(fingerprint, &numbers, i).finish(),
+                work: Clips { file, repeats: &repeats, first_row: numbers.start(i) },
+            }
         })
         .collect();
     let step = Step { name: "part", unit: "clips", physical: "MB" };
-    run.execute(step, &plan, |file, out| match_file(file, &captions, out))?;
+    run.execute(step, &plan, |clips, out| match_file(clips, &captions, out))?;
     Ok(run.finish()?.with_result("captions", captions.places.len()).with_result("repeated_captions", captions.repeated))
 }
 
@@ -108,11 +127,13 @@ struct Pair {
     place: Place,
 }
 
-fn match_file(file: &EmbeddingFile, captions: &Captions, out: &mut ShardOutput) -> Result<(), ShardError> {
+fn match_file(clips: &Clips<'_>, captions: &Captions, out: &mut ShardOutput) -> Result<(), ShardError> {
+    let file = clips.file;
     let vectors = file.vectors().map_err(ShardError::input)?;
     let keys = file.keys().map_err(ShardError::input)?;
     let mut table = out.create(format!("part-{}.parquet", out.name()))?;
     let mut writer = ParquetWriter::<CaptionMatch, _>::new(&mut table).map_err(ShardError::fatal)?;
+    let mut first_row = clips.first_row;
     for group in 0..vectors.n_groups() {
         let keys = keys.group(group).map_err(ShardError::input)?;
         let unit = UnitRows::read(&vectors, group).map_err(ShardError::input)?;
@@ -123,6 +144,9 @@ fn match_file(file: &EmbeddingFile, captions: &Captions, out: &mut ShardOutput) 
         for (clip, row) in unit.rows.iter().enumerate() {
             let key = keys.get(*row).key;
             match captions.places.get(&text_hash(key)) {
+                _ if clips.repeats.contains(first_row + *row as u64) => {
+                    out.drop(key, DropReason::RepeatedKey, file.name());
+                }
                 Some(place) => pairs.push(Pair { clip, place: *place }),
                 None => out.drop(key, DropReason::NoText, file.name()),
             }
@@ -138,6 +162,7 @@ fn match_file(file: &EmbeddingFile, captions: &Captions, out: &mut ShardOutput) 
                 }
             }
         }
+        first_row += keys.len() as u64;
     }
     writer.finish().map_err(ShardError::fatal)?;
     Ok(out.close(table)?)

@@ -20,6 +20,8 @@ audsem_core::reasons! {
         NoCaption = "no_caption": "the record has no caption",
         NoText = "no_text": "no caption has this key",
         NoAudio = "no_audio": "the sample has no sound",
-        RepeatedKey = "repeated_key": "an earlier sample has the same key",
+        RepeatedKey = "repeated_key": "an earlier sample or row of the same set has the same key",
+        NoValue = "no_value": "the row has no value in the column asked for",
+        NotFound = "not_found": "no shard that was given has a sound with this key",
     }
 }

@@ -3,15 +3,22 @@
 use audsem_core::run::{ShardError, ShardOutput};
 use audsem_core::tables::Columns as _;
 
-use crate::reason::Fault;
+use crate::reason::{DropReason, Fault};
 use crate::sets::EmbeddingFile;
 
-/// The bad rows of one row group. Their keys are looked up only once there is one: most tables have
-/// none, and reading keys would cost as much as the vectors.
+/// Why a row is not used.
+#[derive(Debug, Clone, Copy)]
+enum Cause {
+    Bad(Fault),
+    Repeated,
+}
+
+/// The rows of one row group that are not used. Their keys are looked up only once there is one: most
+/// tables have none, and reading keys would cost as much as the vectors.
 #[derive(Debug)]
 pub(crate) struct BadRows {
     group: usize,
-    rows: Vec<(usize, Fault)>,
+    rows: Vec<(usize, Cause)>,
 }
 
 impl BadRows {
@@ -22,7 +29,12 @@ impl BadRows {
 
     /// Notes row `row` of the group.
     pub(crate) fn add(&mut self, row: usize, fault: Fault) {
-        self.rows.push((row, fault));
+        self.rows.push((row, Cause::Bad(fault)));
+    }
+
+    /// Notes that an earlier row has the key of row `row` of the group.
+    pub(crate) fn add_repeated(&mut self, row: usize) {
+        self.rows.push((row, Cause::Repeated));
     }
 
     /// The row group.
@@ -49,8 +61,13 @@ impl BadRows {
             return Ok(());
         }
         let keys = file.keys().and_then(|keys| keys.group(self.group)).map_err(ShardError::input)?;
-        for (row, fault) in &self.rows {
-            out.fail(keys.get(*row).key, *fault, format_args!("{}, row {row} of group {}", file.name(), self.group));
+        for (row, cause) in &self.rows {
+            let (key, name) = (keys.get(*row).key, file.name());
+            let place = format_args!("{name}, row {row} of group {}", self.group);
+            match cause {
+                Cause::Bad(fault) => out.fail(key, *fault, place),
+                Cause::Repeated => out.drop(key, DropReason::RepeatedKey, place),
+            }
         }
         Ok(())
     }

@@ -54,7 +54,7 @@ pub enum Command {
     Match(MatchArgs),
     /// Histogram, quantiles and yield of scores, as text and as a page with the extremes to listen to
     Report(ReportArgs),
-    /// Copy the sounds of clips over a threshold out of the shards
+    /// Copy the sounds of clips beyond a threshold out of the shards
     Extract(ExtractArgs),
     /// How well texts fit one sound
     Similarity(SimilarityArgs),
@@ -122,8 +122,8 @@ fn cosine(text: &str) -> Result<f32, String> {
     number(text, -1.0..=1.0).ok_or_else(|| "expected a cosine from -1 to 1".to_owned())
 }
 
-fn dissimilarity(text: &str) -> Result<f32, String> {
-    number(text, 0.0..=2.0).ok_or_else(|| "expected a dissimilarity from 0 to 2".to_owned())
+fn score(text: &str) -> Result<f32, String> {
+    number(text, -1.0..=2.0).ok_or_else(|| "expected a score from -1 to 2".to_owned())
 }
 
 fn number(text: &str, range: std::ops::RangeInclusive<f32>) -> Option<f32> {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use audsem_core::cli::RunArgs;
 use clap::Args;
 
-use super::dissimilarity;
+use super::score;
+use crate::criterion::{Column, Side};
 use crate::extract::{self, Format};
 use crate::report::{self, ClipsMode};
 use crate::sets::Modality;
@@ -13,12 +14,22 @@ use crate::sets::Modality;
 /// Flags of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Scores: `score` run folders, folders of tables, or tables
+    /// Run folders of `score` or of `match`, folders of such tables, or tables
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
-    /// Thresholds to try; for each one a list of what is over it is written
-    #[arg(long, value_name = "D", num_args = 1.., value_delimiter = ',', default_values_t = [0.9, 0.95, 0.99], value_parser = dissimilarity)]
+    /// The column to report on [default: dissimilarity for scores, cosine for matches]
+    #[arg(long, value_enum)]
+    pub column: Option<Column>,
+    /// Which side of a threshold is suspicious [default: over for dissimilarity, under for the others]
+    #[arg(long, value_enum)]
+    pub side: Option<Side>,
+    /// Thresholds to try; for each one a list of what lies beyond it is written
+    /// [default: 0.9, 0.95, 0.99 for dissimilarity; 0.3, 0.5, 0.7 for neighbours; 0.1, 0.2, 0.3 for matches]
+    #[arg(long, value_name = "SCORE", num_args = 1.., value_delimiter = ',', allow_negative_numbers = true, value_parser = score)]
     pub threshold: Vec<f32>,
+    /// Tables with `key` and `text`, such as the run folder of `embed-text`, for captions beside the keys
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub text: Vec<PathBuf>,
     /// Audio shards in which the clips are, to listen to the extremes
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub shards: Vec<PathBuf>,
@@ -28,9 +39,9 @@ pub struct ReportArgs {
     /// How the page has its sounds
     #[arg(long, value_enum, default_value = "embed")]
     pub clips: ClipsMode,
-    /// Title of the page
-    #[arg(long, value_name = "TEXT", default_value = "Dissimilarity to the reference")]
-    pub title: String,
+    /// Title of the page [default: what the column is about]
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
     pub run: RunArgs,
@@ -42,6 +53,9 @@ impl ReportArgs {
         report::Config {
             scores: self.input.clone(),
             shards: self.shards.clone(),
+            texts: self.text.clone(),
+            column: self.column,
+            side: self.side,
             thresholds: self.threshold.clone(),
             extremes: usize::from(self.extremes),
             clips: self.clips,
@@ -53,16 +67,22 @@ impl ReportArgs {
 /// Flags of `extract`.
 #[derive(Debug, Args)]
 pub struct ExtractArgs {
-    /// Scores: `score` run folders, folders of tables, or tables
+    /// Run folders of `score` or of `match`, folders of such tables, or tables
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
+    /// The column to go by [default: dissimilarity for scores, cosine for matches]
+    #[arg(long, value_enum)]
+    pub column: Option<Column>,
+    /// Which side of the threshold is suspicious [default: over for dissimilarity, under for the others]
+    #[arg(long, value_enum)]
+    pub side: Option<Side>,
     /// Audio shards in which the clips are
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     pub shards: Vec<PathBuf>,
-    /// Copy clips whose dissimilarity is over this
-    #[arg(long, value_name = "D", default_value_t = 0.95, value_parser = dissimilarity)]
-    pub threshold: f32,
-    /// Whose scores count
+    /// Copy clips beyond this [default: 0.95 for dissimilarity, 0.5 for neighbours, 0.2 for matches]
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = score)]
+    pub threshold: Option<f32>,
+    /// Whose scores count; matches always do
     #[arg(long, value_enum, default_value = "audio")]
     pub modality: Modality,
     /// How copies are stored
@@ -80,6 +100,8 @@ impl ExtractArgs {
             scores: self.input.clone(),
             shards: self.shards.clone(),
             modality: self.modality,
+            column: self.column,
+            side: self.side,
             threshold: self.threshold,
             format: self.format,
         }

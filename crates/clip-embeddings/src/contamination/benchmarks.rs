@@ -1,20 +1,23 @@
 //! Records and the benchmark items nearest to them.
 
 use audsem_core::parallel::ordered_map;
-use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
+use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, ShardOutputs, Step};
 use audsem_core::tables::{
     Columns as _, Contamination, ContaminationRef, EmbeddingKey, ParquetFile, ParquetWriter, TableError, VectorFile,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::Config;
 use crate::error::Error;
+use crate::findings::Findings;
 use crate::nearest::{Hit, Searched};
 use crate::rejects::BadRows;
 use crate::sets::{EmbeddingFile, RowNumbers, keys_of_rows};
 use crate::unit_rows::UnitRows;
 
 /// A benchmark, ready to be searched.
-struct Benchmark<'a> {
+struct Searchable<'a> {
     name: &'a str,
     files: &'a [EmbeddingFile],
     numbers: RowNumbers,
@@ -27,28 +30,66 @@ struct Near {
     hits: Vec<(usize, usize, Hit)>,
 }
 
+/// How near records come to one benchmark.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Nearness {
+    /// Records over the threshold.
+    pub(super) near: u64,
+    /// Pairs listed.
+    pub(super) pairs: u64,
+    /// The largest cosine, over the threshold or not; `None` without records.
+    pub(super) max_cosine: Option<f32>,
+}
+
+impl Nearness {
+    /// Takes in the hits of one record, nearest first, of which `n_pairs` are over the threshold.
+    fn add(&mut self, hits: &[Hit], n_pairs: usize) {
+        let nearest = hits.first().map(|hit| hit.cosine);
+        self.merge(&Self { near: u64::from(n_pairs > 0), pairs: n_pairs as u64, max_cosine: nearest });
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.near += other.near;
+        self.pairs += other.pairs;
+        self.max_cosine = match (self.max_cosine, other.max_cosine) {
+            (Some(a), Some(b)) => Some(a.max(b)),
+            (a, b) => a.or(b),
+        };
+    }
+}
+
+/// What all records come to.
+pub(super) struct Compared {
+    /// What the shards have written.
+    pub(super) outputs: Vec<ShardOutputs>,
+    /// For each benchmark.
+    pub(super) nearness: Vec<Nearness>,
+}
+
 /// What one row group comes to.
-struct Compared {
+struct ComparedGroup {
     near: Vec<Near>,
     /// How many records are near nothing.
     far: u64,
+    nearness: Vec<Nearness>,
     bad: BadRows,
 }
 
-/// Lists pairs whose cosine reaches the threshold.
+/// Lists pairs whose cosine reaches the threshold; `None` when the step was interrupted or a table of
+/// the inputs cannot be read.
 pub(super) fn compare(
     run: &mut Run,
     config: &Config,
     inputs: &[EmbeddingFile],
-    sets: &[(String, Vec<EmbeddingFile>)],
+    sets: &[super::Benchmark],
     dim: usize,
-) -> Result<(), Error> {
+) -> Result<Option<Compared>, Error> {
     let mut fingerprint = Fingerprint::new();
     let mut benchmarks = Vec::new();
-    for (name, files) in sets {
+    for super::Benchmark { name, files } in sets {
         fingerprint = files.iter().fold(fingerprint.with(name), |all, file| all.with(&file.fingerprint));
         let searched = Searched::open(files, dim)?;
-        benchmarks.push(Benchmark { name, files, numbers: RowNumbers::of(files), searched });
+        benchmarks.push(Searchable { name, files, numbers: RowNumbers::of(files), searched });
     }
     let fingerprint = fingerprint.finish();
     let plan: Vec<Shard<&EmbeddingFile>> = crate::reference::plan(inputs)
@@ -59,19 +100,34 @@ pub(super) fn compare(
         })
         .collect();
     let step = Step { name: "part", unit: "vectors", physical: "MB" };
-    run.execute(step, &plan, |file, out| compare_file(file, config, &benchmarks, out))?;
-    Ok(())
+    let findings = Findings::new("nearness");
+    let report = run.execute(step, &plan, |file, out| {
+        let nearness = compare_file(file, config, &benchmarks, out)?;
+        findings.keep(out, nearness)
+    })?;
+    if !report.complete || report.outputs.len() < plan.len() {
+        return Ok(None);
+    }
+    let mut total = vec![Nearness::default(); benchmarks.len()];
+    for nearness in findings.take(&report.outputs)? {
+        merge(&mut total, &nearness);
+    }
+    Ok(Some(Compared { outputs: report.outputs, nearness: total }))
+}
+
+fn merge(total: &mut [Nearness], nearness: &[Nearness]) {
+    total.iter_mut().zip(nearness).for_each(|(total, nearness)| total.merge(nearness));
 }
 
 fn compare_file(
     file: &EmbeddingFile,
     config: &Config,
-    benchmarks: &[Benchmark<'_>],
+    benchmarks: &[Searchable<'_>],
     out: &mut ShardOutput,
-) -> Result<(), ShardError> {
+) -> Result<Vec<Nearness>, ShardError> {
     let vectors = file.vectors().map_err(ShardError::input)?;
     let keys = file.keys().map_err(ShardError::input)?;
-    let mut found = Vec::new();
+    let (mut found, mut nearness) = (Vec::new(), vec![Nearness::default(); benchmarks.len()]);
     let threads = out.inner_workers();
     ordered_map(
         0..vectors.n_groups(),
@@ -87,11 +143,16 @@ fn compare_file(
             out.keep(compared.near.len() as u64 + compared.far);
             out.count("near", compared.near.len() as u64);
             compared.bad.report(file, out)?;
+            merge(&mut nearness, &compared.nearness);
             found.extend(compared.near);
             Ok::<(), ShardError>(())
         },
     )?;
-    write(file, benchmarks, &found, out)
+    for (benchmark, nearness) in benchmarks.iter().zip(&nearness) {
+        out.count(&format!("{}_near", benchmark.name), nearness.near);
+    }
+    write(file, benchmarks, &found, out)?;
+    Ok(nearness)
 }
 
 fn compare_group(
@@ -99,19 +160,21 @@ fn compare_group(
     keys: &ParquetFile<EmbeddingKey>,
     group: usize,
     config: &Config,
-    benchmarks: &[Benchmark<'_>],
-) -> Result<Compared, TableError> {
+    benchmarks: &[Searchable<'_>],
+) -> Result<ComparedGroup, TableError> {
     let unit = UnitRows::read(vectors, group)?;
     let keys = keys.group(group)?;
     let mut of_record: Vec<Vec<(usize, usize, Hit)>> = vec![Vec::new(); unit.rows.len()];
+    let mut nearness = vec![Nearness::default(); benchmarks.len()];
     for (number, benchmark) in benchmarks.iter().enumerate() {
         for (i, hits) in benchmark.searched.nearest(&unit.vectors, config.top_k, None)?.iter().enumerate() {
-            let hits = hits.as_slice().iter().enumerate();
-            of_record[i]
-                .extend(hits.filter(|(_, hit)| hit.cosine >= config.threshold).map(|(rank, hit)| (number, rank, *hit)));
+            let hits = hits.as_slice();
+            let n_near = hits.partition_point(|hit| hit.cosine >= config.threshold);
+            nearness[number].add(hits, n_near);
+            of_record[i].extend(hits[..n_near].iter().enumerate().map(|(rank, hit)| (number, rank, *hit)));
         }
     }
-    let mut compared = Compared { near: Vec::new(), far: 0, bad: unit.bad };
+    let mut compared = ComparedGroup { near: Vec::new(), far: 0, nearness, bad: unit.bad };
     for (row, hits) in unit.rows.iter().zip(of_record) {
         if hits.is_empty() {
             compared.far += 1;
@@ -125,7 +188,7 @@ fn compare_group(
 /// Looks up the names of the items, benchmark by benchmark, and writes the pairs.
 fn write(
     file: &EmbeddingFile,
-    benchmarks: &[Benchmark<'_>],
+    benchmarks: &[Searchable<'_>],
     found: &[Near],
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {

@@ -1,4 +1,5 @@
-//! Records that repeat an earlier one exactly: by key, or by every number of the vector.
+//! Records that repeat an earlier one exactly: by key, or by every number of the vector. Vectors that
+//! cannot be used are no repeats of each other but rejects.
 //!
 //! A map from hashes to row numbers finds them: 16 bytes a record for each of the two. Two records of
 //! 10⁷ with different vectors share a hash of 64 bits with a probability of 3·10⁻⁶.
@@ -14,7 +15,9 @@ use audsem_core::tables::{
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::Error;
+use crate::rejects::BadRows;
 use crate::sets::{EmbeddingFile, RowNumbers, keys_of_rows};
+use crate::unit::{dot, scale};
 
 /// A record that repeats another one.
 struct Repeat {
@@ -22,6 +25,15 @@ struct Repeat {
     of_row: u64,
     same_key: bool,
 }
+
+/// Hashes of a row group: of the key of each row, and of its vector where that can be used.
+struct Hashes {
+    rows: Vec<(u64, Option<u64>)>,
+    bad: BadRows,
+}
+
+/// Hashes and the number of the first row that has each.
+type FirstRows = HashMap<u64, u64, foldhash::fast::FixedState>;
 
 /// Lists records that repeat an earlier one, in `duplicates-all.parquet`.
 pub(super) fn find(run: &mut Run, files: &[EmbeddingFile]) -> Result<(), Error> {
@@ -35,8 +47,7 @@ pub(super) fn find(run: &mut Run, files: &[EmbeddingFile]) -> Result<(), Error> 
 fn find_in(files: &[EmbeddingFile], out: &mut ShardOutput) -> Result<(), ShardError> {
     let numbers = RowNumbers::of(files);
     let mut repeats = Vec::new();
-    let mut by_key: HashMap<u64, u64, foldhash::fast::FixedState> = HashMap::default();
-    let mut by_vector: HashMap<u64, u64, foldhash::fast::FixedState> = HashMap::default();
+    let (mut by_key, mut by_vector) = (FirstRows::default(), FirstRows::default());
     for (i, file) in files.iter().enumerate() {
         let vectors = file.vectors().map_err(ShardError::fatal)?;
         let keys = file.keys().map_err(ShardError::fatal)?;
@@ -48,12 +59,14 @@ fn find_in(files: &[EmbeddingFile], out: &mut ShardOutput) -> Result<(), ShardEr
             2 * threads,
             |group| hashes(&vectors, &keys, group),
             |hashes| {
-                let hashes = hashes.map_err(ShardError::fatal)?;
-                out.read(hashes.len() as u64);
-                out.work(hashes.len() as f64 * vectors.dim() as f64 * 4e-6);
-                for (key, vector) in hashes {
-                    let (same_key, same_vector) =
-                        (first_of(&mut by_key, key, row), first_of(&mut by_vector, vector, row));
+                let Hashes { rows, bad } = hashes.map_err(ShardError::fatal)?;
+                out.read(rows.len() as u64);
+                out.keep((rows.len() - bad.len()) as u64);
+                out.work(rows.len() as f64 * vectors.dim() as f64 * 4e-6);
+                bad.report(file, out)?;
+                for (key, vector) in rows {
+                    let same_key = first_of(&mut by_key, key, row);
+                    let same_vector = vector.and_then(|vector| first_of(&mut by_vector, vector, row));
                     if let Some(of_row) = same_key.or(same_vector) {
                         repeats.push(Repeat { row, of_row, same_key: same_key.is_some() });
                     }
@@ -63,28 +76,33 @@ fn find_in(files: &[EmbeddingFile], out: &mut ShardOutput) -> Result<(), ShardEr
             },
         )?;
     }
-    out.keep(numbers.total());
     out.count("repeats", repeats.len() as u64);
     write(files, &numbers, &repeats, out)
 }
 
 /// The earlier row with this hash; the row itself is remembered if there is none.
-fn first_of(seen: &mut HashMap<u64, u64, foldhash::fast::FixedState>, hash: u64, row: u64) -> Option<u64> {
+fn first_of(seen: &mut FirstRows, hash: u64, row: u64) -> Option<u64> {
     let first = *seen.entry(hash).or_insert(row);
     (first != row).then_some(first)
 }
 
-/// Hashes of the key and of the vector of each row.
-fn hashes(vectors: &VectorFile, keys: &ParquetFile<EmbeddingKey>, group: usize) -> Result<Vec<(u64, u64)>, TableError> {
+fn hashes(vectors: &VectorFile, keys: &ParquetFile<EmbeddingKey>, group: usize) -> Result<Hashes, TableError> {
     let keys = keys.group(group)?;
-    let mut hashes = Vec::with_capacity(keys.len());
+    let mut hashes = Hashes { rows: Vec::with_capacity(keys.len()), bad: BadRows::new(group) };
     let mut bytes = Vec::with_capacity(4 * vectors.dim());
     vectors.for_each_block(group, &mut VectorScratch::default(), |first, rows| {
         for (i, x) in rows.chunks_exact(vectors.dim()).enumerate() {
-            bytes.clear();
-            // −0 and 0 are the same number.
-            bytes.extend(x.iter().flat_map(|value| (value + 0.0).to_le_bytes()));
-            hashes.push((text_hash(keys.get(first + i).key), xxh3_64(&bytes)));
+            let row = first + i;
+            let vector = scale(dot(x, x)).map(|_| {
+                bytes.clear();
+                // −0 and 0 are the same number.
+                bytes.extend(x.iter().flat_map(|value| (value + 0.0).to_le_bytes()));
+                xxh3_64(&bytes)
+            });
+            if let Err(fault) = vector {
+                hashes.bad.add(row, fault);
+            }
+            hashes.rows.push((text_hash(keys.get(row).key), vector.ok()));
         }
     })?;
     Ok(hashes)

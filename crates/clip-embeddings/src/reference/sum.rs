@@ -1,17 +1,14 @@
 //! Summing the unit vectors of tables, each table a shard.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Mutex;
-
 use audsem_core::error::Error as CoreError;
 use audsem_core::parallel::ordered_map;
-use audsem_core::run::{Run, Shard, ShardError, ShardOutput, Step};
+use audsem_core::run::{Run, Shard, ShardError, ShardOutput, ShardOutputs, Step};
 use audsem_core::tables::{TableError, VectorFile, VectorScratch};
 
 use super::saved::{SavedReference, SavedSet};
 use crate::direction::BatchSums;
 use crate::error::Error;
+use crate::findings::Findings;
 use crate::rejects::BadRows;
 use crate::sets::{Comparable, EmbeddingFile, RowNumbers};
 use crate::unit::{dot, scale};
@@ -27,7 +24,6 @@ pub struct FileSums {
 
 /// One table and the number of its first row among all.
 struct Work<'a> {
-    number: usize,
     file: &'a EmbeddingFile,
     first_row: u64,
 }
@@ -51,39 +47,21 @@ pub fn sum_files(
         .map(|(number, file)| Shard {
             name: format!("{number:05}"),
             fingerprint: file.fingerprint.clone(),
-            work: Work { number, file, first_row: numbers.start(number) },
+            work: Work { file, first_row: numbers.start(number) },
         })
         .collect();
-    // What this process has summed itself: on a dry run there are no files to read it back from.
-    let fresh: Mutex<BTreeMap<usize, BatchSums>> = Mutex::default();
+    let findings = Findings::new("sums");
     let step = Step { name: step, unit: "vectors", physical: "MB" };
     let report = run.execute(step, &plan, |work, out| {
         let sums = sum_file(work, dim, batch, out)?;
-        let json = serde_json::to_vec(&sums).map_err(ShardError::fatal)?;
-        write_file(out, &format!("sums-{}.json", out.name()), &json)?;
-        fresh.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(work.number, sums);
-        Ok(())
+        findings.keep(out, sums)
     })?;
     if !report.complete || report.outputs.len() < plan.len() {
         return Ok(None);
     }
-    let mut fresh = fresh.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let mut all = Vec::new();
-    for (number, output) in report.outputs.iter().enumerate() {
-        let sums = match (fresh.remove(&number), output.files_ending(".json").next()) {
-            (Some(sums), _) => sums,
-            (None, Some(path)) => read_sums(path)?,
-            (None, None) => BatchSums::new(batch),
-        };
-        all.push(FileSums { fingerprint: output.fingerprint.clone(), sums });
-    }
-    Ok(Some(all))
-}
-
-fn read_sums(path: &PathBuf) -> Result<BatchSums, Error> {
-    let bytes = std::fs::read(path).map_err(CoreError::read(path))?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| CoreError::input(path, format!("not a file of sums: {error}")).into())
+    let sums = findings.take(&report.outputs)?;
+    let file_sums = |(output, sums): (&ShardOutputs, _)| FileSums { fingerprint: output.fingerprint.clone(), sums };
+    Ok(Some(report.outputs.iter().zip(sums).map(file_sums).collect()))
 }
 
 /// Writes a small file of a shard in one go.

@@ -1,6 +1,6 @@
 //! The sounds and captions of the extremes, out of the shards.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,10 @@ use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
 use audsem_core::tar::TarError;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Summaries};
+use super::{Summaries, extremes};
 use crate::error::Error;
-use crate::reference::write_file;
+use crate::findings::Findings;
+use crate::missing;
 use crate::scores::file_name;
 use crate::tars::{TarInput, for_each_sound};
 
@@ -39,6 +40,8 @@ pub(super) struct Sound {
 pub(super) struct Sounds {
     pub(super) folder: PathBuf,
     pub(super) by_key: BTreeMap<String, Sound>,
+    /// Whether there were shards to look through.
+    pub(super) looked: bool,
 }
 
 impl Sounds {
@@ -56,20 +59,16 @@ impl Sounds {
     }
 }
 
-/// Copies the extremes' sounds into `clips/`; `None` when the step was interrupted.
+/// Copies the extremes' sounds into `clips/` and files those that no shard has; `None` when a step was
+/// interrupted.
 pub(super) fn find(
     run: &mut Run,
-    config: &Config,
     tars: &[TarInput],
     summaries: &Summaries,
     fingerprint: &str,
 ) -> Result<Option<Sounds>, Error> {
-    let mut wanted = HashSet::new();
-    for modality in summaries.sets.keys() {
-        let total = summaries.total(modality, config.noted());
-        wanted.extend(total.lowest.iter().chain(&total.highest).map(|extreme| extreme.key.clone()));
-    }
-    let mut sounds = Sounds { folder: run.folder().to_owned(), by_key: BTreeMap::new() };
+    let wanted = extremes::keys(summaries);
+    let mut sounds = Sounds { folder: run.folder().to_owned(), ..Sounds::default() };
     if tars.is_empty() || run.options().dry_run {
         return Ok(Some(sounds));
     }
@@ -82,21 +81,23 @@ pub(super) fn find(
             work: tar,
         })
         .collect();
+    let findings = Findings::new("clips");
     let step = Step { name: "clips", unit: "clips", physical: "MB" };
-    let report = run.execute(step, &plan, |tar, out| copy(tar, &wanted, out))?;
+    let report = run.execute(step, &plan, |tar, out| {
+        let found = copy(tar, &wanted, out)?;
+        findings.keep(out, found)
+    })?;
     if !report.complete {
         return Ok(None);
     }
-    for output in &report.outputs {
-        for path in output.files_ending(".json") {
-            let bytes = std::fs::read(path).map_err(CoreError::read(path))?;
-            let found: BTreeMap<String, Sound> = serde_json::from_slice(&bytes)
-                .map_err(|error| CoreError::input(path, format!("not a list of sounds: {error}")))?;
-            for (key, sound) in found {
-                sounds.by_key.entry(key).or_insert(sound);
-            }
+    for found in findings.take(&report.outputs)? {
+        for (key, sound) in found {
+            sounds.by_key.entry(key).or_insert(sound);
         }
     }
+    sounds.looked = true;
+    let met = sounds.by_key.keys().cloned().collect();
+    missing::file(run, &wanted, &met, &report.outputs)?;
     Ok(Some(sounds))
 }
 
@@ -112,10 +113,14 @@ impl From<TarError> for Stop {
     }
 }
 
-fn copy(tar: &TarInput, wanted: &HashSet<String>, out: &mut ShardOutput) -> Result<(), ShardError> {
-    let (mut found, mut names, mut others): (BTreeMap<String, Sound>, HashSet<String>, u64) = Default::default();
+fn copy(
+    tar: &TarInput,
+    wanted: &BTreeSet<String>,
+    out: &mut ShardOutput,
+) -> Result<BTreeMap<String, Sound>, ShardError> {
+    let (mut found, mut seen, mut others): (BTreeMap<String, Sound>, HashSet<String>, u64) = Default::default();
     let accept = |entry: &crate::tars::ClipEntry| {
-        let take = wanted.contains(&entry.key) && entry.sound.is_some() && names.insert(file_name(&entry.key));
+        let take = wanted.contains(&entry.key) && entry.sound.is_some() && seen.insert(entry.key.clone());
         others += u64::from(!take);
         take
     };
@@ -135,11 +140,7 @@ fn copy(tar: &TarInput, wanted: &HashSet<String>, out: &mut ShardOutput) -> Resu
         Ok(()) => {}
     }
     out.count("other_samples", others);
-    if found.is_empty() {
-        return Ok(());
-    }
-    let json = serde_json::to_vec(&found).map_err(ShardError::fatal)?;
-    write_file(out, &format!("clips-{}.json", out.name().to_owned()), &json)
+    Ok(found)
 }
 
 fn mime(ending: &str) -> &str {

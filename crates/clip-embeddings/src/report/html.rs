@@ -5,22 +5,25 @@ use std::fmt::Write as _;
 use super::clips::Sounds;
 use super::svg;
 use super::text::{QUANTILES, with_total};
-use super::{Config, Extreme, SetSummary, Summaries};
+use super::{Extreme, SetSummary, Settings, Summaries};
+use crate::criterion::label;
 use crate::error::Error;
 
 const STYLE: &str = include_str!("page.css");
 
-pub(super) fn render(config: &Config, summaries: &Summaries, sounds: &Sounds) -> Result<String, Error> {
-    let title = escape(&config.title);
+pub(super) fn render(settings: &Settings<'_>, summaries: &Summaries, sounds: &Sounds) -> Result<String, Error> {
+    let (title, criterion) = (escape(&settings.title), settings.criterion);
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n\
-         <p>Dissimilarity is 1 minus the mean cosine to the reference, from 0 to 2. A clip is left out at a \
-         threshold if its dissimilarity is over it.</p>\n"
+         <p><code>{column}</code> is {meaning}. A clip is left out at a threshold if its value is {side} it.</p>\n",
+        column = criterion.column.name(),
+        meaning = criterion.column.meaning(),
+        side = criterion.side.name(),
     );
-    for modality in summaries.sets.keys() {
-        section(&mut page, config, summaries, modality, sounds)?;
+    for (modality, total) in &summaries.totals {
+        section(&mut page, settings, (modality.as_str(), total), summaries, sounds)?;
     }
     page.push_str("</body>\n</html>\n");
     Ok(page)
@@ -28,22 +31,21 @@ pub(super) fn render(config: &Config, summaries: &Summaries, sounds: &Sounds) ->
 
 fn section(
     page: &mut String,
-    config: &Config,
+    settings: &Settings<'_>,
+    (modality, total): (&str, &SetSummary),
     summaries: &Summaries,
-    modality: &str,
     sounds: &Sounds,
 ) -> Result<(), Error> {
-    let total = summaries.total(modality, config.noted());
-    let sets = || summaries.sets[modality].iter().map(|(name, set)| (name.as_str(), set));
-    let rows = with_total(sets(), &total);
+    let sets = summaries.sets[modality].iter().map(|(name, set)| (name.as_str(), set));
+    let rows = with_total(sets, total);
     page.push_str(&format!("<section>\n<h2>{}: {} scores</h2>\n", escape(modality), grouped(total.count)));
-    page.push_str(&svg::draw(config, modality, &total));
+    page.push_str(&svg::draw(settings.criterion, modality, total));
     distribution(page, &rows);
     page.push_str("<h3>What each threshold leaves</h3>\n");
-    yields(page, config, &rows);
-    for (title, extremes) in [("Most dissimilar", &total.highest), ("Most similar", &total.lowest)] {
+    yields(page, settings, &rows);
+    for (title, extremes) in settings.ends(total) {
         page.push_str(&format!("<h3>{title}</h3>\n"));
-        players(page, config, extremes, sounds)?;
+        players(page, settings, extremes, sounds)?;
     }
     page.push_str("</section>\n");
     Ok(())
@@ -70,43 +72,44 @@ fn distribution(page: &mut String, rows: &[(&str, &SetSummary)]) {
     page.push_str("</tbody></table></div>\n");
 }
 
-fn yields(page: &mut String, config: &Config, rows: &[(&str, &SetSummary)]) {
+fn yields(page: &mut String, settings: &Settings<'_>, rows: &[(&str, &SetSummary)]) {
     page.push_str("<div class=\"scroll\"><table>\n<thead><tr><th>threshold</th><th class=\"name\">set</th><th>kept</th><th>share</th><th>left out</th></tr></thead>\n<tbody>\n");
-    for (i, threshold) in config.thresholds.iter().enumerate() {
+    for (i, threshold) in settings.criterion.thresholds.iter().enumerate() {
         for (name, set) in rows {
-            let kept = set.count - set.over[i];
+            let kept = set.count - set.beyond[i];
             let share = 100.0 * kept as f64 / set.count.max(1) as f64;
             let _ = writeln!(
                 page,
-                "<tr><td>{threshold:.2}</td><th>{}</th><td>{}</td><td><span class=\"share\" style=\"--share:{share:.2}%\">{share:.2} %</span></td><td>{}</td></tr>",
+                "<tr><td>{}</td><th>{}</th><td>{}</td><td><span class=\"share\" style=\"--share:{share:.2}%\">{share:.2} %</span></td><td>{}</td></tr>",
+                label(*threshold),
                 escape(name),
                 grouped(kept),
-                grouped(set.over[i])
+                grouped(set.beyond[i])
             );
         }
     }
     page.push_str("</tbody></table></div>\n");
 }
 
-fn players(page: &mut String, config: &Config, extremes: &[Extreme], sounds: &Sounds) -> Result<(), Error> {
+fn players(page: &mut String, settings: &Settings<'_>, extremes: &[Extreme], sounds: &Sounds) -> Result<(), Error> {
     if extremes.is_empty() {
         page.push_str("<p>None.</p>\n");
         return Ok(());
     }
     page.push_str("<ol class=\"clips\">\n");
     for extreme in extremes {
-        let _ = write!(
-            page,
-            "<li><span class=\"score\">{:.4}</span> <code>{}</code>",
-            extreme.dissimilarity,
-            escape(&extreme.key)
-        );
-        if let Some(sound) = sounds.by_key.get(&extreme.key) {
-            if let Some(text) = &sound.text {
-                let _ = write!(page, "<span class=\"caption\">{}</span>", escape(text));
+        let _ =
+            write!(page, "<li><span class=\"score\">{:.4}</span> <code>{}</code>", extreme.value, escape(&extreme.key));
+        if let Some(text) = &extreme.text {
+            let _ = write!(page, "<span class=\"caption\">{}</span>", escape(text));
+        }
+        match sounds.by_key.get(&extreme.key) {
+            Some(sound) => {
+                let source = escape(&sounds.source(sound, settings.clips)?);
+                let _ = write!(page, "<audio controls preload=\"metadata\" src=\"{source}\"></audio>");
             }
-            let source = sounds.source(sound, config.clips)?;
-            let _ = write!(page, "<audio controls preload=\"metadata\" src=\"{}\"></audio>", escape(&source));
+            None if sounds.looked => page.push_str("<span class=\"missing\">not in the shards given</span>"),
+            None => {}
         }
         page.push_str("</li>\n");
     }
@@ -115,7 +118,7 @@ fn players(page: &mut String, config: &Config, extremes: &[Extreme], sounds: &So
 }
 
 /// Text as it may stand in a page, in attributes too.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -131,7 +134,7 @@ fn escape(text: &str) -> String {
 }
 
 /// A number with its thousands apart.
-fn grouped(n: u64) -> String {
+pub(super) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {

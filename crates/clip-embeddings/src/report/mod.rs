@@ -3,162 +3,150 @@
 //! ```text
 //! out/report.txt             counts, quantiles, histogram, yield
 //! out/report.html            the same as a page of its own, with the extremes to listen to
-//! out/over-audio-0.95.csv    key, source and score of everything over a threshold
+//! out/over-audio-0.95.csv    key, source and score of everything over a threshold (`under-` below one)
 //! out/clips/00000/KEY.flac   the extremes' sounds, with --shards
 //! ```
 
 mod clips;
+mod extremes;
 mod html;
-mod over;
+mod lists;
+mod summarise;
 mod summary;
 mod svg;
 mod text;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Mutex;
 
-use audsem_core::error::Error as CoreError;
-use audsem_core::run::{Fingerprint, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
-use audsem_core::tables::{Columns as _, ParquetFile, Score};
+use audsem_core::run::{Fingerprint, Run, RunOptions, RunSpec, Shard, Step, Summary};
 use serde::Serialize;
 
+use crate::criterion::{Asked, Column, Criterion, Side, label};
 use crate::error::Error;
 use crate::reference::write_file;
-use crate::scores::{ScoreFile, list_scores};
+use crate::scores::Scores;
 use crate::tars::list_tars;
+use crate::texts::TextTables;
 
 pub use clips::ClipsMode;
 pub use summary::{BIN, Extreme, Noted, SetSummary, Summaries};
 
 /// What is reported.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Config {
-    /// Tables of scores.
-    #[serde(skip)]
+    /// Tables of scores or of matches.
     pub scores: Vec<PathBuf>,
     /// Shards in which the extremes' sounds are.
-    #[serde(skip)]
     pub shards: Vec<PathBuf>,
-    /// Thresholds to try.
+    /// Tables in which captions are.
+    pub texts: Vec<PathBuf>,
+    /// The column to report on; `None` for the usual one of the tables.
+    pub column: Option<Column>,
+    /// The suspicious side; `None` for that of the column.
+    pub side: Option<Side>,
+    /// Thresholds to try; none for those of the column.
     pub thresholds: Vec<f32>,
     /// Extremes shown at either end.
     pub extremes: usize,
     /// How the page has its sounds.
     pub clips: ClipsMode,
-    /// Title of the page.
-    pub title: String,
+    /// Title of the page; `None` for that of the column.
+    pub title: Option<String>,
 }
 
-impl Config {
+/// What decides the content of a report, nothing left open.
+#[derive(Debug, Serialize)]
+struct Settings<'a> {
+    #[serde(flatten)]
+    criterion: &'a Criterion,
+    extremes: usize,
+    clips: ClipsMode,
+    title: String,
+}
+
+impl Settings<'_> {
     fn noted(&self) -> Noted<'_> {
-        Noted { thresholds: &self.thresholds, extremes: self.extremes }
+        Noted { criterion: self.criterion, extremes: self.extremes }
+    }
+
+    /// The extremes of a modality as a report shows them: the suspicious end first.
+    fn ends<'s>(&self, total: &'s SetSummary) -> [(&'static str, &'s [Extreme]); 2] {
+        let (largest, smallest) = self.criterion.column.ends();
+        let (high, low) = ((largest, total.highest.as_slice()), (smallest, total.lowest.as_slice()));
+        if self.criterion.side == Side::Over { [high, low] } else { [low, high] }
     }
 }
 
 /// Writes the report into the output folder.
 ///
 /// # Errors
-/// There are no scores, and what [`Run::open`] and [`Run::execute`] give.
+/// There are no scores, they lack what is asked for, and what [`Run::open`] and [`Run::execute`] give.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
-    let scores = list_scores(&config.scores)?;
+    let asked = Asked { column: config.column, side: config.side, thresholds: config.thresholds.clone() };
+    let scores = Scores::open(&config.scores, &asked, |column| column.thresholds().0.to_vec())?;
+    let texts = TextTables::list(&config.texts)?;
     let mut tars = Vec::new();
     for path in &config.shards {
         tars.extend(list_tars(path)?);
     }
-    let spec = RunSpec { tool: "audsem-clip-embeddings", command: "report", config, inputs: &[], models: Vec::new() };
+    let settings = Settings {
+        criterion: &scores.criterion,
+        extremes: config.extremes,
+        clips: config.clips,
+        title: config.title.clone().unwrap_or_else(|| scores.criterion.column.title().to_owned()),
+    };
+    let spec = RunSpec {
+        tool: "audsem-clip-embeddings",
+        command: "report",
+        config: &settings,
+        inputs: &[],
+        models: Vec::new(),
+    };
     let mut run = Run::open(options, spec)?;
-    let Some((summaries, fingerprint)) = summarise(&mut run, config, &scores)? else {
+    let Some((mut summaries, fingerprint)) = summarise::all(&mut run, &settings, &scores)? else {
         return Ok(run.finish()?);
     };
-    over::write(&mut run, &scores, config, &summaries, &fingerprint)?;
-    let sounds = clips::find(&mut run, config, &tars, &summaries, &fingerprint)?;
-    let mut results = serde_json::Map::new();
-    if let Some(sounds) = sounds {
-        let pages = [
-            ("report.txt", text::render(config, &summaries)),
-            ("report.html", html::render(config, &summaries, &sounds)?),
-        ];
-        let fingerprint = pages.iter().fold(Fingerprint::new().with(fingerprint), |all, (_, page)| all.with(page));
-        let plan = [Shard { name: "all".to_owned(), fingerprint: fingerprint.finish(), work: pages }];
-        let step = Step { name: "pages", unit: "pages", physical: "" };
-        run.execute(step, &plan, |pages, out| {
-            for (name, page) in pages {
-                out.read(1);
-                out.keep(1);
-                write_file(out, name, page.as_bytes())?;
-            }
-            Ok(())
-        })?;
-        for modality in summaries.sets.keys() {
-            let total = summaries.total(modality, config.noted());
-            for (threshold, over) in config.thresholds.iter().zip(&total.over) {
-                results.insert(format!("{modality}_over_{threshold:.2}"), (*over).into());
+    let fingerprint = Fingerprint::new().with(fingerprint).with(&texts.fingerprint).finish();
+    lists::write(&mut run, &scores, &summaries, &texts, &fingerprint)?;
+    extremes::add_captions(&mut summaries, &texts)?;
+    let sounds = clips::find(&mut run, &tars, &summaries, &fingerprint)?;
+    if let Some(sounds) = &sounds {
+        extremes::add_captions_of_sounds(&mut summaries, sounds);
+        write_pages(&mut run, &settings, &summaries, sounds, &fingerprint)?;
+    }
+    let mut summary = run.finish()?;
+    if sounds.is_some() {
+        for (modality, total) in &summaries.totals {
+            for (threshold, n) in scores.criterion.thresholds.iter().zip(&total.beyond) {
+                let name = format!("{modality}_{}_{}", scores.criterion.side.name(), label(*threshold));
+                summary = summary.with_result(&name, *n);
             }
         }
     }
-    let mut summary = run.finish()?;
-    summary.results.extend(results);
     Ok(summary)
 }
 
-/// Summaries of all tables; `None` when the step was interrupted.
-fn summarise(run: &mut Run, config: &Config, scores: &[ScoreFile]) -> Result<Option<(Summaries, String)>, Error> {
-    let mut left = run.options().limit.unwrap_or(u64::MAX);
-    let mut plan: Vec<Shard<(usize, &ScoreFile, u64)>> = Vec::new();
-    for (i, file) in scores.iter().enumerate() {
-        let work = (i, file, left);
-        left = left.saturating_sub(ParquetFile::<Score>::open(&file.path)?.n_rows() as u64);
-        plan.push(Shard { name: format!("{i:05}"), fingerprint: file.fingerprint.clone(), work });
-        if left == 0 {
-            break;
+fn write_pages(
+    run: &mut Run,
+    settings: &Settings<'_>,
+    summaries: &Summaries,
+    sounds: &clips::Sounds,
+    fingerprint: &str,
+) -> Result<(), Error> {
+    let pages = [
+        ("report.txt", text::render(settings, summaries)),
+        ("report.html", html::render(settings, summaries, sounds)?),
+    ];
+    let fingerprint = pages.iter().fold(Fingerprint::new().with(fingerprint), |all, (_, page)| all.with(page));
+    let plan = [Shard { name: "all".to_owned(), fingerprint: fingerprint.finish(), work: pages }];
+    let step = Step { name: "pages", unit: "pages", physical: "" };
+    run.execute(step, &plan, |pages, out| {
+        for (name, page) in pages {
+            out.read(1);
+            out.keep(1);
+            write_file(out, name, page.as_bytes())?;
         }
-    }
-    let fresh: Mutex<BTreeMap<usize, Summaries>> = Mutex::default();
-    let step = Step { name: "part", unit: "scores", physical: "" };
-    let report = run.execute(step, &plan, |(i, file, limit), out| {
-        let summaries = summarise_file(file, *limit, config, out)?;
-        let json = serde_json::to_vec(&summaries).map_err(ShardError::fatal)?;
-        write_file(out, &format!("summary-{}.json", out.name().to_owned()), &json)?;
-        fresh.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(*i, summaries);
         Ok(())
     })?;
-    if !report.complete || report.outputs.len() < plan.len() {
-        return Ok(None);
-    }
-    let mut fresh = fresh.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let (mut all, mut fingerprint) = (Summaries::default(), Fingerprint::new());
-    for (i, output) in report.outputs.iter().enumerate() {
-        fingerprint = fingerprint.with(&scores[i].fingerprint);
-        let summaries = match (fresh.remove(&i), output.files_ending(".json").next()) {
-            (Some(summaries), _) => summaries,
-            (None, Some(path)) => {
-                let bytes = std::fs::read(path).map_err(CoreError::read(path))?;
-                serde_json::from_slice(&bytes)
-                    .map_err(|error| CoreError::input(path, format!("not a summary of scores: {error}")))?
-            }
-            (None, None) => Summaries::default(),
-        };
-        all.merge(summaries, config.noted());
-    }
-    Ok(Some((all, fingerprint.finish())))
-}
-
-fn summarise_file(
-    file: &ScoreFile,
-    limit: u64,
-    config: &Config,
-    out: &mut ShardOutput,
-) -> Result<Summaries, ShardError> {
-    let mut summaries = Summaries::default();
-    let mut left = usize::try_from(limit).unwrap_or(usize::MAX);
-    for columns in ParquetFile::<Score>::open(&file.path).map_err(ShardError::fatal)?.groups() {
-        let columns = columns.map_err(ShardError::fatal)?;
-        let n = columns.len().min(left);
-        left -= n;
-        (0..n).for_each(|i| summaries.add(columns.get(i), config.noted()));
-        out.read(n as u64);
-        out.keep(n as u64);
-    }
-    Ok(summaries)
+    Ok(())
 }

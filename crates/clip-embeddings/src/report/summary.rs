@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use audsem_core::tables::ScoreRef;
 use serde::{Deserialize, Serialize};
+
+use crate::criterion::Criterion;
+use crate::scores::Scored;
 
 /// Width of a bin. Quantiles are exact to this.
 pub const BIN: f64 = 1e-4;
@@ -13,8 +15,10 @@ pub const BIN: f64 = 1e-4;
 pub struct Extreme {
     /// The clip's key.
     pub key: String,
-    /// Its dissimilarity.
-    pub dissimilarity: f32,
+    /// Its score.
+    pub value: f32,
+    /// Its caption, where known.
+    pub text: Option<String>,
 }
 
 /// The scores of one set in one modality.
@@ -30,8 +34,8 @@ pub struct SetSummary {
     pub max: f32,
     /// How many lie in each bin; bin `i` begins at `i · BIN`.
     pub bins: BTreeMap<i64, u64>,
-    /// How many lie over each threshold, in the order of the thresholds.
-    pub over: Vec<u64>,
+    /// How many lie on the suspicious side of each threshold, in the order of the thresholds.
+    pub beyond: Vec<u64>,
     /// The smallest ones, ascending.
     pub lowest: Vec<Extreme>,
     /// The largest ones, descending.
@@ -46,7 +50,7 @@ impl SetSummary {
             min: f32::INFINITY,
             max: f32::NEG_INFINITY,
             bins: BTreeMap::new(),
-            over: vec![0; n_thresholds],
+            beyond: vec![0; n_thresholds],
             lowest: Vec::new(),
             highest: Vec::new(),
         }
@@ -75,69 +79,72 @@ impl SetSummary {
 pub struct Summaries {
     /// `audio` or `text`, then the name of the set.
     pub sets: BTreeMap<String, BTreeMap<String, SetSummary>>,
+    /// All sets of a modality together; a key that is in several counts once, with its first score.
+    pub totals: BTreeMap<String, SetSummary>,
 }
 
 /// What is noted.
 #[derive(Debug, Clone, Copy)]
 pub struct Noted<'a> {
-    /// Thresholds that are counted.
-    pub thresholds: &'a [f32],
+    /// Thresholds, and which side of them is counted.
+    pub criterion: &'a Criterion,
     /// Extremes kept at either end.
     pub extremes: usize,
 }
 
 impl Summaries {
-    /// Takes in one score.
-    pub fn add(&mut self, score: ScoreRef<'_>, noted: Noted<'_>) {
-        if !self.sets.contains_key(score.modality) {
-            self.sets.insert(score.modality.to_owned(), BTreeMap::new());
-        }
-        let sets = self.sets.get_mut(score.modality).expect("inserted above");
-        if !sets.contains_key(score.source) {
-            sets.insert(score.source.to_owned(), SetSummary::new(noted.thresholds.len()));
-        }
-        let set = sets.get_mut(score.source).expect("inserted above");
-        let value = score.dissimilarity;
-        set.count += 1;
-        set.sum += f64::from(value);
-        set.min = set.min.min(value);
-        set.max = set.max.max(value);
-        #[expect(clippy::cast_possible_truncation, reason = "dissimilarities lie between 0 and 2")]
-        let bin = (f64::from(value) / BIN).floor() as i64;
-        *set.bins.entry(bin).or_default() += 1;
-        for (over, threshold) in set.over.iter_mut().zip(noted.thresholds) {
-            *over += u64::from(value > *threshold);
-        }
-        let extreme = || Extreme { key: score.key.to_owned(), dissimilarity: value };
-        if set.lowest.len() < noted.extremes || set.lowest.last().is_some_and(|last| value < last.dissimilarity) {
-            offer(&mut set.lowest, extreme(), noted.extremes, |a, b| a <= b);
-        }
-        if set.highest.len() < noted.extremes || set.highest.last().is_some_and(|last| value > last.dissimilarity) {
-            offer(&mut set.highest, extreme(), noted.extremes, |a, b| a >= b);
+    /// Takes in one score; `first` unless an earlier set has its key.
+    pub fn add(&mut self, scored: Scored<'_>, value: f32, first: bool, noted: Noted<'_>) {
+        let empty = || SetSummary::new(noted.criterion.thresholds.len());
+        let sets = entry(&mut self.sets, scored.modality, BTreeMap::new);
+        entry(sets, scored.source, empty).add(scored, value, noted);
+        if first {
+            entry(&mut self.totals, scored.modality, empty).add(scored, value, noted);
         }
     }
 
     /// Adds the scores of the tables that follow.
     pub fn merge(&mut self, other: Self, noted: Noted<'_>) {
+        let empty = || SetSummary::new(noted.criterion.thresholds.len());
+        for (modality, theirs) in other.totals {
+            entry(&mut self.totals, &modality, empty).merge(theirs, noted);
+        }
         for (modality, sets) in other.sets {
-            for (name, theirs) in sets {
-                let mine = self.sets.entry(modality.clone()).or_default();
-                mine.entry(name).or_insert_with(|| SetSummary::new(noted.thresholds.len())).merge(theirs, noted);
-            }
+            let mine = entry(&mut self.sets, &modality, BTreeMap::new);
+            sets.into_iter().for_each(|(name, theirs)| entry(mine, &name, empty).merge(theirs, noted));
         }
-    }
-
-    /// All sets of a modality together.
-    pub fn total(&self, modality: &str, noted: Noted<'_>) -> SetSummary {
-        let mut total = SetSummary::new(noted.thresholds.len());
-        for set in self.sets.get(modality).into_iter().flat_map(BTreeMap::values) {
-            total.merge(set.clone(), noted);
-        }
-        total
     }
 }
 
+/// The value under a name, made if there is none; its name is copied only then.
+fn entry<'m, T>(map: &'m mut BTreeMap<String, T>, name: &str, make: impl FnOnce() -> T) -> &'m mut T {
+    if !map.contains_key(name) {
+        map.insert(name.to_owned(), make());
+    }
+    map.get_mut(name).expect("inserted above")
+}
+
 impl SetSummary {
+    fn add(&mut self, scored: Scored<'_>, value: f32, noted: Noted<'_>) {
+        self.count += 1;
+        self.sum += f64::from(value);
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        #[expect(clippy::cast_possible_truncation, reason = "scores lie between -1 and 2")]
+        let bin = (f64::from(value) / BIN).floor() as i64;
+        *self.bins.entry(bin).or_default() += 1;
+        for (beyond, threshold) in self.beyond.iter_mut().zip(&noted.criterion.thresholds) {
+            *beyond += u64::from(noted.criterion.beyond(value, *threshold));
+        }
+        let extreme = || Extreme { key: scored.key.to_owned(), value, text: scored.text.map(str::to_owned) };
+        if self.lowest.len() < noted.extremes || self.lowest.last().is_some_and(|last| value < last.value) {
+            offer(&mut self.lowest, extreme(), noted.extremes, |a, b| a <= b);
+        }
+        if self.highest.len() < noted.extremes || self.highest.last().is_some_and(|last| value > last.value) {
+            offer(&mut self.highest, extreme(), noted.extremes, |a, b| a >= b);
+        }
+    }
+
     fn merge(&mut self, other: Self, noted: Noted<'_>) {
         self.count += other.count;
         self.sum += other.sum;
@@ -146,7 +153,7 @@ impl SetSummary {
         for (bin, n) in other.bins {
             *self.bins.entry(bin).or_default() += n;
         }
-        for (mine, theirs) in self.over.iter_mut().zip(&other.over) {
+        for (mine, theirs) in self.beyond.iter_mut().zip(&other.beyond) {
             *mine += theirs;
         }
         other.lowest.into_iter().for_each(|extreme| offer(&mut self.lowest, extreme, noted.extremes, |a, b| a <= b));
@@ -156,7 +163,7 @@ impl SetSummary {
 
 /// Puts an extreme in its place, behind its equals.
 fn offer(list: &mut Vec<Extreme>, extreme: Extreme, n: usize, in_front: impl Fn(f32, f32) -> bool) {
-    let at = list.partition_point(|other| in_front(other.dissimilarity, extreme.dissimilarity));
+    let at = list.partition_point(|other| in_front(other.value, extreme.value));
     list.insert(at, extreme);
     list.truncate(n);
 }
@@ -166,28 +173,34 @@ fn offer(list: &mut Vec<Extreme>, extreme: Extreme, n: usize, in_front: impl Fn(
 mod tests {
     use super::*;
 
-    const NOTED: Noted<'_> = Noted { thresholds: &[0.5, 0.95], extremes: 2 };
+    use crate::criterion::{Column, Side};
 
-    fn score(key: &str, dissimilarity: f32) -> ScoreRef<'_> {
-        ScoreRef { key, source: "set", modality: "audio", dissimilarity, nearest: None, mean_top_k: None }
+    fn criterion(side: Side) -> Criterion {
+        Criterion { column: Column::Dissimilarity, side, thresholds: vec![0.5, 0.95] }
     }
 
-    fn of(scores: &[(&str, f32)]) -> Summaries {
+    fn of(scores: &[(&str, f32)], criterion: &Criterion) -> Summaries {
         let mut all = Summaries::default();
-        scores.iter().for_each(|(key, value)| all.add(score(key, *value), NOTED));
+        for (key, value) in scores {
+            let scored = Scored { key, source: "set", modality: "audio", value: Some(*value), text: None };
+            all.add(scored, *value, true, Noted { criterion, extremes: 2 });
+        }
         all
     }
 
     #[test]
     fn tables_apart_add_up_to_tables_together() {
         let scores = [("a", 0.2), ("b", 1.3), ("c", 0.95), ("d", 0.2), ("e", 1.3), ("f", 0.96)];
-        let whole = of(&scores);
-        let mut parts = of(&scores[..2]);
-        parts.merge(of(&scores[2..]), NOTED);
+        let over = criterion(Side::Over);
+        let whole = of(&scores, &over);
+        let mut parts = of(&scores[..2], &over);
+        parts.merge(of(&scores[2..], &over), Noted { criterion: &over, extremes: 2 });
         assert_eq!(parts, whole);
+        assert_eq!(whole.totals["audio"], whole.sets["audio"]["set"]);
+        assert_eq!(of(&scores, &criterion(Side::Under)).totals["audio"].beyond, [2, 2]);
         let set = &whole.sets["audio"]["set"];
         // 0.95 is not over 0.95.
-        assert_eq!((set.count, set.over.as_slice(), set.min, set.max), (6, &[4, 3][..], 0.2, 1.3));
+        assert_eq!((set.count, set.beyond.as_slice(), set.min, set.max), (6, &[4, 3][..], 0.2, 1.3));
         let keys = |list: &[Extreme]| list.iter().map(|extreme| extreme.key.clone()).collect::<Vec<_>>();
         assert_eq!(
             (keys(&set.lowest), keys(&set.highest)),
@@ -198,8 +211,8 @@ mod tests {
     #[test]
     fn quantiles_are_those_of_the_sorted_scores() {
         let values: Vec<f32> = (0..1000).map(|i| ((i * 617) % 1000) as f32 / 700.0).collect();
-        let mut all = Summaries::default();
-        values.iter().for_each(|value| all.add(score("k", *value), NOTED));
+        let scores: Vec<(&str, f32)> = values.iter().map(|value| ("k", *value)).collect();
+        let all = of(&scores, &criterion(Side::Over));
         let mut sorted = values.clone();
         sorted.sort_by(f32::total_cmp);
         let set = &all.sets["audio"]["set"];

@@ -2,84 +2,133 @@
 
 use std::fmt::Write as _;
 
+use super::SetSummary;
+use super::html::{escape, grouped};
 use super::text::histogram;
-use super::{Config, SetSummary};
+use crate::criterion::{Criterion, label};
 
 /// Bars.
 const BARS: usize = 60;
 
 /// Size of the drawing, and of the margins for its labels, in units of the drawing.
 const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 274.0;
+const HEIGHT: f64 = 288.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 16.0;
-const TOP: f64 = 38.0;
+const TOP: f64 = 52.0;
 const BOTTOM: f64 = 40.0;
 
+/// What the label of a threshold needs beside it, and the height of a row of them.
+const LABEL_WIDTH: f64 = 44.0;
+const LABEL_HEIGHT: f64 = 14.0;
+
+/// Rows of labels above the bars at most.
+const LABEL_ROWS: usize = 3;
+
+/// Where numbers lie in the drawing.
+struct Axes {
+    bins: Vec<(f64, u64)>,
+    /// Width of a bin.
+    width: f64,
+    /// The longest bar.
+    most: u64,
+}
+
+impl Axes {
+    fn low(&self) -> f64 {
+        self.bins[0].0
+    }
+
+    fn high(&self) -> f64 {
+        self.low() + self.width * self.bins.len() as f64
+    }
+
+    fn x(&self, value: f64) -> f64 {
+        LEFT + (value - self.low()) / (self.high() - self.low()) * (WIDTH - LEFT - RIGHT)
+    }
+
+    fn y(&self, n: f64) -> f64 {
+        HEIGHT - BOTTOM - n / self.most as f64 * (HEIGHT - TOP - BOTTOM)
+    }
+}
+
 /// Draws the histogram of a set, with a line at each threshold within its range.
-pub(super) fn draw(config: &Config, modality: &str, set: &SetSummary) -> String {
+pub(super) fn draw(criterion: &Criterion, modality: &str, set: &SetSummary) -> String {
     let bins = histogram(set, BARS);
     let most = bins.iter().map(|(_, n)| *n).max().unwrap_or(0).max(1);
-    let low = bins[0].0;
-    let width = if bins.len() > 1 { bins[1].0 - bins[0].0 } else { 1.0 };
-    let high = low + width * BARS as f64;
-    let x = |value: f64| LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT);
-    let y = |n: f64| HEIGHT - BOTTOM - n / most as f64 * (HEIGHT - TOP - BOTTOM);
-    let mut out = String::new();
-    let write = |out: &mut String| -> std::fmt::Result {
+    let axes = Axes { width: bins[1].0 - bins[0].0, bins, most };
+    let (mut out, column) = (String::new(), criterion.column.name());
+    let mut write = || -> std::fmt::Result {
         writeln!(
             out,
-            "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Histogram of the dissimilarity, {modality}\">"
+            "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Histogram of {column}, {}\">",
+            escape(modality)
         )?;
-        for share in [0.0, 0.5, 1.0] {
-            let n = (most as f64 * share).round();
-            let (at, end) = (y(n), WIDTH - RIGHT);
-            writeln!(out, "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{end}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>")?;
-            writeln!(
-                out,
-                "<text class=\"tick\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\">{n}</text>",
-                LEFT - 8.0,
-                at + 4.0
-            )?;
-        }
-        for (from, n) in &bins {
-            let (left, top) = (x(*from), y(*n as f64));
-            let bar = (x(from + width) - left - 1.0).max(0.5);
-            let tall = HEIGHT - BOTTOM - top;
-            writeln!(
-                out,
-                "<rect class=\"bar\" x=\"{left:.2}\" y=\"{top:.2}\" width=\"{bar:.2}\" height=\"{tall:.2}\"><title>{from:.4} to {:.4}: {n}</title></rect>",
-                from + width
-            )?;
-        }
-        for i in 0..=5 {
-            let value = low + (high - low) * f64::from(i) / 5.0;
-            writeln!(
-                out,
-                "<text class=\"tick\" text-anchor=\"middle\" x=\"{:.1}\" y=\"{:.1}\">{value:.3}</text>",
-                x(value),
-                HEIGHT - 22.0
-            )?;
-        }
-        let middle = (LEFT + WIDTH - RIGHT) / 2.0;
-        writeln!(
-            out,
-            "<text class=\"tick\" text-anchor=\"middle\" x=\"{middle}\" y=\"{}\">dissimilarity</text>",
-            HEIGHT - 5.0
-        )?;
-        let within = config.thresholds.iter().map(|t| f64::from(*t)).filter(|t| (low..=high).contains(t));
-        for (i, threshold) in within.enumerate() {
-            // Labels of close thresholds lie above each other.
-            let (at, top) = (x(threshold), TOP - 14.0 * (i % 2) as f64);
-            let (bottom, label) = (HEIGHT - BOTTOM, top - 6.0);
-            writeln!(out, "<line class=\"threshold\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{top}\" y2=\"{bottom}\"/>")?;
-            writeln!(
-                out,
-                "<text class=\"threshold-label\" text-anchor=\"middle\" x=\"{at:.1}\" y=\"{label}\">{threshold:.2}</text>"
-            )?;
-        }
+        counts(&mut out, &axes)?;
+        bars(&mut out, &axes)?;
+        values(&mut out, &axes, column)?;
+        thresholds(&mut out, &axes, criterion)?;
         writeln!(out, "</svg>")
     };
-    write(&mut out).expect("writing to a string does not fail");
+    write().expect("writing to a string does not fail");
     out
+}
+
+fn text(out: &mut String, class: &str, anchor: &str, (x, y): (f64, f64), content: &str) -> std::fmt::Result {
+    writeln!(out, "<text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{content}</text>")
+}
+
+/// Lines at nothing, half and all of the longest bar.
+fn counts(out: &mut String, axes: &Axes) -> std::fmt::Result {
+    let mut levels = vec![0, axes.most / 2, axes.most];
+    levels.dedup();
+    for n in levels {
+        let (at, end) = (axes.y(n as f64), WIDTH - RIGHT);
+        writeln!(out, "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{end}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>")?;
+        text(out, "tick", "end", (LEFT - 8.0, at + 4.0), &grouped(n))?;
+    }
+    Ok(())
+}
+
+fn bars(out: &mut String, axes: &Axes) -> std::fmt::Result {
+    for (from, n) in axes.bins.iter().filter(|(_, n)| *n > 0) {
+        let (left, top) = (axes.x(*from), axes.y(*n as f64));
+        let to = from + axes.width;
+        let (bar, tall) = ((axes.x(to) - left - 1.0).max(0.5), HEIGHT - BOTTOM - top);
+        writeln!(
+            out,
+            "<rect class=\"bar\" x=\"{left:.2}\" y=\"{top:.2}\" width=\"{bar:.2}\" height=\"{tall:.2}\">\
+             <title>{from:.4} to {to:.4}: {}</title></rect>",
+            grouped(*n)
+        )?;
+    }
+    Ok(())
+}
+
+fn values(out: &mut String, axes: &Axes, column: &str) -> std::fmt::Result {
+    for i in 0..=5 {
+        let value = axes.low() + (axes.high() - axes.low()) * f64::from(i) / 5.0;
+        let anchor = if i == 5 { "end" } else { "middle" };
+        text(out, "tick", anchor, (axes.x(value), HEIGHT - 22.0), &format!("{value:.3}"))?;
+    }
+    text(out, "tick", "middle", ((LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 5.0), column)
+}
+
+/// Lines at the thresholds. A label that would lie on its neighbour goes a row higher.
+fn thresholds(out: &mut String, axes: &Axes, criterion: &Criterion) -> std::fmt::Result {
+    let mut within: Vec<f32> = criterion.thresholds.clone();
+    within.retain(|threshold| (axes.low()..=axes.high()).contains(&f64::from(*threshold)));
+    within.sort_by(f32::total_cmp);
+    let mut ends = [f64::NEG_INFINITY; LABEL_ROWS];
+    for threshold in within {
+        let at = axes.x(f64::from(threshold));
+        let row = ends.iter().position(|end| at - LABEL_WIDTH / 2.0 >= *end).unwrap_or(LABEL_ROWS - 1);
+        ends[row] = at + LABEL_WIDTH / 2.0;
+        let top = TOP - LABEL_HEIGHT * row as f64;
+        let bottom = HEIGHT - BOTTOM;
+        writeln!(out, "<line class=\"threshold\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{top}\" y2=\"{bottom}\"/>")?;
+        let inside = at.clamp(LEFT, WIDTH - LABEL_WIDTH / 2.0);
+        text(out, "threshold-label", "middle", (inside, top - 6.0), &label(threshold))?;
+    }
+    Ok(())
 }

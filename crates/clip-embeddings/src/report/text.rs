@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Config, SetSummary, Summaries};
+use super::{SetSummary, Settings, Summaries};
+use crate::criterion::label;
 
 /// Shares whose quantiles are told.
 pub(super) const QUANTILES: [f64; 9] = [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99];
@@ -28,36 +29,54 @@ pub(super) fn histogram(set: &SetSummary, n: usize) -> Vec<(f64, u64)> {
     bins
 }
 
-pub(super) fn render(config: &Config, summaries: &Summaries) -> String {
+pub(super) fn render(settings: &Settings<'_>, summaries: &Summaries) -> String {
     let mut out = String::new();
-    let write = |out: &mut String| -> std::fmt::Result {
-        writeln!(out, "{}\n", config.title)?;
-        for (modality, sets) in &summaries.sets {
-            let total = summaries.total(modality, config.noted());
-            writeln!(out, "== {modality}: {} scores (dissimilarity: 1 - mean cosine to the reference)\n", total.count)?;
-            table(out, sets.iter().map(|(name, set)| (name.as_str(), set)), &total)?;
-            writeln!(out, "\nhistogram")?;
-            let bins = histogram(&total, LINES);
-            let most = bins.iter().map(|(_, n)| *n).max().unwrap_or(0).max(1);
-            for (from, n) in bins {
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most WIDTH")]
-                let bar = "#".repeat((n as f64 / most as f64 * WIDTH).ceil() as usize);
-                writeln!(out, "  {from:7.4}  {n:>10}  {bar}")?;
-            }
-            writeln!(out, "\nyield: what a threshold keeps (a score over it is left out)")?;
-            thresholds(out, config, sets.iter().map(|(name, set)| (name.as_str(), set)), &total)?;
-            for (title, extremes) in [("most dissimilar", &total.highest), ("most similar", &total.lowest)] {
-                writeln!(out, "\n{title}")?;
-                extremes
-                    .iter()
-                    .try_for_each(|extreme| writeln!(out, "  {:7.4}  {}", extreme.dissimilarity, extreme.key))?;
-            }
-            writeln!(out)?;
-        }
-        Ok(())
-    };
-    write(&mut out).expect("writing to a string does not fail");
+    write_all(&mut out, settings, summaries).expect("writing to a string does not fail");
     out
+}
+
+fn write_all(out: &mut String, settings: &Settings<'_>, summaries: &Summaries) -> std::fmt::Result {
+    let (column, side) = (settings.criterion.column, settings.criterion.side.name());
+    writeln!(out, "{}\n", settings.title)?;
+    for (modality, total) in &summaries.totals {
+        let sets = || summaries.sets[modality].iter().map(|(name, set)| (name.as_str(), set));
+        writeln!(out, "== {modality}: {} scores ({}: {})\n", total.count, column.name(), column.meaning())?;
+        table(out, sets(), total)?;
+        draw(out, total)?;
+        writeln!(out, "\nyield: what a threshold keeps (a score {side} it is left out)")?;
+        thresholds(out, settings, sets(), total)?;
+        for (title, extremes) in settings.ends(total) {
+            writeln!(out, "\n{}", title.to_lowercase())?;
+            for extreme in extremes {
+                let text = extreme.text.as_deref().map(one_line).unwrap_or_default();
+                let line = format!("  {:7.4}  {}  {text}", extreme.value, extreme.key);
+                writeln!(out, "{}", line.trim_end())?;
+            }
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// The histogram, a line for each bin.
+fn draw(out: &mut String, total: &SetSummary) -> std::fmt::Result {
+    writeln!(out, "\nhistogram")?;
+    let bins = histogram(total, LINES);
+    let most = bins.iter().map(|(_, n)| *n).max().unwrap_or(0).max(1);
+    for (from, n) in bins {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most WIDTH")]
+        let bar = "#".repeat((n as f64 / most as f64 * WIDTH).ceil() as usize);
+        writeln!(out, "{}", format!("  {from:7.4}  {n:>10}  {bar}").trim_end())?;
+    }
+    Ok(())
+}
+
+/// A caption on a line of its own, whatever is in it.
+fn one_line(text: &str) -> String {
+    text.split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// All sets and, where there are several, their total.
@@ -67,7 +86,8 @@ pub(super) fn with_total<'a>(
 ) -> Vec<(&'a str, &'a SetSummary)> {
     let mut rows: Vec<_> = sets.collect();
     if rows.len() != 1 {
-        rows.push(("all", total));
+        // A key that is in several sets counts once.
+        rows.push(("all, each key once", total));
     }
     rows
 }
@@ -90,16 +110,17 @@ fn table<'a>(
 
 fn thresholds<'a>(
     out: &mut String,
-    config: &Config,
+    settings: &Settings<'_>,
     sets: impl Iterator<Item = (&'a str, &'a SetSummary)>,
     total: &'a SetSummary,
 ) -> std::fmt::Result {
     let rows = with_total(sets, total);
-    for (i, threshold) in config.thresholds.iter().enumerate() {
+    for (i, threshold) in settings.criterion.thresholds.iter().enumerate() {
         for (name, set) in &rows {
-            let kept = set.count - set.over[i];
+            let kept = set.count - set.beyond[i];
             let share = 100.0 * kept as f64 / set.count.max(1) as f64;
-            writeln!(out, "  {threshold:.2}  {name:<24} {kept:>10} kept {share:>6.2} %  {:>10} left out", set.over[i])?;
+            let (label, out_of) = (label(*threshold), set.beyond[i]);
+            writeln!(out, "  {label}  {name:<24} {kept:>10} kept {share:>6.2} %  {out_of:>10} left out")?;
         }
     }
     Ok(())
@@ -107,33 +128,32 @@ fn thresholds<'a>(
 
 #[cfg(test)]
 mod tests {
-    use audsem_core::tables::ScoreRef;
-
     use super::*;
+    use crate::criterion::{Column, Criterion, Side};
     use crate::report::Noted;
+    use crate::scores::Scored;
 
     #[test]
     fn no_score_is_lost_in_a_histogram() {
+        let criterion = Criterion { column: Column::Dissimilarity, side: Side::Over, thresholds: Vec::new() };
         for n_scores in [1, 2, 500] {
             let mut all = Summaries::default();
             for i in 0..n_scores {
-                let dissimilarity = (i as f32 * 0.37).sin() + 1.0;
-                let score = ScoreRef {
-                    key: "k",
-                    source: "s",
-                    modality: "text",
-                    dissimilarity,
-                    nearest: None,
-                    mean_top_k: None,
-                };
-                all.add(score, Noted { thresholds: &[], extremes: 0 });
+                let value = (i as f32 * 0.37).sin() + 1.0;
+                let scored = Scored { key: "k", source: "s", modality: "text", value: Some(value), text: None };
+                all.add(scored, value, true, Noted { criterion: &criterion, extremes: 0 });
             }
-            let set = &all.sets["text"]["s"];
+            let set = &all.totals["text"];
             for n in [1, 7, 60] {
                 let bins = histogram(set, n);
                 assert_eq!(bins.len(), n);
                 assert_eq!(bins.iter().map(|(_, n)| n).sum::<u64>(), n_scores);
             }
         }
+    }
+
+    #[test]
+    fn a_caption_stays_on_its_line() {
+        assert_eq!(one_line(" a\n dog\tbarks\u{7} "), "a dog barks");
     }
 }

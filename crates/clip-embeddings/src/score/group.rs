@@ -7,6 +7,7 @@ use audsem_core::tables::{
 
 use crate::nearest::{Hits, Searched};
 use crate::rejects::BadRows;
+use crate::repeats::Repeats;
 use crate::sets::{EmbeddingFile, Modality};
 use crate::unit::{dot_and_square, push_unit, scale};
 
@@ -20,6 +21,10 @@ pub(super) struct Scorer<'a> {
     pub(super) searched: Option<(&'a Searched, usize)>,
     /// Rows to score from the beginning.
     pub(super) limit: u64,
+    /// Rows of all inputs that repeat a key.
+    pub(super) repeats: &'a Repeats,
+    /// Number of its first row among those of all inputs.
+    pub(super) first_row: u64,
 }
 
 /// A table that is being scored, by several threads.
@@ -35,6 +40,8 @@ pub(super) struct Opened<'a> {
 pub(super) struct Group {
     number: usize,
     n_rows: usize,
+    /// Number of its first row among those of all inputs.
+    first_row: u64,
 }
 
 /// A row group, done.
@@ -65,12 +72,13 @@ impl Scorer<'_> {
 impl Opened<'_> {
     /// The row groups, as far as the limit goes.
     pub(super) fn groups(&self) -> Vec<Group> {
-        let mut left = self.scorer.limit;
+        let (mut left, mut first_row) = (self.scorer.limit, self.scorer.first_row);
         let mut groups = Vec::new();
         for number in 0..self.vectors.n_groups() {
             let n_rows = (self.vectors.n_rows_in(number) as u64).min(left);
+            groups.push(Group { number, n_rows: n_rows as usize, first_row });
             left -= n_rows;
-            groups.push(Group { number, n_rows: n_rows as usize });
+            first_row += n_rows;
         }
         groups
     }
@@ -81,9 +89,14 @@ impl Opened<'_> {
         let mut bad = BadRows::new(group.number);
         let mut scores = Vec::with_capacity(group.n_rows);
         let mut queries = Vec::new();
+        let mut repeats = self.scorer.repeats.within(group.first_row, group.n_rows as u64).iter().peekable();
         self.vectors.for_each_block(group.number, &mut scratch, |first, rows| {
             let rows = rows.chunks_exact(self.vectors.dim()).enumerate().map(|(i, x)| (first + i, x));
             for (row, x) in rows.take_while(|(row, _)| *row < group.n_rows) {
+                if repeats.next_if_eq(&&(group.first_row + row as u64)).is_some() {
+                    bad.add_repeated(row);
+                    continue;
+                }
                 let (dot, square) = dot_and_square(x, self.scorer.mean);
                 match scale(square) {
                     Err(fault) => bad.add(row, fault),

@@ -1,6 +1,6 @@
 //! How embeddings lie to a reference: the mean dissimilarity, and with `--score knn` the nearest ones.
 //!
-//! Every row gets a score; what to leave out is decided where scores are read. `reference.json` in
+//! Every key of a set gets one score; what to leave out is decided where scores are read. `reference.json` in
 //! the output folder is the mean direction the scores are made with.
 
 mod group;
@@ -15,7 +15,8 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::nearest::Searched;
 use crate::reference::{FileSums, SavedReference, index_files, mean_of, save, sum_files};
-use crate::sets::{Comparable, EmbeddingFile, Modality, SetPath, list_files};
+use crate::repeats::Repeats;
+use crate::sets::{Comparable, EmbeddingFile, Modality, RowNumbers, SetPath, list_files};
 use group::Scorer;
 
 /// What is scored against what.
@@ -64,6 +65,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     for file in &inputs {
         modality_of(file, config)?;
     }
+    named.check_rows()?;
     let spec = RunSpec { tool: "audsem-clip-embeddings", command: "score", config, inputs: &[], models: Vec::new() };
     let mut run = Run::open(options, spec)?;
     let mut count = None;
@@ -76,6 +78,17 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         Some((count, norm)) => summary.with_result("reference_vectors", count).with_result("norm_of_mean", norm),
         None => summary,
     })
+}
+
+impl Named {
+    /// Refuses tables without a row before anything is written; vectors that cannot be used show later.
+    fn check_rows(&self) -> Result<(), Error> {
+        let n_rows: u64 = self.tables.iter().map(|file| file.n_rows).sum();
+        if n_rows == 0 && self.saved.is_empty() {
+            return Err(Error::EmptyReference { n_files: self.tables.len(), n_rows });
+        }
+        Ok(())
+    }
 }
 
 fn named_references(config: &Config) -> Result<Named, Error> {
@@ -153,6 +166,7 @@ fn modality_of(file: &EmbeddingFile, config: &Config) -> Result<Modality, Error>
 
 fn score(run: &mut Run, config: &Config, inputs: &[EmbeddingFile], reference: &Reference) -> Result<(), Error> {
     let mut left = run.options().limit.unwrap_or(u64::MAX);
+    let (repeats, numbers) = (Repeats::of(inputs, run.options().workers)?, RowNumbers::of(inputs));
     let mut plan = Vec::new();
     for (i, file) in inputs.iter().enumerate() {
         let scorer = Scorer {
@@ -161,9 +175,12 @@ fn score(run: &mut Run, config: &Config, inputs: &[EmbeddingFile], reference: &R
             mean: &reference.saved.mean,
             searched: reference.searched.as_ref().zip(config.top_k),
             limit: left,
+            repeats: &repeats,
+            first_row: numbers.start(i),
         };
         left = left.saturating_sub(file.n_rows);
-        let fingerprint = Fingerprint::new().with(&file.fingerprint).with(&reference.fingerprint).finish();
+        let fingerprint = Fingerprint::new().with(&file.fingerprint).with(&reference.fingerprint);
+        let fingerprint = repeats.mark_file(fingerprint, &numbers, i).finish();
         plan.push(Shard { name: format!("{i:05}"), fingerprint, work: scorer });
         if left == 0 {
             break;

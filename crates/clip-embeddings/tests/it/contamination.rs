@@ -31,8 +31,14 @@ fn benchmark_items_that_come_near_are_listed_with_their_names() {
         };
         assert!((f64::from(pair.cosine) - cosine(query, item)).abs() < 1e-6, "{pair:?}");
     }
-    let step = &called.summary()["steps"][0][1];
+    let summary = called.summary();
+    let step = &summary["steps"][1][1];
     assert_eq!((&step["in"], &step["kept"], &step["counts"]["near"]), (&4.into(), &3.into(), &2.into()));
+    assert_eq!((&step["counts"]["one_near"], &step["counts"]["two_near"]), (&1.into(), &1.into()));
+    let lines: Vec<String> = bench.text("out/pairs.csv").lines().map(str::to_owned).collect();
+    assert_eq!((lines[0].as_str(), lines.len()), ("key,source,benchmark,benchmark_key,rank,cosine", 4));
+    assert_eq!(lines[1], format!("near,in,one,b0,0,{}", pairs[0].cosine));
+    assert_eq!(summary["results"]["benchmark_two"]["near"], 1);
     assert_eq!(bench.rejects("out/rejects-00000.jsonl"), [("zero".to_owned(), "zero_vector".to_owned())]);
 }
 
@@ -75,6 +81,78 @@ fn near_duplicates_are_the_nearest_earlier_records() {
         assert_eq!((&got.key, got.kind.as_str()), (key, "near"));
         assert!((f64::from(got.cosine.unwrap()) - cosine).abs() < 1e-6);
     }
+}
+
+/// For each benchmark its items, what of it cannot be used, and how near anything comes to it.
+#[test]
+fn each_benchmark_has_its_counts() {
+    let bench = Bench::new();
+    let rows = [("b0", vec![1.0, 0.0]), ("b1", vec![0.0, 0.0]), ("b2", vec![f32::NAN, 1.0])];
+    bench.audio("one.parquet", &rows);
+    bench.audio("two.parquet", &[("c0", vec![3.0, 4.0])]);
+    bench.audio("in/a.parquet", &[("x", vec![2.0, 0.0]), ("y", vec![1.0, 0.0])]);
+    bench.audio("in/b.parquet", &[("z", vec![0.0, 1.0])]);
+    let arguments = "contamination -i in --benchmark one.parquet two.parquet --threshold 0.9 --max-fail-rate 1";
+    let called = bench.call(&format!("{arguments} -o out")).ended(0);
+    let lines = "benchmark,items,bad_items,near,pairs,max_cosine\none,3,2,2,2,1\ntwo,1,0,0,0,0.8\n";
+    assert_eq!(bench.text("out/benchmarks.csv"), lines);
+    let expected = [("b1", "zero_vector"), ("b2", "not_finite")].map(|(key, why)| (key.to_owned(), why.to_owned()));
+    assert_eq!(bench.rejects("out/rejects-benchmark-00000.jsonl"), expected);
+    let summary = called.summary();
+    let one = &summary["results"]["benchmark_one"];
+    assert_eq!((&one["items"], &one["bad_items"], &one["near"]), (&3.into(), &2.into(), &2.into()));
+    assert_eq!(summary["results"]["benchmark_two"]["max_cosine"], 0.8);
+    assert_eq!(summary["steps"][0][1]["counts"]["one_bad_items"], 2);
+    // The same counts, whoever did which part.
+    for shard in ["0/2", "1/2", "0/2", "1/2", "0/2"] {
+        bench.call(&format!("{arguments} -o split --shard {shard}")).ended(0);
+    }
+    assert_eq!(bench.tree("out"), bench.tree("split"));
+    let dry = bench.call(&format!("{arguments} -o dry --dry-run")).ended(0);
+    assert_eq!(dry.summary()["results"], summary["results"]);
+    assert!(!bench.path("dry").exists());
+}
+
+/// A benchmark that nothing can come near to is no proof that nothing is near.
+#[test]
+fn a_benchmark_without_a_usable_vector_is_an_error() {
+    let bench = Bench::new();
+    bench.audio("in.parquet", &[("x", vec![1.0, 0.0])]);
+    bench.audio("good.parquet", &[("g", vec![1.0, 1.0])]);
+    bench.audio("rows.parquet", &[]);
+    bench.audio("zeros.parquet", &[("z", vec![0.0, 0.0])]);
+    bench.audio("nan.parquet", &[("n", vec![f32::NAN, 0.0]), ("i", vec![f32::INFINITY, 0.0])]);
+    for broken in ["rows", "zeros", "nan"] {
+        let arguments = format!("contamination -i in.parquet --benchmark good.parquet {broken}.parquet");
+        bench
+            .call(&format!("{arguments} --max-fail-rate 1 -o {broken}"))
+            .ended(2)
+            .says(&format!("the benchmark `{broken}` is empty"));
+    }
+    assert!(!bench.path("rows").exists(), "refused before anything was written");
+    let twice = "contamination -i in.parquet --benchmark x=good.parquet x=in.parquet -o twice";
+    bench.call(twice).ended(2).says("two sets are called `x`");
+}
+
+#[test]
+fn vectors_that_cannot_be_used_are_no_repeats() {
+    let bench = Bench::new();
+    let rows = [
+        ("z0", vec![0.0, 0.0]),
+        ("z1", vec![0.0, -0.0]),
+        ("n0", vec![f32::NAN, 1.0]),
+        ("n1", vec![f32::NAN, 1.0]),
+        ("a", vec![1.0, 1.0]),
+        ("a", vec![1.0, 1.0]),
+    ];
+    bench.audio("in.parquet", &rows);
+    let called = bench.call("contamination -i in.parquet --max-fail-rate 1 -o out").ended(0);
+    let found: Vec<Duplicate> = bench.rows("out/duplicates-all.parquet");
+    assert_eq!(found.iter().map(|d| (d.key.as_str(), d.kind.as_str())).collect::<Vec<_>>(), [("a", "key")]);
+    let rejects = bench.rejects("out/rejects-duplicates-all.jsonl");
+    let keys: Vec<(&str, &str)> = rejects.iter().map(|(key, why)| (key.as_str(), why.as_str())).collect();
+    assert_eq!(keys, [("z0", "zero_vector"), ("z1", "zero_vector"), ("n0", "not_finite"), ("n1", "not_finite")]);
+    assert_eq!(called.summary()["steps"][0][1]["kept"], 2);
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use audsem_core::tables::Score;
 use audsem_core::testing::kill_and_resume;
 
+use crate::report::score;
 use crate::workbench::{Bench, model, shard};
 
 fn check(bench: &Bench, kills: usize, arguments: &str) {
@@ -35,6 +37,55 @@ fn contamination_goes_on_after_a_kill() {
     }
     bench.random("bench.parquet", "b", 300, 8, 1);
     check(&bench, 8, "contamination -i in --benchmark bench.parquet --threshold 0.5 --near-duplicates 0.9");
+}
+
+#[test]
+fn reference_build_goes_on_after_a_kill() {
+    let bench = Bench::new();
+    for i in 0..8 {
+        bench.random(&format!("in/{i}.parquet"), "q", 3000, 16, i);
+    }
+    check(&bench, 8, "reference build --reference in --index");
+}
+
+#[test]
+fn match_goes_on_after_a_kill() {
+    let bench = Bench::new();
+    let n = 2500;
+    for i in 0..8 {
+        let vectors = bench.random(&format!("audio/{i}.parquet"), &format!("k{i}-"), n, 16, i as u64);
+        let keys: Vec<String> = (0..n).map(|k| format!("k{}-{k}", 7 - i)).collect();
+        let rows: Vec<(&str, &str, Vec<f32>)> =
+            keys.iter().map(|key| (key.as_str(), "text", vectors[0].clone())).collect();
+        bench.texts(&format!("text/{i}.parquet"), &rows);
+    }
+    check(&bench, 8, "match --audio audio --text text");
+}
+
+/// Tables of scores and the shards with their clips, of which one in three is missing.
+fn scored_shards(bench: &Bench) {
+    for i in 0..10 {
+        let name = |n: usize| format!("V{i} ({n}.0-{}.5)", n + 1);
+        let rows: Vec<Score> = (0..300).map(|n| score(&name(n).replace('.', "_"), "s", n as f32 / 200.0)).collect();
+        bench.table(&format!("scores/{i}.parquet"), &rows);
+        let names: Vec<String> = (0..300).step_by(30).filter(|n| n % 90 != 0).map(name).chain([name(299)]).collect();
+        let clips: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "text")).collect();
+        bench.write(&format!("shards/{i}.tar"), shard(&clips));
+    }
+}
+
+#[test]
+fn report_goes_on_after_a_kill() {
+    let bench = Bench::new();
+    scored_shards(&bench);
+    check(&bench, 10, "report -i scores --shards shards --clips files");
+}
+
+#[test]
+fn extract_goes_on_after_a_kill() {
+    let bench = Bench::new();
+    scored_shards(&bench);
+    check(&bench, 10, "extract -i scores --shards shards --format wav");
 }
 
 #[test]

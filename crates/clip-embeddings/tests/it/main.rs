@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod contamination;
+mod dry_run;
 mod embed;
 mod embed_inputs;
+mod extract;
 mod kill;
 mod matching;
 mod merge;

@@ -35,3 +35,47 @@ fn each_clip_meets_its_own_caption_wherever_it_lies() {
     assert_eq!(called.summary()["results"]["repeated_captions"], 1);
     bench.call("match --audio text --text audio -o none").ended(2).says("text embeddings where audio");
 }
+
+#[test]
+fn vectors_that_cannot_be_used_and_repeated_keys_are_rejects() {
+    let bench = Bench::new();
+    let nan = f32::NAN;
+    let clips = [
+        ("a", vec![1.0, 0.0]),
+        ("zero", vec![0.0, 0.0]),
+        ("nan", vec![nan, 1.0]),
+        ("b", vec![0.0, 2.0]),
+        ("c", vec![1.0, 1.0]),
+    ];
+    bench.audio("audio/a.parquet", &clips);
+    bench.audio("audio/b.parquet", &[("a", vec![0.0, 1.0])]);
+    bench.audio("other.parquet", &[("a", vec![0.0, 1.0])]);
+    let texts = ["a", "zero", "nan"].map(|key| (key, "fine", vec![1.0, 0.0]));
+    let broken = [("b", "empty", vec![0.0, 0.0]), ("c", "broken", vec![1.0, nan])];
+    bench.texts("text.parquet", &[&texts[..], &broken[..]].concat());
+    let arguments = "match --audio audio other.parquet --text text.parquet --max-fail-rate 1";
+    for workers in [1, 2] {
+        bench.call(&format!("{arguments} -o out-{workers} --workers {workers}")).ended(0);
+    }
+    assert_eq!(bench.tree("out-1"), bench.tree("out-2"));
+    let all: Vec<CaptionMatch> =
+        (0..3).flat_map(|i| bench.rows::<CaptionMatch>(&format!("out-1/part-{i:05}.parquet"))).collect();
+    let got: Vec<_> = all.iter().map(|row| (row.key.as_str(), row.source.as_str(), row.cosine)).collect();
+    assert_eq!(got, [("a", "audio", 1.0), ("a", "other", 0.0)]);
+    let expected = [("zero", "zero_vector"), ("nan", "not_finite"), ("b", "zero_vector"), ("c", "not_finite")];
+    let expected = expected.map(|(key, why)| (key.to_owned(), why.to_owned()));
+    assert_eq!(bench.rejects("out-1/rejects-00000.jsonl"), expected);
+    assert_eq!(bench.rejects("out-1/rejects-00001.jsonl"), [("a".to_owned(), "repeated_key".to_owned())]);
+}
+
+#[test]
+fn matching_without_captions_is_refused_before_anything_is_written() {
+    let bench = Bench::new();
+    bench.audio("audio.parquet", &[("a", vec![1.0, 0.0])]);
+    bench.audio("none.parquet", &[]);
+    let called = bench.call("match --audio audio.parquet --text none.parquet -o out").ended(2);
+    called.says("audio embeddings where text");
+    bench.no_texts("text.parquet");
+    bench.call("match --audio audio.parquet --text text.parquet -o out").ended(2).says("there are no captions");
+    assert!(!bench.path("out").exists());
+}

@@ -143,7 +143,35 @@ fn c4_an_empty_reference_is_an_error() {
             bench.call(&format!("score -i in.parquet --reference {reference} -o out-{reference} --max-fail-rate 1"));
         called.ended(2).says("the reference is empty");
     }
+    assert!(!bench.path("out-none.parquet").exists(), "refused before anything was written");
     bench.call("reference build --reference none.parquet -o out").ended(2).says("the reference is empty");
+}
+
+/// A clip that is in two tables of a set has one score, whoever computes it.
+#[test]
+fn c18_a_repeated_key_has_one_score() {
+    let bench = Bench::new();
+    bench.random("ref.parquet", "r", 50, 2, 1);
+    bench.audio("in/a.parquet", &[("k0", vec![1.0, 0.0]), ("k1", vec![0.0, 1.0]), ("k0", vec![1.0, 1.0])]);
+    bench.audio("in/b.parquet", &[("k1", vec![1.0, 0.0]), ("k2", vec![1.0, 2.0])]);
+    bench.audio("other.parquet", &[("k0", vec![1.0, 3.0])]);
+    let arguments = "score -i in other.parquet --reference ref.parquet --score knn";
+    bench.call(&format!("{arguments} -o out")).ended(0);
+    bench.call(&format!("{arguments} -o two --workers 2")).ended(0);
+    for shard in ["0/3", "1/3", "2/3", "1/3", "0/3", "2/3", "1/3", "0/3"] {
+        bench.call(&format!("{arguments} -o split --shard {shard}")).ended(0);
+    }
+    assert_eq!(bench.tree("out"), bench.tree("two"));
+    assert_eq!(bench.tree("out"), bench.tree("split"));
+    let got: Vec<(String, String)> = scores(&bench, "out", 3).into_iter().map(|row| (row.source, row.key)).collect();
+    let expected = [("in", "k0"), ("in", "k1"), ("in", "k2"), ("other", "k0")];
+    assert_eq!(got, expected.map(|(set, key)| (set.to_owned(), key.to_owned())));
+    let reject = |key: &str| (key.to_owned(), "repeated_key".to_owned());
+    assert_eq!(bench.rejects("out/rejects-00000.jsonl"), [reject("k0")]);
+    assert_eq!(bench.rejects("out/rejects-00001.jsonl"), [reject("k1")]);
+    // What an earlier table has is part of what a shard has read.
+    bench.audio("in/a.parquet", &[("k0", vec![1.0, 0.0]), ("k2", vec![0.0, 1.0]), ("k0", vec![1.0, 1.0])]);
+    bench.call(&format!("{arguments} -o out")).ended(2).says("input of shard part-00001");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use audsem_core::audio::{BitDepth, encode_flac};
 use audsem_core::tables::{
     AudioEmbedding, AudioEmbeddingRef, Row, TextEmbedding, TextEmbeddingRef, VectorWriter, read_parquet, text_hash,
+    write_parquet,
 };
 use audsem_core::tar::{ShardOptions, ShardWriter};
 pub(crate) use audsem_core::testing::Called;
@@ -61,6 +62,20 @@ impl Bench {
             writer.push(TextEmbeddingRef { key, text, text_hash: text_hash(text) }, vector).unwrap();
         }
         writer.finish().unwrap();
+        self.write(name, bytes);
+    }
+
+    /// Writes a table of text embeddings without a row.
+    pub(crate) fn no_texts(&self, name: &str) {
+        let mut bytes = Vec::new();
+        VectorWriter::<TextEmbedding, _>::new(&mut bytes, 2, &[]).unwrap().finish().unwrap();
+        self.write(name, bytes);
+    }
+
+    /// Writes a table of rows without vectors.
+    pub(crate) fn table<R: Row>(&self, name: &str, rows: &[R]) {
+        let mut bytes = Vec::new();
+        write_parquet(rows, &mut bytes).unwrap();
         self.write(name, bytes);
     }
 

@@ -1,0 +1,37 @@
+//! Keys that were looked for in shards and are in none of them.
+
+use std::collections::BTreeSet;
+
+use audsem_core::run::{Fingerprint, Run, Shard, ShardOutputs, Step};
+
+use crate::error::Error;
+use crate::reason::DropReason;
+
+/// Files each of the `wanted` keys that is not among those `met`, in a step of its own after the one
+/// that looked and left `outputs`.
+///
+/// # Errors
+/// As [`Run::execute`].
+pub(crate) fn file(
+    run: &mut Run,
+    wanted: &BTreeSet<String>,
+    met: &BTreeSet<String>,
+    outputs: &[ShardOutputs],
+) -> Result<(), Error> {
+    let fingerprint = outputs.iter().fold(Fingerprint::new(), |all, output| all.with(&output.fingerprint));
+    let fingerprint = wanted.iter().fold(fingerprint, |all, key| all.with(key)).finish();
+    let plan = [Shard { name: "all".to_owned(), fingerprint, work: () }];
+    let step = Step { name: "missing", unit: "clips", physical: "" };
+    run.execute(step, &plan, |(), out| {
+        out.read(wanted.len() as u64);
+        for key in wanted {
+            if met.contains(key) {
+                out.keep(1);
+            } else {
+                out.drop(key, DropReason::NotFound, format_args!("in none of {} shards", outputs.len()));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
