@@ -1,6 +1,6 @@
 //! Reading tables of scores and of matches: one number for each row, whichever column is asked for.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{FileFingerprint, Fingerprint, ShardError};
@@ -61,6 +61,28 @@ pub struct Scored<'a> {
     pub text: Option<&'a str>,
 }
 
+/// A table, opened.
+enum Table {
+    Scores(ParquetFile<Score>),
+    Matches(ParquetFile<CaptionMatch>),
+}
+
+impl Table {
+    fn n_groups(&self) -> usize {
+        match self {
+            Self::Scores(table) => table.n_groups(),
+            Self::Matches(table) => table.n_groups(),
+        }
+    }
+
+    fn group(&self, i: usize) -> Result<Rows, TableError> {
+        match self {
+            Self::Scores(table) => table.group(i).map(Rows::Scores),
+            Self::Matches(table) => table.group(i).map(Rows::Matches),
+        }
+    }
+}
+
 /// Rows that were read.
 enum Rows {
     Scores(<Score as Row>::Columns),
@@ -109,23 +131,18 @@ impl ScoreFile {
         Ok(Self { path, fingerprint, kind, n_rows: n_rows as u64 })
     }
 
-    /// Reads it, row group by row group.
+    fn table(&self) -> Result<Table, TableError> {
+        Ok(match self.kind {
+            Kind::Scores => Table::Scores(ParquetFile::open(&self.path)?),
+            Kind::Matches => Table::Matches(ParquetFile::open(&self.path)?),
+        })
+    }
+
+    /// Hands its row groups to `visit` until that says no.
     fn groups(&self, mut visit: impl FnMut(Rows) -> Result<bool, ShardError>) -> Result<(), ShardError> {
-        let open = |path: &Path| -> Result<(usize, Box<dyn Fn(usize) -> Result<Rows, TableError>>), TableError> {
-            Ok(match self.kind {
-                Kind::Scores => {
-                    let table = ParquetFile::<Score>::open(path)?;
-                    (table.n_groups(), Box::new(move |i| table.group(i).map(Rows::Scores)))
-                }
-                Kind::Matches => {
-                    let table = ParquetFile::<CaptionMatch>::open(path)?;
-                    (table.n_groups(), Box::new(move |i| table.group(i).map(Rows::Matches)))
-                }
-            })
-        };
-        let (n_groups, group) = open(&self.path).map_err(ShardError::fatal)?;
-        for i in 0..n_groups {
-            if !visit(group(i).map_err(ShardError::fatal)?)? {
+        let table = self.table().map_err(ShardError::fatal)?;
+        for i in 0..table.n_groups() {
+            if !visit(table.group(i).map_err(ShardError::fatal)?)? {
                 break;
             }
         }
@@ -351,7 +368,10 @@ mod tests {
         let names: std::collections::BTreeSet<String> = keys.iter().map(|key| file_name(key)).collect();
         assert_eq!(names.len(), keys.len(), "{names:?}");
         for name in &names {
-            assert!(name.len() <= MAX_NAME && Path::new(name).file_name().is_some_and(|file| file == name.as_str()));
+            assert!(
+                name.len() <= MAX_NAME
+                    && std::path::Path::new(name).file_name().is_some_and(|file| file == name.as_str())
+            );
         }
         assert_eq!((file_name("V (1_0-3_5)"), file_name("a/x")), ("V (1_0-3_5)".to_owned(), "a%2Fx".to_owned()));
     }

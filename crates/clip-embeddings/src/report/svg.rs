@@ -19,7 +19,7 @@ const TOP: f64 = 52.0;
 const BOTTOM: f64 = 40.0;
 
 /// What the label of a threshold needs beside it, and the height of a row of them.
-const LABEL_WIDTH: f64 = 44.0;
+const LABEL_WIDTH: f64 = 38.0;
 const LABEL_HEIGHT: f64 = 14.0;
 
 /// Rows of labels above the bars at most.
@@ -105,13 +105,30 @@ fn bars(out: &mut String, axes: &Axes) -> std::fmt::Result {
     Ok(())
 }
 
+/// Round numbers along the axis.
 fn values(out: &mut String, axes: &Axes, column: &str) -> std::fmt::Result {
-    for i in 0..=5 {
-        let value = axes.low() + (axes.high() - axes.low()) * f64::from(i) / 5.0;
-        let anchor = if i == 5 { "end" } else { "middle" };
-        text(out, "tick", anchor, (axes.x(value), HEIGHT - 22.0), &format!("{value:.3}"))?;
+    for (value, decimals) in round_values(axes.low(), axes.high()) {
+        text(out, "tick", "middle", (axes.x(value), HEIGHT - 22.0), &format!("{value:.decimals$}"))?;
     }
     text(out, "tick", "middle", ((LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 5.0), column)
+}
+
+/// Four to ten round numbers from `low` to `high`, and the decimals they need.
+fn round_values(low: f64, high: f64) -> Vec<(f64, usize)> {
+    let power = (high - low).log10().floor();
+    let steps = [0.1, 0.2, 0.5, 1.0].map(|share| share * 10f64.powf(power));
+    let count = |step: f64| (high / step).floor() - (low / step).ceil() + 1.0;
+    let step = steps.into_iter().rfind(|step| count(*step) >= 4.0).unwrap_or(steps[0]);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a width in bins has few decimals")]
+    let decimals = (if step == steps[3] { -power } else { 1.0 - power }).max(0.0) as usize;
+    let mut values = Vec::new();
+    let mut number = (low / step).ceil();
+    while number * step <= high && values.len() < 10 {
+        // −0 and 0 are the same number.
+        values.push((number * step + 0.0, decimals));
+        number += 1.0;
+    }
+    values
 }
 
 /// Lines at the thresholds. A label that would lie on its neighbour goes a row higher.
@@ -124,11 +141,30 @@ fn thresholds(out: &mut String, axes: &Axes, criterion: &Criterion) -> std::fmt:
         let at = axes.x(f64::from(threshold));
         let row = ends.iter().position(|end| at - LABEL_WIDTH / 2.0 >= *end).unwrap_or(LABEL_ROWS - 1);
         ends[row] = at + LABEL_WIDTH / 2.0;
-        let top = TOP - LABEL_HEIGHT * row as f64;
         let bottom = HEIGHT - BOTTOM;
-        writeln!(out, "<line class=\"threshold\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{top}\" y2=\"{bottom}\"/>")?;
+        writeln!(out, "<line class=\"threshold\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>")?;
         let inside = at.clamp(LEFT, WIDTH - LABEL_WIDTH / 2.0);
-        text(out, "threshold-label", "middle", (inside, top - 6.0), &label(threshold))?;
+        text(out, "threshold-label", "middle", (inside, TOP - 6.0 - LABEL_HEIGHT * row as f64), &label(threshold))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_axis_has_round_numbers_whatever_its_range() {
+        for (low, high) in
+            [(0.4606, 1.1176), (-0.0707, 0.7676), (0.95, 0.9509), (-1.0, 2.0), (0.0, 0.006), (0.31, 0.41)]
+        {
+            let values = round_values(low, high);
+            assert!((4..=10).contains(&values.len()), "{low} {high}: {values:?}");
+            for (value, decimals) in values {
+                assert!((low..=high).contains(&value));
+                let printed: f64 = format!("{value:.decimals$}").parse().expect("a number");
+                assert!((printed - value).abs() < 1e-9, "{low} {high}: {value} as {printed}");
+            }
+        }
+    }
 }

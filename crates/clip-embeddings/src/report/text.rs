@@ -115,12 +115,13 @@ fn thresholds<'a>(
     total: &'a SetSummary,
 ) -> std::fmt::Result {
     let rows = with_total(sets, total);
+    let width = settings.criterion.thresholds.iter().map(|threshold| label(*threshold).len()).max().unwrap_or(0);
     for (i, threshold) in settings.criterion.thresholds.iter().enumerate() {
         for (name, set) in &rows {
             let kept = set.count - set.beyond[i];
             let share = 100.0 * kept as f64 / set.count.max(1) as f64;
             let (label, out_of) = (label(*threshold), set.beyond[i]);
-            writeln!(out, "  {label}  {name:<24} {kept:>10} kept {share:>6.2} %  {out_of:>10} left out")?;
+            writeln!(out, "  {label:width$}  {name:<24} {kept:>10} kept {share:>6.2} %  {out_of:>10} left out")?;
         }
     }
     Ok(())
