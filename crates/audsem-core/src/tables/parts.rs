@@ -10,8 +10,13 @@ use crate::run::FailedShard;
 /// # Errors
 /// The folder cannot be listed, its run has not ended, or it has no such part.
 pub fn parts(dir: &Path, step: &str) -> Result<Vec<PathBuf>, TableError> {
+    parts_ending(dir, step, &[".parquet"])
+}
+
+fn parts_ending(dir: &Path, step: &str, endings: &[&str]) -> Result<Vec<PathBuf>, TableError> {
     let prefix = format!("{step}-");
-    let names = list(dir, |name| name.starts_with(&prefix) && name.ends_with(".parquet"))?;
+    let wanted = |name: &str| name.starts_with(&prefix) && endings.iter().any(|ending| name.ends_with(ending));
+    let names = list(dir, wanted)?;
     if dir.join("run.json").exists() {
         let ending = Ending::read(dir)?;
         if !ending.complete {
@@ -19,13 +24,14 @@ pub fn parts(dir: &Path, step: &str) -> Result<Vec<PathBuf>, TableError> {
         }
     }
     if names.is_empty() {
-        return Err(TableError::NoParts { dir: dir.to_owned(), pattern: format!("`{prefix}*.parquet`") });
+        let patterns: Vec<String> = endings.iter().map(|ending| format!("`{prefix}*{ending}`")).collect();
+        return Err(TableError::NoParts { dir: dir.to_owned(), pattern: patterns.join(" or ") });
     }
     Ok(names)
 }
 
-/// The tables a user may name: a run folder (its `part-*.parquet`), any other folder of Parquet or
-/// CSV files, or one such file.
+/// The tables a user may name: a run folder (its `part-*.parquet`, or the `part-*.csv` of `--compat
+/// reference`), any other folder of Parquet or CSV files, or one such file.
 ///
 /// # Errors
 /// As [`parts`]; or the path does not exist.
@@ -35,7 +41,7 @@ pub fn tables_under(path: &Path) -> Result<Vec<PathBuf>, TableError> {
         return Ok(vec![path.to_owned()]);
     }
     if path.join("run.json").exists() {
-        return parts(path, "part");
+        return parts_ending(path, "part", &[".parquet", ".csv"]);
     }
     let names = list(path, |name| name.ends_with(".parquet") || is_csv(Path::new(name)))?;
     if names.is_empty() {
