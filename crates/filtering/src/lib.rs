@@ -10,6 +10,7 @@ pub mod error;
 pub mod extract;
 pub mod fetch_captions;
 pub mod label;
+pub mod languages;
 mod scratch;
 pub mod texts;
 pub mod ytdlp;

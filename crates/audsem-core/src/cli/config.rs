@@ -143,10 +143,13 @@ fn with_defaults(
     Ok(command)
 }
 
-/// The id of the argument whose long flag is `key`, with `_` or `-`.
+/// The id of the argument whose long flag, or an older name of it, is `key`, with `_` or `-`.
 fn find_flag(command: &Command, key: &str) -> Option<String> {
     let long = key.replace('_', "-");
-    command.get_arguments().find(|arg| arg.get_long() == Some(&long)).map(|arg| arg.get_id().to_string())
+    let is_called = |arg: &&Arg| {
+        arg.get_long() == Some(&long) || arg.get_all_aliases().is_some_and(|names| names.contains(&long.as_str()))
+    };
+    command.get_arguments().find(is_called).map(|arg| arg.get_id().to_string())
 }
 
 fn with_default(
@@ -206,7 +209,7 @@ mod tests {
             run: RunArgs,
             #[arg(long, default_value_t = 1.0)]
             min_seconds: f64,
-            #[arg(long)]
+            #[arg(long, alias = "languages-old")]
             lang: Vec<String>,
         },
         Other {
@@ -233,6 +236,8 @@ mod tests {
         assert_eq!(lang, ["en", "de"]);
         let cli = parse(file, &[]).unwrap();
         assert!(matches!(cli.command, Sub::Extract { min_seconds: 2.5, .. }));
+        let cli = parse("languages_old = \"fr\"", &["--output", "o"]).unwrap();
+        assert!(matches!(cli.command, Sub::Extract { lang, .. } if lang == ["fr"]), "a key may be a flag's older name");
     }
 
     #[test]

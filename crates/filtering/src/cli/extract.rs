@@ -6,7 +6,8 @@ use audsem_core::cli::RunArgs;
 use clap::Args;
 
 use crate::extract::config::{Compat, Config};
-use crate::extract::rules::{DurationLimits, Languages};
+use crate::extract::rules::DurationLimits;
+use crate::languages::Languages;
 
 /// Captions dumps and subtitle files to a table of bracketed sound captions.
 #[derive(Debug, Args)]
@@ -16,8 +17,9 @@ pub struct ExtractArgs {
     #[arg(short, long, required = true, num_args = 1.., value_name = "PATH")]
     pub input: Vec<PathBuf>,
     /// Languages whose tracks are read, with commas between; `en*` stands for all that begin so
-    #[arg(long, default_value = "en", value_name = "CODES")]
-    pub lang: Languages,
+    /// [default: `en` in dumps, as in the published data set; `en,en-*` among subtitle files]
+    #[arg(long, alias = "lang", value_name = "CODES")]
+    pub languages: Option<Languages>,
     /// Shortest cue that is kept, in seconds
     #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
     pub min_duration: f64,
@@ -45,9 +47,14 @@ impl ExtractArgs {
     /// What the flags ask for.
     #[must_use]
     pub fn config(&self) -> Config {
+        let (in_dumps, in_subtitles) = match &self.languages {
+            Some(languages) => (languages.clone(), languages.clone()),
+            None => (Languages::english(), Languages::english_and_variants()),
+        };
         Config {
             inputs: self.input.clone(),
-            languages: self.lang.clone(),
+            languages: in_dumps,
+            subtitle_languages: in_subtitles,
             duration: DurationLimits { min_s: self.min_duration, max_s: self.max_duration },
             count_all: self.count_all,
             compat: self.compat,

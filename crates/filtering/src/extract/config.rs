@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::dump::{BlockSizes, Listing, Reading};
 use super::harvest::Taking;
-use super::rules::{DEFAULT_DURATION_S, DurationLimits, Languages};
+use super::rules::{DEFAULT_DURATION_S, DurationLimits};
+use crate::languages::Languages;
 
 /// Bytes of a plain dump one shard owns, unless said otherwise.
 pub const DEFAULT_SHARD_BYTES: u64 = 64 << 20;
@@ -35,8 +36,10 @@ pub struct Config {
     /// Dumps, tars, subtitle files, and folders of them.
     #[serde(skip)]
     pub inputs: Vec<PathBuf>,
-    /// Languages whose tracks are read.
+    /// Languages whose tracks are read in dumps.
     pub languages: Languages,
+    /// Languages whose subtitle files are read.
+    pub subtitle_languages: Languages,
     /// Lengths that are kept.
     pub duration: DurationLimits,
     /// Parse videos that cannot have a bracketed caption too, so that all cues are counted.
@@ -57,6 +60,7 @@ impl Config {
         Self {
             inputs,
             languages: Languages::english(),
+            subtitle_languages: Languages::english_and_variants(),
             duration: DurationLimits { min_s, max_s },
             count_all: false,
             compat: Compat::None,
@@ -93,8 +97,14 @@ impl Config {
         }
     }
 
+    /// What is taken from dumps.
     pub(super) fn taking(&self, all_rejects: bool) -> Taking {
         Taking { languages: self.languages.clone(), limits: self.duration, list_plain: all_rejects }
+    }
+
+    /// What is taken from subtitle files.
+    pub(super) fn taking_from_subtitles(&self, all_rejects: bool) -> Taking {
+        Taking { languages: self.subtitle_languages.clone(), ..self.taking(all_rejects) }
     }
 
     pub(super) fn block_sizes(&self) -> BlockSizes {

@@ -2,7 +2,8 @@
 //! in any order and committed in theirs.
 
 use super::reasons::{DropReason, Fault};
-use super::rules::{DurationLimits, Languages, Verdict, judge, parse_seconds};
+use super::rules::{DurationLimits, Verdict, judge, parse_seconds};
+use crate::languages::Languages;
 
 /// One kept cue.
 #[derive(Debug, Clone, PartialEq, Eq)]

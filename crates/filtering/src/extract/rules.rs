@@ -10,60 +10,6 @@ use super::text::{has_word_character, is_bracketed, one_line, trim};
 /// Shortest and longest clip the data set takes, in seconds, both inclusive.
 pub const DEFAULT_DURATION_S: (f64, f64) = (1.0, 10.0);
 
-/// The languages whose tracks are read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Languages(Vec<String>);
-
-/// A language list with an empty entry.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a list of languages: `{0}`\nhint: give codes with commas between, as in `en,en-US` or `en*`")]
-pub struct LanguagesError(pub String);
-
-impl Languages {
-    /// Tracks marked `en`, and no variant: what the data set takes.
-    #[must_use]
-    pub fn english() -> Self {
-        Self(vec!["en".to_owned()])
-    }
-
-    /// Whether a track with this language code is read: an entry equals it or, if the entry ends with
-    /// `*`, begins it.
-    #[must_use]
-    pub fn contain(&self, code: &str) -> bool {
-        self.0.iter().any(|entry| match entry.strip_suffix('*') {
-            Some(prefix) => code.starts_with(prefix),
-            None => entry == code,
-        })
-    }
-}
-
-impl std::str::FromStr for Languages {
-    type Err = LanguagesError;
-
-    fn from_str(list: &str) -> Result<Self, Self::Err> {
-        let entries: Vec<String> = list.split(',').map(|entry| entry.trim().to_owned()).collect();
-        if entries.iter().any(String::is_empty) {
-            return Err(LanguagesError(list.to_owned()));
-        }
-        Ok(Self(entries))
-    }
-}
-
-impl TryFrom<String> for Languages {
-    type Error = LanguagesError;
-
-    fn try_from(list: String) -> Result<Self, Self::Error> {
-        list.parse()
-    }
-}
-
-impl From<Languages> for String {
-    fn from(languages: Languages) -> Self {
-        languages.0.join(",")
-    }
-}
-
 /// Limits of a clip's length.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DurationLimits {
@@ -162,22 +108,5 @@ mod tests {
             let verdict = judge(text, parse_seconds(start), parse_seconds(dur), LIMITS);
             assert_eq!(verdict, expected, "{text:?} {start} {dur}");
         }
-    }
-
-    #[test]
-    fn languages_match_exactly_or_by_prefix() {
-        for (list, code, expected) in [
-            ("en", "en", true),
-            ("en", "en-GB", false),
-            ("en,en-GB", "en-GB", true),
-            ("en*", "en-US", true),
-            ("en-*", "en", false),
-            ("de, en", "en", true),
-            ("en", "de", false),
-        ] {
-            assert_eq!(list.parse::<Languages>().unwrap().contain(code), expected, "{list} {code}");
-        }
-        assert!("en,,de".parse::<Languages>().is_err());
-        assert!("".parse::<Languages>().is_err());
     }
 }

@@ -139,7 +139,7 @@ impl Part<'_> {
 
     fn take_subtitles(&mut self, path: &str, bytes: &[u8]) -> Result<(), Stop> {
         let name = subtitles::parse_name(path).expect("only files with such names are read");
-        let taking = self.config.taking(self.out.files_all_rejects());
+        let taking = self.config.taking_from_subtitles(self.out.files_all_rejects());
         let harvest = subtitles::harvest(path, &name, bytes, &taking);
         self.take(&harvest, bytes.len() as u64)
     }

@@ -170,6 +170,7 @@ fn subtitle_files_are_read_from_folders_and_tars() {
     write(&subs.join("aaaaaaaaaaa.en.srt"), SRT); // the same track once more, less exact
     write(&subs.join("more/A title [bbbbbbbbbbb].en.srt.gz"), gzip(SRT.as_bytes()));
     write(&subs.join("ccccccccccc.de.vtt"), VTT);
+    write(&subs.join("more/B [eeeeeeeeeee].en-GB.srt"), SRT);
     write(&subs.join("ddddddddddd.info.json"), "{}");
     // The records of the run that made the folder are no dumps.
     write(&subs.join("run.json"), "{}");
@@ -179,6 +180,7 @@ fn subtitle_files_are_read_from_folders_and_tars() {
     let expected = [
         ("aaaaaaaaaaa".to_owned(), 1_000, 2_000, "[door slams]".to_owned()),
         ("bbbbbbbbbbb".to_owned(), 2_000, 2_000, "(wind)".to_owned()),
+        ("eeeeeeeeeee".to_owned(), 2_000, 2_000, "(wind)".to_owned()),
     ];
     assert_eq!(texts(&output), expected);
     assert_eq!(part(&summary).counts["tracks_other_language"], 1);
@@ -187,6 +189,7 @@ fn subtitle_files_are_read_from_folders_and_tars() {
     let mut tar = ShardWriter::new(Vec::new(), ShardOptions::default());
     tar.write_sample("aaaaaaaaaaa", &[("en.vtt", VTT.as_bytes()), ("jpg", b"picture")]).unwrap();
     tar.write_sample("bbbbbbbbbbb", &[("en.srt", SRT.as_bytes())]).unwrap();
+    tar.write_sample("eeeeeeeeeee", &[("en-GB.srt", SRT.as_bytes())]).unwrap();
     let (bytes, _) = tar.finish().unwrap();
     let whole = write(&folder.path().join("whole.tar"), &bytes);
     let output = folder.path().join("tar");
@@ -319,7 +322,8 @@ fn the_binary_writes_a_run_folder_and_a_summary() {
     let before = tree(&output).unwrap();
     assert_eq!(run().status.code(), Some(0));
     assert_eq!(tree(&output).unwrap(), before);
-    let other = binary().args(["extract", "--lang", "en*", "-i"]).arg(&plain).arg("-o").arg(&output).output().unwrap();
+    let other =
+        binary().args(["extract", "--languages", "en*", "-i"]).arg(&plain).arg("-o").arg(&output).output().unwrap();
     assert_eq!(other.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&other.stderr).contains("languages"));
 }

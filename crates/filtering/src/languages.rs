@@ -1,0 +1,148 @@
+//! Which languages' tracks are wanted: one syntax for `fetch-captions` and `extract`.
+
+use serde::{Deserialize, Serialize};
+
+/// Codes of languages, and beginnings of codes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Languages(Vec<Entry>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Entry {
+    /// This code and no other.
+    Code(String),
+    /// All codes that begin so.
+    Begin(String),
+}
+
+/// A list with an entry that can be no language.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not a list of languages: `{0}`\nhint: give codes with commas between; `*` at the end of one stands for all that begin so, as in `en,en-*`"
+)]
+pub struct LanguagesError(pub String);
+
+impl Languages {
+    /// Tracks marked `en`, and no variant: what the published data set took from its dump.
+    #[must_use]
+    pub fn english() -> Self {
+        Self(vec![Entry::Code("en".to_owned())])
+    }
+
+    /// `en` and its regional and named variants (`en-US`, `en-GB`).
+    #[must_use]
+    pub fn english_and_variants() -> Self {
+        Self(vec![Entry::Code("en".to_owned()), Entry::Begin("en-".to_owned())])
+    }
+
+    /// Whether a track with this language code is wanted.
+    #[must_use]
+    pub fn contain(&self, code: &str) -> bool {
+        self.0.iter().any(|entry| match entry {
+            Entry::Code(wanted) => code == wanted,
+            Entry::Begin(begin) => code.starts_with(begin.as_str()),
+        })
+    }
+
+    /// The same as yt-dlp wants it said: regular expressions over whole codes. No entry has a character
+    /// that means something in one, see [`Entry::parse`].
+    #[must_use]
+    pub fn yt_dlp_patterns(&self) -> Vec<String> {
+        let pattern = |entry: &Entry| match entry {
+            Entry::Code(code) => code.clone(),
+            Entry::Begin(begin) => format!("{begin}.*"),
+        };
+        self.0.iter().map(pattern).collect()
+    }
+}
+
+impl Entry {
+    /// `None` unless the entry is a code of letters, digits, `-` and `_`, or a beginning of one with `*` behind
+    /// (or `.*`, as yt-dlp writes it). `all`, which yt-dlp does not take for a code, is none.
+    fn parse(text: &str) -> Option<Self> {
+        let is_code = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        // yt-dlp takes a leading hyphen for an exclusion.
+        if text.is_empty() || text.starts_with('-') || text == "all" {
+            return None;
+        }
+        match text.strip_suffix(".*").or_else(|| text.strip_suffix('*')) {
+            Some(begin) => is_code(begin).then(|| Self::Begin(begin.to_owned())),
+            None => is_code(text).then(|| Self::Code(text.to_owned())),
+        }
+    }
+}
+
+impl std::str::FromStr for Languages {
+    type Err = LanguagesError;
+
+    fn from_str(list: &str) -> Result<Self, Self::Err> {
+        let entries: Option<Vec<Entry>> = list.split(',').map(|entry| Entry::parse(entry.trim())).collect();
+        entries.map(Self).ok_or_else(|| LanguagesError(list.to_owned()))
+    }
+}
+
+impl std::fmt::Display for Languages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, entry) in self.0.iter().enumerate() {
+            let comma = if i == 0 { "" } else { "," };
+            match entry {
+                Entry::Code(code) => write!(f, "{comma}{code}")?,
+                Entry::Begin(begin) => write!(f, "{comma}{begin}*")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TryFrom<String> for Languages {
+    type Error = LanguagesError;
+
+    fn try_from(list: String) -> Result<Self, Self::Error> {
+        list.parse()
+    }
+}
+
+impl From<Languages> for String {
+    fn from(languages: Languages) -> Self {
+        languages.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn languages_match_exactly_or_by_their_beginning() {
+        for (list, code, expected) in [
+            ("en", "en", true),
+            ("en", "en-GB", false),
+            ("en,en-GB", "en-GB", true),
+            ("en*", "en-US", true),
+            ("en.*", "en-US", true),
+            ("en-*", "en", false),
+            ("en,en-*", "en-US", true),
+            ("en,en-*", "enm", false),
+            ("*", "de", true),
+            ("de, en", "en", true),
+            ("en", "de", false),
+        ] {
+            assert_eq!(list.parse::<Languages>().unwrap().contain(code), expected, "{list} {code}");
+        }
+        for list in ["", "en,,de", "en|de", "-en", "e*n", "all", "en,[a-z]+"] {
+            let error = list.parse::<Languages>().unwrap_err().to_string();
+            assert!(error.contains(list) && error.contains("en,en-*"), "{error}");
+        }
+    }
+
+    #[test]
+    fn one_syntax_is_said_as_yt_dlp_and_as_we_say_it() {
+        let variants: Languages = "en,en-*".parse().unwrap();
+        assert_eq!(variants, Languages::english_and_variants());
+        assert_eq!(variants.yt_dlp_patterns(), ["en", "en-.*"]);
+        assert_eq!(variants.to_string(), "en,en-*");
+        assert_eq!("en.*".parse::<Languages>().unwrap().to_string(), "en*");
+        assert_eq!("*".parse::<Languages>().unwrap().yt_dlp_patterns(), [".*"]);
+        assert_eq!(Languages::english().yt_dlp_patterns(), ["en"]);
+    }
+}
