@@ -7,6 +7,7 @@ use audsem_core::run::Summary;
 use audsem_core::text::{PromptTemplate, ServerArgs};
 use clap::Args;
 
+use super::numbers::probability;
 use crate::error::Result;
 use crate::label::{Config, run_server};
 
@@ -21,13 +22,13 @@ pub struct LabelArgs {
     #[arg(long, value_name = "FILE")]
     pub prompt: Option<PathBuf>,
     /// Most tokens of an answer; the first word decides
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_tokens: u32,
     /// Alternatives to ask for at each token; 0 for servers without log-probabilities, at most 20 on most
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub top_logprobs: u8,
     /// Least P(yes) of a yes
-    #[arg(long, value_name = "P", default_value_t = 0.5)]
+    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = probability)]
     pub threshold: f32,
     /// Reply to an answer that is neither yes nor no with a reminder, up to N times. To ask again about
     /// the unknowns of an earlier run, repeat it with this flag and --fresh: all other answers are remembered

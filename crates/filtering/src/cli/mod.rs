@@ -7,12 +7,14 @@ mod download;
 mod extract;
 mod fetch_captions;
 mod label;
+mod numbers;
 mod site;
+mod train_classifier;
 
 use audsem_core::cli::{GlobalArgs, HasGlobal};
 use clap::{Parser, Subcommand};
 
-pub use classify::{ClassifyArgs, TrainClassifierArgs};
+pub use classify::ClassifyArgs;
 pub use clips::ClipsArgs;
 pub use combine::{CombineArgs, ExplainArgs};
 pub use download::DownloadArgs;
@@ -20,6 +22,7 @@ pub use extract::ExtractArgs;
 pub use fetch_captions::FetchCaptionsArgs;
 pub use label::LabelArgs;
 pub use site::SiteArgs;
+pub use train_classifier::TrainClassifierArgs;
 
 /// Closed captions to a clean clip table, media and audio shards.
 #[derive(Debug, Parser)]
