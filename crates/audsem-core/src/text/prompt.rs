@@ -165,6 +165,7 @@ fn describe(error: &minijinja::Error) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -219,5 +220,22 @@ mod tests {
         let hash = |source| PromptTemplate::parse("t", source).unwrap().hash().to_owned();
         assert_eq!(hash("a"), hash("a"));
         assert_ne!(hash("a"), hash("a "));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn foreign_text_as_a_template_never_panics(
+            source in prop_oneof![
+                any::<String>(),
+                "(--- (system|user|raw|x) ---|[{}%# .|\n'-]|caption|for|in|if|end|set|macro|\u{e9}){0,40}",
+                "--- user ---\n(\\{\\{|\\}\\}|\\{%|%\\}| |caption|upper|\\[|\\]|:|-1|'){0,20}",
+            ],
+        ) {
+            if let Ok(template) = PromptTemplate::parse("t", &source) {
+                let _ = template.render(&json!({"caption": "[dog barks]"}));
+            }
+        }
     }
 }

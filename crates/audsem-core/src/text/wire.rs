@@ -156,3 +156,77 @@ pub(super) fn as_raw(prompt: &Prompt) -> Prompt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A leaf, or a text or number where an answer has one.
+    fn leaf() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "[a-z]{0,5}".prop_map(Value::from),
+            prop_oneof![Just("stop"), Just("length")].prop_map(Value::from),
+        ]
+    }
+
+    /// The members that are looked for, most of the time.
+    fn key() -> impl Strategy<Value = String> {
+        static KNOWN: &[&str] = &[
+            "choices",
+            "message",
+            "content",
+            "text",
+            "finish_reason",
+            "logprobs",
+            "token",
+            "logprob",
+            "top_logprobs",
+            "tokens",
+            "token_logprobs",
+            "usage",
+            "prompt_tokens",
+            "model",
+            "error",
+            "0",
+        ];
+        prop::sample::select(KNOWN).prop_map(str::to_owned)
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        leaf().prop_recursive(5, 40, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map(key(), inner, 0..5).prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// A body that gets as far as the answer more often than chance would have it.
+    fn body() -> impl Strategy<Value = Value> {
+        let whole = (json(), json(), json(), json()).prop_map(|(message, text, logprobs, usage)| {
+            let choice = json!({"message": message, "text": text, "logprobs": logprobs});
+            json!({"choices": [choice], "usage": usage})
+        });
+        prop_oneof![json(), whole]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn whatever_a_server_sends_is_read_or_refused(body in body()) {
+            for prompt in [Prompt::Chat(Vec::new()), Prompt::Raw(String::new())] {
+                if let Ok(response) = response(&body, &prompt, "m") {
+                    let all = response.tokens.iter().flat_map(|token| &token.alternatives);
+                    prop_assert!(all.map(|other| other.logprob).chain(response.tokens.iter().map(|t| t.logprob)).all(f32::is_finite));
+                }
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Labelled captions: reading, cleaning, splitting.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 
 use audsem_core::input::open_file;
@@ -75,15 +76,13 @@ pub fn read_labelled(
     out: &mut ShardOutput,
 ) -> Result<Examples> {
     let broken = |problem: String| Error::Labelled { path: path.to_owned(), problem };
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(open_file(path)?);
-    let header = reader.headers().map_err(|error| broken(error.to_string()))?.clone();
-    let columns = Columns::find(&header).map_err(broken)?;
+    let (has_split, parsed) = parse(open_file(path)?).map_err(broken)?;
     let mut seen: BTreeMap<String, bool> = BTreeMap::new();
     let mut rows: Vec<(Example, Option<Split>)> = Vec::new();
-    for (i, record) in reader.records().take(limit.map_or(usize::MAX, |n| n as usize)).enumerate() {
+    for (i, row) in parsed.take(limit.map_or(usize::MAX, |n| n as usize)).enumerate() {
         out.read(1);
         let key = i + 1;
-        match record.map_err(|error| (Fault::BadRow, error.to_string())).and_then(|record| columns.parse(&record)) {
+        match row {
             Err((fault, detail)) => out.fail(key, fault, detail),
             Ok((example, split)) => {
                 let words = words(&example.text);
@@ -100,13 +99,31 @@ pub fn read_labelled(
             }
         }
     }
-    let examples = if columns.split.is_some() { fixed(rows) } else { drawn(rows, heldout, seed) };
+    let examples = if has_split { fixed(rows) } else { drawn(rows, heldout, seed) };
     for (name, part) in [("train", &examples.train), ("held-out", &examples.heldout)] {
         if part.iter().all(|e| e.sound) || part.iter().all(|e| !e.sound) {
             return Err(broken(format!("the {name} part needs captions of both classes; it has {}", part.len())));
         }
     }
     Ok(examples)
+}
+
+/// A caption with its part, if the file tells it; or what is wrong with the row.
+type Row = Result<(Example, Option<Split>), (Fault, String)>;
+
+/// The rows of a CSV file, and whether it has a column `split`.
+///
+/// # Errors
+/// The header cannot be read or lacks a column.
+fn parse(file: impl Read) -> Result<(bool, impl Iterator<Item = Row>), String> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
+    let columns = Columns::find(reader.headers().map_err(|error| error.to_string())?)?;
+    let has_split = columns.split.is_some();
+    let rows = reader.into_records().map(move |record| match record {
+        Ok(record) => columns.parse(&record),
+        Err(error) => Err((Fault::BadRow, error.to_string())),
+    });
+    Ok((has_split, rows))
 }
 
 /// What makes two captions the same: their words, without case, brackets and punctuation.
@@ -150,7 +167,7 @@ impl Columns {
         Ok(Self { text: need(&TEXT_COLUMNS)?, label: need(&LABEL_COLUMNS)?, split: position(&[SPLIT_COLUMN]) })
     }
 
-    fn parse(&self, record: &csv::StringRecord) -> Result<(Example, Option<Split>), (Fault, String)> {
+    fn parse(&self, record: &csv::StringRecord) -> Row {
         let cell = |i: usize| record.get(i).ok_or_else(|| (Fault::BadRow, format!("only {} cells", record.len())));
         let label = cell(self.label)?.trim();
         let sound = match label.to_ascii_lowercase().as_str() {
@@ -165,5 +182,31 @@ impl Columns {
             Some(other) => return Err((Fault::BadSplit, other.to_owned())),
         };
         Ok((Example { text: cell(self.text)?.to_owned(), sound }, split))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn foreign_bytes_as_labelled_captions_never_panic(
+            bytes in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..200),
+                "([01,\"\n]|true|text|label|split|heldout|\u{e9}){0,60}".prop_map(String::into_bytes),
+            ],
+            header in prop::sample::select(&[&b""[..], b"text,label\n", b"split,Caption,matches_condition\n"][..]),
+        ) {
+            if let Ok((_, rows)) = parse([header, &bytes].concat().as_slice()) {
+                for (example, _) in rows.flatten() {
+                    words(&example.text);
+                }
+            }
+        }
     }
 }

@@ -26,16 +26,17 @@ impl WordList {
     pub fn read(path: &Path) -> Result<Self, Error> {
         let mut bytes = Vec::new();
         input::open(path)?.read_to_end(&mut bytes).map_err(Error::read(path))?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
-            Error::input(path, format!("the word list is not UTF-8 on line {line}"))
+        Self::from_bytes(&bytes).map_err(|problem| Error::input(path, problem))
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            let line = bytes[..error.valid_up_to()].split(|b| *b == b'\n').count();
+            format!("the word list is not UTF-8 on line {line}")
         })?;
-        let list = Self::parse(&text).map_err(|problem| Error::input(path, problem))?;
+        let list = Self::parse(text)?;
         if list.words.is_empty() {
-            return Err(Error::input(
-                path,
-                "the word list holds no word\nhint: it has one word on each line, or is a JSON object",
-            ));
+            return Err("the word list holds no word\nhint: it has one word on each line, or is a JSON object".into());
         }
         Ok(list)
     }
@@ -110,6 +111,8 @@ impl<S: Into<String>> FromIterator<S> for WordList {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -140,6 +143,23 @@ mod tests {
         let list = WordList::names_that_are_words();
         for name in ["Will", "Mark", "Rose", "Art", "Bill", "Grace"] {
             assert!(list.contains(name), "{name}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn foreign_bytes_as_a_word_list_never_panic(
+            bytes in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..200),
+                "\u{feff}?[\\[{]([\"\\\\,:\\[\\]{}\n]|door|1|null){0,40}".prop_map(String::into_bytes),
+            ],
+        ) {
+            if let Ok(list) = WordList::from_bytes(&bytes) {
+                prop_assert!(!list.is_empty());
+                list.fingerprint();
+            }
         }
     }
 }
