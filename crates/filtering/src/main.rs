@@ -20,7 +20,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Finish> {
         Command::Label(args) => Ok(args.run(global)?.into()),
         Command::Combine(args) => Ok(combine::run(&args.config()?, &args.run.options(global)?)?.into()),
         Command::Explain(args) => {
-            let explanation = combine::explain(&args.judging().load(1)?, &args.text);
+            let explanation = combine::explain(&args.judging()?.load(1)?, &args.text);
             Ok(Finish::Text(if global.json { explanation.to_json() } else { explanation.to_string() }))
         }
         Command::Download(args) => Ok(args.run(global)?.into()),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use audsem_core::cli::RunArgs;
 use clap::{Args, ValueEnum};
 
+use super::numbers::probability;
 use crate::combine::{Config, Judging, Policy, Settings, Thresholds};
 use crate::error::Result;
 
@@ -60,14 +61,15 @@ pub struct JudgingArgs {
     /// later folders answer what earlier ones left unclear
     #[arg(long, value_name = "DIR", help_heading = "Labels")]
     pub llm: Vec<PathBuf>,
-    /// Whose labels must say that a caption names a sound [default: all that are named]
+    /// Whose labels must say that a caption names a sound [default: all that are named; `bert` with
+    /// --compat reference]
     #[arg(long, value_enum, value_name = "WHOSE", help_heading = "Labels")]
     pub policy: Option<Policy>,
     /// Probability from which the classifier says yes [default: its label decides]
-    #[arg(long, value_name = "P", help_heading = "Labels")]
+    #[arg(long, value_name = "P", value_parser = probability, help_heading = "Labels")]
     pub bert_threshold: Option<f32>,
     /// Probability from which the language model says yes [default: its label decides]
-    #[arg(long, value_name = "P", help_heading = "Labels")]
+    #[arg(long, value_name = "P", value_parser = probability, help_heading = "Labels")]
     pub llm_threshold: Option<f32>,
     /// First names, one on each line: in captions they become `person`
     #[arg(long, value_name = "FILE", help_heading = "Rules")]
@@ -102,12 +104,20 @@ pub struct JudgingArgs {
 }
 
 impl JudgingArgs {
+    fn is_reference(&self) -> bool {
+        self.compat == Some(Compat::Reference)
+    }
+
+    fn policy(&self) -> Result<Policy> {
+        self.policy.map_or_else(|| Judging::default_policy(&self.bert, &self.llm, self.is_reference()), Ok)
+    }
+
     fn judging(&self, policy: Policy) -> Judging {
         Judging {
             policy,
             thresholds: Thresholds { bert: self.bert_threshold, llm: self.llm_threshold },
             settings: Settings {
-                reference: self.compat == Some(Compat::Reference),
+                reference: self.is_reference(),
                 min_chars: self.min_chars,
                 max_chars: self.max_chars,
                 max_persons: self.max_persons,
@@ -130,16 +140,19 @@ impl CombineArgs {
     /// # Errors
     /// Neither labels nor a policy are named.
     pub fn config(&self) -> Result<Config> {
-        let JudgingArgs { bert, llm, policy, .. } = &self.judging;
-        let policy = policy.map_or_else(|| Judging::default_policy(bert, llm), Ok)?;
-        Ok(Config { input: self.input.clone(), judging: self.judging.judging(policy) })
+        Ok(Config { input: self.input.clone(), judging: self.judging.judging(self.judging.policy()?) })
     }
 }
 
 impl ExplainArgs {
     /// How the caption is judged; without labels, by its words alone.
-    pub fn judging(&self) -> Judging {
+    ///
+    /// # Errors
+    /// The labels that are named are not those that decide.
+    pub fn judging(&self) -> Result<Judging> {
         let JudgingArgs { bert, llm, policy, .. } = &self.judging;
-        self.judging.judging(policy.or_else(|| Judging::default_policy(bert, llm).ok()).unwrap_or(Policy::None))
+        let by_words_alone = policy.is_none() && bert.is_empty() && llm.is_empty();
+        let policy = if by_words_alone { Policy::None } else { self.judging.policy()? };
+        Ok(self.judging.judging(policy))
     }
 }

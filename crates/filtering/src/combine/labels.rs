@@ -3,12 +3,15 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use audsem_core::error::Error as CoreError;
 use audsem_core::parallel::ordered_map;
 use audsem_core::tables::{Columns, ParquetFile, TableError, tables_under};
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::part::is_csv;
 use super::reason::DropReason;
+use crate::error::Result;
 
 audsem_core::row! {
     table "bert labels";
@@ -329,12 +332,24 @@ impl Table {
     }
 }
 
-/// The Parquet files of label folders.
+/// The Parquet files of the label folders that `flag` names.
 ///
 /// # Errors
-/// A folder cannot be listed or its run has not ended.
-pub(super) fn label_files(folders: &[PathBuf]) -> Result<Vec<PathBuf>, TableError> {
-    folders.iter().map(|folder| tables_under(folder)).collect::<Result<Vec<_>, _>>().map(|files| files.concat())
+/// A folder cannot be listed, its run has not ended, or it holds CSV, which tells no labels.
+pub(super) fn label_files(flag: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let files = folders.iter().map(|folder| tables_under(folder)).collect::<Result<Vec<_>, _>>()?.concat();
+    match files.iter().find(|path| is_csv(path)) {
+        None => Ok(files),
+        Some(path) => Err(CoreError::Config {
+            what: flag.to_owned(),
+            problem: format!(
+                "labels are Parquet, and this is CSV: {}\n\
+                 hint: name the run folder that `classify` (for --bert) or `label` (for --llm) wrote",
+                path.display()
+            ),
+        }
+        .into()),
+    }
 }
 
 #[cfg(test)]

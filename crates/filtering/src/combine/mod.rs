@@ -3,7 +3,8 @@
 //! Every row is judged by its labels (rule 1) and its words (rules 2 to 15). Rows that pass go to
 //! `part-*.parquet`, with the clip's key, so that media can be fetched for them; those that a rule
 //! leaves out go to the rejects with its number. The last step lists the distinct clean captions in order
-//! of first occurrence in `texts.parquet` and `texts.txt`.
+//! of first occurrence in `texts.parquet` and `texts.txt`; `--compat reference` adds the CSV file that the
+//! published scripts end with.
 //!
 //! ```
 //! use audsem_filtering::combine::{Outcome, Rules, Settings, WordList};
@@ -25,6 +26,7 @@ mod memory;
 mod part;
 mod pipeline;
 mod pronouns;
+mod published;
 mod reason;
 pub mod rules;
 #[cfg(test)]
@@ -34,7 +36,7 @@ mod texts;
 use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::{FileFingerprint, Fingerprint, Run, RunOptions, RunSpec, Shard, Step, Summary};
+use audsem_core::run::{FileFingerprint, Fingerprint, Run, RunOptions, RunSpec, Shard, Step, StepReport, Summary};
 use audsem_core::tables::{Cue, ParquetFile, is_csv, tables_under};
 use serde::Serialize;
 
@@ -80,12 +82,20 @@ pub struct Judging {
 }
 
 impl Judging {
-    /// The policy that fits the labels at hand: those that are there must say yes.
+    /// The policy that fits the labels at hand: those that are there must say yes. In the published scripts
+    /// (`reference`) the classifier's alone decide: they keep every row of its table, whatever the language
+    /// model says of it.
     ///
     /// # Errors
-    /// There are no labels: that has to be asked for.
-    pub fn default_policy(bert: &[PathBuf], llm: &[PathBuf]) -> Result<Policy> {
+    /// There are no labels, or none of the classifier for `reference`: that has to be asked for.
+    pub fn default_policy(bert: &[PathBuf], llm: &[PathBuf], reference: bool) -> Result<Policy> {
         match (bert.is_empty(), llm.is_empty()) {
+            (false, _) if reference => Ok(Policy::Bert),
+            (true, false) if reference => Err(config(
+                "--compat reference",
+                "the published result keeps what the classifier says, and none of its labels are named\n\
+                 hint: name those of `classify` with --bert, or pass --policy llm",
+            )),
             (false, false) => Ok(Policy::Both),
             (false, true) => Ok(Policy::Bert),
             (true, false) => Ok(Policy::Llm),
@@ -133,16 +143,50 @@ impl Judging {
         if self.policy.reads_llm() && self.llm.is_empty() {
             return Err(config("--policy", "it reads the labels of `label`, and none are named\nhint: pass --llm DIR"));
         }
-        if self.settings.reference && (self.names.is_none() || self.dictionary.is_none()) {
-            let problem = "the published rules need both lists\nhint: pass --names FILE and --dictionary FILE";
-            return Err(config("--compat reference", problem));
+        for (flag, threshold, is_read) in [
+            ("--bert-threshold", self.thresholds.bert, self.policy.reads_bert()),
+            ("--llm-threshold", self.thresholds.llm, self.policy.reads_llm()),
+        ] {
+            if threshold.is_some() && !is_read {
+                let problem =
+                    "the policy does not read these labels\nhint: leave the flag out, or choose another --policy";
+                return Err(config(flag, problem));
+            }
         }
-        Ok(())
+        if self.names_exclude.is_some() && self.names.is_none() {
+            return Err(config("--names-exclude", "there are no names to leave alone\nhint: pass --names FILE"));
+        }
+        let Settings { min_chars, max_chars, .. } = self.settings;
+        if min_chars > max_chars {
+            return Err(config(
+                "--min-chars and --max-chars",
+                &format!("no caption has {min_chars} to {max_chars} characters"),
+            ));
+        }
+        if self.settings.reference { self.check_reference() } else { Ok(()) }
     }
 
-    /// The label tables that the policy reads; others are not opened.
+    /// The published rules have their lists and no choices.
+    fn check_reference(&self) -> Result<()> {
+        let refuse = |problem: &str| Err(config("--compat reference", problem));
+        match () {
+            () if self.names.is_none() || self.dictionary.is_none() => {
+                refuse("the published rules need both lists\nhint: pass --names FILE and --dictionary FILE")
+            }
+            () if self.names_exclude.is_some() => {
+                refuse("the published rules leave no name alone\nhint: leave --names-exclude out")
+            }
+            () if self.settings.join_groups => {
+                refuse("the published rules know no groups of brackets\nhint: leave --groups out")
+            }
+            () => Ok(()),
+        }
+    }
+
+    /// The label tables that are named. Those that the policy does not read are opened as well: their
+    /// probabilities stand in the clip table.
     fn label_files(&self) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-        Ok((labels::label_files(&self.bert)?, labels::label_files(&self.llm)?))
+        Ok((labels::label_files("--bert", &self.bert)?, labels::label_files("--llm", &self.llm)?))
     }
 
     fn list_files(&self) -> Vec<PathBuf> {
@@ -205,17 +249,25 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let n_labels = judge.labels.len();
     drop(judge);
     if clips.complete && !options.dry_run {
-        let mut fingerprint = Fingerprint::new();
-        let mut files = Vec::new();
-        for shard in &clips.outputs {
-            fingerprint = fingerprint.with(&shard.fingerprint);
-            files.extend(shard.files_ending(".parquet").cloned());
-        }
-        let plan = [Shard { name: "all".to_owned(), fingerprint: fingerprint.finish(), work: files }];
         let step = Step { name: "texts", unit: "clips", physical: "MB" };
-        run.execute(step, &plan, |files, out| texts::run(files, out))?;
+        let texts = run.execute(step, &all_of(&clips), |files, out| texts::run(files, out))?;
+        if texts.complete && judging.settings.reference {
+            let step = Step { name: "published", unit: "texts", physical: "MB" };
+            run.execute(step, &all_of(&texts), |files, out| published::run(files, out))?;
+        }
     }
     Ok(run.finish()?.with_result("labelled_texts", n_labels))
+}
+
+/// One shard that reads every table of a step.
+fn all_of(step: &StepReport) -> [Shard<Vec<PathBuf>>; 1] {
+    let mut fingerprint = Fingerprint::new();
+    let mut files = Vec::new();
+    for shard in &step.outputs {
+        fingerprint = fingerprint.with(&shard.fingerprint);
+        files.extend(shard.files_ending(".parquet").cloned());
+    }
+    [Shard { name: "all".to_owned(), fingerprint: fingerprint.finish(), work: files }]
 }
 
 /// One shard for each table. A limit is shared out in order, by the row counts of the tables before.

@@ -321,7 +321,22 @@ fn texts_of(dir: &Path) -> Vec<(String, u64, u64)> {
 fn the_published_run_counts_29_25_24_22_19_18_and_11_texts() {
     let files = Files::new();
     files.cues("cues.parquet", 0, &GOLDEN.map(|(text, ..)| text));
+    // The language model says no to all of it, which changes nothing: its labels are only joined.
+    let hashed = |text: &str| (text_hash(text), text.to_owned());
+    let bert = GOLDEN.map(|(text, ..)| {
+        let (text_hash, text) = hashed(text);
+        BertLabel { text_hash, text, bert_label: 1, bert_prob: 0.9 }
+    });
+    let llm = GOLDEN.map(|(text, ..)| {
+        let (text_hash, text) = hashed(text);
+        LlmLabel { text_hash, text, llm_label: 0, llm_yes_prob: None }
+    });
+    files.table("bert.parquet", &bert);
+    files.table("llm.parquet", &llm);
     let mut config = files.config(&["cues.parquet"], Policy::None);
+    config.judging.bert = vec![files.path("bert.parquet")];
+    config.judging.llm = vec![files.path("llm.parquet")];
+    config.judging.policy = Judging::default_policy(&config.judging.bert, &config.judging.llm, true).unwrap();
     config.judging.settings.reference = true;
     let summary = run(&config, &files.options("out")).unwrap();
     let stats = summary.step("part").unwrap();
@@ -341,6 +356,39 @@ fn the_published_run_counts_29_25_24_22_19_18_and_11_texts() {
     let texts = texts_of(&files.path("out"));
     assert_eq!(texts.iter().map(|(text, ..)| text.as_str()).collect::<Vec<_>>(), expected);
     assert_eq!(texts.len(), 11);
+    let csv = std::fs::read_to_string(files.path("out/merged_bert_thatisin_mixtral_captions_nodupe.csv")).unwrap();
+    assert_eq!(csv, PUBLISHED_CSV);
+    assert_eq!(summary.step("published").unwrap().kept, 11);
+}
+
+/// The result of the golden table as the published scripts write it, in order of first occurrence.
+const PUBLISHED_CSV: &str = "text
+door slams shut
+rain falling
+cow moo
+a dog barks
+music playing
+\"dog barks, cat hisses\"
+\"applause, cheering\"
+dog's bark
+person laughs loudly
+person laughs
+person person laughs
+";
+
+#[test]
+fn the_published_csv_doubles_quotes_and_has_a_header_when_empty() {
+    let files = Files::new();
+    for (name, texts, expected) in
+        [("quote", &["[said \"hey]"][..], "text\n\"said \"\"hey\"\n"), ("empty", &["[dog]"][..], "text\n")]
+    {
+        files.cues("cues.parquet", 0, texts);
+        let mut config = files.config(&["cues.parquet"], Policy::None);
+        config.judging.settings.reference = true;
+        run(&config, &files.options(name)).unwrap();
+        let csv = std::fs::read_to_string(files.path(name).join(published::NAME)).unwrap();
+        assert_eq!(csv, expected);
+    }
 }
 
 #[test]
@@ -510,7 +558,43 @@ fn what_is_missing_is_named_before_anything_runs() {
     config.judging.dictionary = None;
     config.judging.settings.reference = true;
     assert!(message(&config).contains("--dictionary FILE"));
-    assert!(Judging::default_policy(&[], &[]).unwrap_err().to_string().contains("--policy none"));
+    let policy = |bert: &[PathBuf], llm: &[PathBuf], reference| {
+        Judging::default_policy(bert, llm, reference).map_err(|error| error.to_string())
+    };
+    let labels = ["labels".into()];
+    assert!(policy(&[], &[], false).unwrap_err().contains("--policy none"));
+    assert_eq!(policy(&labels, &labels, false), Ok(Policy::Both));
+    assert!(policy(&[], &labels, true).unwrap_err().contains("--bert"));
+}
+
+#[test]
+fn flags_that_would_do_nothing_or_leave_nothing_are_refused() {
+    let files = Files::new();
+    files.cues("cues.parquet", 0, &["[cow moo]"]);
+    std::fs::write(files.path("bert.csv"), "text,predicted_class\n[cow moo],1\n").unwrap();
+    let check = |change: &dyn Fn(&mut Judging), parts: [&str; 2]| {
+        let mut config = files.config(&["cues.parquet"], Policy::None);
+        change(&mut config.judging);
+        let message = run(&config, &files.options("out")).unwrap_err().to_string();
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+        assert!(!files.path("out").exists());
+    };
+    check(&|judging| judging.settings.min_chars = 51, ["--min-chars and --max-chars", "51 to 50"]);
+    check(&|judging| judging.thresholds.bert = Some(0.5), ["--bert-threshold", "--policy"]);
+    check(&|judging| judging.thresholds.llm = Some(0.5), ["--llm-threshold", "--policy"]);
+    check(
+        &|judging| judging.bert = vec![files.path("bert.csv")],
+        ["--bert: labels are Parquet", "bert.csv\nhint: name the run folder"],
+    );
+    let names = Some(files.path("names.txt"));
+    let exclude = |judging: &mut Judging| (judging.names, judging.names_exclude) = (None, names.clone());
+    check(&exclude, ["--names-exclude", "--names FILE"]);
+    let exclude = |judging: &mut Judging| {
+        (judging.settings.reference, judging.names_exclude) = (true, names.clone());
+    };
+    check(&exclude, ["--compat reference", "leave --names-exclude out"]);
+    let join = |judging: &mut Judging| (judging.settings.reference, judging.settings.join_groups) = (true, true);
+    check(&join, ["--compat reference", "leave --groups out"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use audsem_core::tables::{Cue, write_parquet};
+use audsem_core::tables::{BertLabel, Cue, LlmLabel, Row, text_hash, write_parquet};
 use audsem_core::testing::tree;
 
 fn audsem(folder: &Path, args: &[&str]) -> Output {
@@ -143,4 +143,38 @@ fn combine_without_labels_asks_for_a_policy() {
     assert_eq!(output.status.code(), Some(2));
     assert!(message.contains("--policy none") && message.contains("--bert"), "{message}");
     assert!(!folder.path().join("out").exists());
+}
+
+fn table<R: Row>(path: &Path, row: R) {
+    write_parquet(&[row], std::fs::File::create(path).unwrap()).unwrap();
+}
+
+#[test]
+fn the_reference_goes_from_dump_to_published_csv() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    lists(folder.path());
+    let cue = |start: u8, text: &str| format!(r#"{{"-start":"{start}","-dur":"2.5","t":"{text}"}}"#);
+    let cues = [cue(1, "[cow moo]"), cue(5, "[Mary laughs]"), cue(9, "so it goes")].join(",");
+    let dump = format!(
+        r#"{{"video":{{"videoid":"v"}},"captions":[{{"lang":"en","subtitles":{{"transcript":{{"text":[{cues}]}}}}}}]}}"#
+    );
+    std::fs::write(path("dump.json"), dump).unwrap();
+    let run = |args: &[&str]| {
+        let output = audsem(folder.path(), args);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(&["extract", "--compat", "reference", "--input", "dump.json", "--output", "cues"]);
+    let (text, text_hash) = ("[cow moo]".to_owned(), text_hash("[cow moo]"));
+    table(&path("llm.parquet"), LlmLabel { text_hash, text: text.clone(), llm_label: 0, llm_yes_prob: None });
+    table(&path("bert.parquet"), BertLabel { text_hash, text, bert_label: 1, bert_prob: 0.75 });
+    let labels = ["combine", "--input", "cues", "--bert", "bert.parquet", "--llm", "llm.parquet"];
+    run(&[&labels[..], &LISTS, &["--compat", "reference", "--output", "published"]].concat());
+    run(&[&labels[..], &LISTS, &["--output", "corrected"]].concat());
+
+    let csv = "merged_bert_thatisin_mixtral_captions_nodupe.csv";
+    assert_eq!(std::fs::read_to_string(path("published").join(csv)).unwrap(), "text\ncow moo\n");
+    // The corrected rules take what both say.
+    assert_eq!(std::fs::read_to_string(path("corrected/texts.txt")).unwrap(), "");
+    assert!(!path("corrected").join(csv).exists());
 }
