@@ -98,8 +98,8 @@ pub enum Error {
         /// The tensors concerned.
         names: Vec<String>,
     },
-    /// Weights cannot be serialised.
-    #[error("cannot write weights as safetensors: {0}")]
+    /// Weights cannot be serialised or read back.
+    #[error("weights cannot be read or written as safetensors: {0}")]
     Safetensors(#[from] safetensors::SafeTensorError),
 }
 

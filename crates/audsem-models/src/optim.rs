@@ -58,6 +58,35 @@ impl AdamW {
         Ok(Self { slots: vars.into_iter().map(slot).collect::<Result<_>>()?, config, step: 0 })
     }
 
+    /// Updates done so far.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.step
+    }
+
+    /// The first and second moments of every tensor, by its name: with the weights and [`AdamW::steps`] all that
+    /// there is to an optimiser.
+    pub fn moments(&self) -> impl Iterator<Item = (&str, &Tensor, &Tensor)> {
+        self.slots.iter().map(|slot| (slot.name.as_str(), &slot.first, &slot.second))
+    }
+
+    /// Goes on after `steps` updates, with the moments that `stored` gives for a tensor's name.
+    ///
+    /// # Errors
+    /// Moments of another shape, or what `stored` says; the optimiser is of no use then.
+    pub fn resume(&mut self, steps: usize, stored: impl Fn(&str) -> Result<(Tensor, Tensor)>) -> Result<()> {
+        for slot in &mut self.slots {
+            let (first, second) = stored(&slot.name)?;
+            if first.shape() != slot.var.shape() || second.shape() != slot.var.shape() {
+                let problem = format!("moments of `{}` have another shape than the tensor", slot.name);
+                return Err(candle_core::Error::msg(problem).into());
+            }
+            (slot.first, slot.second) = (first.to_dtype(DType::F32)?, second.to_dtype(DType::F32)?);
+        }
+        self.step = steps;
+        Ok(())
+    }
+
     /// One update at learning rate `lr`. Returns the global gradient norm before clipping.
     ///
     /// # Errors

@@ -48,15 +48,22 @@ impl Metrics {
             loss -= right.max(1e-12).ln();
             n += 1;
         }
+        Self::of_counts(c, if n == 0 { 0.0 } else { loss / n as f64 })
+    }
+
+    /// From counts and mean loss.
+    #[must_use]
+    pub fn of_counts(confusion: Confusion, loss: f64) -> Self {
         let ratio = |a: u64, b: u64| if b == 0 { 0.0 } else { a as f64 / b as f64 };
-        let (found, wrong, missed) = (c.true_positive, c.false_positive, c.false_negative);
+        let Confusion { true_positive: found, false_positive: wrong, false_negative: missed, true_negative } =
+            confusion;
         Self {
-            accuracy: ratio(found + c.true_negative, n),
+            accuracy: ratio(found + true_negative, found + wrong + missed + true_negative),
             precision: ratio(found, found + wrong),
             recall: ratio(found, found + missed),
             f1: ratio(2 * found, 2 * found + wrong + missed),
-            loss: if n == 0 { 0.0 } else { loss / n as f64 },
-            confusion: c,
+            loss,
+            confusion,
         }
     }
 }

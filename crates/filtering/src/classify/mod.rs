@@ -6,8 +6,10 @@
 //!
 //! Step `texts` collects the distinct texts, step `part` scores them.
 
+mod checkpoint;
 mod labelled;
 mod metrics;
+mod progress;
 mod scorer;
 pub mod train;
 mod trainer;

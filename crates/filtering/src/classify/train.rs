@@ -3,7 +3,8 @@
 //! Either an existing checkpoint is tuned, with the settings of the published scripts, or a small network with its
 //! own WordPiece vocabulary is trained from nothing, which takes seconds and needs no download. The run folder gets
 //! `model/` (a checkpoint as the Hugging Face libraries write and read it), `metrics.json` and `heldout.csv` (the
-//! verdict on every held-out caption). The same seed gives the same bytes.
+//! verdict on every held-out caption). The same seed gives the same bytes. A stop request is heeded at the next step;
+//! after each epoch weights and optimiser are kept, so that the same command then goes on, to the same bytes.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -15,14 +16,15 @@ use audsem_core::run::{FileFingerprint, Fingerprint, Run, RunOptions, RunSpec, S
 use audsem_core::run::{Step, Summary};
 use audsem_core::weights::Weights;
 use audsem_models::bert::Config as BertConfig;
-use audsem_models::checkpoint::safetensors_bytes;
 use audsem_models::nn::Params;
-use audsem_models::tokens::{SPECIAL_TOKENS, TextEncoder, train_wordpiece, vocab_txt};
+use audsem_models::tokens::{TextEncoder, train_wordpiece};
 use candle_core::{DType, Device};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::checkpoint::{checkpoint_files, pretty};
 use super::labelled::{Examples, read_labelled};
+use super::progress::StateFile;
 use super::scorer::without_brackets;
 use super::trainer::{Epoch, Loop, Trainer};
 use crate::error::{Error, Result};
@@ -177,14 +179,19 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     };
     let mut run = Run::open(options, spec)?;
     let fingerprint = Fingerprint::new().with_file(&FileFingerprint::of(&config.input)?).finish();
+    let state = StateFile::new(run.folder(), purpose(&record, options, &fingerprint));
+    let folder = run.folder().to_owned();
     let plan = [Shard { name: "00000".to_owned(), fingerprint, work: () }];
     let step = Step { name: "train", unit: "captions", physical: "epochs" };
     let last: Mutex<Option<Epoch>> = Mutex::new(None);
-    run.execute(step, &plan, |(), out| {
-        let epoch = train(config, options, out)?;
+    let report = run.execute(step, &plan, |(), out| {
+        let epoch = train(config, options, &state, out)?;
         *last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = epoch;
         Ok(())
     })?;
+    if report.complete && !options.dry_run {
+        StateFile::remove(&folder)?;
+    }
     let mut summary = run.finish()?;
     if let Some(epoch) = last.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
         for (name, value) in [
@@ -199,8 +206,20 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     Ok(summary)
 }
 
+/// What a kept state must be of.
+fn purpose(record: &Record, options: &RunOptions, input: &str) -> String {
+    let config = serde_json::to_string(record).expect("a configuration is plain data");
+    let options = format!("{} {:?}", options.seed, options.limit);
+    Fingerprint::new().with(env!("CARGO_PKG_VERSION")).with(config).with(options).with(input).finish()
+}
+
 /// The one shard. Gives the last epoch, or nothing on a dry run.
-fn train(config: &Config, options: &RunOptions, out: &mut ShardOutput) -> Result<Option<Epoch>, ShardError> {
+fn train(
+    config: &Config,
+    options: &RunOptions,
+    state: &StateFile,
+    out: &mut ShardOutput,
+) -> Result<Option<Epoch>, ShardError> {
     let examples = read_labelled(&config.input, config.heldout, options.seed, options.limit, out)?;
     if options.dry_run {
         return Ok(None);
@@ -220,12 +239,12 @@ fn train(config: &Config, options: &RunOptions, out: &mut ShardOutput) -> Result
     };
     let max_length = config.max_length.min(network.max_position_embeddings);
     let trainer = Trainer { config: &network, params: &params, encoder: &encoder, max_length, device: &device };
-    let history = trainer.run(&settings, &examples, |epoch| {
+    let history = trainer.run(&settings, &examples, state, |epoch| {
         out.work(1.0);
         let (loss, f1) = (epoch.train_loss, epoch.heldout.f1);
         tracing::info!("epoch {}: train loss {loss:.4}, held-out F1 {f1:.4}", epoch.epoch);
     });
-    let history = history.map_err(Error::from)?;
+    let history = history?.ok_or(ShardError::Stopped)?;
     for (name, bytes) in checkpoint_files(&network, &params, &encoder, side)? {
         put(out, &format!("model/{name}"), &bytes)?;
     }
@@ -306,44 +325,6 @@ fn named(network: BertConfig) -> BertConfig {
     }
 }
 
-/// The files of a checkpoint, as `save_pretrained` of transformers names them.
-fn checkpoint_files(
-    network: &BertConfig,
-    params: &Params,
-    encoder: &TextEncoder,
-    side: Vec<(&'static str, Vec<u8>)>,
-) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
-    let mut tokenizer = encoder.tokenizer().clone();
-    let failed = |error: tokenizers::Error| {
-        Error::Network(audsem_models::Error::Tokenizer { path: "tokenizer.json".into(), message: error.to_string() })
-    };
-    tokenizer.with_truncation(None).map_err(failed)?;
-    let special: Value = ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"]
-        .into_iter()
-        .zip(SPECIAL_TOKENS)
-        .map(|(role, token)| (role.to_owned(), Value::from(token)))
-        .collect::<serde_json::Map<_, _>>()
-        .into();
-    let mut settings = special.clone();
-    settings["tokenizer_class"] = "BertTokenizer".into();
-    settings["do_lower_case"] = true.into();
-    settings["model_max_length"] = network.max_position_embeddings.into();
-    let mut config = serde_json::to_value(network).expect("a configuration is plain data");
-    config["torch_dtype"] = "float32".into();
-    config["problem_type"] = "single_label_classification".into();
-    let mut files = vec![
-        ("config.json", pretty(&config)),
-        ("model.safetensors", safetensors_bytes(&params.vars())?),
-        ("tokenizer.json", tokenizer.to_string(true).map_err(failed)?.into_bytes()),
-        ("vocab.txt", vocab_txt(&tokenizer).into_bytes()),
-    ];
-    for (name, default) in [("tokenizer_config.json", settings), ("special_tokens_map.json", special)] {
-        let copied = side.iter().find(|(found, _)| *found == name).map(|(_, bytes)| bytes.clone());
-        files.push((name, copied.unwrap_or_else(|| pretty(&default))));
-    }
-    Ok(files)
-}
-
 fn metrics(settings: &Loop, examples: &Examples, history: &[Epoch]) -> Value {
     json!({
         "n_train": examples.train.len(),
@@ -362,12 +343,6 @@ fn heldout_csv(examples: &Examples, probabilities: &[f32]) -> Vec<u8> {
         write([&example.text, if example.sound { "1" } else { "0" }, &probability.to_string()]);
     }
     writer.into_inner().expect("writing to memory")
-}
-
-fn pretty(value: &Value) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec_pretty(value).expect("a JSON value is plain data");
-    bytes.push(b'\n');
-    bytes
 }
 
 fn put(out: &mut ShardOutput, name: &str, bytes: &[u8]) -> Result<(), ShardError> {

@@ -1,5 +1,6 @@
 //! The training loop.
 
+use audsem_core::signals::stop_requested;
 use audsem_models::bert::{BertClassifier, Config as BertConfig};
 use audsem_models::nn::{Params, Pass};
 use audsem_models::optim::{AdamW, AdamWConfig, linear_schedule};
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 use super::labelled::{Example, Examples};
 use super::metrics::Metrics;
+use super::progress::StateFile;
 use super::scorer::{Scorer, without_brackets};
 
 /// Settings of the loop.
@@ -65,31 +67,44 @@ pub(super) struct Trainer<'a> {
 type Row = (Vec<u32>, u32);
 
 impl Trainer<'_> {
-    /// Learns from the one part and reports on the other, epoch by epoch.
+    /// Learns from the one part and reports on the other, epoch by epoch, from where `state` is. `None` when a
+    /// stop was requested before the end: the epochs that were done are in `state` then.
     pub(super) fn run(
         &self,
         settings: &Loop,
         examples: &Examples,
+        state: &StateFile,
         mut progress: impl FnMut(&Epoch),
-    ) -> Result<Vec<Epoch>> {
+    ) -> crate::error::Result<Option<Vec<Epoch>>> {
         let model = BertClassifier::load(self.params.var_builder(DType::F32, self.device), self.config)?;
         let optimizer = AdamWConfig { weight_decay: settings.weight_decay, ..AdamWConfig::default() };
         let mut optimizer = AdamW::new(self.params.vars(), optimizer)?;
         let segmenter = Segmenter::new(self.encoder, self.max_length);
         let mut order: Vec<&Example> = examples.train.iter().collect();
         let total = settings.epochs * order.len().div_ceil(settings.batch_size);
-        let (mut step, mut history) = (0, Vec::new());
+        let mut history = state.load(self.params, &mut optimizer, self.device)?;
+        if let Some(last) = history.last() {
+            tracing::info!("going on after epoch {}", last.epoch);
+        }
+        history.iter().for_each(&mut progress);
+        let mut step = optimizer.steps();
         for epoch in 1..=settings.epochs {
             let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
             rng.set_stream(u64::MAX - epoch as u64);
+            // Each epoch shuffles the order of the one before, also where that was done by another process.
             order.shuffle(&mut rng);
+            if epoch <= history.len() {
+                continue;
+            }
             let (mut loss_sum, mut n_steps, mut lr) = (0.0, 0, 0.0);
             for chunk in order.chunks(settings.batch_size) {
-                let chunk = self.encode(chunk, settings, &segmenter, &mut rng)?;
+                if stop_requested() {
+                    return Ok(None);
+                }
+                let rows = self.encode(chunk, settings, &segmenter, &mut rng)?;
                 lr = settings.learning_rate * linear_schedule(step, settings.warmup_steps, total);
-                let loss = self.loss(&model, &chunk, &Pass::train(settings.seed, step as u64))?;
-                optimizer.step(&loss.backward()?, lr)?;
-                loss_sum += f64::from(loss.to_scalar::<f32>()?);
+                let pass = Pass::train(settings.seed, step as u64);
+                loss_sum += self.learn(&model, &mut optimizer, &rows, lr, &pass)?;
                 (step, n_steps) = (step + 1, n_steps + 1);
             }
             let heldout = self.evaluate(&examples.heldout)?;
@@ -97,8 +112,12 @@ impl Trainer<'_> {
             let report = Epoch { epoch, train_loss, learning_rate: lr, heldout };
             progress(&report);
             history.push(report);
+            // After the last epoch the checkpoint itself is written.
+            if epoch < settings.epochs {
+                state.save(self.params, &optimizer, &history)?;
+            }
         }
-        Ok(history)
+        Ok(Some(history))
     }
 
     /// The network as it stands, on captions; a batch of one gives the same numbers.
@@ -114,6 +133,13 @@ impl Trainer<'_> {
     fn evaluate(&self, examples: &[Example]) -> Result<Metrics> {
         let probabilities = self.probabilities(examples)?;
         Ok(Metrics::of(probabilities.into_iter().zip(examples.iter().map(|example| example.sound))))
+    }
+
+    /// One update; gives the loss before it.
+    fn learn(&self, model: &BertClassifier, optimizer: &mut AdamW, rows: &[Row], lr: f64, pass: &Pass) -> Result<f64> {
+        let loss = self.loss(model, rows, pass)?;
+        optimizer.step(&loss.backward()?, lr)?;
+        Ok(f64::from(loss.to_scalar::<f32>()?))
     }
 
     fn encode(

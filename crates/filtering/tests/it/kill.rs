@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use audsem_core::testing::{fill_disk_and_resume, kill_and_resume, kills};
+use audsem_core::testing::{fill_disk_and_resume, kill_and_resume, kills, tree};
 
 /// Kills per subcommand, half with one worker and half with two. `AUDSEM_KILLS=50` for a longer look.
 const KILLS: usize = 10;
@@ -100,4 +100,56 @@ fn clips_tells_of_a_full_disk_and_goes_on() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let told = fill_disk_and_resume(folder.path(), 64, |output| program(&arguments, output, 2)).unwrap();
     assert!(told.contains("cannot write") && told.contains(".tar: File too large"), "{told}");
+}
+
+/// Long enough for a signal between two epochs.
+fn training() -> [String; 8] {
+    let captions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/captions/labelled.csv");
+    let captions = captions.to_str().unwrap();
+    ["train-classifier", "--from-scratch", "--epochs", "4", "--limit", "400", "--input", captions].map(str::to_owned)
+}
+
+#[test]
+fn training_survives_kills() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = training();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let seen =
+        kill_and_resume(folder.path(), kills(KILLS) / 3, |output, workers| program(&arguments, output, workers)).unwrap();
+    assert!(seen.killed > 0, "no kill came in time: {seen:?}");
+}
+
+#[test]
+fn training_heeds_a_stop_request_and_goes_on_after_its_last_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = training();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let run = |output: &str| {
+        let mut command = program(&arguments, &folder.path().join(output), 1);
+        command.arg("--json").stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command
+    };
+    let summary = |output: std::process::Output| -> serde_json::Value {
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    summary(run("undisturbed").output().unwrap());
+
+    let mut stopped = run("stopped").spawn().unwrap();
+    let state = folder.path().join("stopped/.train-state.tmp");
+    while !state.exists() {
+        assert!(stopped.try_wait().unwrap().is_none(), "it ended before its second epoch");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let id = stopped.id().to_string();
+    assert!(Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status().unwrap().success());
+    let told = summary(stopped.wait_with_output().unwrap());
+    assert_eq!((told["status"].as_str(), told["shards_left"].as_u64()), (Some("shards_left"), Some(1)));
+    assert!(state.exists() && !folder.path().join("stopped/model").exists());
+
+    let output = run("stopped").arg("-v").output().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(log.contains("going on after epoch"), "{log}");
+    assert_eq!(summary(output)["status"], "done");
+    assert_eq!(tree(&folder.path().join("stopped")).unwrap(), tree(&folder.path().join("undisturbed")).unwrap());
 }
