@@ -1,14 +1,17 @@
 //! The crate and its binary from outside.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod checkpoint;
 mod classify;
 mod clips;
 mod combine;
 mod download;
 mod extract;
 mod fetch_captions;
+mod full_disk;
 mod kill;
 mod label;
+mod languages;
 #[path = "../../../audsem-core/src/text/server/loopback.rs"]
 mod loopback;
 mod programs;
