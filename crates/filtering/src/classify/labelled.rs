@@ -191,6 +191,8 @@ mod tests {
 
     use super::*;
 
+    static HEADERS: &[&[u8]] = &[b"", b"text,label\n", b"split,Caption,matches_condition\n"];
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(10_000))]
 
@@ -200,7 +202,7 @@ mod tests {
                 prop::collection::vec(any::<u8>(), 0..200),
                 "([01,\"\n]|true|text|label|split|heldout|\u{e9}){0,60}".prop_map(String::into_bytes),
             ],
-            header in prop::sample::select(&[&b""[..], b"text,label\n", b"split,Caption,matches_condition\n"][..]),
+            header in prop::sample::select(HEADERS),
         ) {
             if let Ok((_, rows)) = parse([header, &bytes].concat().as_slice()) {
                 for (example, _) in rows.flatten() {
