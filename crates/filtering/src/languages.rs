@@ -45,7 +45,7 @@ impl Languages {
     }
 
     /// The same as yt-dlp wants it said: regular expressions over whole codes. No entry has a character
-    /// that means something in one, see [`Entry::parse`].
+    /// that means something in one.
     #[must_use]
     pub fn yt_dlp_patterns(&self) -> Vec<String> {
         let pattern = |entry: &Entry| match entry {

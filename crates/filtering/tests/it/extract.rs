@@ -189,7 +189,7 @@ fn subtitle_files_are_read_from_folders_and_tars() {
     let mut tar = ShardWriter::new(Vec::new(), ShardOptions::default());
     tar.write_sample("aaaaaaaaaaa", &[("en.vtt", VTT.as_bytes()), ("jpg", b"picture")]).unwrap();
     tar.write_sample("bbbbbbbbbbb", &[("en.srt", SRT.as_bytes())]).unwrap();
-    tar.write_sample("eeeeeeeeeee", &[("en-GB.srt", SRT.as_bytes())]).unwrap();
+    tar.write_sample("eeeeeeeeeee", &[("en-gb.srt", SRT.as_bytes())]).unwrap();
     let (bytes, _) = tar.finish().unwrap();
     let whole = write(&folder.path().join("whole.tar"), &bytes);
     let output = folder.path().join("tar");
