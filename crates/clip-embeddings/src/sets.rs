@@ -6,7 +6,8 @@ use std::str::FromStr;
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{FileFingerprint, Fingerprint};
 use audsem_core::tables::{
-    AudioEmbedding, Columns as _, EmbeddingKey, ParquetFile, TableError, TextEmbedding, VectorFile, tables_under,
+    AudioEmbedding, Columns as _, EmbeddingKey, ParquetFile, TableError, TextEmbedding, VectorFile, is_csv,
+    tables_under,
 };
 use serde::{Deserialize, Serialize};
 
@@ -149,7 +150,7 @@ pub fn list_files(sets: &[SetPath]) -> Result<Vec<EmbeddingFile>, Error> {
             return Err(Error::SameSet { name: set.name.clone() });
         }
         for path in tables_under(&set.path)? {
-            if path.extension().is_some_and(|extension| extension == "csv") {
+            if is_csv(&path) {
                 let problem = "embeddings are read from Parquet only\nhint: docs/formats.md says how to convert others";
                 return Err(CoreError::input(&path, problem).into());
             }

@@ -5,11 +5,10 @@ use std::path::PathBuf;
 
 use audsem_core::error::Error as CoreError;
 use audsem_core::parallel::ordered_map;
-use audsem_core::tables::{Columns, ParquetFile, TableError, tables_under};
+use audsem_core::tables::{Columns, ParquetFile, TableError, is_csv, tables_under};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::part::is_csv;
 use super::reason::DropReason;
 use crate::error::Result;
 

@@ -114,8 +114,8 @@ fn training_survives_kills() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = training();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let seen =
-        kill_and_resume(folder.path(), kills(KILLS) / 3, |output, workers| program(&arguments, output, workers)).unwrap();
+    let seen = kill_and_resume(folder.path(), kills(KILLS) / 3, |output, workers| program(&arguments, output, workers))
+        .unwrap();
     assert!(seen.killed > 0, "no kill came in time: {seen:?}");
 }
 
