@@ -18,10 +18,10 @@ pub(crate) struct UnitRows {
 impl UnitRows {
     /// Reads row group `group`.
     pub(crate) fn read(file: &VectorFile, group: usize) -> Result<Self, TableError> {
-        let n_rows = file.n_rows_in(group);
+        let room = file.room(group);
         let mut unit = Self {
-            vectors: Vec::with_capacity(n_rows * file.dim()),
-            rows: Vec::with_capacity(n_rows),
+            vectors: Vec::with_capacity(room),
+            rows: Vec::with_capacity(room / file.dim().max(1)),
             bad: BadRows::new(group),
         };
         file.for_each_block(group, &mut VectorScratch::default(), |first, rows| {

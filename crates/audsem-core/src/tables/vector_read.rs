@@ -163,7 +163,7 @@ impl VectorFile {
         }
         if done < n_rows {
             let rows = self.decode(i)?;
-            visit(done, &rows[done * self.dim..]);
+            visit(done, rows.get(done * self.dim..).unwrap_or_default());
             done = n_rows;
         }
         if done == n_rows { Ok(()) } else { Err(self.damaged(format!("row group {i} has {done} rows, not {n_rows}"))) }
@@ -174,9 +174,15 @@ impl VectorFile {
     /// # Errors
     /// As [`VectorFile::for_each_block`].
     pub fn group(&self, i: usize) -> Result<Vec<f32>, TableError> {
-        let mut rows = Vec::with_capacity(self.n_rows_in(i) * self.dim);
+        let mut rows = Vec::with_capacity(self.room(i));
         self.for_each_block(i, &mut VectorScratch::default(), |_, block| rows.extend_from_slice(block))?;
         Ok(rows)
+    }
+
+    /// Room for the numbers of row group `i`. A damaged file may tell of any number of rows: no more room than it has
+    /// bytes is made at once.
+    pub fn room(&self, i: usize) -> usize {
+        self.n_rows_in(i).saturating_mul(self.dim).min(self.bytes.len())
     }
 
     /// Reads pages as long as they hold plain rows, and counts those in `done`.
@@ -206,7 +212,7 @@ impl VectorFile {
     /// Row group `i` through the general decoder.
     fn decode(&self, i: usize) -> Result<Vec<f32>, TableError> {
         let arrays = self.arrays(i)?;
-        let mut rows = Vec::with_capacity(self.n_rows_in(i) * self.dim);
+        let mut rows = Vec::with_capacity(self.room(i));
         for array in &arrays {
             append_rows(array.as_ref(), self.dim, &mut rows).map_err(|detail| TableError::BadValue {
                 table: self.name.clone(),

@@ -166,7 +166,7 @@ pq.write_table(pa.table({'vec': pa.array([[1], [3]], pa.list_(pa.int32()))}), 'i
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
     fn damaged_bytes_never_panic(at in 0.0..1.0f64, byte in any::<u8>(), keep in 0.5..1.0f64, cut in any::<bool>()) {

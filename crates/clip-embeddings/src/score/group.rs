@@ -87,7 +87,7 @@ impl Opened<'_> {
     pub(super) fn score(&self, group: Group) -> Result<ScoredGroup, TableError> {
         let mut scratch = VectorScratch::default();
         let mut bad = BadRows::new(group.number);
-        let mut scores = Vec::with_capacity(group.n_rows);
+        let mut scores = Vec::with_capacity(group.n_rows.min(self.vectors.room(group.number)));
         let mut queries = Vec::new();
         let mut repeats = self.scorer.repeats.within(group.first_row, group.n_rows as u64).iter().peekable();
         self.vectors.for_each_block(group.number, &mut scratch, |first, rows| {
