@@ -4,7 +4,7 @@
 //! records: of random three-decimal pairs, a quarter of the sums `start + duration` do not print
 //! with three decimals (`1.1 + 2.2` is `3.3000000000000003`).
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -199,19 +199,23 @@ pub fn parse_seconds(text: &str) -> Option<u32> {
 /// The second field is the decimal mark: `.` in file names, `_` in tar keys.
 pub struct Seconds(pub u32, pub char);
 
+impl Seconds {
+    /// Appends what is printed. Rejects have two of these in each of millions of lines.
+    pub(crate) fn append(&self, text: &mut Vec<u8>) {
+        let ms = self.0 % 1000;
+        let digits = [ms / 100, ms / 10 % 10, ms % 10].map(|digit| b'0' + digit.to_le_bytes()[0]);
+        let n_digits = digits.iter().rposition(|digit| *digit != b'0').unwrap_or(0) + 1;
+        text.extend(itoa::Buffer::new().format(self.0 / 1000).bytes());
+        text.extend(self.1.encode_utf8(&mut [0; 4]).bytes());
+        text.extend(digits.into_iter().take(n_digits));
+    }
+}
+
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Written out in one piece: rejects have two of these in each of millions of lines.
-        let (whole, ms) = (self.0 / 1000, self.0 % 1000);
-        let digits = [ms / 100, ms / 10 % 10, ms % 10];
-        let n_digits = digits.iter().rposition(|digit| *digit != 0).unwrap_or(0) + 1;
-        f.write_str(itoa::Buffer::new().format(whole))?;
-        f.write_char(self.1)?;
-        let mut text = [b'0'; 3];
-        for (byte, digit) in text.iter_mut().zip(digits) {
-            *byte += u8::try_from(digit).expect("a decimal digit");
-        }
-        f.write_str(std::str::from_utf8(&text[..n_digits]).expect("decimal digits are ASCII"))
+        let mut text = Vec::with_capacity(16);
+        self.append(&mut text);
+        f.write_str(std::str::from_utf8(&text).expect("digits and a mark are text"))
     }
 }
 

@@ -13,6 +13,7 @@ pub mod hub;
 pub mod input;
 pub mod log;
 pub mod media;
+pub mod memory;
 pub mod parallel;
 pub mod progress;
 pub mod reason;

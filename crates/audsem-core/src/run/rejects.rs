@@ -6,6 +6,7 @@ use std::io::Write;
 use serde::{Deserialize, Serialize};
 
 use super::shard::OutputFile;
+use crate::clip_id::Seconds;
 use crate::error::{Error, Result};
 use crate::reason::Reason;
 
@@ -61,14 +62,15 @@ impl RejectWriter {
 
     /// Appends a line to those not written yet.
     fn append(&mut self, step: &str, line: Line<'_>) {
-        self.append_until_detail(step, line);
+        self.lines.extend_from_slice(b"{\"key\":\"");
+        self.push_json(line.key);
+        self.append_middle(step, line);
         self.push_json(line.detail);
         self.end(b"");
     }
 
-    fn append_until_detail(&mut self, step: &str, line: Line<'_>) {
-        self.lines.extend_from_slice(b"{\"key\":\"");
-        self.push_json(line.key);
+    /// Appends what stands between key and detail.
+    fn append_middle(&mut self, step: &str, line: Line<'_>) {
         for (name, value) in
             [("\",\"step\":\"", step), ("\",\"outcome\":\"", line.outcome), ("\",\"reason\":\"", line.reason)]
         {
@@ -112,7 +114,7 @@ impl fmt::Write for JsonText<'_> {
     }
 }
 
-/// Appends a detail as it stands in a line, for [`RejectBatch::drop_escaped`].
+/// Appends a detail as it stands in a line, for [`RejectBatch::drop_clip`].
 pub fn escape(text: &mut String, detail: impl Display) {
     let mut bytes = Vec::new();
     let _ = write!(JsonText(&mut bytes), "{detail}");
@@ -131,11 +133,20 @@ pub struct RejectBatch {
     lines: RejectWriter,
     dropped: Vec<(&'static str, u64)>,
     failed: Vec<(&'static str, u64)>,
+    /// What stands between key and detail of a dropped record, by reason.
+    middles: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl RejectBatch {
     pub(super) fn new(step: &'static str, on_file: bool) -> Self {
-        Self { step, on_file, lines: RejectWriter::default(), dropped: Vec::new(), failed: Vec::new() }
+        Self {
+            step,
+            on_file,
+            lines: RejectWriter::default(),
+            dropped: Vec::new(),
+            failed: Vec::new(),
+            middles: Vec::new(),
+        }
     }
 
     /// As [`super::ShardOutput::drop`].
@@ -150,14 +161,31 @@ impl RejectBatch {
         self.line("failed", fault.name(), &key, &detail);
     }
 
-    /// As [`drop`](Self::drop), with a detail that [`escape`] has made once for many lines.
-    pub fn drop_escaped(&mut self, key: impl Display, reason: impl Reason, detail: &str) {
-        count(&mut self.dropped, reason.name());
-        if self.on_file {
-            let line = Line { outcome: "dropped", reason: reason.name(), records: 1, key: &key, detail: &"" };
-            self.lines.append_until_detail(self.step, line);
-            self.lines.end(detail.as_bytes());
+    /// As [`drop`](Self::drop) for a clip of which `ClipId` may not be made (its video's id may be anything), with a
+    /// detail that [`escape`] has made once for many lines.
+    pub fn drop_clip(&mut self, video_id: &str, (start_ms, end_ms): (u32, u32), reason: impl Reason, detail: &str) {
+        let reason = reason.name();
+        count(&mut self.dropped, reason);
+        if !self.on_file {
+            return;
         }
+        let lines = &mut self.lines.lines;
+        lines.extend_from_slice(b"{\"key\":\"");
+        let _ = JsonText(lines).write_str(video_id);
+        lines.extend_from_slice(b" (");
+        Seconds(start_ms, '.').append(lines);
+        lines.push(b'-');
+        Seconds(end_ms, '.').append(lines);
+        lines.push(b')');
+        let known = self.middles.iter().position(|(known, _)| std::ptr::eq(*known, reason));
+        let middle = known.unwrap_or_else(|| {
+            let mut writer = RejectWriter::default();
+            writer.append_middle(self.step, Line { outcome: "dropped", reason, records: 1, key: &"", detail: &"" });
+            self.middles.push((reason, writer.lines));
+            self.middles.len() - 1
+        });
+        lines.extend_from_slice(&self.middles[middle].1);
+        self.lines.end(detail.as_bytes());
     }
 
     fn line(&mut self, outcome: &'static str, reason: &'static str, key: &dyn Display, detail: &dyn Display) {
@@ -235,8 +263,9 @@ mod tests {
             let mut batch = RejectBatch::new("part", true);
             let mut escaped = "before".to_owned();
             escape(&mut escaped, &detail);
-            batch.drop_escaped(&key, Charset, &escaped["before".len()..]);
-            prop_assert_eq!(std::str::from_utf8(batch.lines()).unwrap(), line(&key, &detail, 1));
+            batch.drop_clip(&read.key, (1500, 12_000), Charset, &escaped["before".len()..]);
+            let clip = format!("{} (1.5-12.0)", read.key);
+            prop_assert_eq!(std::str::from_utf8(batch.lines()).unwrap(), line(&clip, &detail, 1));
             prop_assert_eq!((read.key, read.detail, read.records), (key, detail, records));
         }
     }

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use audsem_core::clip_id::Seconds;
-use audsem_core::run::{RejectBatch, escape};
+use audsem_core::run::{RejectBatch, ShardError, escape};
 use audsem_core::tables::{ClipRow, ClipRowBuffers, ClipRowRef, CueRef, Row, text_hash};
 
 use super::labels::{Label, Labels, Policy, Thresholds};
@@ -51,14 +50,19 @@ pub(super) struct Judged {
 }
 
 impl Judge {
-    /// Judges `n_rows` rows in order; `row` gives each of them, more than once.
+    /// Judges `n_rows` rows in order; `row` gives each of them, more than once. `file` may take in the rejects of
+    /// some rows while they are in the cache; else they are in what is returned.
+    ///
+    /// # Errors
+    /// Those of `file`.
     pub(super) fn rows<'a>(
         &self,
         desk: &mut Desk,
         row: impl Fn(usize) -> CueRef<'a>,
         n_rows: usize,
         rejects: RejectBatch,
-    ) -> Judged {
+        file: &mut dyn FnMut(&mut RejectBatch) -> Result<(), ShardError>,
+    ) -> Result<Judged, ShardError> {
         let mut judged = Judged { clips: ClipRowBuffers::default(), n_kept: 0, rejects };
         for from in (0..n_rows).step_by(ROWS_TOGETHER) {
             let to = n_rows.min(from + ROWS_TOGETHER);
@@ -67,8 +71,9 @@ impl Judge {
             for (i, (known, hash)) in (from..to).zip(desk.known.iter().zip(&desk.hashes)) {
                 take(row(i), *hash, *known, desk.memory.said(*known), &mut judged);
             }
+            file(&mut judged.rejects)?;
         }
-        judged
+        Ok(judged)
     }
 
     /// Sees to it that the verdicts on some texts are in the memory, and notes where.
@@ -124,7 +129,7 @@ fn take(cue: CueRef<'_>, hash: u64, known: Known, said: &str, judged: &mut Judge
         return;
     };
     if let Some(reason) = known.drop {
-        judged.rejects.drop_escaped(Key { video_id, start_ms, end_ms }, reason, said);
+        judged.rejects.drop_clip(video_id, (start_ms, end_ms), reason, said);
         return;
     }
     let label = known.label;
@@ -141,25 +146,6 @@ fn take(cue: CueRef<'_>, hash: u64, known: Known, said: &str, judged: &mut Judge
     };
     ClipRow::push(&mut judged.clips, clip);
     judged.n_kept += 1;
-}
-
-/// A clip key without an owned id; ids that cannot be part of a key are shown as they are.
-struct Key<'a> {
-    video_id: &'a str,
-    start_ms: u32,
-    end_ms: u32,
-}
-
-impl fmt::Display for Key<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Piece by piece and not by `write!`, which takes several times as long.
-        f.write_str(self.video_id)?;
-        f.write_str(" (")?;
-        fmt::Display::fmt(&Seconds(self.start_ms, '.'), f)?;
-        f.write_str("-")?;
-        fmt::Display::fmt(&Seconds(self.end_ms, '.'), f)?;
-        f.write_str(")")
-    }
 }
 
 /// Why rule 1 leaves a caption out.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use audsem_core::error::Error as CoreError;
+use audsem_core::memory::large_table;
 use audsem_core::parallel::ordered_map;
 use audsem_core::tables::{Columns, ParquetFile, TableError, is_csv, tables_under};
 use clap::ValueEnum;
@@ -228,7 +229,7 @@ impl Labels {
         let tables = tables.collect::<Result<Vec<_>, _>>()?;
         let groups: Vec<(&Table, usize)> =
             tables.iter().flat_map(|table| (0..table.n_groups()).map(move |i| (table, i))).collect();
-        let mut labels = Self::default();
+        let mut labels = Self::with_room_for(n_texts(&tables));
         ordered_map(
             groups,
             threads,
@@ -242,6 +243,11 @@ impl Labels {
             },
         )?;
         Ok(labels)
+    }
+
+    fn with_room_for(n_texts: usize) -> Self {
+        let n_slots = if n_texts == 0 { 0 } else { n_texts / 3 * 4 + 8 };
+        Self { slots: large_table((0, Label::ABSENT), n_slots), n_texts: 0 }
     }
 
     fn add(&mut self, hash: u64, label: Label) {
@@ -260,7 +266,7 @@ impl Labels {
 
     fn grow(&mut self) {
         let n_slots = (self.slots.len() * 2).max(1 << 10);
-        let old = std::mem::replace(&mut self.slots, vec![(0, Label::ABSENT); n_slots]);
+        let old = std::mem::replace(&mut self.slots, large_table((0, Label::ABSENT), n_slots));
         for (hash, label) in old.into_iter().filter(|(_, label)| !label.is_absent()) {
             let slot = self.find(hash);
             self.slots[slot] = (hash, label);
@@ -302,7 +308,21 @@ enum Table {
     Llm(ParquetFile<Llm>),
 }
 
+/// How many texts the tables of one kind are about; those of the other are about the same ones, as a rule.
+fn n_texts(tables: &[Table]) -> usize {
+    let of =
+        |bert: bool| tables.iter().filter(|table| matches!(table, Table::Bert(_)) == bert).map(Table::n_rows).sum();
+    usize::max(of(true), of(false))
+}
+
 impl Table {
+    fn n_rows(&self) -> usize {
+        match self {
+            Self::Bert(file) => file.n_rows(),
+            Self::Llm(file) => file.n_rows(),
+        }
+    }
+
     fn n_groups(&self) -> usize {
         match self {
             Self::Bert(file) => file.n_groups(),

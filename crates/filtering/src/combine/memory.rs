@@ -1,10 +1,15 @@
 //! What is known of the texts that a thread has met, so that each is judged once.
 
+use audsem_core::memory::{large_table, reserve_large};
+
 use super::labels::Label;
 use super::reason::DropReason;
 
-/// Distinct texts a memory holds before it is emptied: 34 MB, and the texts themselves.
+/// Distinct texts a memory holds before it is emptied: 34 MB, and what is said of them.
 const MAX_TEXTS: usize = 700_000;
+
+/// What is said of a text usually takes no more; there is room for that from the beginning.
+const USUAL_BYTES: usize = 128;
 
 /// Slots of a fresh memory.
 const FIRST_SLOTS: usize = 1 << 12;
@@ -54,7 +59,12 @@ impl Memory {
         if n_slots == self.slots.len() {
             return;
         }
-        let old = std::mem::replace(&mut self.slots, vec![(0, None); n_slots]);
+        if self.slots.is_empty() {
+            let mut texts = Vec::new();
+            reserve_large(&mut texts, MAX_TEXTS * USUAL_BYTES);
+            self.texts = String::from_utf8(texts).expect("nothing is text");
+        }
+        let old = std::mem::replace(&mut self.slots, large_table((0, None), n_slots));
         for (hash, known) in old.into_iter().filter(|(_, known)| known.is_some()) {
             let slot = self.find(hash);
             self.slots[slot] = (hash, known);

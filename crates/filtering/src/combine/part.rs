@@ -46,8 +46,8 @@ pub(super) fn run(judge: &Judge, part: &Part, out: &mut ShardOutput) -> Result<(
     let mut file = out.create(format!("part-{}.parquet", out.name()))?;
     let mut writer = ParquetWriter::<ClipRow, _>::new(&mut file).map_err(ShardError::fatal)?;
     let threads = out.inner_workers();
-    let mut take = |done: Result<Done, TableError>| -> Result<(), ShardError> {
-        let mut done = done.map_err(ShardError::input)?;
+    let mut take = |out: &mut ShardOutput, done: Result<Done, ShardError>| -> Result<(), ShardError> {
+        let mut done = done?;
         out.read(done.n_read);
         if let Some(group) = done.group {
             writer.write_group(group).map_err(ShardError::fatal)?;
@@ -59,12 +59,21 @@ pub(super) fn run(judge: &Judge, part: &Part, out: &mut ShardOutput) -> Result<(
     };
     if is_csv(&part.path) {
         let chunks = csv_chunks(&part.path, part.limit).map_err(ShardError::input)?;
-        ordered_map(chunks, threads, 2 * threads, |chunk| worker.csv(chunk), &mut take)?;
+        ordered_map(chunks, threads, 2 * threads, |chunk| worker.csv(chunk), |done| take(out, done))?;
+        writer.finish().map_err(ShardError::fatal)?;
+        return Ok(out.close(file)?);
+    }
+    let table = ParquetFile::<Cue>::open(&part.path).map_err(ShardError::input)?;
+    let groups = groups_within(&table, part.limit);
+    if threads == 1 {
+        // Alone, it need not let rejects wait for the end of a row group.
+        for (group, n_rows) in groups {
+            let done = worker.group(&table, group, n_rows, &mut |rejects| Ok(out.take_rejects(rejects)?));
+            take(out, done)?;
+        }
     } else {
-        let table = ParquetFile::<Cue>::open(&part.path).map_err(ShardError::input)?;
-        let groups = groups_within(&table, part.limit);
-        let map = |(group, n_rows)| worker.group(&table, group, n_rows);
-        ordered_map(groups, threads, 2 * threads, map, &mut take)?;
+        let map = |(group, n_rows)| worker.group(&table, group, n_rows, &mut |_| Ok(()));
+        ordered_map(groups, threads, 2 * threads, map, |done| take(out, done))?;
     }
     writer.finish().map_err(ShardError::fatal)?;
     out.close(file)?;
@@ -116,19 +125,25 @@ fn give_back<T>(shared: &Mutex<Vec<T>>, thing: T) {
 }
 
 impl Worker<'_> {
-    fn group(&self, table: &ParquetFile<Cue>, group: usize, n_rows: usize) -> Result<Done, TableError> {
-        let cues = table.group(group)?;
-        self.rows(|i| cues.get(i), n_rows, n_rows as u64, self.batch())
+    fn group(
+        &self,
+        table: &ParquetFile<Cue>,
+        group: usize,
+        n_rows: usize,
+        file: &mut dyn FnMut(&mut RejectBatch) -> Result<(), ShardError>,
+    ) -> Result<Done, ShardError> {
+        let cues = table.group(group).map_err(ShardError::input)?;
+        self.rows(|i| cues.get(i), n_rows, n_rows as u64, self.batch(), file)
     }
 
-    fn csv(&self, rows: Vec<CsvRow>) -> Result<Done, TableError> {
+    fn csv(&self, rows: Vec<CsvRow>) -> Result<Done, ShardError> {
         let n_read = rows.len() as u64;
         let mut rejects = self.batch();
         let good = rows.into_iter().filter_map(|row| {
             row.map_err(|fault| rejects.fail(format_args!("line {}", fault.line()), RowFault::BadLine, &fault)).ok()
         });
         let good: Vec<Cue> = good.collect();
-        self.rows(|i| good[i].as_row(), good.len(), n_read, rejects)
+        self.rows(|i| good[i].as_row(), good.len(), n_read, rejects, &mut |_| Ok(()))
     }
 
     fn batch(&self) -> RejectBatch {
@@ -141,11 +156,14 @@ impl Worker<'_> {
         n_rows: usize,
         n_read: u64,
         rejects: RejectBatch,
-    ) -> Result<Done, TableError> {
+        file: &mut dyn FnMut(&mut RejectBatch) -> Result<(), ShardError>,
+    ) -> Result<Done, ShardError> {
         let mut desk = borrow(&self.desks).unwrap_or_default();
-        let mut judged = self.judge.rows(&mut desk, row, n_rows, rejects);
+        let judged = self.judge.rows(&mut desk, row, n_rows, rejects, file);
         give_back(&self.desks, desk);
-        let group = if judged.n_kept > 0 { Some(self.encoder.encode(&mut judged.clips)?) } else { None };
+        let mut judged = judged?;
+        let encode = |clips| self.encoder.encode(clips).map_err(ShardError::input);
+        let group = if judged.n_kept > 0 { Some(encode(&mut judged.clips)?) } else { None };
         Ok(Done { group, n_read, n_kept: judged.n_kept, rejects: judged.rejects })
     }
 }
