@@ -236,7 +236,7 @@ impl PairFft {
     }
 }
 
-/// From Z[f] and Z[−f] of z = a + ib: `A = (Z[f] + conj Z[−f])/2`, `B = (Z[f] − conj Z[−f])/2i`; the window has the 1/2.
+/// From `Z[f]` and `Z[−f]` of z = a + ib: `A = (Z[f] + conj Z[−f])/2`, `B = (Z[f] − conj Z[−f])/2i`; the window has the 1/2.
 #[inline(always)]
 fn power_of_both<L: Lanes>(z: &ComplexRow, opposite: Complex<L>, first: &mut Row, second: &mut Row) {
     let z = Complex::<L>::load(z);
