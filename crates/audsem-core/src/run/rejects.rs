@@ -177,7 +177,7 @@ impl RejectBatch {
         lines.push(b'-');
         Seconds(end_ms, '.').append(lines);
         lines.push(b')');
-        let known = self.middles.iter().position(|(known, _)| std::ptr::eq(*known, reason));
+        let known = self.middles.iter().position(|(known, _)| std::ptr::eq(*known, reason) || *known == reason);
         let middle = known.unwrap_or_else(|| {
             let mut writer = RejectWriter::default();
             writer.append_middle(self.step, Line { outcome: "dropped", reason, records: 1, key: &"", detail: &"" });

@@ -217,6 +217,9 @@ pub struct Labels {
     n_texts: usize,
 }
 
+/// Texts that room is made for at once, 67 MB; for more it grows.
+const MOST_AT_ONCE: usize = 1 << 21;
+
 impl Labels {
     /// Reads label tables on `threads` threads. Of several verdicts of one kind on a text the first
     /// counts, but a language model's unclear answer gives way to any clear one.
@@ -245,7 +248,9 @@ impl Labels {
         Ok(labels)
     }
 
+    /// Room for so many texts from the beginning; not for any number that a damaged table may tell.
     fn with_room_for(n_texts: usize) -> Self {
+        let n_texts = n_texts.min(MOST_AT_ONCE);
         let n_slots = if n_texts == 0 { 0 } else { n_texts / 3 * 4 + 8 };
         Self { slots: large_table((0, Label::ABSENT), n_slots), n_texts: 0 }
     }
@@ -310,8 +315,10 @@ enum Table {
 
 /// How many texts the tables of one kind are about; those of the other are about the same ones, as a rule.
 fn n_texts(tables: &[Table]) -> usize {
-    let of =
-        |bert: bool| tables.iter().filter(|table| matches!(table, Table::Bert(_)) == bert).map(Table::n_rows).sum();
+    let of = |bert: bool| {
+        let tables = tables.iter().filter(|table| matches!(table, Table::Bert(_)) == bert);
+        tables.map(Table::n_rows).fold(0, usize::saturating_add)
+    };
     usize::max(of(true), of(false))
 }
 
@@ -428,6 +435,14 @@ mod tests {
         assert_eq!(label(1, 0.9, 1, 0.9).verdict(Policy::Bert, strict), Some(DropReason::NotASound));
         assert_eq!(label(1, 0.9, 0, 0.4).verdict(Policy::Llm, strict), None);
         assert_eq!(label(1, 0.9, 1, f32::NAN).verdict(Policy::Llm, strict), None);
+    }
+
+    #[test]
+    fn a_table_that_tells_of_any_number_of_texts_gets_no_room_for_them() {
+        let mut labels = Labels::with_room_for(usize::MAX);
+        assert!(labels.slots.len() < 3 << 20);
+        labels.add(7, label(1, 0.9, NONE, f32::NAN));
+        assert_eq!((labels.len(), labels.of(7).bert_label), (1, 1));
     }
 
     #[test]

@@ -60,20 +60,19 @@ pub(super) fn run(judge: &Judge, part: &Part, out: &mut ShardOutput) -> Result<(
     if is_csv(&part.path) {
         let chunks = csv_chunks(&part.path, part.limit).map_err(ShardError::input)?;
         ordered_map(chunks, threads, 2 * threads, |chunk| worker.csv(chunk), |done| take(out, done))?;
-        writer.finish().map_err(ShardError::fatal)?;
-        return Ok(out.close(file)?);
-    }
-    let table = ParquetFile::<Cue>::open(&part.path).map_err(ShardError::input)?;
-    let groups = groups_within(&table, part.limit);
-    if threads == 1 {
-        // Alone, it need not let rejects wait for the end of a row group.
-        for (group, n_rows) in groups {
-            let done = worker.group(&table, group, n_rows, &mut |rejects| Ok(out.take_rejects(rejects)?));
-            take(out, done)?;
-        }
     } else {
-        let map = |(group, n_rows)| worker.group(&table, group, n_rows, &mut |_| Ok(()));
-        ordered_map(groups, threads, 2 * threads, map, |done| take(out, done))?;
+        let table = ParquetFile::<Cue>::open(&part.path).map_err(ShardError::input)?;
+        let groups = groups_within(&table, part.limit);
+        if threads == 1 {
+            // Alone, it need not let rejects wait for the end of a row group.
+            for (group, n_rows) in groups {
+                let done = worker.group(&table, group, n_rows, &mut |rejects| Ok(out.take_rejects(rejects)?));
+                take(out, done)?;
+            }
+        } else {
+            let map = |(group, n_rows)| worker.group(&table, group, n_rows, &mut |_| Ok(()));
+            ordered_map(groups, threads, 2 * threads, map, |done| take(out, done))?;
+        }
     }
     writer.finish().map_err(ShardError::fatal)?;
     out.close(file)?;
