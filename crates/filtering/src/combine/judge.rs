@@ -6,9 +6,9 @@ use audsem_core::run::{RejectBatch, ShardError, escape};
 use audsem_core::tables::{ClipRow, ClipRowBuffers, ClipRowRef, CueRef, Row, text_hash};
 
 use super::labels::{Label, Labels, Policy, Thresholds};
-use super::memory::{Known, Memory, Place};
+use super::memory::{Known, Memory};
 use super::pipeline::Rules;
-use super::reason::RowFault;
+use super::reason::{DropReason, RowFault};
 
 /// Rows that are looked up together. Looking up waits for memory, and waits for many at once when
 /// nothing else is in between; so many rows and what is noted of them stay in the cache.
@@ -27,16 +27,27 @@ pub struct Judge {
     pub thresholds: Thresholds,
 }
 
-/// What a thread keeps from one row group to the next; it never shows in the output.
-#[derive(Debug, Default)]
-pub(super) struct Desk {
-    memory: Memory,
+/// What a thread keeps from one batch of rows to the next; it never shows in the output.
+#[derive(Debug)]
+pub(super) struct Desk<'a> {
+    memory: &'a Memory,
     hashes: Vec<u64>,
-    /// Of each row, the place of its text in the memory, and what is known of it.
-    places: Vec<u32>,
-    known: Vec<Known>,
-    /// Rows whose texts are new, their places and labels.
-    new: Vec<(usize, u32, Label)>,
+    /// Of each row what is known of its text; `None` where `new` says it.
+    known: Vec<Option<Known<'a>>>,
+    /// Rows whose texts were not in the memory.
+    new: Vec<New>,
+    /// What is said of those that the memory did not take.
+    said: String,
+}
+
+/// A row whose text was not in the memory.
+#[derive(Debug)]
+struct New {
+    row: usize,
+    label: Label,
+    drop: Option<DropReason>,
+    /// Where in `said` it ends.
+    to: usize,
 }
 
 /// What became of some rows.
@@ -49,6 +60,30 @@ pub(super) struct Judged {
     pub(super) rejects: RejectBatch,
 }
 
+impl<'a> Desk<'a> {
+    pub(super) fn new(memory: &'a Memory) -> Self {
+        Self { memory, hashes: Vec::new(), known: Vec::new(), new: Vec::new(), said: String::new() }
+    }
+
+    /// Looks texts up.
+    fn recall<'t>(&mut self, texts: impl Iterator<Item = &'t str>) {
+        self.hashes.clear();
+        self.hashes.extend(texts.map(text_hash));
+        self.known.clear();
+        self.known.extend(self.hashes.iter().map(|hash| self.memory.recall(*hash)));
+    }
+
+    /// Fetches what is said of the texts from memory, all at once: waiting for one after the other takes as long as
+    /// everything else that is done with a row. Most of it lies in two lines of the cache.
+    fn touch(&self) {
+        let ends = |known: &Known<'_>| {
+            let said = known.said.as_bytes();
+            said.first().copied().unwrap_or(0) ^ said.last().copied().unwrap_or(0)
+        };
+        std::hint::black_box(self.known.iter().flatten().map(ends).fold(0, u8::wrapping_add));
+    }
+}
+
 impl Judge {
     /// Judges `n_rows` rows in order; `row` gives each of them, more than once. `file` may take in the rejects of
     /// some rows while they are in the cache; else they are in what is returned.
@@ -57,7 +92,7 @@ impl Judge {
     /// Those of `file`.
     pub(super) fn rows<'a>(
         &self,
-        desk: &mut Desk,
+        desk: &mut Desk<'_>,
         row: impl Fn(usize) -> CueRef<'a>,
         n_rows: usize,
         rejects: RejectBatch,
@@ -66,52 +101,61 @@ impl Judge {
         let mut judged = Judged { clips: ClipRowBuffers::default(), n_kept: 0, rejects };
         for from in (0..n_rows).step_by(ROWS_TOGETHER) {
             let to = n_rows.min(from + ROWS_TOGETHER);
-            self.learn(desk, (from..to).map(|i| row(i).text));
-            desk.memory.recall(&desk.places, &mut desk.known);
+            desk.recall((from..to).map(|i| row(i).text));
+            self.learn(desk, |i| row(from + i).text);
+            desk.touch();
+            let (mut new, mut said) = (desk.new.iter(), 0);
             for (i, (known, hash)) in (from..to).zip(desk.known.iter().zip(&desk.hashes)) {
-                take(row(i), *hash, *known, desk.memory.said(*known), &mut judged);
+                let known = known.unwrap_or_else(|| {
+                    let New { label, drop, to, .. } = new.next().expect("what is not known is new");
+                    Known::new(*label, *drop, &desk.said[std::mem::replace(&mut said, *to)..*to])
+                });
+                take(row(i), *hash, known, &mut judged);
             }
             file(&mut judged.rejects)?;
         }
         Ok(judged)
     }
 
-    /// Sees to it that the verdicts on some texts are in the memory, and notes where.
-    fn learn<'a>(&self, desk: &mut Desk, texts: impl Iterator<Item = &'a str> + Clone) {
-        let Desk { memory, hashes, places, new, .. } = desk;
-        hashes.clear();
-        hashes.extend(texts.clone().map(text_hash));
-        memory.make_room(hashes.len());
-        places.clear();
+    /// Judges the texts that are not known; `text` gives that of a row.
+    fn learn<'t>(&self, desk: &mut Desk<'_>, text: impl Fn(usize) -> &'t str) {
+        let Desk { memory, hashes, known, new, said } = desk;
         new.clear();
-        for (i, &hash) in hashes.iter().enumerate() {
-            places.push(match memory.place(hash) {
-                Place::Known(place) => place,
-                Place::New(place) => {
-                    new.push((i, place, Label::ABSENT));
-                    place
-                }
-            });
+        said.clear();
+        for (row, _) in known.iter().enumerate().filter(|(_, known)| known.is_none()) {
+            new.push(New { row, label: Label::ABSENT, drop: None, to: 0 });
         }
-        for (i, _, label) in new.iter_mut() {
-            *label = self.labels.of(hashes[*i]);
+        for new in new.iter_mut() {
+            new.label = self.labels.of(hashes[new.row]);
         }
-        let (mut texts, mut next) = (texts, 0);
-        for &(i, place, label) in new.iter() {
-            let text = texts.nth(i - next).expect("there are as many texts as hashes");
-            next = i + 1;
-            memory.learn(place, label, |said| {
-                if let Some(reason) = label.verdict(self.policy, self.thresholds) {
-                    escape(said, ByLabel { label, text });
-                    return Some(reason);
-                }
+        new.retain_mut(|new| {
+            let hash = hashes[new.row];
+            // Another row may have brought the text since, or another thread.
+            known[new.row] = memory.recall(hash);
+            if known[new.row].is_none() {
                 let from = said.len();
-                let (rule, reason) = self.rules.apply_to(text, said)?;
-                let dropped = said.split_off(from);
-                escape(said, ByRule { rule, said: &dropped });
-                Some(reason)
-            });
+                new.drop = self.judge(text(new.row), new.label, said);
+                known[new.row] = memory.learn(hash, Known::new(new.label, new.drop, &said[from..]));
+                if known[new.row].is_some() {
+                    said.truncate(from);
+                }
+                new.to = said.len();
+            }
+            known[new.row].is_none()
+        });
+    }
+
+    /// Decides about a text. Appends the clean caption to `said`, or the detail of the reject, escaped.
+    fn judge(&self, text: &str, label: Label, said: &mut String) -> Option<DropReason> {
+        if let Some(reason) = label.verdict(self.policy, self.thresholds) {
+            escape(said, ByLabel { label, text });
+            return Some(reason);
         }
+        let from = said.len();
+        let (rule, reason) = self.rules.apply_to(text, said)?;
+        let dropped = said.split_off(from);
+        escape(said, ByRule { rule, said: &dropped });
+        Some(reason)
     }
 
     /// The label of a text, for `explain`.
@@ -121,7 +165,7 @@ impl Judge {
 }
 
 /// Files one row whose text has been judged.
-fn take(cue: CueRef<'_>, hash: u64, known: Known, said: &str, judged: &mut Judged) {
+fn take(cue: CueRef<'_>, hash: u64, known: Known<'_>, judged: &mut Judged) {
     let CueRef { row_id, video_id, start_ms, dur_ms, text } = cue;
     let Some(end_ms) = start_ms.checked_add(dur_ms) else {
         let detail = format_args!("{start_ms} ms + {dur_ms} ms");
@@ -129,20 +173,19 @@ fn take(cue: CueRef<'_>, hash: u64, known: Known, said: &str, judged: &mut Judge
         return;
     };
     if let Some(reason) = known.drop {
-        judged.rejects.drop_clip(video_id, (start_ms, end_ms), reason, said);
+        judged.rejects.drop_clip(video_id, (start_ms, end_ms), reason, known.said);
         return;
     }
-    let label = known.label;
     let clip = ClipRowRef {
         row_id,
         video_id,
         start_ms,
         end_ms,
         text,
-        clean_text: said,
+        clean_text: known.said,
         text_hash: hash,
-        bert_prob: label.bert_prob(),
-        llm_yes_prob: label.llm_yes_prob(),
+        bert_prob: known.bert_prob,
+        llm_yes_prob: known.llm_yes_prob,
     };
     ClipRow::push(&mut judged.clips, clip);
     judged.n_kept += 1;

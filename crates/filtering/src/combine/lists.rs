@@ -12,12 +12,20 @@ use foldhash::fast::FixedState;
 const NAMES_THAT_ARE_WORDS: &str = include_str!("../../lists/names-that-are-words.txt");
 
 /// A set of words.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct WordList {
     words: HashSet<String, FixedState>,
+    /// The bytes that words begin with: hardly a word of a caption has a capital, and every name does.
+    starts: [bool; 256],
 }
 
 impl WordList {
+    fn new(words: HashSet<String, FixedState>) -> Self {
+        let mut starts = [false; 256];
+        words.iter().filter_map(|word| word.bytes().next()).for_each(|byte| starts[usize::from(byte)] = true);
+        Self { words, starts }
+    }
+
     /// Reads a file, plain or compressed: one word on each line (blank lines and lines that begin
     /// with `#` are passed over), or a JSON object whose keys are the words, or a JSON array.
     ///
@@ -61,7 +69,7 @@ impl WordList {
                 .map(str::to_owned)
                 .collect(),
         };
-        Ok(Self { words })
+        Ok(Self::new(words))
     }
 
     /// The built-in list of names that are words.
@@ -71,7 +79,7 @@ impl WordList {
 
     /// Whether the word is in the list, letter for letter.
     pub fn contains(&self, word: &str) -> bool {
-        self.words.contains(word)
+        word.bytes().next().is_none_or(|byte| self.starts[usize::from(byte)]) && self.words.contains(word)
     }
 
     /// How many words there are.
@@ -104,7 +112,13 @@ impl WordList {
 
 impl<S: Into<String>> FromIterator<S> for WordList {
     fn from_iter<I: IntoIterator<Item = S>>(words: I) -> Self {
-        Self { words: words.into_iter().map(Into::into).collect() }
+        Self::new(words.into_iter().map(Into::into).collect())
+    }
+}
+
+impl Default for WordList {
+    fn default() -> Self {
+        Self::new(HashSet::default())
     }
 }
 

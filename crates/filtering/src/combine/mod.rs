@@ -49,6 +49,7 @@ pub use pronouns::Pronouns;
 pub use reason::{DropReason, RowFault};
 
 use crate::error::{Error, Result};
+use memory::Memory;
 use part::Part;
 
 /// What `combine` reads and how it decides.
@@ -112,6 +113,16 @@ impl Judging {
     /// # Errors
     /// A list or table cannot be read, or the policy needs labels that are not named.
     pub fn load(&self, threads: usize) -> Result<Judge> {
+        let rules = self.rules()?;
+        let (bert, llm) = self.label_files()?;
+        Ok(self.judge(rules, Labels::read(&bert, &llm, threads)?))
+    }
+
+    fn judge(&self, rules: Rules, labels: Labels) -> Judge {
+        Judge { rules, labels, policy: self.policy, thresholds: self.thresholds }
+    }
+
+    fn rules(&self) -> Result<Rules> {
         self.check()?;
         let mut names = self.names.as_deref().map(WordList::read).transpose()?.unwrap_or_default();
         if !self.settings.reference {
@@ -124,13 +135,7 @@ impl Judging {
         if dictionary.is_none() {
             tracing::warn!("no --dictionary: captions with made-up words pass");
         }
-        let (bert, llm) = self.label_files()?;
-        Ok(Judge {
-            rules: Rules::new(self.settings.clone(), names, dictionary),
-            labels: Labels::read(&bert, &llm, threads)?,
-            policy: self.policy,
-            thresholds: self.thresholds,
-        })
+        Ok(Rules::new(self.settings.clone(), names, dictionary))
     }
 
     fn check(&self) -> Result<()> {
@@ -219,8 +224,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let judging = &config.judging;
     let tables = config.input.iter().map(|path| tables_under(path)).collect::<Result<Vec<_>, _>>()?.concat();
     let (bert, llm) = judging.label_files()?;
-    let judge = judging.load(options.workers)?;
-    let (names, dictionary) = judge.rules.fingerprints();
+    let rules = judging.rules()?;
+    let (names, dictionary) = rules.fingerprints();
     let effective = Effective {
         policy: judging.policy,
         thresholds: judging.thresholds,
@@ -231,8 +236,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
         n_bert_tables: bert.len(),
         n_llm_tables: llm.len(),
     };
-    let labels = [bert, llm].concat();
-    let inputs = [tables.clone(), labels.clone(), judging.list_files()].concat();
+    let inputs = [&*tables, &*bert, &*llm, &*judging.list_files()].concat();
     let spec = RunSpec {
         tool: "audsem-filtering",
         command: "combine",
@@ -240,21 +244,24 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
         inputs: &inputs,
         models: Vec::new(),
     };
-    let mut run = Run::open(options, spec)?;
+    // Neither keeps all threads busy from the beginning to the end.
+    let (run, labels) = std::thread::scope(|scope| {
+        let labels = scope.spawn(|| Labels::read(&bert, &llm, options.workers));
+        let run = Run::open(options, spec);
+        (run, labels.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let (mut run, judge) = (run?, judging.judge(rules, labels?));
 
     let (of_tables, others) = run.inputs().split_at(tables.len());
-    let plan = plan(of_tables, &others[..labels.len()], options.limit)?;
+    let plan = plan(of_tables, &others[..bert.len() + llm.len()], options.limit)?;
     let step = Step { name: "part", unit: "cues", physical: "MB" };
-    let clips = run.execute(step, &plan, |part, out| part::run(&judge, part, out))?;
+    let memory = Memory::for_tables(of_tables.iter().map(|table| table.bytes).fold(0, u64::saturating_add));
+    let clips = run.execute(step, &plan, |part, out| part::run(&judge, &memory, part, out))?;
     let n_labels = judge.labels.len();
-    drop(judge);
+    drop((judge, memory));
     if clips.complete && !options.dry_run {
         let step = Step { name: "texts", unit: "clips", physical: "MB" };
-        let texts = run.execute(step, &all_of(&clips), |files, out| texts::run(files, out))?;
-        if texts.complete && judging.settings.reference {
-            let step = Step { name: "published", unit: "texts", physical: "MB" };
-            run.execute(step, &all_of(&texts), |files, out| published::run(files, out))?;
-        }
+        run.execute(step, &all_of(&clips), |files, out| texts::run(files, judging.settings.reference, out))?;
     }
     Ok(run.finish()?.with_result("labelled_texts", n_labels))
 }

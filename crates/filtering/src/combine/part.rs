@@ -12,6 +12,7 @@ use audsem_core::tables::{
 };
 
 use super::judge::{Desk, Judge};
+use super::memory::Memory;
 use super::reason::RowFault;
 
 /// One table of cues.
@@ -35,9 +36,10 @@ struct Done {
 ///
 /// # Errors
 /// [`ShardError::Input`] when the table cannot be read, else what keeps the output from being written.
-pub(super) fn run(judge: &Judge, part: &Part, out: &mut ShardOutput) -> Result<(), ShardError> {
+pub(super) fn run(judge: &Judge, memory: &Memory, part: &Part, out: &mut ShardOutput) -> Result<(), ShardError> {
     let worker = Worker {
         judge,
+        memory,
         encoder: GroupEncoder::new().map_err(ShardError::fatal)?,
         desks: Mutex::default(),
         blank: out.reject_batch(),
@@ -107,8 +109,9 @@ fn csv_chunks(path: &Path, limit: u64) -> Result<impl Iterator<Item = Vec<CsvRow
 
 struct Worker<'a> {
     judge: &'a Judge,
+    memory: &'a Memory,
     encoder: GroupEncoder<ClipRow>,
-    desks: Mutex<Vec<Desk>>,
+    desks: Mutex<Vec<Desk<'a>>>,
     blank: RejectBatch,
     /// Batches that were taken in. The memory they lie in, some ten megabytes each, is used again.
     batches: Mutex<Vec<RejectBatch>>,
@@ -157,7 +160,7 @@ impl Worker<'_> {
         rejects: RejectBatch,
         file: &mut dyn FnMut(&mut RejectBatch) -> Result<(), ShardError>,
     ) -> Result<Done, ShardError> {
-        let mut desk = borrow(&self.desks).unwrap_or_default();
+        let mut desk = borrow(&self.desks).unwrap_or_else(|| Desk::new(self.memory));
         let judged = self.judge.rows(&mut desk, row, n_rows, rejects, file);
         give_back(&self.desks, desk);
         let mut judged = judged?;

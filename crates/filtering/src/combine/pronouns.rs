@@ -13,6 +13,8 @@ pub struct Pronouns {
     regex: Option<Regex>,
     /// Whether all words are made of `[A-Za-z0-9_]`, so that comparing words is enough in ASCII.
     simple: bool,
+    /// The length of the longest word, in bytes.
+    longest: usize,
 }
 
 impl Pronouns {
@@ -24,6 +26,7 @@ impl Pronouns {
             words: words.to_vec(),
             regex: (!words.is_empty()).then_some(regex),
             simple: words.iter().all(|word| !word.is_empty() && word.bytes().all(is_word_byte)),
+            longest: words.iter().map(String::len).max().unwrap_or(0),
         }
     }
 
@@ -34,7 +37,8 @@ impl Pronouns {
         }
         text.as_bytes()
             .split(|byte| !is_word_byte(*byte))
-            .any(|word| !word.is_empty() && self.words.iter().any(|pronoun| pronoun.as_bytes() == word))
+            .filter(|word| (1..=self.longest).contains(&word.len()))
+            .any(|word| self.words.iter().any(|pronoun| pronoun.as_bytes() == word))
     }
 }
 

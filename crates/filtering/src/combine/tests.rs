@@ -358,7 +358,7 @@ fn the_published_run_counts_29_25_24_22_19_18_and_11_texts() {
     assert_eq!(texts.len(), 11);
     let csv = std::fs::read_to_string(files.path("out/merged_bert_thatisin_mixtral_captions_nodupe.csv")).unwrap();
     assert_eq!(csv, PUBLISHED_CSV);
-    assert_eq!(summary.step("published").unwrap().kept, 11);
+    assert_eq!(summary.step("texts").unwrap().counts["texts"], 11);
 }
 
 /// The result of the golden table as the published scripts write it, in order of first occurrence.
@@ -389,6 +389,28 @@ fn the_published_csv_doubles_quotes_and_has_a_header_when_empty() {
         let csv = std::fs::read_to_string(files.path(name).join(published::NAME)).unwrap();
         assert_eq!(csv, expected);
     }
+}
+
+#[test]
+fn texts_that_the_memory_has_no_room_for_are_judged_each_time() {
+    let files = Files::new();
+    // Twice in one batch of rows, and so many that there are several.
+    let texts: Vec<&str> = std::iter::repeat_n(GOLDEN.map(|(text, ..)| text), 400).flatten().collect();
+    files.cues("cues.parquet", 0, &texts);
+    let judge = &JUDGES[0];
+    let outputs = [("none", 0), ("little", 64), ("enough", 1 << 16)].map(|(name, n_bytes)| {
+        let inputs = [files.path("cues.parquet")];
+        let spec =
+            RunSpec { tool: "audsem-filtering", command: "combine", config: &(), inputs: &inputs, models: Vec::new() };
+        let mut run = Run::open(&files.options(name), spec).unwrap();
+        let plan = plan(run.inputs(), &[], None).unwrap();
+        let memory = Memory::for_tables(n_bytes);
+        let step = Step { name: "part", unit: "cues", physical: "MB" };
+        let report = run.execute(step, &plan, |part, out| part::run(judge, &memory, part, out)).unwrap();
+        assert_eq!((report.stats.read, report.stats.accounted()), (29 * 400, 29 * 400));
+        report.outputs[0].fingerprint.clone()
+    });
+    assert!(outputs.iter().all(|output| *output == outputs[2]), "{outputs:?}");
 }
 
 #[test]

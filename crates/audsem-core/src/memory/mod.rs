@@ -1,6 +1,10 @@
 //! Memory for large tables that are looked into at random.
 #![allow(unsafe_code, reason = "advice about memory goes to the kernel by address")]
 
+mod shared_texts;
+
+pub use shared_texts::{Entry, SharedTexts};
+
 /// So many times `value`, in large pages where the system has them.
 ///
 /// With pages of 4 KiB a table of some ten megabytes has more of them than the processor remembers, and looking up
@@ -15,12 +19,18 @@ pub fn large_table<T: Clone>(value: T, n: usize) -> Vec<T> {
 /// Reserves room for `additional` values, in large pages where the system has them. Only what is used counts as used.
 pub fn reserve_large<T>(values: &mut Vec<T>, additional: usize) {
     values.reserve_exact(additional);
-    #[cfg(target_os = "linux")]
     advise(values.spare_capacity_mut());
 }
 
-#[cfg(target_os = "linux")]
+/// Asks for large pages for memory that has not been used yet.
+#[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "others have no such advice"))]
 fn advise<T>(memory: &mut [T]) {
+    #[cfg(target_os = "linux")]
+    advise_linux(memory);
+}
+
+#[cfg(target_os = "linux")]
+fn advise_linux<T>(memory: &mut [T]) {
     use rustix::mm::{Advice, madvise};
 
     const PAGE: usize = 4096;
