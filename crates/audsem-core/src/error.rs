@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::run::Change;
+use crate::run::{Change, Unfinished};
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -70,6 +70,9 @@ pub enum Error {
         /// What is wrong and what is expected.
         problem: String,
     },
+    /// An input is a run folder whose run has not ended.
+    #[error(transparent)]
+    Unfinished(#[from] Unfinished),
     /// Too many records failed.
     #[error(
         "{failed} of {read} records failed, more than --max-fail-rate {max_fail_rate} allows\n\

@@ -54,7 +54,7 @@ pub enum Error {
     },
     /// Features that do not fit the audio tower.
     #[error(
-        "features of {frames} frames with {mels} mel bins; this network takes 1 to {max_frames} frames with {wanted_mels}\nhint: preprocessor_config.json and config.json are of different checkpoints"
+        "features of {frames} frames with {mels} mel bins; this network takes 1 to {max_frames} frames with {wanted_mels}\nhint: the configurations of the features and of the network are of different checkpoints"
     )]
     FeatureShape {
         /// Frames given.
@@ -74,7 +74,7 @@ pub enum Error {
     MixedFeatures,
     /// Views of clips that do not fit the audio tower.
     #[error(
-        "{channels} views of {clips} clips with {flags} flags; this network takes {wanted} views and one flag for each clip\nhint: preprocessor_config.json and config.json are of different checkpoints"
+        "{channels} views of {clips} clips with {flags} flags; this network takes {wanted} views and one flag for each clip\nhint: the configurations of the features and of the network are of different checkpoints"
     )]
     Views {
         /// Views given.

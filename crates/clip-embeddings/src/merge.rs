@@ -23,11 +23,12 @@ use audsem_core::run::{
     Fingerprint, OutputFile, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
 };
 use audsem_core::tables::text_hash;
+use audsem_core::tar::split_ending;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::reason::{DropReason, Fault};
-use crate::tars::{ENDINGS, TarInput, list_tars, scan};
+use crate::tars::{TarInput, list_tars, scan};
 
 /// How shards get into the output folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -131,7 +132,7 @@ fn plan(config: &Config, limit: Option<u64>) -> Result<Vec<Planned>, Error> {
     for source in &config.sources {
         for from in list_tars(source)? {
             let name = from.name();
-            let ending = ENDINGS.iter().rev().find(|ending| name.ends_with(**ending)).unwrap_or(&".tar");
+            let ending = split_ending(&name).map_or(".tar", |(_, ending)| ending);
             planned.push(Planned { name: format!("{:05}{ending}", planned.len()), from });
         }
     }

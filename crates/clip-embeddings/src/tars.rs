@@ -5,16 +5,11 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use audsem_core::clip_id::ClipId;
-use audsem_core::error::Error as CoreError;
-use audsem_core::input::list_files;
 use audsem_core::run::{FileFingerprint, Fingerprint};
-use audsem_core::tar::{Member, MemberReader, Sample, SampleReader, TarError, is_metadata, split_key};
+use audsem_core::tar::{Member, MemberReader, Sample, SampleReader, TarError, is_metadata, split_key, tars_under};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
-
-/// Endings of tars; what is inside is told by the first bytes.
-pub const ENDINGS: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
 
 /// Suffixes of audio members.
 pub(crate) const AUDIO: [&str; 8] = ["flac", "wav", "mp3", "ogg", "opus", "m4a", "aac", "oga"];
@@ -42,15 +37,9 @@ impl TarInput {
 /// names (`2.tar` before `10.tar`), then by name.
 ///
 /// # Errors
-/// It does not exist or is a folder without tars.
+/// It does not exist, is a folder without tars, or one whose run has not ended.
 pub fn list_tars(source: &Path) -> Result<Vec<TarInput>, Error> {
-    let mut paths = list_files(source, |name| ENDINGS.iter().any(|ending| name.ends_with(ending)))?;
-    if paths.is_empty() {
-        let problem = "this folder holds no tar\nhint: name tars (.tar, .tar.gz, .tar.zst) or the folder they lie in";
-        return Err(CoreError::input(source, problem).into());
-    }
-    paths.sort_by_cached_key(|path| tar_order(&path.file_name().unwrap_or_default().to_string_lossy()));
-    paths
+    tars_under(source)?
         .into_iter()
         .map(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -58,13 +47,6 @@ pub fn list_tars(source: &Path) -> Result<Vec<TarInput>, Error> {
             Ok(TarInput { path, fingerprint })
         })
         .collect()
-}
-
-/// Sort key of a tar's name; names without number come last.
-fn tar_order(name: &str) -> (u64, String) {
-    let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
-    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    (digits[..end].parse().unwrap_or(u64::MAX), name.to_owned())
 }
 
 /// What the JSON of a sample says about its clip. Each field is taken by itself: one of a strange type spoils no other.
@@ -297,12 +279,5 @@ mod tests {
         check(r#"{"key": "V", "text": "#, None, None, "EOF");
         check("[1, 2]", None, None, "its JSON");
         check("", None, None, "its JSON");
-    }
-
-    #[test]
-    fn tars_come_in_the_order_of_their_numbers() {
-        let mut names = ["10.tar", "b.tar", "2.tar", "00003.tar"];
-        names.sort_by_key(|name| tar_order(name));
-        assert_eq!(names, ["2.tar", "00003.tar", "10.tar", "b.tar"]);
     }
 }

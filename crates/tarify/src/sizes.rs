@@ -5,11 +5,11 @@ use std::path::Path;
 
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{Fingerprint, Run, Shard, ShardOutput, Step, StepReport};
+use audsem_core::tar::tar_order;
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::sink::write_file;
-use crate::tars::tar_order;
 
 /// Name of the file.
 pub const SIZES: &str = "sizes.json";

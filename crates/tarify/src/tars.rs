@@ -3,15 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use audsem_core::error::Error as CoreError;
-use audsem_core::input::list_files;
 use audsem_core::run::{FileFingerprint, Fingerprint, Shard};
-use audsem_core::tar::{MemberReader, is_metadata, split_key};
+use audsem_core::tar::{MemberReader, is_metadata, split_ending, split_key, tar_order, tars_under};
 
 use crate::error::Error;
-
-/// Endings of tars; what is inside is told by the first bytes.
-const ENDINGS: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
 
 /// Suffixes of video members and extensions of video files.
 pub const VIDEO: [&str; 8] = ["mp4", "webm", "mkv", "avi", "mov", "flv", "wmv", "m4v"];
@@ -39,16 +34,11 @@ pub struct TarInput {
 /// in their names (`2.tar` before `10.tar`), then by name.
 ///
 /// # Errors
-/// An input does not exist or is a folder without tars; two tars have the same file name.
+/// An input does not exist, is a folder without tars or one whose run has not ended; two tars have the same file name.
 pub fn list_tars(inputs: &[PathBuf]) -> Result<Vec<TarInput>, Error> {
     let mut tars = Vec::new();
     for input in inputs {
-        let found = list_files(input, |name| ENDINGS.iter().any(|ending| name.ends_with(ending)))?;
-        if found.is_empty() {
-            let problem = "this folder holds no tar\nhint: name tars (.tar, .tar.gz, .tar.zst) or the folder they lie in with --input";
-            return Err(CoreError::input(input, problem).into());
-        }
-        for path in found {
+        for path in tars_under(input)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let file = FileFingerprint::of(&path)?;
             let fingerprint = Fingerprint::new().with(&name).with_file(&file).finish();
@@ -71,16 +61,9 @@ fn refuse_equal_names(tars: &[TarInput]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Sort key of a tar's name: the first number in it, then the name; names without number come last.
-pub fn tar_order(name: &str) -> (u64, String) {
-    let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
-    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    (digits[..end].parse().unwrap_or(u64::MAX), name.to_owned())
-}
-
 /// The name without the part that says how it is compressed: `3.tar.gz` is `3.tar`.
 pub fn plain_name(name: &str) -> String {
-    let stem = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
+    let stem = split_ending(name).map_or(name, |(stem, _)| stem);
     format!("{stem}.tar")
 }
 

@@ -15,6 +15,7 @@
 //! skips it if its marker agrees with the configuration and the inputs.
 
 mod discard;
+mod ending;
 mod execute;
 mod fingerprint;
 mod folder;
@@ -26,6 +27,7 @@ mod shard;
 mod stats;
 mod summary;
 
+pub use ending::{Unfinished, require_finished, unfinished, warn_if_unfinished};
 pub use execute::{ShardOutputs, Step, StepReport};
 pub use fingerprint::{FileFingerprint, Fingerprint};
 pub use open::{Change, ModelFingerprint, Run, RunSpec};

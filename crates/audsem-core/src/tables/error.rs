@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Kind;
-use crate::run::FailedShard;
+use crate::run::Unfinished;
 
 /// A table that could not be read or written.
 ///
@@ -85,17 +85,8 @@ pub enum TableError {
         detail: String,
     },
     /// A run folder whose run has not ended, or has ended without some of its shards.
-    #[error(
-        "unfinished run folder: `{}`{}\nhint: run the same command again until it ends well, then come back",
-        dir.display(),
-        shards(failed)
-    )]
-    Unfinished {
-        /// The folder.
-        dir: PathBuf,
-        /// The shards that failed when it was last run.
-        failed: Vec<FailedShard>,
-    },
+    #[error(transparent)]
+    Unfinished(#[from] Unfinished),
     /// A folder without tables.
     #[error("no {pattern} in folder `{}`\nhint: name the output folder of the step before, or a table file", dir.display())]
     NoParts {
@@ -116,17 +107,6 @@ pub enum TableError {
         /// What the file may hold instead.
         hint: &'static str,
     },
-}
-
-/// Failed shards for messages, each on a line of its own.
-fn shards(failed: &[FailedShard]) -> String {
-    const LISTED: usize = 5;
-    let line = |FailedShard { step, shard, error }: &FailedShard| format!("\n  shard {step}-{shard} failed: {error}");
-    let mut text: String = failed.iter().take(LISTED).map(line).collect();
-    if failed.len() > LISTED {
-        text += &format!("\n  and {} more", failed.len() - LISTED);
-    }
-    text
 }
 
 /// `a`, `b` and `c` for messages.

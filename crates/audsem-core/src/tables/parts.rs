@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::TableError;
-use crate::run::FailedShard;
+use crate::run::unfinished;
 
 /// The committed Parquet parts `{step}-*.parquet` of a run folder, in the order of their names.
 ///
@@ -17,11 +17,9 @@ fn parts_ending(dir: &Path, step: &str, endings: &[&str]) -> Result<Vec<PathBuf>
     let prefix = format!("{step}-");
     let wanted = |name: &str| name.starts_with(&prefix) && endings.iter().any(|ending| name.ends_with(ending));
     let names = list(dir, wanted)?;
-    if dir.join("run.json").exists() {
-        let ending = Ending::read(dir)?;
-        if !ending.complete {
-            return Err(TableError::Unfinished { dir: dir.to_owned(), failed: ending.failed_shards });
-        }
+    let stats = |source| TableError::Open { path: dir.join("stats.json"), source };
+    if let Some(unfinished) = unfinished(dir).map_err(stats)? {
+        return Err(unfinished.into());
     }
     if names.is_empty() {
         let patterns: Vec<String> = endings.iter().map(|ending| format!("`{prefix}*{ending}`")).collect();
@@ -53,27 +51,6 @@ pub fn tables_under(path: &Path) -> Result<Vec<PathBuf>, TableError> {
 /// Whether a table is CSV, by its name; all others are Parquet.
 pub fn is_csv(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
-}
-
-/// How a run ended, as far as it matters to who reads its tables.
-#[derive(Default, serde::Deserialize)]
-struct Ending {
-    /// Whether no shard is left and none failed.
-    complete: bool,
-    #[serde(default)]
-    failed_shards: Vec<FailedShard>,
-}
-
-impl Ending {
-    /// Reads `stats.json`. It is written at the end of each process, so it may be there, and say no; what
-    /// cannot be read of it says no, too.
-    fn read(dir: &Path) -> Result<Self, TableError> {
-        match std::fs::read(dir.join("stats.json")) {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
-            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(source) => Err(TableError::Open { path: dir.join("stats.json"), source }),
-        }
-    }
 }
 
 /// Files of a folder whose names are wanted, shorter names first so that `part-100000` follows

@@ -189,7 +189,7 @@ fn parts_of_a_finished_run_are_listed_by_number() {
     let message = tables_under(dir.path()).unwrap_err().to_string();
     assert!(message.contains("unfinished run folder") && message.contains("hint:"), "{message}");
     std::fs::write(dir.path().join("stats.json"), r#"{"complete": false, "steps": {}}"#).unwrap();
-    assert!(matches!(parts(dir.path(), "part"), Err(TableError::Unfinished { .. })));
+    assert!(matches!(parts(dir.path(), "part"), Err(TableError::Unfinished(_))));
     let failed =
         r#"{"complete": false, "failed_shards": [{"step": "part", "shard": "7", "error": "cut"}], "steps": {}}"#;
     std::fs::write(dir.path().join("stats.json"), failed).unwrap();

@@ -21,6 +21,7 @@
 
 mod error;
 mod key;
+mod list;
 mod members;
 mod reader;
 mod source;
@@ -32,6 +33,7 @@ mod tests;
 
 pub use error::TarError;
 pub use key::{is_metadata, split_key};
+pub use list::{is_tar, split_ending, tar_order, tars_under};
 pub use members::{Member, MemberReader};
 pub use reader::{ReadCounts, Sample, SampleReader};
 pub use split::{ShardPlanner, SplitLimits, plan_shards, stored_bytes};

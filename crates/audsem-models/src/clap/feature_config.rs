@@ -69,6 +69,9 @@ pub struct FeatureConfig {
     pub truncation: Truncation,
     /// What becomes of sounds that are too short.
     pub padding: Padding,
+    /// The file that says so, for messages.
+    #[serde(skip)]
+    pub file: &'static str,
 }
 
 impl Default for FeatureConfig {
@@ -84,6 +87,7 @@ impl Default for FeatureConfig {
             max_length_s: 10,
             truncation: Truncation::Fusion,
             padding: Padding::Repeatpad,
+            file: OWN_FILE,
         }
     }
 }
@@ -99,7 +103,7 @@ impl FeatureConfig {
         if dir.optional(JOINT_FILE).is_some() {
             let joint: Joint = dir.json(JOINT_FILE)?;
             if let Some(config) = joint.feature_extractor.or(joint.audio_processor) {
-                return Ok(config);
+                return Ok(Self { file: JOINT_FILE, ..config });
             }
         }
         dir.json(OWN_FILE)
@@ -118,7 +122,8 @@ impl FeatureConfig {
     /// # Errors
     /// [`FeatureError::Config`] with the key that is not supported.
     pub fn validate(&self) -> Result<(), FeatureError> {
-        let refuse = |key, value: String, supported: &'static str| Err(FeatureError::Config { key, value, supported });
+        let file = self.file;
+        let refuse = |key, value: String, supported| Err(FeatureError::Config { file, key, value, supported });
         if self.feature_extractor_type != EXTRACTOR {
             return refuse("feature_extractor_type", self.feature_extractor_type.clone(), EXTRACTOR);
         }

@@ -45,8 +45,10 @@ pub struct Features {
 #[non_exhaustive]
 pub enum FeatureError {
     /// The configuration asks for something that is not supported.
-    #[error("preprocessor_config.json: `{key}` is not supported: `{value}`\nhint: supported: {supported}")]
+    #[error("{file}: `{key}` is not supported: `{value}`\nhint: supported: {supported}")]
     Config {
+        /// The file it is from.
+        file: &'static str,
         /// Its key.
         key: &'static str,
         /// What it says.
@@ -55,8 +57,13 @@ pub enum FeatureError {
         supported: &'static str,
     },
     /// The configuration asks for filters that cannot be.
-    #[error("preprocessor_config.json: {0}")]
-    Spectrum(#[from] AudioError),
+    #[error("{file}: {source}")]
+    Spectrum {
+        /// The file it is from.
+        file: &'static str,
+        /// What is wrong with them.
+        source: AudioError,
+    },
     /// There is nothing to repeat.
     #[error("the sound is empty: 0 samples")]
     Empty,
@@ -113,7 +120,8 @@ impl FeatureExtractor {
     /// [`FeatureError::Config`], [`FeatureError::Spectrum`].
     pub fn new(config: &FeatureConfig) -> Result<FeatureExtractor, FeatureError> {
         config.validate()?;
-        let spectrogram = MelSpectrogram::new(&config.mel(), config.hop_length)?;
+        let spectrogram = MelSpectrogram::new(&config.mel(), config.hop_length)
+            .map_err(|source| FeatureError::Spectrum { file: config.file, source })?;
         Ok(FeatureExtractor { config: config.clone(), spectrogram })
     }
 

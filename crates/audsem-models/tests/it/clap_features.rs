@@ -219,7 +219,8 @@ fn configurations_are_read_with_the_defaults_of_the_class() {
     // `clap_fused` has it within the file of a processor.
     let read = |name: &str| FeatureConfig::open(&ModelDir::local(&path(name))).unwrap();
     assert_eq!(read("clap_tiny"), classic());
-    assert_eq!(read("clap_fused"), FeatureConfig { frequency_min: 50.0, ..FeatureConfig::default() });
+    let file = "processor_config.json";
+    assert_eq!(read("clap_fused"), FeatureConfig { frequency_min: 50.0, file, ..FeatureConfig::default() });
     let small = read("clap_small");
     assert_eq!((small.feature_size, small.frames(), small.padding), (32, 501, Padding::Repeat));
     assert_eq!(serde_json::from_str::<FeatureConfig>("{}").unwrap(), FeatureConfig::default());
@@ -249,6 +250,9 @@ fn where_two_files_configure_the_extractor_that_of_the_processor_counts() {
     assert_eq!(FeatureConfig::open(&dir).unwrap().feature_size, 32);
     write("processor_config.json", r#"{"feature_extractor": {"feature_size": 48}}"#);
     assert_eq!(FeatureConfig::open(&dir).unwrap().feature_size, 48);
+    write("processor_config.json", r#"{"feature_extractor": {"hop_length": 0}}"#);
+    let error = FeatureConfig::open(&dir).unwrap().validate().unwrap_err().to_string();
+    assert!(error.starts_with("processor_config.json: `hop_length`"), "{error}");
     write("processor_config.json", r#"{"feature_extractor": {"padding": "reflect"}}"#);
     let error = FeatureConfig::open(&dir).unwrap_err().to_string();
     assert!(error.contains("processor_config.json") && error.contains("reflect"), "{error}");

@@ -7,10 +7,11 @@ use std::path::Path;
 
 use audsem_core::error::Error as CoreError;
 use audsem_core::files::is_temporary;
+use audsem_core::tar::is_tar;
 
 use super::sources::SoundFile;
 use crate::error::Error;
-use crate::tars::{AUDIO, ENDINGS};
+use crate::tars::AUDIO;
 
 /// The sounds and tars of a folder.
 #[derive(Debug, Default)]
@@ -60,10 +61,6 @@ pub(super) fn search(root: &Path) -> Result<Found, Error> {
 fn is_sound(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     AUDIO.contains(&extension.as_str())
-}
-
-fn is_tar(name: &str) -> bool {
-    ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 impl Found {

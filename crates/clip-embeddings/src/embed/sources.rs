@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{FileFingerprint, Fingerprint};
+use audsem_core::tar::is_tar;
 
 use super::folder::search;
 use super::list;
 use super::naming::{Naming, keys};
 use crate::error::Error;
 use crate::sets::Modality;
-use crate::tars::{ENDINGS, list_tars, scan};
+use crate::tars::{list_tars, scan};
 
 /// Sounds on disk that are embedded and committed together.
 const SOUNDS_PER_SOURCE: usize = 512;
@@ -154,7 +155,7 @@ fn sounds_of(input: &Path) -> Result<Input, Error> {
         let rows = list::rows(input, Modality::Audio)?;
         return Ok(Input::Sources(of_rows(&rows, &base(input), Modality::Audio)));
     }
-    if is(input, &ENDINGS) {
+    if is_tar(&base(input)) && !input.is_dir() {
         return Ok(Input::Sources(of_tars(input)?));
     }
     if !input.is_dir() {
@@ -194,7 +195,7 @@ pub fn list_captions(inputs: &[PathBuf]) -> Result<Vec<Source>, Error> {
                 sources.extend(of_tars(input)?);
                 continue;
             }
-        } else if is(input, &ENDINGS) {
+        } else if is_tar(&base(input)) && !input.is_dir() {
             sources.extend(of_tars(input)?);
             continue;
         }

@@ -21,7 +21,7 @@ pub struct DownloadArgs {
     pub input: PathBuf,
     /// Folder of media on disk to cut the clips from, instead of asking a site: whole videos named
     /// VIDEO.ext or `… [VIDEO].ext`, or clips named `VIDEO (START-END).ext`
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["whole_from", "format", "SiteArgs"])]
     pub source: Option<PathBuf>,
     /// Take the folder for all there is: leave out clips of videos that it does not have. Without this
     /// each of them is a failure

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error;
-use audsem_core::run::{FileFingerprint, Fingerprint};
-use audsem_core::tar::MemberReader;
+use audsem_core::run::{FileFingerprint, Fingerprint, warn_if_unfinished};
+use audsem_core::tar::{MemberReader, is_tar};
 
 use super::name::ClipName;
 use super::rows::Row;
@@ -110,6 +110,7 @@ impl Sources {
         for input in inputs {
             let before = (sources.candidates.len(), sources.tars.len());
             if fs::metadata(input).map_err(Error::read(input))?.is_dir() {
+                warn_if_unfinished(input);
                 sources.walk(input, "")?;
             } else {
                 let name = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -186,10 +187,4 @@ impl Sources {
 
 fn has_ending(name: &str, endings: &[&str]) -> bool {
     name.rsplit_once('.').is_some_and(|(_, ending)| endings.iter().any(|known| known.eq_ignore_ascii_case(ending)))
-}
-
-fn is_tar(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    let plain = [".gz", ".zst"].iter().find_map(|ending| lower.strip_suffix(ending)).unwrap_or(&lower);
-    plain.ends_with(".tar") || lower.ends_with(".tgz")
 }

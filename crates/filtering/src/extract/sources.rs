@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use audsem_core::error::{Error, Result};
+use audsem_core::run::warn_if_unfinished;
 
 use super::subtitles::parse_name;
 
@@ -49,6 +50,7 @@ pub fn find(inputs: &[PathBuf]) -> Result<Sources> {
         let meta = std::fs::metadata(input).map_err(Error::read(input))?;
         if meta.is_dir() {
             let mut found = Vec::new();
+            warn_if_unfinished(input);
             walk(input, "", &mut found)?;
             sources.n_other_format += keep_best_format(&mut found);
             if found.is_empty() {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
 use audsem_core::input::list_files;
-use audsem_core::run::{Fingerprint, RunOptions};
+use audsem_core::run::{Fingerprint, RunOptions, warn_if_unfinished};
 
 use super::Config;
 use super::table::ClipTable;
@@ -53,6 +53,7 @@ pub(super) struct Plan {
 
 pub(super) fn plan(config: &Config, options: &RunOptions) -> Result<Plan, Error> {
     let folder = folder_of_clips(&config.input)?;
+    warn_if_unfinished(&folder);
     let files = list_files(&folder, |_| true)?;
     let n_files = files.len();
     let with_extension = |path: PathBuf| extension(&path).map(|extension| (path, extension));

@@ -8,6 +8,7 @@ use audsem_core::cli::{GlobalArgs, RunArgs};
 use audsem_core::error::Error as CoreError;
 use audsem_core::input::list_files;
 use audsem_core::run::{RunOptions, Summary};
+use audsem_core::tar::tars_under;
 
 use super::config::{AudioLimits, Config, Task, Verify};
 use super::plan::SplitFile;
@@ -154,33 +155,13 @@ impl ShardsArgs {
     }
 
     fn source_tars(&self) -> Result<Vec<PathBuf>, Error> {
-        let endings = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
-        let mut tars = Vec::new();
-        for path in &self.input {
-            let mut found = list_files(path, |name| endings.iter().any(|ending| name.ends_with(ending)))?;
-            if found.is_empty() {
-                let problem =
-                    "this folder holds no tar\nhint: --input names the tars of clips or the folder they are in";
-                return Err(CoreError::input(path, problem).into());
-            }
-            found.sort_by_cached_key(|path| tar_order(path));
-            tars.extend(found);
-        }
-        Ok(tars)
+        Ok(self.input.iter().map(|path| tars_under(path)).collect::<Result<Vec<_>, _>>()?.concat())
     }
 }
 
 /// A run folder of generated text holds its rejects beside it.
 fn is_reject(name: &str) -> bool {
     name.starts_with("rejects-") || name == "log.jsonl"
-}
-
-/// `2.tar` comes before `10.tar`; what has no number comes last, by name.
-fn tar_order(path: &Path) -> (u64, String) {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let stem = name.split('.').next().unwrap_or_default();
-    let digits = stem.trim_start_matches(|c: char| !c.is_ascii_digit());
-    (digits.parse().unwrap_or(u64::MAX), name)
 }
 
 fn read_split(path: &Path) -> Result<Vec<String>, Error> {
@@ -193,17 +174,4 @@ fn read_split(path: &Path) -> Result<Vec<String>, Error> {
 
 fn flag(what: &str, problem: impl Into<String>) -> Error {
     CoreError::Config { what: what.to_owned(), problem: problem.into() }.into()
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn t11_tars_come_in_the_order_of_their_numbers() {
-        let mut names = ["10.tar", "b.tar", "2.tar", "clips-0003.tar.gz", "1.tar", "a.tar"].map(PathBuf::from);
-        names.sort_by_cached_key(|path| tar_order(path));
-        assert_eq!(names, ["1.tar", "2.tar", "clips-0003.tar.gz", "10.tar", "a.tar", "b.tar"].map(PathBuf::from));
-    }
 }

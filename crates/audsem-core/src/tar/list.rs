@@ -1,0 +1,94 @@
+//! Which tars an input names, and in which order.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::input::list_files;
+use crate::run::require_finished;
+
+/// Endings of tars; what is inside is told by the first bytes.
+const ENDINGS: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
+
+/// The name of a tar before its ending, and the ending in lower case; `None` for what is no tar by its name.
+pub fn split_ending(name: &str) -> Option<(&str, &'static str)> {
+    ENDINGS.into_iter().find_map(|ending| {
+        let stem = name.len().checked_sub(ending.len())?;
+        let (stem, its) = name.split_at_checked(stem)?;
+        its.eq_ignore_ascii_case(ending).then_some((stem, ending))
+    })
+}
+
+/// Whether a file is a tar, by its name.
+pub fn is_tar(name: &str) -> bool {
+    split_ending(name).is_some()
+}
+
+/// Sort key of a tar's name: the first number in it (`2.tar` before `10.tar`), then the name; names without number come
+/// last.
+pub fn tar_order(name: &str) -> (u64, String) {
+    let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    (digits[..end].parse().unwrap_or(u64::MAX), name.to_owned())
+}
+
+/// The tars that an input names: itself if it is a file, or those directly in the folder, in [`tar_order`].
+///
+/// # Errors
+/// It does not exist, is a folder without tars, or one whose run has not ended.
+pub fn tars_under(path: &Path) -> Result<Vec<PathBuf>> {
+    let mut tars = list_files(path, is_tar)?;
+    if path.is_dir() {
+        require_finished(path)?;
+    }
+    if tars.is_empty() {
+        let problem = "this folder holds no tar\nhint: name tars (.tar, .tar.gz, .tar.zst) or the folder they lie in";
+        return Err(Error::input(path, problem));
+    }
+    tars.sort_by_cached_key(|tar| tar_order(&tar.file_name().unwrap_or_default().to_string_lossy()));
+    Ok(tars)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+    use super::*;
+
+    #[test]
+    fn tars_come_in_the_order_of_their_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let in_order = ["1.tar", "2.TAR", "00003.tar", "clips-0004.tar.gz", "5.tar.zst", "10.tgz", "a.tar", "b.tar"];
+        for name in in_order.iter().rev().chain(&["sizes.json", "6.tar.tmp", ".7.tar", "tar"]) {
+            std::fs::write(path(name), "").unwrap();
+        }
+        let names = || -> Vec<String> {
+            let name = |tar: PathBuf| tar.file_name().unwrap().to_str().unwrap().to_owned();
+            tars_under(folder.path()).unwrap().into_iter().map(name).collect()
+        };
+        assert_eq!(names(), in_order);
+        assert_eq!(tars_under(&path("sizes.json")).unwrap(), [path("sizes.json")], "what a user names is read");
+        assert!(tars_under(&path("none")).unwrap_err().to_string().contains("none"));
+
+        std::fs::write(path("run.json"), "{}").unwrap();
+        assert!(matches!(tars_under(folder.path()), Err(Error::Unfinished(_))));
+        assert_eq!(tars_under(&path("1.tar")).unwrap().len(), 1);
+        std::fs::write(path("stats.json"), r#"{"complete": true}"#).unwrap();
+        assert_eq!(names(), in_order);
+        let empty = tempfile::tempdir().unwrap();
+        assert!(tars_under(empty.path()).unwrap_err().to_string().contains("this folder holds no tar"));
+    }
+
+    #[test]
+    fn an_ending_says_how_a_tar_is_compressed() {
+        for (name, expected) in [
+            ("a.b.tar.zst", Some(("a.b", ".tar.zst"))),
+            ("0.TGZ", Some(("0", ".tgz"))),
+            ("0.tar", Some(("0", ".tar"))),
+            ("\u{e9}r", None),
+            ("tar", None),
+            ("0.tar.part", None),
+        ] {
+            assert_eq!(split_ending(name), expected, "{name}");
+        }
+    }
+}
