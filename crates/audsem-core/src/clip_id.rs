@@ -9,11 +9,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// File extensions that may follow a clip's name; anything else after the parenthesis is an error.
-const EXTENSIONS: [&str; 26] = [
-    "mp4", "webm", "mkv", "avi", "mov", "flv", "wmv", "m4v", "3gp", "ts", "flac", "wav", "mp3", "m4a", "aac", "ogg",
-    "oga", "opus", "aiff", "aif", "caf", "wma", "json", "jpg", "png", "txt",
-];
+use crate::media::is_media;
+
+/// File extensions that may follow a clip's name, beside those of media; anything else after the parenthesis is an error.
+const EXTENSIONS: [&str; 4] = ["json", "jpg", "png", "txt"];
 
 /// A stretch of a video, the key every stage joins on.
 ///
@@ -167,7 +166,7 @@ impl FromStr for ClipId {
 
 fn check_ending(name: &str, ending: &str) -> Result<(), ClipIdError> {
     let known = match ending.strip_prefix('.') {
-        Some(extension) => EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)),
+        Some(extension) => is_media(extension) || EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)),
         None => ending.is_empty(),
     };
     if known {

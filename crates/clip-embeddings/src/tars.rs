@@ -5,14 +5,12 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use audsem_core::clip_id::ClipId;
+use audsem_core::media::{is_audio, is_media};
 use audsem_core::run::{FileFingerprint, Fingerprint};
 use audsem_core::tar::{Member, MemberReader, Sample, SampleReader, TarError, is_metadata, split_key, tars_under};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
-
-/// Suffixes of audio members.
-pub(crate) const AUDIO: [&str; 8] = ["flac", "wav", "mp3", "ogg", "opus", "m4a", "aac", "oga"];
 
 /// JSON larger than this is not looked at for a name.
 const MAX_JSON_BYTES: u64 = 64 << 20;
@@ -107,15 +105,10 @@ pub fn clip_key(sample: &str, key: Option<&str>, original_filename: Option<&str>
     }
     let last = name.rsplit('/').next().unwrap_or(name);
     let stem = match last.rsplit_once('.') {
-        Some((stem, extension)) if known_extension(extension) => stem,
+        Some((stem, extension)) if is_media(extension) || extension.eq_ignore_ascii_case("json") => stem,
         _ => last,
     };
     stem.replace('.', "_")
-}
-
-fn known_extension(extension: &str) -> bool {
-    let extension = extension.to_ascii_lowercase();
-    AUDIO.contains(&extension.as_str()) || ["mp4", "webm", "mkv", "json", "avi", "mov"].contains(&extension.as_str())
 }
 
 /// A sample while its members go by.
@@ -155,7 +148,7 @@ pub fn scan(path: &Path, mut visit: impl FnMut(ClipEntry)) -> Result<(), TarErro
         } else if suffix == "json" {
             members.read_payload(&mut buffer)?;
             gathered.described = Described::of(&buffer);
-        } else if gathered.sound.is_none() && AUDIO.contains(&suffix.as_str()) {
+        } else if gathered.sound.is_none() && is_audio(&suffix) {
             gathered.sound = Some((suffix, member.offset, member.size));
         }
     }
@@ -242,7 +235,7 @@ fn entry_of(sample: &Sample) -> ClipEntry {
         Some(json) => Described::of(json),
         None => Described::default(),
     };
-    let sound = sample.members.iter().find(|(suffix, _)| AUDIO.contains(&suffix.as_str()));
+    let sound = sample.members.iter().find(|(suffix, _)| is_audio(suffix));
     let sound = sound.map(|(suffix, bytes)| (suffix.clone(), 0, bytes.len() as u64));
     Gathered { sample: sample.key.clone(), described, sound }.entry()
 }

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::input;
+use audsem_core::media::is_media;
 use audsem_core::run::{
     Fingerprint, OutputFile, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, StepReport, Summary,
 };
@@ -25,7 +26,7 @@ use crate::error::Error;
 use crate::reason::Fault;
 use crate::sink::write_file;
 use crate::sizes::{SAMPLES, SIZES, sizes_json};
-use crate::tars::{TarInput, TarWork, Unit, is_media, list_tars, plan};
+use crate::tars::{TarInput, TarWork, Unit, list_tars, plan};
 
 /// Name of the table that older readers look for beside the tars.
 pub const MAPPING: &str = "tar_mp4_mapping.csv";

@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use audsem_core::clip_id::ClipId;
+use audsem_core::media::is_media;
 use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tar::{MemberReader, Sample, ShardOptions, is_metadata, split_key};
 use serde::Serialize;
@@ -20,7 +21,7 @@ use crate::error::Error;
 use crate::reason::{DropReason, Fault};
 use crate::sink::TarSink;
 use crate::sizes::{SAMPLES, write_sizes};
-use crate::tars::{TarWork, Unit, is_media, list_tars, plain_name, plan};
+use crate::tars::{TarWork, Unit, list_tars, plain_name, plan};
 
 /// What becomes of members that name no clip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]

@@ -8,17 +8,6 @@ use audsem_core::tar::{MemberReader, is_metadata, split_ending, split_key, tar_o
 
 use crate::error::Error;
 
-/// Suffixes of video members and extensions of video files.
-pub const VIDEO: [&str; 8] = ["mp4", "webm", "mkv", "avi", "mov", "flv", "wmv", "m4v"];
-
-/// Suffixes of audio members.
-pub const AUDIO: [&str; 8] = ["flac", "wav", "mp3", "ogg", "opus", "m4a", "aac", "oga"];
-
-/// Whether a (lower-case) suffix is that of sound or video.
-pub fn is_media(suffix: &str) -> bool {
-    VIDEO.contains(&suffix) || AUDIO.contains(&suffix)
-}
-
 /// A tar to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TarInput {

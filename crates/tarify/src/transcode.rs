@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use audsem_core::media::is_video;
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tar::{Sample, SampleReader, ShardOptions, TarError};
@@ -15,7 +16,7 @@ use crate::error::Error;
 use crate::reason::{Fault, LeftOut};
 use crate::sink::TarSink;
 use crate::sizes::write_sizes;
-use crate::tars::{TarWork, Unit, VIDEO, list_tars, plain_name, plan};
+use crate::tars::{TarWork, Unit, list_tars, plain_name, plan};
 
 /// What decides the content of the tars.
 #[derive(Debug, Clone, Serialize)]
@@ -139,7 +140,7 @@ fn made(encoder: Option<&Encoder>, sample: Result<Sample, TarError>) -> Made {
             return Made::LeftOut { key, reason: LeftOut::Fail(Fault::BadSample, error.to_string()) };
         }
     };
-    let Some(at) = sample.members.iter().position(|(suffix, _)| VIDEO.contains(&suffix.as_str())) else {
+    let Some(at) = sample.members.iter().position(|(suffix, _)| is_video(suffix)) else {
         return match cut_name(&sample) {
             Some(detail) => Made::LeftOut { key: sample.key, reason: LeftOut::Fail(Fault::BadSample, detail) },
             None => Made::Sample { sample, copied: true },
@@ -161,7 +162,7 @@ fn made(encoder: Option<&Encoder>, sample: Result<Sample, TarError>) -> Made {
 
 /// A video whose name has a dot too early hides behind a suffix such as `0-2.5).mp4`.
 fn cut_name(sample: &Sample) -> Option<String> {
-    let cut = |suffix: &str| suffix.rsplit_once('.').is_some_and(|(_, last)| VIDEO.contains(&last));
+    let cut = |suffix: &str| suffix.rsplit_once('.').is_some_and(|(_, last)| is_video(last));
     let (suffix, _) = sample.members.iter().find(|(suffix, _)| cut(suffix))?;
     Some(format!(
         "the name has a dot before its extension: `{}.{suffix}`\nhint: run `audsem-tarify rename` first",

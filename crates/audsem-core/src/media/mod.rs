@@ -1,4 +1,4 @@
-//! External programs: where ffmpeg, ffprobe and yt-dlp are, and how they are run.
+//! Media files, and the external programs for them: where ffmpeg, ffprobe and yt-dlp are, and how they are run.
 //!
 //! Programs are only ever run with an argument list (no shell), with closed or piped standard input,
 //! with a bounded memory of what they say on standard error, and they never outlive the value that
@@ -19,8 +19,10 @@
 //! ```
 
 mod call;
+mod suffix;
 
 pub use call::{Call, Finished, Running};
+pub use suffix::{AUDIO, VIDEO, is_audio, is_media, is_video};
 
 use std::ffi::OsStr;
 use std::fmt;

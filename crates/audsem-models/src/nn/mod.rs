@@ -17,6 +17,7 @@ mod params;
 mod pooler;
 mod rotary;
 pub mod text;
+mod threads;
 
 pub use activation::{Activation, softmax};
 pub use attention::{Attention, causal_bias, join_heads, padding_bias, split_heads};
@@ -27,3 +28,4 @@ pub use norm::{LayerNorm, RmsNorm};
 pub use params::Params;
 pub use pooler::Pooler;
 pub use rotary::{Angles, Rotary};
+pub use threads::limit_threads;

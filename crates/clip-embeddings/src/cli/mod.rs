@@ -19,6 +19,7 @@ pub use score::{ScoreArgs, ScoreKind};
 use audsem_core::cli::{Finish, GlobalArgs, HasGlobal, RunArgs};
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::RunOptions;
+use audsem_models::nn::limit_threads;
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
@@ -96,14 +97,6 @@ fn options(run: &RunArgs, global: &GlobalArgs) -> Result<RunOptions, Error> {
     let options = run.options(global)?;
     limit_threads(options.workers);
     Ok(options)
-}
-
-/// Gives the pool that networks and matrix products run on so many threads.
-fn limit_threads(workers: usize) {
-    if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(workers).build_global() {
-        // A program that uses this library has a pool already, and has chosen its size.
-        tracing::debug!("the threads stay as they are: {error}");
-    }
 }
 
 /// The options of a command whose answer is about whole sets: a part of one has another mean, other repeats and other

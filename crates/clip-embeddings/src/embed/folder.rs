@@ -7,11 +7,11 @@ use std::path::Path;
 
 use audsem_core::error::Error as CoreError;
 use audsem_core::files::is_temporary;
+use audsem_core::media::is_audio;
 use audsem_core::tar::is_tar;
 
 use super::sources::SoundFile;
 use crate::error::Error;
-use crate::tars::AUDIO;
 
 /// The sounds and tars of a folder.
 #[derive(Debug, Default)]
@@ -59,8 +59,7 @@ pub(super) fn search(root: &Path) -> Result<Found, Error> {
 }
 
 fn is_sound(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    AUDIO.contains(&extension.as_str())
+    path.extension().is_some_and(|extension| is_audio(&extension.to_string_lossy()))
 }
 
 impl Found {

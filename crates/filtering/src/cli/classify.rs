@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use audsem_core::cli::{GlobalArgs, ModelArgs, RunArgs};
 use audsem_core::run::Summary;
+use audsem_models::nn::limit_threads;
 use clap::Args;
 
 use super::numbers::probability;
@@ -49,6 +50,8 @@ impl ClassifyArgs {
         config.batch_size = self.model.batch_size.map_or(config.batch_size, |n| n as usize);
         config.threshold = self.threshold;
         config.texts_per_shard = self.texts_per_shard as usize;
-        run(&config, &self.run.options(global)?)
+        let options = self.run.options(global)?;
+        limit_threads(options.workers);
+        run(&config, &options)
     }
 }

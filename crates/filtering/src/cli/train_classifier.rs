@@ -7,6 +7,7 @@ use audsem_core::device::DeviceChoice;
 use audsem_core::error::Error as CoreError;
 use audsem_core::hub::ModelDir;
 use audsem_core::run::Summary;
+use audsem_models::nn::limit_threads;
 use clap::Args;
 
 use super::classify::BERT_BASE;
@@ -86,7 +87,9 @@ impl TrainClassifierArgs {
     /// # Errors
     /// Whatever keeps it from running.
     pub fn run(&self, global: &GlobalArgs) -> Result<Summary> {
-        train::run(&self.config()?, &self.run.options(global)?)
+        let options = self.run.options(global)?;
+        limit_threads(options.workers);
+        train::run(&self.config()?, &options)
     }
 
     /// The configuration these flags stand for.

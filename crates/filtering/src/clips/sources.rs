@@ -5,18 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error;
+use audsem_core::media::is_media;
 use audsem_core::run::{FileFingerprint, Fingerprint, warn_if_unfinished};
 use audsem_core::tar::{MemberReader, is_tar};
 
 use super::name::ClipName;
 use super::rows::Row;
 use crate::error::Result;
-
-/// Endings of files that may be clips.
-const MEDIA: [&str; 24] = [
-    "mp4", "m4v", "mov", "3gp", "webm", "mkv", "mka", "avi", "flv", "wmv", "ts", "flac", "wav", "mp3", "m4a", "aac",
-    "ogg", "oga", "opus", "aiff", "aif", "caf", "wma", "weba",
-];
 
 /// Endings of files that were to become media.
 const PARTIAL: [&str; 3] = ["part", "ytdl", "temp"];
@@ -69,7 +64,7 @@ pub(super) struct Sources {
 
 impl Candidate {
     fn new(file: &str, n_bytes: u64, place: Place) -> Candidate {
-        let state = if has_ending(file, &PARTIAL) {
+        let state = if has_ending(file, is_partial) {
             State::Partial
         } else {
             match ClipName::parse(file) {
@@ -146,7 +141,7 @@ impl Sources {
     fn add(&mut self, path: &Path, name: &str, named: bool) -> Result<()> {
         if is_tar(name) {
             self.list_tar(path);
-        } else if named || has_ending(name, &MEDIA) || has_ending(name, &PARTIAL) {
+        } else if named || has_ending(name, is_media) || has_ending(name, is_partial) {
             let n_bytes = fs::metadata(path).map_err(Error::read(path))?.len();
             self.candidates.push(Candidate::new(name, n_bytes, Place::File(path.to_owned())));
         } else {
@@ -172,7 +167,7 @@ impl Sources {
         for number in 0.. {
             match members.next_member() {
                 Ok(Some(member)) if !member.is_file => {}
-                Ok(Some(member)) if has_ending(&member.name, &MEDIA) || has_ending(&member.name, &PARTIAL) => {
+                Ok(Some(member)) if has_ending(&member.name, is_media) || has_ending(&member.name, is_partial) => {
                     let place = Place::Member { tar, number };
                     self.candidates.push(Candidate::new(&member.name, member.size, place));
                 }
@@ -185,6 +180,10 @@ impl Sources {
     }
 }
 
-fn has_ending(name: &str, endings: &[&str]) -> bool {
-    name.rsplit_once('.').is_some_and(|(_, ending)| endings.iter().any(|known| known.eq_ignore_ascii_case(ending)))
+fn has_ending(name: &str, wanted: impl Fn(&str) -> bool) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, ending)| wanted(ending))
+}
+
+fn is_partial(ending: &str) -> bool {
+    PARTIAL.iter().any(|known| known.eq_ignore_ascii_case(ending))
 }

@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
+use audsem_core::media::{AUDIO, VIDEO};
 use audsem_core::run::Fingerprint;
 
 use crate::error::Result;
 
-/// Endings of media files; where a video has several, the one that stands first here is taken:
-/// pictures with sound before sound alone.
-const ENDINGS: [&str; 15] =
-    ["mp4", "mkv", "webm", "mov", "m4v", "avi", "flac", "wav", "m4a", "opus", "ogg", "oga", "mp3", "aac", "mka"];
+/// Endings of media files; where a video has several, the one that stands first here is taken: pictures with sound
+/// before sound alone.
+fn endings() -> impl Iterator<Item = &'static str> {
+    VIDEO.into_iter().chain(AUDIO)
+}
 
 /// A folder's media files.
 #[derive(Debug, Default)]
@@ -54,7 +56,7 @@ impl Library {
         if library.clips.is_empty() && library.videos.is_empty() {
             let problem = format!(
                 "no media file (looked for .{} files)\nhint: name a folder of media with --source",
-                ENDINGS.join(", .")
+                endings().collect::<Vec<_>>().join(", .")
             );
             return Err(CoreError::input(folder, problem).into());
         }
@@ -64,7 +66,7 @@ impl Library {
     fn add(&mut self, path: PathBuf, n_bytes: u64) {
         let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_lowercase();
         let (Some(rank), Some(stem)) =
-            (ENDINGS.iter().position(|known| *known == ending), path.file_stem().and_then(OsStr::to_str))
+            (endings().position(|known| known == ending), path.file_stem().and_then(OsStr::to_str))
         else {
             return;
         };

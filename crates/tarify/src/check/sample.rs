@@ -1,10 +1,10 @@
 //! One sample, member by member.
 
 use audsem_core::audio::Decoder;
+use audsem_core::media::is_media;
 use serde_json::Value;
 
 use super::Fault;
-use crate::tars::is_media;
 
 /// What was found wrong, with the value that decided.
 pub(super) type Problem = (Fault, String);

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use audsem_core::audio::Decoder;
+use audsem_core::media::is_audio;
 use audsem_core::run::{ShardError, ShardOutput};
 use audsem_core::tar::{Member, MemberReader, TarError, is_metadata, split_key};
 use serde::Serialize;
@@ -11,7 +12,7 @@ use super::sample::{Gathered, check_json, check_sound};
 use super::{Config, Fault};
 use crate::sink::write_file;
 use crate::sizes::SAMPLES;
-use crate::tars::{AUDIO, TarWork};
+use crate::tars::TarWork;
 
 /// JSON larger than this is not read.
 const MAX_JSON_BYTES: u64 = 64 << 20;
@@ -124,7 +125,7 @@ impl Checker<'_> {
             members.read_payload(&mut self.buffer)?;
             return Ok(check_json(&self.buffer, &self.config.fields));
         }
-        if self.config.verify && AUDIO.contains(&suffix) && !self.out.dry_run() {
+        if self.config.verify && is_audio(suffix) && !self.out.dry_run() {
             members.read_payload(&mut self.buffer)?;
             return Ok(check_sound(&self.decoder, &self.buffer, suffix));
         }

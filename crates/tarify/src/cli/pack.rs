@@ -13,7 +13,7 @@ use crate::pack::Config;
 /// Flags of `pack`.
 #[derive(Debug, Args)]
 pub struct PackArgs {
-    /// Folder with the clips, named `VIDEO_ID (START-END).mp4` (or webm, mkv, avi, mov, flv, wmv, m4v),
+    /// Folder with the clips, named `VIDEO_ID (START-END).mp4` (or webm, mkv or another video),
     /// or the output folder of `download`
     #[arg(short, long, value_name = "DIR")]
     pub input: PathBuf,

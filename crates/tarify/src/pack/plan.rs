@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
 use audsem_core::input::list_files;
+use audsem_core::media::is_video;
 use audsem_core::run::{Fingerprint, RunOptions, warn_if_unfinished};
 
 use super::Config;
 use super::table::ClipTable;
 use crate::error::Error;
 use crate::reason::{DropReason, LeftOut};
-use crate::tars::VIDEO;
 
 /// A media file and what is to become of it.
 #[derive(Debug)]
@@ -148,5 +148,5 @@ fn file_name(path: &Path) -> String {
 /// The extension of a media file, in lower case.
 fn extension(path: &Path) -> Option<String> {
     let extension = path.extension()?.to_str()?.to_lowercase();
-    VIDEO.contains(&extension.as_str()).then_some(extension)
+    is_video(&extension).then_some(extension)
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use audsem_core::clip_id::ClipId;
+use audsem_core::media::is_video;
 use audsem_core::tar::{Member, MemberReader, TarError};
 use serde_json::{Map, Value};
 
@@ -18,9 +19,6 @@ const NAME_FIELDS: [&str; 3] = ["original_filename", "key", "clip"];
 
 /// Folders that packers put clips into; members match without them.
 const FOLDERS: [&str; 2] = ["tar/", "json/"];
-
-/// Suffixes of video members.
-const VIDEO: [&str; 8] = ["mp4", "webm", "mkv", "mov", "m4v", "avi", "flv", "wmv"];
 
 /// Where a payload lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +169,7 @@ fn kind_of(member: &Member, task: Task) -> Option<(&str, Kind)> {
     let is = |known: &str| suffix.eq_ignore_ascii_case(known);
     let kind = match task {
         _ if is("json") => Kind::Json,
-        Task::Video if VIDEO.into_iter().any(is) => Kind::Media,
+        Task::Video if is_video(suffix) => Kind::Media,
         Task::Caption | Task::Qa | Task::McQa | Task::McQaLong if is("flac") => Kind::Media,
         _ => return None,
     };

@@ -1,0 +1,35 @@
+//! Which files and members are media, by the ends of their names.
+
+/// Suffixes of video, the most usual first.
+pub const VIDEO: [&str; 10] = ["mp4", "mkv", "webm", "mov", "m4v", "avi", "flv", "wmv", "3gp", "ts"];
+
+/// Suffixes of sound alone, the most exact first.
+pub const AUDIO: [&str; 14] =
+    ["flac", "wav", "aiff", "aif", "caf", "m4a", "opus", "ogg", "oga", "mp3", "aac", "mka", "weba", "wma"];
+
+/// Whether a suffix, in any case, is that of video.
+pub fn is_video(suffix: &str) -> bool {
+    VIDEO.iter().any(|known| known.eq_ignore_ascii_case(suffix))
+}
+
+/// Whether a suffix, in any case, is that of sound alone.
+pub fn is_audio(suffix: &str) -> bool {
+    AUDIO.iter().any(|known| known.eq_ignore_ascii_case(suffix))
+}
+
+/// Whether a suffix, in any case, is that of sound or video.
+pub fn is_media(suffix: &str) -> bool {
+    is_video(suffix) || is_audio(suffix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suffix_is_of_one_kind_in_any_case() {
+        assert!(is_video("MP4") && !is_audio("mp4") && is_audio("Flac") && !is_video("flac") && is_media("oga"));
+        assert!(!is_media("json") && !is_media("") && !is_media("mp"));
+        assert!(VIDEO.iter().all(|suffix| !is_audio(suffix)));
+    }
+}
