@@ -4,7 +4,7 @@ use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::advise;
+use super::{advise, reserve_large};
 
 /// What is known under a hash: a text and two numbers of the user's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Entry<'a> {
 /// another thread that comes with the same hash meanwhile is told that the table does not take it.
 #[derive(Debug)]
 pub struct SharedTexts {
-    slots: Box<[Slot]>,
+    slots: Vec<Slot>,
     /// Entries there may be: three quarters of the slots.
     most: usize,
     n_taken: AtomicUsize,
@@ -33,7 +33,7 @@ pub struct SharedTexts {
 }
 
 /// Half a line of the cache, so that a look at one fetches one line.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(C, align(32))]
 struct Slot {
     /// 0: free. Set once.
@@ -74,14 +74,12 @@ impl Place {
 }
 
 impl SharedTexts {
-    /// Room for `n_texts` texts of `n_bytes` bytes in all. Only what is used counts as used.
+    /// Room for `n_texts` texts of `n_bytes` bytes in all. Of the bytes only those that are used count as used.
     pub fn with_room_for(n_texts: usize, n_bytes: usize) -> Self {
         let n_slots = n_texts.div_ceil(3) * 4 + 4;
-        let mut slots = Box::<[Slot]>::new_zeroed_slice(n_slots);
-        advise(&mut slots);
-        // SAFETY: a slot is atomic numbers, for which 0 is a value.
-        #[allow(unsafe_code, reason = "so that what is not used is never written")]
-        let slots = unsafe { slots.assume_init() };
+        let mut slots = Vec::new();
+        reserve_large(&mut slots, n_slots);
+        slots.resize_with(n_slots, Slot::default);
         let mut bytes = Box::<[UnsafeCell<u8>]>::new_uninit_slice(n_bytes.min(Place::MAX_FROM));
         advise(&mut bytes);
         Self { slots, most: n_texts, n_taken: AtomicUsize::new(0), bytes, n_bytes: AtomicUsize::new(0) }
