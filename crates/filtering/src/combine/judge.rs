@@ -5,9 +5,10 @@ use std::fmt;
 use audsem_core::run::{RejectBatch, ShardError, escape};
 use audsem_core::tables::{ClipRow, ClipRowBuffers, ClipRowRef, CueRef, Row, text_hash};
 
-use super::labels::{Label, Labels, Policy, Thresholds};
+use super::labels::Labels;
 use super::memory::{Known, Memory};
 use super::pipeline::Rules;
+use super::policy::{Label, Policy, Thresholds};
 use super::reason::{DropReason, RowFault};
 
 /// Rows that are looked up together. Looking up waits for memory, and waits for many at once when

@@ -2,7 +2,7 @@
 
 use audsem_core::memory::{Entry, SharedTexts};
 
-use super::labels::Label;
+use super::policy::Label;
 use super::reason::DropReason;
 
 /// Distinct texts that are remembered: 45 MB, and what is said of them. Those met after that are judged each time.

@@ -25,6 +25,7 @@ mod lists;
 mod memory;
 mod part;
 mod pipeline;
+mod policy;
 mod pronouns;
 mod published;
 mod reason;
@@ -42,9 +43,10 @@ use serde::Serialize;
 
 pub use explain::{Explanation, explain};
 pub use judge::Judge;
-pub use labels::{Label, Labels, Policy, Thresholds};
+pub use labels::Labels;
 pub use lists::WordList;
 pub use pipeline::{Outcome, Rule, Rules, Settings, TraceLine};
+pub use policy::{Label, Policy, Thresholds};
 pub use pronouns::Pronouns;
 pub use reason::{DropReason, RowFault};
 
