@@ -53,13 +53,10 @@ impl Labels {
     ///
     /// # Errors
     /// A table cannot be read.
-    pub fn read(bert: &[PathBuf], llm: &[PathBuf], threads: usize) -> Result<Self, TableError> {
-        let tables = bert.iter().map(|path| ParquetFile::open(path).map(Table::Bert));
-        let tables = tables.chain(llm.iter().map(|path| ParquetFile::open(path).map(Table::Llm)));
-        let tables = tables.collect::<Result<Vec<_>, _>>()?;
+    pub(super) fn read(tables: &LabelTables, threads: usize) -> Result<Self, TableError> {
         let groups: Vec<(&Table, usize)> =
-            tables.iter().flat_map(|table| (0..table.n_groups()).map(move |i| (table, i))).collect();
-        let mut labels = Self::with_room_for(n_texts(&tables));
+            tables.0.iter().flat_map(|table| (0..table.n_groups()).map(move |i| (table, i))).collect();
+        let mut labels = Self::with_room_for(tables.n_texts());
         ordered_map(
             groups,
             threads,
@@ -140,13 +137,26 @@ enum Table {
     Llm(ParquetFile<Llm>),
 }
 
-/// How many texts the tables of one kind are about; those of the other are about the same ones, as a rule.
-fn n_texts(tables: &[Table]) -> usize {
-    let of = |bert: bool| {
-        let tables = tables.iter().filter(|table| matches!(table, Table::Bert(_)) == bert);
-        tables.map(Table::n_rows).fold(0, usize::saturating_add)
-    };
-    usize::max(of(true), of(false))
+/// Label tables that are open: they are tables of labels, as far as their footers tell.
+pub(super) struct LabelTables(Vec<Table>);
+
+impl LabelTables {
+    /// # Errors
+    /// One cannot be opened, or is none of labels.
+    pub(super) fn open(bert: &[PathBuf], llm: &[PathBuf]) -> Result<Self, TableError> {
+        let bert = bert.iter().map(|path| ParquetFile::open(path).map(Table::Bert));
+        let llm = llm.iter().map(|path| ParquetFile::open(path).map(Table::Llm));
+        bert.chain(llm).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// How many texts the tables of one kind are about; those of the other are about the same ones, as a rule.
+    fn n_texts(&self) -> usize {
+        let of = |bert: bool| {
+            let tables = self.0.iter().filter(|table| matches!(table, Table::Bert(_)) == bert);
+            tables.map(Table::n_rows).fold(0, usize::saturating_add)
+        };
+        usize::max(of(true), of(false))
+    }
 }
 
 impl Table {

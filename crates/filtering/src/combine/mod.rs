@@ -51,6 +51,7 @@ pub use pronouns::Pronouns;
 pub use reason::{DropReason, RowFault};
 
 use crate::error::{Error, Result};
+use labels::LabelTables;
 use memory::Memory;
 use part::Part;
 
@@ -117,7 +118,7 @@ impl Judging {
     pub fn load(&self, threads: usize) -> Result<Judge> {
         let rules = self.rules()?;
         let (bert, llm) = self.label_files()?;
-        Ok(self.judge(rules, Labels::read(&bert, &llm, threads)?))
+        Ok(self.judge(rules, Labels::read(&LabelTables::open(&bert, &llm)?, threads)?))
     }
 
     fn judge(&self, rules: Rules, labels: Labels) -> Judge {
@@ -246,9 +247,10 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
         inputs: &inputs,
         models: Vec::new(),
     };
+    let label_tables = LabelTables::open(&bert, &llm)?;
     // Neither keeps all threads busy from the beginning to the end.
     let (run, labels) = std::thread::scope(|scope| {
-        let labels = scope.spawn(|| Labels::read(&bert, &llm, options.workers));
+        let labels = scope.spawn(|| Labels::read(&label_tables, options.workers));
         let run = Run::open(options, spec);
         (run, labels.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });

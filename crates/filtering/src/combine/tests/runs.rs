@@ -342,6 +342,10 @@ fn what_is_missing_is_named_before_anything_runs() {
     config.judging.dictionary = None;
     config.judging.settings.reference = true;
     assert!(message(&config).contains("--dictionary FILE"));
+    let mut config = files.config(&["cues.parquet"], Policy::Bert);
+    config.judging.bert = vec![files.path("cues.parquet")];
+    assert!(message(&config).contains("this step reads a bert labels table"));
+    assert!(!files.path("out").exists());
     let policy = |bert: &[PathBuf], llm: &[PathBuf], reference| {
         Judging::default_policy(bert, llm, reference).map_err(|error| error.to_string())
     };
