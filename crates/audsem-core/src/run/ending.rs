@@ -44,7 +44,7 @@ struct Ending {
 ///
 /// # Errors
 /// `stats.json` is there and cannot be read.
-pub fn unfinished(folder: &Path) -> io::Result<Option<Unfinished>> {
+pub(crate) fn unfinished(folder: &Path) -> io::Result<Option<Unfinished>> {
     if !folder.join("run.json").exists() {
         return Ok(None);
     }

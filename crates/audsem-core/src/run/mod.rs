@@ -27,7 +27,9 @@ mod shard;
 mod stats;
 mod summary;
 
-pub use ending::{Unfinished, require_finished, unfinished, warn_if_unfinished};
+#[cfg(feature = "tables")]
+pub(crate) use ending::unfinished;
+pub use ending::{Unfinished, require_finished, warn_if_unfinished};
 pub use execute::{ShardOutputs, Step, StepReport};
 pub use fingerprint::{FileFingerprint, Fingerprint};
 pub use open::{Change, ModelFingerprint, Run, RunSpec};

@@ -8,3 +8,14 @@ pub fn limit_threads(threads: usize) {
         tracing::debug!("the threads stay as they are: {error}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn networks_keep_to_the_number_of_workers() {
+        super::limit_threads(3);
+        assert_eq!(rayon::current_num_threads(), 3);
+        super::limit_threads(5);
+        assert_eq!(rayon::current_num_threads(), 3, "there is one pool, and it stays");
+    }
+}

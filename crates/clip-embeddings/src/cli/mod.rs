@@ -138,12 +138,4 @@ mod tests {
         let missing: Vec<String> = audsem_core::cli::undocumented(&super::Cli::command());
         assert!(missing.is_empty(), "no help text: {missing:?}");
     }
-
-    #[test]
-    fn networks_keep_to_the_number_of_workers() {
-        super::limit_threads(3);
-        assert_eq!(rayon::current_num_threads(), 3);
-        super::limit_threads(5);
-        assert_eq!(rayon::current_num_threads(), 3, "there is one pool, and it stays");
-    }
 }

@@ -20,8 +20,9 @@ pub struct DownloadArgs {
     #[arg(short, long, value_name = "PATH")]
     pub input: PathBuf,
     /// Folder of media on disk to cut the clips from, instead of asking a site: whole videos named
-    /// VIDEO.ext or `… [VIDEO].ext`, or clips named `VIDEO (START-END).ext`
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["whole_from", "format", "SiteArgs"])]
+    /// VIDEO.ext or `… [VIDEO].ext`, or clips named `VIDEO (START-END).ext`. The flags under Site then have no
+    /// effect
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["whole_from", "format"])]
     pub source: Option<PathBuf>,
     /// Take the folder for all there is: leave out clips of videos that it does not have. Without this
     /// each of them is a failure

@@ -434,6 +434,8 @@ fn what_cannot_run_says_why_with_exit_code_2() {
     check(&["--yt-dlp", "no-such-yt-dlp"], None, "yt-dlp was not found");
     check(&["--yt-dlp", own, "--url-template", "http://h/"], None, "{id}");
     check(&["--source", no_media, "--format", "b"], None, "'--source <DIR>' cannot be used with");
-    check(&["--source", no_media, "--retries", "1"], None, "'--source <DIR>' cannot be used with");
+    check(&["--source", no_media, "--whole-from", "1"], None, "'--source <DIR>' cannot be used with");
+    // Such a flag may stand in a variable that other commands read.
+    check(&["--source", no_media, "--retries", "1"], None, "no media file");
     check(&["--yt-dlp", own, "--requests-per-hour", "0"], None, "expected a number above 0");
 }
