@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::media::is_media;
+use crate::suffix::is_media;
 
 /// File extensions that may follow a clip's name, beside those of media; anything else after the parenthesis is an error.
 const EXTENSIONS: [&str; 4] = ["json", "jpg", "png", "txt"];

@@ -460,10 +460,9 @@ mod tests {
         assert!(error.contains("incomplete"), "{error}");
     }
 
-    #[cfg(feature = "http")]
     #[test]
     fn what_the_cache_lacks_is_fetched_for_its_commit_and_asked_for_once() {
-        use crate::text::loopback::{Loopback, Reply};
+        use crate::testing::loopback::{Loopback, Reply};
 
         let hub = Loopback::start(|call, _| match call.path.as_str() {
             "/api/models/org/ears/revision/c1" => {

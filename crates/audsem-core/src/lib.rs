@@ -1,7 +1,5 @@
 //! Shared ground of the AudSem stages.
 
-#[cfg(feature = "audio")]
-pub mod audio;
 pub mod cli;
 pub mod clip_id;
 #[cfg(feature = "nn")]
@@ -12,20 +10,17 @@ pub mod files;
 pub mod hub;
 pub mod input;
 pub mod log;
-pub mod media;
 pub mod memory;
 pub mod parallel;
 pub mod progress;
 pub mod reason;
 pub mod run;
 pub mod signals;
-pub mod simd;
+pub mod suffix;
 #[cfg(feature = "tables")]
 pub mod tables;
 pub mod tar;
 #[cfg(feature = "testing")]
 pub mod testing;
-#[cfg(feature = "http")]
-pub mod text;
 #[cfg(feature = "nn")]
 pub mod weights;

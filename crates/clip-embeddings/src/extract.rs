@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
-use audsem_core::audio::{BitDepth, Decoder, quantise};
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{Fingerprint, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tar::TarError;
+use audsem_media::audio::{BitDepth, Decoder, quantise};
 use serde::Serialize;
 
 use crate::criterion::{Asked, Column, Criterion, Side};

@@ -5,8 +5,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use audsem_core::clip_id::ClipId;
-use audsem_core::media::{is_audio, is_media};
 use audsem_core::run::{FileFingerprint, Fingerprint};
+use audsem_core::suffix::{is_audio, is_media};
 use audsem_core::tar::{Member, MemberReader, Sample, SampleReader, TarError, is_metadata, split_key, tars_under};
 use serde_json::{Map, Value};
 

@@ -1,9 +1,9 @@
 //! Errors of this crate.
 
-use audsem_core::media::MediaError;
 use audsem_core::run::ShardError;
 use audsem_core::tables::TableError;
-use audsem_core::text::TextError;
+use audsem_llm::TextError;
+use audsem_media::program::MediaError;
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::media::{MediaError, Program, Tool};
+use audsem_media::program::{MediaError, Program, Tool};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -188,7 +188,7 @@ impl Encoder {
 
     /// One thread: as many processes run as there are workers, and x264 gives the same bytes only
     /// for the same number of threads.
-    fn call(&self) -> audsem_core::media::Call<'_> {
+    fn call(&self) -> audsem_media::program::Call<'_> {
         self.ffmpeg.call().args(["-nostdin", "-v", "error", "-y", "-filter_threads", "1", "-threads", "1"])
     }
 

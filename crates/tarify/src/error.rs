@@ -11,7 +11,7 @@ pub enum Error {
     Core(#[from] audsem_core::error::Error),
     /// An external program.
     #[error(transparent)]
-    Media(#[from] audsem_core::media::MediaError),
+    Media(#[from] audsem_media::program::MediaError),
     /// A table.
     #[error(transparent)]
     Table(#[from] audsem_core::tables::TableError),

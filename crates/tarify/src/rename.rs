@@ -12,8 +12,8 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use audsem_core::clip_id::ClipId;
-use audsem_core::media::is_media;
 use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
+use audsem_core::suffix::is_media;
 use audsem_core::tar::{MemberReader, Sample, ShardOptions, is_metadata, split_key};
 use serde::Serialize;
 

@@ -5,9 +5,9 @@
 
 use std::path::PathBuf;
 
-use audsem_core::media::is_video;
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
+use audsem_core::suffix::is_video;
 use audsem_core::tar::{Sample, SampleReader, ShardOptions, TarError};
 use serde::Serialize;
 

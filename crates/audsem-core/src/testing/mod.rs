@@ -4,6 +4,7 @@
 //! Behind the feature `testing`, which only dev-dependencies turn on.
 
 mod bench;
+pub mod loopback;
 
 pub use bench::{Bench, Called};
 

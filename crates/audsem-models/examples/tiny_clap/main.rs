@@ -16,9 +16,9 @@ mod training;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use audsem_core::audio::{BitDepth, encode_flac};
 use audsem_core::files::write_atomically;
 use audsem_core::hub::ModelDir;
+use audsem_media::audio::{BitDepth, encode_flac};
 use audsem_models::checkpoint::safetensors_bytes;
 use audsem_models::clap::{AudioConfig, ClapEncoder, Config, Crop, FeatureConfig, FeatureExtractor, Features};
 use audsem_models::nn::Params;

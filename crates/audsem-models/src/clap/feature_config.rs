@@ -1,8 +1,8 @@
 //! The `preprocessor_config.json` of CLAP checkpoints, or the same within `processor_config.json`.
 
-use audsem_core::audio::{MelConfig, MelNorm, MelScale};
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::ModelError;
+use audsem_media::audio::{MelConfig, MelNorm, MelScale};
 use serde::Deserialize;
 
 use super::FeatureError;

@@ -1,6 +1,6 @@
 //! From samples to the log-mel features that CLAP's audio tower reads.
 
-use audsem_core::audio::{AudioError, LogScale, MelSpectrogram, Signal};
+use audsem_media::audio::{AudioError, LogScale, MelSpectrogram, Signal};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 

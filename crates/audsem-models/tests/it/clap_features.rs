@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use audsem_core::audio::{MelBank, MelConfig, MelNorm, MelScale};
 use audsem_core::hub::ModelDir;
+use audsem_media::audio::{MelBank, MelConfig, MelNorm, MelScale};
 use audsem_models::clap::{Crop, FeatureConfig, FeatureError, FeatureExtractor, Features, Padding, Truncation};
 use candle_core::DType;
 use proptest::prelude::*;

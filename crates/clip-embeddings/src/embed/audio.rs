@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use audsem_core::audio::Decoder;
-use audsem_core::media::{Program, Tool};
 use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Stats, Step, Summary};
+use audsem_media::audio::Decoder;
+use audsem_media::program::{Program, Tool};
 use serde::Serialize;
 
 use super::gate::{Candidate, Gate};

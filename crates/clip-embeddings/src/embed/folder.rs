@@ -7,7 +7,7 @@ use std::path::Path;
 
 use audsem_core::error::Error as CoreError;
 use audsem_core::files::is_temporary;
-use audsem_core::media::is_audio;
+use audsem_core::suffix::is_audio;
 use audsem_core::tar::is_tar;
 
 use super::sources::SoundFile;

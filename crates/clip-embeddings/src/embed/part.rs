@@ -1,8 +1,8 @@
 //! One table of `embed-audio` in the making.
 
-use audsem_core::audio::Decoder;
 use audsem_core::run::{OutputFile, ShardError, ShardOutput};
 use audsem_core::tables::{AudioEmbedding, AudioEmbeddingRef, VectorWriter};
+use audsem_media::audio::Decoder;
 use audsem_models::clap::{ClapEncoder, Features};
 use rayon::prelude::*;
 

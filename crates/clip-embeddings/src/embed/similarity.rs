@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use audsem_core::audio::Decoder;
 use audsem_core::error::Error as CoreError;
-use audsem_core::media::{Program, Tool};
+use audsem_media::audio::Decoder;
+use audsem_media::program::{Program, Tool};
 use serde::Serialize;
 
 use super::sounds::{CropRule, Ear, Windows};

@@ -1,7 +1,7 @@
 //! From the bytes of a sound to the features that the model hears.
 
-use audsem_core::audio::{AudioError, Decoder, resample};
 use audsem_core::tables::text_hash;
+use audsem_media::audio::{AudioError, Decoder, resample};
 use audsem_models::clap::{Crop, FeatureError, FeatureExtractor, Features};
 use serde::Serialize;
 

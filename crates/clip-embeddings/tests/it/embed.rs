@@ -1,9 +1,9 @@
 //! `embed-audio`, `embed-text` and `similarity`, with a tiny random CLAP.
 
-use audsem_core::audio::{Decoder, resample};
 use audsem_core::hub::ModelDir;
 use audsem_core::tables::{AudioEmbedding, TextEmbedding, VectorFile};
 use audsem_core::tar::{ShardOptions, ShardWriter};
+use audsem_media::audio::{Decoder, resample};
 use audsem_models::clap::{ClapEncoder, Crop};
 use candle_core::{DType, Device};
 use serde_json::Value;

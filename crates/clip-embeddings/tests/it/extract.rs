@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use audsem_core::audio::Decoder;
 use audsem_core::tables::CaptionMatch;
+use audsem_media::audio::Decoder;
 
 use crate::report::{bench, score};
 use crate::workbench::{Bench, shard};

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use audsem_core::audio::{BitDepth, encode_flac};
 use audsem_core::tables::{
     AudioEmbedding, AudioEmbeddingRef, Row, TextEmbedding, TextEmbeddingRef, VectorWriter, read_parquet, text_hash,
     write_parquet,
 };
 use audsem_core::tar::{ShardOptions, ShardWriter};
 pub(crate) use audsem_core::testing::Called;
+use audsem_media::audio::{BitDepth, encode_flac};
 use rand::Rng as _;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use audsem_core::cli::{GlobalArgs, RunArgs};
-use audsem_core::media::{Program, Tool};
 use audsem_core::run::Summary;
+use audsem_media::program::{Program, Tool};
 use clap::Args;
 
 use super::SiteArgs;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use audsem_core::cli::{GlobalArgs, RunArgs};
 use audsem_core::run::Summary;
-use audsem_core::text::{PromptTemplate, ServerArgs};
+use audsem_llm::{PromptTemplate, ServerArgs};
 use clap::Args;
 
 use super::numbers::probability;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::media::{Program, Tool};
-use audsem_core::text::RetryPolicy;
+use audsem_llm::RetryPolicy;
+use audsem_media::program::{Program, Tool};
 use clap::Args;
 
 use crate::error::Result;

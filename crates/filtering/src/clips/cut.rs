@@ -1,6 +1,6 @@
 //! One clip: media bytes to the FLAC of its last seconds.
 
-use audsem_core::audio::{Audio, AudioError, BitDepth, encode_flac, resample};
+use audsem_media::audio::{Audio, AudioError, BitDepth, encode_flac, resample};
 use serde::Serialize;
 
 /// The rate of all sound in audio shards.
@@ -73,7 +73,7 @@ pub(super) fn cut(mut audio: Audio, cue_s: f64, limits: &Limits) -> Result<Cut, 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use audsem_core::audio::{Decoder, Layout, probe_flac};
+    use audsem_media::audio::{Decoder, Layout, probe_flac};
 
     use super::*;
 

@@ -17,11 +17,11 @@ mod sources;
 
 use std::path::PathBuf;
 
-use audsem_core::audio::Decoder;
 use audsem_core::error::Error as CoreError;
-use audsem_core::media::{Program, Tool};
 use audsem_core::run::{FileFingerprint, Fingerprint, Run, RunOptions, RunSpec, Shard, Step, Summary};
 use audsem_core::tables::tables_under;
+use audsem_media::audio::Decoder;
+use audsem_media::program::{Program, Tool};
 use serde::Serialize;
 
 pub use cut::{Limits, SAMPLE_RATE_HZ};

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use audsem_core::audio::{AudioError, Decoder};
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error;
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{OutputFile, ShardError, ShardOutput};
 use audsem_core::tar::{ShardOptions, ShardWriter, TarError};
+use audsem_media::audio::{AudioError, Decoder};
 use serde::Serialize;
 
 use super::Group;

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error;
-use audsem_core::media::is_media;
 use audsem_core::run::{FileFingerprint, Fingerprint, warn_if_unfinished};
+use audsem_core::suffix::is_media;
 use audsem_core::tar::{MemberReader, is_tar};
 
 use super::name::ClipName;

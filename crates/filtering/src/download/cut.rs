@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use audsem_core::clip_id::ClipId;
-use audsem_core::media::{Call, MediaError};
 use audsem_core::run::ShardError;
+use audsem_media::program::{Call, MediaError};
 use serde::Serialize;
 
 use super::probe::Probe;

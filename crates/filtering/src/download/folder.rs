@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
-use audsem_core::media::{AUDIO, VIDEO};
 use audsem_core::run::Fingerprint;
+use audsem_core::suffix::{AUDIO, VIDEO};
 
 use crate::error::Result;
 

@@ -20,9 +20,9 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
-use audsem_core::media::Program;
 use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{ClipMedia, tables_under, write_parquet};
+use audsem_media::program::Program;
 use serde::Serialize;
 use serde_json::json;
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use audsem_core::media::{MediaError, Program};
 use audsem_core::run::ShardError;
+use audsem_media::program::{MediaError, Program};
 use serde_json::Value;
 
 /// Facts about a file.

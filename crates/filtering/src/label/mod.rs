@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{LlmLabel, LlmLabelRef, ParquetWriter, read_parquet, tables_under};
-use audsem_core::text::{
+use audsem_llm::{
     Message, OpenAiServer, Prompt, PromptTemplate, Request, Response, Role, ServerConfig, TextError, TextGenerator,
 };
 use serde::Serialize;

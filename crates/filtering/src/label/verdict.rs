@@ -1,6 +1,6 @@
 //! From an answer to a label and a score.
 
-use audsem_core::text::{Response, Token};
+use audsem_llm::{Response, Token};
 
 /// What a language model says about a text.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,7 +68,7 @@ fn answer(word: &str) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use audsem_core::text::{Alternative, Finish, Usage};
+    use audsem_llm::{Alternative, Finish, Usage};
 
     use super::*;
 

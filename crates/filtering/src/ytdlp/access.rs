@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use audsem_core::media::{Call, Program, Tool};
+use audsem_media::program::{Call, Program, Tool};
 
 use super::{FetchFault, Trouble, classify};
 use crate::error::{Error, Result};

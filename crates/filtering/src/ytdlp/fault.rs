@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
-use audsem_core::media::MediaError;
 use audsem_core::run::{ShardError, ShardOutput};
+use audsem_media::program::MediaError;
 
 use crate::error::Error;
 

@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use audsem_core::signals::stop_requested;
-use audsem_core::text::RetryPolicy;
+use audsem_llm::RetryPolicy;
 
 use super::{FetchFault, Kind, Trouble};
 use crate::error::Error;

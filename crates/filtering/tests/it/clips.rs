@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use audsem_core::audio::{BitDepth, Decoder, encode_flac, probe_flac};
 use audsem_core::run::{RunOptions, Summary};
 use audsem_core::tables::{ClipRow, text_hash, write_parquet};
 use audsem_core::tar::{SampleReader, ShardOptions, ShardWriter};
 use audsem_filtering::clips::{Config, run};
+use audsem_media::audio::{BitDepth, Decoder, encode_flac, probe_flac};
 use serde_json::Value;
 
 /// A file of the sounds that are decoded in the tests of the core.
@@ -251,7 +251,7 @@ fn tars_give_what_their_files_give() {
     tar.resize(tar.len() + 1024, 0);
     fs::create_dir(setting.path("tars")).unwrap();
     fs::write(setting.path("tars/all.tar"), &tar).unwrap();
-    let gz = audsem_core::media::Program::at(audsem_core::media::Tool::Ffmpeg, "/bin/gzip");
+    let gz = audsem_media::program::Program::at(audsem_media::program::Tool::Ffmpeg, "/bin/gzip");
     fs::write(setting.path("all.tar.gz"), gz.call().arg("-c").stdin(tar.clone()).output().unwrap()).unwrap();
     let read = |input: &str, output: &str| {
         setting.run(&Config { input: vec![setting.path(input)], ..setting.config() }, output, 2);

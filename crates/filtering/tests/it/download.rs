@@ -7,14 +7,14 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use audsem_core::media::{Program, Tool};
 use audsem_core::run::{RunOptions, Status, Summary};
 use audsem_core::tables::{ClipMedia, parts, read_parquet, write_parquet};
 use audsem_filtering::download::{ClipSpan, Config, Cut, Source, Tools, run};
 use audsem_filtering::error::Error;
+use audsem_media::program::{Program, Tool};
 
-use crate::loopback::{Call, Loopback, Reply};
 use crate::programs::{access, ffmpeg, pace, video, yt_dlp};
+use audsem_core::testing::loopback::{Call, Loopback, Reply};
 
 type Span<'a> = (&'a str, u32, u32);
 

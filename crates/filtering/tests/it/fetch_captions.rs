@@ -8,8 +8,8 @@ use audsem_core::run::{RunOptions, Status, Summary};
 use audsem_filtering::error::Error;
 use audsem_filtering::fetch_captions::{Config, run};
 
-use crate::loopback::{Call, Loopback, Reply};
 use crate::programs::{access, pace};
+use audsem_core::testing::loopback::{Call, Loopback, Reply};
 
 const TRACK: &str = "WEBVTT\n\n00:01.000 --> 00:03.000\n[dog barks]\n";
 

@@ -60,7 +60,7 @@ fn clips_arguments(folder: &Path) -> Vec<String> {
     let media = folder.join("media");
     std::fs::create_dir(&media).unwrap();
     let samples: Vec<f32> = (0..16_000 * 2).map(|n| 0.4 * (n as f32 * 0.03).sin()).collect();
-    let flac = audsem_core::audio::encode_flac(&samples, 1, 16_000, audsem_core::audio::BitDepth::Sixteen).unwrap();
+    let flac = audsem_media::audio::encode_flac(&samples, 1, 16_000, audsem_media::audio::BitDepth::Sixteen).unwrap();
     let row = |video: usize| audsem_core::tables::ClipRow {
         row_id: video as u64,
         video_id: format!("video-{video}"),

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use audsem_core::run::{RunOptions, Status, Summary};
 use audsem_core::tables::{Cue, LlmLabel, read_parquet, text_hash, write_parquet};
-use audsem_core::text::{RetryPolicy, ServerConfig};
 use audsem_filtering::error::Error;
 use audsem_filtering::label::{Config, run_server};
+use audsem_llm::{RetryPolicy, ServerConfig};
 use serde_json::{Value, json};
 
-use crate::loopback::{Call, Loopback, Reply};
+use audsem_core::testing::loopback::{Call, Loopback, Reply};
 
 fn cues(folder: &Path, texts: &[&str]) -> PathBuf {
     let cue = |(i, text): (usize, &&str)| Cue {

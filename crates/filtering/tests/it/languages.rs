@@ -6,8 +6,8 @@ use std::process::Command;
 
 use audsem_core::tables::{Cue, read_parquet};
 
-use crate::loopback::{Call, Loopback, Reply};
 use crate::programs::yt_dlp;
+use audsem_core::testing::loopback::{Call, Loopback, Reply};
 
 const TRACK: &str = "WEBVTT\n\n00:01.000 --> 00:03.000\n[dog barks]\n";
 

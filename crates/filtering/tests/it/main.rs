@@ -12,6 +12,4 @@ mod full_disk;
 mod kill;
 mod label;
 mod languages;
-#[path = "../../../audsem-core/src/text/server/loopback.rs"]
-mod loopback;
 mod programs;

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use audsem_core::media::{Program, Tool};
-use audsem_core::text::RetryPolicy;
 use audsem_filtering::ytdlp::{Access, Pace};
+use audsem_llm::RetryPolicy;
+use audsem_media::program::{Program, Tool};
 
 /// The pinned yt-dlp of the test environment.
 pub(crate) fn yt_dlp() -> Program {

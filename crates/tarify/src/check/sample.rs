@@ -1,7 +1,7 @@
 //! One sample, member by member.
 
-use audsem_core::audio::Decoder;
-use audsem_core::media::is_media;
+use audsem_core::suffix::is_media;
+use audsem_media::audio::Decoder;
 use serde_json::Value;
 
 use super::Fault;

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use audsem_core::audio::Decoder;
-use audsem_core::media::is_audio;
 use audsem_core::run::{ShardError, ShardOutput};
+use audsem_core::suffix::is_audio;
 use audsem_core::tar::{Member, MemberReader, TarError, is_metadata, split_key};
+use audsem_media::audio::Decoder;
 use serde::Serialize;
 
 use super::sample::{Gathered, check_json, check_sound};

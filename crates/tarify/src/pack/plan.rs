@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
 use audsem_core::input::list_files;
-use audsem_core::media::is_video;
 use audsem_core::run::{Fingerprint, RunOptions, warn_if_unfinished};
+use audsem_core::suffix::is_video;
 
 use super::Config;
 use super::table::ClipTable;

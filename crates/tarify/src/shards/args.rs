@@ -3,12 +3,12 @@
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
-use audsem_core::audio::CheckLimits;
 use audsem_core::cli::{GlobalArgs, RunArgs};
 use audsem_core::error::Error as CoreError;
 use audsem_core::input::list_files;
 use audsem_core::run::{RunOptions, Summary};
 use audsem_core::tar::tars_under;
+use audsem_media::audio::CheckLimits;
 
 use super::config::{AudioLimits, Config, Task, Verify};
 use super::plan::SplitFile;

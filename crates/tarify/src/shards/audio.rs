@@ -1,9 +1,9 @@
 //! Listening to a clip: is it sound to learn from, and how long is it.
 
-use audsem_core::audio::{
+use audsem_media::audio::{
     Audio, AudioError, BitDepth, CheckFailure, Decoder, Verify as Depth, check_audio, encode_flac, probe_flac, resample,
 };
-use audsem_core::media::{Program, Tool};
+use audsem_media::program::{Program, Tool};
 
 use super::config::{AudioLimits, Config, Task, Verify};
 use super::reason::{DropReason, Fault};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use audsem_core::clip_id::ClipId;
-use audsem_core::media::is_video;
+use audsem_core::suffix::is_video;
 use audsem_core::tar::{Member, MemberReader, TarError};
 use serde_json::{Map, Value};
 

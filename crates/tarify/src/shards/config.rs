@@ -3,8 +3,8 @@
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-use audsem_core::audio::CheckLimits;
 use audsem_core::error::Error as CoreError;
+use audsem_media::audio::CheckLimits;
 use serde::{Deserialize, Serialize};
 
 use super::sample::{PairLayout, Rules};

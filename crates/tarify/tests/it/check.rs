@@ -1,6 +1,6 @@
 //! `check`.
 
-use audsem_core::audio::{BitDepth, encode_flac};
+use audsem_media::audio::{BitDepth, encode_flac};
 use serde_json::json;
 
 use crate::workbench::{Bench, tar_of};

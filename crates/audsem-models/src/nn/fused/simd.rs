@@ -1,7 +1,7 @@
 //! The few instructions that decide the speed, per instruction set, chosen at run time.
 #![allow(unsafe_code, reason = "vector instructions; every block says why it is sound")]
 
-use audsem_core::simd::InstructionSet;
+use audsem_media::simd::InstructionSet;
 
 /// Columns of a panel of packed weights: two AVX-512 registers.
 pub(super) const PANEL: usize = 32;

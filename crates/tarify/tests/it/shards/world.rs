@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use audsem_core::audio::{BitDepth, Decoder, encode_flac};
 use audsem_core::run::{RunOptions, Summary};
 use audsem_core::tar::{Sample, SampleReader, ShardOptions, ShardWriter};
+use audsem_media::audio::{BitDepth, Decoder, encode_flac};
 use audsem_tarify::shards::{self, Config, Task};
 use serde_json::Value;
 use tempfile::TempDir;

@@ -256,7 +256,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::text::{Finish, Prompt, Token, Usage};
+    use crate::{Finish, Prompt, Token, Usage};
 
     /// Answers with the prompt; fails where it holds `bad`; counts what it is asked.
     #[derive(Default)]

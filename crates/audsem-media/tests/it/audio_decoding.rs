@@ -1,7 +1,7 @@
 //! Every container and codec against what ffmpeg decodes, and torchaudio's resampler.
 
-use audsem_core::audio::{Audio, AudioError, Decoder, KernelPrecision, SincHann};
-use audsem_core::media::{Program, Tool};
+use audsem_media::audio::{Audio, AudioError, Decoder, KernelPrecision, SincHann};
+use audsem_media::program::{Program, Tool};
 
 use crate::goldens::{Goldens, fixture};
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::config::{Secret, redact_url};
-use super::loopback::{Loopback, Reply};
 use super::*;
-use crate::text::{Alternative, Finish, Message, Prompt, RetryPolicy, Role};
+use crate::{Alternative, Finish, Message, Prompt, RetryPolicy, Role};
+use audsem_core::testing::loopback::{self, Loopback, Reply};
 
 fn chat(text: &str) -> Request {
     Request::greedy(Prompt::Chat(vec![Message { role: Role::User, content: text.into() }]), 4)

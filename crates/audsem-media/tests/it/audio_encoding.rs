@@ -1,7 +1,7 @@
 //! FLAC as other programs see it.
 
-use audsem_core::audio::{BitDepth, Decoder, encode_flac, probe_flac, quantise};
-use audsem_core::media::{Program, Tool};
+use audsem_media::audio::{BitDepth, Decoder, encode_flac, probe_flac, quantise};
+use audsem_media::program::{Program, Tool};
 use proptest::prelude::*;
 
 /// A tone, noise and silence, of a length that is no multiple of the block.

@@ -1,7 +1,7 @@
 //! Decoding by ffmpeg, for what the built-in decoders cannot read.
 
 use super::{Audio, AudioError, wav};
-use crate::media::{MediaError, Program};
+use crate::program::{MediaError, Program};
 use std::path::Path;
 use std::time::Duration;
 

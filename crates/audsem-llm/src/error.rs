@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Errors of [`crate::text`].
+/// Errors of [`crate`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
@@ -57,8 +57,8 @@ pub enum TextError {
         /// Start of the answer.
         excerpt: String,
     },
-    /// The requested schema uses a keyword that [`crate::text::Schema`] does not check.
-    #[error("JSON schema at {pointer}: {reason}\nhint: audsem_core::text::Schema lists the keywords it checks")]
+    /// The requested schema uses a keyword that [`crate::Schema`] does not check.
+    #[error("JSON schema at {pointer}: {reason}\nhint: audsem_llm::Schema lists the keywords it checks")]
     BadSchema {
         /// JSON pointer into the schema.
         pointer: String,

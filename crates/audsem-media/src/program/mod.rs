@@ -1,14 +1,14 @@
-//! Media files, and the external programs for them: where ffmpeg, ffprobe and yt-dlp are, and how they are run.
+//! The external programs for media: where ffmpeg, ffprobe and yt-dlp are, and how they are run.
 //!
 //! Programs are only ever run with an argument list (no shell), with closed or piped standard input,
 //! with a bounded memory of what they say on standard error, and they never outlive the value that
 //! stands for them: dropping a [`Running`] kills the program and everything it started.
 //!
 //! ```no_run
-//! use audsem_core::media::{Program, Tool};
+//! use audsem_media::program::{Program, Tool};
 //! use std::time::Duration;
 //!
-//! # fn main() -> Result<(), audsem_core::media::MediaError> {
+//! # fn main() -> Result<(), audsem_media::program::MediaError> {
 //! let ffmpeg = Program::find(Tool::Ffmpeg, None)?;
 //! let wav = ffmpeg
 //!     .call()
@@ -19,10 +19,8 @@
 //! ```
 
 mod call;
-mod suffix;
 
 pub use call::{Call, Finished, Running};
-pub use suffix::{AUDIO, VIDEO, is_audio, is_media, is_video};
 
 use std::ffi::OsStr;
 use std::fmt;

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use audsem_core::audio::{CheckLimits, Decoder, Verify, check_audio, probe_flac};
+use audsem_media::audio::{CheckLimits, Decoder, Verify, check_audio, probe_flac};
 use proptest::prelude::*;
 use proptest::sample::Index;
 

@@ -7,7 +7,7 @@
 //! it, channels are in the order of the WAVE format.
 //!
 //! ```
-//! use audsem_core::audio::{self, BitDepth, Decoder};
+//! use audsem_media::audio::{self, BitDepth, Decoder};
 //!
 //! let second: Vec<f32> = (0..48_000).map(|n| (n as f32 * 0.05).sin() * 0.5).collect();
 //! let flac = audio::encode_flac(&second, 1, 48_000, BitDepth::Sixteen)?;

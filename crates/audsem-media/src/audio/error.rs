@@ -1,6 +1,6 @@
 //! What can go wrong with sound.
 
-use crate::media::MediaError;
+use crate::program::MediaError;
 use std::path::PathBuf;
 
 /// Why something could not be decoded, resampled or encoded.

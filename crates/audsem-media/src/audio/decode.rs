@@ -2,7 +2,7 @@
 
 use super::container::{self, Container};
 use super::{Audio, AudioError, fallback, mp4_edits, native, wav};
-use crate::media::Program;
+use crate::program::Program;
 use std::any::Any;
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom, Write as _};

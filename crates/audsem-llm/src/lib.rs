@@ -7,12 +7,12 @@
 //! the answer has the shape that was asked for, whatever the server promised.
 //!
 //! ```
-//! use audsem_core::text::{PromptTemplate, Request};
+//! use audsem_llm::{PromptTemplate, Request};
 //! let template = PromptTemplate::parse("greet", "--- user ---\nSay hello to {{ name }}.\n")?;
 //! let prompt = template.render(&serde_json::json!({ "name": "Ada" }))?;
 //! let request = Request::greedy(prompt, 8);
 //! assert_eq!(request.max_tokens, 8);
-//! # Ok::<(), audsem_core::text::TextError>(())
+//! # Ok::<(), audsem_llm::TextError>(())
 //! ```
 
 mod args;
@@ -34,8 +34,6 @@ pub use request::{Message, Prompt, Request, Role};
 pub use response::{Alternative, Finish, Response, Token, Usage};
 pub use retry::RetryPolicy;
 pub use schema::Schema;
-#[cfg(all(test, feature = "nn"))]
-pub(crate) use server::loopback;
 pub use server::{Api, OpenAiServer, SchemaFormat, Secret, ServerConfig};
 
 /// Something that continues text: a server or a model in this process.

@@ -17,7 +17,7 @@ pub struct LogScale {
 /// Power in mel bands, frame by frame. Made once, used by any number of threads.
 ///
 /// ```
-/// use audsem_core::audio::{LogScale, MelConfig, MelNorm, MelScale, MelSpectrogram, Signal};
+/// use audsem_media::audio::{LogScale, MelConfig, MelNorm, MelScale, MelSpectrogram, Signal};
 ///
 /// let config = MelConfig { n_fft: 1024, sample_rate_hz: 48_000, mels: 64, min_hz: 50.0, max_hz: 14_000.0,
 ///     scale: MelScale::Slaney, norm: MelNorm::Area };
@@ -29,7 +29,7 @@ pub struct LogScale {
 /// spectrogram.log_mel(&Signal::new(&tone), 0..frames, &LogScale { floor: 1e-10, factor: 10.0 }, &mut mel);
 /// let middle = &mel[50 * 64..51 * 64];
 /// assert_eq!((0..64).max_by(|&a, &b| middle[a].total_cmp(&middle[b])), Some(6)); // whose peak is at 428 Hz
-/// # Ok::<(), audsem_core::audio::AudioError>(())
+/// # Ok::<(), audsem_media::audio::AudioError>(())
 /// ```
 #[derive(Debug)]
 pub struct MelSpectrogram {

@@ -54,7 +54,7 @@ pub struct Request {
     pub stop: Vec<String>,
     /// How many alternatives with log-probability to return per token; 0 asks for none.
     pub top_logprobs: u8,
-    /// JSON schema the answer must fit (the keywords of [`crate::text::Schema`]).
+    /// JSON schema the answer must fit (the keywords of [`crate::Schema`]).
     pub schema: Option<Value>,
 }
 

@@ -9,11 +9,9 @@ use serde_json::Value;
 use super::error::excerpt;
 use super::retry::{is_retryable, retry_after};
 use super::{Arrived, Request, Response, Schema, TextError, TextGenerator, wire};
-use crate::signals::stop_requested;
+use audsem_core::signals::stop_requested;
 
 mod config;
-#[cfg(test)]
-pub(crate) mod loopback;
 #[cfg(test)]
 mod tests;
 

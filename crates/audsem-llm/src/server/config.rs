@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::text::{RetryPolicy, TextError};
+use crate::{RetryPolicy, TextError};
 
 /// Which route prompts go to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]

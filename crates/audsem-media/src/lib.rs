@@ -1,0 +1,6 @@
+//! Sound in and out: decoding, downmix, resampling, encoding and spectra; and the external programs (ffmpeg, ffprobe,
+//! yt-dlp) that do what no library does.
+
+pub mod audio;
+pub mod program;
+pub mod simd;

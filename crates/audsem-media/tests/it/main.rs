@@ -1,0 +1,7 @@
+//! The crate from outside.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod audio_decoding;
+mod audio_encoding;
+mod audio_foreign_bytes;
+mod goldens;
