@@ -12,6 +12,9 @@ pub enum Error {
     /// The model.
     #[error(transparent)]
     Network(#[from] audsem_models::Error),
+    /// The page of a report.
+    #[error(transparent)]
+    Report(#[from] audsem_report::ReportError),
     /// A table.
     #[error(transparent)]
     Table(#[from] audsem_core::tables::TableError),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
 use audsem_core::tar::TarError;
+use audsem_report::{Markup, data_url, relative_url};
 use serde::{Deserialize, Serialize};
 
 use super::{Summaries, extremes};
@@ -46,14 +47,14 @@ pub(super) struct Sounds {
 
 impl Sounds {
     /// What the page names as the source of a sound.
-    pub(super) fn source(&self, sound: &Sound, mode: ClipsMode) -> Result<String, Error> {
+    pub(super) fn source(&self, sound: &Sound, mode: ClipsMode) -> Result<Markup, Error> {
         let ending = Path::new(&sound.file).extension().unwrap_or_default().to_string_lossy().into_owned();
         match mode {
-            ClipsMode::Files => Ok(sound.file.split('/').map(percent).collect::<Vec<_>>().join("/")),
+            ClipsMode::Files => Ok(relative_url(&sound.file)),
             ClipsMode::Embed => {
                 let path = self.folder.join(&sound.file);
                 let bytes = std::fs::read(&path).map_err(CoreError::read(&path))?;
-                Ok(format!("data:audio/{};base64,{}", mime(&ending), base64(&bytes)))
+                Ok(data_url(&ending, &bytes))
             }
         }
     }
@@ -141,60 +142,4 @@ fn copy(
     }
     out.count("other_samples", others);
     Ok(found)
-}
-
-fn mime(ending: &str) -> &str {
-    match ending {
-        "mp3" => "mpeg",
-        "m4a" => "mp4",
-        "oga" | "opus" => "ogg",
-        other => other,
-    }
-}
-
-/// A path component as part of a relative address.
-fn percent(component: &str) -> String {
-    let mut text = String::new();
-    for byte in component.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
-}
-
-/// Base64 with padding (RFC 4648, section 4).
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let sextet = word >> (18 - 6 * place) & 63;
-            text.push(if place <= chunk.len() { char::from(ALPHABET[sextet as usize]) } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_as_in_its_rfc() {
-        for (bytes, text) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")]
-        {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-        assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
-    }
-
-    #[test]
-    fn names_of_clips_become_addresses() {
-        assert_eq!(percent("V (1_0-3_5).flac"), "V%20%281_0-3_5%29.flac");
-    }
 }

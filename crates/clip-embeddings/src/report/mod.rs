@@ -9,11 +9,10 @@
 
 mod clips;
 mod extremes;
-mod html;
 mod lists;
+mod page;
 mod summarise;
 mod summary;
-mod svg;
 mod text;
 
 use std::path::PathBuf;
@@ -135,7 +134,7 @@ fn write_pages(
 ) -> Result<(), Error> {
     let pages = [
         ("report.txt", text::render(settings, summaries)),
-        ("report.html", html::render(settings, summaries, sounds)?),
+        ("report.html", page::render(settings, summaries, sounds)?),
     ];
     let fingerprint = pages.iter().fold(Fingerprint::new().with(fingerprint), |all, (_, page)| all.with(page));
     let plan = [Shard { name: "all".to_owned(), fingerprint: fingerprint.finish(), work: pages }];
