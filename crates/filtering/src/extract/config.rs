@@ -6,7 +6,7 @@ use audsem_core::error::Error;
 use serde::Serialize;
 
 use super::dump::{BlockSizes, Listing, Reading};
-use super::harvest::Taking;
+use super::harvest::HarvestOptions;
 use super::rules::{DEFAULT_DURATION_S, DurationLimits};
 use crate::languages::Languages;
 
@@ -98,13 +98,13 @@ impl Config {
     }
 
     /// What is taken from dumps.
-    pub(super) fn taking(&self, all_rejects: bool) -> Taking {
-        Taking { languages: self.languages.clone(), limits: self.duration, list_plain: all_rejects }
+    pub(super) fn harvest_options(&self, all_rejects: bool) -> HarvestOptions {
+        HarvestOptions { languages: self.languages.clone(), limits: self.duration, list_plain: all_rejects }
     }
 
     /// What is taken from subtitle files.
-    pub(super) fn taking_from_subtitles(&self, all_rejects: bool) -> Taking {
-        Taking { languages: self.subtitle_languages.clone(), ..self.taking(all_rejects) }
+    pub(super) fn subtitle_options(&self, all_rejects: bool) -> HarvestOptions {
+        HarvestOptions { languages: self.subtitle_languages.clone(), ..self.harvest_options(all_rejects) }
     }
 
     pub(super) fn block_sizes(&self) -> BlockSizes {

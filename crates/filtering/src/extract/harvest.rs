@@ -110,9 +110,9 @@ pub struct Harvest {
     pub tally: Tally,
 }
 
-/// How cues are taken.
+/// Which cues are wanted, and which rejects are written down one by one.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Taking {
+pub struct HarvestOptions {
     /// Tracks that are read.
     pub languages: Languages,
     /// Lengths that are kept.
@@ -144,12 +144,12 @@ impl Harvest {
     }
 
     /// Judges one cue and takes it in.
-    pub fn take(&mut self, video_id: &str, cue: CueText<'_>, taking: &Taking) {
-        match judge(cue.text, cue.start_s, cue.dur_s, taking.limits) {
+    pub fn take(&mut self, video_id: &str, cue: CueText<'_>, options: &HarvestOptions) {
+        match judge(cue.text, cue.start_s, cue.dur_s, options.limits) {
             Verdict::Keep { start_ms, dur_ms, text } => {
                 self.rows.push(KeptCue { video_id: video_id.to_owned(), start_ms, dur_ms, text: text.into_owned() })
             }
-            Verdict::Drop(reason @ DropReason::NotBracketed) if !taking.list_plain => {
+            Verdict::Drop(reason @ DropReason::NotBracketed) if !options.list_plain => {
                 self.leave_out(video_id, reason, 1)
             }
             Verdict::Drop(reason) => self.reject(video_id, cue, Cause::Drop(reason)),
@@ -158,8 +158,8 @@ impl Harvest {
     }
 
     /// Takes in cues that lack a field.
-    pub fn take_incomplete(&mut self, video_id: &str, n: u64, taking: &Taking) {
-        if !taking.list_plain {
+    pub fn take_incomplete(&mut self, video_id: &str, n: u64, options: &HarvestOptions) {
+        if !options.list_plain {
             return self.leave_out(video_id, DropReason::MissingField, n);
         }
         for _ in 0..n {

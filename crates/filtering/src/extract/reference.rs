@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::dump::{Cue, Found, Video};
-use super::harvest::{Cause, CueText, Harvest, Taking, excerpt};
+use super::harvest::{Cause, CueText, Harvest, HarvestOptions, excerpt};
 use super::reasons::{DropReason, Fault};
 use super::rules::DurationLimits;
 use super::text::{has_word_character, is_bracketed, is_closer, is_opener, one_line, trim};
@@ -40,7 +40,13 @@ pub struct ReferenceHarvest {
 impl ReferenceHarvest {
     /// Takes in what was found next in the dump, unless `limit` records are read or the scripts would
     /// have stopped; `key` names a place by its offset in the block.
-    pub fn take(&mut self, found: Found<'_>, key: impl Fn(usize) -> String, taking: &Taking, limit: Option<u64>) {
+    pub fn take(
+        &mut self,
+        found: Found<'_>,
+        key: impl Fn(usize) -> String,
+        options: &HarvestOptions,
+        limit: Option<u64>,
+    ) {
         let full = limit.is_some_and(|limit| self.n_read() >= limit);
         if self.stopped || full {
             return;
@@ -48,7 +54,7 @@ impl ReferenceHarvest {
         match found {
             Found::Video { video, mended } => {
                 self.harvest.tally.texts_mended += u64::from(mended);
-                self.take_video(&video, taking);
+                self.take_video(&video, options);
             }
             Found::Unparsed => self.harvest.tally.videos_skipped_unparsed += 1,
             Found::Corrupt { at, text, error } => {
@@ -71,7 +77,7 @@ impl ReferenceHarvest {
         self.n_kept + self.harvest.n_read()
     }
 
-    fn take_video(&mut self, video: &Video<'_>, taking: &Taking) {
+    fn take_video(&mut self, video: &Video<'_>, options: &HarvestOptions) {
         self.harvest.tally.videos += 1;
         let Some(tracks) = &video.tracks else {
             self.harvest.tally.videos_without_captions += 1;
@@ -86,7 +92,7 @@ impl ReferenceHarvest {
             let n_cues = track.cues.len() as u64 + track.plain + track.incomplete;
             match track.lang.as_deref() {
                 None => self.harvest.tally.tracks_without_language += 1,
-                Some(lang) if !taking.languages.contain(lang) => {
+                Some(lang) if !options.languages.contain(lang) => {
                     self.harvest.tally.tracks_other_language += 1;
                     self.harvest.tally.cues_other_language += n_cues;
                 }
@@ -94,31 +100,31 @@ impl ReferenceHarvest {
                     self.harvest.tally.tracks_without_transcript += u64::from(!track.has_transcript);
                     self.n_lines += n_cues;
                     self.harvest.leave_out(id, DropReason::NotBracketed, track.plain);
-                    self.harvest.take_incomplete(id, track.incomplete, taking);
-                    track.cues.iter().for_each(|cue| self.take_cue(id, cue, taking));
+                    self.harvest.take_incomplete(id, track.incomplete, options);
+                    track.cues.iter().for_each(|cue| self.take_cue(id, cue, options));
                 }
             }
         }
         self.harvest.tally.videos_with_cues += u64::from(self.n_kept > before);
     }
 
-    fn take_cue(&mut self, id: &str, cue: &Cue<'_>, taking: &Taking) {
+    fn take_cue(&mut self, id: &str, cue: &Cue<'_>, options: &HarvestOptions) {
         let times = CueText::from_decimal(&cue.text, &cue.start, &cue.dur);
         if cue.malformed {
             return self.harvest.reject(id, times, Cause::Fault(Fault::BadField));
         }
         let text = trim(&cue.text);
         if !(text.contains(is_opener) && text.contains(is_closer)) {
-            return self.drop(id, times, DropReason::NotBracketed, taking);
+            return self.drop(id, times, DropReason::NotBracketed, options);
         }
         let text = one_line(text);
         writeln!(self.captions, "{id},{},{},{}", cue.start, cue.dur, escape(&text)).expect("a string takes any line");
         self.n_captions += 1;
         let text = reread(&text);
         match (pandas_float(&cue.start), pandas_float(&cue.dur)) {
-            (Some(start), Some(dur)) => match rule(&text, dur, taking.limits) {
+            (Some(start), Some(dur)) => match rule(&text, dur, options.limits) {
                 None => self.keep(id, start, dur, &text),
-                Some(reason) => self.drop(id, CueText { text: &text, ..times }, reason, taking),
+                Some(reason) => self.drop(id, CueText { text: &text, ..times }, reason, options),
             },
             _ => self.harvest.reject(id, times, Cause::Fault(Fault::BadTime)),
         }
@@ -131,8 +137,8 @@ impl ReferenceHarvest {
         self.n_kept += 1;
     }
 
-    fn drop(&mut self, id: &str, cue: CueText<'_>, reason: DropReason, taking: &Taking) {
-        if reason == DropReason::NotBracketed && !taking.list_plain {
+    fn drop(&mut self, id: &str, cue: CueText<'_>, reason: DropReason, options: &HarvestOptions) {
+        if reason == DropReason::NotBracketed && !options.list_plain {
             self.harvest.leave_out(id, reason, 1);
         } else {
             self.harvest.reject(id, cue, Cause::Drop(reason));
@@ -213,14 +219,14 @@ mod tests {
     use super::*;
 
     fn run(dump: &str) -> ReferenceHarvest {
-        let taking = Taking {
+        let options = HarvestOptions {
             languages: "en".parse().unwrap(),
             limits: DurationLimits { min_s: 1.0, max_s: 10.0 },
             list_plain: false,
         };
         let reading = Reading { listing: Listing::All, parse_all: true, max_object: 1 << 20 };
         let mut out = ReferenceHarvest::default();
-        for_each_object(dump.as_bytes(), reading, |found| out.take(found, |at| at.to_string(), &taking, None));
+        for_each_object(dump.as_bytes(), reading, |found| out.take(found, |at| at.to_string(), &options, None));
         out
     }
 

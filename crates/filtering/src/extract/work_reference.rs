@@ -61,16 +61,16 @@ fn read_block(
     out: &mut ShardOutput,
 ) -> ReferenceHarvest {
     let all_rejects = out.files_all_rejects();
-    let (reading, taking) = (config.reading(all_rejects), config.taking(all_rejects));
+    let (reading, options) = (config.reading(all_rejects), config.harvest_options(all_rejects));
     let mut harvest = ReferenceHarvest::default();
     let key = |at: usize| format!("{file}@{}", block.offset() + at as u64);
     match block {
         Block::Objects { bytes, .. } => {
-            for_each_object(bytes, reading, |found| harvest.take(found, key, &taking, limit));
+            for_each_object(bytes, reading, |found| harvest.take(found, key, &options, limit));
         }
         Block::TooLarge { len, .. } => {
             let len = usize::try_from(*len).unwrap_or(usize::MAX);
-            harvest.take(Found::TooLarge { at: 0, len }, key, &taking, limit);
+            harvest.take(Found::TooLarge { at: 0, len }, key, &options, limit);
         }
     }
     out.read(harvest.n_kept);

@@ -14,13 +14,13 @@ pub use blocks::{Block, BlockSizes, Blocks, ByteRange};
 pub use objects::{Found, Reading, for_each_object};
 pub use video::{Cue, Listing, Track, Video};
 
-use super::harvest::{Cause, CueText, Harvest, Taking, excerpt};
+use super::harvest::{Cause, CueText, Harvest, HarvestOptions, excerpt};
 use super::reasons::{DropReason, Fault};
 
 /// Takes the cues of one block of the dump `file`, up to and including the object with which `limit`
 /// records are read.
 #[must_use]
-pub fn harvest(block: &Block, file: &str, reading: Reading, taking: &Taking, limit: Option<u64>) -> Harvest {
+pub fn harvest(block: &Block, file: &str, reading: Reading, options: &HarvestOptions, limit: Option<u64>) -> Harvest {
     let mut harvest = Harvest::default();
     match block {
         Block::TooLarge { offset, len } => too_large(&mut harvest, file, *offset, *len),
@@ -28,7 +28,7 @@ pub fn harvest(block: &Block, file: &str, reading: Reading, taking: &Taking, lim
             _ if limit.is_some_and(|limit| harvest.n_read() >= limit) => {}
             Found::Video { video, mended } => {
                 harvest.tally.texts_mended += u64::from(mended);
-                take_video(&mut harvest, &video, taking);
+                take_video(&mut harvest, &video, options);
             }
             Found::Unparsed => {
                 harvest.tally.videos += 1;
@@ -57,7 +57,7 @@ fn place(file: &str, offset: u64) -> String {
     format!("{file}@{offset}")
 }
 
-fn take_video(harvest: &mut Harvest, video: &Video<'_>, taking: &Taking) {
+fn take_video(harvest: &mut Harvest, video: &Video<'_>, options: &HarvestOptions) {
     harvest.tally.videos += 1;
     let Some(tracks) = &video.tracks else {
         harvest.tally.videos_without_captions += 1;
@@ -69,30 +69,30 @@ fn take_video(harvest: &mut Harvest, video: &Video<'_>, taking: &Taking) {
     };
     let kept = harvest.rows.len();
     for track in tracks {
-        take_track(harvest, id, track, taking);
+        take_track(harvest, id, track, options);
     }
     harvest.tally.videos_with_cues += u64::from(harvest.rows.len() > kept);
 }
 
-fn take_track(harvest: &mut Harvest, id: &str, track: &Track<'_>, taking: &Taking) {
+fn take_track(harvest: &mut Harvest, id: &str, track: &Track<'_>, options: &HarvestOptions) {
     let Some(lang) = track.lang.as_deref() else {
         harvest.tally.tracks_without_language += 1;
         return;
     };
-    if !taking.languages.contain(lang) {
+    if !options.languages.contain(lang) {
         harvest.tally.tracks_other_language += 1;
         harvest.tally.cues_other_language += track.plain + track.incomplete + track.cues.len() as u64;
         return;
     }
     harvest.tally.tracks_without_transcript += u64::from(!track.has_transcript);
     harvest.leave_out(id, DropReason::NotBracketed, track.plain);
-    harvest.take_incomplete(id, track.incomplete, taking);
+    harvest.take_incomplete(id, track.incomplete, options);
     for cue in &track.cues {
         let text = CueText::from_decimal(&cue.text, &cue.start, &cue.dur);
         if cue.malformed {
             harvest.reject(id, text, Cause::Fault(Fault::BadField));
         } else {
-            harvest.take(id, text, taking);
+            harvest.take(id, text, options);
         }
     }
 }

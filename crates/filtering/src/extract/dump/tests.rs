@@ -17,8 +17,12 @@ use crate::extract::rules::DurationLimits;
 
 const BIG: usize = 1 << 20;
 
-fn taking() -> Taking {
-    Taking { languages: "en".parse().unwrap(), limits: DurationLimits { min_s: 1.0, max_s: 10.0 }, list_plain: false }
+fn options() -> HarvestOptions {
+    HarvestOptions {
+        languages: "en".parse().unwrap(),
+        limits: DurationLimits { min_s: 1.0, max_s: 10.0 },
+        list_plain: false,
+    }
 }
 
 fn reading(parse_all: bool) -> Reading {
@@ -30,7 +34,7 @@ fn whole(bytes: &[u8]) -> Block {
 }
 
 fn harvest_all(bytes: &[u8], parse_all: bool) -> Harvest {
-    harvest(&whole(bytes), "dump", reading(parse_all), &taking(), None)
+    harvest(&whole(bytes), "dump", reading(parse_all), &options(), None)
 }
 
 fn cue(text: &str, start: &str, dur: &str) -> Value {
@@ -286,7 +290,7 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
 /// What a reader of one object told, after the rules: listings may differ, yields may not.
 fn yield_of(video: &Video<'_>) -> Harvest {
     let mut harvest = Harvest::default();
-    take_video(&mut harvest, video, &taking());
+    take_video(&mut harvest, video, &options());
     harvest
 }
 

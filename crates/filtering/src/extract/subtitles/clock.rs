@@ -33,6 +33,9 @@ fn milliseconds(fraction: &str) -> Option<u64> {
     Some(digits.fold(0, |ms, digit| ms * 10 + u64::from(digit - b'0')))
 }
 
+/// What is said of times that are none.
+pub(super) const UNREADABLE: &str = "the times of the cue cannot be read";
+
 /// Begin and end of a cue in milliseconds, or what is wrong with them.
 pub(super) type Times = Result<(u64, u64), &'static str>;
 
@@ -45,7 +48,7 @@ pub(super) fn parse_line(line: &str) -> Option<Times> {
     Some(match (parse(begin.trim()), parse(end)) {
         (Some(begin), Some(end)) if begin <= end => Ok((begin, end)),
         (Some(_), Some(_)) => Err("the cue ends before it begins"),
-        _ => Err("the times of the cue cannot be read"),
+        _ => Err(UNREADABLE),
     })
 }
 
@@ -86,7 +89,7 @@ mod tests {
             ("00:01.000 --> 00:02.000 align:start position:0%", Some(Ok((1_000, 2_000)))),
             ("00:00:01,000-->00:00:02,000", Some(Ok((1_000, 2_000)))),
             ("00:02.000 --> 00:01.000", Some(Err("the cue ends before it begins"))),
-            ("a --> b", Some(Err("the times of the cue cannot be read"))),
+            ("a --> b", Some(Err(UNREADABLE))),
             ("[door slams]", None),
         ] {
             assert_eq!(parse_line(line), expected, "{line:?}");

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::markup::tidy_lines;
-use super::{Item, Parsed, TimedText};
+use super::{Item, Parsed, TimedText, clock};
 
 /// Reads a `json3` file. Events without text (window definitions, line feeds of rolling captions) are
 /// no cues.
@@ -30,8 +30,7 @@ fn read_event(index: usize, event: &Value) -> Option<Item> {
     let time = |name: &str| event.get(name).map(Value::as_u64);
     // The begin is left out where it is 0.
     let (Some(start_ms), Some(Some(dur_ms))) = (time("tStartMs").unwrap_or(Some(0)), time("dDurationMs")) else {
-        let what = "the times of the cue cannot be read";
-        return Some(Item::Malformed { place: format!("event {index}"), what, text });
+        return Some(Item::Malformed { place: format!("event {index}"), what: clock::UNREADABLE, text });
     };
     Some(Item::Cue(TimedText { start_ms, end_ms: start_ms.saturating_add(dur_ms), text }))
 }

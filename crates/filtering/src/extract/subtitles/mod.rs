@@ -4,6 +4,7 @@ mod clock;
 mod json3;
 mod markup;
 mod name;
+mod number;
 mod rolling;
 mod srt;
 #[cfg(test)]
@@ -13,7 +14,7 @@ mod xml;
 
 pub use name::{SubtitleName, parse as parse_name};
 
-use super::harvest::{Cause, CueText, Harvest, Taking, excerpt};
+use super::harvest::{Cause, CueText, Harvest, HarvestOptions, excerpt};
 use super::reasons::{DropReason, Fault};
 
 /// A family of subtitle formats, one parser each.
@@ -101,14 +102,21 @@ impl Parsed {
 /// Parses a subtitle file; `named` is the format its extension stands for.
 #[must_use]
 pub fn parse(text: &str, named: Format) -> Parsed {
-    let parsed = match Format::of_content(text).unwrap_or(named) {
+    let format = Format::of_content(text).unwrap_or(named);
+    let parsed = match format {
         Format::Json3 => json3::parse(text),
         Format::Xml => xml::parse(text),
         Format::Vtt => vtt::parse(text),
         Format::Srt => srt::parse(text),
     };
-    let is_text = matches!(named, Format::Vtt | Format::Srt) && !text.trim_start().starts_with("WEBVTT");
-    if is_text && parsed.items.is_empty() && parsed.broken.is_none() && !text.trim().is_empty() {
+    if !parsed.items.is_empty() || parsed.broken.is_some() || !matches!(format, Format::Vtt | Format::Srt) {
+        return parsed;
+    }
+    // An empty list of cues is a list where the signature says so, and nothing else is there.
+    if text.contains("-->") {
+        return Parsed::broken("there are arrows (`-->`), but no cue".to_owned());
+    }
+    if !text.trim_start().starts_with("WEBVTT") && !text.trim().is_empty() {
         return Parsed::broken("there is not one line of cue times".to_owned());
     }
     parsed
@@ -116,7 +124,7 @@ pub fn parse(text: &str, named: Format) -> Parsed {
 
 /// Takes the cues of one subtitle file; `path` tells its video and language, and names it in rejects.
 #[must_use]
-pub fn harvest(path: &str, name: &SubtitleName<'_>, bytes: &[u8], taking: &Taking) -> Harvest {
+pub fn harvest(path: &str, name: &SubtitleName<'_>, bytes: &[u8], options: &HarvestOptions) -> Harvest {
     let mut harvest = Harvest::default();
     harvest.tally.videos = 1;
     let Some(video_id) = name.video_id else {
@@ -124,19 +132,19 @@ pub fn harvest(path: &str, name: &SubtitleName<'_>, bytes: &[u8], taking: &Takin
         harvest.fault(path.to_owned(), Fault::NoVideoId, detail);
         return harvest;
     };
-    if name.language.is_some_and(|language| !taking.languages.contain(language)) {
+    if name.language.is_some_and(|language| !options.languages.contain(language)) {
         harvest.tally.tracks_other_language = 1;
         return harvest;
     }
     harvest.tally.tracks_without_language = u64::from(name.language.is_none());
     let (text, mended) = decode(bytes);
     harvest.tally.texts_mended = u64::from(mended);
-    take_items(&mut harvest, path, video_id, parse(&text, name.format), taking);
+    take_items(&mut harvest, path, video_id, parse(&text, name.format), options);
     harvest.tally.videos_with_cues = u64::from(!harvest.rows.is_empty());
     harvest
 }
 
-fn take_items(harvest: &mut Harvest, path: &str, video_id: &str, parsed: Parsed, taking: &Taking) {
+fn take_items(harvest: &mut Harvest, path: &str, video_id: &str, parsed: Parsed, options: &HarvestOptions) {
     let cues = || parsed.items.iter().filter_map(|item| if let Item::Cue(cue) = item { Some(cue) } else { None });
     let rolling = parsed.rolling || rolling::rolls(cues());
     let mut last = None;
@@ -147,7 +155,7 @@ fn take_items(harvest: &mut Harvest, path: &str, video_id: &str, parsed: Parsed,
                 let (start_s, dur_s) = (seconds(cue.start_ms), seconds(cue.end_ms - cue.start_ms));
                 let text = CueText { text: news.unwrap_or(&cue.text), start_s: Some(start_s), dur_s: Some(dur_s) };
                 match news {
-                    Some(_) => harvest.take(video_id, text, taking),
+                    Some(_) => harvest.take(video_id, text, options),
                     None => harvest.reject(video_id, text, Cause::Drop(DropReason::RollingRepeat)),
                 }
                 last = Some(cue);
@@ -174,17 +182,27 @@ fn decode(bytes: &[u8]) -> (String, bool) {
         [0xFF, 0xFE, rest @ ..] => decode_utf16(rest, u16::from_le_bytes),
         [0xFE, 0xFF, rest @ ..] => decode_utf16(rest, u16::from_be_bytes),
         _ => {
-            let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
             let text = String::from_utf8_lossy(bytes);
             let mended = matches!(text, std::borrow::Cow::Owned(_));
             (text.into_owned(), mended)
         }
     };
-    // Old Macintosh line ends; every other kind is understood by `str::lines`.
-    if text.contains('\r') && !text.contains('\n') {
-        return (text.replace('\r', "\n"), mended);
+    // A mark that is a character more stands before the signature where two programs have each put one.
+    (normalize_line_ends(text.trim_start_matches('\u{feff}')), mended)
+}
+
+/// Makes every line end, be it CRLF, CR or LF, an LF, as the standard of WebVTT does before anything else.
+/// Where each is CRCRLF, a program has translated CRLF once more; that is one line end, not two.
+fn normalize_line_ends(text: &str) -> String {
+    if !text.contains('\r') {
+        return text.to_owned();
     }
-    (text, mended)
+    let n_twice = text.matches("\r\r\n").count();
+    let n_ends = (text.matches('\r').count(), text.matches('\n').count());
+    if n_ends == (2 * n_twice, n_twice) {
+        return text.replace("\r\r\n", "\n");
+    }
+    text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
 fn decode_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> (String, bool) {

@@ -3,44 +3,50 @@
 use super::Parsed;
 use super::clock;
 use super::markup::has_inline_times;
+use super::number::{read_number, take_number};
 use super::vtt::item;
 
 /// Reads a SubRip file. Text runs up to the next line of times, so that blank lines inside a cue do not
-/// cut it; the number in front of those times is not text.
+/// cut it, and cues need none between them; the number in front of those times is not text.
 #[must_use]
 pub(super) fn parse(text: &str) -> Parsed {
     let mut parsed = Parsed::default();
-    let mut open: Option<(usize, clock::Times)> = None;
+    let mut open: Option<Open> = None;
     let mut body: Vec<&str> = Vec::new();
-    for (number, line) in text.lines().enumerate() {
+    for (at, line) in text.lines().enumerate() {
         let Some(times) = clock::parse_line(line) else {
             body.push(line);
             continue;
         };
-        drop_number(&mut body);
-        if let Some((line, times)) = open.replace((number + 1, times)) {
-            push(&mut parsed, line, times, &body);
+        let number = match &open {
+            Some(open) => take_number(&mut body, open.number),
+            None => body.iter().rfind(|line| !line.trim().is_empty()).and_then(|line| read_number(line)),
+        };
+        if let Some(open) = open.replace(Open { line: at + 1, number, times }) {
+            open.close(&body, &mut parsed);
         }
         body.clear();
     }
-    if let Some((line, times)) = open {
-        push(&mut parsed, line, times, &body);
+    if let Some(open) = open {
+        open.close(&body, &mut parsed);
     }
     parsed
 }
 
-fn push(parsed: &mut Parsed, line: usize, times: clock::Times, body: &[&str]) {
-    let body = body.join("\n");
-    parsed.rolling |= has_inline_times(&body);
-    parsed.items.push(item(line, times, &body));
+/// A cue whose text is being read.
+struct Open {
+    /// Where its times stand.
+    line: usize,
+    /// What stands before them, if that is a number.
+    number: Option<u64>,
+    times: clock::Times,
 }
 
-/// Takes off the number of the next cue: digits alone, after a blank line or nothing.
-fn drop_number(body: &mut Vec<&str>) {
-    let Some((last, before)) = body.split_last() else { return };
-    let digits = !last.trim().is_empty() && last.trim().bytes().all(|b| b.is_ascii_digit());
-    if digits && before.last().is_none_or(|line| line.trim().is_empty()) {
-        body.pop();
+impl Open {
+    fn close(self, body: &[&str], parsed: &mut Parsed) {
+        let body = body.join("\n");
+        parsed.rolling |= has_inline_times(&body);
+        parsed.items.push(item(self.line, self.times, &body));
     }
 }
 
@@ -66,6 +72,40 @@ mod tests {
             ]
         );
         assert_eq!(parsed.items.len(), 5);
+    }
+
+    #[test]
+    fn cues_need_no_blank_line_between_them() {
+        let rain = [cue(1_000, 2_000, "[door slams]"), cue(2_000, 3_000, "[rain]"), cue(3_000, 4_000, "(wind)")];
+        let file = |between: [&str; 3], end: &str| {
+            format!(
+                "{}00:00:01,000 --> 00:00:02,000\n[door slams]{end}{}00:00:02,000 --> 00:00:03,000\n[rain]{end}\
+                 {}00:00:03,000 --> 00:00:04,000\n(wind)\n",
+                between[0], between[1], between[2],
+            )
+        };
+        for numbers in [["1\n", "2\n", "3\n"], ["0\n", "1\n", "2\n"], ["1\n", "3\n", "9\n"], ["", "", ""]] {
+            for end in ["\n", "\n\n", "\n \n", "\n\n\n", "\n\u{a0}\n"] {
+                let text = file(numbers, end);
+                assert_eq!(cues(&parse(&text)), rain, "{text}");
+            }
+        }
+        // Each line with an empty one behind it, as a line end translated twice leaves it.
+        let text = file(["1\n", "2\n", "3\n"], "\n\n").replace('\n', "\n\n");
+        assert_eq!(cues(&parse(&text)), rain, "{text}");
+    }
+
+    #[test]
+    fn numbers_that_are_text_stay() {
+        for (text, expected) in [
+            ("1\n00:01,000 --> 00:02,000\n10\n\n2\n00:02,000 --> 00:03,000\n2\n", ["10", "2"]),
+            ("1\n00:01,000 --> 00:02,000\n10\n2\n00:02,000 --> 00:03,000\n3\n", ["10", "3"]),
+            ("00:01,000 --> 00:02,000\n10\n00:02,000 --> 00:03,000\n11\n12\n", ["10", "11\n12"]),
+            ("1\n00:01,000 --> 00:02,000\nroom\n101\n\n2\n00:02,000 --> 00:03,000\n\n", ["room\n101", ""]),
+        ] {
+            let texts: Vec<String> = cues(&parse(text)).into_iter().map(|cue| cue.text).collect();
+            assert_eq!(texts, expected, "{text}");
+        }
     }
 
     #[test]

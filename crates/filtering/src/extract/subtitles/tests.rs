@@ -20,12 +20,16 @@ pub(super) fn cues(parsed: &Parsed) -> Vec<TimedText> {
     parsed.items.iter().filter_map(cue).collect()
 }
 
-fn taking() -> Taking {
-    Taking { languages: "en".parse().unwrap(), limits: DurationLimits { min_s: 1.0, max_s: 10.0 }, list_plain: false }
+fn options() -> HarvestOptions {
+    HarvestOptions {
+        languages: "en".parse().unwrap(),
+        limits: DurationLimits { min_s: 1.0, max_s: 10.0 },
+        list_plain: false,
+    }
 }
 
 fn take(path: &str, bytes: &[u8]) -> Harvest {
-    harvest(path, &parse_name(path).unwrap(), bytes, &taking())
+    harvest(path, &parse_name(path).unwrap(), bytes, &options())
 }
 
 const VTT: &str = "WEBVTT\n\n00:01.000 --> 00:03.000\n[rain]\n(and wind)\n\n00:04.000 --> 00:05.000\nhello\n";
@@ -42,6 +46,57 @@ fn takes_the_cues_of_a_file() {
         assert_eq!(row.text, "[rain] (and wind)");
         let speech = Group { video_id: "abc".to_owned(), reason: DropReason::NotBracketed, records: 1 };
         assert_eq!((harvest.rows.len(), harvest.rejects.len(), harvest.groups), (1, 0, vec![speech]));
+    }
+}
+
+/// Every mix of line ends and every byte order mark gives the same cues: the sound that automatic captions
+/// have behind a line of one blank among them.
+#[test]
+fn line_ends_and_marks_do_not_change_the_cues() {
+    let vtt = "WEBVTT\nKind: captions\n\n00:00.000 --> 00:02.000 align:start\n \n[Music]\n\nNOTE x\n\n2\n\
+        00:02.000 --> 00:04.000\n[rain]\n\t\n";
+    let srt = "1\n00:00:00,000 --> 00:00:02,000\n \n[Music]\n\n2\n00:00:02,000 --> 00:00:04,000\n[rain]\n";
+    for (path, text) in [("abc.en.vtt", vtt), ("abc.en.srt", srt)] {
+        let cr = text.replace('\n', "\r");
+        let texts = [
+            text.to_owned(),
+            text.replace('\n', "\r\n"),
+            text.replace('\n', "\r\r\n"),
+            cr.clone(),
+            format!("{cr}\n"),
+            cr.replacen('\r', "\n", 1),
+            cr.replacen('\r', "\r\n", 3),
+            text.replacen('\n', "\r\n", 4),
+            text.replace('\n', "\r\n").replacen("\r\n", "\n", 2),
+            format!("\n\r\n{text}"),
+        ];
+        for text in texts {
+            for mark in ["", "\u{feff}", "\u{feff}\u{feff}"] {
+                let harvest = take(path, format!("{mark}{text}").as_bytes());
+                let rows: Vec<_> = harvest.rows.iter().map(|row| (row.start_ms, row.dur_ms, &*row.text)).collect();
+                assert_eq!(rows, [(0, 2_000, "[Music]"), (2_000, 2_000, "[rain]")], "{mark:?} {text:?}");
+                assert_eq!(harvest.rejects, [], "{mark:?} {text:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn arrows_without_a_cue_are_a_fault_and_an_empty_list_is_none() {
+    for (path, text, faults) in [
+        ("abc.en.vtt", "WEBVTT\n", 0),
+        ("abc.en.vtt", "WEBVTT\n\nNOTE nothing was said\n", 0),
+        ("abc.en.vtt", "WEBVTT\n\nNOTE\nold --> new\n", 1),
+        ("abc.en.vtt", "WEBVTT 00:01.000 --> 00:02.000\n[Music]\n", 1),
+        ("abc.en.vtt", "WEBVTT\n\n1.0 --> 2.0\n[Music]\n", 1),
+        ("abc.en.srt", "1\n1.0 --> 2.0\n[Music]\n", 1),
+        ("abc.en.srt", "1\n[Music]\n", 1),
+        ("abc.en.srt", "", 0),
+        ("abc.en.vtt", "{\"events\":[]}", 0),
+        ("abc.en.vtt", "<timedtext><!-- a --> <body></body></timedtext>", 0),
+    ] {
+        let harvest = take(path, text.as_bytes());
+        assert_eq!((harvest.rows.len(), harvest.rejects.len()), (0, faults), "{path} {text:?}");
     }
 }
 

@@ -96,7 +96,7 @@ impl State {
             Some((start_ms, end_ms)) => Item::Cue(TimedText { start_ms, end_ms, text }),
             None => {
                 let place = format!("cue {}", self.items.len());
-                Item::Malformed { place, what: "the times of the cue cannot be read", text }
+                Item::Malformed { place, what: clock::UNREADABLE, text }
             }
         });
     }
