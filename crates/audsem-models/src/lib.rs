@@ -30,6 +30,7 @@ pub mod nn;
 pub mod optim;
 pub mod roberta;
 pub mod sentence;
+pub mod tokenizer;
 pub mod tokens;
 
 pub use error::{Error, Result};

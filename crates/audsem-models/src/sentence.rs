@@ -7,7 +7,7 @@ use candle_core::{D, DType, Device, Tensor};
 use crate::bert::{self, Bert};
 use crate::error::Result;
 use crate::nn::text::{Pooling, TextInference};
-use crate::tokens::TextEncoder;
+use crate::tokenizer::Tokenizer;
 
 /// Tensors that such checkpoints carry and the mean has no use for.
 const IGNORABLE: [&str; 2] = ["pooler.", "cls."];
@@ -15,17 +15,17 @@ const IGNORABLE: [&str; 2] = ["pooler.", "cls."];
 /// A sentence encoder with its tokenizer.
 #[derive(Debug, Clone)]
 pub struct SentenceEncoder {
-    tokenizer: TextEncoder,
+    tokenizer: Tokenizer,
     network: TextInference,
 }
 
 impl SentenceEncoder {
-    /// Opens a checkpoint in the layout of the Hugging Face hub. Texts are cut at `max_length` tokens, special ones
-    /// included, or at what the network takes if that is less.
+    /// Opens a checkpoint in the layout of the Hugging Face hub. Texts are truncated to the tokens the network
+    /// takes, special ones included, or to `max_tokens` if that is less.
     ///
     /// # Errors
     /// A file cannot be read, the configuration is unsupported, or tensors are missing, unused or of another shape.
-    pub fn open(dir: &ModelDir, device: &Device, dtype: DType, max_length: usize) -> Result<Self> {
+    pub fn open(dir: &ModelDir, device: &Device, dtype: DType, max_tokens: Option<usize>) -> Result<Self> {
         let config: bert::Config = dir.json("config.json")?;
         let weights = Weights::open(dir, device, dtype)?;
         let bert = Bert::load(weights.var_builder(), &config)?;
@@ -34,7 +34,7 @@ impl SentenceEncoder {
             name == "embeddings.position_ids" || IGNORABLE.iter().any(|known| name.starts_with(known))
         };
         weights.finish(ignorable)?;
-        let tokenizer = TextEncoder::load(dir, max_length.min(config.max_position_embeddings))?;
+        let tokenizer = Tokenizer::load(dir, config.max_position_embeddings, max_tokens)?;
         Ok(Self { tokenizer, network: bert.into_inference()? })
     }
 
@@ -43,7 +43,7 @@ impl SentenceEncoder {
     /// # Errors
     /// The tokenizer refuses a text, memory, device.
     pub fn embed(&self, texts: &[&str]) -> Result<Tensor> {
-        let ids = texts.iter().map(|text| self.tokenizer.encode(text)).collect::<Result<Vec<_>>>()?;
+        let ids = texts.iter().map(|text| self.tokenizer.ids(text)).collect::<Result<Vec<_>>>()?;
         let ids: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
         self.network.pooled(&ids, Pooling::Mean)
     }

@@ -23,7 +23,7 @@ use audsem_models::checkpoint::safetensors_bytes;
 use audsem_models::clap::{AudioConfig, ClapEncoder, Config, Crop, FeatureConfig, FeatureExtractor, Features};
 use audsem_models::nn::Params;
 use audsem_models::roberta;
-use audsem_models::tokens::{TextEncoder, train_byte_level_bpe};
+use audsem_models::tokenizer::{Tokenizer, train_byte_level_bpe};
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ fn main() -> Outcome<()> {
     };
     let tokenizer = train_byte_level_bpe(KINDS.iter().flat_map(|kind| kind.captions), 400)?;
     let config = network(tokenizer.get_vocab_size(true));
-    let encoder = TextEncoder::new(tokenizer.clone(), MAX_TOKENS)?;
+    let encoder = Tokenizer::new(tokenizer.clone(), MAX_TOKENS)?;
     let params = Params::new(seed);
     let training = Training { config: &config, params: &params, encoder: &encoder, sounds: &hear(0, TRAINED)? };
     let loss = training.run(steps, seed)?;
@@ -66,7 +66,7 @@ fn main() -> Outcome<()> {
     write(&model, "model.safetensors", &safetensors_bytes(&params.vars())?)?;
     write_sounds(&folder, seed)?;
 
-    let clap = ClapEncoder::open(&ModelDir::local(&model), &Device::Cpu, DType::F32, MAX_TOKENS)?;
+    let clap = ClapEncoder::open(&ModelDir::local(&model), &Device::Cpu, DType::F32, None)?;
     let report = test(&clap, &hear(TRAINED, HELD_OUT)?)?;
     println!("{}", serde_json::to_string(&json!({ "steps": steps, "loss": loss, "held_out": report }))?);
     if report["matching"].as_f64() <= report["others"].as_f64() || report["accuracy"].as_f64() < Some(0.5) {

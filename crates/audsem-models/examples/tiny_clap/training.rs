@@ -3,7 +3,8 @@
 use audsem_models::clap::{Clap, Config, Features};
 use audsem_models::nn::{Params, Pass};
 use audsem_models::optim::{AdamW, AdamWConfig, linear_schedule};
-use audsem_models::tokens::{TextEncoder, batch};
+use audsem_models::tokenizer::Tokenizer;
+use audsem_models::tokens::batch;
 use candle_core::{DType, Device, Tensor};
 use rand::SeedableRng;
 use rand::seq::IndexedRandom;
@@ -22,7 +23,7 @@ pub(crate) struct Training<'a> {
     /// Its tensors.
     pub params: &'a Params,
     /// Captions to ids.
-    pub encoder: &'a TextEncoder,
+    pub encoder: &'a Tokenizer,
     /// Sounds of each kind.
     pub sounds: &'a [Vec<Features>],
 }
@@ -64,7 +65,7 @@ impl Training<'_> {
         let sounds: Option<Vec<&Features>> = self.sounds.iter().map(|sounds| sounds.choose(rng)).collect();
         let sounds = sounds.ok_or("a kind without sounds")?;
         let captions = KINDS.iter().filter_map(|kind| kind.captions.choose(rng));
-        let ids = captions.map(|caption| self.encoder.encode(caption)).collect::<Result<Vec<_>, _>>()?;
+        let ids = captions.map(|caption| self.encoder.ids(caption)).collect::<Result<Vec<_>, _>>()?;
         let ids: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
         let (ids, mask) = batch(&ids, self.config.text_config.pad_token_id, &Device::Cpu)?;
         let audio = model.embed_audio(&stacked(&sounds)?, &vec![false; sounds.len()])?; // (B, D)

@@ -5,27 +5,27 @@ use candle_core::{DType, Device, Tensor};
 
 use super::{Clap, ClapInference, FeatureConfig, FeatureExtractor, Features};
 use crate::error::{Error, Result};
-use crate::tokens::TextEncoder;
+use crate::tokenizer::Tokenizer;
 
 /// A checkpoint with its feature extractor and its tokenizer, for inference.
 #[derive(Debug)]
 pub struct ClapEncoder {
     model: ClapInference,
     extractor: FeatureExtractor,
-    tokenizer: TextEncoder,
+    tokenizer: Tokenizer,
 }
 
 impl ClapEncoder {
-    /// Opens a checkpoint in the layout of the Hugging Face hub. Texts are cut at `max_length` tokens, special ones
-    /// included, or at what the network takes if that is less.
+    /// Opens a checkpoint in the layout of the Hugging Face hub. Texts are truncated to the tokens the network
+    /// takes, special ones included, or to `max_tokens` if that is less.
     ///
     /// # Errors
     /// A file cannot be read; configuration or features are unsupported; tensors are missing, unused or of another
     /// shape, all of which are named.
-    pub fn open(dir: &ModelDir, device: &Device, dtype: DType, max_length: usize) -> Result<Self> {
+    pub fn open(dir: &ModelDir, device: &Device, dtype: DType, max_tokens: Option<usize>) -> Result<Self> {
         let extractor = FeatureExtractor::new(&FeatureConfig::open(dir)?)?;
         let model = Clap::open(dir, device, dtype)?;
-        let tokenizer = TextEncoder::load(dir, max_length.min(model.config().text_config.longest()))?;
+        let tokenizer = Tokenizer::load(dir, model.config().text_config.longest(), max_tokens)?;
         Ok(Self { model: model.into_inference()?, extractor, tokenizer })
     }
 
@@ -82,7 +82,7 @@ impl ClapEncoder {
         if texts.is_empty() {
             return Ok(Tensor::zeros((0, self.dim()), DType::F32, self.model.device())?);
         }
-        let ids = texts.iter().map(|text| self.tokenizer.encode(text)).collect::<Result<Vec<_>>>()?;
+        let ids = texts.iter().map(|text| self.tokenizer.ids(text)).collect::<Result<Vec<_>>>()?;
         let ids: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
         self.model.embed_text(&ids)
     }
@@ -92,6 +92,20 @@ impl ClapEncoder {
     /// # Errors
     /// The tokenizer refuses it.
     pub fn token_ids(&self, text: &str) -> Result<Vec<u32>> {
-        self.tokenizer.encode(text)
+        self.tokenizer.ids(text)
+    }
+
+    /// Most tokens of a text, special ones included.
+    #[must_use]
+    pub fn max_tokens(&self) -> usize {
+        self.tokenizer.max_tokens()
+    }
+
+    /// Whether a text has more tokens than [`ClapEncoder::max_tokens`], so that its end is in no vector.
+    ///
+    /// # Errors
+    /// The tokenizer refuses it.
+    pub fn is_truncated(&self, text: &str) -> Result<bool> {
+        Ok(self.tokenizer.encode(text)?.truncated)
     }
 }

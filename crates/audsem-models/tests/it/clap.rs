@@ -232,12 +232,12 @@ struct Text {
 fn samples_and_strings_become_the_vectors_of_transformers() {
     let goldens = Goldens::load("clap_tiny.safetensors");
     let dir = ModelDir::local(&path("clap_tiny"));
-    let encoder = ClapEncoder::open(&dir, &Device::Cpu, DType::F32, 32).unwrap();
+    let encoder = ClapEncoder::open(&dir, &Device::Cpu, DType::F32, Some(32)).unwrap();
     let features = encoder.extractor().extract(&wave(144_017), Crop::Centre).unwrap();
     goldens.check("wave.audio_embeds", &encoder.embed_features(&[&features]).unwrap(), 1e-5);
 
     let texts: Vec<Text> = serde_json::from_slice(&std::fs::read(path("clap_texts.json")).unwrap()).unwrap();
-    let short = ClapEncoder::open(&dir, &Device::Cpu, DType::F32, 12).unwrap();
+    let short = ClapEncoder::open(&dir, &Device::Cpu, DType::F32, Some(12)).unwrap();
     for text in &texts {
         assert_eq!(short.token_ids(&text.text).unwrap(), text.ids_max_12, "{}", text.text);
     }
@@ -249,7 +249,7 @@ fn samples_and_strings_become_the_vectors_of_transformers() {
 fn a_checkpoint_saved_by_a_processor_of_transformers_5_opens() {
     let dir = ModelDir::local(&path("clap_fused"));
     assert!(dir.optional("preprocessor_config.json").is_none() && dir.optional("processor_config.json").is_some());
-    let encoder = ClapEncoder::open(&dir, &Device::Cpu, DType::F32, 32).unwrap();
+    let encoder = ClapEncoder::open(&dir, &Device::Cpu, DType::F32, Some(32)).unwrap();
     let features = encoder.extractor().extract(&wave(144_017), Crop::Centre).unwrap();
     assert_eq!(features.channels, 4, "the whole and three cuts, as the file says");
     let (sound, text) = (encoder.embed_features(&[&features]).unwrap(), encoder.embed_texts(&["a dog barks"]).unwrap());

@@ -35,7 +35,7 @@ struct Text {
 #[test]
 fn sentence_vectors_are_those_of_transformers() {
     let (dir, goldens) = (ModelDir::local(&path("minilm_tiny")), Goldens::load("minilm_tiny.safetensors"));
-    let model = SentenceEncoder::open(&dir, &Device::Cpu, DType::F32, 40).unwrap();
+    let model = SentenceEncoder::open(&dir, &Device::Cpu, DType::F32, Some(40)).unwrap();
     let texts: Vec<Text> = serde_json::from_slice(&std::fs::read(path("minilm_texts.json")).unwrap()).unwrap();
     let texts: Vec<&str> = texts.iter().map(|text| text.text.as_str()).collect();
     goldens.check("mean", &model.embed(&texts).unwrap(), 1e-5);
@@ -59,7 +59,8 @@ fn all_minilm_l6_v2_gives_the_vectors_of_transformers() {
         folder.display()
     );
     let real: Real = serde_json::from_slice(&std::fs::read(path("minilm_real.json")).unwrap()).unwrap();
-    let model = SentenceEncoder::open(&ModelDir::local(&folder), &Device::Cpu, DType::F32, real.max_length).unwrap();
+    let model =
+        SentenceEncoder::open(&ModelDir::local(&folder), &Device::Cpu, DType::F32, Some(real.max_length)).unwrap();
     let texts: Vec<&str> = real.texts.iter().map(String::as_str).collect();
     Goldens::load("minilm_real.safetensors").check("mean", &model.embed(&texts).unwrap(), 1e-5);
 }

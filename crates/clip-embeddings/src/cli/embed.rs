@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use audsem_core::cli::{ModelArgs, RunArgs};
 use clap::Args;
 
-use crate::embed::{CropRule, MAX_TOKENS, ModelSettings, Windows, audio, similarity, text};
+use crate::embed::{CropRule, ModelSettings, Windows, audio, similarity, text};
 
 /// The checkpoint of the published embeddings.
 const MODEL: &str = "laion/larger_clap_general";
@@ -70,9 +70,10 @@ pub struct EmbedTextArgs {
     /// `path`); of a key that comes again the first counts
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
-    /// Cut captions at this many tokens, special ones included
-    #[arg(long, value_name = "N", default_value_t = MAX_TOKENS as u32, value_parser = clap::value_parser!(u32).range(3..))]
-    pub max_length: u32,
+    /// Truncate captions to this many tokens, special ones included; the published embeddings have 32
+    /// [default: what the model takes]
+    #[arg(long, alias = "max-length", value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
+    pub max_tokens: Option<u32>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
     pub model: ModelArgs,
@@ -87,7 +88,7 @@ impl EmbedTextArgs {
         text::Config {
             inputs: self.input.clone(),
             model: settings(&self.model, CAPTIONS),
-            max_tokens: self.max_length as usize,
+            max_tokens: self.max_tokens.map(|n| n as usize),
         }
     }
 }

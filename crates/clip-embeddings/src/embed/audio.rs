@@ -13,7 +13,7 @@ use super::owners::{self, Planned};
 use super::part::{Part, Tools};
 use super::sounds::{CropRule, Windows};
 use super::sources::{Kind, limited};
-use super::{MAX_TOKENS, ModelSettings, list_sounds};
+use super::{ModelSettings, list_sounds};
 use crate::error::Error;
 use crate::extract::Stop;
 use crate::reason::Fault;
@@ -55,7 +55,7 @@ const UNKNOWN_LENGTH: &str = "unknown_length";
 /// The model or an input cannot be read, or the output cannot be written.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     // Before the run folder is touched: one that a wrong model has left behind would be in the way of the right one.
-    let model = config.model.open_for_tables(MAX_TOKENS, options.dry_run)?;
+    let model = config.model.open_for_tables(None, options.dry_run)?;
     let sources = limited(list_sounds(&config.inputs)?, options.limit)?;
     let tag = model.as_ref().map(|model| model.tag.clone());
     let record = Record { model: tag, crop: config.crop, windows: config.windows };

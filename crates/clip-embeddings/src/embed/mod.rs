@@ -28,6 +28,3 @@ pub mod text;
 pub use model::ModelSettings;
 pub use sounds::{CropRule, Windows};
 pub use sources::{Kind, Row, SoundFile, Source, list_captions, list_sounds};
-
-/// Tokens that captions are cut at, special ones included, if nothing else is said.
-pub const MAX_TOKENS: usize = 32;

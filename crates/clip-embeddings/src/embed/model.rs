@@ -37,7 +37,7 @@ impl ModelSettings {
         Ok(ModelDir::resolve(&self.model, self.revision.as_deref()).map_err(audsem_models::Error::from)?)
     }
 
-    fn load(&self, dir: &ModelDir, max_tokens: usize) -> Result<ClapEncoder, Error> {
+    fn load(&self, dir: &ModelDir, max_tokens: Option<usize>) -> Result<ClapEncoder, Error> {
         let device = self.device.open().map_err(audsem_models::Error::from)?;
         let encoder = ClapEncoder::open(dir, &device, self.precision.dtype(), max_tokens)?;
         Ok(encoder.with_batch_size(self.batch_size))
@@ -47,12 +47,16 @@ impl ModelSettings {
     ///
     /// # Errors
     /// It is nowhere, the device cannot be opened, or the checkpoint is not one of a supported CLAP.
-    pub fn open(&self, max_tokens: usize) -> Result<ClapEncoder, Error> {
+    pub fn open(&self, max_tokens: Option<usize>) -> Result<ClapEncoder, Error> {
         self.load(&self.find()?, max_tokens)
     }
 
     /// The same, with what tables and `run.json` say of it. On a dry run there is no model.
-    pub(super) fn open_for_tables(&self, max_tokens: usize, dry_run: bool) -> Result<Option<TableModel>, Error> {
+    pub(super) fn open_for_tables(
+        &self,
+        max_tokens: Option<usize>,
+        dry_run: bool,
+    ) -> Result<Option<TableModel>, Error> {
         if dry_run {
             return Ok(None);
         }

@@ -8,8 +8,8 @@ use audsem_media::audio::Decoder;
 use audsem_media::program::{Program, Tool};
 use serde::Serialize;
 
+use super::ModelSettings;
 use super::sounds::{CropRule, Ear, Windows};
-use super::{MAX_TOKENS, ModelSettings};
 use crate::error::Error;
 
 /// What is compared.
@@ -41,7 +41,7 @@ pub struct Similarity {
 /// # Errors
 /// The sound or the model cannot be read.
 pub fn run(config: &Config) -> Result<Vec<Similarity>, Error> {
-    let encoder = config.model.open(MAX_TOKENS)?;
+    let encoder = config.model.open(None)?;
     let mut decoder = Decoder::new();
     if let Ok(ffmpeg) = Program::find(Tool::Ffmpeg, config.ffmpeg.as_deref()) {
         decoder = decoder.with_ffmpeg(ffmpeg);

@@ -27,15 +27,18 @@ pub struct Config {
     pub inputs: Vec<PathBuf>,
     /// The model.
     pub model: ModelSettings,
-    /// Captions are cut at this many tokens, special ones included.
-    pub max_tokens: usize,
+    /// Captions are truncated to this many tokens, special ones included; `None` is the model's own limit.
+    pub max_tokens: Option<usize>,
 }
+
+/// Counter of captions whose end is in no vector.
+const TRUNCATED: &str = "truncated";
 
 /// What decides the content of the output.
 #[derive(Serialize)]
 struct Record {
     model: Option<String>,
-    max_tokens: usize,
+    max_tokens: Option<usize>,
 }
 
 /// Embeds every caption of the inputs; equal captions once. A dry run counts them, without a model.
@@ -58,7 +61,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let Some(plan) = owners::step(&mut run, &sources, Modality::Text)? else { return Ok(run.finish()?) };
     let cache = CaptionCache::new(model.as_ref().map_or(1, |model| model.encoder.dim()));
     let step = Step { name: "part", unit: "captions", physical: "distinct" };
-    run.execute(step, &plan.shards, |planned, out| {
+    let report = run.execute(step, &plan.shards, |planned, out| {
         let mut gate = Gate::new(planned.source, planned.number, Modality::Text, Some(&plan.owners));
         let captions = captions_of(planned, &mut gate)?;
         gate.report(out);
@@ -70,7 +73,12 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
             }
         }
     })?;
-    Ok(run.finish()?.with_result("shards", sources.len()))
+    let truncated = report.stats.counts.get(TRUNCATED).copied().unwrap_or(0);
+    if let Some(model) = model.as_ref().filter(|_| truncated > 0) {
+        let limit = model.encoder.max_tokens();
+        tracing::warn!("{truncated} captions have more than {limit} tokens; their vectors do not know their ends");
+    }
+    Ok(run.finish()?.with_result("shards", sources.len()).with_result(TRUNCATED, truncated))
 }
 
 /// The captions of a source that the gate lets through, with their keys.
@@ -102,6 +110,7 @@ fn write(
 ) -> Result<(), ShardError> {
     let encoder = &model.encoder;
     let vectors = vectors(captions, encoder, cache, out)?;
+    let truncated = truncated(&vectors, encoder)?;
     let mut file = out.create(format!("part-{}.parquet", out.name()))?;
     let mut writer = VectorWriter::<TextEmbedding, _>::new(&mut file, encoder.dim(), &[(MODEL_KEY, &model.tag)])
         .map_err(ShardError::fatal)?;
@@ -111,12 +120,24 @@ fn write(
             out.fail(key, fault, "the model's vector");
             continue;
         }
+        out.count(TRUNCATED, u64::from(truncated.contains(text.as_str())));
         let row = TextEmbeddingRef { key, text, text_hash: text_hash(text) };
         writer.push(row, vector).map_err(ShardError::fatal)?;
         out.keep(1);
     }
     writer.finish().map_err(ShardError::fatal)?;
     Ok(out.close(file)?)
+}
+
+/// The texts that are longer than the model takes.
+fn truncated<'a, V>(vectors: &HashMap<&'a str, V>, encoder: &ClapEncoder) -> Result<HashSet<&'a str>, ShardError> {
+    let mut found = HashSet::new();
+    for text in vectors.keys() {
+        if encoder.is_truncated(text).map_err(ShardError::fatal)? {
+            found.insert(*text);
+        }
+    }
+    Ok(found)
 }
 
 /// Vectors of all captions, each distinct one computed at most once.

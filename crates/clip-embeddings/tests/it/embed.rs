@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::workbench::{Bench, flac, model, shard};
 
 fn encoder() -> ClapEncoder {
-    ClapEncoder::open(&ModelDir::local(&model()), &Device::Cpu, DType::F32, 32).unwrap()
+    ClapEncoder::open(&ModelDir::local(&model()), &Device::Cpu, DType::F32, None).unwrap()
 }
 
 fn call(bench: &Bench, arguments: &str) -> crate::workbench::Called {
@@ -155,6 +155,34 @@ fn a_cut_shard_is_reported_and_the_others_are_embedded() {
     bench.write("in/1.tar", &whole);
     call(&bench, "embed-audio -i in -o out").ended(1).says("0.tar");
     assert_eq!(bench.rows::<AudioEmbedding>("out/part-00001.parquet").len(), 2);
+}
+
+/// The tiny model takes 64 tokens, one or two a word here: what differs behind the 32nd decides the vectors.
+#[test]
+fn captions_are_read_to_the_limit_of_the_model_and_cuts_are_counted() {
+    let bench = Bench::new();
+    let long = |end: &str| format!("{}{end}", "rain ".repeat(18));
+    let rows = [("k1", long("dog")), ("k2", long("wind")), ("k3", "rain ".repeat(80))];
+    let list: String = rows.iter().map(|(key, text)| format!("{key},{text}\n")).collect();
+    bench.write("list.csv", format!("key,text\n{list}"));
+    for (_, text) in &rows[..2] {
+        assert!((33..=64).contains(&encoder().token_ids(text).unwrap().len()), "{text}");
+    }
+    let truncated = |output: &str| {
+        let stats: Value =
+            serde_json::from_slice(&std::fs::read(bench.path(output).join("stats.json")).unwrap()).unwrap();
+        stats["steps"]["part"]["counts"]["truncated"].as_u64()
+    };
+    call(&bench, "embed-text -i list.csv -o whole").ended(0).says("1 captions have more than 64 tokens");
+    let whole = vectors(&bench, "whole/part-00000.parquet");
+    assert_ne!(whole[0], whole[1]);
+    assert_eq!(truncated("whole"), Some(1));
+    call(&bench, "embed-text -i list.csv -o short --max-tokens 32")
+        .ended(0)
+        .says("3 captions have more than 32 tokens");
+    let short = vectors(&bench, "short/part-00000.parquet");
+    assert_eq!(short[0], short[1]);
+    assert_eq!(truncated("short"), Some(3));
 }
 
 #[test]

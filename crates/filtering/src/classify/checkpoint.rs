@@ -3,7 +3,7 @@
 use audsem_models::bert::Config as BertConfig;
 use audsem_models::checkpoint::safetensors_bytes;
 use audsem_models::nn::Params;
-use audsem_models::tokens::{SPECIAL_TOKENS, TextEncoder, vocab_txt};
+use audsem_models::tokenizer::{SPECIAL_TOKENS, Tokenizer, vocab_txt};
 use serde_json::Value;
 
 use crate::error::Error;
@@ -12,10 +12,10 @@ use crate::error::Error;
 pub(super) fn checkpoint_files(
     network: &BertConfig,
     params: &Params,
-    encoder: &TextEncoder,
+    encoder: &Tokenizer,
     side: Vec<(&'static str, Vec<u8>)>,
 ) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
-    let mut tokenizer = encoder.tokenizer().clone();
+    let mut tokenizer = encoder.inner().clone();
     let failed = |error: tokenizers::Error| {
         Error::Network(audsem_models::Error::Tokenizer { path: "tokenizer.json".into(), message: error.to_string() })
     };

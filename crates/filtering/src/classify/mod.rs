@@ -24,7 +24,7 @@ use serde::Serialize;
 
 pub use labelled::{Example, Examples, Split, read_labelled};
 pub use metrics::{Confusion, Metrics};
-pub use scorer::Scorer;
+pub use scorer::{Score, Scorer};
 
 use crate::error::Result;
 use crate::texts::{self, DistinctText};
@@ -47,8 +47,8 @@ pub struct Config {
     pub device: DeviceChoice,
     /// Number type of its weights.
     pub precision: Precision,
-    /// Texts are cut at this many tokens, special ones included.
-    pub max_length: usize,
+    /// Texts are truncated to this many tokens, special ones included; `None` is the model's own limit.
+    pub max_tokens: Option<usize>,
     /// Texts in one forward pass.
     pub batch_size: usize,
     /// A text names a sound if its probability lies above this.
@@ -58,7 +58,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults: the length limit of training (32 tokens), batches of 64, threshold one half, shards of 16,384.
+    /// The defaults: the model's own limit of tokens, batches of 64, threshold one half, shards of 16,384.
     #[must_use]
     pub fn new(input: impl Into<PathBuf>, model: ModelDir) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl Config {
             model,
             device: DeviceChoice::Auto,
             precision: Precision::F32,
-            max_length: 32,
+            max_tokens: None,
             batch_size: 64,
             threshold: 0.5,
             texts_per_shard: 16384,
@@ -74,11 +74,14 @@ impl Config {
     }
 }
 
+/// Counter of texts that were judged without their end.
+const TRUNCATED: &str = "truncated";
+
 /// What decides the content of the output. The batch size does, in the last bits of a probability.
 #[derive(Serialize)]
 struct Record {
     precision: Precision,
-    max_length: usize,
+    max_tokens: Option<usize>,
     batch_size: usize,
     threshold: f32,
     texts_per_shard: usize,
@@ -105,7 +108,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let model = config.model.fingerprint()?;
     let record = Record {
         precision: config.precision,
-        max_length: config.max_length,
+        max_tokens: config.max_tokens,
         batch_size: config.batch_size,
         threshold: config.threshold,
         texts_per_shard: config.texts_per_shard,
@@ -124,12 +127,20 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
         return Ok(run.finish()?);
     }
     let device = config.device.open()?;
-    let scorer = Scorer::open(&config.model, &device, config.precision.dtype(), config.max_length, config.batch_size)?;
+    let scorer = Scorer::open(&config.model, &device, config.precision.dtype(), config.max_tokens, config.batch_size)?;
     let step = Step { name: "part", unit: "texts", physical: "tok" };
     let plan = texts::shards(&texts.outputs);
     let report = run.execute(step, &plan, |path, out| score(config, &scorer, path, out))?;
-    let sounds = report.stats.counts.get("sounds").copied().unwrap_or(0);
-    Ok(run.finish()?.with_result("texts that name a sound", sounds))
+    let count = |name| report.stats.counts.get(name).copied().unwrap_or(0);
+    if count(TRUNCATED) > 0 {
+        tracing::warn!(
+            "{} texts have more than {} tokens and were judged without their end",
+            count(TRUNCATED),
+            scorer.max_tokens()
+        );
+    }
+    let summary = run.finish()?.with_result("texts that name a sound", count("sounds"));
+    Ok(summary.with_result(TRUNCATED, count(TRUNCATED)))
 }
 
 /// One shard: scores its texts, writes `part-N.parquet`.
@@ -139,8 +150,9 @@ fn score(config: &Config, scorer: &Scorer, path: &Path, out: &mut ShardOutput) -
     let scores = scorer.score(&texts, |n_tokens| out.work(n_tokens as f64)).map_err(ShardError::fatal)?;
     let mut file = out.create(format!("part-{}.parquet", out.name()))?;
     let mut writer = ParquetWriter::<BertLabel, _>::new(&mut file).map_err(ShardError::fatal)?;
-    for (row, probability) in rows.iter().zip(scores) {
+    for (row, Score { probability, truncated }) in rows.iter().zip(scores) {
         out.read(1);
+        out.count(TRUNCATED, u64::from(truncated));
         if !probability.is_finite() {
             out.fail(&row.text, Fault::NoVerdict, probability);
             continue;

@@ -4,7 +4,7 @@ use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
 use audsem_models::bert::{BertClassifier, BertClassifierInference, Config, IGNORABLE};
 use audsem_models::nn::softmax;
-use audsem_models::tokens::TextEncoder;
+use audsem_models::tokenizer::{Encoded, Tokenizer};
 use audsem_models::{Error as NetworkError, Result as NetworkResult};
 use candle_core::{DType, Device};
 
@@ -22,11 +22,20 @@ pub(super) fn without_brackets(text: &str) -> String {
     text.chars().filter(|c| !matches!(c, '[' | ']' | '{' | '}' | '(' | ')')).collect()
 }
 
+/// What the classifier says of one text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Score {
+    /// The probability that it names a sound.
+    pub probability: f32,
+    /// Whether its end was cut off to keep to the limit of tokens.
+    pub truncated: bool,
+}
+
 /// Scores texts with a two-class BERT.
 #[derive(Debug)]
 pub struct Scorer {
     model: BertClassifierInference,
-    encoder: TextEncoder,
+    encoder: Tokenizer,
     batch_size: usize,
 }
 
@@ -35,37 +44,52 @@ impl Scorer {
     ///
     /// # Errors
     /// It is no two-class BERT, its weights do not fit, or it has no tokenizer.
-    pub fn open(dir: &ModelDir, device: &Device, dtype: DType, max_length: usize, batch_size: usize) -> Result<Self> {
+    pub fn open(
+        dir: &ModelDir,
+        device: &Device,
+        dtype: DType,
+        max_tokens: Option<usize>,
+        batch_size: usize,
+    ) -> Result<Self> {
         let config: Config = dir.json("config.json")?;
         two_classes(&config)?;
         let weights = Weights::open(dir, device, dtype)?;
         let model = BertClassifier::load(weights.var_builder(), &config)?;
         weights.finish(|name| IGNORABLE.iter().any(|part| name.contains(part)))?;
-        let encoder = TextEncoder::load(dir, max_length.min(config.max_position_embeddings))?;
+        let encoder = Tokenizer::load(dir, config.max_position_embeddings, max_tokens)?;
         Ok(Self::new(model, encoder, batch_size)?)
     }
 
-    pub(super) fn new(model: BertClassifier, encoder: TextEncoder, batch_size: usize) -> NetworkResult<Self> {
+    pub(super) fn new(model: BertClassifier, encoder: Tokenizer, batch_size: usize) -> NetworkResult<Self> {
         let model = model.into_inference()?.with_batch_size(batch_size);
         Ok(Self { model, encoder, batch_size: batch_size.max(1) })
     }
 
     /// The probability that each text names a sound. `progress` is told now and then how many tokens were done.
+    /// Tokens beyond [`Scorer::max_tokens`] are not seen.
     ///
     /// # Errors
     /// The tokenizer refuses a text; memory; device.
-    pub fn score(&self, texts: &[&str], mut progress: impl FnMut(usize)) -> NetworkResult<Vec<f32>> {
-        let rows: NetworkResult<Vec<Vec<u32>>> =
+    pub fn score(&self, texts: &[&str], mut progress: impl FnMut(usize)) -> NetworkResult<Vec<Score>> {
+        let rows: NetworkResult<Vec<Encoded>> =
             texts.iter().map(|text| self.encoder.encode(&without_brackets(text))).collect();
         let rows = rows?;
-        let mut probabilities = Vec::with_capacity(texts.len());
+        let mut scores = Vec::with_capacity(texts.len());
         for part in rows.chunks(self.batch_size * BATCHES_PER_REPORT) {
-            let part: Vec<&[u32]> = part.iter().map(Vec::as_slice).collect();
-            let sound = softmax(&self.model.logits(&part)?)?.narrow(1, SOUND, 1)?; // (B, 1)
-            probabilities.extend(sound.flatten_all()?.to_vec1::<f32>()?);
-            progress(part.iter().map(|row| row.len()).sum());
+            let ids: Vec<&[u32]> = part.iter().map(|row| row.ids.as_slice()).collect();
+            let sound = softmax(&self.model.logits(&ids)?)?.narrow(1, SOUND, 1)?; // (B, 1)
+            let probabilities = sound.flatten_all()?.to_vec1::<f32>()?;
+            let score = |(row, probability): (&Encoded, f32)| Score { probability, truncated: row.truncated };
+            scores.extend(part.iter().zip(probabilities).map(score));
+            progress(ids.iter().map(|row| row.len()).sum());
         }
-        Ok(probabilities)
+        Ok(scores)
+    }
+
+    /// Most tokens of a text that are seen, special ones included.
+    #[must_use]
+    pub fn max_tokens(&self) -> usize {
+        self.encoder.max_tokens()
     }
 }
 

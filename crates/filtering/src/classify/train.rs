@@ -17,7 +17,7 @@ use audsem_core::run::{Step, Summary};
 use audsem_core::weights::Weights;
 use audsem_models::bert::Config as BertConfig;
 use audsem_models::nn::Params;
-use audsem_models::tokens::{TextEncoder, train_wordpiece};
+use audsem_models::tokenizer::{Tokenizer, train_wordpiece};
 use candle_core::{DType, Device};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -237,7 +237,7 @@ fn train(
         subword_dropout: config.subword_dropout,
         seed: options.seed,
     };
-    let max_length = config.max_length.min(network.max_position_embeddings);
+    let max_length = encoder.max_tokens();
     let trainer = Trainer { config: &network, params: &params, encoder: &encoder, max_length, device: &device };
     let history = trainer.run(&settings, &examples, state, |epoch| {
         out.work(1.0);
@@ -258,7 +258,7 @@ fn train(
 struct Begun {
     network: BertConfig,
     params: Params,
-    encoder: TextEncoder,
+    encoder: Tokenizer,
     /// Tokenizer settings to pass on unchanged.
     side: Vec<(&'static str, Vec<u8>)>,
 }
@@ -284,7 +284,7 @@ fn begin_scratch(config: &Config, size: &Size, seed: u64, examples: &Examples) -
         initializer_range: SCRATCH_DEVIATION,
         ..BertConfig::default()
     };
-    let encoder = TextEncoder::new(tokenizer, config.max_length)?;
+    let encoder = Tokenizer::new(tokenizer, config.max_length)?;
     Ok(Begun { network: named(network), params: Params::new(seed), encoder, side: Vec::new() })
 }
 
@@ -303,7 +303,7 @@ fn begin_checkpoint(config: &Config, dir: &ModelDir, seed: u64, device: &Device)
         return Err(Error::Labelled { path: config.input.clone(), problem });
     }
     tracing::info!(tensors = ?fresh, "made new");
-    let encoder = TextEncoder::load(dir, config.max_length.min(network.max_position_embeddings))?;
+    let encoder = Tokenizer::load(dir, network.max_position_embeddings, Some(config.max_length))?;
     let mut side = Vec::new();
     for name in ["tokenizer_config.json", "special_tokens_map.json"] {
         if let Some(path) = dir.optional(name) {

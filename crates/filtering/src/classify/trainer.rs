@@ -4,7 +4,8 @@ use audsem_core::signals::stop_requested;
 use audsem_models::bert::{BertClassifier, Config as BertConfig};
 use audsem_models::nn::{Params, Pass};
 use audsem_models::optim::{AdamW, AdamWConfig, linear_schedule};
-use audsem_models::tokens::{Segmenter, TextEncoder, batch};
+use audsem_models::tokenizer::{Segmenter, Tokenizer};
+use audsem_models::tokens::batch;
 use audsem_models::{Error as NetworkError, Result};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
@@ -58,7 +59,7 @@ pub(super) struct Epoch {
 pub(super) struct Trainer<'a> {
     pub(super) config: &'a BertConfig,
     pub(super) params: &'a Params,
-    pub(super) encoder: &'a TextEncoder,
+    pub(super) encoder: &'a Tokenizer,
     pub(super) max_length: usize,
     pub(super) device: &'a Device,
 }
@@ -127,7 +128,7 @@ impl Trainer<'_> {
         let model = BertClassifier::load(vb, self.config)?;
         let scorer = Scorer::new(model, self.encoder.clone(), 64)?;
         let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
-        scorer.score(&texts, |_| ())
+        Ok(scorer.score(&texts, |_| ())?.iter().map(|score| score.probability).collect())
     }
 
     fn evaluate(&self, examples: &[Example]) -> Result<Metrics> {
@@ -152,7 +153,7 @@ impl Trainer<'_> {
         let mut row = |example: &&Example| -> Result<Row> {
             let text = without_brackets(&example.text);
             let mut ids = match settings.subword_dropout {
-                0.0 => self.encoder.encode(&text)?,
+                0.0 => self.encoder.ids(&text)?,
                 share => segmenter.encode(&text, share, rng)?,
             };
             self.drop_tokens(&mut ids, settings.token_dropout, rng);
@@ -163,7 +164,7 @@ impl Trainer<'_> {
 
     /// Hides words: a network that saw few captions must not hang its verdict on one of them.
     fn drop_tokens(&self, ids: &mut [u32], share: f64, rng: &mut ChaCha8Rng) {
-        let unknown = self.encoder.tokenizer().token_to_id("[UNK]").filter(|_| share > 0.0);
+        let unknown = self.encoder.inner().token_to_id("[UNK]").filter(|_| share > 0.0);
         let (Some(unknown), Some(last)) = (unknown, ids.len().checked_sub(1)) else { return };
         for id in ids.iter_mut().take(last).skip(1) {
             if rng.random_bool(share) {

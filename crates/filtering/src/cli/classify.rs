@@ -20,9 +20,9 @@ pub struct ClassifyArgs {
     /// Run folder of `extract`, or any file or folder of caption tables (Parquet or CSV)
     #[arg(short, long, value_name = "PATH")]
     pub input: PathBuf,
-    /// Cut texts at this many tokens; the same as in training
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(3..))]
-    pub max_length: u32,
+    /// Truncate texts to this many tokens, special ones included [default: what the model takes]
+    #[arg(long, alias = "max-length", value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
+    pub max_tokens: Option<u32>,
     /// A text names a sound if its probability lies above this
     #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = probability)]
     pub threshold: f32,
@@ -46,7 +46,7 @@ impl ClassifyArgs {
         let mut config = Config::new(&self.input, checkpoint_of(self.model.resolve(BERT_BASE)?));
         config.device = self.model.device;
         config.precision = self.model.dtype;
-        config.max_length = self.max_length as usize;
+        config.max_tokens = self.max_tokens.map(|n| n as usize);
         config.batch_size = self.model.batch_size.map_or(config.batch_size, |n| n as usize);
         config.threshold = self.threshold;
         config.texts_per_shard = self.texts_per_shard as usize;

@@ -46,9 +46,9 @@ pub struct TrainClassifierArgs {
     /// tokenizers [default: 0; 0.2 from scratch]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub subword_dropout: Option<f64>,
-    /// Cut captions at this many tokens
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(3..))]
-    pub max_length: u32,
+    /// Truncate captions to this many tokens, special ones included
+    #[arg(long, alias = "max-length", value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(3..))]
+    pub max_tokens: u32,
     /// Share of captions held out where the file has no column `split`
     #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = share)]
     pub heldout: f64,
@@ -103,7 +103,7 @@ impl TrainClassifierArgs {
         config.weight_decay = self.weight_decay;
         config.token_dropout = self.token_dropout.unwrap_or(config.token_dropout);
         config.subword_dropout = self.subword_dropout.unwrap_or(config.subword_dropout);
-        config.max_length = self.max_length as usize;
+        config.max_length = self.max_tokens as usize;
         config.heldout = self.heldout;
         Ok(config)
     }

@@ -132,11 +132,11 @@ fn a_small_network_from_nothing_generalises() {
     assert_eq!(metrics["history"].as_array().unwrap().len(), config.epochs);
     // The checkpoint alone gives the verdicts that were reported.
     let dir = checkpoint_of(ModelDir::local(folder.path()));
-    let scorer = Scorer::open(&dir, &Device::Cpu, DType::F32, 32, 7).unwrap();
+    let scorer = Scorer::open(&dir, &Device::Cpu, DType::F32, Some(32), 7).unwrap();
     let mut reader = csv::Reader::from_path(folder.path().join("heldout.csv")).unwrap();
     for record in reader.records().step_by(9) {
         let record = record.unwrap();
-        let alone = scorer.score(&[&record[0]], |_| ()).unwrap()[0];
+        let alone = scorer.score(&[&record[0]], |_| ()).unwrap()[0].probability;
         assert!((alone - record[2].parse::<f32>().unwrap()).abs() < 1e-5, "{record:?} {alone}");
     }
 }
@@ -247,14 +247,31 @@ fn distinct_texts_are_scored_once_whatever_the_workers_and_as_if_alone() {
     let parts = audsem_core::tables::parts(&folder.path().join("one"), "part").unwrap();
     let labels: Vec<BertLabel> = parts.iter().flat_map(|path| read_parquet(path).unwrap()).collect();
     assert_eq!(labels.len(), 6);
-    let scorer = Scorer::open(&model, &Device::Cpu, DType::F32, 32, 64).unwrap();
+    let scorer = Scorer::open(&model, &Device::Cpu, DType::F32, None, 64).unwrap();
     for label in &labels {
         assert_eq!(label.text_hash, text_hash(&label.text));
         assert_eq!(label.bert_label == 1, label.bert_prob > 0.5);
-        let alone = scorer.score(&[&label.text], |_| ()).unwrap()[0];
+        let alone = scorer.score(&[&label.text], |_| ()).unwrap()[0].probability;
         assert!((alone - label.bert_prob).abs() < 1e-6, "{}: {alone} {}", label.text, label.bert_prob);
     }
     assert_eq!(labels[0].bert_prob, labels[1].bert_prob, "brackets say nothing about the sound");
+}
+
+/// A text is read as far as the model takes it, and one that is longer is counted.
+#[test]
+fn texts_are_read_to_the_limit_of_the_model_and_cuts_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    trained(&folder.path().join("model"), 1, 1);
+    let model = checkpoint_of(ModelDir::local(&folder.path().join("model")));
+    let long = format!("[{}]", "wind ".repeat(40));
+    let input = cues(folder.path(), &["[dog barks]", &long]);
+    let run = |name: &str, max_tokens| {
+        let config = classify::Config { max_tokens, ..classify::Config::new(&input, model.clone()) };
+        classify::run(&config, &RunOptions::new(folder.path().join(name))).unwrap()
+    };
+    assert_eq!(run("own", None).results["truncated"], 1);
+    assert_eq!(run("less", Some(3)).results["truncated"], 2);
+    assert_eq!(run("more", Some(500)).results["truncated"], 1, "no flag lengthens what the model has positions for");
 }
 
 #[test]

@@ -1,0 +1,81 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use rand::SeedableRng;
+
+const TEXTS: [&str; 6] = [
+    "dog barks loudly",
+    "dogs barking",
+    "a dog barks in the distance",
+    "wind howling",
+    "howling wind and rain",
+    "rain falls",
+];
+
+#[test]
+fn training_repeats_and_the_vocabulary_starts_with_the_special_tokens() {
+    let a = train_wordpiece(TEXTS, 120).unwrap();
+    let b = train_wordpiece(TEXTS, 120).unwrap();
+    assert_eq!(a.to_string(false).unwrap(), b.to_string(false).unwrap());
+    assert_eq!(vocab_txt(&a).lines().take(5).collect::<Vec<_>>(), SPECIAL_TOKENS);
+}
+
+#[test]
+fn byte_level_tokens_spell_any_text_and_training_repeats() {
+    let train = || train_byte_level_bpe(TEXTS, 320).unwrap();
+    let (a, b) = (train(), train());
+    assert_eq!(a.to_string(false).unwrap(), b.to_string(false).unwrap());
+    let encoder = Tokenizer::new(a, 64).unwrap();
+    let ids = encoder.ids("a dog barks: naïve 🐕").unwrap();
+    assert_eq!((ids[0], ids[ids.len() - 1]), (0, 2));
+    let text = encoder.inner().decode(&ids, true).unwrap();
+    assert_eq!(text, "a dog barks: naïve 🐕");
+}
+
+#[test]
+fn encodes_like_bert_and_cuts_at_the_limit() {
+    let encoder = Tokenizer::new(train_wordpiece(TEXTS, 120).unwrap(), 4).unwrap();
+    let ids = encoder.ids("DOG barks, dog barks").unwrap();
+    let tokens: Vec<String> = ids.iter().map(|&id| encoder.inner().id_to_token(id).unwrap()).collect();
+    assert_eq!(tokens, ["[CLS]", "dog", "barks", "[SEP]"]);
+}
+
+#[test]
+fn random_segments_spell_the_same_words() {
+    let encoder = Tokenizer::new(train_wordpiece(TEXTS, 120).unwrap(), 32).unwrap();
+    let segmenter = Segmenter::new(&encoder, 32);
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    let (mut longer, text) = (0, "Dogs barking, wind and RAIN");
+    assert_eq!(segmenter.encode(text, 0.0, &mut rng).unwrap(), encoder.ids(text).unwrap());
+    for _ in 0..50 {
+        let ids = segmenter.encode(text, 0.5, &mut rng).unwrap();
+        let tokens = ids[1..ids.len() - 1].iter().map(|&id| encoder.inner().id_to_token(id).unwrap());
+        let spelled: String = tokens.map(|token| token.trim_start_matches("##").to_owned()).collect();
+        assert_eq!(spelled, "dogsbarking[UNK]windandrain");
+        longer += usize::from(ids.len() > encoder.ids(text).unwrap().len());
+    }
+    assert!(longer > 25, "{longer}");
+}
+
+#[test]
+fn a_vocabulary_file_alone_gives_the_same_tokenizer() {
+    let trained = train_wordpiece(TEXTS, 120).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::io::Write::write_all(
+        &mut std::fs::OpenOptions::new().create(true).append(true).open(folder.path().join("vocab.txt")).unwrap(),
+        vocab_txt(&trained).as_bytes(),
+    )
+    .unwrap();
+    let loaded = Tokenizer::load(&ModelDir::local(folder.path()), 32, None).unwrap();
+    let trained = Tokenizer::new(trained, 32).unwrap();
+    for text in TEXTS.into_iter().chain(["Café [x] ♪", "", "unknownword, rain!"]) {
+        assert_eq!(loaded.ids(text).unwrap(), trained.ids(text).unwrap(), "{text}");
+    }
+}
+
+#[test]
+fn a_folder_without_a_tokenizer_is_an_error_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Tokenizer::load(&ModelDir::local(folder.path()), 32, None).unwrap_err().to_string();
+    assert!(error.contains("lacks `tokenizer.json`"), "{error}");
+}
