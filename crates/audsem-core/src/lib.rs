@@ -9,6 +9,7 @@ pub mod files;
 #[cfg(feature = "nn")]
 pub mod hub;
 pub mod input;
+pub mod json;
 pub mod log;
 pub mod memory;
 pub mod parallel;
