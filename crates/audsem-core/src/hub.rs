@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::files::{create_folder, write_atomically};
 use crate::run::ModelFingerprint;
+use crate::walk::{Walk, WalkError};
 use crate::weights::ModelError;
 
 /// Files beside the weights that are fetched where the repository has them.
@@ -217,10 +218,9 @@ impl ModelDir {
             return shards.iter().map(|shard| self.file(shard)).collect();
         }
         for extension in ["safetensors", "bin", "pt", "pth"] {
-            let found: Vec<String> =
-                list_files(&self.root).into_iter().filter(|name| has_extension(name, extension)).collect();
+            let found = Walk::flat().files(&self.root, |name| has_extension(name, extension)).map_err(unreadable)?;
             if let [only] = found.as_slice() {
-                return Ok(vec![self.root.join(only)]);
+                return Ok(vec![only.path.clone()]);
             }
         }
         self.file(WEIGHT_FILES[0]).map(|path| vec![path])
@@ -251,15 +251,14 @@ fn has_extension(name: &str, extension: &str) -> bool {
     Path::new(name).extension().is_some_and(|found| found == extension)
 }
 
-/// File names of a folder, sorted; empty where it cannot be read.
+/// File names of a folder, sorted, for messages; empty where it cannot be read.
 fn list_files(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries
-        .filter(|entry| entry.path().is_file())
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
+    let files = Walk::flat().files(folder, |_| true).unwrap_or_default();
+    files.into_iter().map(|file| file.name).collect()
+}
+
+fn unreadable(WalkError { path, source }: WalkError) -> ModelError {
+    ModelError::Read { path, source }
 }
 
 /// `name` or `org/name`, of the characters the hub allows.

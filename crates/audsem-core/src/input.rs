@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 
 use crate::error::{Error, Result};
-use crate::files::is_temporary;
+use crate::walk::Walk;
 
 /// Bytes per read from the kernel.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -84,29 +84,23 @@ pub fn decompress(mut stream: impl Read + Send + 'static) -> io::Result<Box<dyn 
 }
 
 /// The files an `--input` names: itself if it is a file, or the files directly in it whose name
-/// `wanted` accepts, sorted by name. Hidden and temporary files are passed over.
+/// `wanted` accepts, sorted by name, by the rules of [`Walk`].
 ///
 /// # Errors
 /// [`Error::Read`] when it does not exist or cannot be listed.
 pub fn list_files(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+    files_of(path, Walk::flat(), wanted)
+}
+
+/// The files an `--input` names: itself if it is a file, or those whose name below it `wanted` accepts.
+///
+/// # Errors
+/// [`Error::Read`] when it does not exist or cannot be listed.
+pub fn files_of(path: &Path, walk: Walk, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
     if !fs::metadata(path).map_err(Error::read(path))?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let mut files = Vec::new();
-    for entry in fs::read_dir(path).map_err(Error::read(path))? {
-        let entry = entry.map_err(Error::read(path))?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with('.') || is_temporary(&name) || !wanted(&name) {
-            continue;
-        }
-        // Follows links: data sets are often folders of links.
-        if fs::metadata(entry.path()).map_err(Error::read(&entry.path()))?.is_file() {
-            files.push(entry.path());
-        }
-    }
-    files.sort();
-    Ok(files)
+    Ok(walk.files(path, wanted)?.into_iter().map(|file| file.path).collect())
 }
 
 #[cfg(test)]

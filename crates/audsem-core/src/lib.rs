@@ -23,5 +23,6 @@ pub mod tables;
 pub mod tar;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod walk;
 #[cfg(feature = "nn")]
 pub mod weights;

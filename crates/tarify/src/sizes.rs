@@ -5,7 +5,7 @@ use std::path::Path;
 
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{Fingerprint, Run, Shard, ShardOutput, Step, StepReport};
-use audsem_core::tar::tar_order;
+use audsem_core::walk::numeric_order;
 use serde::Serialize;
 
 use crate::error::Error;
@@ -21,7 +21,7 @@ pub(crate) const SAMPLES: &str = "samples";
 /// are used to.
 pub fn sizes_json(sizes: impl IntoIterator<Item = (String, u64)>) -> Vec<u8> {
     let mut sizes: Vec<(String, u64)> = sizes.into_iter().collect();
-    sizes.sort_by_cached_key(|(name, _)| tar_order(name));
+    sizes.sort_by_cached_key(|(name, _)| numeric_order(name));
     let object: serde_json::Map<_, _> = sizes.into_iter().map(|(name, size)| (name, size.into())).collect();
     let mut text = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
@@ -90,7 +90,7 @@ mod tests {
             let object = format!("{{{}: {size}}}", serde_json::Value::from(name.as_str()));
             let read = parse_sizes(object.as_bytes()).ok().and_then(|sizes| sizes.get(&name).copied());
             assert_eq!(read, u64::try_from(size).ok());
-            tar_order(&name);
+            numeric_order(&name);
         }
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use audsem_core::run::{FileFingerprint, Fingerprint, Shard};
-use audsem_core::tar::{MemberReader, is_metadata, split_ending, split_key, tar_order, tars_under};
+use audsem_core::tar::{MemberReader, is_metadata, split_ending, split_key, tars_under};
+use audsem_core::walk::numeric_order;
 
 use crate::error::Error;
 
@@ -34,7 +35,7 @@ pub fn list_tars(inputs: &[PathBuf]) -> Result<Vec<TarInput>, Error> {
             tars.push(TarInput { path, name, fingerprint });
         }
     }
-    tars.sort_by_cached_key(|tar| (tar_order(&tar.name), tar.path.clone()));
+    tars.sort_by_cached_key(|tar| (numeric_order(&tar.name), tar.path.clone()));
     refuse_equal_names(&tars)?;
     Ok(tars)
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::TableError;
 use crate::run::unfinished;
+use crate::walk::{Walk, WalkError};
 
 /// The committed Parquet parts `{step}-*.parquet` of a run folder, in the order of their names.
 ///
@@ -53,17 +54,9 @@ pub fn is_csv(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }
 
-/// Files of a folder whose names are wanted, shorter names first so that `part-100000` follows
-/// `part-99999`.
+/// The files directly in a folder whose names are wanted, `part-99999` before `part-100000`.
 fn list(dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, TableError> {
-    let open_error = |source| TableError::Open { path: dir.to_owned(), source };
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(open_error)? {
-        let name = entry.map_err(open_error)?.file_name();
-        if name.to_str().is_some_and(&wanted) {
-            names.push(name);
-        }
-    }
-    names.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
-    Ok(names.into_iter().map(|name| dir.join(name)).collect())
+    let unreadable = |WalkError { path, source }| TableError::Open { path, source };
+    let files = Walk::flat().by_number().files(dir, wanted).map_err(unreadable)?;
+    Ok(files.into_iter().map(|file| file.path).collect())
 }

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::input::list_files;
+use crate::input::files_of;
 use crate::run::require_finished;
+use crate::walk::Walk;
 
 /// Endings of tars; what is inside is told by the first bytes.
 const ENDINGS: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
@@ -23,20 +24,12 @@ pub fn is_tar(name: &str) -> bool {
     split_ending(name).is_some()
 }
 
-/// Sort key of a tar's name: the first number in it (`2.tar` before `10.tar`), then the name; names without number come
-/// last.
-pub fn tar_order(name: &str) -> (u64, String) {
-    let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
-    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    (digits[..end].parse().unwrap_or(u64::MAX), name.to_owned())
-}
-
-/// The tars that an input names: itself if it is a file, or those directly in the folder, in [`tar_order`].
+/// The tars that an input names: itself if it is a file, or those directly in the folder, by the numbers in their names.
 ///
 /// # Errors
 /// It does not exist, is a folder without tars, or one whose run has not ended.
 pub fn tars_under(path: &Path) -> Result<Vec<PathBuf>> {
-    let mut tars = list_files(path, is_tar)?;
+    let tars = files_of(path, Walk::flat().by_number(), is_tar)?;
     if path.is_dir() {
         require_finished(path)?;
     }
@@ -44,7 +37,6 @@ pub fn tars_under(path: &Path) -> Result<Vec<PathBuf>> {
         let problem = "this folder holds no tar\nhint: name tars (.tar, .tar.gz, .tar.zst) or the folder they lie in";
         return Err(Error::input(path, problem));
     }
-    tars.sort_by_cached_key(|tar| tar_order(&tar.file_name().unwrap_or_default().to_string_lossy()));
     Ok(tars)
 }
 

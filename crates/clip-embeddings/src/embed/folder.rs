@@ -1,14 +1,11 @@
 //! What lies in a folder and below it.
 
-use std::collections::HashSet;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::files::is_temporary;
 use audsem_core::suffix::is_audio;
 use audsem_core::tar::is_tar;
+use audsem_core::walk::Walk;
 
 use super::sources::SoundFile;
 use crate::error::Error;
@@ -24,42 +21,24 @@ pub(super) struct Found {
     pub tars_below: usize,
 }
 
-/// Goes through a folder and those below. Hidden and temporary files are passed over.
+/// Goes through a folder and those below.
 ///
 /// # Errors
 /// A folder cannot be listed.
 pub(super) fn search(root: &Path) -> Result<Found, Error> {
     let mut found = Found::default();
-    let (mut folders, mut visited) = (vec![root.to_owned()], HashSet::new());
-    while let Some(folder) = folders.pop() {
-        let place = fs::metadata(&folder).map_err(CoreError::read(&folder))?;
-        // Links may lead back to a folder that leads here.
-        if !visited.insert((place.dev(), place.ino())) {
-            continue;
-        }
-        for entry in fs::read_dir(&folder).map_err(CoreError::read(&folder))? {
-            let path = entry.map_err(CoreError::read(&folder))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name.starts_with('.') || is_temporary(&name) {
-                continue;
-            }
-            if path.is_dir() {
-                folders.push(path);
-            } else if is_sound(&path) {
-                let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
-                found.sounds.push(SoundFile { name, path });
-            } else if is_tar(&name) {
-                let count = if folder == root { &mut found.tars } else { &mut found.tars_below };
-                *count += 1;
-            }
+    for file in Walk::deep().files(root, |name| is_sound(name) || is_tar(name)).map_err(CoreError::from)? {
+        match (is_sound(&file.name), file.is_below()) {
+            (true, _) => found.sounds.push(SoundFile { name: file.name, path: file.path }),
+            (false, true) => found.tars_below += 1,
+            (false, false) => found.tars += 1,
         }
     }
-    found.sounds.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
 
-fn is_sound(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| is_audio(&extension.to_string_lossy()))
+fn is_sound(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| is_audio(&extension.to_string_lossy()))
 }
 
 impl Found {
@@ -85,6 +64,8 @@ impl Found {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+    use std::fs;
 
     use super::*;
 

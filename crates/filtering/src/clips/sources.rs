@@ -1,6 +1,5 @@
 //! The candidates: which files the inputs hold, in a fixed order.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +7,7 @@ use audsem_core::error::Error;
 use audsem_core::run::{FileFingerprint, Fingerprint, warn_if_unfinished};
 use audsem_core::suffix::is_media;
 use audsem_core::tar::{MemberReader, is_tar};
+use audsem_core::walk::Walk;
 
 use super::name::ClipName;
 use super::rows::Row;
@@ -106,7 +106,9 @@ impl Sources {
             let before = (sources.candidates.len(), sources.tars.len());
             if fs::metadata(input).map_err(Error::read(input))?.is_dir() {
                 warn_if_unfinished(input);
-                sources.walk(input, "")?;
+                for file in Walk::deep().files(input, |_| true).map_err(Error::from)? {
+                    sources.add(&file.path, &file.name, false)?;
+                }
             } else {
                 let name = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 sources.add(input, &name, true)?;
@@ -117,24 +119,6 @@ impl Sources {
             }
         }
         Ok(sources)
-    }
-
-    fn walk(&mut self, folder: &Path, prefix: &str) -> Result<()> {
-        let mut entries = BTreeMap::new();
-        for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
-            let entry = entry.map_err(Error::read(folder))?;
-            entries.insert(entry.file_name().to_string_lossy().into_owned(), entry.path());
-        }
-        for (file, path) in entries.into_iter().filter(|(file, _)| !file.starts_with('.') && !file.ends_with(".tmp")) {
-            let name = format!("{prefix}{file}");
-            // Follows links: data sets are often folders of links.
-            if fs::metadata(&path).map_err(Error::read(&path))?.is_dir() {
-                self.walk(&path, &format!("{name}/"))?;
-            } else {
-                self.add(&path, &name, false)?;
-            }
-        }
-        Ok(())
     }
 
     /// Adds a file; one that was named by the user is taken for media whatever its ending.

@@ -8,6 +8,7 @@ use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::Fingerprint;
 use audsem_core::suffix::{AUDIO, VIDEO};
+use audsem_core::walk::Walk;
 
 use crate::error::Result;
 
@@ -15,6 +16,12 @@ use crate::error::Result;
 /// before sound alone.
 fn endings() -> impl Iterator<Item = &'static str> {
     VIDEO.into_iter().chain(AUDIO)
+}
+
+/// The place of a file's ending among [`endings`]; `None` if it is no media by its name.
+fn rank_of(path: &Path) -> Option<usize> {
+    let ending = path.extension().and_then(OsStr::to_str)?.to_lowercase();
+    endings().position(|known| known == ending)
 }
 
 /// A folder's media files.
@@ -38,20 +45,9 @@ impl Library {
     /// It cannot be listed, or holds no media.
     pub(super) fn scan(folder: &Path) -> Result<Self> {
         let mut library = Self::default();
-        let mut folders = vec![folder.to_owned()];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(&folder).map_err(CoreError::read(&folder))? {
-                let entry = entry.map_err(CoreError::read(&folder))?;
-                let path = entry.path();
-                // Links to files are followed, links to folders are not: they may run in circles.
-                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    folders.push(path);
-                } else if let Ok(metadata) = std::fs::metadata(&path)
-                    && metadata.is_file()
-                {
-                    library.add(path, metadata.len());
-                }
-            }
+        for file in Walk::deep().files(folder, |name| rank_of(Path::new(name)).is_some()).map_err(CoreError::from)? {
+            let n_bytes = file.n_bytes().map_err(CoreError::from)?;
+            library.add(file.path, n_bytes);
         }
         if library.clips.is_empty() && library.videos.is_empty() {
             let problem = format!(
@@ -64,10 +60,7 @@ impl Library {
     }
 
     fn add(&mut self, path: PathBuf, n_bytes: u64) {
-        let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_lowercase();
-        let (Some(rank), Some(stem)) =
-            (endings().position(|known| known == ending), path.file_stem().and_then(OsStr::to_str))
-        else {
+        let (Some(rank), Some(stem)) = (rank_of(&path), path.file_stem().and_then(OsStr::to_str)) else {
             return;
         };
         let stem = stem.to_owned();

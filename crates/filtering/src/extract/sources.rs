@@ -1,10 +1,11 @@
 //! Which files an input names, and what they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use audsem_core::error::{Error, Result};
 use audsem_core::run::warn_if_unfinished;
+use audsem_core::walk::{FoundFile, Walk};
 
 use super::subtitles::parse_name;
 
@@ -49,9 +50,8 @@ pub fn find(inputs: &[PathBuf]) -> Result<Sources> {
     for input in inputs {
         let meta = std::fs::metadata(input).map_err(Error::read(input))?;
         if meta.is_dir() {
-            let mut found = Vec::new();
             warn_if_unfinished(input);
-            walk(input, "", &mut found)?;
+            let mut found = in_folder(input)?;
             sources.n_other_format += keep_best_format(&mut found);
             if found.is_empty() {
                 return Err(Error::input(input, NOTHING));
@@ -87,28 +87,22 @@ fn kind_of(name: &str) -> Option<Kind> {
     ends(&[".json", ".jsonl", ".ndjson", ".txt"]).then_some(Kind::Dump)
 }
 
-/// Collects the files of a folder and its folders, sorted by name, hidden ones aside.
-fn walk(folder: &Path, prefix: &str, found: &mut Vec<Source>) -> Result<()> {
-    let mut entries = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).map_err(Error::read(folder))? {
-        let entry = entry.map_err(Error::read(folder))?;
-        entries.insert(entry.file_name().to_string_lossy().into_owned(), entry.path());
-    }
+/// Collects the files of a folder and its folders that are captions by their name.
+fn in_folder(folder: &Path) -> Result<Vec<Source>> {
+    let files = Walk::deep().files(folder, |name| kind_of(name).is_some())?;
     // The records of a run folder are JSON, but no dump.
-    let is_run_folder = entries.contains_key("run.json");
-    for (file, path) in entries {
-        if file.starts_with('.') || file.ends_with(".tmp") {
-            continue;
-        }
-        let name = format!("{prefix}{file}");
-        // Follows links: data sets are often folders of links.
-        if std::fs::metadata(&path).map_err(Error::read(&path))?.is_dir() {
-            walk(&path, &format!("{name}/"), found)?;
-        } else if let Some(kind) = kind_of(&file).filter(|&kind| !(is_run_folder && kind == Kind::Dump)) {
-            found.push(Source { path, name, kind });
-        }
-    }
-    Ok(())
+    let run_folders: HashSet<String> = files
+        .iter()
+        .filter(|file| file.file_name() == "run.json")
+        .map(|file| folder_of(&file.name).to_owned())
+        .collect();
+    let source = |FoundFile { path, name }| kind_of(&name).map(|kind| Source { path, name, kind });
+    let is_record = |source: &Source| source.kind == Kind::Dump && run_folders.contains(folder_of(&source.name));
+    Ok(files.into_iter().filter_map(source).filter(|source| !is_record(source)).collect())
+}
+
+fn folder_of(name: &str) -> &str {
+    name.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 /// Keeps one subtitle file of those with the same name but for the format; tells how many went.
