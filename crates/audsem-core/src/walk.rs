@@ -301,7 +301,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = folder(&["a/secret/1", "b"]);
         let secret = folder.path().join("a/secret");
-        fs::set_permissions(&secret, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
         let listed = fs::read_dir(&secret).is_ok();
         let result = Walk::deep().files(folder.path(), |_| true);
         fs::set_permissions(&secret, fs::Permissions::from_mode(0o755)).unwrap();
