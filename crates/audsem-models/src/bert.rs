@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::nn::encoder::EncoderConfig;
-use crate::nn::text::{EmbeddingsConfig, Pooling, TextInference, TextNetwork};
-use crate::nn::{Activation, Linear, Pass, Pooler, dropout};
+use crate::nn::text::{EmbeddingsConfig, FusedTextModel, Pooling, TextModel};
+use crate::nn::{Activation, Dropout, Linear, Mode, Pooler};
 
 /// Tensors that checkpoints carry and this network computes or has no use for.
 pub const IGNORABLE: [&str; 2] = ["embeddings.position_ids", "cls."];
@@ -144,7 +144,7 @@ impl Config {
 /// The encoder with its embeddings.
 #[derive(Debug, Clone)]
 pub struct Bert {
-    network: TextNetwork,
+    network: TextModel,
 }
 
 impl Bert {
@@ -156,7 +156,7 @@ impl Bert {
         config.validate()?;
         let plain = vb.contains_tensor("embeddings.word_embeddings.weight");
         let vb = if plain { vb } else { vb.pp("bert") };
-        Ok(Self { network: TextNetwork::load(&vb, &config.embeddings(), &config.encoder()?)? })
+        Ok(Self { network: TextModel::load(&vb, &config.embeddings(), &config.encoder()?)? })
     }
 
     /// Hidden states (B, T, D) of token ids (B, T). `mask` is 1 at tokens and 0 at padding (B, T); none means there is
@@ -169,9 +169,9 @@ impl Bert {
         ids: &Tensor,
         mask: Option<&Tensor>,
         segments: Option<&Tensor>,
-        pass: &Pass,
+        mode: Mode,
     ) -> Result<Tensor> {
-        self.network.forward(ids, mask, segments, pass)
+        self.network.forward(ids, mask, segments, mode)
     }
 
     /// The embedding output and the output of every layer, as `output_hidden_states` of transformers gives them.
@@ -186,7 +186,7 @@ impl Bert {
     ///
     /// # Errors
     /// A weight cannot be read.
-    pub fn into_inference(self) -> Result<TextInference> {
+    pub fn into_inference(self) -> Result<FusedTextModel> {
         self.network.into_inference()
     }
 }
@@ -197,7 +197,7 @@ pub struct BertClassifier {
     bert: Bert,
     pooler: Pooler,
     classifier: Linear,
-    dropout: f64,
+    dropout: Dropout,
 }
 
 impl BertClassifier {
@@ -211,7 +211,10 @@ impl BertClassifier {
             bert: Bert::load(vb.clone(), config)?,
             pooler: Pooler::load(&vb.pp("bert.pooler"), dim, stdev)?,
             classifier: Linear::load(&vb.pp("classifier"), dim, config.num_labels(), stdev)?,
-            dropout: config.classifier_dropout.unwrap_or(config.hidden_dropout_prob),
+            dropout: Dropout::at(
+                &vb.pp("classifier"),
+                config.classifier_dropout.unwrap_or(config.hidden_dropout_prob),
+            )?,
         })
     }
 
@@ -233,9 +236,9 @@ impl BertClassifier {
     ///
     /// # Errors
     /// As [`Bert::forward`].
-    pub fn forward(&self, ids: &Tensor, mask: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
-        let hidden = self.bert.forward(ids, mask, None, pass)?;
-        let pooled = dropout(&self.pool(&hidden)?, self.dropout, pass)?;
+    pub fn forward(&self, ids: &Tensor, mask: Option<&Tensor>, mode: Mode) -> Result<Tensor> {
+        let hidden = self.bert.forward(ids, mask, None, mode)?;
+        let pooled = self.dropout.forward(&self.pool(&hidden)?, mode)?;
         Ok(self.classifier.forward(&pooled)?.to_dtype(DType::F32)?)
     }
 }
@@ -243,7 +246,7 @@ impl BertClassifier {
 /// [`BertClassifier`] in its fastest form for the device.
 #[derive(Debug, Clone)]
 pub struct BertClassifierInference {
-    encoder: TextInference,
+    encoder: FusedTextModel,
     pooler: Pooler,
     classifier: Linear,
 }
@@ -260,7 +263,7 @@ impl BertClassifier {
 }
 
 impl BertClassifierInference {
-    /// As [`TextInference::with_batch_size`].
+    /// As [`FusedTextModel::with_batch_size`].
     #[must_use]
     pub fn with_batch_size(self, batch_size: usize) -> Self {
         Self { encoder: self.encoder.with_batch_size(batch_size), ..self }
@@ -269,7 +272,7 @@ impl BertClassifierInference {
     /// Logits (B, C), in f32, of texts given as token ids; no text depends on the others.
     ///
     /// # Errors
-    /// As [`TextInference::pooled`].
+    /// As [`FusedTextModel::pooled`].
     pub fn logits(&self, texts: &[&[u32]]) -> Result<Tensor> {
         let pooled = self.pooler.forward_first(&self.encoder.pooled(texts, Pooling::First)?)?; // (B, D)
         Ok(self.classifier.forward(&pooled)?.to_dtype(DType::F32)?)

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use audsem_models::bert::{BertClassifier, Config};
-//! use audsem_models::nn::{Params, Pass};
+//! use audsem_models::nn::{Mode, Params};
 //! use candle_core::{DType, Device, Tensor};
 //!
 //! # fn main() -> Result<(), audsem_models::Error> {
@@ -16,7 +16,7 @@
 //! let params = Params::new(7);
 //! let model = BertClassifier::load(params.var_builder(DType::F32, &Device::Cpu), &config)?;
 //! let ids = Tensor::new(&[[2u32, 5, 3]], &Device::Cpu)?; // (B, T)
-//! let logits = model.forward(&ids, None, &Pass::infer())?; // (B, 2)
+//! let logits = model.forward(&ids, None, Mode::Infer)?; // (B, 2)
 //! assert_eq!(logits.dims(), [1, 2]);
 //! # Ok(())
 //! # }

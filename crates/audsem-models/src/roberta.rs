@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::nn::encoder::EncoderConfig;
-use crate::nn::text::{EmbeddingsConfig, Pooling, TextInference, TextNetwork};
-use crate::nn::{Activation, Pass, Pooler};
+use crate::nn::text::{EmbeddingsConfig, FusedTextModel, Pooling, TextModel};
+use crate::nn::{Activation, Mode, Pooler};
 
 /// Tensors that checkpoints carry and this network computes.
 pub const IGNORABLE: [&str; 2] = ["embeddings.position_ids", "embeddings.token_type_ids"];
@@ -125,7 +125,7 @@ impl Config {
 /// The encoder with its embeddings and its pooler.
 #[derive(Debug, Clone)]
 pub struct Roberta {
-    network: TextNetwork,
+    network: TextModel,
     pooler: Pooler,
 }
 
@@ -138,7 +138,7 @@ impl Roberta {
         config.validate()?;
         let (dim, stdev) = (config.hidden_size, config.initializer_range);
         Ok(Self {
-            network: TextNetwork::load(vb, &config.embeddings(), &config.encoder()?)?,
+            network: TextModel::load(vb, &config.embeddings(), &config.encoder()?)?,
             pooler: Pooler::load(&vb.pp("pooler"), dim, stdev)?,
         })
     }
@@ -148,8 +148,8 @@ impl Roberta {
     ///
     /// # Errors
     /// An id outside the table, more tokens than positions, memory, device.
-    pub fn forward(&self, ids: &Tensor, mask: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
-        self.network.forward(ids, mask, None, pass)
+    pub fn forward(&self, ids: &Tensor, mask: Option<&Tensor>, mode: Mode) -> Result<Tensor> {
+        self.network.forward(ids, mask, None, mode)
     }
 
     /// The embedding output and the output of every layer.
@@ -180,12 +180,12 @@ impl Roberta {
 /// [`Roberta`] in its fastest form for the device.
 #[derive(Debug, Clone)]
 pub struct RobertaInference {
-    network: TextInference,
+    network: FusedTextModel,
     pooler: Pooler,
 }
 
 impl RobertaInference {
-    /// As [`TextInference::with_batch_size`].
+    /// As [`FusedTextModel::with_batch_size`].
     #[must_use]
     pub fn with_batch_size(self, batch_size: usize) -> Self {
         Self { network: self.network.with_batch_size(batch_size), ..self }
@@ -194,7 +194,7 @@ impl RobertaInference {
     /// The pooled vectors (B, D), in f32, of texts given as token ids; no text depends on the others.
     ///
     /// # Errors
-    /// As [`TextInference::pooled`].
+    /// As [`FusedTextModel::pooled`].
     pub fn pooled(&self, texts: &[&[u32]]) -> Result<Tensor> {
         let first = self.network.pooled(texts, Pooling::First)?; // (B, D)
         Ok(self.pooler.forward_first(&first)?.to_dtype(DType::F32)?)

@@ -6,7 +6,7 @@ use candle_core::{D, DType, Device, Tensor};
 
 use crate::bert::{self, Bert};
 use crate::error::Result;
-use crate::nn::text::{Pooling, TextInference};
+use crate::nn::text::{FusedTextModel, Pooling};
 use crate::tokenizer::Tokenizer;
 
 /// Tensors that such checkpoints carry and the mean has no use for.
@@ -16,7 +16,7 @@ const IGNORABLE: [&str; 2] = ["pooler.", "cls."];
 #[derive(Debug, Clone)]
 pub struct SentenceEncoder {
     tokenizer: Tokenizer,
-    network: TextInference,
+    network: FusedTextModel,
 }
 
 impl SentenceEncoder {

@@ -1,7 +1,7 @@
 //! Contrastive training: of each batch, every sound is to find its caption and every caption its sound.
 
 use audsem_models::clap::{Clap, Config, Features};
-use audsem_models::nn::{Params, Pass};
+use audsem_models::nn::{Mode, Params};
 use audsem_models::optim::{AdamW, AdamWConfig, linear_schedule};
 use audsem_models::tokenizer::Tokenizer;
 use audsem_models::tokens::batch;
@@ -38,7 +38,7 @@ impl Training<'_> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut last = Vec::new();
         for step in 0..steps {
-            let loss = self.loss(&model, &mut rng, &Pass::train(seed, step as u64))?;
+            let loss = self.loss(&model, &mut rng, Mode::Train { seed, step: step as u64 })?;
             optimizer.step(&loss.backward()?, LEARNING_RATE * linear_schedule(step, steps / 10, steps))?;
             last.push(f64::from(loss.to_scalar::<f32>()?));
             if step % 50 == 0 {
@@ -61,7 +61,7 @@ impl Training<'_> {
         Ok(())
     }
 
-    fn loss(&self, model: &Clap, rng: &mut ChaCha8Rng, pass: &Pass) -> Outcome<Tensor> {
+    fn loss(&self, model: &Clap, rng: &mut ChaCha8Rng, mode: Mode) -> Outcome<Tensor> {
         let sounds: Option<Vec<&Features>> = self.sounds.iter().map(|sounds| sounds.choose(rng)).collect();
         let sounds = sounds.ok_or("a kind without sounds")?;
         let captions = KINDS.iter().filter_map(|kind| kind.captions.choose(rng));
@@ -69,7 +69,7 @@ impl Training<'_> {
         let ids: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
         let (ids, mask) = batch(&ids, self.config.text_config.pad_token_id, &Device::Cpu)?;
         let audio = model.embed_audio(&stacked(&sounds)?, &vec![false; sounds.len()])?; // (B, D)
-        let text = model.embed_text(&ids, mask.as_ref(), pass)?; // (B, D)
+        let text = model.embed_text(&ids, mask.as_ref(), mode)?; // (B, D)
         let cosines = audio.matmul(&text.t()?)?; // (B, B)
         let (of_audio, of_text) = model.logit_scales()?;
         let own = Tensor::arange(0, sounds.len() as u32, &Device::Cpu)?;

@@ -29,7 +29,7 @@ impl ClapEncoder {
         Ok(Self { model: model.into_inference()?, extractor, tokenizer })
     }
 
-    /// As [`TextInference::with_batch_size`](crate::nn::text::TextInference::with_batch_size).
+    /// As [`FusedTextModel::with_batch_size`](crate::nn::text::FusedTextModel::with_batch_size).
     #[must_use]
     pub fn with_batch_size(self, batch_size: usize) -> Self {
         Self { model: self.model.with_batch_size(batch_size), ..self }

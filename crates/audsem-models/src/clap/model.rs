@@ -8,7 +8,7 @@ use candle_nn::{Init, VarBuilder};
 use super::config::Config;
 use super::htsat::{self, AudioInference, AudioTower};
 use crate::error::Result;
-use crate::nn::{Activation, Linear, Pass};
+use crate::nn::{Activation, Linear, Mode};
 use crate::roberta::{self, Roberta, RobertaInference};
 
 /// Smallest norm that vectors are divided by.
@@ -118,8 +118,8 @@ impl Clap {
     ///
     /// # Errors
     /// As [`Roberta::forward`].
-    pub fn embed_text(&self, ids: &Tensor, mask: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
-        self.text_projection.forward(&self.text.pool(&self.text.forward(ids, mask, pass)?)?)
+    pub fn embed_text(&self, ids: &Tensor, mask: Option<&Tensor>, mode: Mode) -> Result<Tensor> {
+        self.text_projection.forward(&self.text.pool(&self.text.forward(ids, mask, mode)?)?)
     }
 
     /// What cosines are multiplied with before a softmax over texts and over clips.
@@ -168,7 +168,7 @@ pub struct ClapInference {
 }
 
 impl ClapInference {
-    /// As [`TextInference::with_batch_size`](crate::nn::text::TextInference::with_batch_size).
+    /// As [`FusedTextModel::with_batch_size`](crate::nn::text::FusedTextModel::with_batch_size).
     #[must_use]
     pub fn with_batch_size(self, batch_size: usize) -> Self {
         Self { text: self.text.with_batch_size(batch_size), ..self }

@@ -9,8 +9,10 @@ use crate::error::Error;
 pub enum Activation {
     /// GELU by the error function; `gelu`.
     Gelu,
-    /// GELU by the tanh approximation; `gelu_new`, `gelu_pytorch_tanh`.
+    /// GELU by the tanh approximation; `gelu_new`, `gelu_pytorch_tanh`, `gelu_fast`.
     GeluTanh,
+    /// `x σ(1.702 x)`; `quick_gelu`.
+    QuickGelu,
     /// `relu`.
     Relu,
     /// `silu`, `swish`.
@@ -27,14 +29,16 @@ impl Activation {
     pub fn from_name(key: &'static str, name: &str) -> std::result::Result<Self, Error> {
         match name {
             "gelu" => Ok(Self::Gelu),
-            "gelu_new" | "gelu_pytorch_tanh" => Ok(Self::GeluTanh),
+            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Self::GeluTanh),
+            "quick_gelu" => Ok(Self::QuickGelu),
             "relu" => Ok(Self::Relu),
             "silu" | "swish" => Ok(Self::Silu),
             "tanh" => Ok(Self::Tanh),
             _ => Err(Error::Unsupported {
                 key,
                 value: name.to_owned(),
-                supported: "gelu, gelu_new, gelu_pytorch_tanh, relu, silu, swish, tanh".to_owned(),
+                supported: "gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, quick_gelu, relu, silu, swish, tanh"
+                    .to_owned(),
             }),
         }
     }
@@ -47,6 +51,9 @@ impl Activation {
         match self {
             Self::Gelu => x.gelu_erf(),
             Self::GeluTanh => x.gelu(),
+            Self::QuickGelu => x * candle_nn::ops::sigmoid(&(x * 1.702)?)?,
+            // The gradient at 0 of candle's own is 1; here it is 0, as in torch.
+            Self::Relu if x.track_op() => x.gt(0.0)?.where_cond(x, &x.zeros_like()?),
             Self::Relu => x.relu(),
             Self::Silu => x.silu(),
             Self::Tanh => x.tanh(),

@@ -1,19 +1,19 @@
 //! Scaled dot-product attention.
 
-use candle_core::{DType, Device, Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor, bail};
 
-use super::{Pass, dropout, softmax};
+use super::{Dropout, Mode, softmax};
 
 /// Scaled dot-product attention, with as many heads of keys and values as of queries or fewer. Differentiable.
 #[derive(Debug, Clone, Copy)]
 pub struct Attention<'a> {
     /// Added to the scores, in f32: (R, H or 1, T or 1, S), where the batch is a multiple of R; its row `n` gets row
-    /// `n mod R`. See [`padding_bias`] and [`causal_bias`].
+    /// `n mod R`. See [`mask`](super::mask).
     pub bias: Option<&'a Tensor>,
     /// Dropout of the weights.
-    pub dropout: f64,
+    pub dropout: Option<&'a Dropout>,
     /// What the pass is for.
-    pub pass: &'a Pass,
+    pub mode: Mode,
 }
 
 impl Attention<'_> {
@@ -36,9 +36,57 @@ impl Attention<'_> {
             Some(bias) => add_bias(&scores, bias)?,
             None => scores,
         };
-        let weights = dropout(&softmax(&scores)?, self.dropout, self.pass)?.to_dtype(v.dtype())?;
-        weights.reshape((b, kv_heads, rows, s))?.matmul(v)?.reshape((b, heads, t, v.dim(3)?))
+        let weights = softmax(&scores)?;
+        let weights = match self.dropout {
+            Some(dropout) => dropout.forward(&weights, self.mode)?,
+            None => weights,
+        };
+        weights.to_dtype(v.dtype())?.reshape((b, kv_heads, rows, s))?.matmul(v)?.reshape((b, heads, t, v.dim(3)?))
     }
+}
+
+impl Attention<'_> {
+    /// As [`Attention::forward`], in blocks: tokens `cu_seqlens[n]..cu_seqlens[n + 1]` see only each other. Cost and memory
+    /// grow with the squares of the blocks, not with that of all tokens; neighbours of one length go through together.
+    ///
+    /// # Errors
+    /// As [`Attention::forward`]; there is a bias; queries and keys are not of the same tokens; or the boundaries do not
+    /// rise from 0 to the number of tokens.
+    pub fn forward_blocks(&self, q: &Tensor, k: &Tensor, v: &Tensor, cu_seqlens: &[usize]) -> Result<Tensor> {
+        let tokens = q.dim(2)?;
+        let rises = cu_seqlens.windows(2).all(|two| two[0] < two[1]);
+        if !rises || cu_seqlens.first() != Some(&0) || cu_seqlens.last() != Some(&tokens) || k.dim(2)? != tokens {
+            bail!("blocks {cu_seqlens:?} of {tokens} queries and {} keys", k.dim(2)?);
+        }
+        if self.bias.is_some() {
+            bail!("attention in blocks takes no bias");
+        }
+        let lengths: Vec<usize> = cu_seqlens.windows(2).map(|two| two[1] - two[0]).collect();
+        let mut start = 0;
+        let mut mixed = Vec::new();
+        for run in lengths.chunk_by(|a, b| a == b) {
+            let (n, length) = (run.len(), run[0]);
+            let blocks = |x: &Tensor| to_blocks(&x.narrow(2, start, n * length)?, n);
+            let part = self.forward(&blocks(q)?, &blocks(k)?, &blocks(v)?)?; // (B·N, H, L, V)
+            mixed.push(from_blocks(&part, n)?);
+            start += n * length;
+        }
+        Tensor::cat(&mixed, 2)
+    }
+}
+
+/// (B, H, N·L, W) to (B·N, H, L, W).
+fn to_blocks(x: &Tensor, n: usize) -> Result<Tensor> {
+    let (b, heads, t, width) = x.dims4()?;
+    let x = x.reshape((b, heads, n, t / n, width))?.transpose(1, 2)?;
+    x.reshape((b * n, heads, t / n, width))
+}
+
+/// (B·N, H, L, W) to (B, H, N·L, W).
+fn from_blocks(x: &Tensor, n: usize) -> Result<Tensor> {
+    let (rows, heads, length, width) = x.dims4()?;
+    let x = x.reshape((rows / n, n, heads, length, width))?.transpose(1, 2)?;
+    x.reshape((rows / n, heads, n * length, width))
 }
 
 fn add_bias(scores: &Tensor, bias: &Tensor) -> Result<Tensor> {
@@ -69,49 +117,17 @@ pub fn join_heads(x: &Tensor) -> Result<Tensor> {
     x.transpose(1, 2)?.reshape((b, t, heads * width))
 }
 
-/// What keeps attention from padding: 0 at tokens, the most negative f32 at padding, whose softmax weight is exactly 0.
-/// `mask` (B, S) is 1 at tokens and 0 at padding; the result is (B, 1, 1, S).
-///
-/// # Errors
-/// Memory or device.
-pub fn padding_bias(mask: &Tensor) -> Result<Tensor> {
-    let (b, s) = mask.dims2()?;
-    let padding = (1.0 - mask.to_dtype(DType::F32)?)?;
-    (padding * f64::from(f32::MIN))?.reshape((b, 1, 1, s))
-}
-
-/// What keeps attention from the future: (1, 1, T, S) for queries that are the last T of S tokens. To be joined with
-/// [`padding_bias`] by `broadcast_minimum`; a sum would be −∞ where both hold.
-///
-/// # Errors
-/// More queries than keys, memory, device.
-pub fn causal_bias(queries: usize, keys: usize, device: &Device) -> Result<Tensor> {
-    let Some(earlier) = keys.checked_sub(queries) else {
-        bail!("{queries} queries of {keys} tokens");
-    };
-    let seen = |query: usize| (0..keys).map(move |key| if key <= earlier + query { 0.0 } else { f32::MIN });
-    Tensor::from_vec((0..queries).flat_map(seen).collect(), (1, 1, queries, keys), device)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-
-    #[test]
-    fn a_query_sees_itself_and_what_was_before() {
-        let values = |t, s| causal_bias(t, s, &Device::Cpu).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        assert_eq!(values(2, 2), [0.0, f32::MIN, 0.0, 0.0]);
-        assert_eq!(values(2, 3), [0.0, 0.0, f32::MIN, 0.0, 0.0, 0.0]);
-        assert_eq!(values(1, 3), [0.0; 3]);
-        assert!(causal_bias(3, 2, &Device::Cpu).is_err());
-    }
+    use candle_core::Device;
 
     #[test]
     fn heads_that_do_not_share_evenly_are_refused() {
         let x = |heads| Tensor::zeros((1, heads, 2, 4), DType::F32, &Device::Cpu).unwrap();
-        let attention = Attention { bias: None, dropout: 0.0, pass: &Pass::infer() };
+        let attention = Attention { bias: None, dropout: None, mode: Mode::Infer };
         let error = attention.forward(&x(3), &x(2), &x(2)).unwrap_err().to_string();
         assert!(error.contains("3 heads to 2"), "{error}");
     }
@@ -122,10 +138,33 @@ mod tests {
             Tensor::arange(0f32, 48.0, &Device::Cpu).unwrap().reshape((4, 1, 3, 4)).unwrap().affine(0.1, 0.0).unwrap();
         let bias = Tensor::arange(0f32, 18.0, &Device::Cpu).unwrap().reshape((2, 1, 3, 3)).unwrap();
         let full = Tensor::cat(&[&bias, &bias], 0).unwrap();
-        let run =
-            |bias| Attention { bias: Some(bias), dropout: 0.0, pass: &Pass::infer() }.forward(&x, &x, &x).unwrap();
+        let run = |bias| Attention { bias: Some(bias), dropout: None, mode: Mode::Infer }.forward(&x, &x, &x).unwrap();
         let values = |x: Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(values(run(&bias)), values(run(&full)));
         assert_eq!(values(join_heads(&split_heads(&x.squeeze(1).unwrap(), 2).unwrap()).unwrap()), values(x));
+    }
+
+    /// Against one attention whose bias hides what is not in a query's block.
+    #[test]
+    fn blocks_see_only_themselves() {
+        let device = &Device::Cpu;
+        let x = |shift: f64| {
+            let x = Tensor::arange(0f32, 2.0 * 2.0 * 9.0 * 4.0, device).unwrap();
+            x.affine(0.37, shift).unwrap().sin().unwrap().reshape((2, 2, 9, 4)).unwrap()
+        };
+        let (q, k, v) = (x(0.1), x(1.7), x(2.9));
+        let block = [0, 0, 1, 1, 1, 2, 2, 2, 3];
+        let hidden = |a: usize| block.iter().map(move |b| if block[a] == *b { 0.0 } else { f32::MIN });
+        let bias = Tensor::from_vec((0..9).flat_map(hidden).collect::<Vec<f32>>(), (1, 1, 9, 9), device).unwrap();
+        let attention = Attention { bias: Some(&bias), dropout: None, mode: Mode::Infer };
+        let wanted = attention.forward(&q, &k, &v).unwrap();
+        let blocks = Attention { bias: None, ..attention };
+        let got = blocks.forward_blocks(&q, &k, &v, &[0, 2, 5, 8, 9]).unwrap();
+        let difference = (got - wanted).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(difference < 1e-6, "{difference:e}");
+        for wrong in [&[0, 5][..], &[1, 9], &[0, 5, 5, 9], &[]] {
+            assert!(blocks.forward_blocks(&q, &k, &v, wrong).is_err(), "{wrong:?}");
+        }
+        assert!(attention.forward_blocks(&q, &k, &v, &[0, 9]).is_err());
     }
 }

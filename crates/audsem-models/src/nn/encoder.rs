@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::fused;
-use super::{Activation, Attention, LayerNorm, Linear, Pass, dropout, join_heads, padding_bias, split_heads};
+use super::{Activation, Attention, Dropout, LayerNorm, Linear, Mode, join_heads, padding_bias, split_heads};
 use crate::error::Error;
 
 /// Shape and behaviour of an encoder.
@@ -50,7 +50,9 @@ struct SelfAttention {
     value: Linear,
     output: Linear,
     norm: LayerNorm,
-    config: EncoderConfig,
+    heads: usize,
+    dropout: Dropout,
+    attention_dropout: Dropout,
 }
 
 impl SelfAttention {
@@ -63,16 +65,18 @@ impl SelfAttention {
             value: linear("self.value")?,
             output: linear("output.dense")?,
             norm: LayerNorm::load(&vb.pp("output.LayerNorm"), dim, config.layer_norm_eps)?,
-            config: *config,
+            heads: config.heads,
+            dropout: Dropout::at(&vb.pp("output"), config.dropout)?,
+            attention_dropout: Dropout::at(&vb.pp("self"), config.attention_dropout)?,
         })
     }
 
-    fn forward(&self, x: &Tensor, bias: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
-        let heads = |linear: &Linear| split_heads(&linear.forward(x)?, self.config.heads); // (B, H, T, D/H)
-        let attention = Attention { bias, dropout: self.config.attention_dropout, pass };
+    fn forward(&self, x: &Tensor, bias: Option<&Tensor>, mode: Mode) -> Result<Tensor> {
+        let heads = |linear: &Linear| split_heads(&linear.forward(x)?, self.heads); // (B, H, T, D/H)
+        let attention = Attention { bias, dropout: Some(&self.attention_dropout), mode };
         let mixed = attention.forward(&heads(&self.query)?, &heads(&self.key)?, &heads(&self.value)?)?;
         let mixed = join_heads(&mixed)?; // (B, T, D)
-        let y = dropout(&self.output.forward(&mixed)?, self.config.dropout, pass)?;
+        let y = self.dropout.forward(&self.output.forward(&mixed)?, mode)?;
         self.norm.forward(&(y + x)?)
     }
 }
@@ -83,7 +87,9 @@ struct Layer {
     up: Linear,
     down: Linear,
     norm: LayerNorm,
-    config: EncoderConfig,
+    dropout: Dropout,
+    heads: usize,
+    activation: Activation,
 }
 
 impl Layer {
@@ -94,14 +100,16 @@ impl Layer {
             up: Linear::load(&vb.pp("intermediate.dense"), dim, wide, stdev)?,
             down: Linear::load(&vb.pp("output.dense"), wide, dim, stdev)?,
             norm: LayerNorm::load(&vb.pp("output.LayerNorm"), dim, config.layer_norm_eps)?,
-            config: *config,
+            dropout: Dropout::at(&vb.pp("output"), config.dropout)?,
+            heads: config.heads,
+            activation: config.activation,
         })
     }
 
-    fn forward(&self, x: &Tensor, bias: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
-        let x = self.attention.forward(x, bias, pass)?;
-        let y = self.down.forward(&self.config.activation.forward(&self.up.forward(&x)?)?)?;
-        self.norm.forward(&(dropout(&y, self.config.dropout, pass)? + x)?)
+    fn forward(&self, x: &Tensor, bias: Option<&Tensor>, mode: Mode) -> Result<Tensor> {
+        let x = self.attention.forward(x, bias, mode)?;
+        let y = self.down.forward(&self.activation.forward(&self.up.forward(&x)?)?)?;
+        self.norm.forward(&(self.dropout.forward(&y, mode)? + x)?)
     }
 }
 
@@ -126,11 +134,11 @@ impl Encoder {
     ///
     /// # Errors
     /// Memory or device.
-    pub fn hidden_states(&self, x: Tensor, mask: Option<&Tensor>, pass: &Pass) -> Result<Vec<Tensor>> {
+    pub fn hidden_states(&self, x: Tensor, mask: Option<&Tensor>, mode: Mode) -> Result<Vec<Tensor>> {
         let bias = mask.map(padding_bias).transpose()?;
         let mut states = vec![x];
         for layer in &self.layers {
-            let x = layer.forward(&states[states.len() - 1], bias.as_ref(), pass)?;
+            let x = layer.forward(&states[states.len() - 1], bias.as_ref(), mode)?;
             states.push(x);
         }
         Ok(states)
@@ -140,20 +148,20 @@ impl Encoder {
     ///
     /// # Errors
     /// Memory or device.
-    pub fn forward(&self, mut x: Tensor, mask: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
+    pub fn forward(&self, mut x: Tensor, mask: Option<&Tensor>, mode: Mode) -> Result<Tensor> {
         let bias = mask.map(padding_bias).transpose()?;
         for layer in &self.layers {
-            x = layer.forward(&x, bias.as_ref(), pass)?;
+            x = layer.forward(&x, bias.as_ref(), mode)?;
         }
         Ok(x)
     }
 
-    /// The same network for inference on the CPU, or nothing where [`fused::serves`] says no.
+    /// The same network for inference on the CPU, or nothing where [`fused::is_supported`] says no.
     ///
     /// # Errors
     /// A weight cannot be read.
     pub fn fuse(&self) -> Result<Option<FusedEncoder>> {
-        if !self.layers.iter().all(|layer| fused::serves(layer.up.weight())) {
+        if !self.layers.iter().all(|layer| fused::is_supported(layer.up.weight())) {
             return Ok(None);
         }
         Ok(Some(FusedEncoder { layers: self.layers.iter().map(FusedLayer::new).collect::<Result<_>>()? }))
@@ -191,8 +199,8 @@ impl FusedLayer {
             up: fused::Linear::new(&layer.up)?,
             down: fused::Linear::new(&layer.down)?,
             norm: fused::LayerNorm::new(&layer.norm)?,
-            heads: layer.config.heads,
-            activation: layer.config.activation,
+            heads: layer.heads,
+            activation: layer.activation,
         })
     }
 
@@ -200,7 +208,7 @@ impl FusedLayer {
         let EncoderScratch { qkv, mixed, wide, attention } = scratch;
         qkv.reshape(x.rows(), 3 * x.columns());
         mixed.reshape(x.rows(), x.columns());
-        self.qkv.forward(x, qkv, fused::Target::Set);
+        self.qkv.forward(x, qkv, fused::Epilogue::Set);
         let mut first = 0;
         for &length in lengths {
             let heads = self.heads;
@@ -208,11 +216,11 @@ impl FusedLayer {
                 .forward(mixed, attention);
             first += length;
         }
-        self.output.forward(mixed, x, fused::Target::Add);
+        self.output.forward(mixed, x, fused::Epilogue::Add);
         self.attention_norm.forward_inplace(x);
         wide.reshape(x.rows(), self.up.outputs());
-        self.up.forward(x, wide, fused::Target::Activated(self.activation));
-        self.down.forward(wide, x, fused::Target::Add);
+        self.up.forward(x, wide, fused::Epilogue::Activate(self.activation));
+        self.down.forward(wide, x, fused::Epilogue::Add);
         self.norm.forward_inplace(x);
     }
 }
@@ -281,7 +289,7 @@ mod tests {
         for length in lengths {
             let values: Vec<f32> = (first..first + length).flat_map(|row| before.row_mut(row).to_vec()).collect();
             let alone = Tensor::from_vec(values, (1, length, dim), &Device::Cpu).unwrap();
-            let wanted = encoder.forward(alone, None, &Pass::infer()).unwrap().squeeze(0).unwrap();
+            let wanted = encoder.forward(alone, None, Mode::Infer).unwrap().squeeze(0).unwrap();
             for (row, wanted) in wanted.to_vec2::<f32>().unwrap().into_iter().enumerate() {
                 let got = x.row(first + row);
                 let difference = got.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

@@ -16,9 +16,7 @@ impl Linear {
     /// # Errors
     /// A tensor is missing or of another shape.
     pub fn load(vb: &VarBuilder<'_>, inputs: usize, outputs: usize, stdev: f64) -> Result<Self> {
-        let weight = vb.get_with_hints((outputs, inputs), "weight", Init::Randn { mean: 0.0, stdev })?;
-        let bias = vb.get_with_hints(outputs, "bias", Init::Const(0.0))?;
-        Ok(Self { weight, bias: Some(bias) })
+        Self::load_with(vb, inputs, outputs, true, stdev)
     }
 
     /// Loads `weight` alone.
@@ -26,8 +24,17 @@ impl Linear {
     /// # Errors
     /// The tensor is missing or of another shape.
     pub fn load_no_bias(vb: &VarBuilder<'_>, inputs: usize, outputs: usize, stdev: f64) -> Result<Self> {
+        Self::load_with(vb, inputs, outputs, false, stdev)
+    }
+
+    /// Loads `weight`, and `bias` if there is to be one.
+    ///
+    /// # Errors
+    /// A tensor is missing or of another shape.
+    pub fn load_with(vb: &VarBuilder<'_>, inputs: usize, outputs: usize, bias: bool, stdev: f64) -> Result<Self> {
         let weight = vb.get_with_hints((outputs, inputs), "weight", Init::Randn { mean: 0.0, stdev })?;
-        Ok(Self { weight, bias: None })
+        let bias = bias.then(|| vb.get_with_hints(outputs, "bias", Init::Const(0.0))).transpose()?;
+        Ok(Self { weight, bias })
     }
 
     /// Takes a weight (O, I) and a bias (O).

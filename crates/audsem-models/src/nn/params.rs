@@ -10,6 +10,8 @@ use candle_nn::{Init, VarBuilder};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::dropout::fnv1a;
+
 /// Trainable tensors of a network, by checkpoint name: taken from a checkpoint where it has them, else new.
 ///
 /// New ones depend on the seed and on their name alone, not on the order of construction or on candle's generator
@@ -24,7 +26,7 @@ struct Inner {
     seed: u64,
     start: Option<VarBuilder<'static>>,
     vars: Mutex<BTreeMap<String, Var>>,
-    fresh: Mutex<Vec<String>>,
+    new_names: Mutex<Vec<String>>,
 }
 
 impl std::fmt::Debug for Params {
@@ -40,7 +42,7 @@ impl Params {
         Self { inner: Arc::new(Inner { seed, ..Inner::default() }) }
     }
 
-    /// Starts from a checkpoint; what it lacks (the head of another task) is new and listed by [`Params::fresh`].
+    /// Starts from a checkpoint; what it lacks (the head of another task) is new and listed by [`Params::newly_initialized`].
     #[must_use]
     pub fn from_weights(seed: u64, weights: &Weights) -> Self {
         let start = Some(weights.var_builder());
@@ -71,8 +73,8 @@ impl Params {
 
     /// Names of the tensors the checkpoint lacked.
     #[must_use]
-    pub fn fresh(&self) -> Vec<String> {
-        self.inner.fresh.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn newly_initialized(&self) -> Vec<String> {
+        self.inner.new_names.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Var>> {
@@ -81,7 +83,7 @@ impl Params {
 
     fn create(&self, shape: Shape, name: &str, init: Init, dtype: DType, device: &Device) -> Result<Var> {
         let n = shape.elem_count();
-        let mut rng = ChaCha8Rng::seed_from_u64(self.inner.seed ^ hash(name));
+        let mut rng = ChaCha8Rng::seed_from_u64(self.inner.seed ^ fnv1a(name));
         let values: Vec<f32> = match init {
             Init::Const(value) => vec![value as f32; n],
             Init::Uniform { lo, up } => (0..n).map(|_| rng.random_range(lo..up) as f32).collect(),
@@ -98,11 +100,6 @@ impl Params {
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
     let (u, v): (f64, f64) = (rng.random(), rng.random());
     (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-}
-
-/// FNV-1a, 64 bits: spreads tensor names over seeds.
-fn hash(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Names under which a checkpoint may hold a tensor: its own; with the `gamma` and `beta` of converted TensorFlow
@@ -134,7 +131,7 @@ impl SimpleBackend for Params {
         let var = match found {
             Some((start, stored)) => Var::from_tensor(&start.get(shape, &stored)?.to_device(device)?.to_dtype(dtype)?)?,
             None => {
-                self.inner.fresh.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
+                self.inner.new_names.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
                 self.create(shape, name, init, dtype, device)?
             }
         };

@@ -1,6 +1,6 @@
 //! Rotary positions.
 
-use candle_core::{D, DType, Device, Result, Tensor, bail};
+use candle_core::{D, DType, Result, Tensor, bail};
 
 /// Positions as rotations of queries and keys (Su et al., 2021): values `i` and `i + W/2` of a head are one pair, as in
 /// the checkpoints of Llama and Qwen2. In f32, whatever the type of what is turned: bfloat16 cannot tell positions
@@ -8,6 +8,50 @@ use candle_core::{D, DType, Device, Result, Tensor, bail};
 #[derive(Debug, Clone)]
 pub struct Rotary {
     frequencies: Vec<f32>, // (W/2), radians per position
+    sections: Vec<usize>,  // pairs of each axis, or none
+}
+
+/// How frequencies are changed so that a network reads longer texts than it was first trained on; `rope_scaling`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RopeScaling {
+    /// All positions are divided by the factor.
+    Linear {
+        /// The factor.
+        factor: f64,
+    },
+    /// Llama 3: slow pairs are divided by the factor, fast ones stay, and those between are interpolated.
+    Llama3 {
+        /// The factor.
+        factor: f64,
+        /// Pairs that turn less often than this over the original length are slow.
+        low_freq_factor: f64,
+        /// Pairs that turn more often than this over the original length are fast.
+        high_freq_factor: f64,
+        /// The original length, in tokens.
+        original_max_position_embeddings: usize,
+    },
+}
+
+impl RopeScaling {
+    /// In f32, as the reference computes it.
+    fn scaled(self, frequency: f32) -> f32 {
+        match self {
+            Self::Linear { factor } => frequency / factor as f32,
+            Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } => {
+                let original = original_max_position_embeddings as f32;
+                let (low, high) = (low_freq_factor as f32, high_freq_factor as f32);
+                let wavelength = std::f32::consts::TAU / frequency;
+                if wavelength > original / low {
+                    return frequency / factor as f32;
+                }
+                if wavelength < original / high {
+                    return frequency;
+                }
+                let smooth = (original / wavelength - low) / (high - low);
+                (1.0 - smooth) * frequency / factor as f32 + smooth * frequency
+            }
+        }
+    }
 }
 
 impl Rotary {
@@ -21,7 +65,27 @@ impl Rotary {
         }
         // Rounded where the reference rounds: far positions multiply the smallest difference.
         let frequency = |n: usize| 1.0 / (theta.powf(f64::from(2.0 * n as f32 / width as f32)) as f32);
-        Ok(Self { frequencies: (0..width / 2).map(frequency).collect() })
+        Ok(Self { frequencies: (0..width / 2).map(frequency).collect(), sections: Vec::new() })
+    }
+
+    /// The same with changed frequencies.
+    #[must_use]
+    pub fn with_scaling(mut self, scaling: RopeScaling) -> Self {
+        self.frequencies.iter_mut().for_each(|frequency| *frequency = scaling.scaled(*frequency));
+        self
+    }
+
+    /// The same with positions of several axes: the first `sections[0]` pairs turn by the first axis, the next
+    /// `sections[1]` by the second, and so on; `mrope_section` of Qwen2.5-Omni (time, height, width).
+    ///
+    /// # Errors
+    /// The sections do not sum to the pairs of a head.
+    pub fn with_sections(mut self, sections: &[usize]) -> Result<Self> {
+        if sections.iter().sum::<usize>() != self.frequencies.len() {
+            bail!("rotary sections {sections:?} of {} pairs", self.frequencies.len());
+        }
+        self.sections = sections.to_vec();
+        Ok(self)
     }
 
     /// Radians per position of each pair.
@@ -30,14 +94,32 @@ impl Rotary {
         &self.frequencies
     }
 
-    /// Cosines and sines for position ids (B, T), or (1, T) for all rows; all layers share them.
+    /// Cosines and sines for position ids (B, T), or (1, T) for all rows; all layers share them. With sections also for
+    /// ids (A, B, T) of A axes; ids (B, T) stand for all axes then.
     ///
     /// # Errors
-    /// Memory or device.
+    /// Another number of axes than sections, memory, device.
     pub fn angles(&self, positions: &Tensor) -> Result<Angles> {
+        if positions.rank() == 2 {
+            return Self::angles_of(positions, &self.frequencies);
+        }
+        let (axes, _, _) = positions.dims3()?;
+        if axes != self.sections.len() {
+            bail!("rotary positions of {axes} axes for {} sections", self.sections.len());
+        }
+        let mut start = 0;
+        let mut parts = Vec::with_capacity(axes);
+        for (axis, &pairs) in self.sections.iter().enumerate() {
+            parts.push(Self::angles_of(&positions.get(axis)?, &self.frequencies[start..start + pairs])?);
+            start += pairs;
+        }
+        let joined = |part: fn(&Angles) -> &Tensor| Tensor::cat(&parts.iter().map(part).collect::<Vec<_>>(), 3);
+        Ok(Angles { cos: joined(|part| &part.cos)?, sin: joined(|part| &part.sin)? })
+    }
+
+    fn angles_of(positions: &Tensor, frequencies: &[f32]) -> Result<Angles> {
         let (b, t) = positions.dims2()?;
-        let device: &Device = positions.device();
-        let frequencies = Tensor::new(self.frequencies.as_slice(), device)?;
+        let frequencies = Tensor::new(frequencies, positions.device())?;
         let angles = positions.to_dtype(DType::F32)?.reshape((b, 1, t, 1))?.broadcast_mul(&frequencies)?;
         Ok(Angles { cos: angles.cos()?, sin: angles.sin()? })
     }
@@ -74,6 +156,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use candle_core::Device;
 
     #[test]
     fn only_the_distance_of_two_positions_matters() {
@@ -89,6 +172,16 @@ mod tests {
         };
         assert!((product(3, 1) - product(102, 100)).abs() < 1e-4);
         assert!((product(3, 1) - product(3, 2)).abs() > 1e-2);
+    }
+
+    #[test]
+    fn sections_have_to_fit() {
+        let rotary = Rotary::new(8, 1e4).unwrap();
+        assert!(rotary.clone().with_sections(&[1, 1, 1]).is_err());
+        let rotary = rotary.with_sections(&[2, 1, 1]).unwrap();
+        for axes in [1, 2, 4] {
+            assert!(rotary.angles(&Tensor::zeros((axes, 1, 5), DType::U32, &Device::Cpu).unwrap()).is_err());
+        }
     }
 
     #[test]

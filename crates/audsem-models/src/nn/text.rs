@@ -5,7 +5,7 @@ use candle_nn::VarBuilder;
 use rayon::prelude::*;
 
 use super::encoder::{Encoder, EncoderConfig, EncoderScratch, FusedEncoder};
-use super::{Embedding, LayerNorm, Pass, dropout, fused};
+use super::{Dropout, Embedding, LayerNorm, Mode, fused};
 use crate::error::{Error, Result};
 use crate::tokens::{batch, length_buckets};
 
@@ -38,7 +38,7 @@ struct Embeddings {
     positions: Embedding,
     segments: Embedding,
     norm: LayerNorm,
-    dropout: f64,
+    dropout: Dropout,
     config: EmbeddingsConfig,
 }
 
@@ -50,12 +50,12 @@ impl Embeddings {
             positions: table("position_embeddings", config.positions)?,
             segments: table("token_type_embeddings", config.segments)?,
             norm: LayerNorm::load(&vb.pp("LayerNorm"), encoder.dim, encoder.layer_norm_eps)?,
-            dropout: encoder.dropout,
+            dropout: Dropout::at(vb, encoder.dropout)?,
             config: *config,
         })
     }
 
-    fn forward(&self, ids: &Tensor, segments: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
+    fn forward(&self, ids: &Tensor, segments: Option<&Tensor>, mode: Mode) -> Result<Tensor> {
         let (_, t) = ids.dims2()?;
         let first = self.config.first_position as u32;
         let positions = self.positions.forward(&Tensor::arange(first, first + t as u32, ids.device())?)?; // (T, D)
@@ -64,18 +64,18 @@ impl Embeddings {
             None => self.segments.forward(&Tensor::zeros((1, 1), DType::U32, ids.device())?)?, // (1, 1, D)
         };
         let x = self.words.forward(ids)?.broadcast_add(&segments)?.broadcast_add(&positions)?; // (B, T, D)
-        Ok(dropout(&self.norm.forward(&x)?, self.dropout, pass)?)
+        Ok(self.dropout.forward(&self.norm.forward(&x)?, mode)?)
     }
 }
 
 /// A differentiable text encoder.
 #[derive(Debug, Clone)]
-pub struct TextNetwork {
+pub struct TextModel {
     embeddings: Embeddings,
     encoder: Encoder,
 }
 
-impl TextNetwork {
+impl TextModel {
     /// Loads `embeddings` and `encoder` below `vb`.
     ///
     /// # Errors
@@ -97,27 +97,26 @@ impl TextNetwork {
         ids: &Tensor,
         mask: Option<&Tensor>,
         segments: Option<&Tensor>,
-        pass: &Pass,
+        mode: Mode,
     ) -> Result<Tensor> {
-        Ok(self.encoder.forward(self.embeddings.forward(ids, segments, pass)?, mask, pass)?)
+        Ok(self.encoder.forward(self.embeddings.forward(ids, segments, mode)?, mask, mode)?)
     }
 
     /// The embedding output and the output of every layer, as `output_hidden_states` of transformers gives them.
     ///
     /// # Errors
-    /// As [`TextNetwork::forward`].
+    /// As [`TextModel::forward`].
     pub fn hidden_states(&self, ids: &Tensor, mask: Option<&Tensor>, segments: Option<&Tensor>) -> Result<Vec<Tensor>> {
-        let pass = Pass::infer();
-        Ok(self.encoder.hidden_states(self.embeddings.forward(ids, segments, &pass)?, mask, &pass)?)
+        Ok(self.encoder.hidden_states(self.embeddings.forward(ids, segments, Mode::Infer)?, mask, Mode::Infer)?)
     }
 
     /// Turns it into its fastest form for this device; the weights are moved, not doubled.
     ///
     /// # Errors
     /// A weight cannot be read.
-    pub fn into_inference(self) -> Result<TextInference> {
+    pub fn into_inference(self) -> Result<FusedTextModel> {
         let Some(encoder) = self.encoder.fuse()? else {
-            return Ok(TextInference {
+            return Ok(FusedTextModel {
                 config: self.embeddings.config,
                 batch_size: PADDED_BATCH,
                 form: Form::Composed(self),
@@ -125,7 +124,7 @@ impl TextNetwork {
         };
         let norm = fused::LayerNorm::new(&self.embeddings.norm)?;
         let tables = Tables::new(&self.embeddings)?;
-        Ok(TextInference {
+        Ok(FusedTextModel {
             config: self.embeddings.config,
             batch_size: PADDED_BATCH,
             form: Form::Fused(Fused { tables, norm, encoder }),
@@ -144,7 +143,7 @@ pub enum Pooling {
 
 /// A text encoder for inference. A text's vector does not depend on the texts beside it.
 #[derive(Debug, Clone)]
-pub struct TextInference {
+pub struct FusedTextModel {
     config: EmbeddingsConfig,
     batch_size: usize,
     form: Form,
@@ -152,11 +151,11 @@ pub struct TextInference {
 
 #[derive(Debug, Clone)]
 enum Form {
-    Composed(TextNetwork),
+    Composed(TextModel),
     Fused(Fused),
 }
 
-impl TextInference {
+impl FusedTextModel {
     /// Sets how many texts go through together where they have to be padded, as on a GPU. The fused layers know no
     /// batches.
     #[must_use]
@@ -199,7 +198,7 @@ impl EmbeddingsConfig {
 }
 
 /// Batches of similar length, padded.
-fn composed(network: &TextNetwork, texts: &[&[u32]], pooling: Pooling, batch_size: usize) -> Result<Tensor> {
+fn composed(network: &TextModel, texts: &[&[u32]], pooling: Pooling, batch_size: usize) -> Result<Tensor> {
     let lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
     let device = network.embeddings.words.table().device().clone();
     let mut place = vec![0u32; texts.len()];
@@ -208,7 +207,7 @@ fn composed(network: &TextNetwork, texts: &[&[u32]], pooling: Pooling, batch_siz
     for rows in length_buckets(&lengths, batch_size) {
         let chosen: Vec<&[u32]> = rows.iter().map(|&row| texts[row]).collect();
         let (ids, mask) = batch(&chosen, network.embeddings.config.pad_id, &device)?;
-        let hidden = network.forward(&ids, mask.as_ref(), None, &Pass::infer())?.to_dtype(DType::F32)?; // (B, T, D)
+        let hidden = network.forward(&ids, mask.as_ref(), None, Mode::Infer)?.to_dtype(DType::F32)?; // (B, T, D)
         parts.push(pool(&hidden, mask.as_ref(), pooling)?);
         for row in rows {
             place[row] = done;

@@ -3,7 +3,7 @@
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
 use audsem_models::bert::{BertClassifier, Config};
-use audsem_models::nn::{Params, Pass};
+use audsem_models::nn::{Mode, Params};
 use audsem_models::optim::{AdamW, AdamWConfig, linear_schedule};
 use candle_core::{DType, Device, Tensor};
 
@@ -26,7 +26,7 @@ fn tiny_trainable() -> (BertClassifier, Params) {
     let config: Config = dir.json("config.json").unwrap();
     let params = Params::from_weights(0, &Weights::open(&dir, &Device::Cpu, DType::F32).unwrap());
     let model = BertClassifier::load(params.var_builder(DType::F32, &Device::Cpu), &config).unwrap();
-    assert!(params.fresh().is_empty(), "{:?}", params.fresh());
+    assert!(params.newly_initialized().is_empty(), "{:?}", params.newly_initialized());
     (model, params)
 }
 
@@ -66,7 +66,7 @@ fn every_hidden_state_pooled_vector_and_logit_is_that_of_transformers() {
             }
             goldens.check(&format!("{case}.pooled"), &model.pool(&states[3]).unwrap(), 1e-5);
             if case != "segments" {
-                let logits = model.forward(&ids, Some(&mask), &Pass::infer()).unwrap();
+                let logits = model.forward(&ids, Some(&mask), Mode::Infer).unwrap();
                 goldens.check(&format!("{case}.logits"), &logits, 1e-5);
             }
         }
@@ -77,23 +77,23 @@ fn every_hidden_state_pooled_vector_and_logit_is_that_of_transformers() {
 fn a_row_does_not_depend_on_its_batch_or_its_padding() {
     let (model, goldens) = (tiny().0, Goldens::load("bert.safetensors"));
     let (ids, mask) = (goldens.ids("ragged.ids"), goldens.ids("ragged.mask"));
-    let together = model.forward(&ids, Some(&mask), &Pass::infer()).unwrap();
+    let together = model.forward(&ids, Some(&mask), Mode::Infer).unwrap();
     for row in 0..4 {
         let length = mask.get(row).unwrap().to_vec1::<u32>().unwrap().iter().sum::<u32>() as usize;
         let alone = ids.narrow(0, row, 1).unwrap().narrow(1, 0, length).unwrap();
-        let alone = model.forward(&alone, None, &Pass::infer()).unwrap();
+        let alone = model.forward(&alone, None, Mode::Infer).unwrap();
         let difference = max_abs(&alone, &together.narrow(0, row, 1).unwrap());
         assert!(difference < 1e-6, "row {row}: {difference:e}");
     }
     // Whatever stands under the mask.
     let other = ids.add(&mask.eq(0u32).unwrap().to_dtype(DType::U32).unwrap().affine(55.0, 0.0).unwrap()).unwrap();
-    let other = model.forward(&other, Some(&mask), &Pass::infer()).unwrap();
+    let other = model.forward(&other, Some(&mask), Mode::Infer).unwrap();
     assert!(max_abs(&other, &together) < 1e-6);
 }
 
-fn loss(model: &BertClassifier, goldens: &Goldens, pass: &Pass) -> Tensor {
+fn loss(model: &BertClassifier, goldens: &Goldens, mode: Mode) -> Tensor {
     let (ids, mask) = (goldens.ids("ragged.ids"), goldens.ids("ragged.mask"));
-    let logits = model.forward(&ids, Some(&mask), pass).unwrap();
+    let logits = model.forward(&ids, Some(&mask), mode).unwrap();
     candle_nn::loss::cross_entropy(&logits, &goldens.ids("train.labels")).unwrap()
 }
 
@@ -101,7 +101,7 @@ fn loss(model: &BertClassifier, goldens: &Goldens, pass: &Pass) -> Tensor {
 fn every_gradient_is_that_of_torch() {
     let (model, params) = tiny_trainable();
     let goldens = Goldens::load("bert.safetensors");
-    let loss = loss(&model, &goldens, &Pass::infer());
+    let loss = loss(&model, &goldens, Mode::Infer);
     goldens.check("train.loss", &loss, 1e-5);
     let grads = loss.backward().unwrap();
     for (name, var) in params.vars() {
@@ -114,10 +114,10 @@ fn every_gradient_is_that_of_torch() {
 fn with_dropout_every_tensor_still_learns_and_the_seed_decides_the_masks() {
     let (model, params) = tiny_trainable();
     let goldens = Goldens::load("bert.safetensors");
-    let value = |seed| loss(&model, &goldens, &Pass::train(seed, 0)).to_scalar::<f32>().unwrap();
+    let value = |seed| loss(&model, &goldens, Mode::Train { seed, step: 0 }).to_scalar::<f32>().unwrap();
     assert_eq!(value(1), value(1));
     assert_ne!(value(1), value(2));
-    let grads = loss(&model, &goldens, &Pass::train(1, 0)).backward().unwrap();
+    let grads = loss(&model, &goldens, Mode::Train { seed: 1, step: 0 }).backward().unwrap();
     for (name, var) in params.vars() {
         let largest = grads.get(&var).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
         // A shift of all keys moves every score of a row alike, which softmax does not see: that gradient is 0.
@@ -134,7 +134,7 @@ fn four_steps_of_adamw_end_where_torch_ends() {
     let mut optimizer = AdamW::new(params.vars(), config).unwrap();
     let (losses, norms) = (goldens.get("train.losses"), goldens.get("train.norms"));
     for step in 0..4 {
-        let loss = loss(&model, &goldens, &Pass::infer());
+        let loss = loss(&model, &goldens, Mode::Infer);
         let difference = max_abs(&loss, &losses.get(step).unwrap());
         assert!(difference < 1e-4, "loss of step {step}: {difference:e}");
         let norm = optimizer.step(&loss.backward().unwrap(), 0.01 * linear_schedule(step, 2, 6)).unwrap();

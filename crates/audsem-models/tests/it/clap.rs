@@ -3,7 +3,7 @@
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
 use audsem_models::clap::{Clap, ClapEncoder, Config, Crop};
-use audsem_models::nn::{Params, Pass};
+use audsem_models::nn::{Mode, Params};
 use candle_core::{D, DType, Device, IndexOp, Tensor};
 
 use crate::golden::{Goldens, max_abs, path};
@@ -21,7 +21,7 @@ fn trainable(name: &str) -> (Clap, Params) {
     let config: Config = dir.json("config.json").unwrap();
     let params = Params::from_weights(0, &Weights::open(&dir, &Device::Cpu, DType::F32).unwrap());
     let model = Clap::load(&params.var_builder(DType::F32, &Device::Cpu), &config).unwrap();
-    assert!(params.fresh().is_empty(), "{:?}", params.fresh());
+    assert!(params.newly_initialized().is_empty(), "{:?}", params.newly_initialized());
     (model, params)
 }
 
@@ -92,7 +92,7 @@ fn embeddings_of_both_forms_are_those_of_transformers() {
             }
             let pooled = model.text().pool(&hidden[hidden.len() - 1]).unwrap();
             goldens.check("text.pooled", &pooled, 1e-5);
-            goldens.check("text_embeds", &model.embed_text(&ids, Some(&mask), &Pass::infer()).unwrap(), 1e-5);
+            goldens.check("text_embeds", &model.embed_text(&ids, Some(&mask), Mode::Infer).unwrap(), 1e-5);
         }
         let model = open(name).into_inference().unwrap();
         goldens.check("audio_embeds", &model.embed_audio(&mel, &longer).unwrap(), 1e-5);
@@ -160,7 +160,7 @@ fn loss(model: &Clap, name: &str, goldens: &Goldens) -> Tensor {
     let (mel, longer) = features(name, goldens);
     let (ids, mask) = (goldens.ids("text.ids"), goldens.ids("text.mask"));
     let audio = model.embed_audio(&mel, &longer).unwrap();
-    let text = model.embed_text(&ids, Some(&mask), &Pass::infer()).unwrap();
+    let text = model.embed_text(&ids, Some(&mask), Mode::Infer).unwrap();
     let cosines = audio.matmul(&text.t().unwrap()).unwrap();
     let (scale_audio, scale_text) = model.logit_scales().unwrap();
     let [audio_first, text_first] = [(0, scale_audio), (1, scale_text)].map(|(n, scale)| {

@@ -21,6 +21,12 @@ impl Goldens {
         self.0.get(name).unwrap_or_else(|| panic!("no golden `{name}`"))
     }
 
+    /// Tensors whose names start with `prefix`, by the rest of their names.
+    pub(crate) fn under(&self, prefix: &str) -> Vec<(String, &Tensor)> {
+        let named = self.0.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor)));
+        named.collect()
+    }
+
     /// Ids and masks, which torch stores as i64.
     pub(crate) fn ids(&self, name: &str) -> Tensor {
         self.get(name).to_dtype(DType::U32).unwrap()
@@ -31,6 +37,7 @@ impl Goldens {
         let difference = max_abs(got, self.get(name));
         assert!(difference <= tolerance, "{name}: max |difference| {difference:e} > {tolerance:e}");
     }
+
     /// Fails unless every element is within `tolerance` times the largest of the golden, or of `scale` if that is more.
     pub(crate) fn check_relative(&self, name: &str, got: &Tensor, tolerance: f32, scale: f32) {
         let golden = self.get(name);

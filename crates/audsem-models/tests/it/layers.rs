@@ -1,7 +1,7 @@
 //! Norm, rotary positions and attention against transformers' Qwen2: both sets of layers, and gradients.
 
 use audsem_models::nn::{
-    Attention, Params, Pass, RmsNorm, Rotary, causal_bias, fused, join_heads, padding_bias, softmax, split_heads,
+    Attention, Mode, Params, RmsNorm, Rotary, causal_bias, fused, join_heads, padding_bias, softmax, split_heads,
 };
 use candle_core::{DType, Device, IndexOp, Tensor, Var};
 use rand::{Rng, SeedableRng};
@@ -109,7 +109,7 @@ fn attention_is_that_of_transformers() {
     for name in ATTENTION {
         let [q, k, v] = ["q", "k", "v"].map(|part| var(&goldens, &format!("{name}.{part}")));
         let bias = bias(&goldens.ids(&format!("{name}.mask")));
-        let attention = Attention { bias: Some(&bias), dropout: 0.0, pass: &Pass::infer() };
+        let attention = Attention { bias: Some(&bias), dropout: None, mode: Mode::Infer };
         let out = attention.forward(&q, &k, &v).unwrap();
         check_with_gradients(&goldens, name, &out, &[("q", &q), ("k", &k), ("v", &v)]);
     }
@@ -170,7 +170,7 @@ fn both_sets_agree_on_random_input() {
         let (q, k, v) =
             (random(seed, &shape(heads)), random(seed + 1, &shape(kv_heads)), random(seed + 2, &shape(kv_heads)));
         let bias = causal_bias(length, length, &Device::Cpu).unwrap();
-        let attention = Attention { bias: Some(&bias), dropout: 0.0, pass: &Pass::infer() };
+        let attention = Attention { bias: Some(&bias), dropout: None, mode: Mode::Infer };
         assert!(max_abs(&attention.forward(&q, &k, &v).unwrap(), &fused_attention(&q, &k, &v)) < 1e-5, "{case}");
 
         let x = join_heads(&q).unwrap().squeeze(0).unwrap();
@@ -196,7 +196,7 @@ fn both_sets_agree_on_random_input() {
 fn attend(parts: &[Tensor; 3], positions: &Tensor, mask: &Tensor) -> Tensor {
     let angles = Rotary::new(8, 1e4).unwrap().angles(positions).unwrap();
     let bias = bias(mask);
-    let attention = Attention { bias: Some(&bias), dropout: 0.0, pass: &Pass::infer() };
+    let attention = Attention { bias: Some(&bias), dropout: None, mode: Mode::Infer };
     attention.forward(&angles.forward(&parts[0]).unwrap(), &angles.forward(&parts[1]).unwrap(), &parts[2]).unwrap()
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod bert;
+mod blocks;
 mod clap;
 mod clap_features;
 mod clap_precision;

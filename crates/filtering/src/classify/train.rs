@@ -297,7 +297,7 @@ fn begin_checkpoint(config: &Config, dir: &ModelDir, seed: u64, device: &Device)
     audsem_models::bert::BertClassifier::load(params.var_builder(DType::F32, device), &network)?;
     // A head of another size is made new like an absent one; anything else that is missing or misshapen is an error.
     weights.finish(|_| true)?;
-    let fresh: Vec<String> = params.fresh();
+    let fresh: Vec<String> = params.newly_initialized();
     if let Some(name) = fresh.iter().find(|name| !name.starts_with("classifier.") && !name.contains("pooler.")) {
         let problem = format!("the checkpoint {} lacks the tensor {name}", dir.root().display());
         return Err(Error::Labelled { path: config.input.clone(), problem });

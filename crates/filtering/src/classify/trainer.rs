@@ -2,7 +2,7 @@
 
 use audsem_core::signals::stop_requested;
 use audsem_models::bert::{BertClassifier, Config as BertConfig};
-use audsem_models::nn::{Params, Pass};
+use audsem_models::nn::{Mode, Params};
 use audsem_models::optim::{AdamW, AdamWConfig, linear_schedule};
 use audsem_models::tokenizer::{Segmenter, Tokenizer};
 use audsem_models::tokens::batch;
@@ -104,8 +104,8 @@ impl Trainer<'_> {
                 }
                 let rows = self.encode(chunk, settings, &segmenter, &mut rng)?;
                 lr = settings.learning_rate * linear_schedule(step, settings.warmup_steps, total);
-                let pass = Pass::train(settings.seed, step as u64);
-                loss_sum += self.learn(&model, &mut optimizer, &rows, lr, &pass)?;
+                let mode = Mode::Train { seed: settings.seed, step: step as u64 };
+                loss_sum += self.learn(&model, &mut optimizer, &rows, lr, mode)?;
                 (step, n_steps) = (step + 1, n_steps + 1);
             }
             let heldout = self.evaluate(&examples.heldout)?;
@@ -137,8 +137,8 @@ impl Trainer<'_> {
     }
 
     /// One update; gives the loss before it.
-    fn learn(&self, model: &BertClassifier, optimizer: &mut AdamW, rows: &[Row], lr: f64, pass: &Pass) -> Result<f64> {
-        let loss = self.loss(model, rows, pass)?;
+    fn learn(&self, model: &BertClassifier, optimizer: &mut AdamW, rows: &[Row], lr: f64, mode: Mode) -> Result<f64> {
+        let loss = self.loss(model, rows, mode)?;
         optimizer.step(&loss.backward()?, lr)?;
         Ok(f64::from(loss.to_scalar::<f32>()?))
     }
@@ -173,11 +173,11 @@ impl Trainer<'_> {
         }
     }
 
-    fn loss(&self, model: &BertClassifier, rows: &[Row], pass: &Pass) -> Result<Tensor> {
+    fn loss(&self, model: &BertClassifier, rows: &[Row], mode: Mode) -> Result<Tensor> {
         let ids: Vec<&[u32]> = rows.iter().map(|(ids, _)| ids.as_slice()).collect();
         let classes: Vec<u32> = rows.iter().map(|(_, class)| *class).collect();
         let (ids, mask) = batch(&ids, self.encoder.pad_id(), self.device)?;
-        let logits = model.forward(&ids, mask.as_ref(), pass)?;
+        let logits = model.forward(&ids, mask.as_ref(), mode)?;
         let loss = cross_entropy(&logits, &Tensor::new(classes, self.device)?)?;
         if loss.to_scalar::<f32>()?.is_finite() {
             return Ok(loss);

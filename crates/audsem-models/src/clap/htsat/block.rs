@@ -8,7 +8,7 @@ use super::linear;
 use super::patches::PatchMerging;
 use crate::clap::config::AudioConfig;
 use crate::error::Result;
-use crate::nn::{Activation, Attention, LayerNorm, Linear, Pass, join_heads, split_heads};
+use crate::nn::{Activation, Attention, LayerNorm, Linear, Mode, join_heads, split_heads};
 
 /// Blocks on one grid, and the merging that halves it.
 #[derive(Debug, Clone)]
@@ -120,7 +120,7 @@ impl Block {
             Some(mask) => bias.broadcast_add(mask)?, // (W, H, t, t)
             None => bias,
         };
-        let attention = Attention { bias: Some(&bias), dropout: 0.0, pass: &Pass::infer() };
+        let attention = Attention { bias: Some(&bias), dropout: None, mode: Mode::Infer };
         let mixed = attention.forward(&heads(&self.query)?, &heads(&self.key)?, &heads(&self.value)?)?;
         Ok(self.output.forward(&join_heads(&mixed)?.reshape((b, n, c))?)?)
     }

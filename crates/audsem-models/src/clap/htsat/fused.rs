@@ -88,9 +88,9 @@ struct Memory {
 }
 
 impl FusedStages {
-    /// Nothing where [`fused::serves`] says no.
+    /// Nothing where [`fused::is_supported`] says no.
     pub(super) fn new(tower: &AudioTower) -> Result<Option<Self>> {
-        if !fused::serves(tower.norm.weight()) {
+        if !fused::is_supported(tower.norm.weight()) {
             return Ok(None);
         }
         let stages = tower.stages.iter().map(FusedStage::new).collect::<Result<Vec<_>>>()?;
@@ -205,18 +205,18 @@ impl FusedBlock {
         let (rows, dim, length) = (x.rows(), x.columns(), self.windows.tokens());
         self.norm_before.forward(x, normed);
         qkv.reshape(rows, 3 * dim);
-        self.qkv.forward(normed, qkv, fused::Target::Set);
+        self.qkv.forward(normed, qkv, fused::Epilogue::Set);
         mixed.reshape(rows, dim);
         for window in 0..rows / length {
             let (first_row, heads, bias) = (window * length, self.heads, Some(self.bias(first + window)));
             fused::Attention { qkv, first: first_row, length, heads, kv_heads: heads, causal: false, bias }
                 .forward(mixed, attention);
         }
-        self.output.forward(mixed, x, fused::Target::Add);
+        self.output.forward(mixed, x, fused::Epilogue::Add);
         self.norm_after.forward(x, normed);
         wide.reshape(rows, self.up.outputs());
-        self.up.forward(normed, wide, fused::Target::Activated(self.activation));
-        self.down.forward(wide, x, fused::Target::Add);
+        self.up.forward(normed, wide, fused::Epilogue::Activate(self.activation));
+        self.down.forward(wide, x, fused::Epilogue::Add);
     }
 
     /// What is added to the scores of a window.
@@ -281,7 +281,7 @@ impl FusedMerging {
             }
             self.norm.forward_inplace(x);
             mixed.reshape(rows, dim);
-            self.reduction.forward(x, mixed, fused::Target::Set);
+            self.reduction.forward(x, mixed, fused::Epilogue::Set);
             for (row, out) in out.chunks_exact_mut(dim).enumerate() {
                 out.copy_from_slice(mixed.row(row));
             }

@@ -18,13 +18,13 @@ pub struct Linear {
     outputs: usize,
 }
 
-/// What becomes of the product.
+/// What is done with a tile of the product before it is stored.
 #[derive(Debug, Clone, Copy)]
-pub enum Target {
+pub enum Epilogue {
     /// It replaces the target.
     Set,
     /// Its activation replaces the target.
-    Activated(Activation),
+    Activate(Activation),
     /// It is added to the target.
     Add,
 }
@@ -67,7 +67,7 @@ impl Linear {
     ///
     /// # Panics
     /// The shapes do not fit.
-    pub fn forward(&self, x: &Matrix, out: &mut Matrix, into: Target) {
+    pub fn forward(&self, x: &Matrix, out: &mut Matrix, into: Epilogue) {
         assert_eq!((x.columns(), x.rows()), (self.inputs, out.rows()), "rows of x have one value per input");
         assert!(out.columns() >= self.outputs, "out has room for the outputs");
         dispatch(Product { linear: self, x, out, into });
@@ -87,7 +87,7 @@ impl Linear {
         for (n, row) in values.iter().enumerate() {
             input.row_mut(n).copy_from_slice(row);
         }
-        self.forward(&input, &mut output, Target::Set);
+        self.forward(&input, &mut output, Epilogue::Set);
         if let Some(last) = shape.last_mut() {
             *last = self.outputs;
         }
@@ -112,7 +112,7 @@ struct Product<'a> {
     linear: &'a Linear,
     x: &'a Matrix,
     out: &'a mut Matrix,
-    into: Target,
+    into: Epilogue,
 }
 
 impl Kernel for Product<'_> {
@@ -139,17 +139,17 @@ impl Kernel for Product<'_> {
 }
 
 #[inline(always)]
-fn finish<S: Simd>(sums: &mut [f32], bias: &[f32], into: Target, target: &mut [f32]) {
+fn finish<S: Simd>(sums: &mut [f32], bias: &[f32], into: Epilogue, target: &mut [f32]) {
     for (sum, bias) in sums.iter_mut().zip(bias) {
         *sum += bias;
     }
     match into {
-        Target::Set => target.copy_from_slice(sums),
-        Target::Activated(activation) => {
+        Epilogue::Set => target.copy_from_slice(sums),
+        Epilogue::Activate(activation) => {
             activate::<S>(activation, sums);
             target.copy_from_slice(sums);
         }
-        Target::Add => {
+        Epilogue::Add => {
             for (target, sum) in target.iter_mut().zip(sums) {
                 *target += *sum;
             }
@@ -209,7 +209,7 @@ mod tests {
         #[inline(always)]
         fn run<S: Simd>(self) {
             let Self { linear, weight, x } = self;
-            for into in [Target::Set, Target::Add, Target::Activated(Activation::Relu)] {
+            for into in [Epilogue::Set, Epilogue::Add, Epilogue::Activate(Activation::Relu)] {
                 let mut out = Matrix::default();
                 fill(&mut out, x.rows(), linear.outputs, 8);
                 let before = out.clone();
@@ -220,9 +220,9 @@ mod tests {
                         let sum: f64 = x.row(row).iter().zip(weights).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
                         let sum = sum + f64::from(linear.bias[n]);
                         let wanted = match into {
-                            Target::Set => sum,
-                            Target::Add => sum + f64::from(before.row(row)[n]),
-                            Target::Activated(_) => sum.max(0.0),
+                            Epilogue::Set => sum,
+                            Epilogue::Add => sum + f64::from(before.row(row)[n]),
+                            Epilogue::Activate(_) => sum.max(0.0),
                         };
                         let difference = (f64::from(out.row(row)[n]) - wanted).abs();
                         assert!(difference < 1e-4, "row {row} output {n}: {difference}");

@@ -71,6 +71,11 @@ pub(super) fn activate<S: Simd>(activation: Activation, values: &mut [f32]) {
                 *x = 0.5 * *x * (1.0 + tanh::<S>(inner));
             }
         }
+        Activation::QuickGelu => {
+            for x in values {
+                *x /= 1.0 + exp::<S>(-1.702 * *x);
+            }
+        }
         Activation::Relu => {
             for x in values {
                 *x = x.max(0.0);

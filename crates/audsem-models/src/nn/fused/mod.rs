@@ -18,7 +18,7 @@ mod rotary;
 mod simd;
 
 pub use attention::{Attention, Scratch};
-pub use linear::{Linear, Target};
+pub use linear::{Epilogue, Linear};
 pub use matrix::Matrix;
 pub use norm::{LayerNorm, RmsNorm};
 pub use rotary::Rotary;
@@ -28,7 +28,7 @@ use candle_core::{DType, Tensor};
 /// Whether the fused layers can stand in for layers with this weight: it lies in main memory, is f32 and is not being
 /// trained.
 #[must_use]
-pub fn serves(weight: &Tensor) -> bool {
+pub fn is_supported(weight: &Tensor) -> bool {
     weight.device().is_cpu() && weight.dtype() == DType::F32 && !weight.track_op()
 }
 
