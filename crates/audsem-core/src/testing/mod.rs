@@ -5,6 +5,7 @@
 
 mod bench;
 pub mod loopback;
+pub mod sounds;
 
 pub use bench::{Bench, Called};
 

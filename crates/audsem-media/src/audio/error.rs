@@ -73,12 +73,6 @@ pub enum AudioError {
         /// The rate.
         rate_hz: u32,
     },
-    /// A transform or filter bank that cannot be.
-    #[error("there is no {what}")]
-    Spectrum {
-        /// What was asked for.
-        what: String,
-    },
     /// The encoder refused.
     #[error("cannot write FLAC: {what}")]
     Encode {

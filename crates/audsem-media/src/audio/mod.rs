@@ -1,4 +1,4 @@
-//! Sound: decode, downmix, resample, encode and check; power spectra and mel spectrograms.
+//! Sound: decode, downmix, resample, encode and check; the front ends of audio networks.
 //!
 //! [`Decoder`] turns bytes or a file into [`Audio`]: WAV through `hound`, everything else through
 //! symphonia (FLAC, MP3, Ogg Vorbis, AAC, ALAC, PCM in WAV, AIFF, CAF, MP4, MKV and WebM), and ffmpeg for
@@ -45,7 +45,9 @@ pub use layout::Layout;
 pub use resample::resample;
 pub use sinc_hann::{KernelPrecision, SincHann};
 pub use spectrum::{
-    LANES, LogScale, MelBank, MelConfig, MelNorm, MelScale, MelSpectrogram, PowerStft, Row, Signal, StftScratch,
+    BinSpacing, DbReference, FftConfig, FrameConfig, FrameCount, FrontEnd, FrontEndConfig, FrontEndError, LogScale,
+    MelBank, MelConfig, MelNorm, MelScale, Normalization, Padding, Precision, Signal, Spectrogram, SpectrumKind,
+    WindowConfig, WindowShape, check_samples,
 };
 
 /// Decoded sound.

@@ -55,4 +55,12 @@ impl Goldens {
     pub(crate) fn i16(&self, name: &str) -> Vec<i16> {
         self.tensor(name).1.as_chunks::<2>().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect()
     }
+
+    pub(crate) fn i64(&self, name: &str) -> Vec<i64> {
+        self.tensor(name).1.as_chunks::<8>().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect()
+    }
+
+    pub(crate) fn f64(&self, name: &str) -> Vec<f64> {
+        self.tensor(name).1.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect()
+    }
 }

@@ -4,4 +4,5 @@
 mod audio_decoding;
 mod audio_encoding;
 mod audio_foreign_bytes;
+mod front_end;
 mod goldens;

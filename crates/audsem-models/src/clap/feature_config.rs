@@ -2,7 +2,7 @@
 
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::ModelError;
-use audsem_media::audio::{MelConfig, MelNorm, MelScale};
+use audsem_media::audio::{BinSpacing, FrontEndConfig, MelConfig};
 use serde::Deserialize;
 
 use super::FeatureError;
@@ -140,20 +140,15 @@ impl FeatureConfig {
         Ok(())
     }
 
-    /// The filters of both implementations that the authors trained behind: torchaudio's for fusion, librosa's else.
-    pub(super) fn mel(&self) -> MelConfig {
-        let (scale, norm) = match self.truncation {
-            Truncation::Fusion => (MelScale::Htk, MelNorm::Peak),
-            Truncation::RandTrunc => (MelScale::Slaney, MelNorm::Area),
+    /// The front end. Its filters are those that the authors trained behind: torchaudio's for fusion, librosa's else.
+    pub fn front_end(&self) -> FrontEndConfig {
+        let filters = match self.truncation {
+            Truncation::Fusion => MelConfig::htk,
+            Truncation::RandTrunc => MelConfig::slaney,
         };
-        MelConfig {
-            n_fft: self.fft_window_size,
-            sample_rate_hz: self.sampling_rate,
-            mels: self.feature_size,
-            min_hz: self.frequency_min,
-            max_hz: self.frequency_max,
-            scale,
-            norm,
-        }
+        let mel = filters(self.feature_size, self.frequency_min, self.frequency_max);
+        // transformers computes the frequencies of bins as torchaudio does, whatever the filters.
+        let mel = MelConfig { bins: BinSpacing::WholeHalves, ..mel };
+        FrontEndConfig::clap(self.sampling_rate, self.fft_window_size, self.hop_length, mel)
     }
 }

@@ -1,14 +1,11 @@
 //! From samples to the log-mel features that CLAP's audio tower reads.
 
-use audsem_media::audio::{AudioError, LogScale, MelSpectrogram, Signal};
+use audsem_media::audio::{FrontEnd, FrontEndError, Signal, check_samples};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::feature_config::{FeatureConfig, Padding, Truncation};
 use super::fusion::{shrink, thirds};
-
-/// Decibels, at least −100.
-const DECIBELS: LogScale = LogScale { floor: 1e-10, factor: 10.0 };
 
 /// Which pieces of a sound that is too long are taken. Sounds that fit are never cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,23 +55,15 @@ pub enum FeatureError {
     },
     /// The configuration asks for filters that cannot be.
     #[error("{file}: {source}")]
-    Spectrum {
+    FrontEnd {
         /// The file it is from.
         file: &'static str,
         /// What is wrong with them.
-        source: AudioError,
+        source: FrontEndError,
     },
-    /// There is nothing to repeat.
-    #[error("the sound is empty: 0 samples")]
-    Empty,
-    /// A sample is not a number or infinite.
-    #[error("sample {index} is {value}, not a finite number")]
-    NotFinite {
-        /// Index of the first such sample.
-        index: usize,
-        /// Its value.
-        value: f32,
-    },
+    /// The sound is empty or not finite.
+    #[error(transparent)]
+    Sound(#[from] FrontEndError),
     /// A piece would start too late.
     #[error("a piece from {unit} {start} on: the last one of this sound is from {last} on")]
     Start {
@@ -110,19 +99,19 @@ pub enum FeatureError {
 #[derive(Debug)]
 pub struct FeatureExtractor {
     config: FeatureConfig,
-    spectrogram: MelSpectrogram,
+    front_end: FrontEnd,
 }
 
 impl FeatureExtractor {
     /// Plans the transform and computes the filters.
     ///
     /// # Errors
-    /// [`FeatureError::Config`], [`FeatureError::Spectrum`].
+    /// [`FeatureError::Config`], [`FeatureError::FrontEnd`].
     pub fn new(config: &FeatureConfig) -> Result<FeatureExtractor, FeatureError> {
         config.validate()?;
-        let spectrogram = MelSpectrogram::new(&config.mel(), config.hop_length)
-            .map_err(|source| FeatureError::Spectrum { file: config.file, source })?;
-        Ok(FeatureExtractor { config: config.clone(), spectrogram })
+        let front_end = FrontEnd::new(&config.front_end())
+            .map_err(|source| FeatureError::FrontEnd { file: config.file, source })?;
+        Ok(FeatureExtractor { config: config.clone(), front_end })
     }
 
     /// The configuration it was made from.
@@ -135,17 +124,14 @@ impl FeatureExtractor {
     /// # Errors
     /// All but those of [`new`](Self::new).
     pub fn extract(&self, samples: &[f32], crop: Crop) -> Result<Features, FeatureError> {
-        if samples.is_empty() {
-            return Err(FeatureError::Empty);
-        }
+        // A sound is as broken outside of the pieces that are taken.
+        check_samples(samples)?;
         let limit = self.config.max_samples();
         match self.config.truncation {
-            _ if samples.len() <= limit => self.of_short(samples),
+            _ if samples.len() <= limit => Ok(self.of_short(samples)),
             Truncation::RandTrunc => {
                 let start = crop_start(crop, samples.len() - limit)?;
-                // A sound is as broken outside of the piece.
-                check(samples)?;
-                let mel = self.decibels(&samples[start..start + limit])?;
+                let mel = self.decibels(&samples[start..start + limit]);
                 Ok(Features { mel, channels: 1, frames: self.config.frames(), is_longer: true })
             }
             Truncation::Fusion => self.fused(samples, crop),
@@ -153,18 +139,18 @@ impl FeatureExtractor {
     }
 
     /// A sound that has to be filled up.
-    fn of_short(&self, samples: &[f32]) -> Result<Features, FeatureError> {
+    fn of_short(&self, samples: &[f32]) -> Features {
         let limit = self.config.max_samples();
         let filled = match self.config.padding {
             Padding::Repeatpad => limit / samples.len() * samples.len(),
             Padding::Repeat => limit,
             Padding::Pad => samples.len(),
         };
-        let mel = self.decibels_of_repeated(samples, filled)?;
-        Ok(match self.config.truncation {
+        let mel = self.decibels_of_repeated(samples, filled);
+        match self.config.truncation {
             Truncation::RandTrunc => Features { mel, channels: 1, frames: self.config.frames(), is_longer: false },
             Truncation::Fusion => self.four_times(&mel),
-        })
+        }
     }
 
     fn four_times(&self, mel: &[f32]) -> Features {
@@ -173,7 +159,7 @@ impl FeatureExtractor {
 
     /// A long sound in four channels.
     fn fused(&self, samples: &[f32], crop: Crop) -> Result<Features, FeatureError> {
-        let mel = self.decibels(samples)?;
+        let mel = self.decibels(samples);
         let (mels, frames) = (self.config.feature_size, self.config.frames());
         let starts = mel.len() / mels - frames + 1;
         if starts == 1 {
@@ -190,42 +176,28 @@ impl FeatureExtractor {
     }
 
     /// Decibels of a sound: (frames × mels).
-    fn decibels(&self, samples: &[f32]) -> Result<Vec<f32>, FeatureError> {
-        let frames = self.spectrogram.stft().frames(samples.len());
+    fn decibels(&self, samples: &[f32]) -> Vec<f32> {
+        let frames = self.front_end.config().frames.count(samples.len());
         let mut mel = vec![0.0; frames * self.config.feature_size];
-        self.write_decibels(samples, &Signal::new(samples), 0..frames, &mut mel)?;
-        Ok(mel)
+        self.front_end.write_frames(&Signal::new(samples), 0..frames, &mut mel);
+        mel
     }
 
     /// Decibels of a sound that is repeated for `filled` samples. Frames with the same samples as an earlier one are
     /// copied.
-    fn decibels_of_repeated(&self, samples: &[f32], filled: usize) -> Result<Vec<f32>, FeatureError> {
+    fn decibels_of_repeated(&self, samples: &[f32], filled: usize) -> Vec<f32> {
         let (frames, mels, period) = (self.config.frames(), self.config.feature_size, samples.len());
         let mut mel = vec![0.0; frames * mels];
         let earlier = |frame| self.earlier_frame(frame, period, filled);
         let computed = (0..frames).filter(|frame| earlier(*frame).is_none());
         let sound = Signal::filled(samples, filled, self.config.max_samples());
-        self.write_decibels(samples, &sound, computed, &mut mel)?;
+        self.front_end.write_frames(&sound, computed, &mut mel);
         for frame in 0..frames {
             if let Some(same) = earlier(frame) {
                 mel.copy_within(same * mels..(same + 1) * mels, frame * mels);
             }
         }
-        Ok(mel)
-    }
-
-    /// Frames of `sound`, which holds `samples`. That these are numbers shows in their power: looking at each before
-    /// takes a quarter of the time, since they have to come from memory twice.
-    fn write_decibels(
-        &self,
-        samples: &[f32],
-        sound: &Signal<'_>,
-        frames: impl Iterator<Item = usize>,
-        mel: &mut [f32],
-    ) -> Result<(), FeatureError> {
-        let finite = self.spectrogram.log_mel(sound, frames, &DECIBELS, mel);
-        // Frames that do not overlap leave samples out.
-        if finite && self.config.hop_length <= self.config.fft_window_size { Ok(()) } else { check(samples) }
+        mel
     }
 
     /// An earlier frame with the very same samples, if the sound repeats itself in a whole number of frames.
@@ -236,23 +208,6 @@ impl FeatureExtractor {
         let first = earlier * hop >= n_fft / 2;
         (first && frame * hop + n_fft / 2 <= filled).then_some(earlier)
     }
-}
-
-/// That all samples are numbers.
-fn check(samples: &[f32]) -> Result<(), FeatureError> {
-    // 0·x is 0 unless x is infinite or not a number; sixteen sums side by side become vector instructions.
-    let mut sums = [0.0_f32; 16];
-    let (chunks, rest) = samples.as_chunks::<16>();
-    for chunk in chunks {
-        for (sum, sample) in sums.iter_mut().zip(chunk) {
-            *sum += 0.0 * sample;
-        }
-    }
-    if sums.iter().chain(rest).all(|value| value.is_finite()) {
-        return Ok(());
-    }
-    let found = samples.iter().enumerate().find(|(_, sample)| !sample.is_finite());
-    found.map_or(Ok(()), |(index, value)| Err(FeatureError::NotFinite { index, value: *value }))
 }
 
 /// Where the piece starts, 0 to `last`.

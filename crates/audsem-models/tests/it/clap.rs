@@ -7,7 +7,7 @@ use audsem_models::nn::{Mode, Params};
 use candle_core::{D, DType, Device, IndexOp, Tensor};
 
 use crate::golden::{Goldens, max_abs, path};
-use crate::sounds::{hashed, wave};
+use audsem_core::testing::sounds::{hashed, wave};
 
 pub(crate) const NAMES: [&str; 3] = ["clap_tiny", "clap_fused", "clap_small"];
 

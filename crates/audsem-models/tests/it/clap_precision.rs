@@ -9,7 +9,7 @@ use candle_nn::{Init, VarBuilder};
 
 use crate::clap::{NAMES, features, unpadded};
 use crate::golden::{Goldens, max_abs, path};
-use crate::sounds::hashed;
+use audsem_core::testing::sounds::hashed;
 
 /// Most that a value of a unit vector may be off, and 1 minus its cosine with the exact one. Measured on the tiny
 /// checkpoints: bf16 0.0042 and 6.5e-5, f16 0.0007 and 1.4e-6; on the wide towers below 0.0017 and 6.5e-5, 0.0003 and

@@ -9,5 +9,4 @@ mod clap_precision;
 mod golden;
 mod layers;
 mod sentence;
-mod sounds;
 mod weights;

@@ -1,7 +1,7 @@
 //! From the bytes of a sound to the features that the model hears.
 
 use audsem_core::tables::text_hash;
-use audsem_media::audio::{AudioError, Decoder, resample};
+use audsem_media::audio::{AudioError, Decoder, FrontEndError, resample};
 use audsem_models::clap::{Crop, FeatureError, FeatureExtractor, Features};
 use serde::Serialize;
 
@@ -96,8 +96,8 @@ fn unheard(error: &AudioError) -> Unheard {
 
 fn of_features(error: &FeatureError) -> Unheard {
     let fault = match error {
-        FeatureError::Empty => Fault::Empty,
-        FeatureError::NotFinite { .. } => Fault::NotFinite,
+        FeatureError::Sound(FrontEndError::Empty) => Fault::Empty,
+        FeatureError::Sound(FrontEndError::NotFinite { .. }) => Fault::NotFinite,
         _ => Fault::Undecodable,
     };
     (fault, error.to_string())

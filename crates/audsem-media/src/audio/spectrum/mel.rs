@@ -1,18 +1,26 @@
 //! Mel scales and banks of triangular filters.
 
-use crate::audio::AudioError;
+use serde::{Deserialize, Serialize};
+
+use super::FrontEndError;
+use super::config::check;
+use super::transform::{TILE, Tile};
 
 /// How pitch grows with frequency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MelScale {
     /// Linear to 1000 Hz, then logarithmic: Slaney's Auditory Toolbox, the default of librosa.
     Slaney,
     /// 2595 log₁₀(1 + f/700): the HTK book, the default of torchaudio.
     Htk,
+    /// 1127 ln(1 + f/700), with triangles that are straight in mel instead of Hz, and nothing at half the sample rate.
+    Kaldi,
 }
 
 /// How high the triangles are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MelNorm {
     /// 1 at the peak.
     Peak,
@@ -20,23 +28,32 @@ pub enum MelNorm {
     Area,
 }
 
+/// Which frequencies the bins of a transform stand for. Both are the same for even lengths and even sample rates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BinSpacing {
+    /// `k · rate / n_fft`: librosa and Kaldi.
+    Fourier,
+    /// `k · (rate / 2) / (n_fft / 2)` with divisions in whole numbers: torchaudio and transformers.
+    WholeHalves,
+}
+
 /// What a [`MelBank`] is made from.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MelConfig {
-    /// Length of the transform, in samples.
-    pub n_fft: usize,
-    /// Sample rate of the sound.
-    pub sample_rate_hz: u32,
     /// Number of filters.
-    pub mels: usize,
+    pub n_mels: usize,
     /// Lower edge of the first filter.
     pub min_hz: f64,
     /// Upper edge of the last filter.
     pub max_hz: f64,
-    /// Where the edges between lie: equally spaced on this scale.
+    /// The scale on which the edges between are equally spaced.
     pub scale: MelScale,
     /// Height of the filters.
     pub norm: MelNorm,
+    /// Frequencies of the bins.
+    pub bins: BinSpacing,
 }
 
 /// Slope of Slaney's scale below 1000 Hz, in mel per Hz.
@@ -59,6 +76,7 @@ impl MelScale {
             }
             MelScale::Slaney => hz * SLANEY_SLOPE,
             MelScale::Htk => 2595.0 * (1.0 + hz / 700.0).log10(),
+            MelScale::Kaldi => 1127.0 * (1.0 + hz / 700.0).ln(),
         }
     }
 
@@ -70,6 +88,7 @@ impl MelScale {
             }
             MelScale::Slaney => mel / SLANEY_SLOPE,
             MelScale::Htk => 700.0 * (10.0_f64.powf(mel / 2595.0) - 1.0),
+            MelScale::Kaldi => 700.0 * ((mel / 1127.0).exp() - 1.0),
         }
     }
 }
@@ -94,29 +113,33 @@ struct Filter {
 }
 
 impl MelBank {
-    /// Computes the filters in f64: filter i rises from edge i to edge i + 1 and falls to edge i + 2, linearly in Hz.
-    ///
-    /// Bins are at `k · (sample_rate_hz / 2) / (n_fft / 2)` with both divisions in whole numbers, as in librosa,
-    /// torchaudio and transformers.
+    /// Computes the filters in f64 for transforms of `n_fft` samples: filter i rises from edge i to edge i + 1 and falls
+    /// to edge i + 2, linearly in Hz, or in mel on Kaldi's scale.
     ///
     /// # Errors
-    /// [`AudioError::Spectrum`] if there is no such bank.
-    pub fn new(config: &MelConfig) -> Result<MelBank, AudioError> {
-        config.check()?;
-        let edges = config.edges_hz();
-        let bin_hz = f64::from(config.sample_rate_hz / 2) / (config.n_fft / 2) as f64;
-        let mut bank = MelBank { filters: Vec::with_capacity(config.mels), weights: Vec::new(), bins: 0 };
-        for edge in edges.windows(3) {
+    /// [`FrontEndError::Config`] if there is no such bank.
+    pub fn new(config: &MelConfig, sample_rate_hz: u32, n_fft: usize) -> Result<MelBank, FrontEndError> {
+        check(n_fft > 1, "fft.length", n_fft, "2 or more")?;
+        config.check(sample_rate_hz)?;
+        let bin_hz = match config.bins {
+            BinSpacing::Fourier => f64::from(sample_rate_hz) / n_fft as f64,
+            BinSpacing::WholeHalves => f64::from(sample_rate_hz / 2) / (n_fft / 2) as f64,
+        };
+        let in_mel = config.scale == MelScale::Kaldi;
+        let bins = if in_mel { n_fft / 2 } else { n_fft / 2 + 1 };
+        let mut bank = MelBank { filters: Vec::with_capacity(config.n_mels), weights: Vec::new(), bins: 0 };
+        for edge in config.edges(in_mel).windows(3) {
             let (low, peak, high) = (edge[0], edge[1], edge[2]);
             let height = match config.norm {
                 MelNorm::Peak => 1.0,
+                MelNorm::Area if in_mel => 2.0 / (config.scale.to_hz(high) - config.scale.to_hz(low)),
                 MelNorm::Area => 2.0 / (high - low),
             };
-            let weight = |bin: usize| {
+            bank.push(bins, |bin| {
                 let hz = bin as f64 * bin_hz;
-                ((hz - low) / (peak - low)).min((high - hz) / (high - peak)) * height
-            };
-            bank.push(config.n_fft / 2 + 1, weight);
+                let at = if in_mel { config.scale.to_mel(hz) } else { hz };
+                ((at - low) / (peak - low)).min((high - at) / (high - peak)) * height
+            });
         }
         Ok(bank)
     }
@@ -141,6 +164,19 @@ impl MelBank {
         self.bins
     }
 
+    /// The bands of the spectra of a tile of frames.
+    pub(super) fn apply(&self, spectra: &[Tile], bands: &mut [Tile]) {
+        for (band, &Filter { first_bin, start, length }) in bands.iter_mut().zip(&self.filters) {
+            let mut sums = [0.0; TILE];
+            for (values, weight) in spectra[first_bin..].iter().zip(&self.weights[start..start + length]) {
+                for (sum, value) in sums.iter_mut().zip(values) {
+                    *sum += weight * value;
+                }
+            }
+            *band = sums;
+        }
+    }
+
     /// The first bin of a filter, and its weights from there on.
     pub fn filter(&self, mel: usize) -> (usize, &[f64]) {
         let Filter { first_bin, start, length } = self.filters[mel];
@@ -149,25 +185,36 @@ impl MelBank {
 }
 
 impl MelConfig {
-    fn check(&self) -> Result<(), AudioError> {
-        let nyquist = f64::from(self.sample_rate_hz) / 2.0;
-        let what = if self.n_fft < 2 {
-            format!("a transform of {} samples", self.n_fft)
-        } else if self.mels == 0 {
-            "no filter".to_owned()
-        } else if !(self.min_hz >= 0.0 && self.min_hz < self.max_hz && self.max_hz <= nyquist) {
-            format!("filters from {} to {} Hz at {} Hz", self.min_hz, self.max_hz, self.sample_rate_hz)
-        } else {
-            return Ok(());
-        };
-        Err(AudioError::Spectrum { what: format!("a mel bank of {what}") })
+    /// librosa's default: Slaney's scale and filters of area 1.
+    pub fn slaney(n_mels: usize, min_hz: f64, max_hz: f64) -> Self {
+        Self { n_mels, min_hz, max_hz, scale: MelScale::Slaney, norm: MelNorm::Area, bins: BinSpacing::Fourier }
     }
 
-    /// The `mels + 2` edges.
-    fn edges_hz(&self) -> Vec<f64> {
+    /// torchaudio's default: the HTK book's scale and filters with a peak of 1.
+    pub fn htk(n_mels: usize, min_hz: f64, max_hz: f64) -> Self {
+        Self { n_mels, min_hz, max_hz, scale: MelScale::Htk, norm: MelNorm::Peak, bins: BinSpacing::WholeHalves }
+    }
+
+    /// Kaldi's filters.
+    pub fn kaldi(n_mels: usize, min_hz: f64, max_hz: f64) -> Self {
+        Self { n_mels, min_hz, max_hz, scale: MelScale::Kaldi, norm: MelNorm::Peak, bins: BinSpacing::Fourier }
+    }
+
+    /// # Errors
+    /// [`FrontEndError::Config`] with the value that cannot be.
+    pub(super) fn check(&self, sample_rate_hz: u32) -> Result<(), FrontEndError> {
+        let nyquist = f64::from(sample_rate_hz) / 2.0;
+        check(self.n_mels > 0, "mel.n_mels", self.n_mels, "1 or more")?;
+        check(self.min_hz >= 0.0 && self.min_hz < self.max_hz, "mel.min_hz", self.min_hz, "0 to mel.max_hz")?;
+        check(self.max_hz <= nyquist, "mel.max_hz", self.max_hz, "half of the sample rate or less")
+    }
+
+    /// The `n_mels + 2` edges, in mel or Hz.
+    fn edges(&self, in_mel: bool) -> Vec<f64> {
         let (low, high) = (self.scale.to_mel(self.min_hz), self.scale.to_mel(self.max_hz));
-        let step = (high - low) / (self.mels + 1) as f64;
-        (0..self.mels + 2).map(|edge| self.scale.to_hz(low + edge as f64 * step)).collect()
+        let step = (high - low) / (self.n_mels + 1) as f64;
+        let mel = |edge: usize| low + edge as f64 * step;
+        (0..self.n_mels + 2).map(|edge| if in_mel { mel(edge) } else { self.scale.to_hz(mel(edge)) }).collect()
     }
 }
 
@@ -176,13 +223,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn config(scale: MelScale, norm: MelNorm) -> MelConfig {
-        MelConfig { n_fft: 1024, sample_rate_hz: 48_000, mels: 64, min_hz: 50.0, max_hz: 14_000.0, scale, norm }
+    fn bank(config: &MelConfig) -> MelBank {
+        MelBank::new(config, 48_000, 1024).unwrap()
     }
 
     #[test]
     fn scales_go_there_and_back() {
-        for scale in [MelScale::Slaney, MelScale::Htk] {
+        for scale in [MelScale::Slaney, MelScale::Htk, MelScale::Kaldi] {
             for hz in [0.0, 50.0, 440.0, 999.999, 1000.0, 1000.001, 14_000.0] {
                 let back = scale.to_hz(scale.to_mel(hz));
                 assert!((back - hz).abs() < 1e-9, "{scale:?}: {hz} became {back}");
@@ -195,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_filter_of_area_one_has_area_one() {
-        let bank = MelBank::new(&config(MelScale::Slaney, MelNorm::Area)).unwrap();
+        let bank = bank(&MelConfig::slaney(64, 50.0, 14_000.0));
         // Wide filters: sampled at the bins, a triangle's area is its sum times the distance of bins.
         for mel in 50..64 {
             let area: f64 = bank.filter(mel).1.iter().sum::<f64>() * 46.875;
@@ -205,8 +252,8 @@ mod tests {
 
     #[test]
     fn what_is_stored_is_all_that_is_not_zero() {
-        let bank = MelBank::new(&config(MelScale::Htk, MelNorm::Peak)).unwrap();
-        let edges = config(MelScale::Htk, MelNorm::Peak).edges_hz();
+        let config = MelConfig::htk(64, 50.0, 14_000.0);
+        let (bank, edges) = (bank(&config), config.edges(false));
         for mel in 0..64 {
             let (first, weights) = bank.filter(mel);
             let inside: Vec<usize> = (0..513)
@@ -221,23 +268,23 @@ mod tests {
     #[test]
     fn narrow_filters_may_be_empty() {
         // 300 filters over 33 bins.
-        let config = MelConfig { n_fft: 64, mels: 300, ..config(MelScale::Htk, MelNorm::Peak) };
-        let bank = MelBank::new(&config).unwrap();
+        let bank = MelBank::new(&MelConfig::htk(300, 50.0, 14_000.0), 48_000, 64).unwrap();
         assert!((0..300).any(|mel| bank.filter(mel).1.is_empty()));
         assert!((0..300).all(|mel| bank.filter(mel).1.iter().all(|weight| *weight > 0.0)));
     }
 
     #[test]
     fn a_bank_that_cannot_be_is_refused() {
-        let good = config(MelScale::Htk, MelNorm::Peak);
-        for (bad, part) in [
-            (MelConfig { mels: 0, ..good }, "no filter"),
-            (MelConfig { n_fft: 1, ..good }, "1 samples"),
-            (MelConfig { max_hz: 24_001.0, ..good }, "24001 Hz"),
-            (MelConfig { min_hz: f64::NAN, ..good }, "NaN"),
-            (MelConfig { min_hz: 14_000.0, ..good }, "14000"),
+        let good = MelConfig::htk(64, 50.0, 14_000.0);
+        for (bad, n_fft, part) in [
+            (MelConfig { n_mels: 0, ..good }, 1024, "`mel.n_mels` is 0"),
+            (good, 1, "`fft.length` is 1"),
+            (MelConfig { max_hz: 24_001.0, ..good }, 1024, "24001"),
+            (MelConfig { max_hz: f64::INFINITY, ..good }, 1024, "inf"),
+            (MelConfig { min_hz: f64::NAN, ..good }, 1024, "NaN"),
+            (MelConfig { min_hz: 14_000.0, ..good }, 1024, "14000"),
         ] {
-            let error = MelBank::new(&bad).unwrap_err().to_string();
+            let error = MelBank::new(&bad, 48_000, n_fft).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
     }

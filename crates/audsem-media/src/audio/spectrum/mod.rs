@@ -1,20 +1,23 @@
-//! Power spectra and mel spectrograms, eight frames at a time.
+//! Front ends: from samples to the spectral features that audio networks read.
 //!
-//! Everything is double precision. A transform of single precision leaves noise at 1e-7 of the loudest partial, which
-//! is more than the quiet end of a spectrum has.
+//! [`FrontEndConfig`] names every choice that CLAP, Kaldi, Whisper, torchaudio and librosa make differently, and has a
+//! constructor for each of them. [`FrontEnd`] plans the transform and computes the filters once, and then serves any
+//! number of threads.
 
-mod butterfly;
-mod lanes;
+mod config;
+mod error;
+mod front_end;
 mod log;
 mod mel;
-mod mel_spectrogram;
-mod pair_fft;
-mod placed_bank;
+mod presets;
 mod signal;
-mod stft;
+mod transform;
+mod window;
 
-pub use lanes::{LANES, Row};
-pub use mel::{MelBank, MelConfig, MelNorm, MelScale};
-pub use mel_spectrogram::{LogScale, MelSpectrogram};
+pub use config::{FftConfig, FrameConfig, FrameCount, FrontEndConfig, Normalization, Padding, Precision, SpectrumKind};
+pub use error::FrontEndError;
+pub use front_end::{FrontEnd, Spectrogram, check_samples};
+pub use log::{DbReference, LogScale};
+pub use mel::{BinSpacing, MelBank, MelConfig, MelNorm, MelScale};
 pub use signal::Signal;
-pub use stft::{PowerStft, StftScratch};
+pub use window::{WindowConfig, WindowShape};

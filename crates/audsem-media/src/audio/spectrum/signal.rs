@@ -1,6 +1,6 @@
-//! A sound as transforms read it: in frames, repeated to fill a length, reflected at its ends.
+//! A sound as front ends read it: in frames, repeated to fill a length, padded at its ends.
 
-use super::lanes::prefetch;
+use super::Padding;
 
 /// A sound that is read in frames, without a copy where a frame lies inside of it.
 #[derive(Debug, Clone, Copy)]
@@ -36,10 +36,9 @@ impl<'a> Signal<'a> {
         self.length == 0
     }
 
-    /// As many samples as `buffer` has, from `start` on, which may lie before the sound. Beyond both ends the sound is
-    /// reflected (the edge sample is not repeated), as often as it takes. `buffer` is used if they lie in one place
-    /// nowhere. Zeros, if there are no samples.
-    pub(super) fn frame<'b>(&self, start: isize, buffer: &'b mut [f32]) -> &'b [f32]
+    /// As many samples as `buffer` has, from `start` on, which may lie before the sound. `padding` says what lies beyond
+    /// both ends. `buffer` is used for frames that need copying. Zeros, if there are no samples.
+    pub(super) fn frame<'b>(&self, start: isize, padding: Padding, buffer: &'b mut [f32]) -> &'b [f32]
     where
         'a: 'b,
     {
@@ -53,16 +52,9 @@ impl<'a> Signal<'a> {
             }
         }
         for (index, to) in (start..).zip(&mut *buffer) {
-            *to = self.at(index);
+            *to = self.at(index, padding);
         }
         buffer
-    }
-
-    /// Has samples brought nearer that will be read soon: else a quarter of all the work on a sound is to wait for them.
-    pub(super) fn prefetch(&self, start: usize, n: usize) {
-        if let Some(samples) = self.samples.get(start..start.saturating_add(n)) {
-            prefetch(samples);
-        }
     }
 
     /// A frame among the repetitions.
@@ -85,13 +77,26 @@ impl<'a> Signal<'a> {
         buffer
     }
 
-    fn at(&self, index: isize) -> f32 {
-        if self.length == 0 {
-            return 0.0;
-        }
-        let last = self.length as isize - 1;
-        let index = if last == 0 { 0 } else { last - (last - index.abs() % (2 * last)).abs() } as usize;
+    fn at(&self, index: isize, padding: Padding) -> f32 {
+        let Some(index) = self.inside(index, padding) else { return 0.0 };
         if index < self.filled { self.samples[index % self.samples.len()] } else { 0.0 }
+    }
+
+    /// The sample that stands at an index beyond the sound, if any does.
+    fn inside(&self, index: isize, padding: Padding) -> Option<usize> {
+        let length = self.length as isize;
+        let index = match padding {
+            _ if (0..length).contains(&index) => index,
+            Padding::Constant | Padding::None => return None,
+            Padding::Reflect | Padding::Symmetric if length == 0 => return None,
+            Padding::Reflect if length == 1 => 0,
+            Padding::Reflect => (length - 1) - ((length - 1) - index.abs() % (2 * (length - 1))).abs(),
+            Padding::Symmetric => {
+                let index = index.rem_euclid(2 * length);
+                if index < length { index } else { 2 * length - 1 - index }
+            }
+        };
+        usize::try_from(index).ok()
     }
 }
 
@@ -100,14 +105,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What numpy's `pad(…, mode="reflect")` gives, step by step.
-    fn reflected(sound: &[f32], mut index: isize) -> f32 {
+    /// What numpy's `pad` gives with mode "reflect", "symmetric" or "constant", step by step.
+    fn padded(sound: &[f32], mut index: isize, padding: Padding) -> f32 {
         let last = sound.len() as isize - 1;
         while index < 0 || index > last {
-            index = if index < 0 { -index } else { 2 * last - index };
-            if last == 0 {
-                index = 0;
-            }
+            index = match padding {
+                Padding::Constant | Padding::None => return 0.0,
+                Padding::Reflect if last == 0 => 0,
+                Padding::Reflect if index < 0 => -index,
+                Padding::Reflect => 2 * last - index,
+                Padding::Symmetric if index < 0 => -index - 1,
+                Padding::Symmetric => 2 * last + 1 - index,
+            };
         }
         sound[index as usize]
     }
@@ -122,16 +131,17 @@ mod tests {
             zeros in 0_usize..60,
             start in -150_isize..300,
             n in 1_usize..50,
+            padding in prop::sample::select(vec![Padding::Reflect, Padding::Symmetric, Padding::Constant]),
         ) {
             let length = filled + zeros;
             let signal = Signal::filled(&samples, filled, length);
             let mut sound: Vec<f32> = samples.iter().copied().cycle().take(filled).collect();
             sound.resize(length, 0.0);
             let mut buffer = vec![f32::NAN; n];
-            let frame = signal.frame(start, &mut buffer);
+            let frame = signal.frame(start, padding, &mut buffer);
             for (index, got) in (start..).zip(frame) {
-                let wanted = if sound.is_empty() { 0.0 } else { reflected(&sound, index) };
-                prop_assert_eq!(*got, wanted, "sample {} of {:?}", index, sound);
+                let wanted = if sound.is_empty() { 0.0 } else { padded(&sound, index, padding) };
+                prop_assert_eq!(*got, wanted, "sample {} of {:?}, {:?}", index, sound, padding);
             }
         }
     }
@@ -141,7 +151,8 @@ mod tests {
         let samples: Vec<f32> = (0..100).map(|n| n as f32).collect();
         let mut buffer = [0.0; 10];
         let signal = Signal::filled(&samples, 250, 300);
-        assert_eq!(signal.frame(130, &mut buffer).as_ptr(), samples[30..].as_ptr());
-        assert_eq!(signal.frame(95, &mut buffer), [95.0, 96.0, 97.0, 98.0, 99.0, 0.0, 1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(signal.frame(130, Padding::Reflect, &mut buffer).as_ptr(), samples[30..].as_ptr());
+        let across = signal.frame(95, Padding::Reflect, &mut buffer);
+        assert_eq!(across, [95.0, 96.0, 97.0, 98.0, 99.0, 0.0, 1.0, 2.0, 3.0, 4.0]);
     }
 }
