@@ -66,6 +66,12 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// The text behind what has been read.
+    #[must_use]
+    pub fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
     /// How often something else stands for what was in the text, so far.
     #[must_use]
     pub fn repairs(&self) -> Repairs {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use audsem_core::error::Error;
 use serde::Serialize;
 
-use super::dump::{BlockSizes, Listing, Reading};
+use super::dump::{BlockSizes, ParseOptions};
 use super::harvest::HarvestOptions;
 use super::rules::{DEFAULT_DURATION_S, DurationLimits};
 use crate::languages::Languages;
@@ -88,11 +88,12 @@ impl Config {
         Ok(())
     }
 
-    pub(super) fn reading(&self, all_rejects: bool) -> Reading {
-        let all = all_rejects || self.compat == Compat::Reference;
-        Reading {
-            listing: if all { Listing::All } else { Listing::MayBeBracketed },
-            parse_all: self.count_all || self.compat == Compat::Reference,
+    /// How the objects of dumps are read.
+    pub(super) fn parse_options(&self, all_rejects: bool) -> ParseOptions {
+        let reference = self.compat == Compat::Reference;
+        ParseOptions {
+            list_all: all_rejects || reference,
+            parse_all: self.count_all || reference,
             max_object: self.max_object_bytes,
         }
     }

@@ -202,7 +202,10 @@ fn pandas_float(text: &str) -> Option<f64> {
 }
 
 /// Prints a number as Python's `repr` does.
-fn python_float(number: f64) -> String {
+pub(super) fn python_float(number: f64) -> String {
+    if !number.is_finite() {
+        return number.to_string().to_lowercase();
+    }
     let scientific = format!("{number:e}");
     let (digits, exponent) = scientific.split_once('e').expect("the format has an exponent");
     let exponent: i32 = exponent.parse().expect("the exponent is a whole number");
@@ -215,7 +218,7 @@ fn python_float(number: f64) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::dump::{Listing, Reading, for_each_object};
+    use super::super::dump::{ParseOptions, for_each_object};
     use super::*;
 
     fn run(dump: &str) -> ReferenceHarvest {
@@ -224,9 +227,9 @@ mod tests {
             limits: DurationLimits { min_s: 1.0, max_s: 10.0 },
             list_plain: false,
         };
-        let reading = Reading { listing: Listing::All, parse_all: true, max_object: 1 << 20 };
+        let parse = ParseOptions { list_all: true, parse_all: true, max_object: 1 << 20 };
         let mut out = ReferenceHarvest::default();
-        for_each_object(dump.as_bytes(), reading, |found| out.take(found, |at| at.to_string(), &options, None));
+        for_each_object(dump.as_bytes(), parse, |found| out.take(found, |at| at.to_string(), &options, None));
         out
     }
 
@@ -288,6 +291,28 @@ vid3,10.0,10.0,[x ten]
         let out = run(&format!("{good}\n{{\"a\":\n{good}\n{good}\n"));
         assert!(out.stopped);
         assert_eq!((out.n_kept, out.harvest.tally.videos), (1, 1));
+    }
+
+    #[test]
+    fn what_python_reads_ends_nothing() {
+        let object = |id: usize, odd: &str| {
+            format!(
+                "{{\"odd\":{odd},\"video\":{{\"videoid\":\"v{id}\"}},\"captions\":[{{\"lang\":\"en\",\"subtitles\":{{\"transcript\":\
+                 {{\"text\":{{\"-start\":1,\"-dur\":1.50,\"t\":\"[x]\"}}}}}}}}]}}\n"
+            )
+        };
+        for odd in
+            ["NaN", "Infinity", "-Infinity", "1e999", "1e-999", "12345678901234567890123", "\"\\ud83d\"", "[[NaN]]"]
+        {
+            let dump: String = (0..1_031).map(|id| object(id, if id == 30 { odd } else { "0" })).collect();
+            let out = run(&dump);
+            assert_eq!((out.n_kept, out.stopped, out.harvest.n_read()), (1_031, false, 0), "{odd}");
+            assert!(out.captions.contains("\nv30,1,1.5,[x]\n"), "{odd}");
+            assert!(out.kept.contains("\nv1030,1.0,1.5,[x]\n"), "{odd}");
+        }
+        // A time that is no number stands in the first file as Python prints it, and fails in the second.
+        let out = run(&object(7, "0").replace("1.50", "NaN"));
+        assert_eq!((&*out.captions, out.n_kept, out.harvest.n_read()), ("v7,1,nan,[x]\n", 0, 1));
     }
 
     #[test]

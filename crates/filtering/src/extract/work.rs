@@ -83,13 +83,13 @@ impl Part<'_> {
     fn read_dump(&mut self, file: &Source, range: ByteRange, plain: bool) -> Result<(), Stop> {
         let blocks = open_dump(&file.path, range, plain, self.config)?;
         let all_rejects = self.out.files_all_rejects();
-        let (reading, options) = (self.config.reading(all_rejects), self.config.harvest_options(all_rejects));
+        let (parse, options) = (self.config.parse_options(all_rejects), self.config.harvest_options(all_rejects));
         // What is before the limit is known in order only, so then one block after the other is read.
         let threads = if self.limit.is_some() { 1 } else { self.out.inner_workers() };
         let (limit, n_read) = (self.limit, AtomicU64::new(self.n_read));
         let harvest = |block: io::Result<Block>| {
             let remaining = limit.map(|limit| limit.saturating_sub(n_read.load(Ordering::Relaxed)));
-            block.map(|block| (dump::harvest(&block, &file.name, reading, &options, remaining), block.n_bytes()))
+            block.map(|block| (dump::harvest(&block, &file.name, parse, &options, remaining), block.n_bytes()))
         };
         ordered_map(blocks, threads, threads * AHEAD, harvest, |harvest| {
             let taken = match harvest {

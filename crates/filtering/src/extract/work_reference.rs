@@ -61,12 +61,12 @@ fn read_block(
     out: &mut ShardOutput,
 ) -> ReferenceHarvest {
     let all_rejects = out.files_all_rejects();
-    let (reading, options) = (config.reading(all_rejects), config.harvest_options(all_rejects));
+    let (parse, options) = (config.parse_options(all_rejects), config.harvest_options(all_rejects));
     let mut harvest = ReferenceHarvest::default();
     let key = |at: usize| format!("{file}@{}", block.offset() + at as u64);
     match block {
         Block::Objects { bytes, .. } => {
-            for_each_object(bytes, reading, |found| harvest.take(found, key, &options, limit));
+            for_each_object(bytes, parse, |found| harvest.take(found, key, &options, limit));
         }
         Block::TooLarge { len, .. } => {
             let len = usize::try_from(*len).unwrap_or(usize::MAX);

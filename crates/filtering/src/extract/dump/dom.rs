@@ -1,11 +1,13 @@
-//! The general reader of dump objects: parses any JSON object and takes from it what it can.
+//! The general reader of dump objects: walks through any JSON object and takes from it what it can.
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use audsem_core::json::{JsonError, Kind, Reader};
 
+use super::super::reference::python_float;
 use super::super::text::{is_opener, trim};
-use super::video::{Cue, Listing, Track, Video};
+use super::ParseOptions;
+use super::video::{Cue, Track, Video};
 
 /// Why some text is no object of a dump.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,141 +20,201 @@ pub enum ObjectError {
     NotAnObject,
 }
 
-/// Reads the object that `text` begins with, and tells its length.
+impl From<JsonError> for ObjectError {
+    fn from(error: JsonError) -> Self {
+        Self::Syntax(error.to_string())
+    }
+}
+
+/// An object of a dump.
+#[derive(Debug, PartialEq)]
+pub(super) struct Object<'a> {
+    pub(super) video: Video<'a>,
+    /// Its length in bytes.
+    pub(super) len: usize,
+    /// Whether halves of surrogate pairs were replaced in what was read.
+    pub(super) mended: bool,
+}
+
+/// Reads the object that `text` begins with. What Python's `json` reads is read (see [`audsem_core::json`]); of
+/// a repeated key the last counts.
 ///
 /// # Errors
 /// If `text` does not begin with a valid JSON object.
-pub(super) fn read(text: &str, listing: Listing) -> Result<(Video<'static>, usize), ObjectError> {
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-    let value = match values.next() {
-        Some(Ok(value)) => value,
-        Some(Err(error)) => return Err(ObjectError::Syntax(error.to_string())),
-        None => return Err(ObjectError::NotAnObject),
-    };
-    if !value.is_object() {
+pub(super) fn read(text: &str, options: ParseOptions) -> Result<Object<'_>, ObjectError> {
+    let mut json = Reader::new(text);
+    if json.kind()? != Kind::Object {
+        json.skip()?;
         return Err(ObjectError::NotAnObject);
     }
-    let id = value.pointer("/video/videoid").and_then(Value::as_str);
-    let tracks = value.get("captions").map(|captions| {
-        let list = captions.as_array().map_or(&[][..], Vec::as_slice);
-        list.iter().map(|track| read_track(track, listing)).collect()
-    });
-    let id = id.map(|id| Cow::Owned(id.to_owned()));
-    Ok((Video { id, tracks }, values.byte_offset()))
+    let mut video = Video::default();
+    json.object(|json, key| {
+        match &*key {
+            "video" => video.id = read_id(json)?,
+            "captions" => video.tracks = Some(read_tracks(json, options)?),
+            _ => drop(json.skip()?),
+        }
+        Ok(())
+    })?;
+    Ok(Object { video, len: json.position(), mended: json.repairs().surrogates > 0 })
 }
 
-fn read_track(value: &Value, listing: Listing) -> Track<'static> {
-    let lang = value.get("lang").and_then(Value::as_str).map(|lang| Cow::Owned(lang.to_owned()));
-    let mut track = Track { lang, ..Track::default() };
-    let Some(text) = value.pointer("/subtitles/transcript/text") else { return track };
-    track.has_transcript = text.is_array() || text.is_object();
-    match text {
-        Value::Array(cues) => cues.iter().for_each(|cue| read_cue(cue, listing, &mut track)),
-        Value::Object(_) => read_cue(text, listing, &mut track),
-        _ => {}
+/// Reads an object with `each` for its values; a value of another kind is passed over.
+fn members<'a>(
+    json: &mut Reader<'a>,
+    each: impl FnMut(&mut Reader<'a>, Cow<'a, str>) -> Result<(), JsonError>,
+) -> Result<(), JsonError> {
+    if json.kind()? == Kind::Object { json.object(each) } else { json.skip().map(drop) }
+}
+
+/// Reads the value of one key of an object; the default unless the key is there.
+fn member<'a, T: Default>(
+    json: &mut Reader<'a>,
+    name: &str,
+    read: impl Fn(&mut Reader<'a>) -> Result<T, JsonError>,
+) -> Result<T, JsonError> {
+    let mut value = T::default();
+    members(json, |json, key| {
+        if key == name {
+            value = read(json)?;
+        } else {
+            json.skip()?;
+        }
+        Ok(())
+    })?;
+    Ok(value)
+}
+
+fn read_id<'a>(json: &mut Reader<'a>) -> Result<Option<Cow<'a, str>>, JsonError> {
+    member(json, "videoid", text_or_none)
+}
+
+fn text_or_none<'a>(json: &mut Reader<'a>) -> Result<Option<Cow<'a, str>>, JsonError> {
+    if json.kind()? == Kind::Text { json.text().map(Some) } else { json.skip().map(|_| None) }
+}
+
+fn read_tracks<'a>(json: &mut Reader<'a>, options: ParseOptions) -> Result<Vec<Track<'a>>, JsonError> {
+    let mut tracks = Vec::new();
+    if json.kind()? != Kind::List {
+        json.skip()?;
+        return Ok(tracks);
     }
-    track
+    json.list(|json| {
+        let (mut lang, mut body) = (None, Track::default());
+        members(json, |json, key| {
+            match &*key {
+                "lang" => lang = text_or_none(json)?,
+                "subtitles" => {
+                    let transcript = |json: &mut Reader<'a>| member(json, "text", |json| read_cues(json, options));
+                    body = member(json, "transcript", transcript)?;
+                }
+                _ => drop(json.skip()?),
+            }
+            Ok(())
+        })?;
+        tracks.push(Track { lang, ..body });
+        Ok(())
+    })?;
+    Ok(tracks)
 }
 
-fn read_cue(value: &Value, listing: Listing, track: &mut Track<'static>) {
-    let fields = (value.get("t"), value.get("-start"), value.get("-dur"));
-    let (Some(text), Some(start), Some(dur)) = fields else {
+/// Reads a list of captions, or a single one.
+fn read_cues<'a>(json: &mut Reader<'a>, options: ParseOptions) -> Result<Track<'a>, JsonError> {
+    let mut track = Track::default();
+    match json.kind()? {
+        Kind::List => {
+            track.has_transcript = true;
+            json.list(|json| read_cue(json, options, &mut track))?;
+        }
+        Kind::Object => {
+            track.has_transcript = true;
+            read_cue(json, options, &mut track)?;
+        }
+        _ => drop(json.skip()?),
+    }
+    Ok(track)
+}
+
+/// A field of a caption.
+enum Field<'a> {
+    Text(Cow<'a, str>),
+    /// A number, as Python prints it.
+    Number(Cow<'a, str>),
+    Other,
+}
+
+fn read_cue<'a>(json: &mut Reader<'a>, options: ParseOptions, track: &mut Track<'a>) -> Result<(), JsonError> {
+    let (mut text, mut start, mut dur) = (None, None, None);
+    let whole = json.rest();
+    members(json, |json, key| {
+        match &*key {
+            "t" => text = Some(read_field(json)?),
+            "-start" => start = Some(read_field(json)?),
+            "-dur" => dur = Some(read_field(json)?),
+            _ => drop(json.skip()?),
+        }
+        Ok(())
+    })?;
+    let (Some(text), Some(start), Some(dur)) = (text, start, dur) else {
         track.incomplete += 1;
-        return;
+        return Ok(());
     };
-    let (Value::String(text), Some(start), Some(dur)) = (text, seconds(start), seconds(dur)) else {
-        let text = Cow::Owned(value.to_string());
-        track.cues.push(Cue { text, start: "".into(), dur: "".into(), malformed: true });
-        return;
+    let time = |field| match field {
+        Field::Text(text) | Field::Number(text) => Some(text),
+        Field::Other => None,
     };
-    if listing == Listing::MayBeBracketed && !trim(text).starts_with(is_opener) {
+    let (Field::Text(text), Some(start), Some(dur)) = (text, time(start), time(dur)) else {
+        let text = whole[..whole.len() - json.rest().len()].trim_ascii_start();
+        track.cues.push(Cue { text: text.into(), start: "".into(), dur: "".into(), malformed: true });
+        return Ok(());
+    };
+    if !options.list_all && !trim(&text).starts_with(is_opener) {
         track.plain += 1;
-        return;
+    } else {
+        track.cues.push(Cue { text, start, dur, malformed: false });
     }
-    track.cues.push(Cue { text: Cow::Owned(text.clone()), start, dur, malformed: false });
+    Ok(())
 }
 
-/// A time as text; dumps write them as strings, a number is understood too.
-fn seconds(value: &Value) -> Option<Cow<'static, str>> {
-    match value {
-        Value::String(text) => Some(Cow::Owned(text.clone())),
-        Value::Number(number) => Some(Cow::Owned(number.to_string())),
-        _ => None,
-    }
-}
-
-/// `text` with every half of a surrogate pair that stands alone (`\ud83d` without its partner)
-/// replaced by the replacement character, if there is any; the length does not change. Programs that
-/// cut texts at a fixed number of UTF-16 units leave such halves behind.
-#[must_use]
-pub(super) fn mend_surrogates(text: &str) -> Option<String> {
-    let mut mended: Option<Vec<u8>> = None;
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while let Some(found) = memchr::memchr(b'\\', &bytes[at..]) {
-        at += found;
-        let here = surrogate(&bytes[at..]);
-        let pair =
-            here == Some(Half::High) && bytes.get(at + 6..).is_some_and(|next| surrogate(next) == Some(Half::Low));
-        if here.is_some() && !pair {
-            let copy = mended.get_or_insert_with(|| bytes.to_vec());
-            copy[at..at + 6].copy_from_slice(b"\\ufffd");
+fn read_field<'a>(json: &mut Reader<'a>) -> Result<Field<'a>, JsonError> {
+    Ok(match json.kind()? {
+        Kind::Text => Field::Text(json.text()?),
+        Kind::Number | Kind::NotFinite => Field::Number(python_number(json.number()?)),
+        _ => {
+            json.skip()?;
+            Field::Other
         }
-        at += match here {
-            Some(_) if pair => 12,
-            Some(_) => 6,
-            None => 2, // an escaped backslash hides what follows it
-        };
-        at = at.min(bytes.len());
-    }
-    mended.map(|copy| String::from_utf8(copy).expect("only ASCII was put in place of ASCII"))
+    })
 }
 
-#[derive(PartialEq, Eq, Clone, Copy)]
-enum Half {
-    High,
-    Low,
-}
-
-/// Which half of a pair the escape sequence at the start of `bytes` names.
-fn surrogate(bytes: &[u8]) -> Option<Half> {
-    match bytes {
-        [b'\\', b'u', b'd' | b'D', b'8'..=b'9' | b'a' | b'b' | b'A' | b'B', x, y, ..] => {
-            (x.is_ascii_hexdigit() && y.is_ascii_hexdigit()).then_some(Half::High)
+/// A number of a JSON text as Python prints it once it has read it.
+fn python_number(number: &str) -> Cow<'_, str> {
+    match number {
+        "-0" => "0".into(),
+        "NaN" => "nan".into(),
+        _ if number.contains(['.', 'e', 'E', 'I']) => {
+            // `Infinity` and what overflows are the same to Python as to `parse`.
+            python_float(number.parse().expect("a number of JSON is one of Rust")).into()
         }
-        [b'\\', b'u', b'd' | b'D', b'c'..=b'f' | b'C'..=b'F', x, y, ..] => {
-            (x.is_ascii_hexdigit() && y.is_ascii_hexdigit()).then_some(Half::Low)
-        }
-        _ => None,
+        whole => whole.into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
-    #[test]
-    fn lone_surrogates_are_mended_in_place() {
-        for (input, expected) in [
-            (r"plain \n", None),
-            (r"\ud83d\ude00", None),
-            (r"\\ud83d", None),
-            (r"a\ud83d", Some(r"a\ufffd")),
-            (r"\ude00\ud83d", Some(r"\ufffd\ufffd")),
-            (r"\ud83d\ud83d\ude00", Some(r"\ufffd\ud83d\ude00")),
-            (r"\ud8", None),
-            (r"\", None),
-        ] {
-            assert_eq!(mend_surrogates(input).as_deref(), expected, "{input}");
-        }
-    }
+    const OPTIONS: ParseOptions = ParseOptions { list_all: false, parse_all: true, max_object: 1 << 20 };
 
     #[test]
     fn missing_and_odd_fields_are_no_error() {
-        let read = |text: &str| read(text, Listing::MayBeBracketed).unwrap().0;
-        assert_eq!(read("{}"), Video::default());
-        assert_eq!(read(r#"{"video":null,"captions":null}"#).tracks, Some(vec![]));
-        let odd = read(
+        fn video(text: &str) -> Video<'_> {
+            read(text, OPTIONS).unwrap().video
+        }
+        assert_eq!(video("{}"), Video::default());
+        assert_eq!(video(r#"{"video":null,"captions":null}"#).tracks, Some(vec![]));
+        let odd = video(
             r#"{"captions":[{"lang":1,"subtitles":null},7,{"lang":"en","subtitles":{"transcript":{"text":
                [{"t":null,"-start":"1","-dur":"1"},"x",{"t":"[a]","-start":1.5,"-dur":2}]}}}]}"#,
         );
@@ -166,8 +228,26 @@ mod tests {
 
     #[test]
     fn corrupt_text_is_an_error() {
-        for text in ["", "{", "[1]", "7", r#"{"a":1"#, "{\"a\":\"\n\"}", "nul"] {
-            assert!(read(text, Listing::All).is_err(), "{text}");
+        for text in ["", "{", "[1]", "7", "NaN", r#"{"a":1"#, "{\"a\":\"\n\"}", "nul"] {
+            assert!(read(text, OPTIONS).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_python_writes_is_read() {
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        let text = format!(
+            r#"{{"score":NaN,"x":{deep},"n":[1e999,-Infinity,123456789012345678901234567890],"\ude00":"\ud83d",
+               "video":{{"videoid":"a","y":{deep}}},"captions":[{{"lang":"en","z":{deep},"subtitles":{{"transcript":{{"text":[
+               {{"t":"[a\ud83d]","-start":NaN,"-dur":-1e999,"w":{deep}}},
+               {{"t":"[b]","-start":-0,"-dur":2.50}},
+               {{"t":"[c]","-start":1e16,"-dur":123456789012345678901234567890}}]}}}}}}]}} and more"#
+        );
+        let object = read(&text, OPTIONS).unwrap();
+        assert_eq!((object.video.id.as_deref(), object.mended, &text[object.len..]), (Some("a"), true, " and more"));
+        let cues = &object.video.tracks.unwrap()[0].cues;
+        let cues: Vec<_> = cues.iter().map(|cue| (&*cue.text, &*cue.start, &*cue.dur)).collect();
+        let long = "123456789012345678901234567890";
+        assert_eq!(cues, [("[a\u{fffd}]", "nan", "-inf"), ("[b]", "0", "2.5"), ("[c]", "1e+16", long)]);
     }
 }

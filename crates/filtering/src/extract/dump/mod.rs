@@ -11,8 +11,8 @@ mod tests;
 mod video;
 
 pub use blocks::{Block, BlockSizes, Blocks, ByteRange};
-pub use objects::{Found, Reading, for_each_object};
-pub use video::{Cue, Listing, Track, Video};
+pub use objects::{Found, ParseOptions, for_each_object};
+pub use video::{Cue, Track, Video};
 
 use super::harvest::{Cause, CueText, Harvest, HarvestOptions, excerpt};
 use super::reasons::{DropReason, Fault};
@@ -20,11 +20,17 @@ use super::reasons::{DropReason, Fault};
 /// Takes the cues of one block of the dump `file`, up to and including the object with which `limit`
 /// records are read.
 #[must_use]
-pub fn harvest(block: &Block, file: &str, reading: Reading, options: &HarvestOptions, limit: Option<u64>) -> Harvest {
+pub fn harvest(
+    block: &Block,
+    file: &str,
+    parse: ParseOptions,
+    options: &HarvestOptions,
+    limit: Option<u64>,
+) -> Harvest {
     let mut harvest = Harvest::default();
     match block {
         Block::TooLarge { offset, len } => too_large(&mut harvest, file, *offset, *len),
-        Block::Objects { offset, bytes } => for_each_object(bytes, reading, |found| match found {
+        Block::Objects { offset, bytes } => for_each_object(bytes, parse, |found| match found {
             _ if limit.is_some_and(|limit| harvest.n_read() >= limit) => {}
             Found::Video { video, mended } => {
                 harvest.tally.texts_mended += u64::from(mended);

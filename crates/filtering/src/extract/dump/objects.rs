@@ -1,19 +1,18 @@
 //! Reads the objects of a block, one segment (what stands between two boundaries) after the other.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 
 use super::boundary::first_boundary;
-use super::dom::{self, ObjectError};
+use super::dom::{self, Object, ObjectError};
 use super::prefilter::may_hold_bracketed;
 use super::scan::scan;
-use super::video::{Listing, Video};
+use super::video::Video;
 
 /// How objects are read.
 #[derive(Debug, Clone, Copy)]
-pub struct Reading {
-    /// Which captions are listed.
-    pub listing: Listing,
+pub struct ParseOptions {
+    /// List all complete captions one by one, not just those whose text may begin with a bracket.
+    pub list_all: bool,
     /// Parse even what cannot hold a bracketed caption.
     pub parse_all: bool,
     /// Longest segment that is parsed, in bytes.
@@ -41,7 +40,7 @@ pub enum Found<'a> {
         /// What is wrong with it.
         error: ObjectError,
     },
-    /// A segment longer than [`Reading::max_object`].
+    /// A segment longer than [`ParseOptions::max_object`].
     TooLarge {
         /// Where it begins in the block.
         at: usize,
@@ -51,37 +50,36 @@ pub enum Found<'a> {
 }
 
 /// Reads all objects of `block`, in order.
-pub fn for_each_object<'a>(block: &'a [u8], reading: Reading, mut each: impl FnMut(Found<'a>)) {
+pub fn for_each_object<'a>(block: &'a [u8], options: ParseOptions, mut each: impl FnMut(Found<'a>)) {
     let mut at = 0;
     while at < block.len() {
         let next = first_boundary(block, at + 1).unwrap_or(block.len());
         let segment = &block[at..next];
-        if segment.len() > reading.max_object {
+        if segment.len() > options.max_object {
             each(Found::TooLarge { at, len: segment.len() });
-        } else if !reading.parse_all && segment[0] == b'{' && !may_hold_bracketed(segment) {
+        } else if !options.parse_all && segment[0] == b'{' && !may_hold_bracketed(segment) {
             each(Found::Unparsed);
         } else {
-            read_segment(segment, at, reading.listing, &mut each);
+            read_segment(segment, at, options, &mut each);
         }
         at = next;
     }
 }
 
-fn read_segment<'a>(bytes: &'a [u8], at: usize, listing: Listing, each: &mut impl FnMut(Found<'a>)) {
+fn read_segment<'a>(bytes: &'a [u8], at: usize, options: ParseOptions, each: &mut impl FnMut(Found<'a>)) {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     // The check is many times faster than the search for what to replace, which is hardly ever needed.
     match std::str::from_utf8(bytes) {
-        Ok(text) => read_text(text, listing, |found| each(found.moved(at))),
+        Ok(text) => read_text(text, options, |found| each(found.moved(at))),
         Err(_) => {
             let text = String::from_utf8_lossy(bytes);
-            read_text(&text, listing, |found| each(found.into_owned().moved(at)));
+            read_text(&text, options, |found| each(found.into_owned().moved(at)));
         }
     }
 }
 
-fn read_text<'a>(text: &'a str, listing: Listing, mut each: impl FnMut(Found<'a>)) {
+fn read_text<'a>(text: &'a str, options: ParseOptions, mut each: impl FnMut(Found<'a>)) {
     let bytes = text.as_bytes();
-    let mended = OnceCell::new();
     let mut pos = 0;
     loop {
         pos += bytes[pos..].iter().take_while(|b| b.is_ascii_whitespace()).count();
@@ -89,18 +87,15 @@ fn read_text<'a>(text: &'a str, listing: Listing, mut each: impl FnMut(Found<'a>
             return;
         }
         let rest = &text[pos..];
-        if let Some((video, used)) = scan(rest, listing) {
+        if let Some((video, used)) = scan(rest, options) {
             each(Found::Video { video, mended: false });
             pos += used;
             continue;
         }
-        let copy = mended.get_or_init(|| dom::mend_surrogates(text));
-        let source = copy.as_ref().map_or(rest, |copy| &copy[pos..]);
-        match dom::read(source, listing) {
-            Ok((video, used)) => {
-                let mended = source.get(..used) != rest.get(..used);
+        match dom::read(rest, options) {
+            Ok(Object { video, len, mended }) => {
                 each(Found::Video { video, mended });
-                pos += used;
+                pos += len;
             }
             Err(error) => {
                 let next = next_line_start(bytes, pos + 1).unwrap_or(bytes.len());

@@ -2,14 +2,17 @@
 //! what the rules do not look at.
 //!
 //! It accepts a subset of JSON in the shape dumps have, and gives up (`None`) on anything unusual: an
-//! escaped or repeated key, a number with an exponent, a field of another type, deep nesting, any
+//! escaped or repeated key, half a surrogate pair, a field of another type, deep nesting, any
 //! syntax it does not know. [`super::dom`] then reads the object, or says that it is corrupt. What
 //! this reader accepts, the other accepts with the same result; that is property-tested.
 
 use std::borrow::Cow;
 
+use audsem_core::json::plain_len;
+
+use super::ParseOptions;
 use super::prefilter::may_begin_bracketed;
-use super::video::{Cue, Listing, Track, Video};
+use super::video::{Cue, Track, Video};
 
 /// Nesting beyond this is left to the general parser.
 const MAX_DEPTH: usize = 60;
@@ -17,8 +20,8 @@ const MAX_DEPTH: usize = 60;
 /// Reads the object that `text` begins with, and tells its length; `None` if it is not of the known
 /// shape, which says nothing about its validity.
 #[must_use]
-pub(super) fn scan(text: &str, listing: Listing) -> Option<(Video<'_>, usize)> {
-    let mut scanner = Scanner { text, bytes: text.as_bytes(), pos: 0, listing };
+pub(super) fn scan(text: &str, options: ParseOptions) -> Option<(Video<'_>, usize)> {
+    let mut scanner = Scanner { text, bytes: text.as_bytes(), pos: 0, options };
     let video = scanner.video()?;
     Some((video, scanner.pos))
 }
@@ -43,7 +46,7 @@ struct Scanner<'a> {
     text: &'a str,
     bytes: &'a [u8],
     pos: usize,
-    listing: Listing,
+    options: ParseOptions,
 }
 
 impl<'a> Scanner<'a> {
@@ -127,7 +130,7 @@ impl<'a> Scanner<'a> {
             track.incomplete += 1;
             return Some(());
         };
-        if self.listing == Listing::MayBeBracketed && !may_begin_bracketed(text.text) {
+        if !self.options.list_all && !may_begin_bracketed(text.text) {
             track.plain += 1;
             return Some(());
         }
@@ -210,6 +213,8 @@ impl<'a> Scanner<'a> {
             b'f' => self.literal("false"),
             b'n' => self.literal("null"),
             b'-' | b'0'..=b'9' => self.number(),
+            b'N' => self.literal("NaN"),
+            b'I' => self.literal("Infinity"),
             _ => None,
         }
     }
@@ -218,14 +223,17 @@ impl<'a> Scanner<'a> {
         self.bytes[self.pos..].starts_with(word.as_bytes()).then(|| self.pos += word.len())
     }
 
-    /// A number without exponent; what follows it is checked by the caller.
+    /// A number, be it one of Python's that are none; what follows it is checked by the caller.
     fn number(&mut self) -> Option<()> {
         if self.peek() == Some(b'-') {
             self.pos += 1;
+            if self.peek() == Some(b'I') {
+                return self.literal("Infinity");
+            }
         }
         let whole = self.digits();
         let leading_zero = whole > 1 && self.bytes[self.pos - whole] == b'0';
-        if whole == 0 || whole > 18 || leading_zero {
+        if whole == 0 || leading_zero {
             return None;
         }
         if self.peek() == Some(b'.') {
@@ -234,7 +242,12 @@ impl<'a> Scanner<'a> {
                 return None;
             }
         }
-        (!matches!(self.peek(), Some(b'e' | b'E'))).then_some(())
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.pos += 1;
+            self.pos += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
+            return (self.digits() > 0).then_some(());
+        }
+        Some(())
     }
 
     fn digits(&mut self) -> usize {
@@ -250,7 +263,7 @@ impl<'a> Scanner<'a> {
         let begin = self.pos;
         let mut escaped = false;
         loop {
-            self.pos += plain_run(self.bytes.get(self.pos..)?);
+            self.pos += plain_len(self.bytes.get(self.pos..)?);
             match self.peek()? {
                 b'"' => break,
                 b'\\' => {
@@ -285,53 +298,20 @@ fn escape_len(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Number of leading bytes that are plain inside a JSON string: no quote, backslash or control
-/// character. Eight bytes at a time, with the usual carry-free tests for "has a byte equal to" and
-/// "has a byte less than" (a false hit can only come after a true one).
-fn plain_run(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES * 0x80;
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    for (i, chunk) in chunks.iter().enumerate() {
-        let word = u64::from_le_bytes(*chunk);
-        let quote = word ^ (ONES * b'"' as u64);
-        let backslash = word ^ (ONES * b'\\' as u64);
-        let hits = (quote.wrapping_sub(ONES) & !quote)
-            | (backslash.wrapping_sub(ONES) & !backslash)
-            | (word.wrapping_sub(ONES * 0x20) & !word);
-        if hits & HIGH != 0 {
-            return i * 8 + ((hits & HIGH).trailing_zeros() / 8) as usize;
-        }
-    }
-    let tail = rest.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20);
-    bytes.len() - rest.len() + tail.unwrap_or(rest.len())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn plain_runs_stop_at_the_first_special_byte() {
-        for special in [b'"', b'\\', 0, b'\n', 0x1f] {
-            for at in 0..40 {
-                let mut bytes = "é".repeat(20).into_bytes();
-                bytes[at] = special;
-                assert_eq!(plain_run(&bytes), at);
-                bytes[39] = b'"';
-                assert_eq!(plain_run(&bytes), at.min(39));
-            }
-        }
-        assert_eq!(plain_run(b" !#[]~\x7f"), 7);
-    }
+    const OPTIONS: ParseOptions = ParseOptions { list_all: false, parse_all: true, max_object: 1 << 20 };
 
     #[test]
     fn reads_the_known_shape_in_any_order_and_layout() {
         let text = r#" "#.to_owned()
             + r#"{ "captions" : [ {"subtitles":{"transcript":{"x":[1,{}],"text":[
                 {"-start":"1","-dur":"2","t":"[a\n\"b\"]"},{"t":"hi","-dur":"1","-start":"0"},{"-dur":"1"}]}},
-                "lang":"en"} ], "video":{"videoid":"abc","views":12,"live":false} }{}"#;
-        let (video, used) = scan(&text[1..], Listing::MayBeBracketed).unwrap();
+                "lang":"en"} ], "video":{"videoid":"abc","views":12,"live":false},
+                "odd":[NaN,Infinity,-Infinity,1.5e-7,1E999,123456789012345678901234567890] }{}"#;
+        let (video, used) = scan(&text[1..], OPTIONS).unwrap();
         assert_eq!(&text[1 + used..], "{}");
         assert_eq!(video.id.as_deref(), Some("abc"));
         let [track] = video.tracks.as_deref().unwrap() else { panic!("one track") };
@@ -345,8 +325,10 @@ mod tests {
             "",
             "[]",
             "{",
-            r#"{"a":1e5}"#,
+            r#"{"a":1e}"#,
             r#"{"a":01}"#,
+            r#"{"a":-NaN}"#,
+            r#"{"a":nan}"#,
             r#"{"a":.5}"#,
             r#"{"a":1,}"#,
             r#"{"a":"\x"}"#,
@@ -357,7 +339,7 @@ mod tests {
             r#"{"video":{"videoid":1}}"#,
             r#"{"video":{},"video":{}}"#,
         ] {
-            assert!(scan(text, Listing::All).is_none(), "{text}");
+            assert!(scan(text, OPTIONS).is_none(), "{text}");
         }
     }
 }

@@ -25,8 +25,8 @@ fn options() -> HarvestOptions {
     }
 }
 
-fn reading(parse_all: bool) -> Reading {
-    Reading { listing: Listing::MayBeBracketed, parse_all, max_object: BIG }
+fn parse_options(parse_all: bool) -> ParseOptions {
+    ParseOptions { list_all: false, parse_all, max_object: BIG }
 }
 
 fn whole(bytes: &[u8]) -> Block {
@@ -34,7 +34,7 @@ fn whole(bytes: &[u8]) -> Block {
 }
 
 fn harvest_all(bytes: &[u8], parse_all: bool) -> Harvest {
-    harvest(&whole(bytes), "dump", reading(parse_all), &options(), None)
+    harvest(&whole(bytes), "dump", parse_options(parse_all), &options(), None)
 }
 
 fn cue(text: &str, start: &str, dur: &str) -> Value {
@@ -128,6 +128,38 @@ fn undecodable_text_is_replaced_and_counted() {
         let harvest = harvest_all(&bytes, false);
         assert_eq!(harvest.rows, [kept("a", 1_000, 2_000, "[ra\u{fffd}n]")]);
         assert_eq!(harvest.tally.texts_mended, 1);
+    }
+}
+
+/// What Python writes into a field that nobody reads costs no cue, neither in its object nor behind it.
+#[test]
+fn what_only_python_reads_loses_nothing() {
+    let deep = "[".repeat(5_000) + &"]".repeat(5_000);
+    let odd =
+        ["NaN", "Infinity", "-Infinity", "1e999", "123456789012345678901234567890", "\"\\ud83d\"", "-0", "1E-7", &deep];
+    for odd in odd {
+        for place in ["{", "\"captions\":[{", "\"transcript\":{", "\"text\":[{"] {
+            let mut dump = "\u{feff}".to_owned();
+            for n in 0..20 {
+                let object = video(&format!("v{n}"), "en", json!([cue("[rain]", "1", "2")])).to_string();
+                let object = if n == 3 { object.replacen(place, &format!("{place}\"odd\":{odd},"), 1) } else { object };
+                dump += &format!("{object}\n");
+            }
+            for parse_all in [false, true] {
+                let harvest = harvest_all(dump.as_bytes(), parse_all);
+                assert_eq!((harvest.rows.len(), harvest.rejects.len()), (20, 0), "{odd:.40} {place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn times_that_are_no_numbers_are_counted() {
+    let text = video("a", "en", json!([cue("[rain]", "@", "2"), cue("[rain]", "1", "@"), cue("[rain]", "1", "2")]));
+    for odd in ["NaN", "-Infinity", "1e999", "123456789012345678901234567890"] {
+        let harvest = harvest_all(text.to_string().replace("\"@\"", odd).as_bytes(), false);
+        let causes: Vec<Cause> = harvest.rejects.iter().map(|reject| reject.cause).collect();
+        assert_eq!((harvest.rows.len(), causes), (1, vec![Cause::Fault(Fault::BadTime); 2]), "{odd}");
     }
 }
 
@@ -351,11 +383,12 @@ proptest! {
     fn the_fast_reader_agrees_with_the_general_one(bytes in damaged()) {
         let text = String::from_utf8_lossy(&bytes);
         for at in (0..text.len()).filter(|&at| text.as_bytes()[at] == b'{').take(3) {
-            for listing in [Listing::MayBeBracketed, Listing::All] {
-                if let Some((video, used)) = scan(&text[at..], listing) {
-                    let (same, length) = dom::read(&text[at..], listing).unwrap();
-                    prop_assert_eq!(used, length);
-                    prop_assert_eq!(yield_of(&video), yield_of(&same));
+            for list_all in [false, true] {
+                let options = ParseOptions { list_all, ..parse_options(true) };
+                if let Some((video, used)) = scan(&text[at..], options) {
+                    let same = dom::read(&text[at..], options).unwrap();
+                    prop_assert_eq!((used, false), (same.len, same.mended));
+                    prop_assert_eq!(yield_of(&video), yield_of(&same.video));
                 }
             }
         }

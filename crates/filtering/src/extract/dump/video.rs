@@ -40,15 +40,6 @@ pub struct Cue<'a> {
     pub malformed: bool,
 }
 
-/// Which captions a reader lists one by one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listing {
-    /// Those whose text may begin with a bracket.
-    MayBeBracketed,
-    /// All that are complete.
-    All,
-}
-
 impl Video<'_> {
     /// The same, borrowing nothing.
     #[must_use]

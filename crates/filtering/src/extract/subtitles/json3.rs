@@ -1,5 +1,6 @@
 //! YouTube's `json3`: `{"events": [{"tStartMs", "dDurationMs", "segs": [{"utf8"}]}]}`.
 
+use audsem_core::json;
 use serde_json::Value;
 
 use super::markup::tidy_lines;
@@ -9,8 +10,8 @@ use super::{Item, Parsed, TimedText, clock};
 /// no cues.
 #[must_use]
 pub(super) fn parse(text: &str) -> Parsed {
-    let value: Value = match serde_json::from_str(text) {
-        Ok(value) => value,
+    let value = match json::read(text.as_bytes()) {
+        Ok(read) => read.value,
         Err(error) => return Parsed::broken(error.to_string()),
     };
     let Some(events) = value.get("events").and_then(Value::as_array) else {
@@ -53,6 +54,16 @@ mod tests {
         );
         assert_eq!(cues(&parsed), [cue(0, 1_500, "[Music]"), cue(3_000, 5_000, "a\nb")]);
         assert_eq!(parsed.items.len(), 4);
+    }
+
+    #[test]
+    fn what_only_python_reads_is_no_obstacle() {
+        let parsed = parse(
+            r#"{"wireMagic":NaN,"events":[{"id":1e999,"tStartMs":1000,"dDurationMs":1500,"segs":[{"utf8":"[a\ud83d]"}]},
+                {"tStartMs":NaN,"dDurationMs":1500,"segs":[{"utf8":"[b]"}]}]}"#,
+        );
+        assert_eq!(cues(&parsed), [cue(1_000, 2_500, "[a\u{fffd}]")]);
+        assert_eq!(parsed.items.len(), 2);
     }
 
     #[test]
