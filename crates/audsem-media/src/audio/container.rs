@@ -4,51 +4,108 @@
 //! ffmpeg only mutters; what the headers promise settles it at the cost of a few seeks.
 
 use super::AudioError;
+use super::ogg::{self, Pages};
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// The kind of container, as far as it matters here.
+/// The kind of container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Container {
-    /// `RIFF`…`WAVE`: read by `hound` first.
+    /// `RIFF`…`WAVE`, or with sizes of 64 bits RF64 and Sony Wave64: read by our own reader first.
     Wav,
     /// ISO base media: MP4, M4A, MOV.
     Mp4,
     /// Matroska and WebM.
     Matroska,
-    /// A format the built-in decoders know by its first bytes.
+    /// A FLAC file: read by our own reader.
+    Flac,
+    /// Ogg.
+    Ogg,
+    /// An ID3v2 tag: MP3, AAC or FLAC follows.
+    Tagged,
+    /// AIFF, CAF, and MP3 or AAC without a container.
     Known,
-    /// Anything else.
+    /// `RIFF`…`AVI `: for ffmpeg.
+    Avi,
+    /// Anything else: for ffmpeg.
     Unknown,
 }
 
-/// Names the container by its first bytes (at least 12 for a sure answer).
-pub(super) fn detect(start: &[u8]) -> Container {
+impl Container {
+    /// Whether ffmpeg may succeed where a built-in decoder gave up. What our own readers call damaged is: ffmpeg would
+    /// leave out what it cannot decode.
+    pub(super) fn is_worth_another_decoder(self, error: &AudioError) -> bool {
+        match error {
+            AudioError::Unsupported { .. } | AudioError::DecoderPanicked { .. } => true,
+            AudioError::Malformed { .. } => !matches!(self, Container::Wav | Container::Flac),
+            _ => false,
+        }
+    }
+}
+
+/// Names the container by its first bytes (at least 16 for a sure answer) and, because an MP3 may have other bytes in
+/// front, by the extension of the file.
+pub(super) fn detect(start: &[u8], extension: Option<&str>) -> Container {
     let at = |offset: usize, magic: &[u8]| start.get(offset..offset + magic.len()) == Some(magic);
-    if at(0, b"RIFF") && at(8, b"WAVE") {
+    let is_wave64 = at(0, b"riff\x2e\x91\xcf\x11");
+    if is_wave64 || (at(0, b"RIFF") || at(0, b"RF64") || at(0, b"BW64")) && at(8, b"WAVE") {
         Container::Wav
+    } else if at(0, b"RIFF") && at(8, b"AVI ") {
+        Container::Avi
     } else if [b"ftyp", b"moov", b"mdat", b"styp", b"wide", b"free", b"skip"].iter().any(|kind| at(4, &kind[..])) {
         Container::Mp4
     } else if at(0, &[0x1a, 0x45, 0xdf, 0xa3]) {
         Container::Matroska
-    } else if at(0, b"OggS") || at(0, b"fLaC") || at(0, b"FORM") || at(0, b"caff") || at(0, b"ID3") {
+    } else if at(0, b"fLaC") {
+        Container::Flac
+    } else if at(0, b"ID3") {
+        Container::Tagged
+    } else if at(0, b"OggS") {
+        Container::Ogg
+    } else if at(0, b"FORM") || at(0, b"caff") || is_mpeg_frame(start) {
+        Container::Known
+    } else if extension.is_some_and(|extension| extension.eq_ignore_ascii_case("mp3")) {
         Container::Known
     } else {
         Container::Unknown
     }
 }
 
-/// Fails with [`AudioError::Truncated`] if the container promises more bytes than there are; leaves
-/// the source at its start.
+/// Whether a frame of MP3 or of AAC in ADTS begins here: eleven bits set, then a valid version.
+fn is_mpeg_frame(start: &[u8]) -> bool {
+    matches!(start, [0xff, second, ..] if second & 0xe0 == 0xe0 && second & 0x18 != 0x08)
+}
+
+/// Fails with [`AudioError::Truncated`] if the container promises more bytes than there are, and with
+/// [`AudioError::Unsupported`] if it is one of those no built-in reader can follow; leaves the source at its start.
 pub(super) fn check_complete(kind: Container, source: &mut (impl Read + Seek)) -> Result<(), AudioError> {
     let missing = match kind {
         Container::Mp4 => mp4_gap(source),
         Container::Matroska => matroska_gap(source),
-        Container::Wav | Container::Known | Container::Unknown => Ok(None),
+        Container::Avi => riff_gap(source),
+        Container::Ogg => match ogg::walk(source) {
+            Ok(Pages { chained: true, .. }) => {
+                source.seek(SeekFrom::Start(0)).ok();
+                return Err(AudioError::Unsupported { what: "one Ogg stream behind the other".to_owned() });
+            }
+            pages => pages.map(|pages| pages.gap),
+        },
+        Container::Wav | Container::Flac | Container::Tagged | Container::Known | Container::Unknown => Ok(None),
     };
     // A read error shows again, with its cause, when the sound is decoded.
     let missing = missing.unwrap_or(None);
     source.seek(SeekFrom::Start(0)).ok();
     missing.map_or(Ok(()), |what| Err(AudioError::Truncated { what }))
+}
+
+/// Compares the size in an AVI header with the size of the file; 0 and the largest numbers are what writers put there
+/// that cannot go back.
+fn riff_gap(source: &mut (impl Read + Seek)) -> io::Result<Option<String>> {
+    let end = source.seek(SeekFrom::End(0))?;
+    source.seek(SeekFrom::Start(4))?;
+    let mut size = [0; 4];
+    source.read_exact(&mut size)?;
+    let (size, there) = (u64::from(u32::from_le_bytes(size)), end - 8);
+    Ok((size > there && size < 0x7fff_f000).then(|| format!("its RIFF chunk has {there} of {size} bytes")))
 }
 
 /// Walks the outermost boxes.

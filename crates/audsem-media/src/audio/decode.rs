@@ -1,7 +1,8 @@
 //! Which decoder reads what.
 
 use super::container::{self, Container};
-use super::{Audio, AudioError, fallback, mp4_edits, native, wav};
+use super::flac_info::skip_id3;
+use super::{Audio, AudioError, fallback, flac_file, mp4_index, native, wav};
 use crate::program::Program;
 use std::any::Any;
 use std::fs::File;
@@ -47,7 +48,8 @@ impl Decoder {
         self
     }
 
-    /// Decodes the first audio track of a media file held in memory. `extension`, that of its name,
+    /// Decodes the default audio track of a media file held in memory: of those with the default flag, or else of all,
+    /// the first that has the most channels, as ffmpeg chooses. `extension`, that of its name,
     /// helps with formats that have no magic number.
     ///
     /// # Errors
@@ -56,10 +58,10 @@ impl Decoder {
         if bytes.is_empty() {
             return Err(AudioError::Empty);
         }
-        let kind = container::detect(bytes);
+        let kind = container::detect(bytes, extension);
         let built_in = self.built_in(kind, Cursor::new(bytes), extension, |source| Ok(source.get_ref().to_vec()));
         let error = match (&self.ffmpeg, built_in) {
-            (Some(_), Err(error)) if error.is_worth_another_decoder() => error,
+            (Some(_), Err(error)) if kind.is_worth_another_decoder(&error) => error,
             (_, result) => return checked(result),
         };
         checked(self.by_ffmpeg(error, |ffmpeg, error| {
@@ -72,7 +74,7 @@ impl Decoder {
         }))
     }
 
-    /// Decodes the first audio track of a media file.
+    /// Decodes the default audio track of a media file, as [`Decoder::decode_bytes`].
     ///
     /// # Errors
     /// [`AudioError`].
@@ -93,8 +95,9 @@ impl Decoder {
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).map(|_| bytes).map_err(read_error)
         };
-        let error = match (&self.ffmpeg, self.built_in(container::detect(&start), file, extension, whole)) {
-            (Some(_), Err(error)) if error.is_worth_another_decoder() => error,
+        let kind = container::detect(&start, extension);
+        let error = match (&self.ffmpeg, self.built_in(kind, file, extension, whole)) {
+            (Some(_), Err(error)) if kind.is_worth_another_decoder(&error) => error,
             (_, result) => return checked(result),
         };
         checked(self.by_ffmpeg(error, |ffmpeg, error| fallback::decode(ffmpeg, path, self.max_s, error)))
@@ -111,14 +114,29 @@ impl Decoder {
     ) -> Result<Audio, AudioError> {
         let decode = move || {
             container::check_complete(kind, &mut source)?;
-            if kind == Container::Wav {
-                let bytes = whole(source)?;
-                return match wav::decode(&bytes, self.max_s) {
-                    Err(AudioError::Unsupported { .. }) => self.native(kind, Cursor::new(&bytes[..]), extension),
-                    result => result,
-                };
+            match kind {
+                Container::Wav => {
+                    let bytes = whole(source)?;
+                    match wav::decode(&bytes, self.max_s) {
+                        Err(AudioError::Unsupported { .. }) => self.native(kind, Cursor::new(&bytes[..]), extension),
+                        result => result,
+                    }
+                }
+                Container::Flac => flac_file::decode(&whole(source)?, self.max_s),
+                Container::Tagged => {
+                    let bytes = whole(source)?;
+                    if skip_id3(&bytes).starts_with(b"fLaC") {
+                        return flac_file::decode(&bytes, self.max_s);
+                    }
+                    self.native(kind, Cursor::new(&bytes[..]), extension)
+                }
+                Container::Mp4 | Container::Matroska | Container::Ogg | Container::Known => {
+                    self.native(kind, source, extension)
+                }
+                Container::Avi | Container::Unknown => {
+                    Err(AudioError::Unsupported { what: "no known container".to_owned() })
+                }
             }
-            self.native(kind, source, extension)
         };
         catch_unwind(AssertUnwindSafe(decode))
             .unwrap_or_else(|panic| Err(AudioError::DecoderPanicked { what: panic_message(panic.as_ref()) }))
@@ -130,14 +148,8 @@ impl Decoder {
         mut source: S,
         extension: Option<&str>,
     ) -> Result<Audio, AudioError> {
-        let edits = if kind == Container::Mp4 { mp4_edits::read_edits(&mut source) } else { Vec::new() };
-        let options = native::Options {
-            extension,
-            max_s: self.max_s,
-            refuse_hidden_sbr: self.ffmpeg.is_some(),
-            known: kind != Container::Unknown,
-        };
-        native::decode(Box::new(source), &edits, options)
+        let index = if kind == Container::Mp4 { mp4_index::read_tracks(&mut source) } else { Vec::new() };
+        native::decode(Box::new(source), native::Options { extension, max_s: self.max_s, index: &index })
     }
 
     fn by_ffmpeg(

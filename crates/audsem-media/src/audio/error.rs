@@ -92,14 +92,6 @@ pub(super) fn checked_rate(rate_hz: u32) -> Result<u32, AudioError> {
 }
 
 impl AudioError {
-    /// Whether another decoder may succeed where the built-in ones gave up.
-    pub(super) fn is_worth_another_decoder(&self) -> bool {
-        matches!(
-            self,
-            AudioError::Unsupported { .. } | AudioError::Malformed { .. } | AudioError::DecoderPanicked { .. }
-        )
-    }
-
     /// Whether the cause is an external program that is absent or does not start, which is the same
     /// for every further record.
     pub fn is_unavailable_program(&self) -> bool {

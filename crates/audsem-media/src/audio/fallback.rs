@@ -8,7 +8,8 @@ use std::time::Duration;
 /// Sound decodes hundreds of times faster than it plays; a program that takes this long hangs.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Decodes the first audio track of a file to 32-bit floats.
+/// Decodes the default audio track of a file to 32-bit floats: the first of those with the default flag, or else of
+/// all, that have the most channels.
 ///
 /// # Errors
 /// [`AudioError::NoAudioTrack`], [`AudioError::TooLong`], [`AudioError::Empty`], or
@@ -19,14 +20,18 @@ pub(super) fn decode(ffmpeg: &Program, file: &Path, max_s: f64, built_in: AudioE
     let output = ffmpeg
         .call()
         // One thread: the caller already decodes one file per core.
-        .args(["-nostdin", "-v", "error", "-threads", "1", "-i"])
+        .args(["-nostdin", "-v", "error", "-threads", "1"])
+        // A packet that cannot be decoded would be left out, and what follows would be early; a change of rate or
+        // channels midway would be resampled. Both are faults.
+        .args(["-xerror", "-reinit_filter", "0", "-i"])
         .arg(file)
-        .args(["-map", "0:a:0", "-t", &limit, "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"])
+        // Times are counted anew: those of chained streams go back, which would be an error too.
+        .args(["-vn", "-sn", "-dn", "-af", "asetpts=N/SR/TB", "-t", &limit, "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"])
         .timeout(TIMEOUT)
         .output();
     match output {
         Ok(bytes) => wav::decode(&bytes, max_s),
-        Err(MediaError::Failed { stderr, .. }) if stderr.contains("matches no streams") => {
+        Err(MediaError::Failed { stderr, .. }) if stderr.contains("does not contain any stream") => {
             Err(AudioError::NoAudioTrack)
         }
         Err(ffmpeg) => Err(AudioError::Undecodable { built_in: Box::new(built_in), ffmpeg }),

@@ -1,8 +1,9 @@
 //! Sound: decode, downmix, resample, encode and check; the front ends of audio networks.
 //!
-//! [`Decoder`] turns bytes or a file into [`Audio`]: WAV through `hound`, everything else through
-//! symphonia (FLAC, MP3, Ogg Vorbis, AAC, ALAC, PCM in WAV, AIFF, CAF, MP4, MKV and WebM), and ffmpeg for
-//! what these cannot read (Opus, AC-3, multichannel AAC, …) if it was given to the decoder.
+//! [`Decoder`] turns bytes or a file into [`Audio`]: FLAC files through a strict reader of our own, WAV through
+//! `hound`, what `support` lists through symphonia (MP3, Vorbis, AAC, ALAC, FLAC and PCM in the common containers), and
+//! everything else through ffmpeg (Opus, AC-3, multichannel AAC, …) if it was given to the decoder. Which decoder reads
+//! a file is settled before the first sample, from container, codec and flags.
 //! Samples are what ffmpeg gives as 32-bit floats: encoder delay is cut off where the file declares
 //! it, channels are in the order of the WAVE format.
 //!
@@ -26,13 +27,17 @@ mod error;
 mod fallback;
 mod flac;
 mod flac_decode;
+mod flac_file;
 mod flac_info;
 mod layout;
-mod mp4_edits;
+mod mp4_index;
 mod native;
+mod ogg;
 mod resample;
 mod sinc_hann;
 mod spectrum;
+mod support;
+mod tracks;
 mod wav;
 
 pub use check::{CheckFailure, CheckLimits, Checked, Verify, check_audio};

@@ -1,40 +1,33 @@
-//! Everything but WAV, through symphonia.
+//! Decoding with symphonia: everything but FLAC files and plain WAV.
 
 use super::error::checked_rate;
-use super::mp4_edits::Edit;
-use super::{Audio, AudioError, Layout};
+use super::mp4_index::{Edit, Mp4Track};
+use super::{Audio, AudioError, Layout, support, tracks};
 use std::io;
 use symphonia::core::audio::Channels;
 use symphonia::core::codecs::CodecParameters;
-use symphonia::core::codecs::audio::well_known::CODEC_ID_AAC;
-use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::codecs::audio::{AudioCodecId, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatReader, Track};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 
-/// What the caller wants of the decoder.
+/// What the caller knows of the file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Options<'a> {
     /// The extension of the file name, which helps with formats that have no magic number.
     pub(super) extension: Option<&'a str>,
     /// Longer sounds are refused.
     pub(super) max_s: f64,
-    /// Refuse AAC of a rate at which high frequencies may be coded apart (see [`may_hide_sbr`]).
-    pub(super) refuse_hidden_sbr: bool,
-    /// Whether the bytes began like a format the decoders know.
-    pub(super) known: bool,
+    /// The tracks of an MP4 or MOV file.
+    pub(super) index: &'a [Mp4Track],
 }
 
-/// Decodes the first audio track that a decoder is there for.
+/// Decodes the default audio track, if that is one the built-in decoders may read.
 ///
 /// # Errors
 /// [`AudioError`], all but `Read` and `Undecodable`.
-pub(super) fn decode<'s>(
-    source: Box<dyn MediaSource + 's>,
-    edits: &[(u32, Edit)],
-    options: Options<'_>,
-) -> Result<Audio, AudioError> {
+pub(super) fn decode<'s>(source: Box<dyn MediaSource + 's>, options: Options<'_>) -> Result<Audio, AudioError> {
     let mut hint = Hint::new();
     if let Some(extension) = options.extension {
         hint.with_extension(extension);
@@ -42,67 +35,19 @@ pub(super) fn decode<'s>(
     let stream = MediaSourceStream::new(source, Default::default());
     let mut format = symphonia::default::get_probe()
         .probe(&hint, stream, Default::default(), Default::default())
-        .map_err(|error| probe_error(error, options.known))?;
-    let (track, decoder) = pick_track(format.as_ref(), options.refuse_hidden_sbr)?;
-    let edit = edits.iter().find(|(id, _)| *id == track.id).map(|(_, edit)| *edit);
-    let track = Wanted { id: track.id, promised: promised_frames(format.as_ref(), track), edit };
-    read_track(format.as_mut(), decoder, &track, options.max_s)
+        .map_err(probe_error)?;
+    let track = tracks::default_sound(format.tracks(), options.index)?;
+    let container = format.format_info().short_name;
+    let (wanted, decoder) = open(container, track, options)?;
+    read_track(format.as_mut(), decoder, &wanted)
 }
 
-fn probe_error(error: Error, known: bool) -> AudioError {
+fn probe_error(error: Error) -> AudioError {
     match error {
-        Error::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof && known => {
+        Error::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             AudioError::Truncated { what: "it ends within its headers".to_owned() }
         }
-        Error::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            AudioError::Unsupported { what: "no known container".to_owned() }
-        }
         error => AudioError::Unsupported { what: error.to_string() },
-    }
-}
-
-/// The first audio track with a decoder, and that decoder.
-fn pick_track(
-    format: &dyn FormatReader,
-    refuse_hidden_sbr: bool,
-) -> Result<(&Track, Box<dyn AudioDecoder>), AudioError> {
-    let mut refused = None;
-    for track in format.tracks() {
-        let params = match &track.codec_params {
-            Some(CodecParameters::Audio(params)) => params,
-            Some(_) => continue,
-            // A codec without a name here: it may be sound of a kind only ffmpeg knows.
-            None => {
-                refused.get_or_insert(AudioError::Unsupported { what: "a track of an unknown codec".to_owned() });
-                continue;
-            }
-        };
-        if refuse_hidden_sbr && may_hide_sbr(params) {
-            refused = Some(AudioError::Unsupported { what: "AAC that may hide spectral band replication".to_owned() });
-            continue;
-        }
-        match symphonia::default::get_codecs().make_audio_decoder(params, &AudioDecoderOptions::default()) {
-            Ok(decoder) => return Ok((track, decoder)),
-            Err(error) => refused = Some(AudioError::Unsupported { what: error.to_string() }),
-        }
-    }
-    Err(refused.unwrap_or(AudioError::NoAudioTrack))
-}
-
-/// HE-AAC codes the upper half of the spectrum apart, and its header may tell only the halved rate
-/// of the lower half; symphonia would then give that half alone. Such streams have rates of at most
-/// 24 kHz; honest AAC at these rates is rare, so ffmpeg may as well read it.
-fn may_hide_sbr(params: &AudioCodecParameters) -> bool {
-    params.codec == CODEC_ID_AAC && params.sample_rate.is_none_or(|rate| rate <= 24_000)
-}
-
-/// The number of frames the container promises, where it counts them instead of guessing.
-fn promised_frames(format: &dyn FormatReader, track: &Track) -> Option<u64> {
-    match format.format_info().short_name {
-        "isomp4" | "flac" => track.num_frames.filter(|&frames| frames > 0),
-        // Only files with a LAME header, which also has the delay, count their frames.
-        "mp3" => track.num_frames.filter(|_| track.delay.is_some()),
-        _ => None,
     }
 }
 
@@ -110,18 +55,74 @@ fn promised_frames(format: &dyn FormatReader, track: &Track) -> Option<u64> {
 #[derive(Debug)]
 struct Wanted {
     id: u32,
-    promised: Option<u64>,
     edit: Option<Edit>,
+    promised: Option<Promise>,
+    max_s: f64,
 }
 
-/// Two packets of the coarsest codec: what may be missing at the end of an honest file.
-const FRAMES_OF_SLACK: u64 = 2 * 4608;
+/// What a container that counts frames says about a track.
+#[derive(Debug, Clone, Copy)]
+struct Promise {
+    /// Frames of encoder delay in front of the sound, which are to be cut off.
+    delay: u64,
+    /// Frames of sound.
+    frames: u64,
+    /// Frames that an honest file may lack.
+    slack: u64,
+    /// Whether what follows the promised frames is padding, to be cut off.
+    padded: bool,
+}
+
+fn open(container: &str, track: &Track, options: Options<'_>) -> Result<(Wanted, Box<dyn AudioDecoder>), AudioError> {
+    let unsupported = |what: String| AudioError::Unsupported { what };
+    let Some(CodecParameters::Audio(params)) = &track.codec_params else {
+        return Err(unsupported("its sound is of an unknown codec".to_owned()));
+    };
+    let mut params = params.clone();
+    let facts = options.index.iter().find(|facts| facts.id == track.id);
+    if facts.is_some_and(|facts| facts.big_endian) {
+        params.codec = tracks::big_endian(params.codec);
+    }
+    if !support::is_exact(container, &params) {
+        return Err(unsupported(format!("{} in {container}", codec_name(params.codec))));
+    }
+    // The MP3 demuxer guesses the length of a file without a count and would trim what lies behind.
+    let decoder_options = AudioDecoderOptions::default().gapless(container != "mp3");
+    let decoder = symphonia::default::get_codecs()
+        .make_audio_decoder(&params, &decoder_options)
+        .map_err(|error| unsupported(error.to_string()))?;
+    let promised = promise(container, track);
+    let edit = facts.and_then(|facts| facts.edit);
+    if support::is_pcm(params.codec) && edit.is_some_and(|edit| edit.start > 0) {
+        return Err(unsupported("PCM of which an edit list hides the beginning".to_owned()));
+    }
+    Ok((Wanted { id: track.id, edit, promised, max_s: options.max_s }, decoder))
+}
+
+fn codec_name(codec: AudioCodecId) -> String {
+    let known = symphonia::default::get_codecs().get_audio_decoder(codec);
+    known.map_or_else(|| codec.to_string(), |known| known.codec.info.short_name.to_owned())
+}
+
+/// The number of frames the container promises, where it counts them instead of guessing.
+fn promise(container: &str, track: &Track) -> Option<Promise> {
+    let frames = track.num_frames.filter(|&frames| frames > 0)?;
+    match container {
+        // Two packets of the coarsest codec: what may be missing at the end of an honest file.
+        "isomp4" => Some(Promise { delay: 0, frames, slack: 2 * 4608, padded: false }),
+        // Only files with a LAME header, which also has the delay, count their frames; some encoders count the header.
+        "mp3" => {
+            let delay = u64::from(track.delay?);
+            Some(Promise { delay, frames, slack: 1152, padded: true })
+        }
+        _ => None,
+    }
+}
 
 fn read_track(
     format: &mut dyn FormatReader,
     mut decoder: Box<dyn AudioDecoder>,
     track: &Wanted,
-    max_s: f64,
 ) -> Result<Audio, AudioError> {
     let mut sound: Option<Audio> = None;
     let mut packet_samples = Vec::new();
@@ -154,22 +155,35 @@ fn read_track(
             }
             Some(_) => return Err(AudioError::Malformed { what: "its format changes midway".to_owned() }),
         }
-        if sound.as_ref().is_some_and(|sound| sound.duration_s() > max_s) {
-            return Err(AudioError::TooLong { limit_s: max_s });
+        if sound.as_ref().is_some_and(|sound| sound.duration_s() > track.max_s) {
+            return Err(AudioError::TooLong { limit_s: track.max_s });
         }
     }
     match (sound, track.promised) {
         (Some(sound), _) => finish(sound, track, end_frame),
-        (None, Some(promised)) => Err(AudioError::Truncated { what: format!("none of {promised} frames are there") }),
+        (None, Some(Promise { frames, .. })) => {
+            Err(AudioError::Truncated { what: format!("none of {frames} frames are there") })
+        }
         (None, None) => Err(AudioError::Empty),
     }
 }
 
-/// Checks that everything came, and cuts what the edit hides.
+/// Checks that everything came, and cuts off what is not to be heard.
 fn finish(mut sound: Audio, track: &Wanted, end_frame: Option<usize>) -> Result<Audio, AudioError> {
-    let frames = sound.frames() as u64;
-    if let Some(promised) = track.promised.filter(|&promised| frames + FRAMES_OF_SLACK < promised) {
-        return Err(AudioError::Truncated { what: format!("{frames} of {promised} frames are there") });
+    if let Some(promise) = track.promised {
+        let frames = (sound.frames() as u64).saturating_sub(promise.delay);
+        if frames + promise.slack < promise.frames {
+            return Err(AudioError::Truncated { what: format!("{frames} of {} frames are there", promise.frames) });
+        }
+        if promise.padded {
+            // More than the padding of an encoder is more sound: files put one behind the other.
+            if frames > promise.frames + LONGEST_PADDING {
+                let what = format!("{frames} frames are there, although its header counts {}", promise.frames);
+                return Err(AudioError::Unsupported { what });
+            }
+            let start = usize::try_from(promise.delay).unwrap_or(usize::MAX);
+            sound.keep_frames(start, start.saturating_add(usize::try_from(promise.frames).unwrap_or(usize::MAX)));
+        }
     }
     if let Some(edit) = track.edit {
         let start = u128::from(edit.start) * u128::from(sound.sample_rate_hz) / u128::from(edit.timescale);
@@ -178,6 +192,9 @@ fn finish(mut sound: Audio, track: &Wanted, end_frame: Option<usize>) -> Result<
     }
     Ok(sound)
 }
+
+/// The padding behind an MP3 is a number of 12 bits.
+const LONGEST_PADDING: u64 = 4096;
 
 fn packet_error(error: Error, so_far: Option<&Audio>) -> AudioError {
     let seconds = so_far.map_or(0.0, Audio::duration_s);

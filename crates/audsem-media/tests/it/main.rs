@@ -4,5 +4,6 @@
 mod audio_decoding;
 mod audio_encoding;
 mod audio_foreign_bytes;
+mod cross_check;
 mod front_end;
 mod goldens;

@@ -44,6 +44,10 @@ impl Stereo {
 /// What is needed to decode a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
+    /// Whether blocks differ in size: then `number` is that of the first sample, else that of the frame.
+    pub is_variable: bool,
+    /// Where the frame stands in the file for which it was made.
+    pub number: u64,
     /// Samples of each channel.
     pub block_size: usize,
     /// Bits per sample.
@@ -59,7 +63,7 @@ impl Header {
         if sync != 0xff || kind & 0xfe != 0xf8 {
             return Err(Fault::Bad("no frame begins where one must"));
         }
-        let mut rest = after_number(rest)?;
+        let (number, mut rest) = coded_number(rest)?;
         let block_size = block_size(sizes >> 4, &mut rest)?;
         let sample_rate_hz = sample_rate_hz(sizes & 0xf, &mut rest)?;
         let length = bytes.len() - rest.len();
@@ -68,23 +72,25 @@ impl Header {
         }
         let (channels, stereo) = channels(format >> 4)?;
         let bits_per_sample = bits_per_sample(format >> 1 & 7)?.unwrap_or(info.bits_per_sample);
-        let header = Self { block_size, bits_per_sample: u32::from(bits_per_sample), stereo };
+        let is_variable = kind & 1 == 1;
+        let bits_per_sample = u32::from(bits_per_sample);
+        let header = Self { is_variable, number, block_size, bits_per_sample, stereo };
         if format & 1 != 0 {
             return Err(Fault::Bad("a reserved bit of a frame header is set"));
         }
         if sample_rate_hz.is_some_and(|rate| rate != info.sample_rate_hz) {
             return Err(Fault::Bad("a frame has another sample rate than the file"));
         }
-        if channels != info.channels || bits_per_sample != info.bits_per_sample {
+        if channels != info.channels || bits_per_sample != u32::from(info.bits_per_sample) {
             return Err(Fault::Bad("a frame has another format than the file"));
         }
         Ok((header, length + 1))
     }
 }
 
-/// Passes over the number of the frame or of its first sample, coded as UTF-8 codes characters but with up
-/// to 36 bits. Its value is not checked: pieces cut from a longer file keep their numbers.
-fn after_number(bytes: &[u8]) -> Result<&[u8], Fault> {
+/// The number of the frame or of its first sample, coded as UTF-8 codes characters but with up to 36 bits, and what
+/// follows it. Pieces cut from a longer file keep their numbers.
+fn coded_number(bytes: &[u8]) -> Result<(u64, &[u8]), Fault> {
     let first = *bytes.first().ok_or(Fault::Cut)?;
     let length = match first.leading_ones() {
         0 => 1,
@@ -95,7 +101,8 @@ fn after_number(bytes: &[u8]) -> Result<&[u8], Fault> {
     if number[1..].iter().any(|byte| byte & 0xc0 != 0x80) {
         return Err(Fault::Bad("the number of a frame is not valid"));
     }
-    Ok(rest)
+    let head = u64::from(first) & (0xff_u64 >> first.leading_ones());
+    Ok((number[1..].iter().fold(head, |number, &byte| number << 6 | u64::from(byte & 0x3f)), rest))
 }
 
 fn block_size(code: u8, rest: &mut &[u8]) -> Result<usize, Fault> {

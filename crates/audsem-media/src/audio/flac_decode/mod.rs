@@ -23,14 +23,8 @@ enum Fault {
     Bad(&'static str),
 }
 
-impl From<Fault> for AudioError {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Cut => AudioError::Truncated { what: "the data end within a frame".to_owned() },
-            Fault::Bad(what) => AudioError::Malformed { what: format!("FLAC: {what}") },
-        }
-    }
-}
+/// What the longest frame of a file can take besides its samples, bytes: header, subframe headers, checksum.
+const FRAME_OVERHEAD: usize = 256;
 
 /// The frames of a FLAC file, one after the other.
 #[derive(Debug)]
@@ -51,7 +45,7 @@ impl<'a> FlacFrames<'a> {
     /// [`AudioError::Truncated`] when the data end before the first frame could begin.
     pub(super) fn new(bytes: &'a [u8], info: &FlacInfo) -> Result<Self, AudioError> {
         let cut = || AudioError::Truncated { what: "it ends within its headers".to_owned() };
-        let rest = after_metadata(skip_id3(bytes)).ok_or_else(cut)?;
+        let (_, rest) = metadata(skip_id3(bytes)).ok_or_else(cut)?;
         Ok(Self { info: *info, rest, done: 0, channels: vec![Vec::new(); usize::from(info.channels)] })
     }
 
@@ -60,15 +54,37 @@ impl<'a> FlacFrames<'a> {
         self.done
     }
 
-    /// Decodes the next block: the samples of each channel, in the range of the file's bits. `None` after
-    /// as many samples as the header promises, or at the end of the data.
+    /// Decodes the next block: the samples of each channel, in the range of the file's bits. `None` at the end of the
+    /// data, at a tag, and at bytes that are no frame behind as many samples as the header promises. The promise alone
+    /// decides nothing: a file whose streams were copied out of a longer one keeps the count of that one.
     ///
     /// # Errors
     /// [`AudioError::Truncated`], [`AudioError::Malformed`].
     pub(super) fn next_block(&mut self) -> Result<Option<&[Vec<i64>]>, AudioError> {
-        if self.rest.is_empty() || self.info.frames.is_some_and(|promised| self.done >= promised) {
+        if self.is_at_end() {
             return Ok(None);
         }
+        match self.decode_block() {
+            Ok(()) => Ok(Some(&self.channels)),
+            Err(Fault::Bad(what)) => Err(AudioError::Malformed { what: format!("FLAC: {what}") }),
+            Err(Fault::Cut) => {
+                let seconds = |frames: u64| frames as f64 / f64::from(self.info.sample_rate_hz);
+                let promise = self.info.frames.map(|frames| format!(" of {:.3} s", seconds(frames)));
+                let (done, promise) = (seconds(self.done), promise.unwrap_or_default());
+                Err(AudioError::Truncated { what: format!("the data end within a frame, after {done:.3} s{promise}") })
+            }
+        }
+    }
+
+    fn is_at_end(&self) -> bool {
+        let is_tag = self.rest.starts_with(b"TAG") || self.rest.starts_with(b"APETAGEX");
+        let is_complete = self.info.frames.is_some_and(|promised| self.done >= promised);
+        // Another file behind it is no tag.
+        let goes_on = || self.rest.starts_with(b"fLaC") || Header::parse(self.rest, &self.info).is_ok();
+        self.rest.is_empty() || is_tag || is_complete && !goes_on()
+    }
+
+    fn decode_block(&mut self) -> Result<(), Fault> {
         let (header, length) = Header::parse(self.rest, &self.info)?;
         self.channels.iter_mut().for_each(|channel| channel.resize(header.block_size, 0));
         let mut bits = Bits::new(&self.rest[length..]);
@@ -82,7 +98,31 @@ impl<'a> FlacFrames<'a> {
         }
         self.check_range(header.bits_per_sample)?;
         self.done += header.block_size as u64;
-        Ok(Some(&self.channels))
+        Ok(())
+    }
+
+    /// How many samples per channel lie from here to the end, told by the numbers of the next and of the last frame.
+    /// `None` if the file does not end with a whole frame.
+    pub(super) fn frames_left(&self) -> Option<u64> {
+        let (first, _) = Header::parse(self.rest, &self.info).ok()?;
+        let last = self.last_frame(&first)?;
+        let blocks = last.number.checked_sub(first.number)?;
+        let before = if first.is_variable { blocks } else { blocks.checked_mul(first.block_size as u64)? };
+        before.checked_add(last.block_size as u64)
+    }
+
+    /// Looks from the end backwards for a frame whose checksum is right.
+    fn last_frame(&self, first: &Header) -> Option<Header> {
+        let block_size = if first.is_variable { 1 << 16 } else { first.block_size };
+        let sample_bits = usize::from(self.info.channels) * (usize::from(self.info.bits_per_sample) + 1);
+        let longest = block_size * sample_bits / 8 + FRAME_OVERHEAD;
+        let (frames, sum) = self.rest.split_last_chunk()?;
+        let sum = u16::from_be_bytes(*sum);
+        (frames.len().saturating_sub(longest)..frames.len()).rev().find_map(|at| {
+            let frame = frames.get(at..).filter(|frame| frame.starts_with(&[0xff]))?;
+            let (header, _) = Header::parse(frame, &self.info).ok()?;
+            (header.is_variable == first.is_variable && crc::crc16(frame) == sum).then_some(header)
+        })
     }
 
     /// Checks the CRC-16 behind a frame of `length` bytes and goes on behind it.
@@ -104,17 +144,32 @@ impl<'a> FlacFrames<'a> {
     }
 }
 
-/// What follows the metadata blocks.
-fn after_metadata(bytes: &[u8]) -> Option<&[u8]> {
+/// The metadata blocks, kind and content of each, and what follows the last.
+fn metadata(bytes: &[u8]) -> Option<(Vec<(u8, &[u8])>, &[u8])> {
     let mut rest = bytes.strip_prefix(b"fLaC")?;
+    let mut blocks = Vec::new();
     loop {
         let (&[kind, high, middle, low], body) = rest.split_first_chunk()?;
         let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
-        rest = body.get(length..)?;
+        let (block, after) = body.split_at_checked(length)?;
+        blocks.push((kind & 0x7f, block));
+        rest = after;
         if kind & 0x80 != 0 {
-            return Some(rest);
+            return Some((blocks, rest));
         }
     }
+}
+
+/// Which loudspeakers the channels are for, as bits of the WAVE mask, if a comment of the file tells.
+pub(super) fn speaker_mask(bytes: &[u8]) -> Option<u32> {
+    const NAME: &[u8] = b"WAVEFORMATEXTENSIBLE_CHANNEL_MASK=0x";
+    const COMMENTS: u8 = 4;
+    let (blocks, _) = metadata(skip_id3(bytes))?;
+    let comments = blocks.into_iter().find(|(kind, _)| *kind == COMMENTS)?.1;
+    let at = comments.windows(NAME.len()).position(|window| window.eq_ignore_ascii_case(NAME))? + NAME.len();
+    let digits: String =
+        comments[at..].iter().map(|&byte| char::from(byte)).take_while(char::is_ascii_hexdigit).collect();
+    u32::from_str_radix(&digits, 16).ok()
 }
 
 #[cfg(test)]

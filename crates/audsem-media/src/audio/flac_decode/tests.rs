@@ -76,7 +76,7 @@ fn what_another_encoder_wrote_comes_back() {
 #[test]
 fn every_flipped_bit_of_a_frame_is_noticed() {
     let bytes = encode(&sound(1_500, 2, 16, 1), 2, 16, Options::default().block_size(576).unwrap());
-    let start = bytes.len() - after_metadata(&bytes).unwrap().len();
+    let start = bytes.len() - metadata(&bytes).unwrap().1.len();
     for at in start..bytes.len() {
         for bit in 0..8 {
             let mut damaged = bytes.clone();
@@ -214,8 +214,8 @@ fn a_frame_of_another_format_than_the_file_is_refused() {
     for (bits, channels) in [(16, 2), (24, 1)] {
         let mut mixed = bytes.clone();
         let other = encode(&sound(600, channels, bits, 4), channels, bits, Options::default());
-        mixed.truncate(bytes.len() - after_metadata(&bytes).unwrap().len());
-        mixed.extend_from_slice(after_metadata(&other).unwrap());
+        mixed.truncate(bytes.len() - metadata(&bytes).unwrap().1.len());
+        mixed.extend_from_slice(metadata(&other).unwrap().1);
         assert!(decode(&mixed).unwrap_err().to_string().contains("another format than the file"));
     }
 }

@@ -1,8 +1,11 @@
-//! The edit list of an MP4 file: how much of a track's beginning and end is not to be heard.
+//! What symphonia does not read in the index of an MP4 or MOV file.
 //!
-//! AAC encoders put about a thousand samples of silence in front, and a section copied out of a
-//! longer file starts before the wanted moment; both are hidden by an edit list, which symphonia
-//! does not read. Without it everything would be late by that much compared with ffmpeg.
+//! * Edit lists: how much of a track's beginning and end is not to be heard. AAC encoders put about a thousand samples
+//!   of silence in front, and a section copied out of a longer file starts before the wanted moment; without the edit
+//!   list everything would be late by that much compared with ffmpeg.
+//! * The byte order of PCM: `in24`, `in32`, `fl32` and `fl64` are big-endian unless an `enda` box says otherwise.
+//! * Which tracks are sound, and which of them is the default.
+//! * Where the pictures end.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -17,26 +20,66 @@ pub(super) struct Edit {
     pub(super) end: Option<u64>,
 }
 
+/// What a track holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Sound,
+    Pictures,
+    Other,
+}
+
+/// A track of the file.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Mp4Track {
+    pub(super) id: u32,
+    pub(super) kind: Kind,
+    /// Whether players play it unless told otherwise.
+    pub(super) enabled: bool,
+    /// The single edit of an unfragmented file; with several, or in fragmented files, ffmpeg does not trim either.
+    pub(super) edit: Option<Edit>,
+    /// Whether its PCM samples have the highest byte first although their code does not tell.
+    pub(super) big_endian: bool,
+    /// Seconds from the start of the movie to the end of the track; `None` if the index does not count them.
+    pub(super) end_s: Option<f64>,
+}
+
 /// More than any real index needs; keeps a made-up size from reading a whole file into memory.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
 
-/// The edit of each track, by track id, that has a single one in an unfragmented file (with several,
-/// or in fragmented files, ffmpeg does not trim either). Leaves the source at its start.
-pub(super) fn read_edits(source: &mut (impl Read + Seek)) -> Vec<(u32, Edit)> {
+/// The tracks of an MP4 or MOV file; none if it has no index that can be read. Leaves the source at its start.
+pub(super) fn read_tracks(source: &mut (impl Read + Seek)) -> Vec<Mp4Track> {
     let index = read_index(source).ok().flatten();
     source.seek(SeekFrom::Start(0)).ok();
     let index = index.unwrap_or_default();
-    if boxes(&index).any(|(kind, _)| kind == *b"mvex") {
-        return Vec::new();
-    }
-    let Some(movie_scale) = child(&index, b"mvhd").and_then(timescale) else { return Vec::new() };
+    let fragmented = boxes(&index).any(|(kind, _)| kind == *b"mvex");
+    let movie_scale = child(&index, b"mvhd").and_then(timescale).unwrap_or_default();
     let tracks = boxes(&index).filter(|(kind, _)| kind == b"trak");
-    tracks.filter_map(|(_, track)| track_edit(track, movie_scale)).collect()
+    tracks.filter_map(|(_, track)| read_track(track, movie_scale, fragmented)).collect()
 }
 
-fn track_edit(track: &[u8], movie_scale: u32) -> Option<(u32, Edit)> {
+fn read_track(track: &[u8], movie_scale: u32, fragmented: bool) -> Option<Mp4Track> {
     let header = child(track, b"tkhd")?;
-    let id = number(header, if version(header) == 1 { 20 } else { 12 })?;
+    let long = version(header) == 1;
+    let id = number(header, if long { 20 } else { 12 })?;
+    let media = child(track, b"mdia")?;
+    let kind = match child(media, b"hdlr").and_then(|handler| handler.get(8..12)) {
+        Some(b"soun") => Kind::Sound,
+        Some(b"vide") => Kind::Pictures,
+        _ => Kind::Other,
+    };
+    let duration = if long { long_number(header, 28) } else { number(header, 20).map(u64::from) };
+    let counted = duration.filter(|&duration| !fragmented && movie_scale > 0 && duration < u64::from(u32::MAX));
+    Some(Mp4Track {
+        id,
+        kind,
+        enabled: header.get(3).is_some_and(|flags| flags & 1 == 1),
+        edit: if fragmented { None } else { single_edit(track, movie_scale) },
+        big_endian: sample_entry(media).is_some_and(|(kind, entry)| is_big_endian(kind, entry)),
+        end_s: counted.map(|duration| duration as f64 / f64::from(movie_scale)),
+    })
+}
+
+fn single_edit(track: &[u8], movie_scale: u32) -> Option<Edit> {
     let timescale = timescale(child(child(track, b"mdia")?, b"mdhd")?)?;
     let list = child(child(track, b"edts")?, b"elst")?;
     let mut edits = entries(list).filter(|&(_, media_time)| media_time >= 0);
@@ -47,7 +90,23 @@ fn track_edit(track: &[u8], movie_scale: u32) -> Option<(u32, Edit)> {
     }
     let length = u128::from(duration) * u128::from(timescale) / u128::from(movie_scale);
     let end = start.checked_add(u64::try_from(length).ok()?)?;
-    Some((id, Edit { timescale, start, end: (duration > 0).then_some(end) }))
+    Some(Edit { timescale, start, end: (duration > 0).then_some(end) })
+}
+
+/// The first sample entry of a track: how its samples are coded.
+fn sample_entry(media: &[u8]) -> Option<([u8; 4], &[u8])> {
+    let table = child(child(child(media, b"minf")?, b"stbl")?, b"stsd")?;
+    boxes(table.get(8..)?).next()
+}
+
+fn is_big_endian(kind: [u8; 4], entry: &[u8]) -> bool {
+    if ![b"in24", b"in32", b"fl32", b"fl64"].contains(&&kind) {
+        return false;
+    }
+    // The fields of a sound entry, longer in its second version.
+    let fields = if entry.get(8..10) == Some(&[0, 1]) { 44 } else { 28 };
+    let settings = entry.get(fields..).and_then(|boxes| child(boxes, b"wave"));
+    settings.and_then(|settings| child(settings, b"enda")) != Some(&[0, 1])
 }
 
 /// The body of the `moov` box.
