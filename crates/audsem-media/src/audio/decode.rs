@@ -2,7 +2,7 @@
 
 use super::container::{self, Container};
 use super::flac_info::skip_id3;
-use super::{Audio, AudioError, fallback, flac_file, mp4_index, native, wav};
+use super::{Audio, AudioError, ends, fallback, flac_file, mp4_index, native, wav};
 use crate::program::Program;
 use std::any::Any;
 use std::fs::File;
@@ -22,11 +22,12 @@ const DEFAULT_MAX_S: f64 = 3600.0;
 pub struct Decoder {
     ffmpeg: Option<Program>,
     max_s: f64,
+    end_tolerance_s: Option<f64>,
 }
 
 impl Default for Decoder {
     fn default() -> Decoder {
-        Decoder { ffmpeg: None, max_s: DEFAULT_MAX_S }
+        Decoder { ffmpeg: None, max_s: DEFAULT_MAX_S, end_tolerance_s: None }
     }
 }
 
@@ -45,6 +46,12 @@ impl Decoder {
     /// Refuses sounds of more than `max_s` seconds.
     pub fn max_seconds(mut self, max_s: f64) -> Decoder {
         self.max_s = max_s;
+        self
+    }
+
+    /// Refuses sounds that end more than `tolerance_s` seconds before the pictures of their file.
+    pub fn ends_with_pictures(mut self, tolerance_s: f64) -> Decoder {
+        self.end_tolerance_s = Some(tolerance_s);
         self
     }
 
@@ -70,7 +77,7 @@ impl Decoder {
             let file = tempfile::Builder::new().prefix("audsem-").suffix(&suffix).tempfile();
             let file = file.and_then(|mut file| file.write_all(bytes).map(|()| file));
             let file = file.map_err(|source| AudioError::Read { path: std::env::temp_dir(), source })?;
-            fallback::decode(ffmpeg, file.path(), self.max_s, error)
+            self.with_program(ffmpeg, file.path(), error)
         }))
     }
 
@@ -100,7 +107,7 @@ impl Decoder {
             (Some(_), Err(error)) if kind.is_worth_another_decoder(&error) => error,
             (_, result) => return checked(result),
         };
-        checked(self.by_ffmpeg(error, |ffmpeg, error| fallback::decode(ffmpeg, path, self.max_s, error)))
+        checked(self.by_ffmpeg(error, |ffmpeg, error| self.with_program(ffmpeg, path, error)))
     }
 
     /// The built-in decoders, with their panics turned into errors: they are made for foreign
@@ -149,7 +156,19 @@ impl Decoder {
         extension: Option<&str>,
     ) -> Result<Audio, AudioError> {
         let index = if kind == Container::Mp4 { mp4_index::read_tracks(&mut source) } else { Vec::new() };
-        native::decode(Box::new(source), native::Options { extension, max_s: self.max_s, index: &index })
+        native::decode(
+            Box::new(source),
+            native::Options { extension, max_s: self.max_s, end_tolerance_s: self.end_tolerance_s, index: &index },
+        )
+    }
+
+    fn with_program(&self, ffmpeg: &Program, file: &Path, built_in: AudioError) -> Result<Audio, AudioError> {
+        let audio = fallback::decode(ffmpeg, file, self.max_s, built_in)?;
+        if let Some(tolerance_s) = self.end_tolerance_s {
+            // What ffmpeg decodes it can also copy; an error here would be one of the pictures.
+            ends::by_ffmpeg(ffmpeg, file).unwrap_or_default().check(tolerance_s)?;
+        }
+        Ok(audio)
     }
 
     fn by_ffmpeg(

@@ -59,6 +59,14 @@ pub enum AudioError {
         /// The limit.
         limit_s: f64,
     },
+    /// The sound stops before the pictures do, so its end is not that of the clip.
+    #[error("its sound ends at {sound_s:.3} s, its pictures at {pictures_s:.3} s")]
+    EndsEarly {
+        /// Where the sound ends.
+        sound_s: f64,
+        /// Where the pictures end.
+        pictures_s: f64,
+    },
     /// The built-in decoders could not read it, and ffmpeg could not either.
     #[error("{built_in}; and by ffmpeg: {ffmpeg}")]
     Undecodable {

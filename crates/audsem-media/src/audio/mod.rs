@@ -23,6 +23,7 @@ mod check;
 mod container;
 mod decode;
 mod downmix;
+mod ends;
 mod error;
 mod fallback;
 mod flac;

@@ -1,7 +1,8 @@
 //! Decoding with symphonia: everything but FLAC files and plain WAV.
 
+use super::ends::Ends;
 use super::error::checked_rate;
-use super::mp4_index::{Edit, Mp4Track};
+use super::mp4_index::{Edit, Kind, Mp4Track};
 use super::{Audio, AudioError, Layout, support, tracks};
 use std::io;
 use symphonia::core::audio::Channels;
@@ -11,6 +12,8 @@ use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatReader, Track};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
+use symphonia::core::packet::Packet;
+use symphonia::core::units::TimeBase;
 
 /// What the caller knows of the file.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +22,8 @@ pub(super) struct Options<'a> {
     pub(super) extension: Option<&'a str>,
     /// Longer sounds are refused.
     pub(super) max_s: f64,
+    /// Sounds that end earlier than this before the pictures are refused, seconds.
+    pub(super) end_tolerance_s: Option<f64>,
     /// The tracks of an MP4 or MOV file.
     pub(super) index: &'a [Mp4Track],
 }
@@ -39,7 +44,43 @@ pub(super) fn decode<'s>(source: Box<dyn MediaSource + 's>, options: Options<'_>
     let track = tracks::default_sound(format.tracks(), options.index)?;
     let container = format.format_info().short_name;
     let (wanted, decoder) = open(container, track, options)?;
-    read_track(format.as_mut(), decoder, &wanted)
+    let counted = Ends::of_index(options.index, wanted.id);
+    // Packets are looked at only where that is asked for and the index does not tell.
+    let is_measured = options.end_tolerance_s.is_some() && counted.is_none();
+    let timed = format.tracks().iter().filter(|_| is_measured);
+    let clocks: Vec<Clock> = timed.filter_map(|track| Clock::of(track, wanted.id)).collect();
+    let mut measured = Ends::default();
+    let audio = read_track(format.as_mut(), decoder, &wanted, |packet| {
+        let clock = clocks.iter().find(|clock| clock.track == packet.track_id);
+        let end = clock.and_then(|clock| Some((clock.kind, clock.end_s(packet)?)));
+        end.into_iter().for_each(|(kind, end_s)| measured.add(kind, end_s));
+    })?;
+    options.end_tolerance_s.map_or(Ok(()), |tolerance_s| counted.unwrap_or(measured).check(tolerance_s))?;
+    Ok(audio)
+}
+
+/// How the times of a track's packets become seconds.
+struct Clock {
+    track: u32,
+    kind: Kind,
+    unit: TimeBase,
+}
+
+impl Clock {
+    /// Of the sound that is decoded, and of pictures.
+    fn of(track: &Track, sound: u32) -> Option<Clock> {
+        let kind = match &track.codec_params {
+            _ if track.id == sound => Kind::Sound,
+            Some(CodecParameters::Video(_)) => Kind::Pictures,
+            _ => return None,
+        };
+        Some(Clock { track: track.id, kind, unit: track.time_base? })
+    }
+
+    fn end_s(&self, packet: &Packet) -> Option<f64> {
+        let end = packet.pts.checked_add(packet.dur)?;
+        Some(self.unit.calc_time(end)?.as_secs_f64())
+    }
 }
 
 fn probe_error(error: Error) -> AudioError {
@@ -123,6 +164,7 @@ fn read_track(
     format: &mut dyn FormatReader,
     mut decoder: Box<dyn AudioDecoder>,
     track: &Wanted,
+    mut note: impl FnMut(&Packet),
 ) -> Result<Audio, AudioError> {
     let mut sound: Option<Audio> = None;
     let mut packet_samples = Vec::new();
@@ -130,11 +172,14 @@ fn read_track(
     let mut end_frame = None;
     loop {
         let packet = match format.next_packet() {
-            Ok(Some(packet)) if packet.track_id == track.id => packet,
-            Ok(Some(_)) => continue,
+            Ok(Some(packet)) => packet,
             Ok(None) => break,
             Err(error) => return Err(packet_error(error, sound.as_ref())),
         };
+        note(&packet);
+        if packet.track_id != track.id {
+            continue;
+        }
         let past_end = track.edit.and_then(|edit| edit.end).is_some_and(|end| packet.pts.get() >= end.cast_signed());
         if past_end && end_frame.is_none() {
             end_frame = Some(sound.as_ref().map_or(0, Audio::frames));

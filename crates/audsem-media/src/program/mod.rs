@@ -1,7 +1,7 @@
 //! The external programs for media: where ffmpeg, ffprobe and yt-dlp are, and how they are run.
 //!
 //! Programs are only ever run with an argument list (no shell), with closed or piped standard input,
-//! with a bounded memory of what they say on standard error, and they never outlive the value that
+//! with a bounded memory of what they write on standard error, and they never outlive the value that
 //! stands for them: dropping a [`Running`] kills the program and everything it started.
 //!
 //! ```no_run
@@ -109,7 +109,7 @@ pub enum MediaError {
         source: std::io::Error,
     },
     /// The program ran and reported failure.
-    #[error("{tool} failed ({status}){}", said(stderr))]
+    #[error("{tool} failed ({status}){}", output(stderr))]
     Failed {
         /// The program.
         tool: Tool,
@@ -119,7 +119,7 @@ pub enum MediaError {
         stderr: String,
     },
     /// The program did not end in time and was killed.
-    #[error("{tool} did not end within {:.1} s and was killed{}", limit.as_secs_f64(), said(stderr))]
+    #[error("{tool} did not end within {:.1} s and was killed{}", limit.as_secs_f64(), output(stderr))]
     TimedOut {
         /// The program.
         tool: Tool,
@@ -147,7 +147,7 @@ impl MediaError {
 }
 
 /// `: TEXT` of the last line on standard error that is not blank, or nothing.
-fn said(stderr: &str) -> String {
+fn output(stderr: &str) -> String {
     match stderr.lines().rev().find(|line| !line.trim().is_empty()) {
         Some(line) => format!(": {}", line.trim()),
         None => String::new(),

@@ -61,6 +61,8 @@ impl Config {
     fn decoder(&self) -> Result<Decoder> {
         // A little more than is accepted, so that the exact length decides, not the decoder's blocks.
         let decoder = Decoder::new().max_seconds(self.limits.max_s + 1.0);
+        // What is kept is counted from the end of the sound, so that must be the end of the clip.
+        let decoder = decoder.ends_with_pictures(self.limits.buffer_s);
         if !self.use_ffmpeg {
             return Ok(decoder);
         }

@@ -8,6 +8,7 @@ audsem_core::reasons! {
         TooShort = "too_short": "it lasts less than the minimum",
         TooLong = "too_long": "it lasts longer than the maximum",
         NoAudio = "no_audio": "it has no audio track",
+        SoundEndsEarly = "sound_ends_early": "its sound ends before its pictures, so the end of the clip is not heard",
     }
 }
 

@@ -171,6 +171,7 @@ fn left_out(failure: CutFailure) -> Outcome {
         CutFailure::Audio(error) => match error {
             AudioError::TooLong { .. } => Outcome::Drop(Drop::TooLong, detail),
             AudioError::NoAudioTrack => Outcome::Drop(Drop::NoAudio, detail),
+            AudioError::EndsEarly { .. } => Outcome::Drop(Drop::SoundEndsEarly, detail),
             AudioError::Read { .. } => Outcome::Fail(Fault::Unreadable, detail),
             AudioError::Empty => Outcome::Fail(Fault::Empty, detail),
             AudioError::Truncated { .. } => Outcome::Fail(Fault::Truncated, detail),

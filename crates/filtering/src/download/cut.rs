@@ -8,7 +8,7 @@ use audsem_core::run::ShardError;
 use audsem_media::program::{Call, MediaError};
 use serde::Serialize;
 
-use super::probe::Probe;
+use super::probe::{Probe, Sound};
 use super::{Fault, Job, Miss, Piece};
 use crate::scratch::{self, full_disk};
 
@@ -26,7 +26,7 @@ pub enum Cut {
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// Endings of formats without an index, in which ffmpeg guesses a time's place from the bit rate:
-/// an exact cut must be decoded from the beginning.
+/// an exact cut must be decoded from the beginning. The same holds for ADPCM in any container.
 const GUESSED_SEEK: [&str; 2] = ["mp3", "aac"];
 
 /// Cuts `clip` out of a file into `folder`.
@@ -47,6 +47,11 @@ pub(super) fn cut(
     if clip.start_ms() >= duration_ms {
         return miss(Fault::Outside, format!("the media lasts {duration_ms} ms"));
     }
+    if let Sound::Lasts(sound_ms) = facts.sound
+        && sound_ms.saturating_add(job.config.max_missing_ms) < clip.end_ms().min(duration_ms)
+    {
+        return miss(Fault::SoundEnds, format!("the sound lasts {sound_ms} of {duration_ms} ms"));
+    }
     let ending = source.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     let (target, encode): (PathBuf, fn(Call<'_>) -> Call<'_>) = match (job.config.cut, facts.has_video) {
         (Cut::Copy, _) => (target(folder, clip, &ending), copy),
@@ -54,7 +59,7 @@ pub(super) fn cut(
         (Cut::Exact, false) => (target(folder, clip, "flac"), encode_sound),
     };
     let (start, length) = (seconds(clip.start_ms()), seconds(clip.duration_ms()));
-    let late = job.config.cut == Cut::Exact && GUESSED_SEEK.contains(&&*ending);
+    let late = facts.is_adpcm || job.config.cut == Cut::Exact && GUESSED_SEEK.contains(&&*ending);
     let call = job.tools.ffmpeg.call().args(["-nostdin", "-v", "error", "-y"]);
     let call = if late {
         call.arg("-i").arg(source).args(["-ss", &start])

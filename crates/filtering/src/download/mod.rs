@@ -35,6 +35,7 @@ use crate::scratch::Scratch;
 use crate::ytdlp::{Access, FetchFault, Kind, Pace};
 use folder::Library;
 use plan::{Video, Work};
+use probe::Sound;
 
 audsem_core::reasons! {
     /// Why a clip is left out.
@@ -52,6 +53,7 @@ audsem_core::reasons! {
         NoMedia = "no_media": "no file of the source folder belongs to the video",
         Outside = "outside_media": "the clip begins after the media ends",
         Short = "short_media": "the media ends before the clip does",
+        SoundEnds = "sound_ends_early": "the pictures go on, but the sound ends before the clip does",
         Unreadable = "unreadable_media": "ffprobe finds nothing that plays",
         CutFailed = "cut_failed": "ffmpeg could not cut the clip",
     }
@@ -242,9 +244,15 @@ impl Job<'_> {
     /// How long a piece plays, in milliseconds, if that is long enough.
     fn check(&self, clip: &ClipId, piece: &Piece) -> Result<Result<u32, Miss>, ShardError> {
         let miss = |fault, detail| Ok(Err(Miss::Media(fault, detail)));
-        let Some(media_ms) = probe::probe(&self.tools.ffprobe, &piece.path)?.duration_ms else {
+        let facts = probe::probe(&self.tools.ffprobe, &piece.path)?;
+        let Some(media_ms) = facts.duration_ms else {
             return miss(Fault::Unreadable, "no duration".to_owned());
         };
+        if let Sound::Lasts(sound_ms) = facts.sound
+            && sound_ms.saturating_add(self.config.max_missing_ms) < clip.duration_ms().min(media_ms)
+        {
+            return miss(Fault::SoundEnds, format!("{sound_ms} of {} ms", clip.duration_ms()));
+        }
         if media_ms.saturating_add(self.config.max_missing_ms) < clip.duration_ms() {
             return miss(Fault::Short, format!("{media_ms} of {} ms", clip.duration_ms()));
         }

@@ -14,6 +14,21 @@ pub(super) struct Probe {
     pub(super) duration_ms: Option<u32>,
     /// Whether it has moving pictures (a cover picture is none).
     pub(super) has_video: bool,
+    /// What is known of its sound.
+    pub(super) sound: Sound,
+    /// Whether its sound is ADPCM, in which ffmpeg guesses a time's place from an average bit rate.
+    pub(super) is_adpcm: bool,
+}
+
+/// The sound of a file, all tracks together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sound {
+    /// It has no track of sound.
+    None,
+    /// How long it plays, in milliseconds.
+    Lasts(u32),
+    /// It has sound, whose length the container does not tell.
+    Unknown,
 }
 
 /// Longest time ffprobe may take.
@@ -26,25 +41,46 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub(super) fn probe(ffprobe: &Program, path: &Path) -> Result<Probe, ShardError> {
     let call = ffprobe
         .call()
-        .args(["-v", "error", "-show_entries", "format=duration:stream=codec_type:stream_disposition=attached_pic"])
+        .args(["-v", "error", "-show_entries", "format=duration:stream=codec_type,codec_name,duration:stream_tags=DURATION:stream_disposition=attached_pic"])
         .args(["-of", "json", "-i"])
         .arg(path)
         .timeout(LIMIT);
     match call.output() {
         Ok(json) => Ok(read(&serde_json::from_slice(&json).unwrap_or(Value::Null))),
         Err(error @ (MediaError::Missing { .. } | MediaError::Start { .. })) => Err(ShardError::fatal(error)),
-        Err(_) => Ok(Probe { duration_ms: None, has_video: false }),
+        Err(_) => Ok(Probe { duration_ms: None, has_video: false, sound: Sound::None, is_adpcm: false }),
     }
 }
 
 fn read(json: &Value) -> Probe {
-    let seconds = json.pointer("/format/duration").and_then(Value::as_str).and_then(|text| text.parse::<f64>().ok());
-    let duration_ms = seconds.map(|seconds| (seconds * 1000.0).round()).filter(|ms| *ms >= 1.0 && *ms < 4e9);
+    let duration_ms = json.pointer("/format/duration").and_then(milliseconds).filter(|ms| *ms >= 1);
     let is_video = |stream: &Value| {
         stream["codec_type"] == "video" && stream.pointer("/disposition/attached_pic") != Some(&Value::from(1))
     };
     let has_video = json["streams"].as_array().is_some_and(|streams| streams.iter().any(is_video));
-    Probe { duration_ms: duration_ms.map(|ms| ms as u32), has_video }
+    let sounds = || json["streams"].as_array().into_iter().flatten().filter(|stream| stream["codec_type"] == "audio");
+    let lengths: Option<Vec<u32>> = sounds().map(sound_ms).collect();
+    let sound = match lengths {
+        None => Sound::Unknown,
+        Some(lengths) => lengths.into_iter().max().map_or(Sound::None, Sound::Lasts),
+    };
+    let is_adpcm = sounds().any(|stream| stream["codec_name"].as_str().is_some_and(|name| name.starts_with("adpcm")));
+    Probe { duration_ms, has_video, sound, is_adpcm }
+}
+
+/// Seconds as ffprobe writes them.
+fn milliseconds(value: &Value) -> Option<u32> {
+    let seconds = value.as_str()?.parse::<f64>().ok()?;
+    Some((seconds * 1000.0).round()).filter(|ms| *ms >= 0.0 && *ms < 4e9).map(|ms| ms as u32)
+}
+
+/// The length of a stream: that of its packets or, as Matroska writes it, `00:00:02.640000000`.
+fn sound_ms(stream: &Value) -> Option<u32> {
+    milliseconds(&stream["duration"]).or_else(|| {
+        let mut parts = stream.pointer("/tags/DURATION")?.as_str()?.split(':').map(|part| part.parse::<f64>().ok());
+        let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
+        Some((((hours * 60.0 + minutes) * 60.0 + seconds) * 1000.0).round() as u32)
+    })
 }
 
 #[cfg(test)]
@@ -56,7 +92,8 @@ mod tests {
     #[test]
     fn facts() {
         let check = |json: Value, duration_ms: Option<u32>, has_video: bool| {
-            assert_eq!(read(&json), Probe { duration_ms, has_video }, "{json}");
+            let facts = read(&json);
+            assert_eq!((facts.duration_ms, facts.has_video), (duration_ms, has_video), "{json}");
         };
         let (sound, picture) = (json!({"codec_type": "audio"}), json!({"codec_type": "video"}));
         let cover = json!({"codec_type": "video", "disposition": {"attached_pic": 1}});
@@ -65,5 +102,20 @@ mod tests {
         check(json!({"format": {"duration": "1.0005"}, "streams": [cover, sound]}), Some(1001), false);
         check(json!({"format": {}}), None, false);
         check(Value::Null, None, false);
+    }
+
+    #[test]
+    fn lengths_of_sound() {
+        let check = |streams: Value, expected: Sound| {
+            assert_eq!(read(&json!({ "streams": streams })).sound, expected, "{streams}");
+        };
+        let sound = |seconds: &str| json!({"codec_type": "audio", "duration": seconds});
+        check(json!([]), Sound::None);
+        check(json!([{"codec_type": "video", "duration": "9.0"}]), Sound::None);
+        check(json!([{"codec_type": "video", "duration": "20.0"}, sound("5.0")]), Sound::Lasts(5000));
+        check(json!([sound("5.0"), sound("7.25")]), Sound::Lasts(7250));
+        check(json!([{"codec_type": "audio", "tags": {"DURATION": "00:01:02.640000000"}}]), Sound::Lasts(62_640));
+        check(json!([{"codec_type": "audio"}]), Sound::Unknown);
+        assert!(read(&json!({"streams": [{"codec_type": "audio", "codec_name": "adpcm_ms"}]})).is_adpcm);
     }
 }

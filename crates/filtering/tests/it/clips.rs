@@ -11,6 +11,8 @@ use audsem_filtering::clips::{Config, run};
 use audsem_media::audio::{BitDepth, Decoder, encode_flac, probe_flac};
 use serde_json::Value;
 
+use crate::programs::ffmpeg;
+
 /// A file of the sounds that are decoded in the tests of the core.
 fn sound(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/audio").join(name)).unwrap()
@@ -307,6 +309,41 @@ fn surround_and_opus_are_read_with_ffmpeg_and_filed_without() {
     let missing = Config { ffmpeg: Some(setting.path("no-ffmpeg")), ..config };
     let error = run(&missing, &RunOptions::new(setting.path("missing"))).unwrap_err();
     assert!(error.to_string().contains("apt-get install ffmpeg"), "{error}");
+}
+
+/// Pictures of six seconds with sound of two: its end would stand in for the end of the clip.
+#[test]
+fn a_clip_whose_sound_ends_before_its_pictures_is_dropped() {
+    let setting =
+        Setting::new(&[("h (1.0-3.0).flac", tone(3.0))], &[row("v", 8000, 10_000, "x"), row("w", 0, 2000, "y")]);
+    for (name, seconds) in [("v (8.0-10.0).mp4", "2"), ("w (0.0-2.0).mp4", "6")] {
+        let tone = format!("sine=f=440:r=44100:d={seconds}");
+        let inputs = ["-f", "lavfi", "-i", "testsrc=s=64x48:r=10:d=6", "-f", "lavfi", "-i", &tone];
+        ffmpeg(&[&inputs[..], &["-c:v", "libx264", "-c:a", "aac"]].concat(), &setting.path("media").join(name));
+    }
+    for use_ffmpeg in [true, false] {
+        let output = format!("out-{use_ffmpeg}");
+        let summary = setting.run(&Config { use_ffmpeg, ..setting.config() }, &output, 2);
+        let part = summary.step("part").unwrap();
+        assert_eq!((part.read, part.kept, part.dropped["sound_ends_early"]), (3, 1, 1));
+        assert_eq!(rejects(&setting.path(&output))["v (8.0-10.0).mp4"], "sound_ends_early");
+    }
+}
+
+/// `ffmpeg -c copy`, as `download` runs it, leaves the length of the whole file in the header of a piece.
+#[test]
+fn a_flac_cut_by_copying_becomes_a_sample() {
+    let setting = Setting::new(&[("h (1.0-3.0).flac", tone(3.0))], &[row("v", 2000, 5000, "x")]);
+    let (whole, piece) = (setting.path("whole.flac"), setting.path("media").join("v (2.0-5.0).flac"));
+    ffmpeg(&["-f", "lavfi", "-i", "sine=f=440:r=44100:d=12", "-c:a", "flac"], &whole);
+    ffmpeg(&["-ss", "2", "-t", "3", "-i", whole.to_str().unwrap(), "-c", "copy"], &piece);
+    assert_eq!(probe_flac(&fs::read(&piece).unwrap()).unwrap().frames, Some(12 * 44_100));
+    let summary = setting.run(&setting.config(), "out", 1);
+    assert_eq!(summary.step("part").unwrap().kept, 1);
+    let samples = setting.samples("out");
+    let (flac, json) = samples.values().next().unwrap();
+    assert!((json["actual_duration"].as_f64().unwrap() - 3.0).abs() < 0.2, "{json}");
+    assert!((Decoder::new().decode_bytes(flac, None).unwrap().duration_s() - 3.0).abs() < 0.2);
 }
 
 #[test]

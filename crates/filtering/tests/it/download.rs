@@ -387,6 +387,52 @@ fn files_on_disk_are_cut_at_the_very_sample() {
     }
 }
 
+/// Pictures of eight seconds, sound of three.
+#[test]
+fn a_clip_beyond_the_sound_is_a_fault_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let media = folder.path().join("media");
+    fs::create_dir(&media).unwrap();
+    let inputs = ["-f", "lavfi", "-i", "testsrc=s=64x48:r=10:d=8", "-f", "lavfi", "-i", "sine=f=440:r=44100:d=3"];
+    for ending in ["mp4", "mkv"] {
+        let codecs = ["-c:v", "libx264", "-c:a", "aac"];
+        ffmpeg(&[&inputs[..], &codecs].concat(), &media.join(format!("{ending}.{ending}")));
+    }
+    let spans = [("mp4", 500, 2000), ("mp4", 2000, 4000), ("mp4", 5000, 7000), ("mkv", 500, 2000), ("mkv", 5000, 7000)];
+    let input = table(folder.path(), &spans);
+    for cut in [Cut::Exact, Cut::Copy] {
+        let out = folder.path().join(format!("{cut:?}"));
+        let summary = get(&input, &Source::Folder(media.clone()), cut, &out).unwrap();
+        let part = summary.step("part").unwrap();
+        assert_eq!((part.kept, part.failed["sound_ends_early"]), (2, 3), "{cut:?}");
+    }
+}
+
+/// ffmpeg looks for a moment of ADPCM where an average bit rate would have it, seconds beside.
+#[test]
+fn adpcm_is_cut_where_the_clip_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let media = folder.path().join("media");
+    fs::create_dir(&media).unwrap();
+    let rate = 44_100;
+    let mut click = vec![0i16; rate * 12];
+    click[rate * 9] = 30_000;
+    wav(&folder.path().join("click.wav"), rate as u32, &click);
+    let source = folder.path().join("click.wav");
+    for codec in ["adpcm_ms", "adpcm_ima_wav"] {
+        ffmpeg(&["-i", source.to_str().unwrap(), "-c:a", codec], &media.join(format!("{codec}.wav")));
+    }
+    let input = table(folder.path(), &[("adpcm_ms", 8500, 10_000), ("adpcm_ima_wav", 8500, 10_000)]);
+    let out = folder.path().join("out");
+    get(&input, &Source::Folder(media), Cut::Exact, &out).unwrap();
+    for name in files(&out.join("clips")) {
+        let cut = samples(&out.join("clips").join(&name));
+        let loudest = (0..cut.len()).max_by_key(|&i| cut[i].unsigned_abs()).unwrap();
+        assert!(loudest.abs_diff(rate / 2) <= 2, "{name}: the click is at sample {loudest}");
+    }
+    assert_eq!(files(&out.join("clips")).len(), 2);
+}
+
 #[test]
 fn copied_streams_keep_their_container_and_their_bytes_repeat() {
     let folder = tempfile::tempdir().unwrap();

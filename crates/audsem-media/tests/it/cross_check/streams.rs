@@ -116,3 +116,38 @@ fn a_short_vorbis_is_as_long_as_what_was_encoded() {
     let file = encode(folder.path(), shape, &["-c:a", "libvorbis"], "short.ogg");
     assert_eq!(Decoder::new().decode_file(&file).unwrap().frames(), 17_640);
 }
+
+/// Pictures of four seconds; the sound stops early, starts late, or does neither.
+#[test]
+fn sound_that_ends_before_the_pictures_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let sound = |seconds| encode(folder.path(), Shape { seconds, ..STEREO }, &["-c:a", "pcm_s16le"], "sound.wav");
+    let pictures = ["-f", "lavfi", "-i", "testsrc=s=64x48:r=10:d=4"];
+    let cases: [(&str, &[&str]); 4] = [
+        ("mp4", &["-c:v", "libx264", "-c:a", "aac"]),
+        ("mkv", &["-c:v", "libx264", "-c:a", "aac"]),
+        ("webm", &["-c:v", "libvpx", "-c:a", "libopus"]),
+        ("avi", &["-c:v", "mjpeg", "-c:a", "libmp3lame"]),
+    ];
+    let decoder = with_ffmpeg().ends_with_pictures(0.5);
+    for (name, codecs) in cases {
+        for (seconds, offset, is_early) in [(1.5, "0", true), (3.8, "0", false), (1.5, "2.4", false)] {
+            // AVI has no times: sound cannot start late.
+            if name == "avi" && offset != "0" {
+                continue;
+            }
+            let (sound, file) = (sound(seconds), folder.path().join(name));
+            let input = ["-itsoffset", offset, "-i", sound.to_str().unwrap()];
+            run(pictures.iter().chain(&input).chain(codecs).copied().chain([file.to_str().unwrap()]));
+            let result = decoder.decode_file(&file);
+            match result {
+                Err(AudioError::EndsEarly { sound_s, pictures_s }) if is_early => {
+                    assert!((sound_s - 1.5).abs() < 0.15 && (pictures_s - 4.0).abs() < 0.15, "{name}");
+                }
+                Ok(audio) if !is_early => assert!((audio.duration_s() - seconds).abs() < 0.1, "{name}"),
+                other => panic!("{name}, {seconds} s from {offset} s: {:?}", other.map(|audio| audio.duration_s())),
+            }
+            assert!(with_ffmpeg().decode_file(&file).is_ok());
+        }
+    }
+}

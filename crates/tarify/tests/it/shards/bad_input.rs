@@ -157,7 +157,7 @@ fn damaged_audio_is_found_by_decoding() {
         out.keys("train")
     };
     assert_eq!(kept(Verify::Full, "full"), keys()[2..]);
-    assert_eq!(kept(Verify::Fast, "fast"), [keys()[0].clone(), keys()[2].clone()], "it is loud before the break");
+    assert_eq!(kept(Verify::Fast, "fast"), keys()[2..], "it is loud before the break, but its last frame is cut");
     assert_eq!(kept(Verify::None, "none"), [keys()[0].clone(), keys()[2].clone()]);
 }
 
