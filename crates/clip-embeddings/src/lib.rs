@@ -5,9 +5,10 @@
 //!
 //! ```
 //! use audsem_clip_embeddings::score;
+//! use audsem_clip_embeddings::tables::Score;
 //! use audsem_core::files::write_atomically;
 //! use audsem_core::run::RunOptions;
-//! use audsem_core::tables::{AudioEmbedding, AudioEmbeddingRef, Score, VectorWriter, read_parquet};
+//! use audsem_core::tables::{AudioEmbedding, AudioEmbeddingRef, VectorWriter, read_parquet};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let folder = tempfile::tempdir()?;
@@ -60,6 +61,7 @@ pub mod report;
 pub mod score;
 pub mod scores;
 pub mod sets;
+pub mod tables;
 pub mod tars;
 mod texts;
 pub mod unit;

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
+use crate::tables::{CaptionMatch, CaptionMatchRef};
 use audsem_core::run::{Fingerprint, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{
-    CaptionMatch, CaptionMatchRef, Columns as _, ParquetFile, ParquetWriter, Row, TableError, TextEmbedding,
-    VectorFile, text_hash,
+    Columns as _, ParquetFile, ParquetWriter, Row, TableError, TextEmbedding, VectorFile, text_hash,
 };
 use serde::Serialize;
 

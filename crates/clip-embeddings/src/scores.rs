@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::tables::{CaptionMatch, Score};
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{FileFingerprint, Fingerprint, ShardError};
-use audsem_core::tables::{CaptionMatch, Columns as _, ParquetFile, Row, Score, TableError, tables_under, text_hash};
+use audsem_core::tables::{Columns as _, ParquetFile, Row, TableError, tables_under, text_hash};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::criterion::{Asked, Column, Criterion};

@@ -12,5 +12,6 @@ pub mod fetch_captions;
 pub mod label;
 pub mod languages;
 mod scratch;
+pub mod tables;
 pub mod texts;
 pub mod ytdlp;

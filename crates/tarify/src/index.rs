@@ -12,13 +12,14 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use crate::tables::TarMember;
 use audsem_core::clip_id::ClipId;
 use audsem_core::input;
 use audsem_core::run::{
     Fingerprint, OutputFile, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, StepReport, Summary,
 };
 use audsem_core::suffix::is_media;
-use audsem_core::tables::{TarMember, write_parquet};
+use audsem_core::tables::write_parquet;
 use audsem_core::tar::{Member, MemberReader, is_metadata, split_key};
 use serde::{Deserialize, Serialize};
 

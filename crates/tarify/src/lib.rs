@@ -33,5 +33,6 @@ pub mod rename;
 pub mod shards;
 mod sink;
 pub mod sizes;
+pub mod tables;
 pub mod tars;
 pub mod transcode;

@@ -1,65 +1,39 @@
-//! The value types a column can hold.
+//! The values a column can hold: numbers, truth values and texts. Lists and structs are in
+//! modules of their own.
 
 use std::fmt;
 
-use polars::prelude::{
-    BooleanChunked, BooleanType, ChunkedArray, DataType, Float32Type, Int8Type, IntoColumn, IntoSeries,
-    NewChunkedArray, PlSmallStr, PolarsDataType, Series, StringChunked, StringChunkedBuilder, StringType, UInt32Type,
-    UInt64Type,
-};
+use polars::prelude::ArrowDataType;
+use polars_arrow::array::{Array, BooleanArray, MutablePlString, PrimitiveArray, Utf8ViewArray};
 
-use super::PolarsColumn;
+use super::Kind;
+use super::numbers::read_numbers;
 
-/// The type of a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Unsigned integer of 64 bits.
-    U64,
-    /// Unsigned integer of 32 bits.
-    U32,
-    /// Signed integer of 8 bits.
-    I8,
-    /// IEEE 754 number of 32 bits.
-    F32,
-    /// UTF-8 text.
-    Str,
-    /// True or false.
-    Bool,
-    /// As many IEEE 754 numbers of 32 bits in every row; see [`super::VectorFile`].
-    Vector,
+/// An array as the Parquet library hands it over.
+pub type ArrowArray = Box<dyn Array>;
+
+/// Why a column cannot be read as the type that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Misfit {
+    /// Values are absent where none may be: how many, of how many.
+    Absent(usize, usize),
+    /// A value cannot be held by the type.
+    Range(String),
+    /// The decoder gave another type than the file told of.
+    Type(String),
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::U64 => "u64",
-            Self::U32 => "u32",
-            Self::I8 => "i8",
-            Self::F32 => "f32",
-            Self::Str => "string",
-            Self::Bool => "bool",
-            Self::Vector => "fixed-size list of f32",
-        })
-    }
-}
-
-impl Kind {
-    /// The column type of the Parquet library.
-    pub(super) fn data_type(self) -> DataType {
         match self {
-            Self::U64 => DataType::UInt64,
-            Self::U32 => DataType::UInt32,
-            Self::I8 => DataType::Int8,
-            Self::F32 => DataType::Float32,
-            Self::Str => DataType::String,
-            Self::Bool => DataType::Boolean,
-            Self::Vector => DataType::List(Box::new(DataType::Float32)),
+            Self::Absent(absent, all) => write!(f, "{absent} of {all} values are absent"),
+            Self::Range(detail) | Self::Type(detail) => f.write_str(detail),
         }
     }
 }
 
 /// A Rust type that can be the type of a column.
-pub trait Cell: Sized + Send + Sync + 'static {
+pub trait Cell: fmt::Debug + Sized + Send + Sync + 'static {
     /// Its column type.
     const KIND: Kind;
     /// Whether a value may be absent.
@@ -67,7 +41,7 @@ pub trait Cell: Sized + Send + Sync + 'static {
     /// A value that borrows its text.
     type Ref<'a>: Copy + fmt::Debug + PartialEq;
     /// Values that were read.
-    type Column: fmt::Debug + Send + Sync;
+    type Column: fmt::Debug + Send + Sync + 'static;
     /// Values to be written.
     type Buffer: Default + Send;
 
@@ -77,23 +51,28 @@ pub trait Cell: Sized + Send + Sync + 'static {
     fn from_cell(cell: Self::Ref<'_>) -> Self;
     /// Appends a value.
     fn push(buffer: &mut Self::Buffer, cell: Self::Ref<'_>);
+    /// Appends what stands in the place of a value inside an absent struct.
+    fn push_placeholder(buffer: &mut Self::Buffer);
     /// Value `i` of a column; panics beyond its end.
     fn get(column: &Self::Column, i: usize) -> Self::Ref<'_>;
-    /// Empties the buffer into a column of the Parquet library.
+    /// Empties the buffer into an array for the Parquet library.
     #[doc(hidden)]
-    fn finish(buffer: &mut Self::Buffer, name: &'static str) -> PolarsColumn;
-    /// Takes the values out of a series of the right type, without nulls unless `NULLABLE`.
+    fn finish(buffer: &mut Self::Buffer) -> ArrowArray;
+    /// Takes the values out of an array of a type that [`Kind`] accepts.
     #[doc(hidden)]
-    fn open(series: &Series) -> Self::Column;
+    fn open(array: &dyn Array) -> Result<Self::Column, Misfit>;
 }
 
-/// A series that was cast to the type of the cell, as the array type behind it.
-fn typed<T: PolarsDataType>(series: &Series) -> &ChunkedArray<T> {
-    series.as_any().downcast_ref().expect("the frame has cast the series to the type of the cell")
+/// Refuses absent values.
+fn all_there(array: &dyn Array) -> Result<(), Misfit> {
+    match array.null_count() {
+        0 => Ok(()),
+        absent => Err(Misfit::Absent(absent, array.len())),
+    }
 }
 
 macro_rules! number {
-    ($ty:ty, $kind:expr, $polars:ty) => {
+    ($ty:ty, $kind:expr) => {
         impl Cell for $ty {
             const KIND: Kind = $kind;
             const NULLABLE: bool = false;
@@ -113,21 +92,24 @@ macro_rules! number {
                 buffer.push(cell);
             }
 
+            fn push_placeholder(buffer: &mut Vec<$ty>) {
+                buffer.push(<$ty>::default());
+            }
+
             fn get(column: &Vec<$ty>, i: usize) -> $ty {
                 column[i]
             }
 
-            fn finish(buffer: &mut Vec<$ty>, name: &'static str) -> PolarsColumn {
-                let values = std::mem::take(buffer);
-                ChunkedArray::<$polars>::from_vec(PlSmallStr::from_static(name), values).into_series().into_column()
+            fn finish(buffer: &mut Vec<$ty>) -> ArrowArray {
+                PrimitiveArray::from_vec(std::mem::take(buffer)).boxed()
             }
 
-            fn open(series: &Series) -> Vec<$ty> {
-                let mut values = Vec::with_capacity(series.len());
-                for array in typed::<$polars>(series).downcast_iter() {
-                    values.extend_from_slice(array.values());
+            fn open(array: &dyn Array) -> Result<Vec<$ty>, Misfit> {
+                all_there(array)?;
+                match array.as_any().downcast_ref::<PrimitiveArray<$ty>>() {
+                    Some(array) => Ok(array.values().as_slice().to_vec()),
+                    None => Ok(read_numbers::<$ty>(array)?.into_iter().flatten().collect()),
                 }
-                values
             }
         }
 
@@ -150,28 +132,46 @@ macro_rules! number {
                 buffer.push(cell);
             }
 
+            fn push_placeholder(buffer: &mut Vec<Option<$ty>>) {
+                buffer.push(None);
+            }
+
             fn get(column: &Vec<Option<$ty>>, i: usize) -> Option<$ty> {
                 column[i]
             }
 
-            fn finish(buffer: &mut Vec<Option<$ty>>, name: &'static str) -> PolarsColumn {
-                let values = std::mem::take(buffer);
-                ChunkedArray::<$polars>::from_slice_options(PlSmallStr::from_static(name), &values)
-                    .into_series()
-                    .into_column()
+            fn finish(buffer: &mut Vec<Option<$ty>>) -> ArrowArray {
+                PrimitiveArray::<$ty>::from_slice_of_options(&std::mem::take(buffer))
             }
 
-            fn open(series: &Series) -> Vec<Option<$ty>> {
-                typed::<$polars>(series).iter().collect()
+            fn open(array: &dyn Array) -> Result<Vec<Option<$ty>>, Misfit> {
+                match array.as_any().downcast_ref::<PrimitiveArray<$ty>>() {
+                    Some(array) => Ok(array.iter().map(|value| value.copied()).collect()),
+                    None => read_numbers::<$ty>(array),
+                }
             }
         }
     };
 }
 
-number!(u64, Kind::U64, UInt64Type);
-number!(u32, Kind::U32, UInt32Type);
-number!(i8, Kind::I8, Int8Type);
-number!(f32, Kind::F32, Float32Type);
+number!(u64, Kind::U64);
+number!(u32, Kind::U32);
+number!(i64, Kind::I64);
+number!(i32, Kind::I32);
+number!(i8, Kind::I8);
+number!(f64, Kind::F64);
+number!(f32, Kind::F32);
+
+/// Makes arrays from values that may be absent.
+trait FromOptions<T> {
+    fn from_slice_of_options(values: &[Option<T>]) -> ArrowArray;
+}
+
+impl<T: polars_arrow::types::NativeType> FromOptions<T> for PrimitiveArray<T> {
+    fn from_slice_of_options(values: &[Option<T>]) -> ArrowArray {
+        Self::from_trusted_len_iter(values.iter().copied()).boxed()
+    }
+}
 
 impl Cell for bool {
     const KIND: Kind = Kind::Bool;
@@ -192,38 +192,48 @@ impl Cell for bool {
         buffer.push(cell);
     }
 
+    fn push_placeholder(buffer: &mut Vec<bool>) {
+        buffer.push(false);
+    }
+
     fn get(column: &Vec<bool>, i: usize) -> bool {
         column[i]
     }
 
-    fn finish(buffer: &mut Vec<bool>, name: &'static str) -> PolarsColumn {
-        let values = std::mem::take(buffer);
-        BooleanChunked::from_slice(PlSmallStr::from_static(name), &values).into_series().into_column()
+    fn finish(buffer: &mut Vec<bool>) -> ArrowArray {
+        BooleanArray::from_slice(std::mem::take(buffer)).boxed()
     }
 
-    fn open(series: &Series) -> Vec<bool> {
-        typed::<BooleanType>(series).iter().map(|value| value.unwrap_or_default()).collect()
+    fn open(array: &dyn Array) -> Result<Vec<bool>, Misfit> {
+        all_there(array)?;
+        let array = array.as_any().downcast_ref::<BooleanArray>().ok_or_else(|| wrong_type(array))?;
+        Ok(array.values().iter().collect())
     }
+}
+
+/// The message for an array of a type that nothing accepts.
+pub(super) fn wrong_type(array: &dyn Array) -> Misfit {
+    Misfit::Type(format!("the decoder gave {}", super::kind::type_name(array.dtype())))
 }
 
 /// Texts that were read. They lie together in memory; none is copied to look at it.
 #[derive(Debug)]
-pub struct StrColumn(StringChunked);
+pub struct StrColumn(Utf8ViewArray);
 
 impl StrColumn {
     /// Text `i`, the empty text where it is absent; panics beyond the end.
     pub fn get(&self, i: usize) -> &str {
-        self.array().value(i)
+        self.0.value(i)
     }
 
     /// Text `i`, unless it is absent; panics beyond the end.
     pub fn get_opt(&self, i: usize) -> Option<&str> {
-        self.array().get(i)
+        self.0.get(i)
     }
 
     /// All texts in order, the empty text where one is absent.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.array().values_iter()
+        self.0.values_iter()
     }
 
     /// How many texts there are.
@@ -236,29 +246,21 @@ impl StrColumn {
         self.len() == 0
     }
 
-    fn array(&self) -> &<StringType as PolarsDataType>::Array {
-        self.0.downcast_as_array()
-    }
-
-    fn open(series: &Series) -> Self {
-        Self(typed::<StringType>(series).rechunk().into_owned())
+    fn open(array: &dyn Array) -> Result<Self, Misfit> {
+        if *array.dtype() == ArrowDataType::Null {
+            return Ok(Self(Utf8ViewArray::new_null(ArrowDataType::Utf8View, array.len())));
+        }
+        array.as_any().downcast_ref::<Utf8ViewArray>().cloned().map(Self).ok_or_else(|| wrong_type(array))
     }
 }
 
 /// Texts to be written.
-pub struct StrBuffer(StringChunkedBuilder);
-
-impl Default for StrBuffer {
-    fn default() -> Self {
-        Self(StringChunkedBuilder::new(PlSmallStr::EMPTY, 0))
-    }
-}
+#[derive(Default)]
+pub struct StrBuffer(MutablePlString);
 
 impl StrBuffer {
-    fn finish(&mut self, name: &'static str) -> PolarsColumn {
-        let mut texts = std::mem::take(self).0.finish();
-        texts.rename(PlSmallStr::from_static(name));
-        texts.into_series().into_column()
+    fn finish(&mut self) -> ArrowArray {
+        std::mem::take(self).0.freeze().boxed()
     }
 }
 
@@ -278,19 +280,24 @@ impl Cell for String {
     }
 
     fn push(buffer: &mut StrBuffer, cell: &str) {
-        buffer.0.append_value(cell);
+        buffer.0.push_value(cell);
+    }
+
+    fn push_placeholder(buffer: &mut StrBuffer) {
+        buffer.0.push_value("");
     }
 
     fn get(column: &StrColumn, i: usize) -> &str {
         column.get(i)
     }
 
-    fn finish(buffer: &mut StrBuffer, name: &'static str) -> PolarsColumn {
-        buffer.finish(name)
+    fn finish(buffer: &mut StrBuffer) -> ArrowArray {
+        buffer.finish()
     }
 
-    fn open(series: &Series) -> StrColumn {
-        StrColumn::open(series)
+    fn open(array: &dyn Array) -> Result<StrColumn, Misfit> {
+        all_there(array)?;
+        StrColumn::open(array)
     }
 }
 
@@ -310,18 +317,22 @@ impl Cell for Option<String> {
     }
 
     fn push(buffer: &mut StrBuffer, cell: Option<&str>) {
-        buffer.0.append_option(cell);
+        buffer.0.push(cell);
+    }
+
+    fn push_placeholder(buffer: &mut StrBuffer) {
+        buffer.0.push_null();
     }
 
     fn get(column: &StrColumn, i: usize) -> Option<&str> {
         column.get_opt(i)
     }
 
-    fn finish(buffer: &mut StrBuffer, name: &'static str) -> PolarsColumn {
-        buffer.finish(name)
+    fn finish(buffer: &mut StrBuffer) -> ArrowArray {
+        buffer.finish()
     }
 
-    fn open(series: &Series) -> StrColumn {
-        StrColumn::open(series)
+    fn open(array: &dyn Array) -> Result<StrColumn, Misfit> {
+        StrColumn::open(array)
     }
 }

@@ -2,50 +2,45 @@
 
 use std::fmt::Write;
 
-use super::{
-    AudioEmbedding, BertLabel, CaptionMatch, CaptionText, ClipMedia, ClipRow, Contamination, Cue, Duplicate, Kind,
-    LlmLabel, Row, Score, TarMember, TextEmbedding, VECTOR_COLUMN,
-};
+use super::{ColumnSpec, Kind, Row, VECTOR_COLUMN};
 
-/// All table schemas as Markdown sections.
-pub fn schema_markdown() -> String {
+/// The schema of a table as a Markdown section.
+pub fn schema_markdown<R: Row>() -> String {
     let mut out = String::new();
-    section::<Cue>(&mut out);
-    section::<BertLabel>(&mut out);
-    section::<LlmLabel>(&mut out);
-    section::<ClipRow>(&mut out);
-    section::<CaptionText>(&mut out);
-    section::<ClipMedia>(&mut out);
-    section::<TarMember>(&mut out);
-    section_with_vector::<AudioEmbedding>(&mut out);
-    section_with_vector::<TextEmbedding>(&mut out);
-    section::<Score>(&mut out);
-    section::<Contamination>(&mut out);
-    section::<Duplicate>(&mut out);
-    section::<CaptionMatch>(&mut out);
+    let mut write = || {
+        writeln!(out, "### {}\n\n{}\n", R::TABLE, flow(R::DOC))?;
+        writeln!(out, "| column | type | absent | meaning |\n| --- | --- | --- | --- |")?;
+        R::COLUMNS.iter().try_for_each(|column| line(&mut out, "", column))?;
+        writeln!(out)
+    };
+    write().expect("writing to a string does not fail");
     out
 }
 
-fn section<R: Row>(out: &mut String) {
-    let write = |out: &mut String| {
-        writeln!(out, "### {}\n\n{}\n", R::TABLE, flow(R::DOC))?;
-        writeln!(out, "| column | type | absent | meaning |\n| --- | --- | --- | --- |")?;
-        for column in R::COLUMNS {
-            let absent = if column.nullable { "may be" } else { "never" };
-            writeln!(out, "| `{}` | {} | {absent} | {} |", column.name, column.kind, flow(column.doc))?;
-        }
-        writeln!(out)
-    };
-    write(out).expect("writing to a string does not fail");
-}
-
-/// A table whose last column is one of vectors.
-fn section_with_vector<R: Row>(out: &mut String) {
-    section::<R>(out);
+/// The same for a table that has a column of vectors behind its others.
+pub fn schema_markdown_with_vector<R: Row>() -> String {
+    let mut out = schema_markdown::<R>();
     out.pop();
     let meaning = "The embedding: as many numbers in every row of all files of a run, of length 1. Not compressed.";
     writeln!(out, "| `{VECTOR_COLUMN}` | {} | never | {meaning} |\n", Kind::Vector)
         .expect("writing to a string does not fail");
+    out
+}
+
+/// A column, and below it the fields of what it holds.
+fn line(out: &mut String, parent: &str, column: &ColumnSpec) -> std::fmt::Result {
+    let name = format!("{parent}{}", column.name);
+    let absent = if column.nullable { "may be" } else { "never" };
+    writeln!(out, "| `{name}` | {} | {absent} | {} |", column.kind, flow(column.doc))?;
+    let (mut kind, mut below) = (column.kind, name);
+    while let Kind::List { item, .. } = kind {
+        kind = *item;
+        below.push_str("[]");
+    }
+    if let Kind::Struct(fields) = kind {
+        fields.iter().try_for_each(|field| line(out, &format!("{below}."), field))?;
+    }
+    Ok(())
 }
 
 /// Doc lines as one paragraph.

@@ -19,34 +19,45 @@
 //! # Ok::<(), audsem_core::tables::TableError>(())
 //! ```
 
+mod arrow_write;
 mod cell;
+mod column_chunks;
 mod csv;
 mod embedding_rows;
 mod error;
 mod frame;
+mod json_rows;
+mod kind;
+mod lists;
 mod markdown;
+mod numbers;
 mod parquet_read;
 mod parquet_write;
 mod parts;
 mod row;
 mod rows;
+mod structs;
 mod vector_pages;
 mod vector_read;
 mod vector_write;
 
-pub use cell::{Cell, Kind, StrBuffer, StrColumn};
+#[doc(hidden)]
+pub use cell::{ArrowArray, Misfit};
+pub use cell::{Cell, StrBuffer, StrColumn};
 pub use csv::{CsvCues, CsvFault};
 pub use embedding_rows::*;
 pub use error::TableError;
-pub use frame::Frame;
-pub use markdown::schema_markdown;
+pub use frame::{BadColumn, Frame};
+pub use json_rows::{JsonGroup, JsonReader, JsonRows};
+pub use kind::Kind;
+pub use lists::{ListBuffer, ListColumn, ListRef};
+pub use markdown::{schema_markdown, schema_markdown_with_vector};
 pub use parquet_read::{ParquetFile, ParquetRows, read_parquet};
 pub use parquet_write::{GroupEncoder, ParquetWriter, ROWS_PER_GROUP, RowGroup, write_parquet};
 pub use parts::{is_csv, parts, tables_under};
-#[doc(hidden)]
-pub use polars::prelude::Column as PolarsColumn;
 pub use row::{ColumnSpec, Columns, Row};
 pub use rows::*;
+pub use structs::{StructBuffer, StructColumn};
 pub use vector_read::{VECTOR_COLUMN, VectorFile, VectorScratch};
 pub use vector_write::{VECTORS_PER_GROUP, VectorWriter};
 
@@ -58,6 +69,8 @@ pub fn text_hash(text: &str) -> u64 {
     xxhash_rust::xxh3::xxh3_64(text.as_bytes())
 }
 
+#[cfg(test)]
+mod nested_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -13,16 +13,23 @@ use std::sync::Arc;
 
 use polars::io::mmap::MmapBytesReader;
 use polars::io::parquet::metadata::FileMetadata;
-use polars::prelude::{ArrowSchema, DataFrame, DataType, ParallelStrategy, ParquetReader, PolarsResult, SerReader};
+use polars::prelude::{
+    ArrowDataType, ArrowSchema, CompatLevel, DataFrame, ParallelStrategy, ParquetReader, PolarsResult, SerReader,
+};
+use polars_buffer::Buffer;
 
-use super::frame::may_become;
-use super::{Columns, Frame, Row, TableError};
+use super::cell::ArrowArray;
+use super::column_chunks::{ColumnChunks, MAX_ROWS_PER_GROUP};
+use super::kind::type_name;
+use super::{BadColumn, Columns, Frame, Row, TableError};
 
 /// A Parquet file of rows of type `R`; may hold further columns, which are not read.
 pub struct ParquetFile<R: Row> {
     name: String,
     source: Source,
     metadata: Arc<FileMetadata>,
+    /// Where some column is nested, or not of our own type: all columns, one by one.
+    chunks: Option<ColumnChunks>,
     row: PhantomData<R>,
 }
 
@@ -47,7 +54,7 @@ impl<R: Row> ParquetFile<R> {
             let table = path.display().to_string();
             return Err(TableError::NotParquet { table, detail: "the file is empty".to_owned() });
         }
-        Self::new(path.display().to_string(), Source::File(file))
+        Self::new(path.display().to_string(), Source::File(file), || ColumnChunks::open(path))
     }
 
     /// The same for bytes in memory; `name` stands for them in messages.
@@ -55,10 +62,18 @@ impl<R: Row> ParquetFile<R> {
     /// # Errors
     /// As [`ParquetFile::open`].
     pub fn from_bytes(name: &str, bytes: impl Into<Arc<[u8]>>) -> Result<Self, TableError> {
-        Self::new(name.to_owned(), Source::Bytes(bytes.into()))
+        let bytes: Arc<[u8]> = bytes.into();
+        let again = Arc::clone(&bytes);
+        Self::new(name.to_owned(), Source::Bytes(bytes), || {
+            ColumnChunks::new(name.to_owned(), Buffer::from_owner(again))
+        })
     }
 
-    fn new(name: String, source: Source) -> Result<Self, TableError> {
+    fn new(
+        name: String,
+        source: Source,
+        chunks: impl FnOnce() -> Result<ColumnChunks, TableError>,
+    ) -> Result<Self, TableError> {
         let not_parquet = |detail| TableError::NotParquet { table: name.clone(), detail };
         let (metadata, schema) = guarded(|| {
             let mut reader = ParquetReader::new(source.reader()?);
@@ -66,8 +81,15 @@ impl<R: Row> ParquetFile<R> {
             Ok((reader.get_metadata()?.clone(), schema))
         })
         .map_err(not_parquet)?;
-        check_schema::<R>(&name, &schema)?;
-        Ok(Self { name, source, metadata, row: PhantomData })
+        let ours = |column: &super::ColumnSpec| {
+            schema.get(column.name).is_some_and(|field| is_read_by_frames(&field.dtype, &column.kind.arrow_type()))
+        };
+        let is_ours = R::COLUMNS.iter().all(|column| !column.kind.is_nested() && ours(column));
+        let chunks = if is_ours { None } else { Some(chunks()?) };
+        if let Some(chunks) = &chunks {
+            check_schema::<R>(&name, &chunks.schema)?;
+        }
+        Ok(Self { name, source, metadata, chunks, row: PhantomData })
     }
 
     /// How many rows the file has.
@@ -90,9 +112,32 @@ impl<R: Row> ParquetFile<R> {
     /// # Errors
     /// The data is damaged, a value is absent or does not fit.
     pub fn group(&self, i: usize) -> Result<R::Columns, TableError> {
-        let frame =
-            guarded(|| self.read(i)).map_err(|detail| TableError::Damaged { table: self.name.clone(), detail })?;
-        R::Columns::open(&Frame::new(&self.name, frame))
+        let columns = match &self.chunks {
+            None => self.columns_of_frame(i)?,
+            Some(chunks) => {
+                let column = |spec: &super::ColumnSpec| Ok((spec.name.to_owned(), chunks.array(i, spec.name)?));
+                R::COLUMNS.iter().map(column).collect::<Result<_, TableError>>()?
+            }
+        };
+        let bad = |BadColumn { column, misfit }| TableError::BadValue {
+            table: self.name.clone(),
+            column,
+            detail: misfit.to_string(),
+        };
+        R::Columns::open(&Frame::new(self.n_rows_in(i), columns)).map_err(bad)
+    }
+
+    fn columns_of_frame(&self, i: usize) -> Result<Vec<(String, ArrowArray)>, TableError> {
+        let damaged = |detail| TableError::Damaged { table: self.name.clone(), detail };
+        if self.n_rows_in(i) > MAX_ROWS_PER_GROUP {
+            return Err(damaged(format!("a row group of {} rows", self.n_rows_in(i))));
+        }
+        let frame = guarded(|| self.read(i)).map_err(damaged)?;
+        let columns = frame.columns().iter().map(|column| {
+            let series = column.as_materialized_series().rechunk();
+            (column.name().to_string(), series.to_arrow(0, CompatLevel::newest()))
+        });
+        Ok(columns.collect())
     }
 
     /// All row groups in order, as columns.
@@ -136,6 +181,12 @@ impl Source {
     }
 }
 
+/// Whether frames read a column of this type as the wanted one without a change.
+fn is_read_by_frames(found: &ArrowDataType, wanted: &ArrowDataType) -> bool {
+    found == wanted
+        || (*wanted == ArrowDataType::Utf8View && matches!(found, ArrowDataType::Utf8 | ArrowDataType::LargeUtf8))
+}
+
 /// Runs the Parquet reader on foreign bytes. It meets some kinds of damage with a panic, which is
 /// turned into an error like the rest.
 pub(super) fn guarded<T>(read: impl FnOnce() -> PolarsResult<T>) -> Result<T, String> {
@@ -157,15 +208,12 @@ fn check_schema<R: Row>(name: &str, schema: &ArrowSchema) -> Result<(), TableErr
                 wanted: R::TABLE,
             });
         };
-        let wanted = column.kind.data_type();
-        let found = guarded(|| Ok(DataType::from_arrow_field(field)));
-        let fits = found.as_ref().is_ok_and(|found| *found == wanted || may_become(found, &wanted, column.nullable));
-        if !fits {
+        if !column.kind.accepts(field.dtype(), column.nullable) {
             return Err(TableError::WrongType {
                 table: name.to_owned(),
                 column: column.name,
                 kind: column.kind,
-                found: found.map_or_else(|_| format!("{:?}", field.dtype()), |found| found.to_string()),
+                found: type_name(field.dtype()),
                 wanted: R::TABLE,
             });
         }

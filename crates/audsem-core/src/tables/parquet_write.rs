@@ -5,8 +5,10 @@ use std::marker::PhantomData;
 
 use polars::io::parquet::write::{BatchedWriter, ParquetCompression};
 use polars::polars_utils::compression::ZstdLevel;
-use polars::prelude::{DataFrame, Field, PlSmallStr, PolarsError, Schema};
+use polars::prelude::{DataFrame, DataType, Field, IntoColumn, PlSmallStr, PolarsError, Schema, Series};
+use polars_parquet::write::{FileWriter, SchemaDescriptor, to_parquet_schema};
 
+use super::arrow_write::{self, EncodedColumn, arrow_schema, compressed};
 use super::{Row, TableError};
 
 /// Rows per row group of a table, unless the writer is handed finished row groups. A reader holds
@@ -18,7 +20,7 @@ pub(super) const ZSTD_LEVEL: i32 = 1;
 
 /// One row group, encoded and compressed, ready for [`ParquetWriter::write_group`].
 pub struct RowGroup<R: Row> {
-    encoded: Vec<Encoded>,
+    encoded: Encoded,
     n_rows: usize,
     row: PhantomData<R>,
 }
@@ -35,12 +37,78 @@ impl<R: Row> RowGroup<R> {
     }
 }
 
-type Encoded = polars::io::parquet::write::RowGroupIterColumns<'static, PolarsError>;
+/// Columns of plain values go through frames, nested ones are encoded one by one.
+enum Encoded {
+    Flat(Vec<polars::io::parquet::write::RowGroupIterColumns<'static, PolarsError>>),
+    Nested(Vec<EncodedColumn>),
+}
+
+/// Whether a column of the row type holds lists or structs.
+fn is_nested<R: Row>() -> bool {
+    R::COLUMNS.iter().any(|column| column.kind.is_nested())
+}
 
 /// Encodes row groups apart from the file they go into, so that several threads can do it.
 pub struct GroupEncoder<R: Row> {
-    writer: BatchedWriter<std::io::Sink>,
+    form: Form<std::io::Sink>,
     row: PhantomData<R>,
+}
+
+/// A file to be, by what its columns need.
+enum Form<W: Write> {
+    Flat(BatchedWriter<W>),
+    Nested(FileWriter<W>, SchemaDescriptor),
+}
+
+impl<W: Write> Form<W> {
+    fn new<R: Row>(file: W) -> Result<Self, TableError> {
+        if !is_nested::<R>() {
+            return Ok(Self::Flat(batched::<R, _>(file)?));
+        }
+        let schema = arrow_schema::<R>();
+        let parquet = to_parquet_schema(&schema).map_err(write_error)?;
+        Ok(Self::Nested(FileWriter::try_new(file, schema, compressed()?).map_err(write_error)?, parquet))
+    }
+
+    fn encode<R: Row>(&self, buffers: &mut R::Buffers) -> Result<RowGroup<R>, TableError> {
+        let (n_rows, encoded) = match self {
+            Self::Flat(writer) => {
+                let frame = frame::<R>(buffers)?;
+                let columns = writer.encode_and_compress(&frame).collect::<Result<Vec<_>, _>>().map_err(write_error)?;
+                (frame.height(), Encoded::Flat(columns))
+            }
+            Self::Nested(_, schema) => {
+                let (n_rows, columns) = arrow_write::encode::<R>(buffers, schema.fields())?;
+                (n_rows, Encoded::Nested(columns))
+            }
+        };
+        Ok(RowGroup { encoded, n_rows, row: PhantomData })
+    }
+
+    fn write<R: Row>(&mut self, group: RowGroup<R>) -> Result<(), TableError> {
+        match (self, group.encoded) {
+            (Self::Flat(writer), Encoded::Flat(columns)) => writer.write_row_groups(columns).map_err(write_error),
+            (Self::Nested(writer, _), Encoded::Nested(columns)) => {
+                arrow_write::write_group(writer, group.n_rows, columns)
+            }
+            _ => unreachable!("the row type decides both"),
+        }
+    }
+
+    fn flush<R: Row>(&mut self, buffers: &mut R::Buffers) -> Result<(), TableError> {
+        if let Self::Flat(writer) = self {
+            return writer.write_batch(&frame::<R>(buffers)?).map_err(write_error);
+        }
+        let group = self.encode::<R>(buffers)?;
+        self.write(group)
+    }
+
+    fn finish(self) -> Result<(), TableError> {
+        match self {
+            Self::Flat(writer) => writer.finish().map(drop).map_err(write_error),
+            Self::Nested(mut writer, _) => arrow_write::end(&mut writer, []),
+        }
+    }
 }
 
 impl<R: Row> GroupEncoder<R> {
@@ -49,7 +117,7 @@ impl<R: Row> GroupEncoder<R> {
     /// # Errors
     /// The Parquet library refuses the schema.
     pub fn new() -> Result<Self, TableError> {
-        Ok(Self { writer: batched::<R, _>(std::io::sink())?, row: PhantomData })
+        Ok(Self { form: Form::new::<R>(std::io::sink())?, row: PhantomData })
     }
 
     /// Empties the buffers into one row group.
@@ -57,15 +125,13 @@ impl<R: Row> GroupEncoder<R> {
     /// # Errors
     /// The Parquet library cannot encode them.
     pub fn encode(&self, buffers: &mut R::Buffers) -> Result<RowGroup<R>, TableError> {
-        let frame = frame::<R>(buffers)?;
-        let encoded = self.writer.encode_and_compress(&frame).collect::<Result<Vec<_>, _>>().map_err(write_error)?;
-        Ok(RowGroup { encoded, n_rows: frame.height(), row: PhantomData })
+        self.form.encode(buffers)
     }
 }
 
 /// Writes rows of type `R` to a Parquet file.
 pub struct ParquetWriter<R: Row, W: Write> {
-    writer: BatchedWriter<W>,
+    form: Form<W>,
     buffers: R::Buffers,
     n_buffered: usize,
     n_rows: u64,
@@ -77,7 +143,7 @@ impl<R: Row, W: Write + Send> ParquetWriter<R, W> {
     /// # Errors
     /// The first bytes cannot be written.
     pub fn new(file: W) -> Result<Self, TableError> {
-        Ok(Self { writer: batched::<R, _>(file)?, buffers: R::Buffers::default(), n_buffered: 0, n_rows: 0 })
+        Ok(Self { form: Form::new::<R>(file)?, buffers: R::Buffers::default(), n_buffered: 0, n_rows: 0 })
     }
 
     /// Appends one row; writes a row group when [`ROWS_PER_GROUP`] have come together.
@@ -98,7 +164,7 @@ impl<R: Row, W: Write + Send> ParquetWriter<R, W> {
     pub fn write_group(&mut self, group: RowGroup<R>) -> Result<(), TableError> {
         self.flush()?;
         self.n_rows += group.n_rows as u64;
-        self.writer.write_row_groups(group.encoded).map_err(write_error)
+        self.form.write(group)
     }
 
     /// Writes what is left and the footer; returns how many rows the file has.
@@ -107,7 +173,7 @@ impl<R: Row, W: Write + Send> ParquetWriter<R, W> {
     /// They cannot be written.
     pub fn finish(mut self) -> Result<u64, TableError> {
         self.flush()?;
-        self.writer.finish().map_err(write_error)?;
+        self.form.finish()?;
         Ok(self.n_rows)
     }
 
@@ -116,8 +182,7 @@ impl<R: Row, W: Write + Send> ParquetWriter<R, W> {
             return Ok(());
         }
         self.n_buffered = 0;
-        let frame = frame::<R>(&mut self.buffers)?;
-        self.writer.write_batch(&frame).map_err(write_error)
+        self.form.flush::<R>(&mut self.buffers)
     }
 }
 
@@ -140,7 +205,7 @@ pub fn write_parquet<'a, R: Row>(
 fn batched<R: Row, W: Write>(file: W) -> Result<BatchedWriter<W>, TableError> {
     let schema: Schema = R::COLUMNS
         .iter()
-        .map(|column| Field::new(PlSmallStr::from_static(column.name), column.kind.data_type()))
+        .map(|column| Field::new(PlSmallStr::from_static(column.name), data_type(column.kind)))
         .collect();
     let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(write_error)?;
     polars::prelude::ParquetWriter::new(file)
@@ -151,7 +216,16 @@ fn batched<R: Row, W: Write>(file: W) -> Result<BatchedWriter<W>, TableError> {
 }
 
 fn frame<R: Row>(buffers: &mut R::Buffers) -> Result<DataFrame, TableError> {
-    DataFrame::new_infer_height(R::finish(buffers)).map_err(write_error)
+    let columns = R::finish(buffers)
+        .into_iter()
+        .zip(R::COLUMNS)
+        .map(|(array, column)| Ok(Series::from_arrow(PlSmallStr::from_static(column.name), array)?.into_column()));
+    DataFrame::new_infer_height(columns.collect::<Result<_, PolarsError>>().map_err(write_error)?).map_err(write_error)
+}
+
+/// The type of a plain column of a frame.
+fn data_type(kind: super::Kind) -> DataType {
+    DataType::from_arrow_dtype(&kind.arrow_type())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used as a function for map_err")]

@@ -1,8 +1,8 @@
 //! The declaration of a row type.
 
-use polars::prelude::Column as PolarsColumn;
+use std::fmt::Debug;
 
-use super::{Frame, Kind, TableError};
+use super::{ArrowArray, BadColumn, Frame, Kind};
 
 /// One column of a row type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct ColumnSpec {
 }
 
 /// A row type: a fixed list of typed columns. Declared with [`row!`](crate::row).
-pub trait Row: Sized + Send + Sync + 'static {
+pub trait Row: Debug + Sized + Send + Sync + 'static {
     /// The name of the table in messages and in `docs/formats.md`.
     const TABLE: &'static str;
     /// What one row is.
@@ -26,9 +26,9 @@ pub trait Row: Sized + Send + Sync + 'static {
     /// The columns, in file order.
     const COLUMNS: &'static [ColumnSpec];
     /// A row whose texts are borrowed.
-    type Ref<'a>: Copy;
+    type Ref<'a>: Copy + Debug + PartialEq;
     /// The columns of some rows that were read.
-    type Columns: Columns<Row = Self>;
+    type Columns: Columns<Row = Self> + Debug + 'static;
     /// The columns of some rows that will be written.
     type Buffers: Default + Send;
 
@@ -38,9 +38,12 @@ pub trait Row: Sized + Send + Sync + 'static {
     fn from_row(row: Self::Ref<'_>) -> Self;
     /// Appends one row to buffers.
     fn push(buffers: &mut Self::Buffers, row: Self::Ref<'_>);
-    /// Empties the buffers into columns for the Parquet library.
+    /// Appends what stands below a row that is absent, where rows are the structs of a column.
     #[doc(hidden)]
-    fn finish(buffers: &mut Self::Buffers) -> Vec<PolarsColumn>;
+    fn push_placeholder(buffers: &mut Self::Buffers);
+    /// Empties the buffers into arrays for the Parquet library, one for each column.
+    #[doc(hidden)]
+    fn finish(buffers: &mut Self::Buffers) -> Vec<ArrowArray>;
 }
 
 /// The columns of some rows of one type.
@@ -51,7 +54,7 @@ pub trait Columns: Sized + Send + Sync {
     ///
     /// # Errors
     /// A column is missing, has another type, or lacks values.
-    fn open(frame: &Frame) -> Result<Self, TableError>;
+    fn open(frame: &Frame) -> Result<Self, BadColumn>;
     /// How many rows there are.
     fn len(&self) -> usize;
     /// Whether there are none.
@@ -68,6 +71,9 @@ pub trait Columns: Sized + Send + Sync {
 /// A table may hold more columns than the row type names, so a step that needs two columns of a
 /// wide table declares a row type of those two and reads nothing else.
 ///
+/// Columns are numbers, truth values and texts, lists of them (`Vec<T>`) and structs, each with `Option` where values may
+/// be absent. A struct is declared like a table, but without the line that names one.
+///
 /// ```
 /// audsem_core::row! {
 ///     table "cue texts";
@@ -77,11 +83,63 @@ pub trait Columns: Sized + Send + Sync {
 ///         pub text: String,
 ///     }
 /// }
+///
+/// audsem_core::row! {
+///     /// How sure a network is of a label.
+///     pub struct LabelProb / LabelProbRef / LabelProbColumns / LabelProbBuffers {
+///         /// The label.
+///         pub label: String,
+///         /// Its probability.
+///         pub prob: f32,
+///     }
+/// }
+///
+/// audsem_core::row! {
+///     table "clip tags";
+///     /// The labels of a clip.
+///     pub struct ClipTags / ClipTagsRef / ClipTagsColumns / ClipTagsBuffers {
+///         /// The clip's tar key.
+///         pub key: String,
+///         /// The labels, the most probable first; absent where the network failed.
+///         pub tags: Option<Vec<LabelProb>>,
+///     }
+/// }
+/// use audsem_core::tables::Row;
+/// assert_eq!(ClipTags::COLUMNS[1].kind.to_string(), "list<struct<label: string, prob: f32>>");
 /// ```
 #[macro_export]
 macro_rules! row {
     (
+        $(#[doc = $doc:literal])*
+        $vis:vis struct $Row:ident / $Ref:ident / $Columns:ident / $Buffers:ident {
+            $( $(#[doc = $fdoc:literal])* pub $field:ident : $ty:ty, )+
+        }
+    ) => {
+        $crate::row! {
+            @declare stringify!($Row);
+            $(#[doc = $doc])*
+            $vis struct $Row / $Ref / $Columns / $Buffers {
+                $( $(#[doc = $fdoc])* pub $field : $ty, )+
+            }
+        }
+    };
+    (
         table $table:literal;
+        $(#[doc = $doc:literal])*
+        $vis:vis struct $Row:ident / $Ref:ident / $Columns:ident / $Buffers:ident {
+            $( $(#[doc = $fdoc:literal])* pub $field:ident : $ty:ty, )+
+        }
+    ) => {
+        $crate::row! {
+            @declare $table;
+            $(#[doc = $doc])*
+            $vis struct $Row / $Ref / $Columns / $Buffers {
+                $( $(#[doc = $fdoc])* pub $field : $ty, )+
+            }
+        }
+    };
+    (
+        @declare $table:expr;
         $(#[doc = $doc:literal])*
         $vis:vis struct $Row:ident / $Ref:ident / $Columns:ident / $Buffers:ident {
             $( $(#[doc = $fdoc:literal])* pub $field:ident : $ty:ty, )+
@@ -93,20 +151,20 @@ macro_rules! row {
             $( $(#[doc = $fdoc])* pub $field: $ty, )+
         }
 
-        #[doc = concat!("One row of a ", $table, " table, with borrowed texts.")]
+        #[doc = concat!("A [`", stringify!($Row), "`] with borrowed texts and lists.")]
         #[derive(Debug, Clone, Copy, PartialEq)]
         $vis struct $Ref<'a> {
             $( $(#[doc = $fdoc])* pub $field: <$ty as $crate::tables::Cell>::Ref<'a>, )+
         }
 
-        #[doc = concat!("Rows of a ", $table, " table, by column.")]
+        #[doc = concat!("Many [`", stringify!($Row), "`] that were read, by column.")]
         #[derive(Debug)]
         $vis struct $Columns {
             $( $(#[doc = $fdoc])* pub $field: <$ty as $crate::tables::Cell>::Column, )+
             len: usize,
         }
 
-        #[doc = concat!("Rows of a ", $table, " table that will be written, by column.")]
+        #[doc = concat!("Many [`", stringify!($Row), "`] to be written, by column.")]
         #[derive(Default)]
         $vis struct $Buffers {
             $( $field: <$ty as $crate::tables::Cell>::Buffer, )+
@@ -139,17 +197,21 @@ macro_rules! row {
                 $( <$ty as $crate::tables::Cell>::push(&mut buffers.$field, row.$field); )+
             }
 
-            fn finish(buffers: &mut $Buffers) -> Vec<$crate::tables::PolarsColumn> {
-                vec![ $( <$ty as $crate::tables::Cell>::finish(&mut buffers.$field, stringify!($field)), )+ ]
+            fn push_placeholder(buffers: &mut $Buffers) {
+                $( <$ty as $crate::tables::Cell>::push_placeholder(&mut buffers.$field); )+
+            }
+
+            fn finish(buffers: &mut $Buffers) -> Vec<$crate::tables::ArrowArray> {
+                vec![ $( <$ty as $crate::tables::Cell>::finish(&mut buffers.$field), )+ ]
             }
         }
 
         impl $crate::tables::Columns for $Columns {
             type Row = $Row;
 
-            fn open(frame: &$crate::tables::Frame) -> Result<Self, $crate::tables::TableError> {
+            fn open(frame: &$crate::tables::Frame) -> Result<Self, $crate::tables::BadColumn> {
                 Ok(Self {
-                    $( $field: frame.column::<$Row, $ty>(stringify!($field))?, )+
+                    $( $field: frame.column::<$ty>(stringify!($field))?, )+
                     len: frame.len(),
                 })
             }

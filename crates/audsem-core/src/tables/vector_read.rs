@@ -5,21 +5,18 @@
 //! handed on as it lies in the file, and only other pages (compressed, dictionary-encoded, with absent
 //! values) go through the general decoder.
 
-use std::fs::File;
-use std::io::Cursor;
 use std::path::Path;
 
-use polars::polars_utils::mmap::MMapSemaphore;
-use polars::prelude::{ArrowDataType, ArrowField, PolarsError, PolarsResult};
-use polars_arrow::array::{Array, FixedSizeListArray, Float32Array, Float64Array, ListArray};
+use polars::polars_utils::float16::pf16;
+use polars::prelude::{ArrowDataType, ArrowField, PolarsResult};
+use polars_arrow::array::{Array, FixedSizeListArray, Float32Array, Float64Array, ListArray, PrimitiveArray};
 use polars_buffer::Buffer;
-use polars_parquet::parquet::compression::DecompressionContext;
+use polars_parquet::parquet::compression::{Compression, DecompressionContext};
 use polars_parquet::parquet::page::Page;
-use polars_parquet::read::{
-    BasicDecompressor, ColumnChunkMetadata, FileMetadata, PageReader, PhysicalType, column_iter_to_arrays, decompress,
-    infer_schema, read_metadata,
-};
+use polars_parquet::read::{ColumnChunkMetadata, PhysicalType, decompress};
 
+use super::cell::ArrowArray;
+use super::column_chunks::ColumnChunks;
 use super::parquet_read::guarded;
 use super::vector_pages::plain_rows;
 use super::{Kind, TableError};
@@ -29,15 +26,10 @@ pub const VECTOR_COLUMN: &str = "vec";
 
 /// The column of vectors of a Parquet file: `dim` numbers in every row.
 ///
-/// It takes fixed-size lists and lists of `f32` or `f64`, as any program writes them. A row whose
+/// It takes fixed-size lists and lists of `f16`, `f32` or `f64`, as any program writes them. A row whose
 /// vector is absent, or an absent number in one, reads as NaN.
 pub struct VectorFile {
-    name: String,
-    bytes: Buffer<u8>,
-    metadata: FileMetadata,
-    /// Number of the column among those of a row group.
-    column: usize,
-    field: ArrowField,
+    chunks: ColumnChunks,
     dim: usize,
 }
 
@@ -54,21 +46,7 @@ impl VectorFile {
     /// # Errors
     /// The file cannot be opened, is no Parquet file, or lacks the column or has it in another type.
     pub fn open(path: &Path) -> Result<Self, TableError> {
-        let open_error = |source| TableError::Open { path: path.to_owned(), source };
-        let file = File::open(path).map_err(open_error)?;
-        let metadata = file.metadata().map_err(open_error)?;
-        if metadata.is_dir() {
-            return Err(open_error(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
-        }
-        let name = path.display().to_string();
-        if metadata.len() == 0 {
-            return Err(TableError::NotParquet { table: name, detail: "the file is empty".to_owned() });
-        }
-        // The kernel hands out the pages of its cache: nothing is copied, and memory that is not
-        // looked at again is its to take back.
-        let bytes = guarded(|| Ok(Buffer::from_owner(MMapSemaphore::new_from_file(&file)?)))
-            .map_err(|detail| TableError::NotParquet { table: name.clone(), detail })?;
-        Self::new(name, bytes)
+        Self::new(ColumnChunks::open(path)?)
     }
 
     /// The same for bytes in memory; `name` stands for them in messages.
@@ -76,39 +54,29 @@ impl VectorFile {
     /// # Errors
     /// As [`VectorFile::open`].
     pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, TableError> {
-        Self::new(name.to_owned(), Buffer::from_vec(bytes))
+        Self::new(ColumnChunks::new(name.to_owned(), Buffer::from_vec(bytes))?)
     }
 
-    fn new(name: String, bytes: Buffer<u8>) -> Result<Self, TableError> {
-        let not_parquet = |detail| TableError::NotParquet { table: name.clone(), detail };
-        let (metadata, schema) = guarded(|| {
-            let metadata = read_metadata(&mut Cursor::new(bytes.as_slice()))?;
-            let schema = infer_schema(&metadata)?;
-            Ok((metadata, schema))
-        })
-        .map_err(not_parquet)?;
-        let Some(field) = schema.get(VECTOR_COLUMN) else {
+    fn new(chunks: ColumnChunks) -> Result<Self, TableError> {
+        let Some(field) = chunks.schema.get(VECTOR_COLUMN) else {
             return Err(TableError::MissingColumn {
-                table: name,
+                table: chunks.name,
                 column: VECTOR_COLUMN,
                 kind: Kind::Vector,
-                found: schema.iter_names().map(ToString::to_string).collect(),
+                found: chunks.schema.iter_names().map(ToString::to_string).collect(),
                 wanted: "embeddings",
             });
         };
-        let wrong_type = || TableError::WrongType {
-            table: name.clone(),
-            column: VECTOR_COLUMN,
-            kind: Kind::Vector,
-            found: format!("{:?}", field.dtype()),
-            wanted: "embeddings",
+        let Some(declared) = declared_dim(field.dtype()) else {
+            return Err(TableError::WrongType {
+                column: VECTOR_COLUMN,
+                kind: Kind::Vector,
+                found: super::kind::type_name(field.dtype()),
+                wanted: "embeddings",
+                table: chunks.name,
+            });
         };
-        let declared = declared_dim(field.dtype()).ok_or_else(wrong_type)?;
-        let columns = metadata.schema_descr.columns();
-        let column = columns.iter().position(|column| column.path_in_schema[0].as_str() == VECTOR_COLUMN);
-        let column = column.filter(|&i| columns[i].descriptor.max_rep_level == 1).ok_or_else(wrong_type)?;
-        let field = field.clone();
-        let mut file = Self { name, bytes, metadata, column, field, dim: declared.unwrap_or(0) };
+        let mut file = Self { chunks, dim: declared.unwrap_or(0) };
         if declared.is_none() {
             file.dim = file.dim_of_first_row()?;
         }
@@ -122,23 +90,22 @@ impl VectorFile {
 
     /// How many rows the file has.
     pub fn n_rows(&self) -> usize {
-        self.metadata.num_rows
+        self.chunks.n_rows()
     }
 
     /// How many row groups it has.
     pub fn n_groups(&self) -> usize {
-        self.metadata.row_groups.len()
+        self.chunks.n_groups()
     }
 
     /// How many rows row group `i` has; panics beyond the last.
     pub fn n_rows_in(&self, i: usize) -> usize {
-        self.metadata.row_groups[i].num_rows()
+        self.chunks.n_rows_in(i)
     }
 
     /// A value of the file's own metadata, such as the model that made the vectors.
     pub fn value(&self, key: &str) -> Option<&str> {
-        let pairs = self.metadata.key_value_metadata.as_ref()?;
-        pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
+        self.chunks.value(key)
     }
 
     /// Hands the rows of row group `i` to `visit`, block after block: the number of the block's first
@@ -158,15 +125,20 @@ impl VectorFile {
             return Ok(());
         }
         let mut done = 0;
-        if self.column_of(i).physical_type() == PhysicalType::Float {
-            guarded(|| self.plain_blocks(i, scratch, &mut done, &mut visit)).map_err(|detail| self.damaged(detail))?;
+        if let Some(column) = self.column_of(i).filter(|column| column.physical_type() == PhysicalType::Float) {
+            guarded(|| self.plain_blocks(column, scratch, &mut done, &mut visit))
+                .map_err(|detail| self.chunks.damaged(detail))?;
         }
         if done < n_rows {
             let rows = self.decode(i)?;
             visit(done, rows.get(done * self.dim..).unwrap_or_default());
             done = n_rows;
         }
-        if done == n_rows { Ok(()) } else { Err(self.damaged(format!("row group {i} has {done} rows, not {n_rows}"))) }
+        if done == n_rows {
+            Ok(())
+        } else {
+            Err(self.chunks.damaged(format!("row group {i} has {done} rows, not {n_rows}")))
+        }
     }
 
     /// All rows of row group `i`, one after the other.
@@ -182,19 +154,19 @@ impl VectorFile {
     /// Room for the numbers of row group `i`. A damaged file may tell of any number of rows: no more room than it has
     /// bytes is made at once.
     pub fn room(&self, i: usize) -> usize {
-        self.n_rows_in(i).saturating_mul(self.dim).min(self.bytes.len())
+        self.n_rows_in(i).saturating_mul(self.dim).min(self.chunks.n_bytes())
     }
 
     /// Reads pages as long as they hold plain rows, and counts those in `done`.
     fn plain_blocks(
         &self,
-        i: usize,
+        column: &ColumnChunkMetadata,
         scratch: &mut VectorScratch,
         done: &mut usize,
         visit: &mut impl FnMut(usize, &[f32]),
     ) -> PolarsResult<()> {
         let mut context = DecompressionContext::Unset;
-        for page in self.pages(i)? {
+        for page in self.chunks.pages(column)? {
             let Page::Data(mut page) = decompress(page?, &mut scratch.page, &mut context)? else { return Ok(()) };
             let Some(values) = plain_rows(&page, self.dim) else { return Ok(()) };
             // Pages begin anywhere, so the numbers are seldom where the processor wants them.
@@ -202,7 +174,7 @@ impl VectorFile {
             scratch.values.extend(values.as_chunks::<4>().0.iter().map(|number| f32::from_le_bytes(*number)));
             visit(*done, &scratch.values);
             *done += scratch.values.len() / self.dim;
-            if self.column_of(i).compression() != polars_parquet::parquet::compression::Compression::Uncompressed {
+            if column.compression() != Compression::Uncompressed {
                 scratch.page = std::mem::take(page.buffer_mut());
             }
         }
@@ -211,65 +183,44 @@ impl VectorFile {
 
     /// Row group `i` through the general decoder.
     fn decode(&self, i: usize) -> Result<Vec<f32>, TableError> {
-        let arrays = self.arrays(i)?;
+        let array = self.array(i)?;
         let mut rows = Vec::with_capacity(self.room(i));
-        for array in &arrays {
-            append_rows(array.as_ref(), self.dim, &mut rows).map_err(|detail| TableError::BadValue {
-                table: self.name.clone(),
-                column: VECTOR_COLUMN,
-                detail: format!("row group {i}: {detail}"),
-            })?;
-        }
+        append_rows(array.as_ref(), self.dim, &mut rows).map_err(|detail| TableError::BadValue {
+            table: self.chunks.name.clone(),
+            column: VECTOR_COLUMN,
+            detail: format!("row group {i}: {detail}"),
+        })?;
         let found = rows.len() / self.dim;
         if found == self.n_rows_in(i) {
             return Ok(rows);
         }
-        Err(self.damaged(format!("row group {i} has {found} vectors in {} rows", self.n_rows_in(i))))
+        Err(self.chunks.damaged(format!("row group {i} has {found} vectors in {} rows", self.n_rows_in(i))))
     }
 
     /// The length of the first vector that is not absent.
     fn dim_of_first_row(&self) -> Result<usize, TableError> {
         for i in 0..self.n_groups() {
-            let arrays = self.arrays(i)?;
-            if let Some(dim) = arrays.iter().find_map(|array| first_length(array.as_ref())) {
+            if let Some(dim) = first_length(self.array(i)?.as_ref()) {
                 return Ok(dim);
             }
         }
         Ok(0)
     }
 
-    fn arrays(&self, i: usize) -> Result<Vec<Box<dyn Array>>, TableError> {
-        guarded(|| {
-            let primitive = &self.column_of(i).descriptor().descriptor.primitive_type;
-            let pages = BasicDecompressor::new(self.pages(i)?, Vec::new());
-            Ok(column_iter_to_arrays(vec![pages], vec![primitive], self.field.clone(), None)?.0)
-        })
-        .map_err(|detail| self.damaged(detail))
+    fn array(&self, i: usize) -> Result<ArrowArray, TableError> {
+        self.chunks.array(i, VECTOR_COLUMN)
     }
 
-    fn column_of(&self, i: usize) -> &ColumnChunkMetadata {
-        &self.metadata.row_groups[i].parquet_columns()[self.column]
-    }
-
-    fn pages(&self, i: usize) -> PolarsResult<PageReader> {
-        let column = self.column_of(i);
-        let range = column.byte_range();
-        let whole = |at: u64| usize::try_from(at).ok().filter(|at| *at <= self.bytes.len());
-        let (Some(start), Some(end)) = (whole(range.start), whole(range.end)) else {
-            return Err(PolarsError::ComputeError("a column lies beyond the end of the file".into()));
-        };
-        let chunk = self.bytes.clone().sliced(start..end);
-        Ok(PageReader::new(Cursor::new(chunk), column, Vec::new(), usize::MAX))
-    }
-
-    fn damaged(&self, detail: String) -> TableError {
-        TableError::Damaged { table: self.name.clone(), detail }
+    fn column_of(&self, i: usize) -> Option<&ColumnChunkMetadata> {
+        self.chunks.leaves(i, VECTOR_COLUMN).next().filter(|leaf| leaf.descriptor().descriptor.max_rep_level == 1)
     }
 }
 
 /// Numbers in a row as the type says, `Some(None)` for lists of any length; `None` for other types.
 fn declared_dim(dtype: &ArrowDataType) -> Option<Option<usize>> {
-    let is_float = |field: &ArrowField| matches!(field.dtype(), ArrowDataType::Float32 | ArrowDataType::Float64);
+    let is_float = |field: &ArrowField| {
+        matches!(field.dtype(), ArrowDataType::Float16 | ArrowDataType::Float32 | ArrowDataType::Float64)
+    };
     match dtype {
         ArrowDataType::FixedSizeList(field, dim) if is_float(field) => Some(Some(*dim)),
         ArrowDataType::List(field) | ArrowDataType::LargeList(field) if is_float(field) => Some(None),
@@ -313,6 +264,9 @@ fn append_rows(array: &dyn Array, dim: usize, rows: &mut Vec<f32>) -> Result<(),
         let any = values.as_any();
         if let Some(values) = any.downcast_ref::<Float32Array>() {
             return values.value(i);
+        }
+        if let Some(values) = any.downcast_ref::<PrimitiveArray<pf16>>() {
+            return values.value(i).into();
         }
         #[expect(clippy::cast_possible_truncation, reason = "vectors are computed with in 32 bits")]
         any.downcast_ref::<Float64Array>().map_or(f32::NAN, |values| values.value(i) as f32)

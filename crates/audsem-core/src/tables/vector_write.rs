@@ -2,19 +2,14 @@
 
 use std::io::Write;
 
-use polars::polars_utils::compression::ZstdLevel;
-use polars::prelude::{
-    ArrowDataType, ArrowField, ArrowSchema, CompatLevel, DataFrame, PlSmallStr, PolarsError, PolarsResult,
-};
-use polars_arrow::array::{Array, FixedSizeListArray, Float32Array};
-use polars_parquet::parquet::error::ParquetError;
+use polars::prelude::{ArrowDataType, ArrowField, PlSmallStr};
+use polars_arrow::array::{FixedSizeListArray, Float32Array};
 use polars_parquet::write::{
-    CompressedPage, CompressionOptions, Compressor, DynIter, DynStreamingIterator, Encoding,
-    FallibleStreamingIterator as _, FileWriter, KeyValue, Page, ParquetType, StatisticsOptions, Version, WriteOptions,
-    array_to_columns, get_dtype_encoding, schema_to_metadata_key,
+    CompressionOptions, Encoding, FileWriter, KeyValue, StatisticsOptions, Version, WriteOptions,
 };
 
-use super::parquet_write::{ZSTD_LEVEL, write_error};
+use super::arrow_write::{self, EncodedColumn, arrow_schema, compressed, pages};
+use super::parquet_write::write_error;
 use super::vector_read::VECTOR_COLUMN;
 use super::{Row, TableError};
 
@@ -25,8 +20,6 @@ pub const VECTORS_PER_GROUP: usize = 8192;
 /// Size of a page of vectors. It stays in the processor's own cache from the check of its levels to
 /// the last use of its numbers.
 const PAGE_BYTES: usize = 256 << 10;
-
-type EncodedColumn = DynStreamingIterator<'static, CompressedPage, PolarsError>;
 
 /// Writes rows of type `R`, each with a vector of the same length in a further, last column
 /// [`VECTOR_COLUMN`].
@@ -52,13 +45,7 @@ impl<R: Row, W: Write> VectorWriter<R, W> {
         if dim == 0 {
             return Err(TableError::Write { detail: "vectors without numbers".to_owned() });
         }
-        let mut schema: ArrowSchema = R::COLUMNS
-            .iter()
-            .map(|column| {
-                let name = PlSmallStr::from_static(column.name);
-                (name.clone(), column.kind.data_type().to_arrow_field(name, CompatLevel::newest()))
-            })
-            .collect();
+        let mut schema = arrow_schema::<R>();
         let name = PlSmallStr::from_static(VECTOR_COLUMN);
         schema.insert(name.clone(), ArrowField::new(name, vector_type(dim), false));
         let writer = FileWriter::try_new(file, schema, compressed()?).map_err(write_error)?;
@@ -93,9 +80,7 @@ impl<R: Row, W: Write> VectorWriter<R, W> {
     /// They cannot be written.
     pub fn finish(mut self) -> Result<u64, TableError> {
         self.flush()?;
-        let mut metadata = vec![schema_to_metadata_key(self.writer.schema())];
-        metadata.append(&mut self.metadata);
-        self.writer.end(Some(metadata)).map_err(write_error)?;
+        arrow_write::end(&mut self.writer, std::mem::take(&mut self.metadata))?;
         Ok(self.n_rows)
     }
 
@@ -105,21 +90,13 @@ impl<R: Row, W: Write> VectorWriter<R, W> {
             return Ok(());
         }
         let columns = self.encode()?;
-        let columns = DynIter::new(columns.into_iter().map(Ok));
-        self.writer.write(n_rows as u64, columns).map_err(write_error)
+        arrow_write::write_group(&mut self.writer, n_rows, columns)
     }
 
     /// Empties the buffers into the pages of one row group.
     fn encode(&mut self) -> Result<Vec<EncodedColumn>, TableError> {
-        let frame = DataFrame::new_infer_height(R::finish(&mut self.buffers)).map_err(write_error)?;
         let types = self.writer.parquet_schema().fields().to_vec();
-        let mut encoded = Vec::with_capacity(types.len());
-        for (column, parquet_type) in frame.columns().iter().zip(&types) {
-            let series = column.as_materialized_series().rechunk();
-            let array = series.to_arrow(0, CompatLevel::newest());
-            let encodings = get_dtype_encoding(array.dtype());
-            encoded.extend(pages(array, parquet_type.clone(), compressed()?, &encodings).map_err(write_error)?);
-        }
+        let (_, mut encoded) = arrow_write::encode::<R>(&mut self.buffers, &types)?;
         let numbers = Float32Array::from_vec(std::mem::take(&mut self.values)).boxed();
         let n_rows = numbers.len() / self.dim;
         let vectors = FixedSizeListArray::new(vector_type(self.dim), n_rows, numbers, None).boxed();
@@ -135,16 +112,6 @@ fn vector_type(dim: usize) -> ArrowDataType {
     ArrowDataType::FixedSizeList(Box::new(element), dim)
 }
 
-fn compressed() -> Result<WriteOptions, TableError> {
-    let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(write_error)?;
-    Ok(WriteOptions {
-        statistics: StatisticsOptions::empty(),
-        version: Version::V1,
-        compression: CompressionOptions::Zstd(Some(level)),
-        data_page_size: None,
-    })
-}
-
 fn plain() -> WriteOptions {
     WriteOptions {
         statistics: StatisticsOptions::empty(),
@@ -152,19 +119,4 @@ fn plain() -> WriteOptions {
         compression: CompressionOptions::Uncompressed,
         data_page_size: Some(PAGE_BYTES),
     }
-}
-
-fn pages(
-    array: Box<dyn Array>,
-    parquet_type: ParquetType,
-    options: WriteOptions,
-    encodings: &[Encoding],
-) -> PolarsResult<Vec<EncodedColumn>> {
-    let columns = array_to_columns(array, parquet_type, options, encodings)?;
-    Ok(columns.into_iter().map(|pages| compress(pages, options.compression)).collect())
-}
-
-fn compress(pages: DynIter<'static, PolarsResult<Page>>, compression: CompressionOptions) -> EncodedColumn {
-    let pages = pages.map(|page| page.map_err(|error| ParquetError::FeatureNotSupported(error.to_string())));
-    DynStreamingIterator::new(Compressor::new(pages, compression, Vec::new()).map_err(PolarsError::from))
 }

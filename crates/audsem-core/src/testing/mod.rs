@@ -4,10 +4,12 @@
 //! Behind the feature `testing`, which only dev-dependencies turn on.
 
 mod bench;
+mod documents;
 pub mod loopback;
 pub mod sounds;
 
 pub use bench::{Bench, Called};
+pub use documents::assert_formats_part;
 
 use std::collections::BTreeMap;
 use std::fs;

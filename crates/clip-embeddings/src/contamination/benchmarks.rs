@@ -1,10 +1,9 @@
 //! Records and the benchmark items nearest to them.
 
+use crate::tables::{Contamination, ContaminationRef};
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, ShardOutputs, Step};
-use audsem_core::tables::{
-    Columns as _, Contamination, ContaminationRef, EmbeddingKey, ParquetFile, ParquetWriter, TableError, VectorFile,
-};
+use audsem_core::tables::{Columns as _, EmbeddingKey, ParquetFile, ParquetWriter, TableError, VectorFile};
 
 use serde::{Deserialize, Serialize};
 

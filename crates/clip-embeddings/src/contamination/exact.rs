@@ -6,11 +6,11 @@
 
 use std::collections::HashMap;
 
+use crate::tables::{Duplicate, DuplicateRef};
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
 use audsem_core::tables::{
-    Columns as _, Duplicate, DuplicateRef, EmbeddingKey, ParquetFile, ParquetWriter, TableError, VectorFile,
-    VectorScratch, text_hash,
+    Columns as _, EmbeddingKey, ParquetFile, ParquetWriter, TableError, VectorFile, VectorScratch, text_hash,
 };
 use xxhash_rust::xxh3::xxh3_64;
 

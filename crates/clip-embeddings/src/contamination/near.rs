@@ -1,8 +1,9 @@
 //! Records and the nearest earlier record of the same run.
 
+use crate::tables::{Duplicate, DuplicateRef};
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
-use audsem_core::tables::{Columns as _, Duplicate, DuplicateRef, ParquetWriter, TableError, VectorFile};
+use audsem_core::tables::{Columns as _, ParquetWriter, TableError, VectorFile};
 
 use crate::error::Error;
 use crate::nearest::{Hit, Searched};

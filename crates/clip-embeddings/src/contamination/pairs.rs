@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::tables::Contamination;
 use audsem_core::run::{Fingerprint, OutputFile, Run, Shard, ShardError, ShardOutput, Step};
-use audsem_core::tables::{Columns as _, Contamination, ParquetFile};
+use audsem_core::tables::{Columns as _, ParquetFile};
 
 use super::benchmarks::Compared;
 use super::items::Items;

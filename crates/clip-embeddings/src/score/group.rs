@@ -1,8 +1,8 @@
 //! Scores of one row group.
 
+use crate::tables::{Score, ScoreBuffers, ScoreRef};
 use audsem_core::tables::{
-    Columns as _, EmbeddingKey, GroupEncoder, ParquetFile, Row as _, RowGroup, Score, ScoreBuffers, ScoreRef,
-    TableError, VectorFile, VectorScratch,
+    Columns as _, EmbeddingKey, GroupEncoder, ParquetFile, Row as _, RowGroup, TableError, VectorFile, VectorScratch,
 };
 
 use crate::nearest::{Hits, Searched};

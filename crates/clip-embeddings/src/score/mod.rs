@@ -7,9 +7,10 @@ mod group;
 
 use std::path::PathBuf;
 
+use crate::tables::Score;
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{Fingerprint, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
-use audsem_core::tables::{ParquetWriter, Score};
+use audsem_core::tables::ParquetWriter;
 use serde::Serialize;
 
 use crate::error::Error;

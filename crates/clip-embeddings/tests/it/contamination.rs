@@ -1,6 +1,6 @@
 //! `contamination`.
 
-use audsem_core::tables::{Contamination, Duplicate};
+use audsem_clip_embeddings::tables::{Contamination, Duplicate};
 
 use crate::workbench::{Bench, cosine};
 

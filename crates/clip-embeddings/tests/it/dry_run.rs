@@ -1,6 +1,6 @@
 //! Dry runs say what a run would come to, and write nothing.
 
-use audsem_core::tables::CaptionMatch;
+use audsem_clip_embeddings::tables::CaptionMatch;
 
 use crate::report::score;
 use crate::workbench::{Bench, shard};

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use audsem_core::tables::{AudioEmbedding, CaptionMatch, TextEmbedding, VectorFile};
+use audsem_clip_embeddings::tables::CaptionMatch;
+use audsem_core::tables::{AudioEmbedding, TextEmbedding, VectorFile};
 use audsem_core::tar::{ShardOptions, ShardWriter};
 
 use crate::torch_file::torch_file;

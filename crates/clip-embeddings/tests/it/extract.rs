@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use audsem_core::tables::CaptionMatch;
+use audsem_clip_embeddings::tables::CaptionMatch;
 use audsem_media::audio::Decoder;
 
 use crate::report::{bench, score};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use audsem_core::tables::Score;
+use audsem_clip_embeddings::tables::Score;
 use audsem_core::testing::kill_and_resume;
 
 use crate::report::score;

@@ -1,6 +1,6 @@
 //! `match`.
 
-use audsem_core::tables::CaptionMatch;
+use audsem_clip_embeddings::tables::CaptionMatch;
 
 use crate::workbench::{Bench, cosine, random_vectors};
 

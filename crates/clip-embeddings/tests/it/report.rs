@@ -1,6 +1,6 @@
 //! `report`.
 
-use audsem_core::tables::{CaptionMatch, Score};
+use audsem_clip_embeddings::tables::{CaptionMatch, Score};
 
 use crate::workbench::{Bench, shard};
 

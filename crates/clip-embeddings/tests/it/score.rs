@@ -1,6 +1,7 @@
 //! `reference build` and `score`.
 
-use audsem_core::tables::{EmbeddingKey, Score, VectorFile, read_parquet};
+use audsem_clip_embeddings::tables::Score;
+use audsem_core::tables::{EmbeddingKey, VectorFile, read_parquet};
 use proptest::prelude::*;
 use serde_json::Value;
 

@@ -16,10 +16,11 @@ mod trainer;
 
 use std::path::{Path, PathBuf};
 
+use crate::tables::{BertLabel, BertLabelRef};
 use audsem_core::device::{DeviceChoice, Precision};
 use audsem_core::hub::ModelDir;
 use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
-use audsem_core::tables::{BertLabel, BertLabelRef, ParquetWriter, read_parquet, tables_under};
+use audsem_core::tables::{ParquetWriter, read_parquet, tables_under};
 use serde::Serialize;
 
 pub use labelled::{Example, Examples, Split, read_labelled};

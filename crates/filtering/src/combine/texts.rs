@@ -5,12 +5,12 @@ use std::io::Write;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use crate::tables::{CaptionText, CaptionTextBuffers, CaptionTextRef};
 use audsem_core::error::Error as CoreError;
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{OutputFile, ShardError, ShardOutput};
 use audsem_core::tables::{
-    CaptionText, CaptionTextBuffers, CaptionTextRef, Columns, GroupEncoder, ParquetFile, ParquetWriter, ROWS_PER_GROUP,
-    Row, RowGroup, TableError, text_hash,
+    Columns, GroupEncoder, ParquetFile, ParquetWriter, ROWS_PER_GROUP, Row, RowGroup, TableError, text_hash,
 };
 use foldhash::fast::FixedState;
 

@@ -18,10 +18,11 @@ mod site;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use crate::tables::ClipMedia;
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
-use audsem_core::tables::{ClipMedia, tables_under, write_parquet};
+use audsem_core::tables::{tables_under, write_parquet};
 use audsem_media::program::Program;
 use serde::Serialize;
 use serde_json::json;

@@ -11,8 +11,9 @@ mod verdict;
 
 use std::path::{Path, PathBuf};
 
+use crate::tables::{LlmLabel, LlmLabelRef};
 use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
-use audsem_core::tables::{LlmLabel, LlmLabelRef, ParquetWriter, read_parquet, tables_under};
+use audsem_core::tables::{ParquetWriter, read_parquet, tables_under};
 use audsem_llm::{
     Message, OpenAiServer, Prompt, PromptTemplate, Request, Response, Role, ServerConfig, TextError, TextGenerator,
 };

@@ -7,8 +7,9 @@ use std::process::Command;
 
 use audsem_core::hub::ModelDir;
 use audsem_core::run::{RunOptions, Status, Summary};
-use audsem_core::tables::{BertLabel, Cue, read_parquet, text_hash, write_parquet};
+use audsem_core::tables::{Cue, read_parquet, text_hash, write_parquet};
 use audsem_filtering::classify::{self, Scorer, checkpoint_of, train};
+use audsem_filtering::tables::BertLabel;
 use candle_core::{DType, Device};
 use serde_json::Value;
 

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use audsem_core::tables::{BertLabel, Cue, LlmLabel, Row, text_hash, write_parquet};
+use audsem_core::tables::{Cue, Row, text_hash, write_parquet};
 use audsem_core::testing::tree;
+use audsem_filtering::tables::{BertLabel, LlmLabel};
 
 fn audsem(folder: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_audsem-filtering")).current_dir(folder).args(args).output().unwrap()

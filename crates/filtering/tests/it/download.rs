@@ -8,9 +8,10 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use audsem_core::run::{RunOptions, Status, Summary};
-use audsem_core::tables::{ClipMedia, parts, read_parquet, write_parquet};
+use audsem_core::tables::{parts, read_parquet, write_parquet};
 use audsem_filtering::download::{ClipSpan, Config, Cut, Source, Tools, run};
 use audsem_filtering::error::Error;
+use audsem_filtering::tables::ClipMedia;
 use audsem_media::program::{Program, Tool};
 
 use crate::programs::{access, ffmpeg, pace, video, yt_dlp};

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use audsem_core::run::{RunOptions, Status, Summary};
-use audsem_core::tables::{Cue, LlmLabel, read_parquet, text_hash, write_parquet};
+use audsem_core::tables::{Cue, read_parquet, text_hash, write_parquet};
 use audsem_filtering::error::Error;
 use audsem_filtering::label::{Config, run_server};
+use audsem_filtering::tables::LlmLabel;
 use audsem_llm::{RetryPolicy, ServerConfig};
 use serde_json::{Value, json};
 

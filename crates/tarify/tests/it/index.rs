@@ -1,6 +1,7 @@
 //! `index`.
 
-use audsem_core::tables::{TarMember, read_parquet};
+use audsem_core::tables::read_parquet;
+use audsem_tarify::tables::TarMember;
 use serde_json::json;
 
 use crate::workbench::{Bench, tar_of};

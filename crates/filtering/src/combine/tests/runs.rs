@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::tables::{BertLabel, CaptionText, LlmLabel};
 use audsem_core::run::{RejectDetail, RunOptions, Status};
-use audsem_core::tables::{BertLabel, CaptionText, ClipRow, Cue, LlmLabel, read_parquet, text_hash, write_parquet};
+use audsem_core::tables::{ClipRow, Cue, read_parquet, text_hash, write_parquet};
 
 use super::*;
 

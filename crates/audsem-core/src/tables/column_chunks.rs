@@ -1,0 +1,186 @@
+//! The columns of any Parquet file as arrays: what the frames of [`super::ParquetFile`] cannot hold.
+
+use std::fs::File;
+use std::io::Cursor;
+use std::path::Path;
+
+use polars::polars_utils::mmap::MMapSemaphore;
+use polars::prelude::{ArrowDataType, ArrowField, ArrowSchema, PolarsError, PolarsResult};
+use polars_arrow::array::{Array, new_empty_array};
+use polars_arrow::compute::concatenate::concatenate;
+use polars_buffer::Buffer;
+use polars_parquet::read::{
+    BasicDecompressor, ColumnChunkMetadata, FileMetadata, PageReader, column_iter_to_arrays, infer_schema,
+    read_metadata,
+};
+
+use super::TableError;
+use super::cell::ArrowArray;
+use super::parquet_read::guarded;
+
+/// Most rows of a row group that are decoded at once. Programs write a million at most; a damaged or hostile file may
+/// tell of any number, and room would be made for them.
+pub(super) const MAX_ROWS_PER_GROUP: usize = 1 << 26;
+
+/// Largest page. Programs write pages of a megabyte, or one page for each column of a row group.
+const MAX_PAGE_BYTES: usize = 1 << 30;
+
+/// A Parquet file in memory, or mapped into it.
+pub(super) struct ColumnChunks {
+    /// What the file is called in messages.
+    pub name: String,
+    /// The columns, with dictionaries as what they stand for.
+    pub schema: ArrowSchema,
+    bytes: Buffer<u8>,
+    metadata: FileMetadata,
+}
+
+impl ColumnChunks {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// The file cannot be opened or is no Parquet file.
+    pub(super) fn open(path: &Path) -> Result<Self, TableError> {
+        let open_error = |source| TableError::Open { path: path.to_owned(), source };
+        let file = File::open(path).map_err(open_error)?;
+        let metadata = file.metadata().map_err(open_error)?;
+        if metadata.is_dir() {
+            return Err(open_error(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
+        }
+        let name = path.display().to_string();
+        if metadata.len() == 0 {
+            return Err(TableError::NotParquet { table: name, detail: "the file is empty".to_owned() });
+        }
+        // The kernel hands out the pages of its cache: nothing is copied, and memory that is not
+        // looked at again is its to take back.
+        let bytes = guarded(|| Ok(Buffer::from_owner(MMapSemaphore::new_from_file(&file)?)))
+            .map_err(|detail| TableError::NotParquet { table: name.clone(), detail })?;
+        Self::new(name, bytes)
+    }
+
+    /// The same for bytes in memory.
+    ///
+    /// # Errors
+    /// They are no Parquet file.
+    pub(super) fn new(name: String, bytes: Buffer<u8>) -> Result<Self, TableError> {
+        let (metadata, schema) = guarded(|| {
+            let metadata = read_metadata(&mut Cursor::new(bytes.as_slice()))?;
+            let schema = infer_schema(&metadata)?;
+            Ok((metadata, schema.into_iter().map(|(name, field)| (name, without_dictionaries(field))).collect()))
+        })
+        .map_err(|detail| TableError::NotParquet { table: name.clone(), detail })?;
+        Ok(Self { name, schema, bytes, metadata })
+    }
+
+    /// How many rows the file has.
+    pub(super) fn n_rows(&self) -> usize {
+        self.metadata.num_rows
+    }
+
+    /// How many row groups it has.
+    pub(super) fn n_groups(&self) -> usize {
+        self.metadata.row_groups.len()
+    }
+
+    /// How many rows row group `i` has; panics beyond the last.
+    pub(super) fn n_rows_in(&self, i: usize) -> usize {
+        self.metadata.row_groups[i].num_rows()
+    }
+
+    /// A value of the file's own metadata.
+    pub(super) fn value(&self, key: &str) -> Option<&str> {
+        let pairs = self.metadata.key_value_metadata.as_ref()?;
+        pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
+    }
+
+    /// How many bytes the file has.
+    pub(super) fn n_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The leaf columns below the column `name` of row group `i`.
+    pub(super) fn leaves(&self, i: usize, name: &str) -> impl Iterator<Item = &ColumnChunkMetadata> {
+        let columns = self.metadata.row_groups[i].parquet_columns().iter();
+        columns
+            .filter(move |column| column.descriptor().path_in_schema.first().is_some_and(|root| root.as_str() == name))
+    }
+
+    /// The pages of a leaf column.
+    ///
+    /// # Errors
+    /// The column lies beyond the end of the file.
+    pub(super) fn pages(&self, column: &ColumnChunkMetadata) -> PolarsResult<PageReader> {
+        let range = column.byte_range();
+        let whole = |at: u64| usize::try_from(at).ok().filter(|at| *at <= self.bytes.len());
+        let (Some(start), Some(end)) = (whole(range.start), whole(range.end)) else {
+            return Err(PolarsError::ComputeError("a column lies beyond the end of the file".into()));
+        };
+        if start > end {
+            return Err(PolarsError::ComputeError("a column ends before it starts".into()));
+        }
+        let chunk = self.bytes.clone().sliced(start..end);
+        Ok(PageReader::new(Cursor::new(chunk), column, Vec::new(), MAX_PAGE_BYTES))
+    }
+
+    /// The column `name` of row group `i`, whatever its type.
+    ///
+    /// # Errors
+    /// The data is damaged.
+    pub(super) fn array(&self, i: usize, name: &str) -> Result<ArrowArray, TableError> {
+        let Some(field) = self.schema.get(name) else {
+            return Err(self.damaged(format!("there is no column `{name}`")));
+        };
+        let n_rows = self.n_rows_in(i);
+        let array = guarded(|| self.decode(i, field)).map_err(|detail| self.damaged(detail))?;
+        if array.len() == n_rows {
+            return Ok(array);
+        }
+        Err(self.damaged(format!("column `{name}` of row group {i} has {} values in {n_rows} rows", array.len())))
+    }
+
+    fn decode(&self, i: usize, field: &ArrowField) -> PolarsResult<ArrowArray> {
+        let n_rows = self.n_rows_in(i);
+        if n_rows > MAX_ROWS_PER_GROUP {
+            return Err(PolarsError::ComputeError(format!("a row group of {n_rows} rows").into()));
+        }
+        let leaves: Vec<&ColumnChunkMetadata> = self.leaves(i, &field.name).collect();
+        if leaves.iter().any(|leaf| leaf.num_values() < 0) {
+            return Err(PolarsError::ComputeError("a column with a negative number of values".into()));
+        }
+        if n_rows == 0 {
+            return Ok(new_empty_array(field.dtype.clone()));
+        }
+        let types = leaves.iter().map(|leaf| &leaf.descriptor().descriptor.primitive_type).collect();
+        let pages: PolarsResult<Vec<_>> =
+            leaves.iter().map(|leaf| Ok(BasicDecompressor::new(self.pages(leaf)?, Vec::new()))).collect();
+        let arrays = column_iter_to_arrays(pages?, types, field.clone(), None)?.0;
+        match arrays.as_slice() {
+            [] => Ok(new_empty_array(field.dtype.clone())),
+            [_] => Ok(arrays.into_iter().next().expect("there is one")),
+            several => concatenate(&several.iter().map(AsRef::as_ref).collect::<Vec<&dyn Array>>()),
+        }
+    }
+
+    /// The error for what the decoder found.
+    pub(super) fn damaged(&self, detail: String) -> TableError {
+        TableError::Damaged { table: self.name.clone(), detail }
+    }
+}
+
+/// A dictionary is a way of storing values: the values are what readers want. Only the key of the metadata says that a
+/// field is one, so the decoder has to be told nothing of it.
+fn without_dictionaries(mut field: ArrowField) -> ArrowField {
+    field.metadata = None;
+    field.dtype = match field.dtype {
+        ArrowDataType::Dictionary(_, values, _) => *values,
+        ArrowDataType::List(item) => ArrowDataType::List(Box::new(without_dictionaries(*item))),
+        ArrowDataType::LargeList(item) => ArrowDataType::LargeList(Box::new(without_dictionaries(*item))),
+        ArrowDataType::FixedSizeList(item, n) => ArrowDataType::FixedSizeList(Box::new(without_dictionaries(*item)), n),
+        ArrowDataType::Map(item, sorted) => ArrowDataType::Map(Box::new(without_dictionaries(*item)), sorted),
+        ArrowDataType::Struct(fields) => ArrowDataType::Struct(fields.into_iter().map(without_dictionaries).collect()),
+        // Extension types of other programs say what a value means, not how it is stored.
+        ArrowDataType::Extension(extension) => extension.inner,
+        other => other,
+    };
+    field
+}
