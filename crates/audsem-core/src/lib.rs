@@ -15,6 +15,7 @@ pub mod memory;
 pub mod parallel;
 pub mod progress;
 pub mod reason;
+pub mod records;
 pub mod run;
 pub mod signals;
 pub mod suffix;

@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::reason::Fault;
-use crate::sink::write_file;
 use crate::sizes::{SAMPLES, SIZES, sizes_json};
+use crate::tar_output::write_file;
 use crate::tars::{TarInput, TarWork, Unit, list_tars, plan};
 
 /// Name of the table that older readers look for beside the tars.

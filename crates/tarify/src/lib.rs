@@ -14,7 +14,13 @@
 //! tar.write_sample("VID (1_0-3_5)", &[("flac", b"fLaC")])?;
 //! write_atomically(&folder.path().join("0.tar"), &tar.finish()?.0)?;
 //!
-//! let config = check::Config { inputs: vec![folder.path().into()], fields: Vec::new(), verify: false };
+//! let config = check::Config {
+//!     inputs: vec![folder.path().into()],
+//!     task: None,
+//!     semantic: false,
+//!     fields: Vec::new(),
+//!     verify: false,
+//! };
 //! let options = RunOptions { max_fail_rate: 0.0, ..RunOptions::new(folder.path().join("out")) };
 //! let summary = check::run(&config, &options)?;
 //! assert_eq!(summary.status, Status::CheckFailed);
@@ -31,8 +37,8 @@ pub mod pack;
 pub mod reason;
 pub mod rename;
 pub mod shards;
-mod sink;
 pub mod sizes;
 pub mod tables;
+mod tar_output;
 pub mod tars;
 pub mod transcode;

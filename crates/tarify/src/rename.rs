@@ -19,8 +19,8 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::reason::{DropReason, Fault};
-use crate::sink::TarSink;
 use crate::sizes::{SAMPLES, write_sizes};
+use crate::tar_output::TarOutput;
 use crate::tars::{TarWork, Unit, list_tars, plain_name, plan};
 
 /// What becomes of members that name no clip.
@@ -108,7 +108,7 @@ fn clip_of(name: &str) -> Option<(ClipId, String)> {
 fn rename(config: &Config, work: &TarWork, out: &mut ShardOutput) -> Result<(), ShardError> {
     inspect(config, work)?;
     let mut members = MemberReader::open(&work.tar.path).map_err(ShardError::input)?;
-    let tar = TarSink::new(plain_name(&work.tar.name), ShardOptions { mtime: config.mtime });
+    let tar = TarOutput::new(plain_name(&work.tar.name), ShardOptions { mtime: config.mtime });
     let mut writer = SampleWriter { tar, pending: None };
     let (mut read, mut matched) = (0, 0);
     while read < work.budget
@@ -181,7 +181,7 @@ fn inspect(config: &Config, work: &TarWork) -> Result<(), ShardError> {
 
 /// Gathers consecutive members of one key.
 struct SampleWriter {
-    tar: TarSink,
+    tar: TarOutput,
     pending: Option<Sample>,
 }
 

@@ -9,7 +9,7 @@ use audsem_core::walk::numeric_order;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::sink::write_file;
+use crate::tar_output::write_file;
 
 /// Name of the file.
 pub const SIZES: &str = "sizes.json";

@@ -14,8 +14,8 @@ use serde::Serialize;
 use crate::encode::{EncodeError, Encoder, EncoderPaths, VideoConfig};
 use crate::error::Error;
 use crate::reason::{Fault, LeftOut};
-use crate::sink::TarSink;
 use crate::sizes::write_sizes;
+use crate::tar_output::TarOutput;
 use crate::tars::{TarWork, Unit, list_tars, plain_name, plan};
 
 /// What decides the content of the tars.
@@ -71,7 +71,7 @@ fn transcode(
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {
     let mut reader = SampleReader::open(&work.tar.path).map_err(ShardError::input)?;
-    let mut tar = TarSink::new(plain_name(&work.tar.name), ShardOptions { mtime: config.mtime });
+    let mut tar = TarOutput::new(plain_name(&work.tar.name), ShardOptions { mtime: config.mtime });
     let threads = out.inner_workers();
     let (mut left, mut ended) = (work.budget, false);
     let samples = std::iter::from_fn(|| {
@@ -170,7 +170,7 @@ fn cut_name(sample: &Sample) -> Option<String> {
     ))
 }
 
-fn add(tar: &mut TarSink, out: &mut ShardOutput, sample: &Sample) -> Result<(), ShardError> {
+fn add(tar: &mut TarOutput, out: &mut ShardOutput, sample: &Sample) -> Result<(), ShardError> {
     let members: Vec<(&str, &[u8])> =
         sample.members.iter().map(|(suffix, bytes)| (suffix.as_str(), bytes.as_slice())).collect();
     out.work(members.iter().map(|(_, bytes)| bytes.len() as f64).sum::<f64>() / 1e6);

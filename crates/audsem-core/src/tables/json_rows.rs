@@ -1,5 +1,7 @@
 //! Rows of any Parquet file as JSON objects, whatever its columns are.
 //!
+//! Lists are arrays, structs objects, maps arrays of objects `key`, `value`; dates, times and decimals are text.
+//!
 //! For tables whose columns are carried along and not computed with. A table whose columns are known has a row type.
 
 use std::path::Path;
@@ -7,8 +9,7 @@ use std::path::Path;
 use polars::polars_utils::float16::pf16;
 use polars::prelude::ArrowDataType;
 use polars_arrow::array::{
-    Array, BooleanArray, FixedSizeListArray, ListArray, MapArray, PrimitiveArray, StructArray, Utf8ViewArray,
-    get_display,
+    Array, BooleanArray, FixedSizeListArray, ListArray, PrimitiveArray, StructArray, Utf8ViewArray, get_display,
 };
 use polars_buffer::Buffer;
 use serde_json::{Map, Number, Value};
@@ -195,10 +196,6 @@ fn present(array: &dyn Array) -> ReadValue<'_> {
         let (values, size) = (reader(array.values().as_ref()), array.size());
         return Box::new(move |i| list(&values, (i * size, (i + 1) * size)));
     }
-    if let Some(array) = any.downcast_ref::<MapArray>() {
-        let entries = reader(array.field().as_ref());
-        return Box::new(move |i| entries_as_object(list(&entries, array.offsets().start_end(i))));
-    }
     // Dates, times, durations and decimals, as the library prints them; those that no calendar has as the number they are.
     let (display, number) = (get_display::<String>(array, "null"), number_reader(array));
     Box::new(move |i| {
@@ -251,15 +248,4 @@ fn struct_reader(array: &StructArray) -> ReadValue<'_> {
 
 fn list(values: &dyn Fn(usize) -> Value, (start, end): (usize, usize)) -> Value {
     (start..end).map(values).collect()
-}
-
-/// A map is an object where its keys are texts; otherwise it stays a list of keys and values.
-fn entries_as_object(entries: Value) -> Value {
-    let Value::Array(entries) = entries else { return entries };
-    let pair = |entry: &Value| {
-        let mut values = entry.as_object()?.values();
-        Some((values.next()?.as_str()?.to_owned(), values.next()?.clone()))
-    };
-    let object: Option<Map<String, Value>> = entries.iter().map(pair).collect();
-    object.map_or(Value::Array(entries), Value::Object)
 }

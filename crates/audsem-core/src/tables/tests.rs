@@ -99,7 +99,7 @@ fn groups_encoded_apart_give_the_same_rows() {
     writer.push(rows[0].as_row()).unwrap();
     for half in [&rows[1..4], &rows[4..4], &rows[4..]] {
         let mut buffers = CueBuffers::default();
-        half.iter().for_each(|row| Cue::push(&mut buffers, row.as_row()));
+        half.iter().for_each(|row| <Cue as Row>::push(&mut buffers, row.as_row()));
         let group = encoder.encode(&mut buffers).unwrap();
         assert_eq!(group.len(), half.len());
         writer.write_group(group).unwrap();

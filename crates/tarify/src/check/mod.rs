@@ -18,6 +18,7 @@ pub use reason::Fault;
 
 use std::path::PathBuf;
 
+use audsem_core::records::Task;
 use audsem_core::run::{Run, RunOptions, RunSpec, Stats, Status, Step, StepReport, Summary};
 use serde::Serialize;
 
@@ -33,10 +34,21 @@ pub struct Config {
     /// Tars, or folders of them.
     #[serde(skip)]
     pub inputs: Vec<PathBuf>,
-    /// JSON fields that must be there and not be empty.
+    /// The task whose training shards these are: the JSON must be of its format, whatever `--pairs` was.
+    pub task: Option<Task>,
+    /// Whether the training shards were built with `--semantic`.
+    pub semantic: bool,
+    /// Further JSON fields that must be there and not be empty.
     pub fields: Vec<String>,
     /// Decode every sound to its end.
     pub verify: bool,
+}
+
+impl Config {
+    /// Whether the JSON of samples is looked at.
+    fn reads_json(&self) -> bool {
+        self.task.is_some() || !self.fields.is_empty() || self.verify
+    }
 }
 
 #[derive(Serialize)]

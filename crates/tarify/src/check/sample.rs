@@ -1,10 +1,11 @@
 //! One sample, member by member.
 
+use audsem_core::records::{Layout, Violation};
 use audsem_core::suffix::is_media;
 use audsem_media::audio::Decoder;
 use serde_json::Value;
 
-use super::Fault;
+use super::{Config, Fault};
 
 /// What was found wrong, with the value that decided.
 pub(super) type Problem = (Fault, String);
@@ -70,13 +71,17 @@ impl Gathered {
     }
 }
 
-/// Looks at the JSON of a sample: an object in which all `fields` say something.
-pub(super) fn check_json(json: &[u8], fields: &[impl AsRef<str>]) -> Result<(), Problem> {
-    let object = match serde_json::from_slice(json) {
-        Ok(Value::Object(object)) => object,
-        Ok(_) => return Err((Fault::BadJson, "not an object".to_owned())),
-        Err(error) => return Err((Fault::BadJson, error.to_string())),
-    };
+/// Looks at the JSON of a sample: an object of the task's format, in which all further fields say something.
+pub(super) fn check_json(json: &[u8], config: &Config) -> Result<(), Problem> {
+    let object = audsem_core::json::read_object(json).map_err(|error| (Fault::BadJson, error.to_string()))?.value;
+    if let Some(task) = config.task {
+        // A caption sample may carry the pairs of its record along; it has a question of its own.
+        let is_together = object.contains_key("qa_pairs") && !object.contains_key("question");
+        let layout = if is_together { Layout::Together } else { Layout::Repeat };
+        task.sample(layout)
+            .check(&object, config.semantic)
+            .map_err(|fault| (fault_of(fault.violation), fault.detail))?;
+    }
     let says_nothing = |name: &&str| match object.get(*name) {
         None | Some(Value::Null) => true,
         Some(Value::String(text)) => text.trim().is_empty(),
@@ -84,8 +89,17 @@ pub(super) fn check_json(json: &[u8], fields: &[impl AsRef<str>]) -> Result<(), 
         Some(Value::Object(items)) => items.is_empty(),
         Some(_) => false,
     };
-    let missing: Vec<&str> = fields.iter().map(AsRef::as_ref).filter(says_nothing).collect();
+    let missing: Vec<&str> = config.fields.iter().map(String::as_str).filter(says_nothing).collect();
     if missing.is_empty() { Ok(()) } else { Err((Fault::MissingField, missing.join(", "))) }
+}
+
+fn fault_of(violation: Violation) -> Fault {
+    match violation {
+        Violation::Missing => Fault::MissingField,
+        Violation::WrongType => Fault::WrongType,
+        Violation::FewChoices => Fault::NoChoices,
+        Violation::AnswerNotAmongChoices => Fault::AnswerNotAmongChoices,
+    }
 }
 
 /// Decodes the sound of a member to its end.
@@ -99,6 +113,9 @@ pub(super) fn check_sound(decoder: &Decoder, media: &[u8], suffix: &str) -> Resu
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use audsem_core::records::Task;
+
     use super::*;
 
     fn faults(members: &[(&str, u64)]) -> Vec<Fault> {
@@ -121,18 +138,48 @@ mod tests {
         check(&[("0-2.5).mp4", 9), ("0-2.5).json", 2)], &[Fault::CutName, Fault::NoJson]);
     }
 
+    fn config(task: Option<Task>, fields: &[&str]) -> Config {
+        let fields = fields.iter().map(ToString::to_string).collect();
+        Config { inputs: Vec::new(), task, semantic: false, fields, verify: false }
+    }
+
     #[test]
     fn required_fields_must_say_something() {
         let check = |json: &str, expected: Option<(Fault, &str)>| {
-            let got = check_json(json.as_bytes(), &["question", "choices"]).err();
+            let got = check_json(json.as_bytes(), &config(None, &["question", "choices"])).err();
             assert_eq!(got.as_ref().map(|(fault, detail)| (*fault, detail.as_str())), expected, "{json}");
         };
         check(r#"{"question": "q", "choices": {"A": "x"}}"#, None);
-        check(r#"{"question": "q", "choices": ["x"]}"#, None);
+        check(r#"{"question": "q", "choices": ["x"], "loudness": NaN}"#, None);
         check(r#"{"question": " ", "choices": {}}"#, Some((Fault::MissingField, "question, choices")));
         check(r#"{"question": "q"}"#, Some((Fault::MissingField, "choices")));
         check(r#"{"question": null, "choices": 1}"#, Some((Fault::MissingField, "question")));
-        check("[]", Some((Fault::BadJson, "not an object")));
-        assert!(check_json(b"{", &["a"]).is_err());
+        for json in ["[]", "{"] {
+            assert_eq!(check_json(json.as_bytes(), &config(None, &["a"])).unwrap_err().0, Fault::BadJson, "{json}");
+        }
+    }
+
+    #[test]
+    fn the_json_is_of_the_format_of_the_task() {
+        let pair = |answer: &str| serde_json::json!({ "question": "q", "thinking": "t", "answer": answer, "choices": { "A": "a dog", "B": "a cat" } });
+        let few = serde_json::json!({ "question": "q", "thinking": "t", "answer": "a", "choices": { "A": "a" } });
+        for (json, expected) in [
+            (pair("A. a dog"), None),
+            (pair("A"), None),
+            (pair("a mouse"), Some(Fault::AnswerNotAmongChoices)),
+            (few, Some(Fault::NoChoices)),
+            (serde_json::json!({ "qa_pairs": [pair("B. a cat"), pair("A. a dog")] }), None),
+            (
+                serde_json::json!({ "qa_pairs": [pair("B. a cat"), pair("B. a dog")] }),
+                Some(Fault::AnswerNotAmongChoices),
+            ),
+            (serde_json::json!({ "qa_pairs": [] }), Some(Fault::MissingField)),
+            (serde_json::json!({ "qa_pairs": 3 }), Some(Fault::WrongType)),
+        ] {
+            for task in [Task::McQa, Task::McQaLong] {
+                let got = check_json(json.to_string().as_bytes(), &config(Some(task), &[]));
+                assert_eq!(got.err().map(|(fault, _)| fault), expected, "{json}");
+            }
+        }
     }
 }

@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::sample::{Gathered, check_json, check_sound};
 use super::{Config, Fault};
-use crate::sink::write_file;
 use crate::sizes::SAMPLES;
+use crate::tar_output::write_file;
 use crate::tars::TarWork;
 
 /// JSON larger than this is not read.
@@ -118,12 +118,12 @@ impl Checker<'_> {
         member: &Member,
         suffix: &str,
     ) -> Result<Result<(), super::sample::Problem>, TarError> {
-        if suffix == "json" && (!self.config.fields.is_empty() || self.config.verify) {
+        if suffix == "json" && self.config.reads_json() {
             if member.size > MAX_JSON_BYTES {
                 return Ok(Err((Fault::BadJson, format!("{} bytes", member.size))));
             }
             members.read_payload(&mut self.buffer)?;
-            return Ok(check_json(&self.buffer, &self.config.fields));
+            return Ok(check_json(&self.buffer, self.config));
         }
         if self.config.verify && is_audio(suffix) && !self.out.dry_run() {
             members.read_payload(&mut self.buffer)?;

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use audsem_core::cli::RunArgs;
+use audsem_core::records::Task;
 use clap::Args;
 
 use crate::check::Config;
-use crate::shards::Task;
 
 /// Flags of `check`.
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ pub struct CheckArgs {
     /// Tars (plain, gzip, zstd), or folders of them; a sizes.json beside them is checked as well
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
-    /// The tars are training shards of this task: its JSON fields must be there and not be empty
+    /// The tars are training shards of this task: the JSON must be of its format (docs/formats.md)
     #[arg(long, value_enum)]
     pub task: Option<Task>,
     /// The training shards were built with --semantic
@@ -37,15 +37,12 @@ pub struct CheckArgs {
 impl CheckArgs {
     /// What the flags ask for.
     pub fn config(&self) -> Config {
-        let of_task: &[&str] = match self.task {
-            None => &[],
-            Some(Task::Caption | Task::Video) => &["question", "thinking", "answer", "caption"],
-            Some(Task::Qa) => &["question", "thinking", "answer"],
-            Some(Task::McQa | Task::McQaLong) => &["question", "thinking", "answer", "choices"],
-        };
-        let mut fields: Vec<String> = of_task.iter().map(ToString::to_string).collect();
-        fields.extend(self.semantic.then(|| "semantic_elements".to_owned()));
-        fields.extend(self.require.iter().cloned());
-        Config { inputs: self.input.clone(), fields, verify: self.verify }
+        Config {
+            inputs: self.input.clone(),
+            task: self.task,
+            semantic: self.semantic,
+            fields: self.require.clone(),
+            verify: self.verify,
+        }
     }
 }

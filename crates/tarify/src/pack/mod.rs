@@ -25,8 +25,8 @@ use serde::Serialize;
 use crate::encode::{EncodeError, Encoder, EncoderPaths, VideoConfig};
 use crate::error::Error;
 use crate::reason::{Fault, LeftOut};
-use crate::sink::TarSink;
 use crate::sizes::write_sizes;
+use crate::tar_output::TarOutput;
 use crate::tars::shard_name;
 use plan::{Candidate, Packable, Plan};
 
@@ -87,7 +87,12 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let step = Step { name: "part", unit: "clips", physical: "MB" };
     let packed = run.execute(step, &shards, |work, out| pack(config, encoder.as_ref(), work, out))?;
     write_sizes(&mut run, &packed, shards.len())?;
-    let summary = run.finish()?;
+    let mut summary = run.finish()?;
+    if !plan.columns_without_json.is_empty() {
+        let columns: Vec<&String> = plan.columns_without_json.iter().collect();
+        tracing::warn!("columns of bytes are not packed, as JSON has no form for them: {columns:?}");
+        summary = summary.with_result("columns_not_packed", serde_json::json!(columns));
+    }
     Ok(if plan.other_files > 0 { summary.with_result("other_files", plan.other_files) } else { summary })
 }
 
@@ -101,11 +106,11 @@ fn account_for_table(run: &mut Run, plan: &Plan) -> Result<(), Error> {
     run.execute(step, &shard, |(), out| {
         for file in &plan.tables {
             rows::each(file, |row| match row {
-                Ok(row) if plan.videos.contains(row.video_id) => {
+                Ok(row) if plan.videos.contains(&*row.video_id) => {
                     out.read(1);
                     out.keep(1);
                 }
-                Err(row) if row.video_id.is_none_or(|id| plan.videos.contains(id)) => {
+                Err(row) if row.video_id.as_ref().is_none_or(|id| plan.videos.contains(&**id)) => {
                     out.read(1);
                     out.fail(row.place, Fault::BadTableRow, row.problem);
                 }
@@ -125,7 +130,7 @@ fn pack(
     work: &[Candidate],
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {
-    let mut tar = TarSink::new(format!("{}.tar", out.name()), ShardOptions { mtime: config.mtime });
+    let mut tar = TarOutput::new(format!("{}.tar", out.name()), ShardOptions { mtime: config.mtime });
     let (threads, dry_run) = (out.inner_workers(), out.dry_run());
     let read = |candidate| (candidate, media(encoder, dry_run, candidate));
     ordered_map(work, threads, 2 * threads, read, |(candidate, media): (&Candidate, _)| {
@@ -144,7 +149,13 @@ fn pack(
     tar.close(out)
 }
 
-fn add(tar: &mut TarSink, out: &mut ShardOutput, clip: &Packable, media: &[u8], name: &str) -> Result<(), ShardError> {
+fn add(
+    tar: &mut TarOutput,
+    out: &mut ShardOutput,
+    clip: &Packable,
+    media: &[u8],
+    name: &str,
+) -> Result<(), ShardError> {
     match tar.write(out, &clip.key, &[(&clip.suffix, media), ("json", &clip.json)])? {
         None => out.keep(1),
         Some(refused) => out.fail(name, Fault::Unwritable, refused),

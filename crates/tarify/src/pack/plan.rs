@@ -45,6 +45,8 @@ pub(super) struct Plan {
     pub candidates: Vec<Candidate>,
     /// Files of the clip table.
     pub tables: Vec<PathBuf>,
+    /// Columns of the table that no JSON can carry.
+    pub columns_without_json: BTreeSet<String>,
     /// Files in the folder that are no media.
     pub other_files: u64,
     /// Videos of which there are clips.
@@ -81,7 +83,8 @@ pub(super) fn plan(config: &Config, options: &RunOptions) -> Result<Plan, Error>
         Ok(Candidate { content: ends(&path)?, path, name, outcome })
     });
     let candidates = candidates.collect::<Result<_, Error>>()?;
-    Ok(Plan { candidates, other_files, videos, tables: table.files })
+    let ClipTable { files: tables, columns_without_json, .. } = table;
+    Ok(Plan { candidates, other_files, videos, tables, columns_without_json })
 }
 
 /// Where the clips lie: in the folder itself, or in `clips` where it is the output of `download`.

@@ -1,22 +1,24 @@
-//! The rows of a clip table, one after the other: Parquet as `combine` writes it, or CSV.
+//! The rows of a clip table, one after the other: Parquet, as `combine` and other programs write it, or CSV.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::path::Path;
 
 use audsem_core::clip_id::parse_seconds;
 use audsem_core::input;
-use audsem_core::tables::{ClipRow, ClipRowRef, Columns, ParquetFile};
+use audsem_core::tables::{JsonReader, JsonRows};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
 
 /// A row of which video, start and end could be read.
 pub(super) struct FoundRow<'a> {
-    pub video_id: &'a str,
+    pub video_id: Cow<'a, str>,
     pub start_ms: u32,
     /// After the start.
     pub end_ms: u32,
-    columns: RowColumns<'a>,
+    names: &'a [String],
+    values: Values<'a>,
 }
 
 /// A row that cannot be used.
@@ -24,25 +26,24 @@ pub(super) struct BadRow<'a> {
     /// Where it stands, `table.csv:12`.
     pub place: String,
     /// Its video, where that can be read.
-    pub video_id: Option<&'a str>,
+    pub video_id: Option<Cow<'a, str>>,
     /// What is wrong with it.
     pub problem: String,
 }
 
-enum RowColumns<'a> {
-    Clip(ClipRowRef<'a>),
-    Csv { names: &'a [String], record: &'a csv::StringRecord },
+enum Values<'a> {
+    Parquet(&'a JsonReader<'a>, usize),
+    Csv(&'a csv::StringRecord),
 }
 
 impl FoundRow<'_> {
     /// All its columns by name. The caption is `text` once it is clean, as in audio shards, and
     /// `original_text` as it was.
     pub(super) fn columns(&self) -> Map<String, Value> {
-        match &self.columns {
-            RowColumns::Clip(row) => columns_of(*row),
-            RowColumns::Csv { names, record } => {
-                numbers(names.iter().cloned().zip(record.iter().map(Value::from)).collect())
-            }
+        let names = self.names.iter().cloned();
+        match &self.values {
+            Values::Parquet(rows, i) => names.zip(rows.row(*i).into_iter().map(|(_, value)| value)).collect(),
+            Values::Csv(record) => numbers(names.zip(record.iter().map(Value::from)).collect()),
         }
     }
 }
@@ -53,24 +54,50 @@ impl FoundRow<'_> {
 /// The table cannot be read, or lacks the columns for the times.
 pub(super) fn each(file: &Path, take: impl FnMut(Result<FoundRow<'_>, BadRow<'_>>)) -> Result<(), Error> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let bad_table = |problem| Error::ClipTable { path: file.to_owned(), problem };
     if file.extension().is_some_and(|extension| extension == "parquet") {
-        return each_clip(file, &name, take);
+        return each_in_parquet(&JsonRows::open(file)?, &name, take, bad_table);
     }
-    each_in_csv(input::open(file)?, &name, take).map_err(|problem| Error::ClipTable { path: file.to_owned(), problem })
+    each_in_csv(input::open(file)?, &name, take).map_err(bad_table)
 }
 
-fn each_clip(file: &Path, name: &str, mut take: impl FnMut(Result<FoundRow<'_>, BadRow<'_>>)) -> Result<(), Error> {
+/// Columns of a Parquet table that JSON has no form for; none for CSV.
+///
+/// # Errors
+/// The table cannot be read.
+pub(super) fn columns_without_json(file: &Path) -> Result<Vec<String>, Error> {
+    if file.extension().is_some_and(|extension| extension == "parquet") {
+        return Ok(JsonRows::open(file)?.columns_without_json().to_vec());
+    }
+    Ok(Vec::new())
+}
+
+fn each_in_parquet(
+    table: &JsonRows,
+    name: &str,
+    mut take: impl FnMut(Result<FoundRow<'_>, BadRow<'_>>),
+    bad_table: impl Fn(String) -> Error,
+) -> Result<(), Error> {
+    let columns = table.columns();
+    let spans = SpanColumns::find(columns).map_err(bad_table)?;
+    let mut names = columns.to_vec();
+    name_texts(&mut names);
     let mut number = 0_u64;
-    for group in ParquetFile::<ClipRow>::open(file)?.groups() {
+    for group in table.groups() {
         let group = group?;
-        for row in (0..group.len()).map(|i| group.get(i)) {
+        let rows = group.reader();
+        for i in 0..group.len() {
             number += 1;
-            let (video_id, start_ms, end_ms) = (row.video_id, row.start_ms, row.end_ms);
-            take(if start_ms < end_ms {
-                Ok(FoundRow { video_id, start_ms, end_ms, columns: RowColumns::Clip(row) })
-            } else {
-                let problem = format!("it starts at {start_ms} ms and ends at {end_ms} ms");
-                Err(BadRow { place: format!("{name}:{number}"), video_id: Some(video_id), problem })
+            let field = |column: usize| match rows.value(&columns[column], i) {
+                Value::Null => Cow::Borrowed(""),
+                Value::String(text) => text.into(),
+                other => other.to_string().into(),
+            };
+            take(match spans.read(field) {
+                Ok((video_id, start_ms, end_ms)) => {
+                    Ok(FoundRow { video_id, start_ms, end_ms, names: &names, values: Values::Parquet(&rows, i) })
+                }
+                Err(problem) => Err(spans.bad(format!("{name}:{number}"), field, problem)),
             });
         }
     }
@@ -105,14 +132,12 @@ pub(super) fn each_in_csv(
                 _ => return Err(error.to_string()),
             },
         }
-        take(match spans.read(&record) {
+        let field = |column: usize| Cow::Borrowed(record.get(column).unwrap_or_default());
+        take(match spans.read(field) {
             Ok((video_id, start_ms, end_ms)) => {
-                Ok(FoundRow { video_id, start_ms, end_ms, columns: RowColumns::Csv { names: &names, record: &record } })
+                Ok(FoundRow { video_id, start_ms, end_ms, names: &names, values: Values::Csv(&record) })
             }
-            Err(problem) => {
-                let video_id = record.get(spans.video_id).filter(|id| !id.is_empty());
-                Err(BadRow { place: place(record.position()), video_id, problem })
-            }
+            Err(problem) => Err(spans.bad(place(record.position()), field, problem)),
         });
     }
 }
@@ -143,27 +168,7 @@ fn numbers(mut columns: Map<String, Value>) -> Map<String, Value> {
     columns
 }
 
-fn columns_of(row: ClipRowRef<'_>) -> Map<String, Value> {
-    let mut columns = Map::new();
-    let mut put = |name: &str, value: Value| columns.insert(name.to_owned(), value);
-    put("video_id", row.video_id.into());
-    put("start", Value::Null);
-    put("duration", Value::Null);
-    put("text", row.clean_text.into());
-    put("end", Value::Null);
-    put("original_text", row.text.into());
-    put("row_id", row.row_id.into());
-    put("start_ms", row.start_ms.into());
-    put("end_ms", row.end_ms.into());
-    for (name, value) in [("bert_prob", row.bert_prob), ("llm_yes_prob", row.llm_yes_prob)] {
-        if let Some(value) = value {
-            put(name, value.into());
-        }
-    }
-    columns
-}
-
-/// Where the times of a CSV stand, and in which unit.
+/// Where the times of a table stand, and in which unit.
 struct SpanColumns {
     video_id: usize,
     start: (usize, bool),
@@ -185,14 +190,14 @@ impl SpanColumns {
     }
 
     /// Video id, start and end in milliseconds, or what is wrong.
-    fn read<'r>(&self, record: &'r csv::StringRecord) -> Result<(&'r str, u32, u32), String> {
-        let field = |column: usize| record.get(column).map(str::trim).unwrap_or_default();
+    fn read<'r>(&self, field: impl Fn(usize) -> Cow<'r, str>) -> Result<(Cow<'r, str>, u32, u32), String> {
         let time = |column: usize, ms: bool| {
             let text = field(column);
+            let text = text.trim();
             let time = if ms { text.parse().ok() } else { parse_seconds(text) };
             time.ok_or_else(|| format!("{text:?} is no time"))
         };
-        let video_id = record.get(self.video_id).unwrap_or_default();
+        let video_id = field(self.video_id);
         if video_id.is_empty() {
             return Err("it names no video".to_owned());
         }
@@ -204,6 +209,10 @@ impl SpanColumns {
             return Err(format!("it starts at {start} ms and ends at {end} ms"));
         }
         Ok((video_id, start, end))
+    }
+
+    fn bad<'r>(&self, place: String, field: impl Fn(usize) -> Cow<'r, str>, problem: String) -> BadRow<'r> {
+        BadRow { place, video_id: Some(field(self.video_id)).filter(|id| !id.is_empty()), problem }
     }
 }
 

@@ -53,6 +53,8 @@ pub(super) struct ClipTable {
     by_video: HashMap<String, Vec<TableRow>>,
     /// Files it was read from.
     pub files: Vec<PathBuf>,
+    /// Columns that hold bytes, which no JSON can carry.
+    pub columns_without_json: BTreeSet<String>,
 }
 
 impl ClipTable {
@@ -60,11 +62,12 @@ impl ClipTable {
     pub(super) fn read(path: &Path, wanted: &BTreeSet<String>) -> Result<Self, Error> {
         let mut table = Self { files: tables_under(path)?, ..Self::default() };
         for file in table.files.clone() {
+            table.columns_without_json.extend(rows::columns_without_json(&file)?);
             rows::each(&file, |row| {
                 let Ok(row) = row else { return };
-                if wanted.contains(row.video_id) {
+                if wanted.contains(&*row.video_id) {
                     let found = TableRow::new(row.start_ms, row.end_ms, row.columns());
-                    table.by_video.entry(row.video_id.to_owned()).or_default().push(found);
+                    table.by_video.entry(row.video_id.clone().into_owned()).or_default().push(found);
                 }
             })?;
         }

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use audsem_core::cli::{GlobalArgs, RunArgs};
 use audsem_core::error::Error as CoreError;
 use audsem_core::input::list_files;
+use audsem_core::records::{Layout, Task};
 use audsem_core::run::{RunOptions, Summary};
 use audsem_core::tar::tars_under;
 use audsem_media::audio::CheckLimits;
 
-use super::config::{AudioLimits, Config, Task, Verify};
+use super::config::{Answers, AudioLimits, Config, Duplicates, Verify};
 use super::plan::SplitFile;
-use super::sample::PairLayout;
+use super::record_files::ENDINGS;
 use super::text::TextLimits;
 use crate::error::Error;
 
@@ -22,7 +23,7 @@ pub struct ShardsArgs {
     /// What the samples teach
     #[arg(long, value_enum)]
     pub task: Task,
-    /// Generated text: JSON lines (plain, gzip, zstd), or a folder of such files
+    /// Generated text: JSON lines (plain, gzip, zstd), CSV or Parquet by the ending, or folders of such files
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub records: Vec<PathBuf>,
     /// Tars of clips (plain, gzip, zstd), or folders of them; taken in the order of their numbers
@@ -52,7 +53,13 @@ pub struct ShardsArgs {
     pub max_bytes: Option<NonZeroU64>,
     /// One sample per question-answer pair, or all pairs of a clip in one sample
     #[arg(long, value_enum, default_value = "repeat", help_heading = "Shards")]
-    pub pairs: PairLayout,
+    pub pairs: Layout,
+    /// Write the answers to questions with choices as `X. text` (canonical), or as the records have them (keep)
+    #[arg(long, value_enum, default_value = "canonical", help_heading = "Text")]
+    pub answers: Answers,
+    /// Which record counts where several have the same clip (and question, in tables of questions)
+    #[arg(long, value_enum, default_value = "first", help_heading = "Text")]
+    pub duplicates: Duplicates,
     /// Most words of a caption [default: 100 for caption, no limit for video]
     #[arg(long, value_name = "N", help_heading = "Text")]
     pub max_words: Option<usize>,
@@ -111,10 +118,11 @@ impl ShardsArgs {
         let mut config = Config::new(task, self.record_files()?, self.source_tars()?);
         config.mapping.clone_from(&self.mapping_csv);
         config.semantic = self.semantic;
+        let defaults = TextLimits::of(task);
         config.text = TextLimits {
-            max_words: self.max_words.or(task.max_words()),
-            min_chars: self.min_chars.unwrap_or(task.min_chars()),
-            min_answer_chars: self.min_answer_chars.unwrap_or(task.min_answer_chars()),
+            max_words: self.max_words.or(defaults.max_words),
+            min_chars: self.min_chars.unwrap_or(defaults.min_chars),
+            min_answer_chars: self.min_answer_chars.unwrap_or(defaults.min_answer_chars),
             omit_phrases: self.omit_phrase.iter().filter(|phrase| !phrase.is_empty()).cloned().collect(),
         };
         config.audio = AudioLimits {
@@ -123,11 +131,16 @@ impl ShardsArgs {
         };
         config.ffmpeg.clone_from(&self.ffmpeg);
         config.pairs = self.pairs;
+        config.answers = self.answers;
+        config.duplicates = self.duplicates;
         config.num_valid = if self.skip_validation { 0 } else { self.num_valid };
         config.max_count = self.max_count;
         config.max_bytes = self.max_bytes;
         if let Some(path) = &self.split_in {
             config.valid_videos = Some(read_split(path)?);
+        }
+        if self.answers == Answers::Keep && !task.has_choices() {
+            return Err(flag("--answers", format!("{} has no choices, so its answers are always kept", task.name())));
         }
         if let Some(path) = &self.templates {
             if config.template.is_none() {
@@ -141,13 +154,13 @@ impl ShardsArgs {
     }
 
     fn record_files(&self) -> Result<Vec<PathBuf>, Error> {
-        let endings = [".jsonl", ".jsonl.gz", ".jsonl.zst"];
         let mut files = Vec::new();
         for path in &self.records {
             let found =
-                list_files(path, |name| endings.iter().any(|ending| name.ends_with(ending)) && !is_reject(name))?;
+                list_files(path, |name| ENDINGS.iter().any(|ending| name.ends_with(ending)) && !is_reject(name))?;
             if found.is_empty() {
-                return Err(CoreError::input(path, "this folder holds no .jsonl file").into());
+                let problem = format!("this folder holds no file of records ({})", ENDINGS.join(", "));
+                return Err(CoreError::input(path, problem).into());
             }
             files.extend(found);
         }

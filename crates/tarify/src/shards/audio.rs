@@ -5,7 +5,8 @@ use audsem_media::audio::{
 };
 use audsem_media::program::{Program, Tool};
 
-use super::config::{AudioLimits, Config, Task, Verify};
+use super::Task;
+use super::config::{AudioLimits, Config, Verify};
 use super::reason::{DropReason, Fault};
 use super::text::LeftOut;
 

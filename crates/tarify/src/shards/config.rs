@@ -4,65 +4,51 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use audsem_core::error::Error as CoreError;
+use audsem_core::records::{Layout, Task};
 use audsem_media::audio::CheckLimits;
 use serde::{Deserialize, Serialize};
 
-use super::sample::{PairLayout, Rules};
+use super::sample::Rules;
 use super::templates::Templates;
 use super::text::TextLimits;
 use crate::error::Error;
 
-/// What the samples teach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Task {
-    /// Captions of audio clips.
-    Caption,
-    /// Open questions about audio clips.
-    Qa,
-    /// Questions with options to choose from.
-    McQa,
-    /// The same with the whole instruction around the question.
-    McQaLong,
-    /// Captions again, the sound taken from video clips.
-    Video,
+/// What a task takes text to be unless told otherwise.
+impl TextLimits {
+    /// The limits of a task. Long captions are left out of caption shards only, video shards ask only that there is text,
+    /// and an option is often one short word behind its letter.
+    pub fn of(task: Task) -> Self {
+        Self {
+            max_words: (task == Task::Caption).then_some(100),
+            min_chars: if task == Task::Video { 1 } else { 10 },
+            min_answer_chars: match task {
+                Task::Qa => 10,
+                Task::McQa | Task::McQaLong => 3,
+                Task::Caption | Task::Video => 1,
+            },
+            omit_phrases: super::text::OMIT_PHRASES.map(str::to_owned).to_vec(),
+        }
+    }
 }
 
-impl Task {
-    /// The name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Caption => "caption",
-            Self::Qa => "qa",
-            Self::McQa => "mc-qa",
-            Self::McQaLong => "mc-qa-long",
-            Self::Video => "video",
-        }
-    }
+/// How answers to questions with choices are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answers {
+    /// As `X. text`, letter and text of the choice.
+    Canonical,
+    /// As the record has them.
+    Keep,
+}
 
-    /// Whether a clip may give several samples.
-    pub fn has_pairs(self) -> bool {
-        matches!(self, Self::Qa | Self::McQa | Self::McQaLong)
-    }
-
-    /// Default of `--max-words`: long captions are left out of caption shards only.
-    pub fn max_words(self) -> Option<usize> {
-        (self == Self::Caption).then_some(100)
-    }
-
-    /// Default of `--min-chars`. Video shards ask only that there is text.
-    pub fn min_chars(self) -> usize {
-        if self == Self::Video { 1 } else { 10 }
-    }
-
-    /// Default of `--min-answer-chars`. An option is often one short word behind its letter.
-    pub fn min_answer_chars(self) -> usize {
-        match self {
-            Self::Qa => 10,
-            Self::McQa | Self::McQaLong => 3,
-            Self::Caption | Self::Video => 1,
-        }
-    }
+/// Which of several records about the same clip counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Duplicates {
+    /// The first one.
+    First,
+    /// The last one.
+    Last,
 }
 
 /// How closely the audio is looked at.
@@ -90,7 +76,7 @@ pub struct AudioLimits {
 /// Everything the content of the shards depends on, beside `--seed` and `--limit`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Config {
-    /// Files of generated text, JSON lines. Their content counts, not their place.
+    /// Files of generated text: JSON lines, CSV or Parquet. Their content counts, not their place.
     #[serde(skip)]
     pub records: Vec<PathBuf>,
     /// Tars of clips, in the order their samples shall have.
@@ -112,7 +98,11 @@ pub struct Config {
     /// What audio must be like.
     pub audio: AudioLimits,
     /// One sample per pair or per clip.
-    pub pairs: PairLayout,
+    pub pairs: Layout,
+    /// How answers to questions with choices are written.
+    pub answers: Answers,
+    /// Which of several records about the same clip counts.
+    pub duplicates: Duplicates,
     /// The text of the task's template, `None` for tasks without.
     pub template: Option<String>,
     /// Clips wanted for validation; 0 for no validation split.
@@ -135,14 +125,11 @@ impl Config {
             ffmpeg: None,
             task,
             semantic: false,
-            text: TextLimits {
-                max_words: task.max_words(),
-                min_chars: task.min_chars(),
-                min_answer_chars: task.min_answer_chars(),
-                omit_phrases: super::text::OMIT_PHRASES.map(str::to_owned).to_vec(),
-            },
+            text: TextLimits::of(task),
             audio: AudioLimits { limits: CheckLimits::DEFAULT, verify: Verify::Full },
-            pairs: PairLayout::Repeat,
+            pairs: Layout::Repeat,
+            answers: Answers::Canonical,
+            duplicates: Duplicates::First,
             template: super::templates::default_template(task).map(str::to_owned),
             num_valid: 100,
             valid_videos: None,
@@ -182,6 +169,7 @@ impl Config {
             semantic: self.semantic,
             limits: self.text.clone(),
             pairs: self.pairs,
+            answers: self.answers,
             templates: Templates::parse(self.task, self.template.as_deref())?,
             seed,
         })

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 /// Bytes gathered before a batch is handed out.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// A line beyond this is taken for damage: it would have to be held in memory.
+/// A line beyond this is passed over: it would have to be held in memory.
 const MAX_LINE_BYTES: usize = 256 << 20;
 
 /// Whole lines of a file.
@@ -15,6 +15,8 @@ pub(super) struct Batch {
     pub first_line: u64,
     /// The lines with their line breaks; only the file's last line may lack one.
     pub bytes: Vec<u8>,
+    /// Number of a line that is too long to be read; there are no others in its batch.
+    pub too_long: Option<u64>,
 }
 
 impl Batch {
@@ -36,12 +38,13 @@ pub(super) struct Batches<R> {
     carry: Vec<u8>,
     next_line: u64,
     ended: bool,
+    max_line_bytes: usize,
 }
 
 impl<R: Read> Batches<R> {
     /// Starts at the beginning of `reader`.
     pub(super) fn new(reader: R) -> Self {
-        Self { reader, carry: Vec::new(), next_line: 1, ended: false }
+        Self { reader, carry: Vec::new(), next_line: 1, ended: false, max_line_bytes: MAX_LINE_BYTES }
     }
 
     fn read(&mut self) -> io::Result<Option<Batch>> {
@@ -57,17 +60,34 @@ impl<R: Read> Batches<R> {
                 self.carry = bytes.split_off(before + end + 1);
                 return Ok(Some(self.batch(bytes)));
             }
-            if bytes.len() > MAX_LINE_BYTES {
-                let problem = format!("line {} has no end within {MAX_LINE_BYTES} bytes", self.next_line);
-                return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+            if bytes.len() > self.max_line_bytes {
+                return self.pass_over(bytes).map(Some);
             }
+        }
+    }
+
+    /// Reads on to the end of a line that is too long.
+    fn pass_over(&mut self, mut bytes: Vec<u8>) -> io::Result<Batch> {
+        let number = self.next_line;
+        self.next_line += 1;
+        loop {
+            bytes.clear();
+            let read = (&mut self.reader).take(BATCH_BYTES as u64).read_to_end(&mut bytes)?;
+            if let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
+                self.carry = bytes.split_off(end + 1);
+            } else if read == BATCH_BYTES {
+                continue;
+            } else {
+                self.ended = true;
+            }
+            return Ok(Batch { first_line: number, bytes: Vec::new(), too_long: Some(number) });
         }
     }
 
     fn batch(&mut self, bytes: Vec<u8>) -> Batch {
         let first_line = self.next_line;
         self.next_line += bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
-        Batch { first_line, bytes }
+        Batch { first_line, bytes, too_long: None }
     }
 }
 
@@ -114,5 +134,26 @@ mod tests {
         assert_eq!(lines(b"\xef\xbb\xbf{}\r\nlast"), [(1, "{}".to_owned()), (2, "last".to_owned())]);
         let long = "x".repeat(3 * BATCH_BYTES + 7);
         assert_eq!(lines(format!("a\n{long}\nb").as_bytes()), [(1, "a".into()), (2, long), (3, "b".into())]);
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_told_and_the_others_are_read() {
+        let long = "x".repeat(5 * BATCH_BYTES);
+        for (text, expected) in [
+            (format!("a\n{long}\nb\n"), vec![(Some(2), vec![]), (None, vec![(3, "b")])]),
+            (format!("a\n{long}"), vec![(Some(2), vec![])]),
+        ] {
+            let batches = Batches { max_line_bytes: BATCH_BYTES + 1, ..Batches::new(text.as_bytes()) };
+            let batches: Vec<Batch> = batches.map(Result::unwrap).collect();
+            let found: Vec<_> = batches
+                .iter()
+                .map(|batch| {
+                    let lines = batch.lines().map(|(number, line)| (number, std::str::from_utf8(line).unwrap()));
+                    (batch.too_long, lines.collect::<Vec<_>>())
+                })
+                .collect();
+            assert_eq!(found[0], (None, vec![(1, "a")]));
+            assert_eq!(found[1..], expected);
+        }
     }
 }

@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
 use audsem_core::input;
-use audsem_core::parallel::ordered_map;
 use serde::Deserialize;
 
 use super::Config;
-use super::lines::{Batch, Batches};
+use super::record_files::{self, Found};
 use super::sample::clip_of;
 use crate::error::Error;
 use crate::tars::plain_name;
@@ -89,16 +88,11 @@ fn some<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
 /// The clips the records speak of, whatever else is wrong with those.
 fn clips_of(records: &[PathBuf], workers: usize) -> Result<HashSet<ClipId>, Error> {
     let mut clips = HashSet::new();
-    for path in records {
-        let read = |batch: std::io::Result<Batch>| {
-            let clip = |line: &[u8]| clip_of(&serde_json::from_slice(line).ok()?).ok();
-            batch.map(|batch| batch.lines().filter_map(|(_, line)| clip(line)).collect::<Vec<_>>())
-        };
-        ordered_map(Batches::new(input::open(path)?), workers, 2 * workers, read, |found| {
-            clips.extend(found.map_err(CoreError::read(path))?);
-            Ok::<_, CoreError>(())
-        })?;
-    }
+    let clip = |found: Found| clip_of(&found.record.ok()?).ok();
+    record_files::for_each(records, workers, clip, |clip| {
+        clips.extend(clip);
+        Ok::<_, CoreError>(())
+    })?;
     Ok(clips)
 }
 

@@ -18,12 +18,12 @@
 mod args;
 mod audio;
 mod catalogue;
-mod choices;
 mod config;
 mod lines;
 mod mapping;
 mod plan;
 mod reason;
+mod record_files;
 mod records;
 mod sample;
 mod scan;
@@ -34,10 +34,10 @@ mod text;
 mod write;
 
 pub use args::ShardsArgs;
-pub use config::{AudioLimits, Config, Task, Verify};
+pub use audsem_core::records::{Layout, Task};
+pub use config::{Answers, AudioLimits, Config, Duplicates, Verify};
 pub use plan::{PlanLine, Split, SplitFile};
 pub use reason::{DropReason, Fault};
-pub use sample::PairLayout;
 pub use text::TextLimits;
 
 use audsem_core::run::{Run, RunOptions, RunSpec, Shard, ShardOutputs, StepReport, Summary};

@@ -3,7 +3,7 @@
 audsem_core::reasons! {
     /// A rule left it out.
     pub enum DropReason {
-        DuplicateRecord = "duplicate_record": "an earlier line of the record file speaks of the same clip",
+        DuplicateRecord = "duplicate_record": "another record has the same clip (and question, in tables of questions); see --duplicates",
         NoPairs = "no_pairs": "the record holds no question-answer pair",
         MissingField = "missing_field": "a field that the task needs is absent or null",
         CaptionLong = "caption_long": "the caption has more words than --max-words",
@@ -14,6 +14,7 @@ audsem_core::reasons! {
         AnswerShort = "answer_short": "the answer has fewer characters than --min-answer-chars",
         OmitPhrase = "omit_phrase": "a used field speaks of the data the text was made from (--omit-phrase)",
         NoChoices = "no_choices": "a multiple-choice question has fewer than two choices",
+        AnswerNotAmongChoices = "answer_not_among_choices": "the answer is none of the question's choices, or could be several",
         NoRecord = "no_record": "no usable record speaks of this clip",
         Silent = "silent": "no sample of the clip reaches --min-peak",
         AudioShort = "audio_short": "the clip is shorter than --min-seconds",
@@ -27,6 +28,8 @@ audsem_core::reasons! {
     /// It is broken.
     pub enum Fault {
         BadJson = "bad_json": "the text is not a JSON object",
+        BadRow = "bad_row": "the line of a CSV file is not UTF-8 or has another number of fields than its header",
+        LineTooLong = "line_too_long": "a line of a record file has no end within 256 MiB",
         NoName = "no_name": "nothing names the clip: no file_name, original_filename or key",
         BadName = "bad_name": "the name is not a clip key",
         WrongType = "wrong_type": "a field has another JSON type than the task needs",

@@ -1,6 +1,6 @@
 //! First step: from the files of generated text to the samples' JSON, one line per clip.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Write};
 use std::os::unix::fs::FileExt;
@@ -9,16 +9,18 @@ use std::sync::Mutex;
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
-use audsem_core::parallel::ordered_map;
+use audsem_core::records::Layout;
 use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
 use audsem_core::tar::MAX_NAME_BYTES;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::lines::{Batch, Batches};
+use super::config::Duplicates;
+use super::lines::Batches;
 use super::reason::{Cause, DropReason, Fault};
-use super::sample::{Made, Rules, clip_of};
+use super::record_files::{self, Found};
+use super::sample::{Made, Rules, clip_of, identity_of, join};
 use super::text::LeftOut;
 use super::{Config, StepResult, next_step};
 use crate::error::Error;
@@ -38,10 +40,8 @@ struct Line<S> {
 pub(super) struct Entry {
     /// The clip.
     pub clip: ClipId,
-    /// Place of its line in the file, in bytes.
-    pub offset: u64,
-    /// Length of the line in bytes.
-    pub length: u32,
+    /// Offset and length in bytes of its lines in the file: one, or one for each row of a table of questions.
+    pub lines: Vec<(u64, u32)>,
     /// Bytes of JSON of each sample.
     pub json_bytes: Vec<u32>,
 }
@@ -56,6 +56,8 @@ pub(super) struct Records {
     /// The clips.
     pub entries: Vec<Entry>,
     by_clip: HashMap<ClipId, u32>,
+    /// Whether all lines of a clip are one sample.
+    joins: bool,
 }
 
 impl Records {
@@ -69,7 +71,7 @@ impl Records {
         &self.entries[number as usize]
     }
 
-    /// Opens the file for [`read_samples`].
+    /// Opens the file for [`Records::read_samples`].
     ///
     /// # Errors
     /// When it has gone.
@@ -77,22 +79,39 @@ impl Records {
         File::open(&self.path).map_err(CoreError::read(&self.path))
     }
 
-    fn push(&mut self, entry: Entry) {
-        let number = u32::try_from(self.entries.len()).expect("fewer than 4 billion records");
-        self.by_clip.insert(entry.clip.clone(), number);
-        self.entries.push(entry);
+    fn push(&mut self, clip: ClipId, line: (u64, u32), json_bytes: Vec<u32>) {
+        let next = u32::try_from(self.entries.len()).expect("fewer than 4 billion records");
+        let number = *self.by_clip.entry(clip.clone()).or_insert(next);
+        if number == next {
+            self.entries.push(Entry { clip, lines: vec![line], json_bytes });
+            return;
+        }
+        let entry = &mut self.entries[number as usize];
+        entry.lines.push(line);
+        match entry.json_bytes.as_mut_slice() {
+            [all] if self.joins => *all += json_bytes.iter().sum::<u32>(),
+            _ => entry.json_bytes.extend(json_bytes),
+        }
     }
-}
 
-/// The JSON of the samples of `entry`, as it goes into the shards.
-///
-/// # Errors
-/// When the file cannot be read or is not what this step wrote.
-pub(super) fn read_samples(file: &File, entry: &Entry) -> std::io::Result<Vec<Box<RawValue>>> {
-    let mut line = vec![0; entry.length as usize];
-    file.read_exact_at(&mut line, entry.offset)?;
-    let line: Line<Vec<Box<RawValue>>> = serde_json::from_slice(&line)?;
-    Ok(line.samples)
+    /// The JSON of the samples of `entry`, as it goes into the shards.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not what this step wrote.
+    pub(super) fn read_samples(&self, file: &File, entry: &Entry) -> std::io::Result<Vec<Box<RawValue>>> {
+        let mut samples = Vec::with_capacity(entry.json_bytes.len());
+        for (offset, length) in &entry.lines {
+            let mut line = vec![0; *length as usize];
+            file.read_exact_at(&mut line, *offset)?;
+            let line: Line<Vec<Box<RawValue>>> = serde_json::from_slice(&line)?;
+            samples.extend(line.samples);
+        }
+        if self.joins && samples.len() > 1 {
+            let parts: Result<Vec<_>, _> = samples.iter().map(|sample| serde_json::from_str(sample.get())).collect();
+            samples = vec![raw(&join(parts?))];
+        }
+        Ok(samples)
+    }
 }
 
 /// Runs the step.
@@ -106,7 +125,7 @@ pub(super) fn step(run: &mut Run, config: &Config, rules: &Rules) -> Result<Step
     let limit = run.options().limit.unwrap_or(u64::MAX);
     let step = Step { name: "records", unit: "records", physical: "MB" };
     let report = run.execute(step, &plan, |(), out| {
-        let found = make(&config.records, rules, limit, out)?;
+        let found = make(config, rules, limit, out)?;
         if out.dry_run() {
             *on_dry_run.lock().expect("no thread panics while holding it") = found;
         }
@@ -116,63 +135,119 @@ pub(super) fn step(run: &mut Run, config: &Config, rules: &Rules) -> Result<Step
         if run.options().dry_run {
             return Ok(on_dry_run.into_inner().expect("no thread panics while holding it"));
         }
-        load(run.folder().join(FILE), outputs[0].fingerprint.clone())
+        load(run.folder().join(FILE), outputs[0].fingerprint.clone(), joins(rules))
     })
 }
 
-/// What became of one line of a record file.
+/// Whether all pairs of a clip are one sample, in whatever records they stand.
+fn joins(rules: &Rules) -> bool {
+    rules.task.has_pairs() && rules.pairs == Layout::Together
+}
+
+/// What became of one record.
 struct Outcome {
     place: String,
-    result: Result<(ClipId, Made), LeftOut>,
-    /// The line to write.
+    is_repaired: bool,
+    result: Result<Judged, LeftOut>,
+}
+
+/// A record with a clip.
+struct Judged {
+    clip: ClipId,
+    identity: (ClipId, u64),
+    made: Made,
+    /// The line to write; empty without samples.
     line: Vec<u8>,
     json_bytes: Vec<u32>,
 }
 
-fn make(paths: &[PathBuf], rules: &Rules, limit: u64, out: &mut ShardOutput) -> Result<Records, ShardError> {
+fn make(config: &Config, rules: &Rules, limit: u64, out: &mut ShardOutput) -> Result<Records, ShardError> {
     let mut file = out.create(FILE).map_err(ShardError::Fatal)?;
-    let mut accounts = Accounts { seen: HashSet::new(), records: Records::default(), offset: 0, lines: 0, limit };
-    for path in paths {
-        let reader = audsem_core::input::open(path).map_err(ShardError::from_core)?;
-        let workers = out.inner_workers();
-        let judge = |batch: std::io::Result<Batch>| batch.map(|batch| judge_batch(path, &batch, rules));
-        ordered_map(Batches::new(reader), workers, 2 * workers, judge, |outcomes| {
-            let outcomes = outcomes.map_err(CoreError::read(path)).map_err(ShardError::from_core)?;
-            outcomes.into_iter().try_for_each(|outcome| accounts.take(outcome, &mut file, out))
-        })?;
-    }
+    let workers = out.inner_workers();
+    let last = match config.duplicates {
+        Duplicates::First => None,
+        Duplicates::Last => Some(last_ones(&config.records, rules, limit, workers).map_err(ShardError::from_core)?),
+    };
+    let records = Records { joins: joins(rules), ..Records::default() };
+    let mut accounts = Accounts { seen: HashMap::new(), last, records, offset: 0, n_read: 0, limit };
+    record_files::for_each(
+        &config.records,
+        workers,
+        |found| judge(found, rules),
+        |outcome| accounts.take(outcome, &mut file, out).map_err(Stop::Shard),
+    )
+    .map_err(Stop::into_shard_error)?;
     out.close(file)?;
     Ok(accounts.records)
 }
 
-fn judge_batch(path: &Path, batch: &Batch, rules: &Rules) -> Vec<Outcome> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    batch.lines().map(|(number, line)| judge_line(format!("{name}:{number}"), line, rules)).collect()
+/// Why the records are not read on.
+enum Stop {
+    Core(CoreError),
+    Shard(ShardError),
 }
 
-fn judge_line(place: String, line: &[u8], rules: &Rules) -> Outcome {
-    let parse = || -> Result<(ClipId, Made), LeftOut> {
-        let record: Map<String, Value> =
-            serde_json::from_slice(line).map_err(|error| (Fault::BadJson.into(), error.to_string()))?;
+impl From<CoreError> for Stop {
+    fn from(error: CoreError) -> Self {
+        Self::Core(error)
+    }
+}
+
+impl Stop {
+    fn into_shard_error(self) -> ShardError {
+        match self {
+            Self::Core(error) => ShardError::from_core(error),
+            Self::Shard(error) => error,
+        }
+    }
+}
+
+/// The number of the last record of each identity, among the first `limit`.
+fn last_ones(
+    paths: &[PathBuf],
+    rules: &Rules,
+    limit: u64,
+    workers: usize,
+) -> Result<HashMap<(ClipId, u64), u64>, CoreError> {
+    let mut last = HashMap::new();
+    let mut number = 0;
+    let identity = |found: Found| {
+        let record = found.record.ok()?;
+        Some(identity_of(&clip_of(&record).ok()?, &record, rules.task))
+    };
+    record_files::for_each(paths, workers, identity, |identity| {
+        if let Some(identity) = identity.filter(|_| number < limit) {
+            last.insert(identity, number);
+        }
+        number += 1;
+        Ok::<_, CoreError>(())
+    })?;
+    Ok(last)
+}
+
+/// More pairs than any clip has; where pairs come in several records, their number is not known before all are read.
+const MOST_PAIRS: usize = 99_999_999;
+
+fn judge(found: Found, rules: &Rules) -> Outcome {
+    let Found { place, record, is_repaired } = found;
+    let judged = |record: Map<String, Value>| -> Result<Judged, LeftOut> {
         let clip = clip_of(&record)?;
+        let identity = identity_of(&clip, &record, rules.task);
         let made = rules.apply(&clip, record);
-        let longest = rules.sample_key(&clip, made.samples.len()).len() + ".flac".len();
+        let longest = rules.sample_key(&clip, MOST_PAIRS).len() + ".flac".len();
         if longest > MAX_NAME_BYTES {
             return Err((Fault::BadName.into(), format!("a member name of {longest} bytes is too long for a tar")));
         }
-        Ok((clip, made))
-    };
-    let result = parse();
-    let (mut line, mut json_bytes) = (Vec::new(), Vec::new());
-    if let Ok((clip, made)) = &result
-        && !made.samples.is_empty()
-    {
         let raw: Vec<Box<RawValue>> = made.samples.iter().map(raw).collect();
-        json_bytes = raw.iter().map(|json| json.get().len() as u32).collect();
-        line = serde_json::to_vec(&Line { clip: clip.tar_key(), samples: raw }).expect("strings and JSON are JSON");
-        line.push(b'\n');
-    }
-    Outcome { place, result, line, json_bytes }
+        let json_bytes = raw.iter().map(|json| json.get().len() as u32).collect();
+        let mut line = Vec::new();
+        if !raw.is_empty() {
+            line = serde_json::to_vec(&Line { clip: clip.tar_key(), samples: raw }).expect("strings and JSON are JSON");
+            line.push(b'\n');
+        }
+        Ok(Judged { clip, identity, made, line, json_bytes })
+    };
+    Outcome { place, is_repaired, result: record.and_then(judged) }
 }
 
 fn raw(sample: &Map<String, Value>) -> Box<RawValue> {
@@ -181,44 +256,72 @@ fn raw(sample: &Map<String, Value>) -> Box<RawValue> {
 
 /// What has been read and written so far.
 struct Accounts {
-    seen: HashSet<ClipId>,
+    /// The place of the first record of each identity.
+    seen: HashMap<(ClipId, u64), String>,
+    /// Where the last one counts: its number.
+    last: Option<HashMap<(ClipId, u64), u64>>,
     records: Records,
     offset: u64,
-    lines: u64,
+    n_read: u64,
     limit: u64,
 }
 
 impl Accounts {
     fn take(&mut self, outcome: Outcome, file: &mut impl Write, out: &mut ShardOutput) -> Result<(), ShardError> {
-        if self.lines == self.limit {
+        if self.n_read == self.limit {
             return Ok(());
         }
-        self.lines += 1;
+        let number = self.n_read;
+        self.n_read += 1;
         out.count("lines", 1);
-        let Outcome { place, result, line, json_bytes } = outcome;
-        let (clip, made) = match result {
-            Ok(parsed) => parsed,
+        let Outcome { place, is_repaired, result } = outcome;
+        if is_repaired {
+            out.count("repaired_json", 1);
+        }
+        let judged = match result {
+            Ok(judged) => judged,
             Err(why) => {
                 leave_out(out, &place, &why);
                 return Ok(());
             }
         };
-        if !self.seen.insert(clip.clone()) {
-            leave_out(out, &clip.tar_key(), &(DropReason::DuplicateRecord.into(), place));
+        if let Some(other) = self.duplicate_of(&judged.identity, number, &place) {
+            let detail = format!("{place}; {other} counts");
+            leave_out(out, &judged.clip.tar_key(), &(DropReason::DuplicateRecord.into(), detail));
             return Ok(());
         }
-        for (pair, why) in &made.left_out {
-            let key = pair.map_or(clip.tar_key(), |n| format!("{} pair {n}", clip.tar_key()));
-            leave_out(out, &key, why);
+        for (pair, (cause, detail)) in &judged.made.left_out {
+            let key = judged.clip.tar_key();
+            let key = pair.map_or(key.clone(), |n| format!("{key} pair {n}"));
+            leave_out(out, &key, &(*cause, format!("{place}: {detail}")));
         }
-        out.read(made.kept);
-        out.keep(made.kept);
-        if line.is_empty() {
+        out.read(judged.made.kept);
+        out.keep(judged.made.kept);
+        self.write(judged, file, out)
+    }
+
+    /// What counts in place of this record, if it does not count itself.
+    fn duplicate_of(&mut self, identity: &(ClipId, u64), number: u64, place: &str) -> Option<String> {
+        match &self.last {
+            Some(last) if last.get(identity) == Some(&number) => None,
+            Some(_) => Some("a later record".to_owned()),
+            None => match self.seen.get(identity) {
+                Some(first) => Some(first.clone()),
+                None => {
+                    self.seen.insert(identity.clone(), place.to_owned());
+                    None
+                }
+            },
+        }
+    }
+
+    fn write(&mut self, judged: Judged, file: &mut impl Write, out: &mut ShardOutput) -> Result<(), ShardError> {
+        if judged.line.is_empty() {
             return Ok(());
         }
-        file.write_all(&line).map_err(CoreError::write(Path::new(FILE)))?;
-        let length = u32::try_from(line.len()).expect("a line of a file is far below 4 GB");
-        self.records.push(Entry { clip, offset: self.offset, length, json_bytes });
+        file.write_all(&judged.line).map_err(CoreError::write(Path::new(FILE)))?;
+        let length = u32::try_from(judged.line.len()).expect("a line of a file is far below 4 GB");
+        self.records.push(judged.clip, (self.offset, length), judged.json_bytes);
         self.offset += u64::from(length);
         out.work(f64::from(length) / 1e6);
         Ok(())
@@ -235,9 +338,9 @@ pub(super) fn leave_out(out: &mut ShardOutput, key: &str, (cause, detail): &Left
 }
 
 /// Reads back which clips the file of this step speaks of.
-fn load(path: PathBuf, fingerprint: String) -> Result<Records, Error> {
+fn load(path: PathBuf, fingerprint: String, joins: bool) -> Result<Records, Error> {
     let reader = BufReader::new(File::open(&path).map_err(CoreError::read(&path))?);
-    let mut records = Records { path: path.clone(), fingerprint, ..Records::default() };
+    let mut records = Records { path: path.clone(), fingerprint, joins, ..Records::default() };
     let mut offset = 0;
     for batch in Batches::new(reader) {
         let batch = batch.map_err(CoreError::read(&path))?;
@@ -246,7 +349,7 @@ fn load(path: PathBuf, fingerprint: String) -> Result<Records, Error> {
             let parsed: Line<Vec<&RawValue>> = serde_json::from_slice(line).map_err(|_| damaged())?;
             let clip = parsed.clip.parse().map_err(|_| damaged())?;
             let json_bytes = parsed.samples.iter().map(|json| json.get().len() as u32).collect();
-            records.push(Entry { clip, offset, length: line.len() as u32, json_bytes });
+            records.push(clip, (offset, line.len() as u32), json_bytes);
             offset += line.len() as u64;
         }
     }
@@ -303,14 +406,18 @@ mod tests {
     }
 
     /// Every line has one outcome, and what is made of it can be read back.
-    fn judge(line: &[u8]) {
-        for task in [Task::Caption, Task::Video, Task::Qa, Task::McQa, Task::McQaLong] {
+    fn judge_line(line: &[u8]) {
+        for task in Task::ALL {
             let rules = config(task).rules(0).expect("the built-in templates are right");
-            let outcome = judge_line("f:1".to_owned(), line, &rules);
-            let samples = outcome.result.map_or(0, |(_, made)| made.samples.len());
-            assert_eq!(outcome.json_bytes.len(), samples);
-            if samples > 0 {
-                let line: Line<Vec<&RawValue>> = serde_json::from_slice(&outcome.line).expect("our own line");
+            let record = audsem_core::json::read_object(line).map(|read| read.value);
+            let record = record.map_err(|error| (Fault::BadJson.into(), error.to_string()));
+            let Ok(judged) = judge(Found { place: "f:1".to_owned(), record, is_repaired: false }, &rules).result else {
+                continue;
+            };
+            assert_eq!(judged.json_bytes.len(), judged.made.samples.len());
+            if !judged.line.is_empty() {
+                let line: Line<Vec<&RawValue>> = serde_json::from_slice(&judged.line).expect("our own line");
+                let samples = judged.made.samples.len();
                 assert_eq!((line.samples.len(), line.clip.parse::<ClipId>().is_ok()), (samples, true));
             }
         }
@@ -323,7 +430,7 @@ mod tests {
         #[test]
         fn any_bytes_are_lines(text in proptest::collection::vec(any::<u8>(), 0..200)) {
             for batch in Batches::new(&text[..]) {
-                batch.expect("memory can be read").lines().for_each(|(_, line)| judge(line));
+                batch.expect("memory can be read").lines().for_each(|(_, line)| judge_line(line));
             }
         }
 
@@ -335,7 +442,7 @@ mod tests {
                 }),
                 (_, record) => record,
             };
-            judge(record.to_string().as_bytes());
+            judge_line(record.to_string().as_bytes());
         }
     }
 }

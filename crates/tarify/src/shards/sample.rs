@@ -1,23 +1,14 @@
 //! From a record of generated text to the JSON of its training samples: pure functions.
 
 use audsem_core::clip_id::ClipId;
+use audsem_core::records::{Choices, Layout, Question, Task, clean, text_of, type_name};
 use serde_json::{Map, Value};
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::Task;
-use super::choices::Question;
+use super::config::Answers;
 use super::reason::{DropReason, Fault};
 use super::templates::Templates;
-use super::text::{LeftOut, TextLimits, clean, field, type_name};
-
-/// How the pairs of a clip become samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum PairLayout {
-    /// One sample per pair, each with the whole audio: what the trainers read.
-    Repeat,
-    /// One sample per clip that holds all its pairs in `qa_pairs`: the audio is stored once.
-    Together,
-}
+use super::text::{LeftOut, TextLimits, field, not_of_format};
 
 /// Everything that decides what a sample says.
 pub struct Rules {
@@ -28,7 +19,9 @@ pub struct Rules {
     /// What text must be like.
     pub limits: TextLimits,
     /// One sample per pair or per clip.
-    pub pairs: PairLayout,
+    pub pairs: Layout,
+    /// How answers to questions with choices are written.
+    pub answers: Answers,
     /// The words around the record's own.
     pub templates: Templates,
     /// Decides which request a caption answers.
@@ -56,7 +49,7 @@ impl Made {
 impl Rules {
     /// The key of the sample with this number of a clip.
     pub fn sample_key(&self, clip: &ClipId, number: usize) -> String {
-        if self.task.has_pairs() && self.pairs == PairLayout::Repeat {
+        if self.task.has_pairs() && self.pairs == Layout::Repeat {
             return format!("{}_qa_{number}", clip.tar_key());
         }
         clip.tar_key()
@@ -97,6 +90,7 @@ impl Rules {
     fn pairs(&self, clip: &ClipId, record: &Map<String, Value>) -> Made {
         let pairs = match record.get("qa_pairs") {
             Some(Value::Array(pairs)) if !pairs.is_empty() => pairs,
+            _ if is_row(record) => return self.row(clip, record),
             None | Some(Value::Null | Value::Array(_)) => {
                 return Made::nothing((DropReason::NoPairs.into(), String::new()));
             }
@@ -107,27 +101,41 @@ impl Rules {
         };
         let mut made = Made::default();
         for (number, pair) in pairs.iter().enumerate() {
+            let Value::Object(pair) = pair else {
+                let detail = format!("the pair is {}, not an object", type_name(pair));
+                made.left_out.push((Some(number), (Fault::WrongType.into(), detail)));
+                continue;
+            };
             match self.pair(clip, pair) {
                 Ok(sample) => made.samples.push(sample),
                 Err(why) => made.left_out.push((Some(number), why)),
             }
         }
         made.kept = made.samples.len() as u64;
-        if self.pairs == PairLayout::Together && !made.samples.is_empty() {
+        self.lay_out(clip, made)
+    }
+
+    /// The row of a table of questions: one pair.
+    fn row(&self, clip: &ClipId, record: &Map<String, Value>) -> Made {
+        match self.pair(clip, record) {
+            Ok(sample) => self.lay_out(clip, Made { samples: vec![sample], kept: 1, left_out: Vec::new() }),
+            Err(why) => Made::nothing(why),
+        }
+    }
+
+    fn lay_out(&self, clip: &ClipId, mut made: Made) -> Made {
+        if self.pairs == Layout::Together && !made.samples.is_empty() {
             made.samples = vec![together(clip, std::mem::take(&mut made.samples))];
         }
         made
     }
 
     /// A new object each time, so that a record used twice is not changed twice.
-    fn pair(&self, clip: &ClipId, pair: &Value) -> Result<Map<String, Value>, LeftOut> {
-        let Value::Object(pair) = pair else {
-            return Err((Fault::WrongType.into(), format!("the pair is {}, not an object", type_name(pair))));
-        };
-        let question = self.question(pair)?;
+    fn pair(&self, clip: &ClipId, pair: &Map<String, Value>) -> Result<Map<String, Value>, LeftOut> {
+        let PairQuestion { question, choices } = self.question(pair)?;
         let thinking = field(pair, "thinking")?;
         self.limits.check_chars(&thinking, DropReason::ThinkingShort)?;
-        let answer = field(pair, "answer")?;
+        let answer = self.answer(pair, choices.as_ref())?;
         self.limits.check_answer(&answer)?;
         let semantic = self.semantic_elements(pair)?;
         let mut used =
@@ -136,31 +144,47 @@ impl Rules {
         self.limits.check_phrases(&used)?;
         let mut sample = Map::new();
         sample.insert("file_name".to_owned(), clip.tar_key().into());
-        for (name, value) in pair.iter().filter(|(name, _)| *name != "file_name") {
+        for (name, value) in pair.iter().filter(|(name, _)| !["file_name", "qa_pairs"].contains(&name.as_str())) {
             sample.insert(name.clone(), value.clone());
         }
         sample.insert("question".to_owned(), question.into());
         sample.insert("thinking".to_owned(), thinking.into());
         sample.insert("answer".to_owned(), answer.into());
+        if let Some(choices) = choices {
+            sample.insert("choices".to_owned(), choices.to_value());
+        }
         match semantic {
             Some(text) => _ = sample.insert("semantic_elements".to_owned(), text.into()),
-            None if self.task != Task::Qa => _ = sample.shift_remove("semantic_elements"),
+            None if self.task.has_choices() => _ = sample.shift_remove("semantic_elements"),
             None => {}
         }
         Ok(sample)
     }
 
-    fn question(&self, pair: &Map<String, Value>) -> Result<String, LeftOut> {
-        if self.task == Task::Qa {
+    fn question(&self, pair: &Map<String, Value>) -> Result<PairQuestion, LeftOut> {
+        if !self.task.has_choices() {
             let question = field(pair, "question")?;
             self.limits.check_chars(&question, DropReason::QuestionShort)?;
-            return Ok(question);
+            return Ok(PairQuestion { question, choices: None });
         }
-        let question = Question::read(pair)?;
+        let question = Question::read(pair).map_err(not_of_format)?;
         self.limits.check_chars(&question.stem, DropReason::QuestionShort)?;
-        self.templates
+        let text = self
+            .templates
             .instruction(&question, self.semantic)
-            .map_err(|problem| (Fault::WrongType.into(), format!("the template cannot be filled in: {problem}")))
+            .map_err(|problem| (Fault::WrongType.into(), format!("the template cannot be filled in: {problem}")))?;
+        Ok(PairQuestion { question: text, choices: Some(question.choices) })
+    }
+
+    /// The answer as it is written. One that means no choice would teach the wrong thing.
+    fn answer(&self, pair: &Map<String, Value>, choices: Option<&Choices>) -> Result<String, LeftOut> {
+        let answer = field(pair, "answer")?;
+        let Some(choices) = choices else { return Ok(answer) };
+        let choice = choices.find(&answer).map_err(not_of_format)?;
+        Ok(match self.answers {
+            Answers::Canonical => choice.answer(),
+            Answers::Keep => answer,
+        })
     }
 
     /// The cleaned field in semantic mode, `None` otherwise.
@@ -174,6 +198,18 @@ impl Rules {
     }
 }
 
+/// The question of a pair as the model is asked it.
+struct PairQuestion {
+    question: String,
+    choices: Option<Choices>,
+}
+
+/// Whether a record is the row of a table of questions: one pair, without a list of them.
+fn is_row(record: &Map<String, Value>) -> bool {
+    let has = |name: &str| record.get(name).is_some_and(|value| !value.is_null());
+    has("question") && !has("qa_pairs")
+}
+
 fn together(clip: &ClipId, samples: Vec<Map<String, Value>>) -> Map<String, Value> {
     let pairs = samples.into_iter().map(|mut pair| {
         pair.shift_remove("file_name");
@@ -185,6 +221,20 @@ fn together(clip: &ClipId, samples: Vec<Map<String, Value>>) -> Map<String, Valu
     sample
 }
 
+/// One sample of all pairs of several samples about the same clip, each with its `qa_pairs`.
+pub(super) fn join(samples: Vec<Map<String, Value>>) -> Map<String, Value> {
+    let mut samples = samples.into_iter();
+    let mut all = samples.next().unwrap_or_default();
+    for mut sample in samples {
+        if let (Some(Value::Array(all)), Some(Value::Array(more))) =
+            (all.get_mut("qa_pairs"), sample.get_mut("qa_pairs"))
+        {
+            all.append(more);
+        }
+    }
+    all
+}
+
 /// The JSON of a video sample: what the source tar says of the clip, then the record's fields,
 /// which win where both have one.
 pub(super) fn merge(mut described: Map<String, Value>, record: Map<String, Value>) -> Map<String, Value> {
@@ -194,15 +244,20 @@ pub(super) fn merge(mut described: Map<String, Value>, record: Map<String, Value
     described
 }
 
+/// What makes two records the same: the clip, and in tables of questions the question too.
+pub(super) fn identity_of(clip: &ClipId, record: &Map<String, Value>, task: Task) -> (ClipId, u64) {
+    let question = record.get("question").and_then(Value::as_str).filter(|_| task.has_pairs() && is_row(record));
+    (clip.clone(), question.map_or(0, |question| xxh3_64(clean(question).as_bytes())))
+}
+
 /// Takes the clip a record speaks of from its `file_name`.
 ///
 /// # Errors
 /// [`Fault::NoName`] and [`Fault::BadName`].
 pub(super) fn clip_of(record: &Map<String, Value>) -> Result<ClipId, LeftOut> {
-    let name = match record.get("file_name") {
-        None | Some(Value::Null) => return Err((Fault::NoName.into(), "no file_name".to_owned())),
-        Some(Value::String(name)) => clean(name),
-        Some(other) => return Err((Fault::WrongType.into(), format!("file_name is {}", type_name(other)))),
-    };
+    if record.get("file_name").is_none_or(Value::is_null) {
+        return Err((Fault::NoName.into(), "no file_name".to_owned()));
+    }
+    let name = clean(text_of(record, "file_name").map_err(not_of_format)?);
     name.parse().map_err(|error| (Fault::BadName.into(), format!("{error}")))
 }

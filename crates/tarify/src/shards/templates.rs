@@ -1,12 +1,11 @@
 //! The words put before the model: requests for captions, the instruction around a question.
 
+use audsem_core::records::{Choices, Question, Task};
 use minijinja::Environment;
 use minijinja::value::Serde;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::Task;
-use super::choices::{Choice, Question};
 use crate::error::Error;
 
 /// The requests that ship with the program.
@@ -40,7 +39,7 @@ const INSTRUCTION: &str = "mc_qa_long";
 #[derive(Serialize)]
 struct Variables<'a> {
     question: &'a str,
-    choices: &'a [Choice],
+    choices: &'a Choices,
     semantic: bool,
 }
 
@@ -64,7 +63,8 @@ impl Templates {
         environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
         environment.add_template_owned(INSTRUCTION, text.to_owned()).map_err(|error| problem(format!("{error:#}")))?;
         let templates = Self::Instruction(Box::new(environment));
-        let probe = Question { stem: "question".to_owned(), choices: Vec::new() };
+        let choices = Choices::from_value(&serde_json::json!(["one", "two"])).expect("two texts are choices");
+        let probe = Question { stem: "question".to_owned(), choices };
         templates.instruction(&probe, true).map_err(problem)?;
         Ok(templates)
     }
@@ -100,8 +100,8 @@ mod tests {
     use super::*;
 
     fn question() -> Question {
-        let choice = |letter: &str, text: &str| Choice { letter: letter.to_owned(), text: text.to_owned() };
-        Question { stem: "What barks?".to_owned(), choices: vec![choice("A", "A dog"), choice("B", "A door")] }
+        let choices = Choices::from_value(&serde_json::json!(["A dog", "A door"])).unwrap();
+        Question { stem: "What barks?".to_owned(), choices }
     }
 
     #[test]

@@ -1,5 +1,7 @@
-//! Reading and judging the text fields of a record.
+//! Judging the text fields of a record.
 
+pub(super) use audsem_core::records::clean;
+use audsem_core::records::{RecordFault, Violation, text_of};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -26,49 +28,29 @@ pub struct TextLimits {
 /// Why a record or pair is left out, with what the reject file says about it.
 pub(super) type LeftOut = (Cause, String);
 
-/// Every run of white space becomes one blank, none at either end. Deleting line breaks, as some
-/// packers do, joins the words on both sides.
-pub(super) fn clean(text: &str) -> String {
-    let mut cleaned = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
-        if !cleaned.is_empty() {
-            cleaned.push(' ');
+impl From<RecordFault> for Cause {
+    fn from(fault: RecordFault) -> Self {
+        match fault.violation {
+            Violation::Missing => Self::Drop(DropReason::MissingField),
+            Violation::WrongType => Self::Fail(Fault::WrongType),
+            Violation::FewChoices => Self::Drop(DropReason::NoChoices),
+            Violation::AnswerNotAmongChoices => Self::Drop(DropReason::AnswerNotAmongChoices),
         }
-        cleaned.push_str(word);
     }
-    cleaned
 }
 
-/// The raw text of a field.
-///
-/// # Errors
-/// [`DropReason::MissingField`] when it is absent or null, [`Fault::WrongType`] when it is no string.
-pub(super) fn raw_field<'a>(object: &'a Map<String, Value>, name: &str) -> Result<&'a str, LeftOut> {
-    match object.get(name) {
-        None | Some(Value::Null) => Err((DropReason::MissingField.into(), name.to_owned())),
-        Some(Value::String(text)) => Ok(text),
-        Some(other) => Err((Fault::WrongType.into(), format!("{name} is {}, not a string", type_name(other)))),
-    }
+/// Why something is left out that is not of its format.
+pub(super) fn not_of_format(fault: RecordFault) -> LeftOut {
+    let detail = fault.detail.clone();
+    (fault.into(), detail)
 }
 
 /// The cleaned text of a field.
 ///
 /// # Errors
-/// As [`raw_field`].
+/// As [`text_of`].
 pub(super) fn field(object: &Map<String, Value>, name: &str) -> Result<String, LeftOut> {
-    raw_field(object, name).map(clean)
-}
-
-/// What kind of JSON value this is, for messages.
-pub(super) fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a truth value",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
+    text_of(object, name).map(clean).map_err(not_of_format)
 }
 
 impl TextLimits {

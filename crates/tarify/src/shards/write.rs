@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::plan::{Plan, Planned, PlannedShard, Split};
 use super::reason::Fault;
-use super::records::{Records, leave_out, read_samples};
+use super::records::{Records, leave_out};
 use super::sample::{Rules, merge};
 use super::scan::Scanned;
 use super::strays;
@@ -154,7 +154,8 @@ impl<'a> SampleReader<'a> {
         let missing = || io::Error::other("the lists of the scan do not fit together");
         let place = candidate.audio.ok_or_else(missing)?;
         if self.samples.as_ref().is_none_or(|(record, _)| *record != candidate.record) {
-            let samples = read_samples(&self.records, self.material.records.entry(candidate.record))?;
+            let records = self.material.records;
+            let samples = records.read_samples(&self.records, records.entry(candidate.record))?;
             self.samples = Some((candidate.record, samples));
         }
         let samples = self.samples.as_ref().map(|(_, samples)| samples).ok_or_else(missing)?;

@@ -77,7 +77,7 @@ fn fields_of_the_json_are_looked_at_on_request() {
 #[test]
 fn t1_training_shards_must_have_what_their_task_teaches() {
     let caption = br#"{"caption": "c", "thinking": "t", "question": "q"}"#;
-    let pair = br#"{"question": "q", "thinking": "t", "answer": "a", "choices": {"A": "a"}, "semantic_elements": "s"}"#;
+    let pair = br#"{"question": "q", "thinking": "t", "answer": "a", "choices": {"A": "a", "B": "b"}, "semantic_elements": "s"}"#;
     let tar = tar_of(&[("A.flac", b"a"), ("A.json", caption), ("B.flac", b"b"), ("B.json", pair)]);
     check(&tar, "--task caption", &[("A", "missing_field"), ("B", "missing_field")]);
     check(&tar, "--task qa", &[("A", "missing_field")]);

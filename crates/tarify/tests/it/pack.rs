@@ -81,6 +81,7 @@ fn the_text_of_a_combine_table_is_the_clean_one() {
     let expected = json!({
         "video_id": "aaaaaaaaaaa", "start": 1.1, "duration": 2.2, "text": "door slams", "end": 3.3,
         "original_text": "[DOOR slams]", "row_id": 7, "start_ms": 1100, "end_ms": 3300,
+        "text_hash": 0, "bert_prob": null, "llm_yes_prob": null,
         "original_filename": "aaaaaaaaaaa (1.1-3.3).mp4", "key": "aaaaaaaaaaa (1_1-3_3)",
     });
     assert_eq!(json, expected);
@@ -250,4 +251,32 @@ fn t27_a_codec_that_this_ffmpeg_lacks_is_found_before_the_work() {
     called.says("codec not currently supported in container");
     called.says("hint: choose another --audio-codec");
     assert!(!bench.path("out").exists());
+}
+
+#[test]
+fn every_column_of_a_parquet_table_is_packed() {
+    let bench = Bench::new();
+    bench.write("clips/aaaaaaaaaaa (1.1-3.3).mp4", b"video");
+    let script = "import datetime, sys, pyarrow as pa, pyarrow.parquet as pq\n\
+        pq.write_table(pa.table({\n\
+        'video_id': pa.array(['aaaaaaaaaaa']).dictionary_encode(), 'start': [1.1], 'end': [3.3], 'text': ['door slams'],\n\
+        'tags': [[{'label': 'door', 'prob': 0.5}, {'label': None, 'prob': 0.25}]], 'words': [['a', None]],\n\
+        'scene': [{'place': 'hall', 'sizes': [1, 2]}], 'seen': [datetime.date(2024, 2, 29)], 'note': pa.array([None], pa.string()),\n\
+        'counts': pa.array([[('dog', 2)]], pa.map_(pa.string(), pa.int32())), 'sound': [b'RIFF'], 'big': [2**62],\n\
+        }), sys.argv[1])";
+    let table = bench.path("table.parquet");
+    let done =
+        std::process::Command::new(crate::shards::python::python()).args(["-c", script]).arg(&table).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let called = bench.call("pack -i clips --table table.parquet -o out --copy").ended(0);
+    let json: Value = serde_json::from_slice(&samples(&bench.path("out/00000.tar"))[0].1[1].1).unwrap();
+    let expected = json!({
+        "video_id": "aaaaaaaaaaa", "start": 1.1, "end": 3.3, "duration": 2.2, "text": "door slams",
+        "tags": [{ "label": "door", "prob": 0.5 }, { "label": null, "prob": 0.25 }], "words": ["a", null],
+        "scene": { "place": "hall", "sizes": [1, 2] }, "seen": "2024-02-29", "note": null, "counts": [{ "key": "dog", "value": 2 }],
+        "big": 1_u64 << 62,
+        "original_filename": "aaaaaaaaaaa (1.1-3.3).mp4", "key": "aaaaaaaaaaa (1_1-3_3)",
+    });
+    assert_eq!(json, expected);
+    assert_eq!(called.summary()["results"]["columns_not_packed"], json!(["sound"]));
 }

@@ -1,10 +1,12 @@
 //! Training shards, end to end through the library.
 
+mod agree;
 mod bad_input;
 mod binary;
 mod golden;
 mod mapping;
-mod python;
+pub(crate) mod python;
+mod record_files;
 mod rows;
 mod split;
 mod video;

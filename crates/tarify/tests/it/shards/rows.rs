@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 
 use audsem_core::run::RunOptions;
-use audsem_tarify::shards::{PairLayout, Task};
+use audsem_tarify::shards::{Answers, Layout, Task};
 use serde_json::{Value, json};
 
 use super::world::{World, audio_tar, caption, flac, raw_tar};
@@ -52,10 +52,16 @@ fn t4_semantic_elements_that_are_absent_lose_nothing() {
 
 #[test]
 fn t5_short_options_are_answers() {
-    let record = json!({ "file_name": key(1), "qa_pairs": [pair("Dog"), pair("A")] });
+    let short = json!({ "question": "Is there a dog here?", "thinking": "It is a dog, I think.", "answer": "Yes", "choices": ["Yes", "No"] });
+    let record = json!({ "file_name": key(1), "qa_pairs": [short, pair("A")] });
     let world = World::new(&[tar([1])], &[record]);
     let mut config = world.config(Task::McQa);
-    assert_eq!(world.run(&config).keys("train"), [format!("{}_qa_0", key(1))]);
+    let out = world.run(&config);
+    let answers = [0, 1].map(|n| out.json(&format!("{}_qa_{n}", key(1)))["answer"].clone());
+    assert_eq!(answers, ["A. Yes", "A. A dog"], "what is written has letter and text");
+    config.answers = Answers::Keep;
+    let kept = world.run_with(&config, &RunOptions::new(world.path("kept")));
+    assert_eq!(kept.keys("train"), [format!("{}_qa_0", key(1))], "`A` has fewer than three characters");
     config.text.min_answer_chars = 1;
     let all = world.run_with(&config, &RunOptions::new(world.path("all")));
     assert_eq!(all.keys("train").len(), 2);
@@ -184,10 +190,10 @@ fn t12_sizes_are_counted_in_the_shards() {
 
 #[test]
 fn t13_pairs_of_a_clip_can_share_its_audio() {
-    let record = json!({ "file_name": key(1), "qa_pairs": [pair("A. A dog"), pair("A"), pair("B. A door")] });
+    let record = json!({ "file_name": key(1), "qa_pairs": [pair("A. A dog"), pair("C"), pair("B. A door")] });
     let world = World::new(&[tar([1])], &[record]);
     let mut config = world.config(Task::McQa);
-    config.pairs = PairLayout::Together;
+    config.pairs = Layout::Together;
     let out = world.run(&config);
     assert_eq!(out.keys("train"), [key(1)]);
     let sample = out.json(&key(1));

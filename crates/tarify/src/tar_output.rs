@@ -17,13 +17,13 @@ pub(crate) fn write_file(out: &mut ShardOutput, name: &str, bytes: &[u8]) -> Res
 }
 
 /// A tar in the run folder that comes into being with its first sample, so that none is empty.
-pub(crate) struct TarSink {
+pub(crate) struct TarOutput {
     name: String,
     options: ShardOptions,
     open: Option<(PathBuf, ShardWriter<OutputFile>)>,
 }
 
-impl TarSink {
+impl TarOutput {
     pub(crate) fn new(name: String, options: ShardOptions) -> Self {
         Self { name, options, open: None }
     }

@@ -1,0 +1,223 @@
+//! The records of a file one after the other, whatever its form: JSON lines, CSV or Parquet.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use audsem_core::error::Error as CoreError;
+use audsem_core::input;
+use audsem_core::json;
+use audsem_core::parallel::ordered_map;
+use audsem_core::tables::{JsonGroup, JsonRows, is_csv};
+use serde_json::{Map, Value};
+
+use super::lines::{Batch, Batches};
+use super::reason::Fault;
+use super::text::LeftOut;
+
+/// Endings of files of records.
+pub(super) const ENDINGS: [&str; 7] = [".jsonl", ".jsonl.gz", ".jsonl.zst", ".csv", ".csv.gz", ".csv.zst", ".parquet"];
+
+/// Rows of a table that are worked on together.
+const ROWS_PER_BATCH: usize = 1024;
+
+/// Fields whose values are lists or objects: in a cell of text, they stand as JSON.
+const NESTED_FIELDS: [&str; 2] = ["qa_pairs", "choices"];
+
+/// A record, or why there is none at its place.
+pub(super) struct Found {
+    /// File name and number of the line or row, from 1.
+    pub place: String,
+    /// Its fields.
+    pub record: Result<Map<String, Value>, LeftOut>,
+    /// Whether it holds something that is not JSON and something else stands for; see [`audsem_core::json`].
+    pub is_repaired: bool,
+}
+
+/// Goes through the records of all files: `judge` on several threads, `take` in the order of the files.
+///
+/// # Errors
+/// A file cannot be read, and what `take` gives.
+pub(super) fn for_each<T: Send, E: From<CoreError>>(
+    paths: &[PathBuf],
+    workers: usize,
+    judge: impl Fn(Found) -> T + Sync,
+    mut take: impl FnMut(T) -> Result<(), E>,
+) -> Result<(), E> {
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let judged = |chunk: io::Result<Chunk>| {
+            chunk.map(|chunk| chunk.records(&name).into_iter().map(&judge).collect::<Vec<T>>())
+        };
+        ordered_map(chunks(path)?, workers, 2 * workers, judged, |judged| {
+            judged.map_err(CoreError::read(path))?.into_iter().try_for_each(&mut take)
+        })?;
+    }
+    Ok(())
+}
+
+/// The cells of a line of a CSV file, or what is wrong with it.
+type Cells = Result<Vec<String>, String>;
+
+/// Some records of a file, not yet taken apart.
+enum Chunk {
+    Lines(Batch),
+    Cells { header: Arc<[String]>, rows: Vec<(u64, Cells)> },
+    Rows { first: usize, group: Arc<JsonGroup>, n_rows: usize, first_in_group: usize },
+}
+
+fn chunks(path: &Path) -> Result<Box<dyn Iterator<Item = io::Result<Chunk>> + Send>, CoreError> {
+    if path.extension().is_some_and(|extension| extension == "parquet") {
+        return Ok(Box::new(parquet_chunks(path)?));
+    }
+    let reader = input::open(path)?;
+    let is_csv = is_csv(path) || path.file_stem().is_some_and(|stem| is_csv(Path::new(stem)));
+    if is_csv {
+        return Ok(Box::new(CsvChunks::new(path, reader)?));
+    }
+    Ok(Box::new(Batches::new(reader).map(|batch| batch.map(Chunk::Lines))))
+}
+
+impl Chunk {
+    fn records(self, name: &str) -> Vec<Found> {
+        let found = |number: u64, record| Found { place: format!("{name}:{number}"), record, is_repaired: false };
+        match self {
+            Self::Lines(batch) => {
+                let too_long =
+                    batch.too_long.map(|number| found(number, Err((Fault::LineTooLong.into(), String::new()))));
+                let lines = batch.lines().map(|(number, line)| match json::read_object(line) {
+                    Ok(read) => {
+                        let is_repaired = read.repairs != json::Repairs::default();
+                        Found { is_repaired, ..found(number, Ok(read.value)) }
+                    }
+                    Err(error) => found(number, Err((Fault::BadJson.into(), error.to_string()))),
+                });
+                too_long.into_iter().chain(lines).collect()
+            }
+            Self::Cells { header, rows } => {
+                let rows = rows.into_iter().map(|(line, cells)| {
+                    let record = cells.map_err(|problem| (Fault::BadRow.into(), problem));
+                    found(line, record.map(|cells| of_cells(&header, cells)))
+                });
+                rows.collect()
+            }
+            Self::Rows { first, group, n_rows, first_in_group } => {
+                let (numbers, rows) = ((first as u64 + 1).., group.reader());
+                let rows = (first_in_group..first_in_group + n_rows).map(|i| rows.row(i));
+                numbers.zip(rows).map(|(number, row)| found(number, Ok(of_row(row)))).collect()
+            }
+        }
+    }
+}
+
+/// An empty cell holds nothing.
+fn of_cells(header: &[String], cells: Vec<String>) -> Map<String, Value> {
+    let cells = header.iter().cloned().zip(cells).filter(|(_, cell)| !cell.is_empty());
+    nest(cells.map(|(name, cell)| (name, Value::String(cell))).collect())
+}
+
+/// Tables have every column in every row; a record has not.
+fn of_row(row: Map<String, Value>) -> Map<String, Value> {
+    nest(row.into_iter().filter(|(_, value)| !value.is_null()).collect())
+}
+
+/// Takes lists and objects out of cells that hold them as JSON. Other text stays: who reads the field says what is wrong.
+fn nest(mut record: Map<String, Value>) -> Map<String, Value> {
+    for name in NESTED_FIELDS {
+        let Some(value) = record.get_mut(name) else { continue };
+        let parsed = value.as_str().and_then(|text| json::read(text.as_bytes()).ok()).map(|read| read.value);
+        if let Some(parsed @ (Value::Array(_) | Value::Object(_))) = parsed {
+            *value = parsed;
+        }
+    }
+    record
+}
+
+struct CsvChunks<R> {
+    reader: csv::Reader<R>,
+    header: Arc<[String]>,
+    ended: bool,
+}
+
+impl<R: Read> CsvChunks<R> {
+    fn new(path: &Path, reader: R) -> Result<Self, CoreError> {
+        let mut reader = csv::Reader::from_reader(reader);
+        let header = reader
+            .headers()
+            .map_err(|error| CoreError::input(path, format!("the CSV header cannot be read ({error})")))?;
+        let header: Vec<String> =
+            header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect();
+        if let Some(twice) = (1..header.len()).find(|&n| header[..n].contains(&header[n])) {
+            return Err(CoreError::input(path, format!("the CSV header names `{}` twice", header[twice])));
+        }
+        Ok(Self { reader, header: header.into(), ended: false })
+    }
+
+    fn read(&mut self) -> io::Result<Option<Chunk>> {
+        let (mut rows, mut record) = (Vec::new(), csv::ByteRecord::new());
+        while rows.len() < ROWS_PER_BATCH {
+            match self.reader.read_byte_record(&mut record) {
+                Ok(false) => {
+                    self.ended = true;
+                    break;
+                }
+                Ok(true) => {
+                    let line = record.position().map_or(0, csv::Position::line);
+                    rows.push((line, texts(&record)));
+                }
+                Err(error) => match error.kind() {
+                    csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+                        let line = pos.as_ref().map_or(0, csv::Position::line);
+                        rows.push((line, Err(format!("{len} fields, but the header has {expected_len}"))));
+                    }
+                    csv::ErrorKind::Io(_) => return Err(io::Error::other(error)),
+                    _ => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+                },
+            }
+        }
+        Ok((!rows.is_empty()).then(|| Chunk::Cells { header: Arc::clone(&self.header), rows }))
+    }
+}
+
+fn texts(record: &csv::ByteRecord) -> Cells {
+    let text = |cell: &[u8]| std::str::from_utf8(cell).map(str::to_owned).map_err(|error| error.to_string());
+    record.iter().map(text).collect()
+}
+
+impl<R: Read> Iterator for CsvChunks<R> {
+    type Item = io::Result<Chunk>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let chunk = self.read();
+        self.ended |= chunk.is_err();
+        chunk.transpose()
+    }
+}
+
+/// The rows of a Parquet file. Columns that JSON has no form for, such as the bytes of sounds, are left where they are.
+fn parquet_chunks(path: &Path) -> Result<impl Iterator<Item = io::Result<Chunk>> + Send + use<>, CoreError> {
+    let table = JsonRows::open(path).map_err(|error| CoreError::input(path, error.to_string()))?;
+    let without = table.columns_without_json();
+    if !without.is_empty() {
+        tracing::warn!("columns of {} that hold bytes are not read: {}", path.display(), without.join(", "));
+    }
+    let mut first = 0;
+    let groups = (0..table.n_groups()).map(move |i| table.group(i).map_err(io::Error::other));
+    Ok(groups.flat_map(move |group| {
+        let group = match group {
+            Ok(group) => Arc::new(group),
+            Err(error) => return vec![Err(error)],
+        };
+        let n_rows = group.len();
+        let chunks = (0..n_rows).step_by(ROWS_PER_BATCH).map(|at| {
+            let n_rows = ROWS_PER_BATCH.min(n_rows - at);
+            Ok(Chunk::Rows { first: first + at, group: Arc::clone(&group), n_rows, first_in_group: at })
+        });
+        let chunks = chunks.collect();
+        first += n_rows;
+        chunks
+    }))
+}
