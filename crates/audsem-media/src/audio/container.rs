@@ -61,13 +61,15 @@ pub(super) fn detect(start: &[u8], extension: Option<&str>) -> Container {
         Container::Tagged
     } else if at(0, b"OggS") {
         Container::Ogg
-    } else if at(0, b"FORM") || at(0, b"caff") || is_mpeg_frame(start) {
-        Container::Known
-    } else if extension.is_some_and(|extension| extension.eq_ignore_ascii_case("mp3")) {
+    } else if at(0, b"FORM") || at(0, b"caff") || is_mpeg_frame(start) || is_called_mp3(extension) {
         Container::Known
     } else {
         Container::Unknown
     }
+}
+
+fn is_called_mp3(extension: Option<&str>) -> bool {
+    extension.is_some_and(|extension| extension.eq_ignore_ascii_case("mp3"))
 }
 
 /// Whether a frame of MP3 or of AAC in ADTS begins here: eleven bits set, then a valid version.

@@ -144,8 +144,11 @@ impl<'a> FlacFrames<'a> {
     }
 }
 
-/// The metadata blocks, kind and content of each, and what follows the last.
-fn metadata(bytes: &[u8]) -> Option<(Vec<(u8, &[u8])>, &[u8])> {
+/// A metadata block: its kind and content.
+type Block<'a> = (u8, &'a [u8]);
+
+/// The metadata blocks, and what follows the last.
+fn metadata(bytes: &[u8]) -> Option<(Vec<Block<'_>>, &[u8])> {
     let mut rest = bytes.strip_prefix(b"fLaC")?;
     let mut blocks = Vec::new();
     loop {
