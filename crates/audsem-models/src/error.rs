@@ -42,6 +42,9 @@ pub enum Error {
         /// The most that there are positions for.
         longest: usize,
     },
+    /// A prompt cannot be continued.
+    #[error(transparent)]
+    Generation(#[from] crate::generate::GenerationError),
     /// A token id lies outside the table.
     #[error(
         "token id {id} is not in the vocabulary of {vocab_size}\nhint: tokenizer and weights are of different checkpoints"

@@ -26,6 +26,7 @@ pub mod bert;
 pub mod checkpoint;
 pub mod clap;
 pub mod error;
+pub mod generate;
 pub mod nn;
 pub mod optim;
 pub mod roberta;

@@ -6,6 +6,7 @@ mod blocks;
 mod clap;
 mod clap_features;
 mod clap_precision;
+mod generate;
 mod golden;
 mod layers;
 mod sentence;

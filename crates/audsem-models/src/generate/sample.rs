@@ -1,0 +1,170 @@
+//! Greedy decoding and sampling, one sequence for each prompt.
+
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::processors::softmax;
+use super::{CausalDecoder, Finish, Generated, GenerationConfig, GenerationError, GenerationRequest, LogitsProcessors};
+use crate::Result;
+
+/// Chooses tokens from processed scores.
+#[derive(Debug, Clone)]
+pub struct Sampler {
+    /// `None` takes the likeliest token.
+    random: Option<ChaCha8Rng>,
+}
+
+impl Sampler {
+    /// Draws with a seed, or takes the likeliest token where the configuration does not sample.
+    pub fn new(config: &GenerationConfig, seed: u64) -> Self {
+        Self { random: config.do_sample.then(|| ChaCha8Rng::seed_from_u64(seed)) }
+    }
+
+    /// The next token. One random number is used for each.
+    ///
+    /// # Errors
+    /// A score is NaN, or every token is ruled out.
+    pub fn choose(&mut self, scores: &[f32]) -> Result<u32> {
+        check(scores)?;
+        let index = match &mut self.random {
+            None => best(scores),
+            Some(random) => draw(&softmax(scores), random.random()),
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "token ids have 32 bits")]
+        Ok(index as u32)
+    }
+}
+
+/// Refuses scores that no token can be chosen from.
+pub(super) fn check(scores: &[f32]) -> Result<()> {
+    let nan = scores.iter().position(|score| score.is_nan() || *score == f32::INFINITY);
+    if let Some(token) = nan {
+        return Err(GenerationError::Score { token, score: scores[token] }.into());
+    }
+    if scores.iter().all(|score| *score == f32::NEG_INFINITY) {
+        return Err(GenerationError::NoTokenLeft.into());
+    }
+    Ok(())
+}
+
+/// The first of the largest scores.
+fn best(scores: &[f32]) -> usize {
+    let mut best = 0;
+    for (id, score) in scores.iter().enumerate() {
+        if *score > scores[best] {
+            best = id;
+        }
+    }
+    best
+}
+
+/// The token in whose share of the unit interval `at` lies.
+fn draw(probabilities: &[f64], at: f64) -> usize {
+    let mut sum = 0.0;
+    for (id, p) in probabilities.iter().enumerate() {
+        sum += p;
+        if at < sum {
+            return id;
+        }
+    }
+    // Rounding can leave the sum below 1: the last token that has any probability.
+    probabilities.iter().rposition(|p| *p > 0.0).unwrap_or(0)
+}
+
+/// A sequence in the making.
+struct Row<'a> {
+    request: usize,
+    ids: Vec<u32>,
+    prompt_length: usize,
+    processors: LogitsProcessors<'a>,
+    sampler: Sampler,
+}
+
+impl Row<'_> {
+    /// Appends a token; why the sequence ends, if it does.
+    fn advance(&mut self, scores: &mut [f32], config: &GenerationConfig) -> Result<(u32, Option<Finish>)> {
+        self.processors.process(&self.ids, scores);
+        let token = self.sampler.choose(scores)?;
+        self.ids.push(token);
+        let finish = if config.eos_token_id.contains(&token) {
+            Some(Finish::Stop)
+        } else {
+            (self.ids.len() >= self.processors.max_length()).then_some(Finish::Length)
+        };
+        Ok((token, finish))
+    }
+}
+
+/// One sequence for each request. Rows that have ended leave the batch.
+pub(super) fn rows(
+    decoder: &mut dyn CausalDecoder,
+    requests: &[GenerationRequest],
+    config: &GenerationConfig,
+) -> Result<Vec<Vec<Generated>>> {
+    let mut open =
+        requests.iter().enumerate().map(|(i, request)| open_row(i, request, config)).collect::<Result<Vec<_>>>()?;
+    let prompts: Vec<&[u32]> = requests.iter().map(|request| request.prompt.as_slice()).collect();
+    let mut logits = decoder.prefill(&prompts)?;
+    let mut done: Vec<Vec<Generated>> = vec![Vec::new(); requests.len()];
+    loop {
+        let (mut going, mut kept, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
+        let before = open.len();
+        for (at, (mut row, scores)) in open.into_iter().zip(&mut logits).enumerate() {
+            let (token, finish) = row.advance(scores, config)?;
+            if let Some(finish) = finish {
+                let continuation = row.ids.split_off(row.prompt_length);
+                done[row.request].push(Generated { tokens: continuation, finish, score: None });
+            } else {
+                kept.push(at);
+                tokens.push(token);
+                going.push(row);
+            }
+        }
+        open = going;
+        if open.is_empty() {
+            return Ok(done);
+        }
+        if kept.len() < before {
+            decoder.select(&kept)?;
+        }
+        logits = decoder.step(&tokens)?;
+    }
+}
+
+fn open_row<'a>(request: usize, of: &GenerationRequest, config: &'a GenerationConfig) -> Result<Row<'a>> {
+    let prompt_length = of.prompt.len();
+    let processors = LogitsProcessors::new(config, prompt_length)?;
+    Ok(Row { request, ids: of.prompt.clone(), prompt_length, processors, sampler: Sampler::new(config, of.seed) })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn draws_follow_the_probabilities_and_repeat_with_the_seed() {
+        let config = GenerationConfig { do_sample: true, ..GenerationConfig::default() };
+        let scores = [0.1f32.ln(), 0.6f32.ln(), f32::NEG_INFINITY, 0.3f32.ln()];
+        let draws = |seed| {
+            let mut sampler = Sampler::new(&config, seed);
+            (0..20_000).map(|_| sampler.choose(&scores).unwrap()).collect::<Vec<_>>()
+        };
+        let first = draws(7);
+        for (id, p) in [(0, 0.1), (1, 0.6), (2, 0.0), (3, 0.3)] {
+            let share = first.iter().filter(|token| **token == id).count() as f64 / 20_000.0;
+            // Four standard deviations of a binomial share.
+            assert!((share - p).abs() <= 4.0 * (p * (1.0 - p) / 20_000.0f64).sqrt(), "{id}: {share}");
+        }
+        assert_eq!(first, draws(7));
+        assert_ne!(first, draws(8));
+    }
+
+    #[test]
+    fn the_likeliest_token_is_the_first_of_equals() {
+        let mut sampler = Sampler::new(&GenerationConfig::default(), 0);
+        assert_eq!(sampler.choose(&[0.0, 2.0, 2.0]).unwrap(), 1);
+        assert!(sampler.choose(&[0.0, f32::NAN]).unwrap_err().to_string().contains("token 1 is NaN"));
+        assert!(sampler.choose(&[f32::NEG_INFINITY; 3]).unwrap_err().to_string().contains("ruled out"));
+    }
+}
