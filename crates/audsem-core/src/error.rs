@@ -75,11 +75,13 @@ pub enum Error {
     Unfinished(#[from] Unfinished),
     /// Too many records failed.
     #[error(
-        "{failed} of {read} records failed, more than --max-fail-rate {max_fail_rate} allows\n\
+        "{failed} of {read} records failed in step `{step}`, more than --max-fail-rate {max_fail_rate} allows\n\
          hint: the rejects-*.jsonl files in the output folder name each one with its fault; the same command goes on \
          where it stopped, with a higher --max-fail-rate if that is to be expected"
     )]
     TooManyFailures {
+        /// The step.
+        step: String,
         /// Records that failed.
         failed: u64,
         /// Records read.

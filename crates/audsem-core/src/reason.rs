@@ -10,24 +10,31 @@ pub trait Reason: Copy {
 
     /// One sentence for people.
     fn describe(self) -> &'static str;
+
+    /// The flag that changes the rule, if there is one.
+    fn flag(self) -> Option<&'static str> {
+        None
+    }
 }
 
-/// Declares an enum of reasons: `Variant = "name" : "sentence"`.
+/// Declares an enum of reasons: `Variant = "name" : "sentence"`, with `=> "--flag"` behind it where a flag changes
+/// the rule.
 ///
 /// ```
 /// audsem_core::reasons! {
 ///     /// Why a cue is dropped.
 ///     pub enum DropReason {
-///         TooShort = "too_short": "the cue is shorter than the minimum duration",
+///         TooShort = "too_short": "the cue is shorter than the minimum duration" => "--min-duration",
 ///     }
 /// }
 /// use audsem_core::reason::Reason;
 /// assert_eq!(DropReason::TooShort.name(), "too_short");
+/// assert_eq!(DropReason::TooShort.flag(), Some("--min-duration"));
 /// assert_eq!(DropReason::ALL.len(), 1);
 /// ```
 #[macro_export]
 macro_rules! reasons {
-    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($variant:ident = $text:literal : $sentence:literal),+ $(,)? }) => {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($variant:ident = $text:literal : $sentence:literal $(=> $flag:literal)?),+ $(,)? }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         $vis enum $name {
@@ -46,6 +53,10 @@ macro_rules! reasons {
 
             fn describe(self) -> &'static str {
                 match self { $(Self::$variant => $sentence),+ }
+            }
+
+            fn flag(self) -> Option<&'static str> {
+                match self { $(Self::$variant => None$(.or(Some($flag)))?),+ }
             }
         }
     };

@@ -6,14 +6,15 @@ use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::{Fingerprint, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
+use audsem_core::run::{
+    Fingerprint, JsonFile, LeftOut, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
+};
 use audsem_core::tar::TarError;
 use audsem_media::audio::{BitDepth, Decoder, quantise};
 use serde::Serialize;
 
 use crate::criterion::{Asked, Column, Criterion, Side};
 use crate::error::Error;
-use crate::findings::Findings;
 use crate::missing;
 use crate::reason::{DropReason, Fault};
 use crate::scores::{Counts, MATCH, Scores, file_name, outside_of_steps};
@@ -51,11 +52,16 @@ pub struct Config {
 
 /// What decides the content of the output, nothing left open.
 #[derive(Debug, Serialize)]
-struct Settings<'a> {
+struct HashedConfig<'a> {
     modality: Modality,
     #[serde(flatten)]
     criterion: &'a Criterion,
     format: Format,
+}
+
+impl RunConfig for HashedConfig<'_> {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "extract";
 }
 
 /// Keys that a shard has, and the file of the copy of each; `None` where there is none.
@@ -74,14 +80,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     for path in &config.shards {
         tars.extend(list_tars(path)?);
     }
-    let settings = Settings { modality: config.modality, criterion: &scores.criterion, format: config.format };
-    let spec = RunSpec {
-        tool: "audsem-clip-embeddings",
-        command: "extract",
-        config: &settings,
-        inputs: &[],
-        models: Vec::new(),
-    };
+    let settings = HashedConfig { modality: config.modality, criterion: &scores.criterion, format: config.format };
+    let spec = RunSpec::new(&settings);
     let mut run = Run::open(options, spec)?;
     let wanted = wanted_keys(&scores, config.modality, options.limit)?;
     let of_scores = scores.fingerprint_of_all();
@@ -94,25 +94,31 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
             work: tar,
         })
         .collect();
-    let findings = Findings::new("found");
     let step = Step { name: "part", unit: "clips", physical: "MB" };
-    let report = run.execute(step, &plan, |tar, out| {
-        let met = extract(tar, &wanted, config.format, out)?;
-        findings.keep(out, met)
-    })?;
+    let extracted =
+        run.execute_via(&JsonFile("found"), step, &plan, |tar, out| extract(tar, &wanted, config.format, out))?;
     let (mut met, mut found) = (BTreeSet::new(), BTreeSet::new());
-    for (key, file) in findings.take(&report.outputs)?.into_iter().flatten() {
+    for (key, file) in extracted.values.iter().flatten() {
         if file.is_some() {
             found.insert(key.clone());
         }
-        met.insert(key);
+        met.insert(key.clone());
     }
     // A shard that could not be read may have what seems to be missing.
-    if report.complete && report.outputs.len() == plan.len() {
-        missing::file(&mut run, &wanted, &met, &report.outputs)?;
+    if extracted.complete {
+        missing::file(&mut run, &wanted, &met, &extracted.outputs)?;
     }
     let threshold = format!("{}_threshold", scores.criterion.side.name());
-    Ok(run.finish()?.with_result(&threshold, wanted.len()).with_result("found", found.len()))
+    let summary = run.finish()?.with_result(&threshold, wanted.len()).with_result("found", found.len());
+    // Nothing beyond the threshold is a good result; what is beyond it and cannot be found is none.
+    if wanted.is_empty() || !found.is_empty() {
+        return Ok(summary);
+    }
+    let why = format!(
+        "none of {} clips beyond the threshold was copied\n  hint: --shards names the tars that hold them",
+        wanted.len()
+    );
+    Ok(summary.as_empty(why))
 }
 
 /// The different keys on the suspicious side of the threshold, the first `limit` of them.
@@ -171,7 +177,6 @@ fn extract(
         false
     };
     let copied = for_each_sound(&tar.path, accept, |entry, bytes| {
-        out.read(1);
         met.insert(entry.key.clone(), copy(entry, bytes, format, out).map_err(Stop::Shard)?);
         Ok(())
     });
@@ -181,10 +186,9 @@ fn extract(
         Ok(()) => {}
     }
     // The others are where they were, so they are no rejects.
-    out.read(left_out.len() as u64);
     out.count("other_samples", others);
     for (key, reason) in left_out {
-        out.drop(&key, reason, tar.name());
+        out.file_left_out(&key, LeftOut::drop(reason, tar.name()));
         met.entry(key).or_default();
     }
     Ok(met)
@@ -198,7 +202,7 @@ fn copy(entry: &ClipEntry, bytes: &[u8], format: Format, out: &mut ShardOutput) 
         Format::Wav => match wav(bytes, suffix) {
             Ok(stored) => (std::borrow::Cow::Owned(stored), "wav"),
             Err(problem) => {
-                out.fail(&entry.key, Fault::Undecodable, problem);
+                out.file_left_out(&entry.key, LeftOut::fail(Fault::Undecodable, problem));
                 return Ok(None);
             }
         },
@@ -207,7 +211,7 @@ fn copy(entry: &ClipEntry, bytes: &[u8], format: Format, out: &mut ShardOutput) 
     let mut file = out.create(&name)?;
     file.write_all(&stored).map_err(CoreError::write(file.path()))?;
     out.work(stored.len() as f64 / 1e6);
-    out.keep(1);
+    out.file_kept(1);
     out.close(file)?;
     Ok(Some(name))
 }

@@ -46,7 +46,6 @@ pub mod direction;
 pub mod embed;
 pub mod error;
 pub mod extract;
-mod findings;
 pub mod matching;
 pub mod merge;
 mod missing;
@@ -66,3 +65,6 @@ pub mod tars;
 mod texts;
 pub mod unit;
 mod unit_rows;
+
+/// The binary, as `run.json` has it.
+const TOOL: &str = "audsem-clip-embeddings";

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use crate::tables::{CaptionMatch, CaptionMatchRef};
-use audsem_core::run::{Fingerprint, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
+use audsem_core::run::{
+    Fingerprint, LeftOut, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
+};
 use audsem_core::tables::{
     Columns as _, ParquetFile, ParquetWriter, Row, TableError, TextEmbedding, VectorFile, text_hash,
 };
@@ -23,6 +25,11 @@ pub struct Config {
     pub audio: Vec<SetPath>,
     /// Embeddings of captions.
     pub text: Vec<SetPath>,
+}
+
+impl RunConfig for Config {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "match";
 }
 
 /// One table of clips.
@@ -73,7 +80,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     if text.iter().all(|file| file.n_rows == 0) {
         return Err(Error::NoCaptions { n_files: text.len() });
     }
-    let spec = RunSpec { tool: "audsem-clip-embeddings", command: "match", config, inputs: &[], models: Vec::new() };
+    let spec = RunSpec::new(config);
     let mut run = Run::open(options, spec)?;
     let captions = Captions::of(&text)?;
     let all_text = text.iter().fold(Fingerprint::new(), |all, file| all.with(&file.fingerprint)).finish();
@@ -91,6 +98,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         })
         .collect();
     let step = Step { name: "part", unit: "clips", physical: "MB" };
+    run.must_keep(step).explain(Fault::ALL).explain(DropReason::ALL);
     run.execute(step, &plan, |clips, out| match_file(clips, &captions, out))?;
     Ok(run.finish()?.with_result("captions", captions.places.len()).with_result("repeated_captions", captions.repeated))
 }
@@ -137,29 +145,26 @@ fn match_file(clips: &Clips<'_>, captions: &Captions, out: &mut ShardOutput) -> 
     for group in 0..vectors.n_groups() {
         let keys = keys.group(group).map_err(ShardError::input)?;
         let unit = UnitRows::read(&vectors, group).map_err(ShardError::input)?;
-        out.read(keys.len() as u64);
+        out.announce(keys.len() as u64);
         out.work(keys.len() as f64 * vectors.dim() as f64 * 4e-6);
-        unit.bad.report(file, out)?;
+        unit.bad.file(file, out)?;
         let mut pairs = Vec::new();
         for (clip, row) in unit.rows.iter().enumerate() {
             let key = keys.get(*row).key;
             match captions.places.get(&text_hash(key)) {
                 _ if clips.repeats.contains(first_row + *row as u64) => {
-                    out.drop(key, DropReason::RepeatedKey, file.name());
+                    out.file_left_out(key, LeftOut::drop(DropReason::RepeatedKey, file.name()));
                 }
                 Some(place) => pairs.push(Pair { clip, place: *place }),
-                None => out.drop(key, DropReason::NoText, file.name()),
+                None => out.file_left_out(key, LeftOut::drop(DropReason::NoText, file.name())),
             }
         }
         for (clip, matched) in cosines(captions, &unit, &mut pairs, vectors.dim()).map_err(ShardError::fatal)? {
             let key = keys.get(unit.rows[clip]).key;
-            match matched {
-                Err(fault) => out.fail(key, fault, "the caption's vector"),
-                Ok((text, cosine)) => {
-                    out.keep(1);
-                    let row = CaptionMatchRef { key, source: &file.set, text: &text, cosine };
-                    writer.push(row).map_err(ShardError::fatal)?;
-                }
+            let outcome = matched.map_err(|fault| LeftOut::fail(fault, "the caption's vector"));
+            if let Some((text, cosine)) = out.file(key, outcome) {
+                let row = CaptionMatchRef { key, source: &file.set, text: &text, cosine };
+                writer.push(row).map_err(ShardError::fatal)?;
             }
         }
         first_row += keys.len() as u64;

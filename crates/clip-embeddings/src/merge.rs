@@ -20,7 +20,8 @@ use audsem_core::error::Error as CoreError;
 use audsem_core::files::sync_folder;
 use audsem_core::input;
 use audsem_core::run::{
-    Fingerprint, OutputFile, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
+    Fingerprint, LeftOut, OutputFile, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step,
+    Summary,
 };
 use audsem_core::tables::text_hash;
 use audsem_core::tar::split_ending;
@@ -41,19 +42,24 @@ pub enum Mode {
 }
 
 /// What is merged.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Folders of tars, or tars, in the order wanted.
-    #[serde(skip)]
     pub sources: Vec<PathBuf>,
     /// Link or copy.
     pub mode: Mode,
 }
 
+/// What decides the content of the output.
 #[derive(Serialize)]
-struct Effective {
+struct HashedConfig {
     mode: Mode,
     tars: Vec<String>,
+}
+
+impl RunConfig for HashedConfig {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "merge-shards";
 }
 
 /// A shard and its new name.
@@ -87,14 +93,8 @@ struct ManifestLine<'a> {
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let planned = plan(config, options.limit)?;
     let tars = planned.iter().map(|tar| tar.from.fingerprint.clone()).collect();
-    let effective = Effective { mode: config.mode, tars };
-    let spec = RunSpec {
-        tool: "audsem-clip-embeddings",
-        command: "merge-shards",
-        config: &effective,
-        inputs: &[],
-        models: Vec::new(),
-    };
+    let effective = HashedConfig { mode: config.mode, tars };
+    let spec = RunSpec::new(&effective);
     let mut run = Run::open(options, spec)?;
     let shards: Vec<Shard<&Planned>> = planned
         .iter()
@@ -104,7 +104,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let step = Step { name: "part", unit: "tars", physical: "MB" };
     let done = run.execute(step, &shards, |tar, out| one(tar, config.mode, out))?;
     let mut repeated = None;
-    if done.complete && done.outputs.len() == shards.len() {
+    if done.complete {
         if config.mode == Mode::Link && !options.dry_run {
             link_all(&planned, run.folder())?;
         }
@@ -112,7 +112,11 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
             done.outputs.iter().map(|shard| shard.stats.counts.get(SAMPLES).copied().unwrap_or(0)).collect();
         repeated = Some(write_lists(&mut run, &planned, &samples)?);
     }
-    let summary = run.finish()?.with_result("tars", planned.len());
+    let mut summary = run.finish()?.with_result("tars", planned.len());
+    // Tars are merged as they are, whatever their samples say, so only tars without samples are nothing.
+    if done.stats.counts.get(SAMPLES).is_none_or(|n| *n == 0) {
+        summary = summary.as_empty("nothing was merged: the tars hold no samples");
+    }
     Ok(match repeated {
         // A shard stays as it is, so that a link will do; whoever reads it decides about repeats.
         Some(n) if n > 0 => summary.with_result("repeated_clips", n).with_result(
@@ -142,7 +146,6 @@ fn plan(config: &Config, limit: Option<u64>) -> Result<Vec<Planned>, Error> {
 
 /// Lists the keys of one tar, and copies it if it is to be copied.
 fn one(tar: &Planned, mode: Mode, out: &mut ShardOutput) -> Result<(), ShardError> {
-    out.read(1);
     let mut keys = csv::Writer::from_writer(out.create(format!("keys-{}.csv", out.name()))?);
     let (mut samples, mut failed) = (0, None);
     scan(&tar.from.path, |entry| {
@@ -162,7 +165,7 @@ fn one(tar: &Planned, mode: Mode, out: &mut ShardOutput) -> Result<(), ShardErro
         copy(&tar.from.path, file, out)?;
     }
     out.count(SAMPLES, samples);
-    out.keep(1);
+    out.file_kept(1);
     Ok(out.close(keys)?)
 }
 
@@ -253,24 +256,24 @@ fn duplicates(planned: &[Planned], samples: &[u64], folder: &Path, out: &mut Sha
     for (number, tar) in planned.iter().enumerate() {
         if out.dry_run() {
             // There are no lists of keys to read.
-            out.read(samples[number]);
-            out.keep(samples[number]);
+            out.file_kept(samples[number]);
             continue;
         }
         let path = folder.join(format!("keys-{number:05}.csv"));
         for line in csv::Reader::from_reader(input::open(&path)?).deserialize() {
             let KeyLine { key, sample } = line.map_err(ShardError::fatal)?;
-            out.read(1);
             if key.is_empty() {
-                out.fail(format_args!("{}: {sample}", tar.name), Fault::BadJson, "nothing tells which clip it is");
+                let fault = LeftOut::fail(Fault::BadJson, "nothing tells which clip it is");
+                out.file_left_out(format_args!("{}: {sample}", tar.name), fault);
                 continue;
             }
             let Some(first) = seen.get(&text_hash(&key)) else {
                 seen.insert(text_hash(&key), number);
-                out.keep(1);
+                out.file_kept(1);
                 continue;
             };
-            out.drop(&key, DropReason::RepeatedKey, format_args!("{}: {sample}", tar.name));
+            let place = format_args!("{}: {sample}", tar.name);
+            out.file_left_out(&key, LeftOut::drop(DropReason::RepeatedKey, place));
             let line = [&key, &tar.name, &sample, &planned[*first].name];
             csv.write_record(line).map_err(ShardError::fatal)?;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use audsem_core::run::{Fingerprint, Run, Shard, ShardOutputs, Step};
+use audsem_core::run::{Fingerprint, LeftOut, Run, Shard, ShardOutputs, Step};
 
 use crate::error::Error;
 use crate::reason::DropReason;
@@ -23,13 +23,9 @@ pub(crate) fn file(
     let plan = [Shard { name: "all".to_owned(), fingerprint, work: () }];
     let step = Step { name: "missing", unit: "clips", physical: "" };
     run.execute(step, &plan, |(), out| {
-        out.read(wanted.len() as u64);
         for key in wanted {
-            if met.contains(key) {
-                out.keep(1);
-            } else {
-                out.drop(key, DropReason::NotFound, format_args!("in none of {} shards", outputs.len()));
-            }
+            let missing = || LeftOut::drop(DropReason::NotFound, format!("in none of {} shards", outputs.len()));
+            out.file(key, met.get(key).ok_or_else(missing));
         }
         Ok(())
     })?;

@@ -18,10 +18,10 @@ audsem_core::reasons! {
     /// A rule leaves a record out.
     pub enum DropReason {
         NoCaption = "no_caption": "the record has no caption",
-        NoText = "no_text": "no caption has this key",
+        NoText = "no_text": "no caption has this key" => "--text",
         NoAudio = "no_audio": "the sample has no sound",
         RepeatedKey = "repeated_key": "an earlier sample or row of the same set has the same key",
-        NoValue = "no_value": "the row has no value in the column asked for",
-        NotFound = "not_found": "no shard that was given has a sound with this key",
+        NoValue = "no_value": "the row has no value in the column asked for" => "--column",
+        NotFound = "not_found": "no shard that was given has a sound with this key" => "--shards",
     }
 }

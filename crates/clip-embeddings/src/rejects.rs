@@ -1,24 +1,17 @@
 //! Rows whose vectors cannot be used.
 
-use audsem_core::run::{ShardError, ShardOutput};
+use audsem_core::run::{LeftOut, ShardError, ShardOutput};
 use audsem_core::tables::Columns as _;
 
 use crate::reason::{DropReason, Fault};
 use crate::sets::EmbeddingFile;
-
-/// Why a row is not used.
-#[derive(Debug, Clone, Copy)]
-enum Cause {
-    Bad(Fault),
-    Repeated,
-}
 
 /// The rows of one row group that are not used. Their keys are looked up only once there is one: most
 /// tables have none, and reading keys would cost as much as the vectors.
 #[derive(Debug)]
 pub(crate) struct BadRows {
     group: usize,
-    rows: Vec<(usize, Cause)>,
+    rows: Vec<(usize, LeftOut<()>)>,
 }
 
 impl BadRows {
@@ -29,12 +22,12 @@ impl BadRows {
 
     /// Notes row `row` of the group.
     pub(crate) fn add(&mut self, row: usize, fault: Fault) {
-        self.rows.push((row, Cause::Bad(fault)));
+        self.rows.push((row, LeftOut::fail(fault, ())));
     }
 
     /// Notes that an earlier row has the key of row `row` of the group.
     pub(crate) fn add_repeated(&mut self, row: usize) {
-        self.rows.push((row, Cause::Repeated));
+        self.rows.push((row, LeftOut::drop(DropReason::RepeatedKey, ())));
     }
 
     /// The row group.
@@ -52,22 +45,19 @@ impl BadRows {
         self.rows.is_empty()
     }
 
-    /// Counts and files them.
+    /// Files them.
     ///
     /// # Errors
     /// The keys cannot be read.
-    pub(crate) fn report(&self, file: &EmbeddingFile, out: &mut ShardOutput) -> Result<(), ShardError> {
+    pub(crate) fn file(&self, file: &EmbeddingFile, out: &mut ShardOutput) -> Result<(), ShardError> {
         if self.is_empty() {
             return Ok(());
         }
         let keys = file.keys().and_then(|keys| keys.group(self.group)).map_err(ShardError::input)?;
-        for (row, cause) in &self.rows {
+        for (row, left_out) in &self.rows {
             let (key, name) = (keys.get(*row).key, file.name());
             let place = format_args!("{name}, row {row} of group {}", self.group);
-            match cause {
-                Cause::Bad(fault) => out.fail(key, *fault, place),
-                Cause::Repeated => out.drop(key, DropReason::RepeatedKey, place),
-            }
+            out.file_left_out(key, left_out.map_detail(|()| place));
         }
         Ok(())
     }

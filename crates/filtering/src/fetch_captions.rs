@@ -11,7 +11,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::{Fingerprint, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
+use audsem_core::run::{
+    Fingerprint, LeftOut, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
+};
 use serde::Serialize;
 
 use crate::by_video::{UNLISTED, shard_name};
@@ -21,16 +23,15 @@ use crate::ytdlp::{Access, FetchFault, Kind, Pace, Trouble, check_id};
 
 audsem_core::reasons! {
     /// Why a video is left out.
-    pub enum Drop {
-        NoTrack = "no_track": "the video has no manual subtitle track in a wanted language",
+    pub enum DropReason {
+        NoTrack = "no_track": "the video has no manual subtitle track in a wanted language" => "--languages",
     }
 }
 
 /// Settings of `fetch-captions`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Text file of video ids, one a line; blank lines and those that begin with `#` are passed over.
-    #[serde(skip)]
     pub input: PathBuf,
     /// Languages as yt-dlp names them (`en`), or patterns (`en.*`).
     pub languages: Vec<String>,
@@ -40,23 +41,43 @@ pub struct Config {
     pub url_template: String,
 }
 
+/// What decides the content of the output.
+#[derive(Serialize)]
+struct HashedConfig<'a> {
+    languages: &'a [String],
+    formats: &'a [String],
+    url_template: &'a str,
+}
+
+impl RunConfig for HashedConfig<'_> {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "fetch-captions";
+}
+
+impl<'a> HashedConfig<'a> {
+    fn of(config: &'a Config) -> Self {
+        let Config { input: _, languages, formats, url_template } = config;
+        Self { languages, formats, url_template }
+    }
+}
+
 /// Fetches the tracks of all videos of the list.
 ///
 /// # Errors
 /// Whatever keeps the run from going on, [`crate::error::Error::Blocked`] among it.
 pub fn run(config: &Config, access: &Access, pace: &Pace, options: &RunOptions) -> Result<Summary> {
     let ids = read_ids(&config.input, options.limit)?;
-    let spec = RunSpec { tool: "audsem-filtering", command: "fetch-captions", config, inputs: &[], models: Vec::new() };
-    let mut run = Run::open(options, spec)?.redo_changed()?;
+    let mut run = Run::open(options, RunSpec::new(&HashedConfig::of(config)))?.rerun_changed()?;
     let folder = run.folder().to_owned();
     let shard =
         |id: String| Shard { name: shard_name(&id), fingerprint: Fingerprint::new().with(&id).finish(), work: id };
     let plan: Vec<Shard<String>> = ids.into_iter().map(shard).collect();
     let step = Step { name: "part", unit: "videos", physical: "MB" };
+    run.must_keep(step).explain(DropReason::ALL).explain(FetchFault::ALL);
     run.execute(step, &plan, |id, out| video(config, access, pace, (&folder, id), out))?;
-    let n_unlisted = run.n_unlisted(step, &plan)?;
+    let stale = run.count_stale(step, &plan)?;
     let summary = run.finish()?;
-    Ok(if n_unlisted > 0 { summary.with_result(UNLISTED, n_unlisted) } else { summary })
+    Ok(if stale > 0 { summary.with_result(UNLISTED, stale) } else { summary })
 }
 
 /// The distinct ids of a list, in order.
@@ -92,8 +113,7 @@ fn video(
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {
     if out.dry_run() {
-        out.read(1);
-        out.keep(1);
+        out.file_kept(1);
         return Ok(());
     }
     let scratch = Scratch::new(folder, out.name())?;
@@ -103,7 +123,6 @@ fn video(
             fetch(config, access, id, scratch.path())
         })
     });
-    out.read(1);
     let tracks = match fetched {
         Ok(tracks) => tracks,
         Err(trouble) => {
@@ -112,12 +131,12 @@ fn video(
                 // Not committed, so that the next run tries it again.
                 return Err(ShardError::Input(format!("{id}: {detail}")));
             }
-            fault.file(id, detail, out);
+            out.file_left_out(id, fault.left_out(detail));
             return Ok(());
         }
     };
     if tracks.is_empty() {
-        out.drop(id, Drop::NoTrack, config.languages.join(","));
+        out.file_left_out(id, LeftOut::drop(DropReason::NoTrack, config.languages.join(",")));
         return Ok(());
     }
     out.count("tracks", tracks.len() as u64);
@@ -127,7 +146,7 @@ fn video(
         out.work(bytes.len() as f64 / 1e6);
         out.close(file)?;
     }
-    out.keep(1);
+    out.file_kept(1);
     Ok(())
 }
 

@@ -15,3 +15,6 @@ mod scratch;
 pub mod tables;
 pub mod texts;
 pub mod ytdlp;
+
+/// The binary, as `run.json` has it.
+const TOOL: &str = "audsem-filtering";

@@ -3,9 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use audsem_core::run::{
-    FileFingerprint, Fingerprint, Run, Shard, ShardError, ShardOutput, ShardOutputs, Step, StepReport,
-};
+use audsem_core::run::{FileFingerprint, Fingerprint, LeftOut, Run, Shard, ShardError, ShardOutput, Step, StepOutputs};
 use audsem_core::tables::{Columns, CsvCues, ParquetFile, is_csv, text_hash, write_parquet};
 use foldhash::HashSet;
 
@@ -40,7 +38,7 @@ audsem_core::row! {
 
 /// Step one: writes the distinct texts of `inputs` in files of `per_file`, `texts-00000.parquet` and on.
 /// Memory holds one hash per distinct text.
-pub(crate) fn collect(run: &mut Run, inputs: &[PathBuf], per_file: usize) -> Result<StepReport> {
+pub(crate) fn collect(run: &mut Run, inputs: &[PathBuf], per_file: usize) -> Result<StepOutputs> {
     let mut fingerprint = Fingerprint::new();
     for path in inputs {
         fingerprint = fingerprint.with_file(&FileFingerprint::of(path)?);
@@ -48,6 +46,7 @@ pub(crate) fn collect(run: &mut Run, inputs: &[PathBuf], per_file: usize) -> Res
     let limit = run.options().limit.unwrap_or(u64::MAX);
     let plan = [Shard { name: "00000".into(), fingerprint: fingerprint.finish(), work: () }];
     let step = Step { name: "texts", unit: "cues", physical: "MB" };
+    run.must_keep(step).explain(Fault::ALL);
     Ok(run.execute(step, &plan, |(), out| {
         let mut files = TextFiles { out, seen: HashSet::default(), current: Vec::new(), per_file, n_files: 0, limit };
         for path in inputs {
@@ -55,19 +54,6 @@ pub(crate) fn collect(run: &mut Run, inputs: &[PathBuf], per_file: usize) -> Res
         }
         files.close()
     })?)
-}
-
-/// One shard for each file of [`collect`].
-pub(crate) fn shards(texts: &[ShardOutputs]) -> Vec<Shard<PathBuf>> {
-    let files = texts.iter().flat_map(|shard| shard.files_ending(".parquet").map(move |file| (shard, file)));
-    files
-        .enumerate()
-        .map(|(i, (shard, file))| Shard {
-            name: format!("{i:05}"),
-            fingerprint: shard.fingerprint.clone(),
-            work: file.clone(),
-        })
-        .collect()
 }
 
 struct TextFiles<'a> {
@@ -89,8 +75,7 @@ impl TextFiles<'_> {
                 match cue {
                     Ok(cue) => self.add(&cue.text)?,
                     Err(fault) => {
-                        self.out.read(1);
-                        self.out.fail(path.display(), Fault::BadRow, fault);
+                        self.out.file_left_out(path.display(), LeftOut::fail(Fault::BadRow, fault));
                     }
                 }
             }
@@ -110,9 +95,8 @@ impl TextFiles<'_> {
         if self.seen.len() as u64 >= self.limit {
             return Ok(());
         }
-        self.out.read(1);
         // Every cue goes out, in the row of its text.
-        self.out.keep(1);
+        self.out.file_kept(1);
         let text_hash = text_hash(text);
         if !self.seen.insert(text_hash) {
             return Ok(());

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use audsem_core::error::Error as CoreError;
+use audsem_core::run::LeftOut;
 use audsem_media::program::{MediaError, Program, Tool};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::error::Error;
-use crate::reason::{DropReason, Fault, LeftOut};
+use crate::reason::{DropReason, Fault};
 
 /// How the sound of a video is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -165,7 +166,7 @@ impl Encoder {
         }
         let bytes = std::fs::read(output.path()).map_err(|error| fatal(CoreError::read(output.path())(error)))?;
         if bytes.is_empty() {
-            return Err(EncodeError::Clip(LeftOut::Fail(Fault::Undecodable, "ffmpeg wrote nothing".to_owned())));
+            return Err(EncodeError::Clip(LeftOut::fail(Fault::Undecodable, "ffmpeg wrote nothing".to_owned())));
         }
         Ok(bytes)
     }
@@ -215,9 +216,9 @@ impl Encoder {
         let timed_out = matches!(error, MediaError::TimedOut { .. });
         let text = without_accidents(&error.to_string(), &[(source, "input"), (output, "output")]);
         EncodeError::Clip(match (timed_out, self.missing_track(source)) {
-            (true, _) => LeftOut::Fail(Fault::TimedOut, text),
-            (false, Some(reason)) => LeftOut::Drop(reason, String::new()),
-            (false, None) => LeftOut::Fail(Fault::Undecodable, text),
+            (true, _) => LeftOut::fail(Fault::TimedOut, text),
+            (false, Some(reason)) => LeftOut::drop(reason, String::new()),
+            (false, None) => LeftOut::fail(Fault::Undecodable, text),
         })
     }
 

@@ -16,7 +16,8 @@ use crate::tables::TarMember;
 use audsem_core::clip_id::ClipId;
 use audsem_core::input;
 use audsem_core::run::{
-    Fingerprint, OutputFile, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, StepReport, Summary,
+    LeftOut, OutputFile, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, StepOutputs,
+    Summary,
 };
 use audsem_core::suffix::is_media;
 use audsem_core::tables::write_parquet;
@@ -26,7 +27,6 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::reason::Fault;
 use crate::sizes::{SAMPLES, SIZES, sizes_json};
-use crate::tar_output::write_file;
 use crate::tars::{TarInput, TarWork, Unit, list_tars, plan};
 
 /// Name of the table that older readers look for beside the tars.
@@ -45,16 +45,21 @@ audsem_core::reasons! {
 }
 
 /// What is indexed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Tars, or folders of them.
-    #[serde(skip)]
     pub inputs: Vec<PathBuf>,
 }
 
+/// What decides the content of the index.
 #[derive(Serialize)]
-struct Effective {
+struct HashedConfig {
     tars: Vec<String>,
+}
+
+impl RunConfig for HashedConfig {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "index";
 }
 
 /// A line of `names-*.csv`.
@@ -72,14 +77,15 @@ struct Name {
 /// There is no tar, and what [`Run::open`] and [`Run::execute`] give.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let tars = list_tars(&config.inputs)?;
-    let effective = Effective { tars: tars.iter().map(|tar| tar.name.clone()).collect() };
-    let spec = RunSpec { tool: "audsem-tarify", command: "index", config: &effective, inputs: &[], models: Vec::new() };
+    let effective = HashedConfig { tars: tars.iter().map(|tar| tar.name.clone()).collect() };
+    let spec = RunSpec::new(&effective);
     let mut run = Run::open(options, spec)?;
     let step = Step { name: "part", unit: "samples", physical: "MB" };
     let shards = plan(tars.clone(), Unit::Samples, options.limit);
+    run.must_keep(step).explain(DropReason::ALL).explain(Fault::ALL);
     let scanned = run.execute(step, &shards, scan)?;
     // A tar that failed can be repaired and added: what is about all tars waits for it.
-    if scanned.complete && scanned.outputs.len() == shards.len() {
+    if let Some(scanned) = scanned.whole() {
         write(&mut run, &tars, &scanned)?;
     }
     Ok(run.finish()?)
@@ -126,8 +132,8 @@ fn scan(work: &TarWork, out: &mut ShardOutput) -> Result<(), ShardError> {
             continue;
         }
         let Some((key, suffix)) = split_key(&member.name) else {
-            out.read(1);
-            out.drop(format_args!("{}: {}", work.tar.name, member.name), DropReason::NoKey, "");
+            let key = format_args!("{}: {}", work.tar.name, member.name);
+            out.file_left_out(key, LeftOut::drop(DropReason::NoKey, ""));
             continue;
         };
         if current.as_ref().is_none_or(|sample| sample.key != key) {
@@ -143,8 +149,7 @@ fn scan(work: &TarWork, out: &mut ShardOutput) -> Result<(), ShardError> {
     }
     scanner.finish_sample(current, out)?;
     if !cut_short && !members.has_end_marker() {
-        out.read(1);
-        out.fail(&work.tar.name, Fault::NoEndMarker, "");
+        out.file_left_out(&work.tar.name, LeftOut::fail(Fault::NoEndMarker, ""));
     }
     scanner.close(out)
 }
@@ -173,7 +178,6 @@ impl Scanner<'_> {
 
     fn finish_sample(&mut self, sample: Option<Gathered>, out: &mut ShardOutput) -> Result<(), ShardError> {
         let Some(sample) = sample else { return Ok(()) };
-        out.read(1);
         out.count(SAMPLES, 1);
         let clip = sample.clip();
         for (suffix, offset, n_bytes) in &sample.members {
@@ -190,14 +194,15 @@ impl Scanner<'_> {
             out.work(*n_bytes as f64 / 1e6);
         }
         let Some(suffix) = sample.media() else {
-            out.drop(format_args!("{}: {}", self.tar, sample.key), DropReason::NoMedia, "");
+            let key = format_args!("{}: {}", self.tar, sample.key);
+            out.file_left_out(key, LeftOut::drop(DropReason::NoMedia, ""));
             return Ok(());
         };
         let mp4_name = sample.original.clone().unwrap_or_else(|| format!("{}.{suffix}", sample.key));
         let key = clip.as_ref().map_or_else(|| sample.key.clone(), ClipId::tar_key);
         let name = Name { tar_file: self.tar.to_owned(), mp4_name, key };
         self.names.serialize(name).map_err(ShardError::fatal)?;
-        out.keep(1);
+        out.file_kept(1);
         Ok(())
     }
 
@@ -211,21 +216,23 @@ impl Scanner<'_> {
 }
 
 /// The files about all tars together.
-fn write(run: &mut Run, tars: &[TarInput], scanned: &StepReport) -> Result<(), Error> {
-    let mut fingerprint = Fingerprint::new();
-    let (mut names, mut sizes) = (Vec::new(), Vec::new());
+fn write(run: &mut Run, tars: &[TarInput], scanned: &StepOutputs) -> Result<(), Error> {
+    let names: Vec<PathBuf> = scanned.files_ending(".csv").cloned().collect();
+    let mut sizes = Vec::new();
     for shard in &scanned.outputs {
-        fingerprint = fingerprint.with(&shard.fingerprint);
-        names.extend(shard.files_ending(".csv").cloned());
         if let Some(tar) = shard.name.parse::<usize>().ok().and_then(|index| tars.get(index)) {
             sizes.push((tar.name.clone(), shard.stats.counts.get(SAMPLES).copied().unwrap_or(0)));
         }
     }
-    let plan = [Shard { name: "all".to_owned(), fingerprint: fingerprint.finish(), work: (names, sizes_json(sizes)) }];
+    let plan = [Shard {
+        name: "all".to_owned(),
+        fingerprint: scanned.fingerprint().finish(),
+        work: (names, sizes_json(sizes)),
+    }];
     let step = Step { name: "mapping", unit: "clips", physical: "" };
     run.execute(step, &plan, |(names, sizes): &(Vec<PathBuf>, Vec<u8>), out: &mut ShardOutput| {
         mapping(names, out)?;
-        write_file(out, SIZES, sizes)
+        Ok(out.write_file(SIZES, sizes)?)
     })?;
     Ok(())
 }
@@ -239,14 +246,14 @@ fn mapping(names: &[PathBuf], out: &mut ShardOutput) -> Result<(), ShardError> {
         let mut rows = csv::Reader::from_reader(input::open(path).map_err(ShardError::Fatal)?);
         for name in rows.deserialize() {
             let name: Name = name.map_err(ShardError::fatal)?;
-            out.read(1);
             if let Some(earlier) = seen.insert(audsem_core::tables::text_hash(&name.key), number) {
                 let place = if earlier == number { "this tar" } else { "an earlier tar" };
-                out.drop(&name.key, DropReason::DuplicateKey, format_args!("{}: {place} holds it", name.tar_file));
+                let detail = format_args!("{}: {place} holds it", name.tar_file);
+                out.file_left_out(&name.key, LeftOut::drop(DropReason::DuplicateKey, detail));
                 continue;
             }
             csv.write_record([&name.tar_file, &name.mp4_name]).map_err(ShardError::fatal)?;
-            out.keep(1);
+            out.file_kept(1);
         }
     }
     let file = csv.into_inner().map_err(|error| ShardError::fatal(error.into_error()))?;

@@ -42,3 +42,6 @@ pub mod tables;
 mod tar_output;
 pub mod tars;
 pub mod transcode;
+
+/// The binary, as `run.json` has it.
+const TOOL: &str = "audsem-tarify";

@@ -5,10 +5,10 @@ audsem_core::reasons! {
     pub enum DropReason {
         BadName = "bad_name": "the file name is not a clip name: VIDEO_ID (START-END).EXTENSION",
         DuplicateKey = "duplicate_key": "an earlier clip has the same key",
-        NoMetadata = "no_metadata": "the clip table has no row for this clip",
+        NoMetadata = "no_metadata": "the clip table has no row for this clip" => "--table",
         NoAudio = "no_audio": "the clip has no sound track",
         NoVideo = "no_video": "the clip has no picture track",
-        NotAClip = "not_a_clip": "the member names no clip, and --unmatched is `drop`, or `keep` and the name has no dot to make a key of",
+        NotAClip = "not_a_clip": "the member names no clip, and --unmatched is `drop`, or `keep` and the name has no dot to make a key of" => "--unmatched",
     }
 }
 
@@ -16,30 +16,11 @@ audsem_core::reasons! {
     /// It is broken.
     pub enum Fault {
         Undecodable = "undecodable": "ffmpeg cannot read or write the clip",
-        TimedOut = "timed_out": "ffmpeg did not end within --timeout-s",
+        TimedOut = "timed_out": "ffmpeg did not end within --timeout-s" => "--timeout-s",
         Unreadable = "unreadable": "the clip's file cannot be read",
         Unwritable = "unwritable": "a tar cannot hold the sample under this key",
         BadTableRow = "bad_table_row": "the row of the clip table names no video, or its times are none",
         NoEndMarker = "no_end_marker": "the tar lacks its end marker: it may be cut between two members",
         BadSample = "bad_sample": "the sample of the input tar has a repeated, oversized or wrongly named member",
-    }
-}
-
-/// Either kind of reason, with the value that decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LeftOut {
-    /// A rule left it out.
-    Drop(DropReason, String),
-    /// It is broken.
-    Fail(Fault, String),
-}
-
-impl LeftOut {
-    /// Counts it and puts it on file.
-    pub(crate) fn record(&self, out: &mut audsem_core::run::ShardOutput, key: &str) {
-        match self {
-            Self::Drop(reason, detail) => out.drop(key, *reason, detail),
-            Self::Fail(fault, detail) => out.fail(key, *fault, detail),
-        }
     }
 }

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use audsem_core::clip_id::ClipId;
-use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
+use audsem_core::run::{LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::suffix::is_media;
 use audsem_core::tar::{MemberReader, Sample, ShardOptions, is_metadata, split_key};
 use serde::Serialize;
@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::reason::{DropReason, Fault};
 use crate::sizes::{SAMPLES, write_sizes};
 use crate::tar_output::TarOutput;
-use crate::tars::{TarWork, Unit, list_tars, plain_name, plan};
+use crate::tars::{TarInput, TarWork, Unit, list_tars, plain_name, plan};
 
 /// What becomes of members that name no clip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -36,10 +36,9 @@ pub enum Unmatched {
 }
 
 /// What decides the content of the tars.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Tars, or folders of them.
-    #[serde(skip)]
     pub inputs: Vec<PathBuf>,
     /// What stands before each name, `tar/` for readers that expect it.
     pub prefix: String,
@@ -55,25 +54,38 @@ pub struct Config {
 /// There is no tar, and what [`Run::open`] and [`Run::execute`] give.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let tars = list_tars(&config.inputs)?;
-    let names = tars.iter().map(|tar| tar.name.clone()).collect();
-    let effective = Effective { config, tars: names };
-    let spec =
-        RunSpec { tool: "audsem-tarify", command: "rename", config: &effective, inputs: &[], models: Vec::new() };
+    let hashed = HashedConfig::of(config, &tars);
+    let spec = RunSpec::new(&hashed);
     let mut run = Run::open(options, spec)?;
     let step = Step { name: "part", unit: "members", physical: "MB" };
     let shards = plan(tars, Unit::Members, options.limit);
+    run.must_keep(step).explain(DropReason::ALL).explain(Fault::ALL);
     let renamed = run.execute(step, &shards, |work, out| rename(config, work, out))?;
-    write_sizes(&mut run, &renamed, shards.len())?;
+    write_sizes(&mut run, renamed)?;
     Ok(run.finish()?)
 }
 
-/// The configuration with the tars it is applied to. Their content is fingerprinted shard by shard,
-/// so that a tar that was repaired does not undo the others.
+/// What decides the content of the output. The content of the tars is fingerprinted shard by shard, so
+/// that a tar that was repaired does not undo the others.
 #[derive(Serialize)]
-struct Effective<'a> {
-    #[serde(flatten)]
-    config: &'a Config,
-    tars: Vec<String>,
+struct HashedConfig<'a> {
+    prefix: &'a str,
+    unmatched: Unmatched,
+    mtime: u64,
+    tars: Vec<&'a str>,
+}
+
+impl RunConfig for HashedConfig<'_> {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "rename";
+}
+
+impl<'a> HashedConfig<'a> {
+    fn of(config: &'a Config, tars: &'a [TarInput]) -> Self {
+        let Config { inputs: _, prefix, unmatched, mtime } = config;
+        let tars = tars.iter().map(|tar| tar.name.as_str()).collect();
+        Self { prefix, unmatched: *unmatched, mtime: *mtime, tars }
+    }
 }
 
 /// What a member becomes.
@@ -119,9 +131,8 @@ fn rename(config: &Config, work: &TarWork, out: &mut ShardOutput) -> Result<(), 
             continue;
         }
         read += 1;
-        out.read(1);
         match renamed(config, &member.name) {
-            Renamed::Unmatched => out.drop(&member.name, DropReason::NotAClip, ""),
+            Renamed::Unmatched => out.file_left_out(&member.name, LeftOut::drop(DropReason::NotAClip, "")),
             Renamed::Sample { key, suffix } => {
                 matched += 1;
                 let mut payload = Vec::new();
@@ -133,8 +144,7 @@ fn rename(config: &Config, work: &TarWork, out: &mut ShardOutput) -> Result<(), 
     }
     // Below the budget the loop has ended because there are no more members.
     if read < work.budget && !members.has_end_marker() {
-        out.read(1);
-        out.fail(&work.tar.name, Fault::NoEndMarker, "");
+        out.file_left_out(&work.tar.name, LeftOut::fail(Fault::NoEndMarker, ""));
     }
     out.count("matched_members", matched);
     writer.flush(out)?;
@@ -200,14 +210,14 @@ impl SampleWriter {
         let borrowed: Vec<(&str, &[u8])> =
             members.iter().map(|(suffix, bytes)| (suffix.as_str(), bytes.as_slice())).collect();
         match self.tar.write(out, &key, &borrowed)? {
-            None => {
-                out.keep(members.len() as u64);
+            Ok(()) => {
+                out.file_kept(members.len() as u64);
                 out.count(SAMPLES, 1);
             }
-            Some(refused) => {
-                members
-                    .iter()
-                    .for_each(|(suffix, _)| out.fail(format_args!("{key}.{suffix}"), Fault::Unwritable, &refused));
+            Err(refused) => {
+                let file =
+                    |(suffix, _): &(String, _)| out.file_left_out(format_args!("{key}.{suffix}"), refused.borrowed());
+                members.iter().for_each(file);
             }
         }
         Ok(())

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::{Fingerprint, Run, Shard, ShardOutput, Step, StepReport};
+use audsem_core::run::{Run, Shard, ShardOutput, Step, StepOutputs};
 use audsem_core::walk::numeric_order;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::tar_output::write_file;
 
 /// Name of the file.
 pub const SIZES: &str = "sizes.json";
@@ -45,23 +44,20 @@ fn parse_sizes(text: &[u8]) -> Result<BTreeMap<String, u64>, serde_json::Error> 
 }
 
 /// The last step of commands that write tars: `sizes.json` with what is really in each of them. It
-/// waits until all `planned` tars are done, so that a tar that failed can be repaired and added.
-pub(crate) fn write_sizes(run: &mut Run, written: &StepReport, planned: usize) -> Result<(), Error> {
-    if !written.complete || written.outputs.len() < planned {
-        return Ok(());
-    }
+/// waits until all tars are done, so that a tar that failed can be repaired and added.
+pub(crate) fn write_sizes(run: &mut Run, written: StepOutputs) -> Result<(), Error> {
+    let Some(written) = written.whole() else { return Ok(()) };
     let mut sizes = Vec::new();
-    let mut fingerprint = Fingerprint::new();
     for shard in &written.outputs {
-        fingerprint = fingerprint.with(&shard.fingerprint);
         for tar in shard.files_ending(".tar") {
             let samples = shard.stats.counts.get(SAMPLES).copied().unwrap_or(shard.stats.kept);
             sizes.push((tar.file_name().unwrap_or_default().to_string_lossy().into_owned(), samples));
         }
     }
-    let plan = [Shard { name: "sizes".to_owned(), fingerprint: fingerprint.finish(), work: sizes_json(sizes) }];
+    let plan =
+        [Shard { name: "sizes".to_owned(), fingerprint: written.fingerprint().finish(), work: sizes_json(sizes) }];
     let step = Step { name: "sizes", unit: "tars", physical: "" };
-    run.execute(step, &plan, |text: &Vec<u8>, out: &mut ShardOutput| write_file(out, SIZES, text))?;
+    run.execute(step, &plan, |text: &Vec<u8>, out: &mut ShardOutput| Ok(out.write_file(SIZES, text)?))?;
     Ok(())
 }
 

@@ -1,20 +1,12 @@
 //! The output tar of a shard.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::{OutputFile, ShardError, ShardOutput};
+use audsem_core::run::{LeftOut, Outcome, OutputFile, ShardError, ShardOutput};
 use audsem_core::tar::{ShardOptions, ShardWriter, TarError};
 
-/// Writes a small file of a shard in one go.
-pub(crate) fn write_file(out: &mut ShardOutput, name: &str, bytes: &[u8]) -> Result<(), ShardError> {
-    let mut file = out.create(name)?;
-    match file.write_all(bytes) {
-        Ok(()) => Ok(out.close(file)?),
-        Err(source) => Err(CoreError::Write { path: file.path().to_owned(), source }.into()),
-    }
-}
+use crate::reason::Fault;
 
 /// A tar in the run folder that comes into being with its first sample, so that none is empty.
 pub(crate) struct TarOutput {
@@ -28,13 +20,13 @@ impl TarOutput {
         Self { name, options, open: None }
     }
 
-    /// Appends a sample; gives back why it was refused, if it was.
+    /// Appends a sample, unless a tar cannot hold it under this key.
     pub(crate) fn write(
         &mut self,
         out: &ShardOutput,
         key: &str,
         members: &[(&str, &[u8])],
-    ) -> Result<Option<TarError>, ShardError> {
+    ) -> Result<Outcome<()>, ShardError> {
         let (path, writer) = match &mut self.open {
             Some(open) => open,
             None => {
@@ -43,9 +35,9 @@ impl TarOutput {
             }
         };
         match writer.write_sample(key, members) {
-            Ok(()) => Ok(None),
+            Ok(()) => Ok(Ok(())),
             Err(TarError::Write { source }) => Err(CoreError::Write { path: path.clone(), source }.into()),
-            Err(refused) => Ok(Some(refused)),
+            Err(refused) => Ok(Err(LeftOut::fail(Fault::Unwritable, refused.to_string()))),
         }
     }
 

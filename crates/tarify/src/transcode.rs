@@ -6,40 +6,52 @@
 use std::path::PathBuf;
 
 use audsem_core::parallel::ordered_map;
-use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
+use audsem_core::run::{LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::suffix::is_video;
 use audsem_core::tar::{Sample, SampleReader, ShardOptions, TarError};
 use serde::Serialize;
 
 use crate::encode::{EncodeError, Encoder, EncoderPaths, VideoConfig};
 use crate::error::Error;
-use crate::reason::{Fault, LeftOut};
+use crate::reason::{DropReason, Fault};
 use crate::sizes::write_sizes;
 use crate::tar_output::TarOutput;
-use crate::tars::{TarWork, Unit, list_tars, plain_name, plan};
+use crate::tars::{TarInput, TarWork, Unit, list_tars, plain_name, plan};
 
 /// What decides the content of the tars.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Tars, or folders of them.
-    #[serde(skip)]
     pub inputs: Vec<PathBuf>,
     /// What the videos become.
     pub video: VideoConfig,
     /// Modification time of the members, seconds since 1970.
     pub mtime: u64,
     /// Programs and folders to work with; no part of what comes out.
-    #[serde(skip)]
     pub paths: EncoderPaths,
 }
 
-/// The configuration with what it is applied to and what it found on this machine.
+/// What decides the content of the output. The content of the tars is fingerprinted shard by shard, so
+/// that a tar that was repaired does not undo the others.
 #[derive(Serialize)]
-struct Effective<'a> {
-    #[serde(flatten)]
-    config: &'a Config,
+struct HashedConfig<'a> {
+    video: &'a VideoConfig,
+    mtime: u64,
     ffmpeg: Option<&'a str>,
-    tars: Vec<String>,
+    tars: Vec<&'a str>,
+}
+
+impl RunConfig for HashedConfig<'_> {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "transcode";
+}
+
+impl<'a> HashedConfig<'a> {
+    fn of(config: &'a Config, encoder: Option<&'a Encoder>, tars: &'a [TarInput]) -> Self {
+        let Config { inputs: _, video, mtime, paths: _ } = config;
+        let tars = tars.iter().map(|tar| tar.name.as_str()).collect();
+        Self { video, mtime: *mtime, ffmpeg: encoder.map(Encoder::version), tars }
+    }
 }
 
 /// Writes the transcoded tars into the output folder, under the names they have.
@@ -52,15 +64,14 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         true => None,
         false => Some(Encoder::open(&config.video, config.paths.ffmpeg.as_deref(), config.paths.temp_dir.as_deref())?),
     };
-    let names = tars.iter().map(|tar| tar.name.clone()).collect();
-    let effective = Effective { config, ffmpeg: encoder.as_ref().map(Encoder::version), tars: names };
-    let spec =
-        RunSpec { tool: "audsem-tarify", command: "transcode", config: &effective, inputs: &[], models: Vec::new() };
+    let hashed = HashedConfig::of(config, encoder.as_ref(), &tars);
+    let spec = RunSpec::new(&hashed);
     let mut run = Run::open(options, spec)?;
     let step = Step { name: "part", unit: "samples", physical: "MB" };
     let shards = plan(tars, Unit::Samples, options.limit);
+    run.must_keep(step).explain(DropReason::ALL).explain(Fault::ALL);
     let done = run.execute(step, &shards, |work, out| transcode(config, encoder.as_ref(), work, out))?;
-    write_sizes(&mut run, &done, shards.len())?;
+    write_sizes(&mut run, done)?;
     Ok(run.finish()?)
 }
 
@@ -89,12 +100,8 @@ fn transcode(
             match made {
                 Made::Broken(error) => return Err(ShardError::input(error)),
                 Made::Impossible(error) => return Err(ShardError::fatal(error)),
-                Made::LeftOut { key, reason } => {
-                    out.read(1);
-                    reason.record(out, &key);
-                }
+                Made::LeftOut { key, reason } => out.file_left_out(key, reason),
                 Made::Sample { sample, copied } => {
-                    out.read(1);
                     if copied {
                         out.count("copied", 1);
                     }
@@ -106,8 +113,7 @@ fn transcode(
     )?;
     refuse_keyless(work, &reader)?;
     if ended && !reader.has_end_marker() {
-        out.read(1);
-        out.fail(&work.tar.name, Fault::NoEndMarker, "");
+        out.file_left_out(&work.tar.name, LeftOut::fail(Fault::NoEndMarker, ""));
     }
     tar.close(out)
 }
@@ -137,12 +143,12 @@ fn made(encoder: Option<&Encoder>, sample: Result<Sample, TarError>) -> Made {
                 TarError::RepeatedSuffix { key, .. } | TarError::TooLarge { key, .. } => key.clone(),
                 _ => String::new(),
             };
-            return Made::LeftOut { key, reason: LeftOut::Fail(Fault::BadSample, error.to_string()) };
+            return Made::LeftOut { key, reason: LeftOut::fail(Fault::BadSample, error.to_string()) };
         }
     };
     let Some(at) = sample.members.iter().position(|(suffix, _)| is_video(suffix)) else {
         return match cut_name(&sample) {
-            Some(detail) => Made::LeftOut { key: sample.key, reason: LeftOut::Fail(Fault::BadSample, detail) },
+            Some(detail) => Made::LeftOut { key: sample.key, reason: LeftOut::fail(Fault::BadSample, detail) },
             None => Made::Sample { sample, copied: true },
         };
     };
@@ -174,10 +180,8 @@ fn add(tar: &mut TarOutput, out: &mut ShardOutput, sample: &Sample) -> Result<()
     let members: Vec<(&str, &[u8])> =
         sample.members.iter().map(|(suffix, bytes)| (suffix.as_str(), bytes.as_slice())).collect();
     out.work(members.iter().map(|(_, bytes)| bytes.len() as f64).sum::<f64>() / 1e6);
-    match tar.write(out, &sample.key, &members)? {
-        None => out.keep(1),
-        Some(refused) => out.fail(&sample.key, Fault::Unwritable, refused),
-    }
+    let written = tar.write(out, &sample.key, &members)?;
+    out.file(&sample.key, written);
     Ok(())
 }
 

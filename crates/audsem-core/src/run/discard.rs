@@ -1,20 +1,19 @@
-//! Large files that one step leaves for a later one, and that nobody needs once the run is whole.
+//! Large intermediate files that no one needs once the run is complete.
 //!
-//! The marker of their shard keeps their hash and says that they are gone, so the shard stays done
+//! The marker of their shard keeps their hash and records that they were removed, so the shard stays done
 //! and everything built on it stays valid. The marker is written before the file is removed: a kill
 //! in between leaves a file too many, which the next run removes.
 
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 
+use super::folder::remove;
 use super::marker::Marker;
 use super::open::Run;
 use crate::error::{Error, Result};
 
 impl Run {
-    /// Removes the files of `step` whose names end in `ending`. To be called when every step that
-    /// reads them is done.
+    /// Removes the files of `step` whose names end in `ending`. Call it when every step that reads them is done.
     ///
     /// # Errors
     /// [`Error::Read`] and [`Error::Write`].
@@ -39,7 +38,7 @@ impl Run {
         Ok(())
     }
 
-    /// Takes [`Run::discard`] back: shards of `step` that have lost files by it are done again.
+    /// Undoes [`Run::discard`]: shards of `step` that have lost files by it are run again.
     ///
     /// # Errors
     /// [`Error::Read`] and [`Error::Write`].
@@ -80,13 +79,5 @@ impl Run {
         }
         markers.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(markers)
-    }
-}
-
-/// Removes a file that may have gone already.
-fn remove(path: &std::path::Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::write(path)(error)),
-        _ => Ok(()),
     }
 }

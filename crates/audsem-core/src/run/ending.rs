@@ -1,4 +1,4 @@
-//! How a run ended, for those who read what it has left.
+//! Whether a run has ended, for readers of its output.
 
 use std::fmt;
 use std::fs;
@@ -31,7 +31,7 @@ impl fmt::Display for Unfinished {
     }
 }
 
-/// As far as it matters to readers.
+/// The fields of `stats.json` that matter to readers.
 #[derive(Default, serde::Deserialize)]
 struct Ending {
     /// Whether no shard is left and none failed.
@@ -40,7 +40,7 @@ struct Ending {
     failed_shards: Vec<FailedShard>,
 }
 
-/// What a folder's run lacks; `None` where it has ended well, or where the folder is none of a run.
+/// What the run of a folder lacks; `None` if it has ended well, or if this is not a run folder.
 ///
 /// # Errors
 /// `stats.json` is there and cannot be read.
@@ -48,7 +48,7 @@ pub(crate) fn unfinished(folder: &Path) -> io::Result<Option<Unfinished>> {
     if !folder.join("run.json").exists() {
         return Ok(None);
     }
-    // It is written at the end of each process, so it may be there, and say no; what cannot be read of it says no, too.
+    // It is written at the end of each process, so it may exist and say no; one that cannot be parsed counts as no.
     let ending: Ending = match fs::read(folder.join("stats.json")) {
         Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ending::default(),
@@ -72,7 +72,7 @@ pub fn require_finished(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Says so where a folder that grows is read before its run has ended.
+/// Warns if a folder that grows is read before its run has ended.
 pub fn warn_if_unfinished(folder: &Path) {
     if let Err(Error::Unfinished(unfinished)) = require_finished(folder) {
         let folder = unfinished.folder.display();

@@ -1,8 +1,7 @@
-//! Running a step's shards: in parallel, skipping what is done, ending in good order.
+//! Running a step's shards: in parallel, skipping what is done, stopping cleanly on request.
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
@@ -10,6 +9,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use super::handover::{FilesOnly, Handover, ShardOutputs, StepOutputs};
 use super::marker::Marker;
 use super::open::{Change, Run};
 use super::shard::{Shard, ShardContext, ShardError, ShardOutput};
@@ -33,77 +33,63 @@ pub struct Step {
     pub physical: &'static str,
 }
 
-/// What a shard has left in the run folder.
-#[derive(Debug, Clone)]
-pub struct ShardOutputs {
-    /// The shard's name.
-    pub name: String,
-    /// Its files, rejects included, sorted, with the run folder in front.
-    pub files: Vec<PathBuf>,
-    /// Hash over the content of all its files.
-    pub fingerprint: String,
-    /// Its counts.
-    pub stats: Stats,
-}
-
-impl ShardOutputs {
-    /// Its files that end in `ending`.
-    pub fn files_ending(&self, ending: &str) -> impl Iterator<Item = &PathBuf> {
-        self.files.iter().filter(move |file| file.to_string_lossy().ends_with(ending))
-    }
-}
-
-/// What a step came to.
-#[derive(Debug, Clone)]
-pub struct StepReport {
-    /// Whether every shard of the plan is done, by this process or another: none is left, none failed.
-    /// A later step may only start when it is.
-    pub complete: bool,
-    /// The shards that are done, in order of the plan.
-    pub outputs: Vec<ShardOutputs>,
-    /// The sum of their counts.
-    pub stats: Stats,
-}
-
 /// What became of one shard.
-enum Fate {
-    Done(Box<Marker>),
+enum Fate<T> {
+    /// Done, with the value it hands over where that is in no file: on a dry run.
+    Done(Box<Marker>, Option<T>),
     Failed(String),
     Left,
 }
 
-struct StepState<'a, W, F> {
+struct StepState<'a, W, F, H> {
     run: &'a Run,
     step: Step,
     plan: &'a [Shard<W>],
     work: F,
+    via: &'a H,
     progress: Progress,
     inner_workers: usize,
     next: AtomicUsize,
     abort: AtomicBool,
-    /// Sum of the shards committed so far, for the failure limit.
+    /// Sum of the shards committed so far, by earlier processes too, for the failure limit.
     so_far: Mutex<Stats>,
 }
 
 impl Run {
-    /// Runs `work` on every shard of `plan` that is this process's and not done yet.
+    /// Runs `work` on every shard of `plan` that is this process's and not done yet, for a step that
+    /// hands nothing to the next one but its files and counts.
     ///
     /// Shards run on up to [`super::RunOptions::workers`] threads; with fewer shards than workers
     /// the rest is given to the shards for inside. A stop request lets shards in hand finish.
     /// A shard that failed is tried again by the next run.
     ///
     /// # Errors
-    /// [`Error::Changed`] when a done shard had read something else (unless [`Run::redo_changed`]),
+    /// [`Error::Changed`] when a done shard had read something else (unless [`Run::rerun_changed`]),
     /// [`Error::TooManyFailures`], and what [`ShardError::Fatal`] carries. An interrupted step is no error: see
-    /// [`StepReport::complete`].
+    /// [`StepOutputs::whole`].
     pub fn execute<W: Sync>(
         &mut self,
         step: Step,
         plan: &[Shard<W>],
         work: impl Fn(&W, &mut ShardOutput) -> Result<(), ShardError> + Sync,
-    ) -> Result<StepReport> {
+    ) -> Result<StepOutputs> {
+        self.execute_via(&FilesOnly, step, plan, work)
+    }
+
+    /// The same for a step whose shards each hand a value to the next step: in memory on a dry run, else as `via` reads
+    /// it from the run folder, whichever process has written it.
+    ///
+    /// # Errors
+    /// As [`Run::execute`], and those of [`Handover::load`].
+    pub fn execute_via<W: Sync, T: Send, H: Handover<T>>(
+        &mut self,
+        via: &H,
+        step: Step,
+        plan: &[Shard<W>],
+        work: impl Fn(&W, &mut ShardOutput) -> Result<T, ShardError> + Sync,
+    ) -> Result<StepOutputs<T>> {
         let started = Instant::now();
-        self.check_done(step, plan)?;
+        let done_before = self.check_done(step, plan)?;
         let threads = self.options.workers.min(plan.len()).max(1);
         let progress = Progress::new(step.name, step.unit, step.physical, plan.len() as u64, self.options.progress);
         let state = StepState {
@@ -111,13 +97,14 @@ impl Run {
             step,
             plan,
             work,
+            via,
             progress,
             inner_workers: self.options.workers.div_ceil(threads).max(1),
             next: AtomicUsize::new(0),
             abort: AtomicBool::new(false),
-            so_far: Mutex::default(),
+            so_far: Mutex::new(done_before),
         };
-        let mut fates: Vec<(usize, Fate)> = thread::scope(|scope| {
+        let mut fates: Vec<(usize, Fate<T>)> = thread::scope(|scope| {
             let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| state.work_off())).collect();
             workers
                 .into_iter()
@@ -130,22 +117,26 @@ impl Run {
         state.progress.finish();
         fates.sort_by_key(|(index, _)| *index);
         self.seconds.insert(step.name.to_owned(), started.elapsed().as_secs_f64());
-        Ok(self.report(step, plan, fates))
+        self.report(step, plan, fates, via)
     }
 
-    /// Refuses to mix: a done shard must have read what the plan says.
-    fn check_done<W>(&self, step: Step, plan: &[Shard<W>]) -> Result<()> {
+    /// Refuses to mix: a done shard must have read what the plan says. Gives the sum of those that are done.
+    fn check_done<W>(&self, step: Step, plan: &[Shard<W>]) -> Result<Stats> {
+        let mut done = Stats::default();
         if self.options.dry_run {
-            return Ok(());
+            return Ok(done);
         }
         let mut changes = Vec::new();
         for shard in plan {
             let Some(marker) = Marker::read(&Marker::path(self.folder(), step.name, &shard.name))? else {
                 continue;
             };
+            if marker.is_of(&self.config_hash, &shard.fingerprint) && marker.outputs_present(self.folder()) {
+                done.merge(&marker.stats);
+            }
             let name = |what| format!("{what} of shard {}-{}", step.name, shard.name);
             for (field, was, now, refused) in [
-                (name("input"), &marker.input_fingerprint, &shard.fingerprint, !self.redo_changed),
+                (name("input"), &marker.input_fingerprint, &shard.fingerprint, !self.rerun_changed),
                 (name("configuration"), &marker.config_hash, &self.config_hash, true),
             ] {
                 if refused && was != now {
@@ -154,18 +145,18 @@ impl Run {
             }
         }
         if changes.is_empty() {
-            return Ok(());
+            return Ok(done);
         }
         changes.truncate(5);
         Err(Error::Changed { path: self.folder().to_owned(), changes })
     }
 
-    /// How many shards of a step are done that are not in `plan`: they are about what the list of a
-    /// growing run named once and does not name any more. Their files stay and are not counted.
+    /// Counts the stale shards of a step: they are done, but no longer in `plan`, because the list of a growing
+    /// run does not name their subject any more. Their files stay and are not counted.
     ///
     /// # Errors
     /// [`Error::Read`] when the folder cannot be listed.
-    pub fn n_unlisted<W>(&self, step: Step, plan: &[Shard<W>]) -> Result<usize> {
+    pub fn count_stale<W>(&self, step: Step, plan: &[Shard<W>]) -> Result<usize> {
         if self.options.dry_run {
             return Ok(0);
         }
@@ -182,14 +173,23 @@ impl Run {
         Ok(n)
     }
 
-    fn report<W>(&mut self, step: Step, plan: &[Shard<W>], fates: Vec<(usize, Fate)>) -> StepReport {
-        let mut report = StepReport { complete: true, outputs: Vec::new(), stats: Stats::default() };
+    fn report<W, T, H: Handover<T>>(
+        &mut self,
+        step: Step,
+        plan: &[Shard<W>],
+        fates: Vec<(usize, Fate<T>)>,
+        via: &H,
+    ) -> Result<StepOutputs<T>> {
+        let mut report =
+            StepOutputs { complete: true, outputs: Vec::new(), values: Vec::new(), stats: Stats::default() };
         for (index, fate) in fates {
             let name = plan[index].name.clone();
             match fate {
-                Fate::Done(marker) => {
+                Fate::Done(marker, value) => {
                     report.stats.merge(&marker.stats);
-                    report.outputs.push(shard_outputs(self, name, *marker));
+                    let shard = shard_outputs(self, name, *marker);
+                    report.values.push(value.map_or_else(|| via.load(&shard), Ok)?);
+                    report.outputs.push(shard);
                 }
                 Fate::Left => {
                     self.shards_left += 1;
@@ -202,7 +202,7 @@ impl Run {
             }
         }
         self.steps.push((step.name.to_owned(), report.stats.clone()));
-        report
+        Ok(report)
     }
 }
 
@@ -219,9 +219,14 @@ fn shard_outputs(run: &Run, name: String, marker: Marker) -> ShardOutputs {
     }
 }
 
-impl<W: Sync, F: Fn(&W, &mut ShardOutput) -> Result<(), ShardError> + Sync> StepState<'_, W, F> {
+impl<W, T, F, H> StepState<'_, W, F, H>
+where
+    W: Sync,
+    F: Fn(&W, &mut ShardOutput) -> Result<T, ShardError> + Sync,
+    H: Handover<T>,
+{
     /// One thread's loop: takes the next shard until none is left.
-    fn work_off(&self) -> Result<Vec<(usize, Fate)>> {
+    fn work_off(&self) -> Result<Vec<(usize, Fate<T>)>> {
         let mut fates = Vec::new();
         loop {
             let index = self.next.fetch_add(1, Relaxed);
@@ -234,28 +239,29 @@ impl<W: Sync, F: Fn(&W, &mut ShardOutput) -> Result<(), ShardError> + Sync> Step
         }
     }
 
-    fn one(&self, index: usize, shard: &Shard<W>) -> Result<Fate> {
+    fn one(&self, index: usize, shard: &Shard<W>) -> Result<Fate<T>> {
         let options = &self.run.options;
         let path = Marker::path(self.run.folder(), self.step.name, &shard.name);
         let mut earlier = if options.dry_run { None } else { Marker::read(&path)? };
         if let Some(done) = earlier.take_if(|done| done.is_of(&self.run.config_hash, &shard.fingerprint))
             && done.outputs_present(self.run.folder())
         {
-            return Ok(Fate::Done(Box::new(done)));
+            return Ok(Fate::Done(Box::new(done), None));
         }
         if !options.shard.includes(index) || stop_requested() || self.abort.load(Relaxed) {
             return Ok(Fate::Left);
         }
         let started = Instant::now();
         let mut output = ShardOutput::new(self.context(), &shard.name);
-        match (self.work)(&shard.work, &mut output) {
-            Ok(()) => {
+        let worked = (self.work)(&shard.work, &mut output);
+        match worked.and_then(|value| self.via.save(value, &mut output)) {
+            Ok(value) => {
                 let marker = output.commit(&self.run.config_hash, &shard.fingerprint, earlier.as_ref())?;
                 let detail =
                     json!({ "shard": shard.name, "step": self.step.name, "seconds": started.elapsed().as_secs_f64() });
                 self.run.log("shard", detail)?;
                 self.check_fail_rate(&marker.stats)?;
-                Ok(Fate::Done(Box::new(marker)))
+                Ok(Fate::Done(Box::new(marker), options.dry_run.then_some(value)))
             }
             Err(ShardError::Input(error)) => {
                 tracing::error!("shard {}-{} failed: {error}", self.step.name, shard.name);
@@ -279,13 +285,13 @@ impl<W: Sync, F: Fn(&W, &mut ShardOutput) -> Result<(), ShardError> + Sync> Step
         }
     }
 
-    /// Ends a hopeless run before it has gone through everything.
+    /// Ends a run whose failure rate is over the limit before all of its shards are processed.
     fn check_fail_rate(&self, stats: &Stats) -> Result<()> {
         let mut so_far = self.so_far.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         so_far.merge(stats);
         let (failed, read, max_fail_rate) = (so_far.n_failed(), so_far.read, self.run.options.max_fail_rate);
-        if read >= FAIL_RATE_SAMPLE && failed as f64 > max_fail_rate * read as f64 {
-            return Err(Error::TooManyFailures { failed, read, max_fail_rate });
+        if read >= FAIL_RATE_SAMPLE && so_far.is_over(max_fail_rate) {
+            return Err(Error::TooManyFailures { step: self.step.name.to_owned(), failed, read, max_fail_rate });
         }
         Ok(())
     }

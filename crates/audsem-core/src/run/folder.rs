@@ -1,4 +1,4 @@
-//! The folder of a run before its first shard: making it ready, and refusing what is not ours.
+//! Preparing the folder of a run before its first shard, and refusing folders that are not a run's.
 
 use std::fs;
 use std::path::Path;
@@ -20,8 +20,8 @@ pub(super) fn write_json(path: &Path, value: &Value) -> Result<()> {
     write_atomically(path, &text)
 }
 
-/// Makes the folder ready: removes an earlier run with `--fresh`, compares `run.json`, writes it. A run that
-/// differs but has left nothing (it was refused while it planned, say) makes way.
+/// Prepares the folder: removes an earlier run with `--fresh`, compares `run.json` and writes it. A different
+/// run that has committed nothing (it was refused during planning, say) is replaced.
 pub(super) fn prepare(options: &RunOptions, record: &Value) -> Result<()> {
     let folder = &options.output;
     create_folder(folder)?;
@@ -37,7 +37,7 @@ pub(super) fn prepare(options: &RunOptions, record: &Value) -> Result<()> {
             })?;
             let mut changes = Vec::new();
             compare(&earlier, record, "", &mut changes);
-            // The configuration's hash says no more than its fields, and a path is not content.
+            // The hash of the configuration adds nothing to its fields, and a path is not content.
             let real = |change: &Change| {
                 !matches!(change.field.as_str(), "config_hash" | "version") && !change.field.ends_with(".path")
             };
@@ -61,8 +61,8 @@ pub(super) fn prepare(options: &RunOptions, record: &Value) -> Result<()> {
     }
 }
 
-/// Where a run remembers the answers of a language model server. It outlives `--fresh`: an answer is
-/// filed under all that decides it, so it is never a wrong one, and it was dear.
+/// Cache of the answers of a language model server. Answers are expensive, so the cache survives `--fresh`;
+/// each is stored under a hash of everything that decides it, so none is ever stale.
 const REPLAY: &str = "replay";
 
 fn refuse_foreign_files(folder: &Path) -> Result<()> {
@@ -79,8 +79,8 @@ fn refuse_foreign_files(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether a run has left nothing but its records: no marker, no data, and nothing half-done that
-/// another process might still be at.
+/// Whether a run has left nothing but its records: no marker, no data, and no temporary file that
+/// another process may still be writing.
 fn holds_records_alone(folder: &Path) -> Result<bool> {
     for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
         let name = entry.map_err(Error::read(folder))?.file_name();
@@ -91,7 +91,7 @@ fn holds_records_alone(folder: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// Removes a file that may be gone already.
+/// Removes a file if it exists.
 pub(super) fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::write(path)(error)),
@@ -99,7 +99,7 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes what an earlier run has written, as its own records name it, and nothing else.
+/// Removes what an earlier run has written, as listed in its markers, and nothing else.
 fn remove_earlier_run(folder: &Path) -> Result<()> {
     if !folder.join("run.json").exists() {
         return refuse_foreign_files(folder);
@@ -117,11 +117,11 @@ fn remove_earlier_run(folder: &Path) -> Result<()> {
             own.push(path);
         }
     }
-    // `run.json` goes last: as long as it stands, an interrupted removal can be taken up again.
+    // `run.json` goes last: as long as it exists, an interrupted removal can be resumed.
     own.sort_by_key(|path| path.ends_with("run.json"));
     for path in own {
         remove(&path)?;
-        // Subfolders that are now empty were ours, too; one that is not stays.
+        // Subfolders that are now empty belonged to the run, too; others stay.
         path.ancestors().skip(1).take_while(|parent| *parent != folder).for_each(|parent| drop(fs::remove_dir(parent)));
     }
     Ok(())

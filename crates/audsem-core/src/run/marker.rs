@@ -1,4 +1,4 @@
-//! Completion markers: the only sign that a shard is done, and what it was done with.
+//! Completion markers: the only sign that a shard is done, with the configuration and inputs it was done with.
 
 use std::fs;
 use std::io;

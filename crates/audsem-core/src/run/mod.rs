@@ -1,4 +1,4 @@
-//! The run folder: what a subcommand leaves on disk, and how it goes on after a kill.
+//! The run folder: what a subcommand leaves on disk, and how it resumes after a kill.
 //!
 //! ```text
 //! out/
@@ -10,19 +10,23 @@
 //!   timing.json, log.jsonl wall-clock times: the only files that differ between equal runs
 //! ```
 //!
-//! A step cuts its work into [`Shard`]s. A shard's outputs depend on the configuration and on what
+//! A step divides its work into [`Shard`]s. A shard's outputs depend on the configuration and on what
 //! it reads, never on the number of workers, so a shard that is done is done for good: a re-run
 //! skips it if its marker agrees with the configuration and the inputs.
 
+mod accounts;
 mod discard;
 mod ending;
 mod execute;
 mod fingerprint;
 mod folder;
+mod handover;
 mod marker;
 mod open;
 mod options;
+mod outcome;
 mod rejects;
+mod required;
 mod shard;
 mod stats;
 mod summary;
@@ -30,11 +34,14 @@ mod summary;
 #[cfg(feature = "tables")]
 pub(crate) use ending::unfinished;
 pub use ending::{Unfinished, require_finished, warn_if_unfinished};
-pub use execute::{ShardOutputs, Step, StepReport};
+pub use execute::Step;
 pub use fingerprint::{FileFingerprint, Fingerprint};
-pub use open::{Change, ModelFingerprint, Run, RunSpec};
+pub use handover::{Handover, JsonFile, ReadBack, ShardOutputs, StepOutputs};
+pub use open::{Change, ModelFingerprint, Run, RunConfig, RunSpec};
 pub use options::{RunOptions, ShardSelection};
+pub use outcome::{LeftOut, Outcome};
 pub use rejects::{RejectBatch, RejectDetail, escape};
+pub use required::RequiredStep;
 pub use shard::{OutputFile, Shard, ShardError, ShardOutput};
 pub use stats::Stats;
 pub use summary::{FailedShard, Status, Summary};

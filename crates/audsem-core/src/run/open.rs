@@ -10,9 +10,11 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::execute::Step;
 use super::fingerprint::{FileFingerprint, Fingerprint};
 use super::folder::{prepare, remove, write_json};
 use super::options::RunOptions;
+use super::required::RequiredStep;
 use super::stats::Stats;
 use super::summary::{FailedShard, Status, Summary};
 use crate::error::{Error, Result};
@@ -29,19 +31,43 @@ pub struct ModelFingerprint {
     pub sha256: Vec<String>,
 }
 
-/// What a subcommand is about to do.
+/// The configuration of a subcommand as it is hashed and stands in `run.json`: every field decides the
+/// content of the output, and everything that decides it is a field.
+///
+/// Paths, programs and whatever else may differ between runs of equal output are no part of it. So no
+/// field is skipped when it is serialised; a `Config` with such fields has a struct of its own for the rest.
+pub trait RunConfig: Serialize {
+    /// Binary, `audsem-filtering`.
+    const TOOL: &'static str;
+    /// Subcommand, `extract`.
+    const COMMAND: &'static str;
+}
+
+/// What a subcommand is about to do: its configuration, its input files and its models.
 #[derive(Debug)]
 pub struct RunSpec<'a, C> {
-    /// Binary, `audsem-filtering`.
-    pub tool: &'static str,
-    /// Subcommand, `extract`.
-    pub command: &'static str,
-    /// Everything that decides the content of the output, and nothing else.
-    pub config: &'a C,
-    /// Input files, fingerprinted into `run.json`.
-    pub inputs: &'a [PathBuf],
-    /// Models used.
-    pub models: Vec<ModelFingerprint>,
+    config: &'a C,
+    inputs: &'a [PathBuf],
+    models: Vec<ModelFingerprint>,
+}
+
+impl<'a, C: RunConfig> RunSpec<'a, C> {
+    /// A run with this configuration, without input files and models.
+    pub fn new(config: &'a C) -> Self {
+        Self { config, inputs: &[], models: Vec::new() }
+    }
+
+    /// The input files, fingerprinted into `run.json`.
+    #[must_use]
+    pub fn inputs(self, inputs: &'a [PathBuf]) -> Self {
+        Self { inputs, ..self }
+    }
+
+    /// The models used.
+    #[must_use]
+    pub fn models(self, models: Vec<ModelFingerprint>) -> Self {
+        Self { models, ..self }
+    }
 }
 
 /// A field in which a run differs from the one in its folder.
@@ -68,12 +94,14 @@ pub struct Run {
     pub(super) tool: &'static str,
     pub(super) command: &'static str,
     pub(super) config_hash: String,
-    /// Whether shards whose input has changed are done again; see [`Run::redo_changed`].
-    pub(super) redo_changed: bool,
+    /// Whether shards whose input has changed are run again; see [`Run::rerun_changed`].
+    pub(super) rerun_changed: bool,
     inputs: Vec<FileFingerprint>,
     pub(super) steps: Vec<(String, Stats)>,
     pub(super) shards_left: usize,
     pub(super) failed_shards: Vec<FailedShard>,
+    /// Steps that must keep something.
+    required: Vec<RequiredStep>,
     pub(super) seconds: BTreeMap<String, f64>,
     started: Instant,
 }
@@ -84,13 +112,13 @@ impl Run {
     /// # Errors
     /// [`Error::Changed`] when the folder holds a run that differs (naming each field),
     /// [`Error::NotARunFolder`] when it holds other files, [`Error::Write`] or [`Error::Read`].
-    pub fn open<C: Serialize>(options: &RunOptions, spec: RunSpec<'_, C>) -> Result<Self> {
+    pub fn open<C: RunConfig>(options: &RunOptions, spec: RunSpec<'_, C>) -> Result<Self> {
         let effective = json!({ "config": spec.config, "limit": options.limit, "seed": options.seed });
-        let config_hash = Fingerprint::new().with(spec.command).with(effective.to_string()).finish();
+        let config_hash = Fingerprint::new().with(C::COMMAND).with(effective.to_string()).finish();
         let inputs = fingerprints(spec.inputs, options.workers)?;
         let record = json!({
-            "tool": spec.tool,
-            "command": spec.command,
+            "tool": C::TOOL,
+            "command": C::COMMAND,
             "version": env!("CARGO_PKG_VERSION"),
             "config_hash": config_hash,
             "config": spec.config,
@@ -104,14 +132,15 @@ impl Run {
         }
         let run = Self {
             options: options.clone(),
-            tool: spec.tool,
-            command: spec.command,
+            tool: C::TOOL,
+            command: C::COMMAND,
             config_hash,
-            redo_changed: false,
+            rerun_changed: false,
             inputs,
             steps: Vec::new(),
             shards_left: 0,
             failed_shards: Vec::new(),
+            required: Vec::new(),
             seconds: BTreeMap::new(),
             started: Instant::now(),
         };
@@ -120,17 +149,17 @@ impl Run {
     }
 
     /// Takes the input for a list that may grow or change between calls of the same command: a shard
-    /// that had read something else is done again, in place of what it has left, and not refused.
+    /// that had read something else is run again and replaces its earlier outputs, instead of being refused.
     ///
     /// Such a run names no [`RunSpec::inputs`], and its shards after what they are about, so that a
     /// shard keeps its name when others come before it.
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn redo_changed(mut self) -> Result<Self> {
-        self.redo_changed = true;
+    pub fn rerun_changed(mut self) -> Result<Self> {
+        self.rerun_changed = true;
         if !self.options.dry_run {
-            // It speaks of the list as it was; if this process is killed, nobody must take it for the new one's.
+            // It describes the list as it was. If this process is killed, it must not be taken for the new list's.
             remove(&self.folder().join("stats.json"))?;
         }
         Ok(self)
@@ -173,36 +202,45 @@ impl Run {
     /// # Errors
     /// [`Error::Write`].
     pub fn finish(self) -> Result<Summary> {
-        let mut total = Stats::default();
-        self.steps.iter().for_each(|(_, stats)| total.merge(stats));
-        let too_many = total.n_failed() as f64 > self.options.max_fail_rate * total.read as f64;
-        let status = match () {
-            () if self.shards_left > 0 && !too_many && self.failed_shards.is_empty() => Status::ShardsLeft,
-            () if too_many || !self.failed_shards.is_empty() => Status::OverFailLimit,
-            () => Status::Done,
-        };
-        if !self.options.dry_run {
-            let steps: serde_json::Map<_, _> =
-                self.steps.iter().map(|(step, stats)| (step.clone(), json!(stats))).collect();
-            let complete = self.shards_left == 0 && self.failed_shards.is_empty();
-            let stats = json!({ "complete": complete, "failed_shards": self.failed_shards, "steps": steps });
-            write_json(&self.folder().join("stats.json"), &stats)?;
-            let seconds = self.started.elapsed().as_secs_f64();
-            write_json(&self.folder().join("timing.json"), &json!({ "seconds": seconds, "steps": self.seconds }))?;
-            self.log("finish", json!({ "status": status, "shards_left": self.shards_left, "seconds": seconds }))?;
-        }
-        Ok(Summary {
+        let mut summary = Summary {
             tool: self.tool.to_owned(),
             command: self.command.to_owned(),
-            output: self.options.output,
-            status,
+            output: self.options.output.clone(),
+            status: Status::Done,
+            empty: None,
             dry_run: self.options.dry_run,
             max_fail_rate: self.options.max_fail_rate,
             shards_left: self.shards_left,
-            steps: self.steps,
-            failed_shards: self.failed_shards,
+            steps: self.steps.clone(),
+            failed_shards: self.failed_shards.clone(),
             results: serde_json::Map::new(),
-        })
+        };
+        summary.judge(&self.required);
+        if !self.options.dry_run {
+            self.write_records(&summary)?;
+        }
+        Ok(summary)
+    }
+
+    /// Writes `stats.json` and `timing.json`.
+    fn write_records(&self, summary: &Summary) -> Result<()> {
+        let steps: serde_json::Map<_, _> =
+            self.steps.iter().map(|(step, stats)| (step.clone(), json!(stats))).collect();
+        let complete = self.shards_left == 0 && self.failed_shards.is_empty();
+        let stats = json!({ "complete": complete, "failed_shards": self.failed_shards, "steps": steps });
+        write_json(&self.folder().join("stats.json"), &stats)?;
+        let seconds = self.started.elapsed().as_secs_f64();
+        write_json(&self.folder().join("timing.json"), &json!({ "seconds": seconds, "steps": self.seconds }))?;
+        let detail = json!({ "status": summary.status, "shards_left": self.shards_left, "seconds": seconds });
+        self.log("finish", detail)
+    }
+
+    /// Says that the run is of no use if `step` keeps nothing: it then ends with exit code 1 and says why.
+    ///
+    /// Name the reasons for which the step leaves records out, so that the message can explain the commonest.
+    pub fn must_keep(&mut self, step: Step) -> &mut RequiredStep {
+        self.required.push(RequiredStep::new(step));
+        self.required.last_mut().expect("pushed in the line above")
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use serde::{Deserialize, Serialize};
 
+use super::outcome::{LeftOut, Outcome};
 use super::shard::OutputFile;
 use crate::clip_id::Seconds;
 use crate::error::{Error, Result};
@@ -114,14 +115,14 @@ impl fmt::Write for JsonText<'_> {
     }
 }
 
-/// Appends a detail as it stands in a line, for [`RejectBatch::drop_clip`].
+/// Appends a detail as it stands in a line, for [`RejectBatch::file_dropped_clip`].
 pub fn escape(text: &mut String, detail: impl Display) {
     let mut bytes = Vec::new();
     let _ = write!(JsonText(&mut bytes), "{detail}");
     text.push_str(std::str::from_utf8(&bytes).expect("text with escapes between its characters is text"));
 }
 
-/// Rejects that a thread inside a shard gathers; [`super::ShardOutput::take_rejects`] takes them in.
+/// What a thread inside a shard files; [`super::ShardOutput::file_batch`] takes it in.
 ///
 /// Where most records are left out, writing the lines is most of the work, so it should not be left
 /// to the one thread that owns the output.
@@ -131,6 +132,7 @@ pub struct RejectBatch {
     /// Whether lines are written at all: not on a dry run.
     on_file: bool,
     lines: RejectWriter,
+    kept: u64,
     dropped: Vec<(&'static str, u64)>,
     failed: Vec<(&'static str, u64)>,
     /// What stands between key and detail of a dropped record, by reason.
@@ -143,27 +145,51 @@ impl RejectBatch {
             step,
             on_file,
             lines: RejectWriter::default(),
+            kept: 0,
             dropped: Vec::new(),
             failed: Vec::new(),
             middles: Vec::new(),
         }
     }
 
-    /// As [`super::ShardOutput::drop`].
-    pub fn drop(&mut self, key: impl Display, reason: impl Reason, detail: impl Display) {
-        count(&mut self.dropped, reason.name());
-        self.line("dropped", reason.name(), &key, &detail);
+    /// As [`super::ShardOutput::file`].
+    pub fn file<T, D: Display>(&mut self, key: impl Display, outcome: Outcome<T, D>) -> Option<T> {
+        match outcome {
+            Ok(kept) => {
+                self.file_kept(1);
+                Some(kept)
+            }
+            Err(left_out) => {
+                self.file_left_out(key, left_out);
+                None
+            }
+        }
     }
 
-    /// As [`super::ShardOutput::fail`].
-    pub fn fail(&mut self, key: impl Display, fault: impl Reason, detail: impl Display) {
-        count(&mut self.failed, fault.name());
-        self.line("failed", fault.name(), &key, &detail);
+    /// As [`super::ShardOutput::file_kept`].
+    pub fn file_kept(&mut self, n: u64) {
+        self.kept += n;
     }
 
-    /// As [`drop`](Self::drop) for a clip of which `ClipId` may not be made (its video's id may be anything), with a
+    /// As [`super::ShardOutput::file_left_out`].
+    pub fn file_left_out<D: Display>(&mut self, key: impl Display, left_out: LeftOut<D>) {
+        let (outcome, reason) = (left_out.outcome(), left_out.reason());
+        count(if left_out.is_failure() { &mut self.failed } else { &mut self.dropped }, reason);
+        if self.on_file {
+            let line = Line { outcome, reason, records: 1, key: &key, detail: left_out.detail() };
+            self.lines.append(self.step, line);
+        }
+    }
+
+    /// Files a dropped clip of which `ClipId` may not be made (its video's id may be anything), with a
     /// detail that [`escape`] has made once for many lines.
-    pub fn drop_clip(&mut self, video_id: &str, (start_ms, end_ms): (u32, u32), reason: impl Reason, detail: &str) {
+    pub fn file_dropped_clip(
+        &mut self,
+        video_id: &str,
+        (start_ms, end_ms): (u32, u32),
+        reason: impl Reason,
+        detail: &str,
+    ) {
         let reason = reason.name();
         count(&mut self.dropped, reason);
         if !self.on_file {
@@ -188,14 +214,12 @@ impl RejectBatch {
         self.lines.end(detail.as_bytes());
     }
 
-    fn line(&mut self, outcome: &'static str, reason: &'static str, key: &dyn Display, detail: &dyn Display) {
-        if self.on_file {
-            self.lines.append(self.step, Line { outcome, reason, records: 1, key, detail });
-        }
-    }
-
     pub(super) fn lines(&self) -> &[u8] {
         &self.lines.lines
+    }
+
+    pub(super) fn kept(&self) -> u64 {
+        self.kept
     }
 
     pub(super) fn dropped(&self) -> &[(&'static str, u64)] {
@@ -209,6 +233,7 @@ impl RejectBatch {
     /// Forgets everything but the memory it lay in.
     pub(super) fn clear(&mut self) {
         self.lines.lines.clear();
+        self.kept = 0;
         self.dropped.clear();
         self.failed.clear();
     }
@@ -263,7 +288,7 @@ mod tests {
             let mut batch = RejectBatch::new("part", true);
             let mut escaped = "before".to_owned();
             escape(&mut escaped, &detail);
-            batch.drop_clip(&read.key, (1500, 12_000), Charset, &escaped["before".len()..]);
+            batch.file_dropped_clip(&read.key, (1500, 12_000), Charset, &escaped["before".len()..]);
             let clip = format!("{} (1.5-12.0)", read.key);
             prop_assert_eq!(std::str::from_utf8(batch.lines()).unwrap(), line(&clip, &detail, 1));
             prop_assert_eq!((read.key, read.detail, read.records), (key, detail, records));

@@ -7,12 +7,11 @@ use std::sync::Arc;
 
 use super::folder::remove;
 use super::marker::{Marker, OutputRecord};
-use super::rejects::{Line, RejectBatch, RejectWriter};
+use super::rejects::RejectWriter;
 use super::stats::{Stats, add};
 use crate::error::{Error, Result};
 use crate::files::{AtomicFile, StagedFile, sync_folder};
 use crate::progress::Counters;
-use crate::reason::Reason;
 
 /// One piece of a step's plan.
 #[derive(Debug, Clone)]
@@ -87,23 +86,25 @@ impl Write for OutputFile {
     }
 }
 
-/// Where a shard's results go: its files, its rejects and its counts. Nothing is visible until the
-/// shard is committed, and then all of it is.
+/// Where a shard's results go: its files, its rejects and its counts ([`ShardOutput::file`]). Nothing is
+/// visible until the shard is committed, and then all of it is.
 #[derive(Debug)]
 pub struct ShardOutput {
     folder: PathBuf,
-    step: &'static str,
-    shard: String,
-    dry_run: bool,
-    all_rejects: bool,
+    pub(super) step: &'static str,
+    pub(super) shard: String,
+    pub(super) dry_run: bool,
+    pub(super) all_rejects: bool,
     inner_workers: usize,
-    counters: Arc<Counters>,
-    stats: Stats,
+    pub(super) counters: Arc<Counters>,
+    pub(super) stats: Stats,
     staged: Vec<StagedFile>,
-    rejects: Option<OutputFile>,
-    reject_writer: RejectWriter,
-    /// The first failure to write a reject, reported at commit so that `drop` and `fail` stay simple.
-    reject_error: Option<Error>,
+    pub(super) rejects: Option<OutputFile>,
+    pub(super) reject_writer: RejectWriter,
+    /// The first failure to write a reject, reported at commit so that filing stays simple.
+    pub(super) reject_error: Option<Error>,
+    /// Records that the input is known to hold; see [`ShardOutput::announce`].
+    pub(super) announced: Option<u64>,
 }
 
 /// What a step gives each of its shards.
@@ -133,6 +134,7 @@ impl ShardOutput {
             rejects: None,
             reject_writer: RejectWriter::default(),
             reject_error: None,
+            announced: None,
         }
     }
 
@@ -174,64 +176,14 @@ impl ShardOutput {
         self.dry_run
     }
 
-    /// Counts records that came in.
-    pub fn read(&mut self, n: u64) {
-        self.stats.read += n;
-        self.counters.add_read(n);
-    }
-
-    /// Counts records that went out.
-    pub fn keep(&mut self, n: u64) {
-        self.stats.kept += n;
-        self.counters.add_kept(n);
-    }
-
-    /// Counts a record left out by a rule and writes it to the rejects file.
-    pub fn drop(&mut self, key: impl Display, reason: impl Reason, detail: impl Display) {
-        self.drop_many(key, reason, 1, detail);
-    }
-
-    /// The same for `records` records that share a key, in one line: for what is so common that a
-    /// line for each would be larger than the input (the speech of a video, say).
-    pub fn drop_many(&mut self, key: impl Display, reason: impl Reason, records: u64, detail: impl Display) {
-        add(&mut self.stats.dropped, reason.name(), records);
-        self.reject(Line { outcome: "dropped", reason: reason.name(), records, key: &key, detail: &detail });
-    }
-
-    /// Whether the user wants a line for each record that [`ShardOutput::drop_many`] would file with others.
-    pub fn files_all_rejects(&self) -> bool {
-        self.all_rejects
-    }
-
-    /// Counts a broken record and writes it to the rejects file.
-    pub fn fail(&mut self, key: impl Display, fault: impl Reason, detail: impl Display) {
-        add(&mut self.stats.failed, fault.name(), 1);
-        self.reject(Line { outcome: "failed", reason: fault.name(), records: 1, key: &key, detail: &detail });
-    }
-
-    /// An empty batch of rejects, for a thread inside this shard.
-    pub fn reject_batch(&self) -> RejectBatch {
-        RejectBatch::new(self.step, !self.dry_run)
-    }
-
-    /// Counts and files what a thread inside this shard has left out, and empties the batch. Take
-    /// batches in the order of their records.
+    /// Writes a small file in one go.
     ///
     /// # Errors
-    /// [`Error::Write`] when the rejects file cannot be written.
-    pub fn take_rejects(&mut self, batch: &mut RejectBatch) -> Result<()> {
-        for (reason, n) in batch.dropped() {
-            add(&mut self.stats.dropped, reason, *n);
-        }
-        for (fault, n) in batch.failed() {
-            add(&mut self.stats.failed, fault, *n);
-        }
-        if !batch.lines().is_empty() {
-            let file = self.rejects_file()?;
-            file.write_all(batch.lines()).map_err(Error::write(file.path()))?;
-        }
-        batch.clear();
-        Ok(())
+    /// [`Error::Write`].
+    pub fn write_file(&mut self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+        let mut file = self.create(name)?;
+        file.write_all(bytes).map_err(Error::write(file.path()))?;
+        self.close(file)
     }
 
     /// Adds to a further counter of the step.
@@ -242,30 +194,6 @@ impl ShardOutput {
     /// Reports physical work done (MB, seconds of audio, tokens) to the progress line.
     pub fn work(&self, amount: f64) {
         self.counters.add_physical(amount);
-    }
-
-    fn reject(&mut self, line: Line<'_>) {
-        if self.dry_run || self.reject_error.is_some() {
-            return;
-        }
-        if let Err(error) = self.try_reject(line) {
-            self.reject_error = Some(error);
-        }
-    }
-
-    fn try_reject(&mut self, line: Line<'_>) -> Result<()> {
-        let mut writer = std::mem::take(&mut self.reject_writer);
-        let step = self.step;
-        let written = writer.write(self.rejects_file()?, step, line);
-        self.reject_writer = writer;
-        written
-    }
-
-    fn rejects_file(&mut self) -> Result<&mut OutputFile> {
-        if self.rejects.is_none() {
-            self.rejects = Some(self.create(rejects_name(self.step, &self.shard))?);
-        }
-        Ok(self.rejects.as_mut().expect("made in the line above"))
     }
 
     /// Checks the accounts and publishes everything: files, rejects, then the marker. What the shard left
@@ -284,14 +212,7 @@ impl ShardOutput {
             self.close(rejects)?;
             self.stats.bytes = bytes;
         }
-        if self.stats.read != self.stats.accounted() {
-            return Err(Error::Unaccounted {
-                step: self.step.to_owned(),
-                shard: self.shard,
-                read: self.stats.read,
-                accounted: self.stats.accounted(),
-            });
-        }
+        self.check_accounts()?;
         let outputs = self.publish()?;
         let marker = Marker {
             config_hash: config_hash.to_owned(),
@@ -322,13 +243,5 @@ impl ShardOutput {
         folders.dedup();
         folders.into_iter().try_for_each(sync_folder)?;
         Ok(outputs)
-    }
-}
-
-/// The rejects file of the main step has no step in its name.
-fn rejects_name(step: &str, shard: &str) -> String {
-    match step {
-        "part" => format!("rejects-{shard}.jsonl"),
-        step => format!("rejects-{step}-{shard}.jsonl"),
     }
 }

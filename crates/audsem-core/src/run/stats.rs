@@ -1,4 +1,4 @@
-//! Counts of what came in and what became of it. They add up exactly: integers and sums only.
+//! Counts of records read, kept, dropped and failed. Stats of shards merge exactly: integers and sums only.
 
 use std::collections::BTreeMap;
 
@@ -31,6 +31,11 @@ impl Stats {
     /// Records that were broken.
     pub fn n_failed(&self) -> u64 {
         self.failed.values().sum()
+    }
+
+    /// Whether more than a share of `max_fail_rate` of the records failed.
+    pub fn is_over(&self, max_fail_rate: f64) -> bool {
+        self.n_failed() as f64 > max_fail_rate * self.read as f64
     }
 
     /// Records accounted for; equals [`Stats::read`] in every committed shard.

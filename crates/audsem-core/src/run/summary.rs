@@ -1,4 +1,4 @@
-//! What a run came to.
+//! The result of a run.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::required::RequiredStep;
 use super::stats::Stats;
 
 /// A shard whose input could not be worked on.
@@ -29,6 +30,8 @@ pub enum Status {
     ShardsLeft,
     /// Done, but shards failed or more records failed than `--max-fail-rate` allows.
     OverFailLimit,
+    /// Done, but nothing came of it: everything was left out, or there was nothing to read.
+    Empty,
     /// Done, but what was checked did not pass.
     CheckFailed,
 }
@@ -44,6 +47,9 @@ pub struct Summary {
     pub output: PathBuf,
     /// How it ended.
     pub status: Status,
+    /// Why nothing came of it, where [`Status::Empty`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub empty: Option<String>,
     /// Whether nothing was written.
     pub dry_run: bool,
     /// The share of failed records that was allowed.
@@ -71,25 +77,54 @@ impl Summary {
         self.steps.iter().find(|(step, _)| step == name).map(|(_, stats)| stats)
     }
 
-    /// The exit code: 0 done or stopped in good order, 1 over the failure limit or a check failed.
-    pub fn exit_code(&self) -> u8 {
-        match self.status {
-            Status::Done | Status::ShardsLeft => 0,
-            Status::OverFailLimit | Status::CheckFailed => 1,
+    /// Says that nothing came of the run, unless it has ended badly already: an empty result is no success.
+    #[must_use]
+    pub fn as_empty(mut self, why: impl Into<String>) -> Self {
+        if self.status == Status::Done {
+            self.status = Status::Empty;
+            self.empty = Some(why.into());
+        }
+        self
+    }
+
+    /// Sets the status by the counts of the steps.
+    pub(super) fn judge(&mut self, required: &[RequiredStep]) {
+        let empty = |required: &RequiredStep| self.step(required.step.name).and_then(|stats| required.why_empty(stats));
+        let empty = required.iter().find_map(empty);
+        self.status = match () {
+            () if !self.failed_shards.is_empty() || self.steps_over_limit().next().is_some() => Status::OverFailLimit,
+            () if self.shards_left > 0 => Status::ShardsLeft,
+            () if empty.is_some() => Status::Empty,
+            () => Status::Done,
+        };
+        if self.status == Status::Empty {
+            self.empty = empty;
         }
     }
 
-    /// What there is to say about how the run ended, in lines; nothing where all is well.
+    /// Steps in which more records failed than allowed. Each counts by itself: a later step that reads again
+    /// what is left would make the share of lost records look smaller.
+    fn steps_over_limit(&self) -> impl Iterator<Item = &(String, Stats)> {
+        self.steps.iter().filter(|(_, stats)| stats.is_over(self.max_fail_rate))
+    }
+
+    /// The exit code: 0 done or stopped in good order, 1 over the failure limit, empty or a check failed.
+    pub fn exit_code(&self) -> u8 {
+        match self.status {
+            Status::Done | Status::ShardsLeft => 0,
+            Status::OverFailLimit | Status::Empty | Status::CheckFailed => 1,
+        }
+    }
+
+    /// How the run ended, in lines for people; empty if all is well.
     pub fn verdict(&self) -> Vec<String> {
         match self.status {
-            Status::Done if self.steps.iter().all(|(_, stats)| stats.read == 0) && !self.steps.is_empty() => {
-                vec!["nothing was read: the input holds no records".to_owned()]
-            }
             Status::Done => Vec::new(),
             Status::ShardsLeft => {
                 vec![format!("{} shards left; run the same command again to go on", self.shards_left)]
             }
             Status::OverFailLimit => self.failures(),
+            Status::Empty => self.empty.iter().cloned().collect(),
             Status::CheckFailed => vec!["the check failed".to_owned()],
         }
     }
@@ -100,13 +135,14 @@ impl Summary {
             let n = self.failed_shards.len();
             lines.push(format!("{n} shards failed and are not done; run the same command again to try them again"));
         }
-        let (failed, read) =
-            self.steps.iter().fold((0, 0), |(failed, read), (_, stats)| (failed + stats.n_failed(), read + stats.read));
-        if failed as f64 > self.max_fail_rate * read as f64 {
+        for (step, stats) in self.steps_over_limit() {
+            let place = if step == "part" { String::new() } else { format!(" in step `{step}`") };
             lines.push(format!(
-                "{failed} of {read} records failed, more than --max-fail-rate {} allows; rejects-*.jsonl there name \
+                "{} of {} records failed{place}, more than --max-fail-rate {} allows; rejects-*.jsonl there name \
                  each one. If that is to be expected, run the same command with a higher --max-fail-rate: nothing is \
                  done twice",
+                stats.n_failed(),
+                stats.read,
                 self.max_fail_rate
             ));
         }
@@ -116,6 +152,10 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = self.verdict();
+        // Why it ended badly comes first: it must not be looked for among the counts.
+        let (first, last) = if self.exit_code() == 0 { (&[][..], &verdict[..]) } else { (&verdict[..], &[][..]) };
+        first.iter().try_for_each(|line| writeln!(f, "error: {line}"))?;
         let dry = if self.dry_run { " (dry run: nothing written)" } else { "" };
         writeln!(f, "{} {}: {}{dry}", self.tool, self.command, self.output.display())?;
         for (step, stats) in &self.steps {
@@ -130,7 +170,7 @@ impl fmt::Display for Summary {
                 value => writeln!(f, "  {name}: {value}")?,
             }
         }
-        self.verdict().iter().try_for_each(|line| writeln!(f, "  {line}"))
+        last.iter().try_for_each(|line| writeln!(f, "  {line}"))
     }
 }
 

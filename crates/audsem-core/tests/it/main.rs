@@ -3,3 +3,4 @@
 
 mod repository;
 mod run;
+mod run_outcomes;

@@ -155,6 +155,29 @@ fn every_fixture_says_where_it_comes_from() {
 }
 
 #[test]
+fn no_field_of_a_hashed_configuration_is_skipped() {
+    let mut offenders = Vec::new();
+    for (path, text) in with_extension("rs").filter(|(path, _)| !path.ends_with("repository.rs")) {
+        for (at, found) in text.match_indices("impl RunConfig for ") {
+            let name: String =
+                text[at + found.len()..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let head = format!("struct {name}");
+            let Some(begin) =
+                text.match_indices(&head).map(|(at, _)| at).find(|at| text[at + head.len()..].starts_with([' ', '<']))
+            else {
+                offenders.push(format!("{}: {name} is declared elsewhere", path.display()));
+                continue;
+            };
+            let body = text[begin..].split("\n}").next().unwrap_or_default();
+            if body.contains("serde(skip") {
+                offenders.push(format!("{}: {name}", path.display()));
+            }
+        }
+    }
+    none(&offenders, "a configuration that is hashed holds what decides the output, and all of it is hashed");
+}
+
+#[test]
 fn heavy_libraries_have_one_door_each() {
     let doors = [("polars", "crates/audsem-core/src/tables"), ("candle_transformers", "crates/audsem-models")];
     let mut offenders = Vec::new();

@@ -2,14 +2,13 @@
 
 use crate::tables::{Contamination, ContaminationRef};
 use audsem_core::parallel::ordered_map;
-use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, ShardOutputs, Step};
+use audsem_core::run::{Fingerprint, JsonFile, Run, Shard, ShardError, ShardOutput, ShardOutputs, Step};
 use audsem_core::tables::{Columns as _, EmbeddingKey, ParquetFile, ParquetWriter, TableError, VectorFile};
 
 use serde::{Deserialize, Serialize};
 
 use super::Config;
 use crate::error::Error;
-use crate::findings::Findings;
 use crate::nearest::{Hit, Searched};
 use crate::rejects::BadRows;
 use crate::sets::{EmbeddingFile, RowNumbers, keys_of_rows};
@@ -99,19 +98,13 @@ pub(super) fn compare(
         })
         .collect();
     let step = Step { name: "part", unit: "vectors", physical: "MB" };
-    let findings = Findings::new("nearness");
-    let report = run.execute(step, &plan, |file, out| {
-        let nearness = compare_file(file, config, &benchmarks, out)?;
-        findings.keep(out, nearness)
-    })?;
-    if !report.complete || report.outputs.len() < plan.len() {
+    let compare = |file: &&EmbeddingFile, out: &mut ShardOutput| compare_file(file, config, &benchmarks, out);
+    let Some(compared) = run.execute_via(&JsonFile("nearness"), step, &plan, compare)?.whole() else {
         return Ok(None);
-    }
+    };
     let mut total = vec![Nearness::default(); benchmarks.len()];
-    for nearness in findings.take(&report.outputs)? {
-        merge(&mut total, &nearness);
-    }
-    Ok(Some(Compared { outputs: report.outputs, nearness: total }))
+    compared.values.iter().for_each(|nearness: &Vec<Nearness>| merge(&mut total, nearness));
+    Ok(Some(Compared { outputs: compared.outputs, nearness: total }))
 }
 
 fn merge(total: &mut [Nearness], nearness: &[Nearness]) {
@@ -136,12 +129,12 @@ fn compare_file(
         |compared| {
             let compared = compared.map_err(ShardError::input)?;
             let n_rows = vectors.n_rows_in(compared.bad.group()) as u64;
-            out.read(n_rows);
+            out.announce(n_rows);
             out.work(n_rows as f64 * vectors.dim() as f64 * 4e-6);
             // Nothing is wrong with a record that is near nothing, so it is no reject.
-            out.keep(compared.near.len() as u64 + compared.far);
+            out.file_kept(compared.near.len() as u64 + compared.far);
             out.count("near", compared.near.len() as u64);
-            compared.bad.report(file, out)?;
+            compared.bad.file(file, out)?;
             merge(&mut nearness, &compared.nearness);
             found.extend(compared.near);
             Ok::<(), ShardError>(())

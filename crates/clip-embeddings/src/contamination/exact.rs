@@ -60,10 +60,9 @@ fn find_in(files: &[EmbeddingFile], out: &mut ShardOutput) -> Result<(), ShardEr
             |group| hashes(&vectors, &keys, group),
             |hashes| {
                 let Hashes { rows, bad } = hashes.map_err(ShardError::fatal)?;
-                out.read(rows.len() as u64);
-                out.keep((rows.len() - bad.len()) as u64);
+                out.file_kept((rows.len() - bad.len()) as u64);
                 out.work(rows.len() as f64 * vectors.dim() as f64 * 4e-6);
-                bad.report(file, out)?;
+                bad.file(file, out)?;
                 for (key, vector) in rows {
                     let same_key = first_of(&mut by_key, key, row);
                     let same_vector = vector.and_then(|vector| first_of(&mut by_vector, vector, row));

@@ -39,12 +39,9 @@ pub(super) fn count(run: &mut Run, benchmarks: &[Benchmark]) -> Result<Option<Ve
         })
         .collect();
     let step = Step { name: "benchmark", unit: "vectors", physical: "MB" };
-    let report = run.execute(step, &plan, |file, out| count_file(file, out))?;
-    if !report.complete || report.outputs.len() < plan.len() {
-        return Ok(None);
-    }
+    let Some(counted) = run.execute(step, &plan, |file, out| count_file(file, out))?.whole() else { return Ok(None) };
     let mut items = vec![Items::default(); benchmarks.len()];
-    for ((benchmark, _), output) in files.iter().zip(&report.outputs) {
+    for ((benchmark, _), output) in files.iter().zip(&counted.outputs) {
         items[*benchmark].all += output.stats.read;
         items[*benchmark].bad += output.stats.n_failed();
     }
@@ -65,12 +62,11 @@ fn count_file(file: &EmbeddingFile, out: &mut ShardOutput) -> Result<(), ShardEr
         |bad| {
             let bad = bad.map_err(ShardError::fatal)?;
             let (n_rows, n_bad) = (vectors.n_rows_in(bad.group()) as u64, bad.len() as u64);
-            out.read(n_rows);
-            out.keep(n_rows - n_bad);
+            out.file_kept(n_rows - n_bad);
             out.count(&format!("{}_items", file.set), n_rows);
             out.count(&format!("{}_bad_items", file.set), n_bad);
             out.work(n_rows as f64 * vectors.dim() as f64 * 4e-6);
-            bad.report(file, out)
+            bad.file(file, out)
         },
     )
 }

@@ -14,7 +14,7 @@ mod items;
 mod near;
 mod pairs;
 
-use audsem_core::run::{Run, RunOptions, RunSpec, Summary};
+use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, Summary};
 use serde::Serialize;
 use serde_json::json;
 
@@ -36,6 +36,11 @@ pub struct Config {
     pub near_duplicates: Option<f32>,
 }
 
+impl RunConfig for Config {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "contamination";
+}
+
 /// Looks for contamination and duplicates.
 ///
 /// # Errors
@@ -44,8 +49,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let inputs = list_files(&config.inputs)?;
     let benchmarks = list_benchmarks(config)?;
     let comparable = Comparable::of(benchmarks.iter().flat_map(|set| &set.files).chain(&inputs))?;
-    let spec =
-        RunSpec { tool: "audsem-clip-embeddings", command: "contamination", config, inputs: &[], models: Vec::new() };
+    let spec = RunSpec::new(config);
     let mut run = Run::open(options, spec)?;
     let mut found = Vec::new();
     if !benchmarks.is_empty() {

@@ -59,12 +59,11 @@ fn find_in(all: &All<'_>, number: usize, out: &mut ShardOutput) -> Result<(), Sh
         |found| {
             let (of_group, bad) = found.map_err(ShardError::input)?;
             let n_rows = vectors.n_rows_in(bad.group()) as u64;
-            out.read(n_rows);
             out.work(n_rows as f64 * vectors.dim() as f64 * 4e-6);
-            out.keep(n_rows - bad.len() as u64);
+            out.file_kept(n_rows - bad.len() as u64);
             out.count("repeats", of_group.len() as u64);
             pairs.extend(of_group);
-            bad.report(file, out)
+            bad.file(file, out)
         },
     )?;
     write(all, file, &pairs, out)

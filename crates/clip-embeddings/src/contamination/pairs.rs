@@ -40,8 +40,7 @@ pub(super) fn write(
     run.execute(step, &plan, |parts, out| {
         // On a dry run there are no parts to read, but it is known how many pairs they would hold.
         let n_pairs: u64 = found.iter().map(|found| found.pairs).sum();
-        out.read(n_pairs);
-        out.keep(n_pairs);
+        out.file_kept(n_pairs);
         write_pairs(parts, out)?;
         write_benchmarks(benchmarks, &found, out)
     })?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Stats, Step, Summary};
+use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Stats, Step, Summary};
 use audsem_media::audio::Decoder;
 use audsem_media::program::{Program, Tool};
 use serde::Serialize;
@@ -16,7 +16,7 @@ use super::sources::{Kind, limited};
 use super::{ModelSettings, list_sounds};
 use crate::error::Error;
 use crate::extract::Stop;
-use crate::reason::Fault;
+use crate::reason::{DropReason, Fault};
 use crate::sets::Modality;
 use crate::tars::{ClipEntry, for_each_head};
 
@@ -37,10 +37,15 @@ pub struct Config {
 
 /// What decides the content of the output.
 #[derive(Serialize)]
-struct Record {
+struct HashedConfig {
     model: Option<String>,
     crop: CropRule,
     windows: Windows,
+}
+
+impl RunConfig for HashedConfig {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "embed-audio";
 }
 
 /// Counter of the length of all sounds.
@@ -58,18 +63,13 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let model = config.model.open_for_tables(None, options.dry_run)?;
     let sources = limited(list_sounds(&config.inputs)?, options.limit)?;
     let tag = model.as_ref().map(|model| model.tag.clone());
-    let record = Record { model: tag, crop: config.crop, windows: config.windows };
-    let spec = RunSpec {
-        tool: "audsem-clip-embeddings",
-        command: "embed-audio",
-        config: &record,
-        inputs: &[],
-        models: model.iter().map(|model| model.fingerprint.clone()).collect(),
-    };
+    let record = HashedConfig { model: tag, crop: config.crop, windows: config.windows };
+    let spec = RunSpec::new(&record).models(model.iter().map(|model| model.fingerprint.clone()).collect());
     let mut run = Run::open(options, spec)?;
     let Some(plan) = owners::step(&mut run, &sources, Modality::Audio)? else { return Ok(run.finish()?) };
     let decoder = if options.dry_run { Decoder::new() } else { decoder(config) };
     let step = Step { name: "part", unit: "clips", physical: "s of sound" };
+    run.must_keep(step).explain(DropReason::ALL).explain(Fault::ALL);
     let report = run.execute(step, &plan.shards, |planned, out| {
         let mut gate = Gate::new(planned.source, planned.number, Modality::Audio, Some(&plan.owners));
         match &model {

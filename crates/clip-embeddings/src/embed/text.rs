@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
+use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{TextEmbedding, TextEmbeddingRef, VectorWriter, text_hash};
 use audsem_models::clap::ClapEncoder;
 use serde::Serialize;
@@ -16,6 +16,7 @@ use super::owners::{self, Planned};
 use super::sources::{Kind, limited};
 use super::{ModelSettings, list_captions};
 use crate::error::Error;
+use crate::reason::{DropReason, Fault};
 use crate::sets::{MODEL_KEY, Modality};
 use crate::tars::scan;
 use crate::unit::{dot, scale};
@@ -36,9 +37,14 @@ const TRUNCATED: &str = "truncated";
 
 /// What decides the content of the output.
 #[derive(Serialize)]
-struct Record {
+struct HashedConfig {
     model: Option<String>,
     max_tokens: Option<usize>,
+}
+
+impl RunConfig for HashedConfig {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "embed-text";
 }
 
 /// Embeds every caption of the inputs; equal captions once. A dry run counts them, without a model.
@@ -49,18 +55,13 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     // Before the run folder is touched: one that a wrong model has left behind would be in the way of the right one.
     let model = config.model.open_for_tables(config.max_tokens, options.dry_run)?;
     let sources = limited(list_captions(&config.inputs)?, options.limit)?;
-    let record = Record { model: model.as_ref().map(|model| model.tag.clone()), max_tokens: config.max_tokens };
-    let spec = RunSpec {
-        tool: "audsem-clip-embeddings",
-        command: "embed-text",
-        config: &record,
-        inputs: &[],
-        models: model.iter().map(|model| model.fingerprint.clone()).collect(),
-    };
+    let record = HashedConfig { model: model.as_ref().map(|model| model.tag.clone()), max_tokens: config.max_tokens };
+    let spec = RunSpec::new(&record).models(model.iter().map(|model| model.fingerprint.clone()).collect());
     let mut run = Run::open(options, spec)?;
     let Some(plan) = owners::step(&mut run, &sources, Modality::Text)? else { return Ok(run.finish()?) };
     let cache = CaptionCache::new(model.as_ref().map_or(1, |model| model.encoder.dim()));
     let step = Step { name: "part", unit: "captions", physical: "distinct" };
+    run.must_keep(step).explain(DropReason::ALL).explain(Fault::ALL);
     let report = run.execute(step, &plan.shards, |planned, out| {
         let mut gate = Gate::new(planned.source, planned.number, Modality::Text, Some(&plan.owners));
         let captions = captions_of(planned, &mut gate)?;

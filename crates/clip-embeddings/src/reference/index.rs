@@ -37,10 +37,9 @@ pub(super) fn write(file: &EmbeddingFile, out: &mut ShardOutput) -> Result<(), S
             return Err(ShardError::fatal(error));
         }
         let n_rows = keys.len() as u64;
-        out.read(n_rows);
-        out.keep(n_rows - bad.len() as u64);
+        out.file_kept(n_rows - bad.len() as u64);
         out.work(n_rows as f64 * file.dim as f64 * 4e-6);
-        bad.report(file, out)?;
+        bad.file(file, out)?;
     }
     writer.finish().map_err(ShardError::fatal)?;
     Ok(out.close(table)?)

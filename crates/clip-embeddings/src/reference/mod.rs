@@ -12,7 +12,7 @@ mod sum;
 
 use std::path::{Path, PathBuf};
 
-use audsem_core::run::{Run, RunOptions, RunSpec, Shard, Step, Summary};
+use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, Shard, Step, Summary};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -20,7 +20,6 @@ use crate::sets::{Comparable, EmbeddingFile, SetPath, list_files};
 
 pub(crate) use saved::write as save;
 pub use saved::{REFERENCE, SavedReference, SavedSet};
-pub(crate) use sum::write_file;
 pub use sum::{FileSums, mean_of, sum_files};
 
 /// What is summed.
@@ -34,6 +33,11 @@ pub struct Config {
     pub index: bool,
 }
 
+impl RunConfig for Config {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "reference build";
+}
+
 /// Builds a reference in the output folder.
 ///
 /// # Errors
@@ -42,8 +46,7 @@ pub struct Config {
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let files = list_files(&config.sets)?;
     let comparable = Comparable::of(&files)?;
-    let spec =
-        RunSpec { tool: "audsem-clip-embeddings", command: "reference build", config, inputs: &[], models: Vec::new() };
+    let spec = RunSpec::new(config);
     let mut run = Run::open(options, spec)?;
     let mut results = None;
     if let Some(sums) = sum_files(&mut run, "part", &files, comparable.dim, config.compat_batch)? {

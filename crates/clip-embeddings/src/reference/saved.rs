@@ -6,7 +6,7 @@ use audsem_core::error::Error as CoreError;
 use audsem_core::run::{Fingerprint, Run, Shard, Step};
 use serde::{Deserialize, Serialize};
 
-use super::sum::{FileSums, write_file};
+use super::sum::FileSums;
 use crate::direction::exact;
 use crate::error::Error;
 
@@ -110,9 +110,8 @@ pub(crate) fn write(run: &mut Run, saved: &SavedReference, sums: &[FileSums]) ->
     let plan = [Shard { name: "all".to_owned(), fingerprint, work: json }];
     let step = Step { name: "mean", unit: "references", physical: "" };
     run.execute(step, &plan, |json: &Vec<u8>, out| {
-        out.read(1);
-        out.keep(1);
-        write_file(out, REFERENCE, json)
+        out.file_kept(1);
+        Ok(out.write_file(REFERENCE, json)?)
     })?;
     Ok(())
 }

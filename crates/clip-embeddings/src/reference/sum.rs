@@ -1,14 +1,12 @@
 //! Summing the unit vectors of tables, each table a shard.
 
-use audsem_core::error::Error as CoreError;
 use audsem_core::parallel::ordered_map;
-use audsem_core::run::{Run, Shard, ShardError, ShardOutput, ShardOutputs, Step};
+use audsem_core::run::{JsonFile, Run, Shard, ShardError, ShardOutput, ShardOutputs, Step};
 use audsem_core::tables::{TableError, VectorFile, VectorScratch};
 
 use super::saved::{SavedReference, SavedSet};
 use crate::direction::BatchSums;
 use crate::error::Error;
-use crate::findings::Findings;
 use crate::rejects::BadRows;
 use crate::sets::{Comparable, EmbeddingFile, RowNumbers};
 use crate::unit::{dot, scale};
@@ -50,27 +48,10 @@ pub fn sum_files(
             work: Work { file, first_row: numbers.start(number) },
         })
         .collect();
-    let findings = Findings::new("sums");
     let step = Step { name: step, unit: "vectors", physical: "MB" };
-    let report = run.execute(step, &plan, |work, out| {
-        let sums = sum_file(work, dim, batch, out)?;
-        findings.keep(out, sums)
-    })?;
-    if !report.complete || report.outputs.len() < plan.len() {
-        return Ok(None);
-    }
-    let sums = findings.take(&report.outputs)?;
-    let file_sums = |(output, sums): (&ShardOutputs, _)| FileSums { fingerprint: output.fingerprint.clone(), sums };
-    Ok(Some(report.outputs.iter().zip(sums).map(file_sums).collect()))
-}
-
-/// Writes a small file of a shard in one go.
-pub(crate) fn write_file(out: &mut ShardOutput, name: &str, bytes: &[u8]) -> Result<(), ShardError> {
-    let mut file = out.create(name)?;
-    match std::io::Write::write_all(&mut file, bytes) {
-        Ok(()) => Ok(out.close(file)?),
-        Err(source) => Err(CoreError::Write { path: file.path().to_owned(), source }.into()),
-    }
+    let summed = run.execute_via(&JsonFile("sums"), step, &plan, |work, out| sum_file(work, dim, batch, out))?;
+    let file_sums = |(output, sums): (ShardOutputs, _)| FileSums { fingerprint: output.fingerprint, sums };
+    Ok(summed.whole().map(|summed| summed.outputs.into_iter().zip(summed.values).map(file_sums).collect()))
 }
 
 fn sum_file(work: &Work<'_>, dim: usize, batch: Option<u64>, out: &mut ShardOutput) -> Result<BatchSums, ShardError> {
@@ -95,11 +76,10 @@ fn sum_file(work: &Work<'_>, dim: usize, batch: Option<u64>, out: &mut ShardOutp
         |summed| {
             let (sums, bad) = summed.map_err(ShardError::fatal)?;
             let n_rows = vectors.n_rows_in(bad.group()) as u64;
-            out.read(n_rows);
-            out.keep(n_rows - bad.len() as u64);
+            out.file_kept(n_rows - bad.len() as u64);
             out.work(n_rows as f64 * dim as f64 * 4e-6);
             total.append(sums);
-            bad.report(work.file, out)
+            bad.file(work.file, out)
         },
     )?;
     Ok(total)

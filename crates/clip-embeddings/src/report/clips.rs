@@ -5,14 +5,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
+use audsem_core::run::{Fingerprint, JsonFile, Run, Shard, ShardError, ShardOutput, Step};
 use audsem_core::tar::TarError;
 use audsem_report::{Markup, data_url, relative_url};
 use serde::{Deserialize, Serialize};
 
 use super::{Summaries, extremes};
 use crate::error::Error;
-use crate::findings::Findings;
 use crate::missing;
 use crate::scores::file_name;
 use crate::tars::{TarInput, for_each_sound};
@@ -82,23 +81,17 @@ pub(super) fn find(
             work: tar,
         })
         .collect();
-    let findings = Findings::new("clips");
     let step = Step { name: "clips", unit: "clips", physical: "MB" };
-    let report = run.execute(step, &plan, |tar, out| {
-        let found = copy(tar, &wanted, out)?;
-        findings.keep(out, found)
-    })?;
-    if !report.complete {
-        return Ok(None);
-    }
-    for found in findings.take(&report.outputs)? {
+    let copied = run.execute_via(&JsonFile("clips"), step, &plan, |tar, out| copy(tar, &wanted, out))?;
+    let Some(copied) = copied.whole() else { return Ok(None) };
+    for found in copied.values {
         for (key, sound) in found {
             sounds.by_key.entry(key).or_insert(sound);
         }
     }
     sounds.looked = true;
     let met = sounds.by_key.keys().cloned().collect();
-    missing::file(run, &wanted, &met, &report.outputs)?;
+    missing::file(run, &wanted, &met, &copied.outputs)?;
     Ok(Some(sounds))
 }
 
@@ -130,8 +123,7 @@ fn copy(
         let name = format!("clips/{}/{}.{suffix}", out.name(), file_name(&entry.key));
         let mut file = out.create(&name).map_err(Stop::Core)?;
         file.write_all(bytes).map_err(CoreError::write(file.path())).map_err(Stop::Core)?;
-        out.read(1);
-        out.keep(1);
+        out.file_kept(1);
         found.insert(entry.key.clone(), Sound { file: name, text: entry.text.clone() });
         out.close(file).map_err(Stop::Core)
     });

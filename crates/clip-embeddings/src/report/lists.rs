@@ -52,8 +52,7 @@ impl Lists<'_> {
         let captions = self.captions()?;
         let mut lists = self.open(out)?;
         self.for_each(|scored, value| {
-            out.read(1);
-            out.keep(1);
+            out.file_kept(1);
             let mut listed = false;
             for list in lists.iter_mut().filter(|list| list.modality == scored.modality) {
                 if self.scores.criterion.beyond(value, list.threshold) {

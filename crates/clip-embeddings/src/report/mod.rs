@@ -17,12 +17,11 @@ mod text;
 
 use std::path::PathBuf;
 
-use audsem_core::run::{Fingerprint, Run, RunOptions, RunSpec, Shard, Step, Summary};
+use audsem_core::run::{Fingerprint, Run, RunConfig, RunOptions, RunSpec, Shard, Step, Summary};
 use serde::Serialize;
 
 use crate::criterion::{Asked, Column, Criterion, Side, label};
 use crate::error::Error;
-use crate::reference::write_file;
 use crate::scores::Scores;
 use crate::tars::list_tars;
 use crate::texts::TextTables;
@@ -55,7 +54,7 @@ pub struct Config {
 
 /// What decides the content of a report, nothing left open.
 #[derive(Debug, Serialize)]
-struct Settings<'a> {
+struct HashedConfig<'a> {
     #[serde(flatten)]
     criterion: &'a Criterion,
     extremes: usize,
@@ -63,7 +62,12 @@ struct Settings<'a> {
     title: String,
 }
 
-impl Settings<'_> {
+impl RunConfig for HashedConfig<'_> {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "report";
+}
+
+impl HashedConfig<'_> {
     fn noted(&self) -> Noted<'_> {
         Noted { criterion: self.criterion, extremes: self.extremes }
     }
@@ -88,19 +92,13 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     for path in &config.shards {
         tars.extend(list_tars(path)?);
     }
-    let settings = Settings {
+    let settings = HashedConfig {
         criterion: &scores.criterion,
         extremes: config.extremes,
         clips: config.clips,
         title: config.title.clone().unwrap_or_else(|| scores.criterion.column.title().to_owned()),
     };
-    let spec = RunSpec {
-        tool: "audsem-clip-embeddings",
-        command: "report",
-        config: &settings,
-        inputs: &[],
-        models: Vec::new(),
-    };
+    let spec = RunSpec::new(&settings);
     let mut run = Run::open(options, spec)?;
     let Some((mut summaries, fingerprint)) = summarise::all(&mut run, &settings, &scores)? else {
         return Ok(run.finish()?);
@@ -127,7 +125,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
 
 fn write_pages(
     run: &mut Run,
-    settings: &Settings<'_>,
+    settings: &HashedConfig<'_>,
     summaries: &Summaries,
     sounds: &clips::Sounds,
     fingerprint: &str,
@@ -141,9 +139,8 @@ fn write_pages(
     let step = Step { name: "pages", unit: "pages", physical: "" };
     run.execute(step, &plan, |pages, out| {
         for (name, page) in pages {
-            out.read(1);
-            out.keep(1);
-            write_file(out, name, page.as_bytes())?;
+            out.file_kept(1);
+            out.write_file(name, page.as_bytes())?;
         }
         Ok(())
     })?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::clips::Sounds;
 use super::text::{QUANTILES, histogram, with_total};
-use super::{Extreme, SetSummary, Settings, Summaries};
+use super::{Extreme, HashedConfig, SetSummary, Summaries};
 use crate::criterion::{Criterion, label};
 use crate::error::Error;
 
@@ -71,7 +71,7 @@ struct Clip<'a> {
     missing: bool,
 }
 
-pub(super) fn render(settings: &Settings<'_>, summaries: &Summaries, sounds: &Sounds) -> Result<String, Error> {
+pub(super) fn render(settings: &HashedConfig<'_>, summaries: &Summaries, sounds: &Sounds) -> Result<String, Error> {
     let column = settings.criterion.column;
     let sections = summaries.totals.iter().map(|(modality, total)| {
         let sets = summaries.sets[modality].iter().map(|(name, set)| (name.as_str(), set));
@@ -89,7 +89,7 @@ pub(super) fn render(settings: &Settings<'_>, summaries: &Summaries, sounds: &So
 }
 
 fn section<'a>(
-    settings: &'a Settings<'_>,
+    settings: &'a HashedConfig<'_>,
     modality: &'a str,
     sets: &[(&'a str, &'a SetSummary)],
     total: &'a SetSummary,
@@ -141,7 +141,7 @@ fn threshold_rows<'a>(criterion: &Criterion, sets: &[(&'a str, &SetSummary)]) ->
     rows
 }
 
-fn clip<'a>(extreme: &'a Extreme, settings: &Settings<'_>, sounds: &Sounds) -> Result<Clip<'a>, Error> {
+fn clip<'a>(extreme: &'a Extreme, settings: &HashedConfig<'_>, sounds: &Sounds) -> Result<Clip<'a>, Error> {
     let sound = sounds.by_key.get(&extreme.key);
     let source = sound.map(|sound| sounds.source(sound, settings.clips)).transpose()?;
     let missing = source.is_none() && sounds.looked;

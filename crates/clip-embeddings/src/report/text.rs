@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{SetSummary, Settings, Summaries};
+use super::{HashedConfig, SetSummary, Summaries};
 use crate::criterion::label;
 
 /// Shares whose quantiles are told.
@@ -29,13 +29,13 @@ pub(super) fn histogram(set: &SetSummary, n: usize) -> Vec<(f64, u64)> {
     bins
 }
 
-pub(super) fn render(settings: &Settings<'_>, summaries: &Summaries) -> String {
+pub(super) fn render(settings: &HashedConfig<'_>, summaries: &Summaries) -> String {
     let mut out = String::new();
     write_all(&mut out, settings, summaries).expect("writing to a string does not fail");
     out
 }
 
-fn write_all(out: &mut String, settings: &Settings<'_>, summaries: &Summaries) -> std::fmt::Result {
+fn write_all(out: &mut String, settings: &HashedConfig<'_>, summaries: &Summaries) -> std::fmt::Result {
     let (column, side) = (settings.criterion.column, settings.criterion.side.name());
     writeln!(out, "{}\n", settings.title)?;
     for (modality, total) in &summaries.totals {
@@ -110,7 +110,7 @@ fn table<'a>(
 
 fn thresholds<'a>(
     out: &mut String,
-    settings: &Settings<'_>,
+    settings: &HashedConfig<'_>,
     sets: impl Iterator<Item = (&'a str, &'a SetSummary)>,
     total: &'a SetSummary,
 ) -> std::fmt::Result {

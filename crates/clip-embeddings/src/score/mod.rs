@@ -9,12 +9,15 @@ use std::path::PathBuf;
 
 use crate::tables::Score;
 use audsem_core::parallel::ordered_map;
-use audsem_core::run::{Fingerprint, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
+use audsem_core::run::{
+    Fingerprint, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
+};
 use audsem_core::tables::ParquetWriter;
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::nearest::Searched;
+use crate::reason::{DropReason, Fault};
 use crate::reference::{FileSums, SavedReference, index_files, mean_of, save, sum_files};
 use crate::repeats::Repeats;
 use crate::sets::{Comparable, EmbeddingFile, Modality, RowNumbers, SetPath, list_files};
@@ -33,6 +36,11 @@ pub struct Config {
     pub compat_batch: Option<u64>,
     /// Also look for this many nearest reference vectors.
     pub top_k: Option<usize>,
+}
+
+impl RunConfig for Config {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "score";
 }
 
 /// What scores are made with.
@@ -67,7 +75,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         modality_of(file, config)?;
     }
     named.check_rows()?;
-    let spec = RunSpec { tool: "audsem-clip-embeddings", command: "score", config, inputs: &[], models: Vec::new() };
+    let spec = RunSpec::new(config);
     let mut run = Run::open(options, spec)?;
     let mut count = None;
     if let Some(reference) = reference(&mut run, config, named, &comparable)? {
@@ -188,6 +196,7 @@ fn score(run: &mut Run, config: &Config, inputs: &[EmbeddingFile], reference: &R
         }
     }
     let step = Step { name: "part", unit: "vectors", physical: "MB" };
+    run.must_keep(step).explain(Fault::ALL).explain(DropReason::ALL);
     run.execute(step, &plan, score_file)?;
     Ok(())
 }
@@ -204,13 +213,13 @@ fn score_file(scorer: &Scorer<'_>, out: &mut ShardOutput) -> Result<(), ShardErr
         |group| opened.score(group),
         |scored| {
             let scored = scored.map_err(ShardError::input)?;
-            out.read(scored.n_rows as u64);
-            out.keep(scored.rows.len() as u64);
+            out.announce(scored.n_rows as u64);
+            out.file_kept(scored.rows.len() as u64);
             out.work(scored.n_rows as f64 * scorer.mean.len() as f64 * 4e-6);
             if !scored.rows.is_empty() {
                 writer.write_group(scored.rows).map_err(ShardError::fatal)?;
             }
-            scored.bad.report(scorer.file, out)
+            scored.bad.file(scorer.file, out)
         },
     )?;
     writer.finish().map_err(ShardError::fatal)?;

@@ -124,7 +124,7 @@ fn broken_json_is_a_fault_and_never_another_name() {
     call(&bench, "embed-audio -i in.tar -o audio --max-fail-rate 1").ended(0);
     assert_eq!(audio_keys(&bench, "audio/part-00000.parquet"), ["V (1_0-2_0)"]);
     assert_eq!(bench.rejects("audio/rejects-00000.jsonl"), owned(&[("2", "bad_json"), ("3", "bad_json")]));
-    call(&bench, "embed-text -i in.tar -o text --max-fail-rate 1").ended(0);
+    call(&bench, "embed-text -i in.tar -o text --max-fail-rate 1").ended(1).says("none of 3 captions was kept");
     let expected = owned(&[("V (1_0-2_0)", "no_caption"), ("2", "bad_json"), ("3", "bad_json")]);
     assert_eq!(bench.rejects("text/rejects-00000.jsonl"), expected);
 }

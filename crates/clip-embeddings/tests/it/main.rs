@@ -5,6 +5,7 @@ mod contamination;
 mod dry_run;
 mod embed;
 mod embed_inputs;
+mod empty;
 mod extract;
 mod kill;
 mod matching;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use audsem_core::input::open_file;
-use audsem_core::run::ShardOutput;
+use audsem_core::run::{LeftOut, ShardOutput};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 
 audsem_core::reasons! {
     /// Why a labelled caption is not used.
-    pub enum Drop {
+    pub enum DropReason {
         Empty = "empty_text": "there is no text once brackets are removed",
         Repeated = "repeated_text": "the same words with the same label stood in an earlier row",
     }
@@ -80,24 +80,20 @@ pub fn read_labelled(
     let mut seen: BTreeMap<String, bool> = BTreeMap::new();
     let mut rows: Vec<(Example, Option<Split>)> = Vec::new();
     for (i, row) in parsed.take(limit.map_or(usize::MAX, |n| n as usize)).enumerate() {
-        out.read(1);
-        let key = i + 1;
-        match row {
-            Err((fault, detail)) => out.fail(key, fault, detail),
-            Ok((example, split)) => {
-                let words = words(&example.text);
-                match seen.get(&words) {
-                    _ if words.is_empty() => out.drop(key, Drop::Empty, &example.text),
-                    Some(&sound) if sound == example.sound => out.drop(key, Drop::Repeated, &example.text),
-                    Some(_) => out.fail(key, Fault::Contradiction, &example.text),
-                    None => {
-                        seen.insert(words, example.sound);
-                        out.keep(1);
-                        rows.push((example, split));
-                    }
+        let fresh = |(example, split): (Example, Option<Split>)| {
+            let words = words(&example.text);
+            match seen.get(&words) {
+                _ if words.is_empty() => return Err(LeftOut::drop(DropReason::Empty, example.text)),
+                Some(&sound) if sound == example.sound => {
+                    return Err(LeftOut::drop(DropReason::Repeated, example.text));
                 }
-            }
-        }
+                Some(_) => return Err(LeftOut::fail(Fault::Contradiction, example.text)),
+                None => seen.insert(words, example.sound),
+            };
+            Ok((example, split))
+        };
+        let row = row.map_err(|(fault, detail)| LeftOut::fail(fault, detail));
+        rows.extend(out.file(i + 1, row.and_then(fresh)));
     }
     let examples = if has_split { fixed(rows) } else { drawn(rows, heldout, seed) };
     for (name, part) in [("train", &examples.train), ("held-out", &examples.heldout)] {

@@ -1,9 +1,9 @@
 //! How good a classifier is.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Counts of verdicts against truth; *positive* means that a caption names a sound.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confusion {
     /// Sounds found.
     pub true_positive: u64,
@@ -16,7 +16,7 @@ pub struct Confusion {
 }
 
 /// What is reported of a set of verdicts.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Share of right verdicts.
     pub accuracy: f64,

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use crate::tables::{BertLabel, BertLabelRef};
 use audsem_core::device::{DeviceChoice, Precision};
 use audsem_core::hub::ModelDir;
-use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
+use audsem_core::run::{LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{ParquetWriter, read_parquet, tables_under};
 use serde::Serialize;
 
@@ -80,13 +80,18 @@ const TRUNCATED: &str = "truncated";
 
 /// What decides the content of the output. The batch size does, in the last bits of a probability.
 #[derive(Serialize)]
-struct Record {
+struct HashedConfig {
     precision: Precision,
     max_tokens: Option<usize>,
     batch_size: usize,
     threshold: f32,
     texts_per_shard: usize,
     weights_sha256: Vec<String>,
+}
+
+impl RunConfig for HashedConfig {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "classify";
 }
 
 /// The checkpoint of a folder, or of its subfolder `model`, where `train-classifier` puts it.
@@ -107,7 +112,7 @@ pub fn checkpoint_of(dir: ModelDir) -> ModelDir {
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let inputs = tables_under(&config.input)?;
     let model = config.model.fingerprint()?;
-    let record = Record {
+    let record = HashedConfig {
         precision: config.precision,
         max_tokens: config.max_tokens,
         batch_size: config.batch_size,
@@ -115,13 +120,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
         texts_per_shard: config.texts_per_shard,
         weights_sha256: model.sha256.clone(),
     };
-    let spec = RunSpec {
-        tool: "audsem-filtering",
-        command: "classify",
-        config: &record,
-        inputs: &inputs,
-        models: vec![model],
-    };
+    let spec = RunSpec::new(&record).inputs(&inputs).models(vec![model]);
     let mut run = Run::open(options, spec)?;
     let texts = texts::collect(&mut run, &inputs, config.texts_per_shard)?;
     if !texts.complete || options.dry_run {
@@ -130,7 +129,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let device = config.device.open()?;
     let scorer = Scorer::open(&config.model, &device, config.precision.dtype(), config.max_tokens, config.batch_size)?;
     let step = Step { name: "part", unit: "texts", physical: "tok" };
-    let plan = texts::shards(&texts.outputs);
+    let plan = texts.shard_per_file(".parquet");
+    run.must_keep(step).explain(Fault::ALL);
     let report = run.execute(step, &plan, |path, out| score(config, &scorer, path, out))?;
     let count = |name| report.stats.counts.get(name).copied().unwrap_or(0);
     if count(TRUNCATED) > 0 {
@@ -151,11 +151,11 @@ fn score(config: &Config, scorer: &Scorer, path: &Path, out: &mut ShardOutput) -
     let scores = scorer.score(&texts, |n_tokens| out.work(n_tokens as f64)).map_err(ShardError::fatal)?;
     let mut file = out.create(format!("part-{}.parquet", out.name()))?;
     let mut writer = ParquetWriter::<BertLabel, _>::new(&mut file).map_err(ShardError::fatal)?;
+    out.announce(rows.len() as u64);
     for (row, Score { probability, truncated }) in rows.iter().zip(scores) {
-        out.read(1);
         out.count(TRUNCATED, u64::from(truncated));
         if !probability.is_finite() {
-            out.fail(&row.text, Fault::NoVerdict, probability);
+            out.file_left_out(&row.text, LeftOut::fail(Fault::NoVerdict, probability));
             continue;
         }
         let sound = probability > config.threshold;
@@ -167,7 +167,7 @@ fn score(config: &Config, scorer: &Scorer, path: &Path, out: &mut ShardOutput) -
             bert_prob: probability,
         };
         writer.push(label).map_err(ShardError::fatal)?;
-        out.keep(1);
+        out.file_kept(1);
     }
     writer.finish().map_err(ShardError::fatal)?;
     Ok(out.close(file)?)

@@ -6,14 +6,15 @@
 //! verdict on every held-out caption). The same seed gives the same bytes. A stop request is heeded at the next step;
 //! after each epoch weights and optimiser are kept, so that the same command then goes on, to the same bytes.
 
-use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::Mutex;
 
 use audsem_core::device::DeviceChoice;
+use audsem_core::error::Error as CoreError;
 use audsem_core::hub::ModelDir;
-use audsem_core::run::{FileFingerprint, Fingerprint, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput};
-use audsem_core::run::{Step, Summary};
+use audsem_core::run::{
+    FileFingerprint, Fingerprint, ReadBack, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput,
+    ShardOutputs, Step, Summary,
+};
 use audsem_core::weights::Weights;
 use audsem_models::bert::Config as BertConfig;
 use audsem_models::nn::Params;
@@ -24,6 +25,7 @@ use serde_json::{Value, json};
 
 use super::checkpoint::{checkpoint_files, pretty};
 use super::labelled::{Examples, read_labelled};
+use super::metrics::Metrics;
 use super::progress::StateFile;
 use super::scorer::without_brackets;
 use super::trainer::{Epoch, Loop, Trainer};
@@ -134,7 +136,7 @@ impl Config {
 
 /// What decides the content of the output.
 #[derive(Serialize)]
-struct Record {
+struct HashedConfig {
     scratch: Option<Size>,
     weights_sha256: Option<Vec<String>>,
     max_length: usize,
@@ -148,6 +150,11 @@ struct Record {
     subword_dropout: f64,
 }
 
+impl RunConfig for HashedConfig {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "train-classifier";
+}
+
 /// Trains, and writes checkpoint and metrics into the run folder of `options`.
 ///
 /// # Errors
@@ -157,7 +164,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
         Start::Scratch(size) => (Some(*size), None),
         Start::Checkpoint(dir) => (None, Some(dir.fingerprint()?)),
     };
-    let record = Record {
+    let record = HashedConfig {
         scratch,
         weights_sha256: model.as_ref().map(|model| model.sha256.clone()),
         max_length: config.max_length,
@@ -170,35 +177,25 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
         token_dropout: config.token_dropout,
         subword_dropout: config.subword_dropout,
     };
-    let spec = RunSpec {
-        tool: "audsem-filtering",
-        command: "train-classifier",
-        config: &record,
-        inputs: std::slice::from_ref(&config.input),
-        models: model.into_iter().collect(),
-    };
+    let spec = RunSpec::new(&record).inputs(std::slice::from_ref(&config.input)).models(model.into_iter().collect());
     let mut run = Run::open(options, spec)?;
     let fingerprint = Fingerprint::new().with_file(&FileFingerprint::of(&config.input)?).finish();
     let state = StateFile::new(run.folder(), purpose(&record, options, &fingerprint));
     let folder = run.folder().to_owned();
     let plan = [Shard { name: "00000".to_owned(), fingerprint, work: () }];
     let step = Step { name: "train", unit: "captions", physical: "epochs" };
-    let last: Mutex<Option<Epoch>> = Mutex::new(None);
-    let report = run.execute(step, &plan, |(), out| {
-        let epoch = train(config, options, &state, out)?;
-        *last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = epoch;
-        Ok(())
-    })?;
-    if report.complete && !options.dry_run {
+    let train = |(): &(), out: &mut ShardOutput| train(config, options, &state, out);
+    let trained = run.execute_via(&ReadBack(read_metrics), step, &plan, train)?;
+    if trained.complete && !options.dry_run {
         StateFile::remove(&folder)?;
     }
     let mut summary = run.finish()?;
-    if let Some(epoch) = last.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+    for heldout in trained.values.into_iter().flatten() {
         for (name, value) in [
-            ("accuracy", epoch.heldout.accuracy),
-            ("precision", epoch.heldout.precision),
-            ("recall", epoch.heldout.recall),
-            ("f1", epoch.heldout.f1),
+            ("accuracy", heldout.accuracy),
+            ("precision", heldout.precision),
+            ("recall", heldout.recall),
+            ("f1", heldout.f1),
         ] {
             summary = summary.with_result(name, (value * 1e4).round() / 1e4);
         }
@@ -206,20 +203,33 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     Ok(summary)
 }
 
+/// What `metrics.json` says of the held-out captions after the last epoch.
+fn read_metrics(shard: &ShardOutputs) -> Result<Option<Metrics>, CoreError> {
+    #[derive(serde::Deserialize)]
+    struct Written {
+        heldout: Option<Metrics>,
+    }
+    let path = shard.file_ending("/metrics.json")?;
+    let bytes = std::fs::read(path).map_err(CoreError::read(path))?;
+    let written: Written = serde_json::from_slice(&bytes)
+        .map_err(|error| CoreError::input(path, format!("not what this command has written: {error}")))?;
+    Ok(written.heldout)
+}
+
 /// What a kept state must be of.
-fn purpose(record: &Record, options: &RunOptions, input: &str) -> String {
+fn purpose(record: &HashedConfig, options: &RunOptions, input: &str) -> String {
     let config = serde_json::to_string(record).expect("a configuration is plain data");
     let options = format!("{} {:?}", options.seed, options.limit);
     Fingerprint::new().with(env!("CARGO_PKG_VERSION")).with(config).with(options).with(input).finish()
 }
 
-/// The one shard. Gives the last epoch, or nothing on a dry run.
+/// The one shard. Gives how good the last epoch is, or nothing on a dry run.
 fn train(
     config: &Config,
     options: &RunOptions,
     state: &StateFile,
     out: &mut ShardOutput,
-) -> Result<Option<Epoch>, ShardError> {
+) -> Result<Option<Metrics>, ShardError> {
     let examples = read_labelled(&config.input, config.heldout, options.seed, options.limit, out)?;
     if options.dry_run {
         return Ok(None);
@@ -246,12 +256,12 @@ fn train(
     });
     let history = history?.ok_or(ShardError::Stopped)?;
     for (name, bytes) in checkpoint_files(&network, &params, &encoder, side)? {
-        put(out, &format!("model/{name}"), &bytes)?;
+        out.write_file(format!("model/{name}"), &bytes)?;
     }
-    put(out, "metrics.json", &pretty(&metrics(&settings, &examples, &history)))?;
+    out.write_file("metrics.json", &pretty(&metrics(&settings, &examples, &history)))?;
     let probabilities = trainer.probabilities(&examples.heldout).map_err(Error::from)?;
-    put(out, "heldout.csv", &heldout_csv(&examples, &probabilities))?;
-    Ok(history.last().cloned())
+    out.write_file("heldout.csv", &heldout_csv(&examples, &probabilities))?;
+    Ok(history.last().map(|epoch| epoch.heldout))
 }
 
 /// What training begins with.
@@ -307,7 +317,7 @@ fn begin_checkpoint(config: &Config, dir: &ModelDir, seed: u64, device: &Device)
     let mut side = Vec::new();
     for name in ["tokenizer_config.json", "special_tokens_map.json"] {
         if let Some(path) = dir.optional(name) {
-            let bytes = std::fs::read(&path).map_err(audsem_core::error::Error::read(&path))?;
+            let bytes = std::fs::read(&path).map_err(CoreError::read(&path))?;
             side.push((name, bytes));
         }
     }
@@ -343,11 +353,4 @@ fn heldout_csv(examples: &Examples, probabilities: &[f32]) -> Vec<u8> {
         write([&example.text, if example.sound { "1" } else { "0" }, &probability.to_string()]);
     }
     writer.into_inner().expect("writing to memory")
-}
-
-fn put(out: &mut ShardOutput, name: &str, bytes: &[u8]) -> Result<(), ShardError> {
-    let mut file = out.create(name)?;
-    let path = file.path().to_owned();
-    file.write_all(bytes).map_err(audsem_core::error::Error::write(&path))?;
-    Ok(out.close(file)?)
 }

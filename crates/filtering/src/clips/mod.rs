@@ -18,7 +18,7 @@ mod sources;
 use std::path::PathBuf;
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::{FileFingerprint, Fingerprint, Run, RunOptions, RunSpec, Shard, Step, Summary};
+use audsem_core::run::{FileFingerprint, Fingerprint, Run, RunConfig, RunOptions, RunSpec, Shard, Step, Summary};
 use audsem_core::tables::tables_under;
 use audsem_media::audio::Decoder;
 use audsem_media::program::{Program, Tool};
@@ -26,20 +26,18 @@ use serde::Serialize;
 
 pub use cut::{Limits, SAMPLE_RATE_HZ};
 pub use name::ClipName;
-pub use reason::{Drop, Fault};
+pub use reason::{DropReason, Fault};
 pub use rows::{ClipText, ClipTextBuffers, ClipTextColumns, ClipTextRef};
 
 use crate::error::Result;
 use sources::{Candidate, Sources};
 
 /// What `clips` reads and how it cuts.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Media: folders with their folders, tars (plain, gzip, zstd), files.
-    #[serde(skip)]
     pub input: Vec<PathBuf>,
     /// Clip tables: run folders of `combine`, other folders of Parquet files, files.
-    #[serde(skip)]
     pub clips: Vec<PathBuf>,
     /// Lengths.
     pub limits: Limits,
@@ -48,7 +46,6 @@ pub struct Config {
     /// Whether ffmpeg reads what the built-in decoders cannot.
     pub use_ffmpeg: bool,
     /// Where ffmpeg is, if not in `PATH`.
-    #[serde(skip)]
     pub ffmpeg: Option<PathBuf>,
 }
 
@@ -87,6 +84,26 @@ impl Config {
     }
 }
 
+/// What decides the content of the output.
+#[derive(Serialize)]
+struct HashedConfig<'a> {
+    limits: &'a Limits,
+    per_shard: usize,
+    use_ffmpeg: bool,
+}
+
+impl RunConfig for HashedConfig<'_> {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "clips";
+}
+
+impl<'a> HashedConfig<'a> {
+    fn of(config: &'a Config) -> Self {
+        let Config { input: _, clips: _, limits, per_shard, use_ffmpeg, ffmpeg: _ } = config;
+        Self { limits, per_shard: *per_shard, use_ffmpeg: *use_ffmpeg }
+    }
+}
+
 /// One shard: its candidates and the number of the first.
 #[derive(Debug)]
 struct Group<'a> {
@@ -109,12 +126,12 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     }
     let table = rows::attach(&tables, &mut sources.candidates)?;
     let inputs = [tables, sources.tars.clone()].concat();
-    let spec = RunSpec { tool: "audsem-filtering", command: "clips", config, inputs: &inputs, models: Vec::new() };
-    let mut run = Run::open(options, spec)?;
+    let mut run = Run::open(options, RunSpec::new(&HashedConfig::of(config)).inputs(&inputs))?;
 
     let plan = plan(&sources, config.per_shard)?;
     let step = Step { name: "part", unit: "clips", physical: "s of sound" };
     let work = shard::Work { decoder: &decoder, limits: config.limits, tars: &sources.tars };
+    run.must_keep(step).explain(reason::DropReason::ALL).explain(reason::Fault::ALL);
     run.execute(step, &plan, |group, out| shard::run(&work, group, out))?;
     let summary = run.finish()?;
     Ok(summary

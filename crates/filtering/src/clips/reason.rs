@@ -2,11 +2,11 @@
 
 audsem_core::reasons! {
     /// Why a clip that can be read is dropped.
-    pub enum Drop {
-        NoClipRow = "no_clip_row": "no row of the clip table has this video and start",
+    pub enum DropReason {
+        NoClipRow = "no_clip_row": "no row of the clip table has this video and start" => "--clips",
         Duplicate = "duplicate": "an earlier file is the same clip",
-        TooShort = "too_short": "it lasts less than the minimum",
-        TooLong = "too_long": "it lasts longer than the maximum",
+        TooShort = "too_short": "it lasts less than the minimum" => "--min-duration",
+        TooLong = "too_long": "it lasts longer than the maximum" => "--max-duration",
         NoAudio = "no_audio": "it has no audio track",
         SoundEndsEarly = "sound_ends_early": "its sound ends before its pictures, so the end of the clip is not heard",
     }
@@ -18,7 +18,6 @@ audsem_core::reasons! {
         BadName = "bad_name": "the file name does not tell video, start and end",
         Partial = "partial_file": "the download of the file did not end",
         Unreadable = "unreadable": "the file cannot be read",
-        BrokenTar = "broken_tar": "the tar cannot be read further; what came before counts",
         NoEndMarker = "no_end_marker": "the tar lacks its end marker: it may be cut between two members",
         Truncated = "truncated": "the media are cut short",
         Empty = "empty": "there is no sound in it, not one sample",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error;
 use audsem_core::parallel::ordered_map;
-use audsem_core::run::{OutputFile, ShardError, ShardOutput};
+use audsem_core::run::{LeftOut, Outcome, OutputFile, ShardError, ShardOutput};
 use audsem_core::tar::{ShardOptions, ShardWriter, TarError};
 use audsem_media::audio::{AudioError, Decoder};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use super::Group;
 use super::cut::{CutFailure, Limits, cut};
 use super::load::{Loader, Media};
 use super::name::ClipName;
-use super::reason::{Drop, Fault};
+use super::reason::{DropReason, Fault};
 use super::rows::Row;
 use super::sources::{Candidate, State};
 
@@ -44,17 +44,12 @@ struct Description<'a> {
     key: String,
 }
 
-/// What became of a candidate.
-enum Outcome {
-    Keep {
-        flac: Vec<u8>,
-        json: Vec<u8>,
-        seconds: f64,
-    },
-    Drop(Drop, String),
-    Fail(Fault, String),
-    /// Nothing can be decoded here, this or any other.
-    Stop(AudioError),
+/// A candidate as it goes into the tar.
+#[derive(Default)]
+struct Sample {
+    flac: Vec<u8>,
+    json: Vec<u8>,
+    seconds: f64,
 }
 
 /// Writes one shard.
@@ -68,30 +63,23 @@ pub(super) fn run(work: &Work<'_>, group: &Group<'_>, out: &mut ShardOutput) -> 
         threads,
         2 * threads,
         |(candidate, media)| (candidate, judge(work, candidate, media, dry)),
-        |(candidate, outcome)| {
-            out.read(1);
-            match outcome {
-                Outcome::Keep { flac, json, seconds } => {
-                    let writer = match &mut tar {
-                        Some(writer) => writer,
-                        // Not before the first sample: a shard of rejects leaves no empty tar.
-                        None => {
-                            let file = out.create(format!("{}.tar", out.name()))?;
-                            tar.insert(ShardWriter::new(file, ShardOptions::default()))
-                        }
-                    };
-                    writer
-                        .write_sample(&index.to_string(), &[("flac", &flac), ("json", &json)])
-                        .map_err(|error| cannot_write(out.name(), error))?;
-                    out.keep(1);
-                    out.work(seconds);
-                }
-                Outcome::Drop(reason, detail) => out.drop(&candidate.file, reason, detail),
-                Outcome::Fail(fault, detail) => out.fail(&candidate.file, fault, detail),
-                Outcome::Stop(error) => return Err(ShardError::fatal(error)),
+        |(candidate, judged)| {
+            if let Some(Sample { flac, json, seconds }) = out.file(&candidate.file, judged?) {
+                let writer = match &mut tar {
+                    Some(writer) => writer,
+                    // Not before the first sample: a shard of rejects leaves no empty tar.
+                    None => {
+                        let file = out.create(format!("{}.tar", out.name()))?;
+                        tar.insert(ShardWriter::new(file, ShardOptions::default()))
+                    }
+                };
+                writer
+                    .write_sample(&index.to_string(), &[("flac", &flac), ("json", &json)])
+                    .map_err(|error| cannot_write(out.name(), error))?;
+                out.work(seconds);
             }
             index += 1;
-            Ok(())
+            Ok::<(), ShardError>(())
         },
     )?;
     if let Some(writer) = tar {
@@ -109,40 +97,60 @@ fn cannot_write(shard: &str, error: TarError) -> ShardError {
     }
 }
 
-fn judge(work: &Work<'_>, candidate: &Candidate, media: Media, dry: bool) -> Outcome {
-    let (name, row) = match &candidate.state {
-        State::Named { name, row: Some(row) } => (name, row),
-        State::Named { name, row: None } => {
-            return Outcome::Drop(Drop::NoClipRow, format!("{} at {} ms", name.video_id, name.start_ms));
-        }
-        State::Duplicate { of } => return Outcome::Drop(Drop::Duplicate, of.clone()),
-        State::BadName(why) => return Outcome::Fail(Fault::BadName, why.clone()),
-        State::Partial => return Outcome::Fail(Fault::Partial, String::new()),
-        State::NoEndMarker => return Outcome::Fail(Fault::NoEndMarker, String::new()),
-        State::BrokenTar(why) => return Outcome::Fail(Fault::BrokenTar, why.clone()),
-    };
-    let end_ms = name.end_ms.unwrap_or(row.end_ms);
-    let Ok(id) = ClipId::new(&name.video_id, name.start_ms, end_ms) else {
-        return Outcome::Fail(Fault::BadName, format!("it ends at {end_ms} ms"));
+/// What becomes of a candidate.
+///
+/// # Errors
+/// [`ShardError::Fatal`] when nothing can be decoded here, this or any other.
+fn judge(work: &Work<'_>, candidate: &Candidate, media: Media, dry: bool) -> Result<Outcome<Sample>, ShardError> {
+    let (id, name, row) = match identify(candidate)? {
+        Ok(identified) => identified,
+        Err(left_out) => return Ok(Err(left_out)),
     };
     if dry {
-        return Outcome::Keep { flac: Vec::new(), json: Vec::new(), seconds: 0.0 };
+        return Ok(Ok(Sample::default()));
     }
     let extension = candidate.file.rsplit_once('.').map(|(_, extension)| extension);
     let audio = match media {
         Media::File(path) => work.decoder.decode_file(&path),
         Media::Bytes(bytes) => work.decoder.decode_bytes(&bytes, extension),
-        Media::Failed(error) => return Outcome::Fail(Fault::Unreadable, error.to_string()),
-        Media::None => return Outcome::Fail(Fault::Unreadable, "it was not read".to_owned()),
+        Media::Failed(error) => return Ok(Err(LeftOut::fail(Fault::Unreadable, error.to_string()))),
+        Media::None => return Ok(Err(LeftOut::fail(Fault::Unreadable, "it was not read".to_owned()))),
     };
     let cue_s = f64::from(id.duration_ms()) / 1000.0;
     match audio.map_err(CutFailure::from).and_then(|audio| cut(audio, cue_s, &work.limits)) {
         Ok(made) => {
             let json = describe(candidate, name, row, &id, made.actual_s);
-            Outcome::Keep { flac: made.flac, json, seconds: made.actual_s }
+            Ok(Ok(Sample { flac: made.flac, json, seconds: made.actual_s }))
         }
-        Err(failure) => left_out(failure),
+        Err(CutFailure::Audio(error)) if error.is_unavailable_program() => Err(ShardError::fatal(error)),
+        Err(failure) => Ok(Err(left_out(&failure))),
     }
+}
+
+/// The clip that a candidate is, and what is known of it.
+///
+/// # Errors
+/// [`ShardError::Input`] for a broken tar: how much lies behind the break is not known, so it cannot be counted
+/// against the failure limit.
+fn identify(candidate: &Candidate) -> Result<Outcome<(ClipId, &ClipName, &Row)>, ShardError> {
+    let left_out = match &candidate.state {
+        State::Named { name, row: Some(row) } => {
+            let end_ms = name.end_ms.unwrap_or(row.end_ms);
+            match ClipId::new(&name.video_id, name.start_ms, end_ms) {
+                Ok(id) => return Ok(Ok((id, name, row))),
+                Err(_) => LeftOut::fail(Fault::BadName, format!("it ends at {end_ms} ms")),
+            }
+        }
+        State::Named { name, row: None } => {
+            LeftOut::drop(DropReason::NoClipRow, format!("{} at {} ms", name.video_id, name.start_ms))
+        }
+        State::Duplicate { of } => LeftOut::drop(DropReason::Duplicate, of.clone()),
+        State::BadName(why) => LeftOut::fail(Fault::BadName, why.clone()),
+        State::Partial => LeftOut::fail(Fault::Partial, String::new()),
+        State::NoEndMarker => LeftOut::fail(Fault::NoEndMarker, String::new()),
+        State::BrokenTar(why) => return Err(ShardError::Input(format!("{}: {why}", candidate.file))),
+    };
+    Ok(Err(left_out))
 }
 
 fn describe(candidate: &Candidate, name: &ClipName, row: &Row, id: &ClipId, actual_s: f64) -> Vec<u8> {
@@ -162,21 +170,20 @@ fn describe(candidate: &Candidate, name: &ClipName, row: &Row, id: &ClipId, actu
     serde_json::to_vec(&description).expect("numbers and texts always become JSON")
 }
 
-fn left_out(failure: CutFailure) -> Outcome {
+fn left_out(failure: &CutFailure) -> LeftOut {
     let detail = failure.to_string();
     match failure {
-        CutFailure::TooShort { .. } => Outcome::Drop(Drop::TooShort, detail),
-        CutFailure::TooLong { .. } => Outcome::Drop(Drop::TooLong, detail),
-        CutFailure::Audio(error) if error.is_unavailable_program() => Outcome::Stop(error),
+        CutFailure::TooShort { .. } => LeftOut::drop(DropReason::TooShort, detail),
+        CutFailure::TooLong { .. } => LeftOut::drop(DropReason::TooLong, detail),
         CutFailure::Audio(error) => match error {
-            AudioError::TooLong { .. } => Outcome::Drop(Drop::TooLong, detail),
-            AudioError::NoAudioTrack => Outcome::Drop(Drop::NoAudio, detail),
-            AudioError::EndsEarly { .. } => Outcome::Drop(Drop::SoundEndsEarly, detail),
-            AudioError::Read { .. } => Outcome::Fail(Fault::Unreadable, detail),
-            AudioError::Empty => Outcome::Fail(Fault::Empty, detail),
-            AudioError::Truncated { .. } => Outcome::Fail(Fault::Truncated, detail),
-            AudioError::NotFinite { .. } => Outcome::Fail(Fault::NanSamples, detail),
-            _ => Outcome::Fail(Fault::Undecodable, detail),
+            AudioError::TooLong { .. } => LeftOut::drop(DropReason::TooLong, detail),
+            AudioError::NoAudioTrack => LeftOut::drop(DropReason::NoAudio, detail),
+            AudioError::EndsEarly { .. } => LeftOut::drop(DropReason::SoundEndsEarly, detail),
+            AudioError::Read { .. } => LeftOut::fail(Fault::Unreadable, detail),
+            AudioError::Empty => LeftOut::fail(Fault::Empty, detail),
+            AudioError::Truncated { .. } => LeftOut::fail(Fault::Truncated, detail),
+            AudioError::NotFinite { .. } => LeftOut::fail(Fault::NanSamples, detail),
+            _ => LeftOut::fail(Fault::Undecodable, detail),
         },
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use audsem_core::run::{RejectBatch, ShardError, escape};
+use audsem_core::run::{LeftOut, RejectBatch, ShardError, escape};
 use audsem_core::tables::{ClipRow, ClipRowBuffers, ClipRowRef, CueRef, Row, text_hash};
 
 use super::labels::Labels;
@@ -170,11 +170,12 @@ fn take(cue: CueRef<'_>, hash: u64, known: Known<'_>, judged: &mut Judged) {
     let CueRef { row_id, video_id, start_ms, dur_ms, text } = cue;
     let Some(end_ms) = start_ms.checked_add(dur_ms) else {
         let detail = format_args!("{start_ms} ms + {dur_ms} ms");
-        judged.rejects.fail(format_args!("{video_id} row {row_id}"), RowFault::EndBeyondRange, detail);
+        let fault = LeftOut::fail(RowFault::EndBeyondRange, detail);
+        judged.rejects.file_left_out(format_args!("{video_id} row {row_id}"), fault);
         return;
     };
     if let Some(reason) = known.drop {
-        judged.rejects.drop_clip(video_id, (start_ms, end_ms), reason, known.said);
+        judged.rejects.file_dropped_clip(video_id, (start_ms, end_ms), reason, known.said);
         return;
     }
     let clip = ClipRowRef {

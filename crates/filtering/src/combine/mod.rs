@@ -7,14 +7,14 @@
 //! published scripts end with.
 //!
 //! ```
-//! use audsem_filtering::combine::{Outcome, Rules, Settings, WordList};
+//! use audsem_filtering::combine::{Rules, Settings, WordList};
 //!
 //! let rules = Rules::new(
 //!     Settings::default(),
 //!     WordList::from_iter(["Mary"]),
 //!     Some(WordList::from_iter(["person", "laughs", "loudly"])),
 //! );
-//! assert_eq!(rules.apply("[Mary laughs, loudly]"), Outcome::Keep("person laughs, loudly".to_owned()));
+//! assert_eq!(rules.apply("[Mary laughs, loudly]"), Ok("person laughs, loudly".to_owned()));
 //! ```
 
 mod chars;
@@ -37,7 +37,7 @@ mod texts;
 use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::{FileFingerprint, Fingerprint, Run, RunOptions, RunSpec, Shard, Step, StepReport, Summary};
+use audsem_core::run::{FileFingerprint, Fingerprint, Run, RunConfig, RunOptions, RunSpec, Shard, Step, Summary};
 use audsem_core::tables::{Cue, ParquetFile, is_csv, tables_under};
 use serde::Serialize;
 
@@ -45,7 +45,7 @@ pub use explain::{Explanation, explain};
 pub use judge::Judge;
 pub use labels::Labels;
 pub use lists::WordList;
-pub use pipeline::{Outcome, Rule, Rules, Settings, TraceLine};
+pub use pipeline::{Dropped, Rule, Rules, Settings, TraceLine};
 pub use policy::{Label, Policy, Thresholds};
 pub use pronouns::Pronouns;
 pub use reason::{DropReason, RowFault};
@@ -208,7 +208,7 @@ fn config(what: &str, problem: &str) -> Error {
 
 /// What decides the content of the output, for `run.json`.
 #[derive(Serialize)]
-struct Effective<'a> {
+struct HashedConfig<'a> {
     policy: Policy,
     thresholds: Thresholds,
     settings: &'a Settings,
@@ -217,6 +217,11 @@ struct Effective<'a> {
     n_tables: usize,
     n_bert_tables: usize,
     n_llm_tables: usize,
+}
+
+impl RunConfig for HashedConfig<'_> {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "combine";
 }
 
 /// Runs the subcommand.
@@ -229,7 +234,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let (bert, llm) = judging.label_files()?;
     let rules = judging.rules()?;
     let (names, dictionary) = rules.fingerprints();
-    let effective = Effective {
+    let effective = HashedConfig {
         policy: judging.policy,
         thresholds: judging.thresholds,
         settings: &judging.settings,
@@ -240,13 +245,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
         n_llm_tables: llm.len(),
     };
     let inputs = [&*tables, &*bert, &*llm, &*judging.list_files()].concat();
-    let spec = RunSpec {
-        tool: "audsem-filtering",
-        command: "combine",
-        config: &effective,
-        inputs: &inputs,
-        models: Vec::new(),
-    };
+    let spec = RunSpec::new(&effective).inputs(&inputs);
     let label_tables = LabelTables::open(&bert, &llm)?;
     // Neither keeps all threads busy from the beginning to the end.
     let (run, labels) = std::thread::scope(|scope| {
@@ -260,25 +259,17 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let plan = plan(of_tables, &others[..bert.len() + llm.len()], options.limit)?;
     let step = Step { name: "part", unit: "cues", physical: "MB" };
     let memory = Memory::for_tables(of_tables.iter().map(|table| table.bytes).fold(0, u64::saturating_add));
+    run.must_keep(step).explain(reason::DropReason::ALL).explain(reason::RowFault::ALL);
     let clips = run.execute(step, &plan, |part, out| part::run(&judge, &memory, part, out))?;
     let n_labels = judge.labels.len();
     drop((judge, memory));
     if clips.complete && !options.dry_run {
         let step = Step { name: "texts", unit: "clips", physical: "MB" };
-        run.execute(step, &all_of(&clips), |files, out| texts::run(files, judging.settings.reference, out))?;
+        run.execute(step, &clips.one_shard(".parquet"), |files, out| {
+            texts::run(files, judging.settings.reference, out)
+        })?;
     }
     Ok(run.finish()?.with_result("labelled_texts", n_labels))
-}
-
-/// One shard that reads every table of a step.
-fn all_of(step: &StepReport) -> [Shard<Vec<PathBuf>>; 1] {
-    let mut fingerprint = Fingerprint::new();
-    let mut files = Vec::new();
-    for shard in &step.outputs {
-        fingerprint = fingerprint.with(&shard.fingerprint);
-        files.extend(shard.files_ending(".parquet").cloned());
-    }
-    [Shard { name: "all".to_owned(), fingerprint: fingerprint.finish(), work: files }]
 }
 
 /// One shard for each table. A limit is shared out in order, by the row counts of the tables before.

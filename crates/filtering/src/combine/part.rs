@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use audsem_core::parallel::ordered_map;
-use audsem_core::run::{RejectBatch, ShardError, ShardOutput};
+use audsem_core::run::{LeftOut, RejectBatch, ShardError, ShardOutput};
 use audsem_core::tables::{
     ClipRow, Columns, CsvCues, CsvFault, Cue, GroupEncoder, ParquetFile, ParquetWriter, ROWS_PER_GROUP, Row, RowGroup,
     TableError, is_csv,
@@ -28,7 +28,6 @@ pub(super) struct Part {
 struct Done {
     group: Option<RowGroup<ClipRow>>,
     n_read: u64,
-    n_kept: u64,
     rejects: RejectBatch,
 }
 
@@ -50,12 +49,11 @@ pub(super) fn run(judge: &Judge, memory: &Memory, part: &Part, out: &mut ShardOu
     let threads = out.inner_workers();
     let mut take = |out: &mut ShardOutput, done: Result<Done, ShardError>| -> Result<(), ShardError> {
         let mut done = done?;
-        out.read(done.n_read);
+        out.announce(done.n_read);
         if let Some(group) = done.group {
             writer.write_group(group).map_err(ShardError::fatal)?;
         }
-        out.keep(done.n_kept);
-        out.take_rejects(&mut done.rejects)?;
+        out.file_batch(&mut done.rejects)?;
         give_back(&worker.batches, done.rejects);
         Ok(())
     };
@@ -68,7 +66,7 @@ pub(super) fn run(judge: &Judge, memory: &Memory, part: &Part, out: &mut ShardOu
         if threads == 1 {
             // Alone, it need not let rejects wait for the end of a row group.
             for (group, n_rows) in groups {
-                let done = worker.group(&table, group, n_rows, &mut |rejects| Ok(out.take_rejects(rejects)?));
+                let done = worker.group(&table, group, n_rows, &mut |rejects| Ok(out.file_batch(rejects)?));
                 take(out, done)?;
             }
         } else {
@@ -142,7 +140,10 @@ impl Worker<'_> {
         let n_read = rows.len() as u64;
         let mut rejects = self.batch();
         let good = rows.into_iter().filter_map(|row| {
-            row.map_err(|fault| rejects.fail(format_args!("line {}", fault.line()), RowFault::BadLine, &fault)).ok()
+            let file = |fault: CsvFault| {
+                rejects.file_left_out(format_args!("line {}", fault.line()), LeftOut::fail(RowFault::BadLine, &fault))
+            };
+            row.map_err(file).ok()
         });
         let good: Vec<Cue> = good.collect();
         self.rows(|i| good[i].as_row(), good.len(), n_read, rejects, &mut |_| Ok(()))
@@ -166,7 +167,8 @@ impl Worker<'_> {
         let mut judged = judged?;
         let encode = |clips| self.encoder.encode(clips).map_err(ShardError::input);
         let group = if judged.n_kept > 0 { Some(encode(&mut judged.clips)?) } else { None };
-        Ok(Done { group, n_read, n_kept: judged.n_kept, rejects: judged.rejects })
+        judged.rejects.file_kept(judged.n_kept);
+        Ok(Done { group, n_read, rejects: judged.rejects })
     }
 }
 

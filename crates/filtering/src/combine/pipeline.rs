@@ -105,20 +105,15 @@ pub struct Rules {
     pronouns: Pronouns,
 }
 
-/// What the rules make of a caption.
+/// Why the rules leave a caption out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The clean caption.
-    Keep(String),
-    /// Left out.
-    Drop {
-        /// Number of the rule that decided.
-        rule: u8,
-        /// Why.
-        reason: DropReason,
-        /// The caption as that rule met it.
-        text: String,
-    },
+pub struct Dropped {
+    /// Number of the rule that decided.
+    pub rule: u8,
+    /// The reason.
+    pub reason: DropReason,
+    /// The caption as that rule met it.
+    pub text: String,
 }
 
 /// What one rule made of a caption.
@@ -146,12 +141,15 @@ impl Rules {
         if self.settings.reference { REFERENCE } else { DEFAULT }
     }
 
-    /// Applies all rules.
-    pub fn apply(&self, text: &str) -> Outcome {
+    /// Applies all rules; gives the clean caption.
+    ///
+    /// # Errors
+    /// [`Dropped`] when a rule leaves the caption out.
+    pub fn apply(&self, text: &str) -> Result<String, Dropped> {
         let mut said = String::new();
         match self.apply_to(text, &mut said) {
-            None => Outcome::Keep(said),
-            Some((rule, reason)) => Outcome::Drop { rule, reason, text: said },
+            None => Ok(said),
+            Some((rule, reason)) => Err(Dropped { rule, reason, text: said }),
         }
     }
 

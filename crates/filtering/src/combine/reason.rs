@@ -3,18 +3,18 @@
 audsem_core::reasons! {
     /// Why a cue is dropped.
     pub enum DropReason {
-        NotASound = "not_a_sound" : "the labels say that the caption names no sound",
-        NoLabel = "no_label" : "the caption has no label that the policy needs",
-        UnknownLabel = "unknown_label" : "the language model answered neither yes nor no",
-        InnerBrackets = "inner_brackets" : "brackets remain inside the caption",
-        TooShort = "too_short" : "the caption has fewer characters than the minimum",
-        TooLong = "too_long" : "the caption has more characters than the maximum",
+        NotASound = "not_a_sound" : "the labels say that the caption names no sound" => "--policy",
+        NoLabel = "no_label" : "the caption has no label that the policy needs" => "--policy",
+        UnknownLabel = "unknown_label" : "the language model answered neither yes nor no" => "--policy",
+        InnerBrackets = "inner_brackets" : "brackets remain inside the caption" => "--groups",
+        TooShort = "too_short" : "the caption has fewer characters than the minimum" => "--min-chars",
+        TooLong = "too_long" : "the caption has more characters than the maximum" => "--max-chars",
         Charset = "charset" : "the caption has a character other than ASCII letters and digits, space and punctuation",
-        Pronoun = "pronoun" : "the caption has a pronoun, as speech has",
+        Pronoun = "pronoun" : "the caption has a pronoun, as speech has" => "--pronouns",
         Punctuation = "punctuation" : "the caption has punctuation other than quotes and commas",
-        Persons = "persons" : "the caption names too many persons",
-        TooFewWords = "too_few_words" : "the caption has fewer words than the minimum",
-        NotInDictionary = "not_in_dictionary" : "the caption has a word that the dictionary lacks",
+        Persons = "persons" : "the caption names too many persons" => "--max-persons",
+        TooFewWords = "too_few_words" : "the caption has fewer words than the minimum" => "--min-words",
+        NotInDictionary = "not_in_dictionary" : "the caption has a word that the dictionary lacks" => "--dictionary",
     }
 }
 

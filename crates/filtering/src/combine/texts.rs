@@ -105,10 +105,9 @@ pub(super) fn run(clips: &[PathBuf], reference: bool, out: &mut ShardOutput) -> 
             Ok(())
         })?;
     }
-    out.read(n_clips);
     Files::create(reference, out)?.write(&texts, out)?;
     // Every clip goes out, in the row of its text.
-    out.keep(n_clips);
+    out.file_kept(n_clips);
     out.count("texts", texts.distinct.len() as u64);
     Ok(())
 }

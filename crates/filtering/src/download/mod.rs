@@ -21,11 +21,10 @@ use std::path::{Path, PathBuf};
 use crate::tables::ClipMedia;
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
+use audsem_core::run::{LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{tables_under, write_parquet};
 use audsem_media::program::Program;
 use serde::Serialize;
-use serde_json::json;
 
 pub use cut::Cut;
 pub use plan::{ClipSpan, ClipSpanBuffers, ClipSpanColumns, ClipSpanRef};
@@ -40,9 +39,9 @@ use probe::Sound;
 
 audsem_core::reasons! {
     /// Why a clip is left out.
-    pub enum Drop {
+    pub enum DropReason {
         Repeated = "repeated_clip": "the same span of the same video stands in an earlier row",
-        NotInSource = "not_in_source": "the source folder has no file of the video, and only what it has was asked for",
+        NotInSource = "not_in_source": "the source folder has no file of the video, and only what it has was asked for" => "--source",
     }
 }
 
@@ -51,7 +50,7 @@ audsem_core::reasons! {
     pub enum Fault {
         BadLine = "bad_line": "the line of a CSV table cannot be read",
         BadKey = "bad_key": "video id, start and end make no clip key",
-        NoMedia = "no_media": "no file of the source folder belongs to the video",
+        NoMedia = "no_media": "no file of the source folder belongs to the video" => "--source",
         Outside = "outside_media": "the clip begins after the media ends",
         Short = "short_media": "the media ends before the clip does",
         SoundEnds = "sound_ends_early": "the pictures go on, but the sound ends before the clip does",
@@ -61,10 +60,9 @@ audsem_core::reasons! {
 }
 
 /// Settings of `download`, apart from where the media come from.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Clip table.
-    #[serde(skip)]
     pub input: PathBuf,
     /// How clips are cut.
     pub cut: Cut,
@@ -92,6 +90,41 @@ pub enum Source {
     Folder(PathBuf),
 }
 
+/// What decides the content of the output.
+#[derive(Serialize)]
+struct HashedConfig<'a> {
+    cut: &'a Cut,
+    max_missing_ms: u32,
+    present_only: bool,
+    from: HashedSource<'a>,
+}
+
+/// Where the media come from, as far as it decides what they are.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum HashedSource<'a> {
+    Folder,
+    Site { url_template: &'a str, format: &'a str, whole_from: usize },
+}
+
+impl RunConfig for HashedConfig<'_> {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "download";
+}
+
+impl<'a> HashedConfig<'a> {
+    fn of(config: &'a Config, from: &'a Source) -> Self {
+        let Config { input: _, cut, max_missing_ms, present_only } = config;
+        let from = match from {
+            Source::Folder(_) => HashedSource::Folder,
+            Source::Site { access, pace: _, format, whole_from } => {
+                HashedSource::Site { url_template: &access.url_template, format, whole_from: *whole_from }
+            }
+        };
+        Self { cut, max_missing_ms: *max_missing_ms, present_only: *present_only, from }
+    }
+}
+
 /// The programs that cut and measure.
 #[derive(Debug, Clone)]
 pub struct Tools {
@@ -116,8 +149,18 @@ enum Miss {
     Fetch(FetchFault, String),
 }
 
-/// A clip and what became of it.
-type Outcome = (ClipId, Result<Piece, Miss>);
+impl Miss {
+    fn left_out(self) -> LeftOut {
+        match self {
+            Self::NotInSource => LeftOut::drop(DropReason::NotInSource, String::new()),
+            Self::Media(fault, detail) => LeftOut::fail(fault, detail),
+            Self::Fetch(fault, detail) => fault.left_out(detail),
+        }
+    }
+}
+
+/// A clip and its piece, or why there is none.
+type Fetched = (ClipId, Result<Piece, Miss>);
 
 /// What the work on a video needs.
 struct Job<'a> {
@@ -137,45 +180,36 @@ pub fn run(config: &Config, from: &Source, tools: &Tools, options: &RunOptions) 
         Source::Folder(folder) => Some(Library::scan(folder)?),
         Source::Site { .. } => None,
     };
-    let record = match from {
-        Source::Folder(_) => json!({ "clips": config, "from": "folder" }),
-        Source::Site { access, format, whole_from, .. } => {
-            let site = json!({ "url_template": access.url_template, "format": format, "whole_from": whole_from });
-            json!({ "clips": config, "from": site })
-        }
-    };
     let plan = plan::plan(&inputs, library.as_ref(), options.limit)?;
-    let spec =
-        RunSpec { tool: "audsem-filtering", command: "download", config: &record, inputs: &[], models: Vec::new() };
-    let mut run = Run::open(options, spec)?.redo_changed()?;
+    let mut run = Run::open(options, RunSpec::new(&HashedConfig::of(config, from)))?.rerun_changed()?;
     let folder = run.folder().to_owned();
     let job = Job { config, from, tools, library: library.as_ref() };
     let step = Step { name: "part", unit: "clips", physical: "MB" };
+    run.must_keep(step).explain(DropReason::ALL).explain(Fault::ALL).explain(FetchFault::ALL);
     run.execute(step, &plan, |work, out| match work {
         Work::Video(video) => job.video(video, &folder, out),
         Work::BadLines(lines) => {
-            out.read(lines.len() as u64);
-            lines.iter().for_each(|(key, detail)| out.fail(key, Fault::BadLine, detail));
+            lines.iter().for_each(|(key, detail)| out.file_left_out(key, LeftOut::fail(Fault::BadLine, detail)));
             Ok(())
         }
     })?;
-    let n_unlisted = run.n_unlisted(step, &plan)?;
+    let stale = run.count_stale(step, &plan)?;
     let summary = run.finish()?;
-    Ok(if n_unlisted > 0 { summary.with_result(UNLISTED, n_unlisted) } else { summary })
+    Ok(if stale > 0 { summary.with_result(UNLISTED, stale) } else { summary })
 }
 
 impl Job<'_> {
     fn video(&self, video: &Video, folder: &Path, out: &mut ShardOutput) -> Result<(), ShardError> {
-        out.read(video.n_rows);
+        out.announce(video.n_rows);
         let (clips, repeated, bad) = video.clips();
         for key in repeated {
-            out.drop(key, Drop::Repeated, "");
+            out.file_left_out(key, LeftOut::drop(DropReason::Repeated, ""));
         }
         for (key, detail) in bad {
-            out.fail(key, Fault::BadKey, detail);
+            out.file_left_out(key, LeftOut::fail(Fault::BadKey, detail));
         }
         if out.dry_run() {
-            out.keep(clips.len() as u64);
+            out.file_kept(clips.len() as u64);
             return Ok(());
         }
         let scratch = Scratch::new(folder, out.name())?;
@@ -187,7 +221,7 @@ impl Job<'_> {
             Source::Folder(_) => self.pieces_of_library(clips, &scratch)?,
         };
         let all_may_pass =
-            |(_, outcome): &Outcome| matches!(outcome, Err(Miss::Fetch(fault, _)) if fault.kind() == Kind::Retryable);
+            |(_, outcome): &Fetched| matches!(outcome, Err(Miss::Fetch(fault, _)) if fault.kind() == Kind::Retryable);
         if let Some((_, Err(Miss::Fetch(_, detail)))) = outcomes.first()
             && outcomes.iter().all(all_may_pass)
         {
@@ -197,7 +231,7 @@ impl Job<'_> {
         self.write(outcomes, out)
     }
 
-    fn pieces_of_library(&self, clips: Vec<ClipId>, scratch: &Scratch) -> Result<Vec<Outcome>, ShardError> {
+    fn pieces_of_library(&self, clips: Vec<ClipId>, scratch: &Scratch) -> Result<Vec<Fetched>, ShardError> {
         let library = self.library.expect("a folder was scanned");
         // All clips are of one video.
         let whole = clips.first().and_then(|clip| library.video(clip.video_id()));
@@ -220,21 +254,15 @@ impl Job<'_> {
     }
 
     /// Checks, names and lists the pieces.
-    fn write(&self, outcomes: Vec<Outcome>, out: &mut ShardOutput) -> Result<(), ShardError> {
+    fn write(&self, outcomes: Vec<Fetched>, out: &mut ShardOutput) -> Result<(), ShardError> {
         let mut rows = Vec::new();
         for (clip, outcome) in outcomes {
             let checked = match outcome {
                 Ok(piece) => self.check(&clip, &piece)?.map(|media_ms| (piece, media_ms)),
                 Err(miss) => Err(miss),
             };
-            match checked {
-                Ok((piece, media_ms)) => {
-                    rows.push(keep(&clip, &piece, media_ms, out)?);
-                    out.keep(1);
-                }
-                Err(Miss::NotInSource) => out.drop(&clip, Drop::NotInSource, ""),
-                Err(Miss::Media(fault, detail)) => out.fail(&clip, fault, detail),
-                Err(Miss::Fetch(fault, detail)) => fault.file(&clip, detail, out),
+            if let Some((piece, media_ms)) = out.file(&clip, checked.map_err(Miss::left_out)) {
+                rows.push(keep(&clip, &piece, media_ms, out)?);
             }
         }
         let mut file = out.create(format!("part-{}.parquet", out.name()))?;

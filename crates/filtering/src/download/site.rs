@@ -7,7 +7,7 @@ use audsem_core::clip_id::ClipId;
 use audsem_core::run::ShardError;
 
 use super::cut::{self, Cut};
-use super::{Fault, Job, Miss, Outcome, Piece, probe};
+use super::{Fault, Fetched, Job, Miss, Piece, probe};
 use crate::error::Result;
 use crate::scratch::Scratch;
 use crate::ytdlp::{Access, FetchFault, Pace, Trouble, check_id};
@@ -45,7 +45,7 @@ const LENGTH_SLACK_MS: u32 = 1000;
 
 impl Site<'_> {
     /// Gets the pieces of a video's clips, in their order.
-    pub(super) fn fetch(&self, id: &str, clips: Vec<ClipId>, scratch: &Scratch) -> Result<Vec<Outcome>, ShardError> {
+    pub(super) fn fetch(&self, id: &str, clips: Vec<ClipId>, scratch: &Scratch) -> Result<Vec<Fetched>, ShardError> {
         if clips.is_empty() {
             return Ok(Vec::new());
         }
@@ -124,7 +124,7 @@ impl Site<'_> {
         Ok(lack)
     }
 
-    fn cut_all(&self, clips: Vec<ClipId>, files: &[Reported], scratch: &Scratch) -> Result<Vec<Outcome>, ShardError> {
+    fn cut_all(&self, clips: Vec<ClipId>, files: &[Reported], scratch: &Scratch) -> Result<Vec<Fetched>, ShardError> {
         let source = &files[0].path;
         let facts = probe::probe(&self.job.tools.ffprobe, source)?;
         clips
@@ -157,7 +157,7 @@ fn reported(line: &str) -> Option<Reported> {
 
 /// Gives each clip the section that was fetched for it: the sections are numbered as they were
 /// asked for, and their times as yt-dlp prints them are never looked at.
-fn sort_out(clips: Vec<ClipId>, files: Vec<Reported>) -> Vec<Outcome> {
+fn sort_out(clips: Vec<ClipId>, files: Vec<Reported>) -> Vec<Fetched> {
     let video_ms = files.iter().find_map(|file| file.video_ms);
     let mut paths: HashMap<usize, PathBuf> = files.into_iter().map(|file| (file.number, file.path)).collect();
     clips

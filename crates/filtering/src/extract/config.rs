@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use audsem_core::error::Error;
+use audsem_core::run::RunConfig;
 use serde::Serialize;
 
 use super::dump::{BlockSizes, ParseOptions};
@@ -31,10 +32,9 @@ pub enum Compat {
 }
 
 /// Everything that decides what `extract` writes.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Dumps, tars, subtitle files, and folders of them.
-    #[serde(skip)]
     pub inputs: Vec<PathBuf>,
     /// Languages whose tracks are read in dumps.
     pub languages: Languages,
@@ -50,6 +50,47 @@ pub struct Config {
     pub shard_bytes: u64,
     /// Largest object of a dump that is parsed, in bytes.
     pub max_object_bytes: usize,
+}
+
+/// What decides the content of the output.
+#[derive(Serialize)]
+pub(super) struct HashedConfig<'a> {
+    languages: &'a Languages,
+    subtitle_languages: &'a Languages,
+    duration: DurationLimits,
+    count_all: bool,
+    compat: Compat,
+    shard_bytes: u64,
+    max_object_bytes: usize,
+}
+
+impl RunConfig for HashedConfig<'_> {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "extract";
+}
+
+impl<'a> HashedConfig<'a> {
+    pub(super) fn of(config: &'a Config) -> Self {
+        let Config {
+            inputs: _,
+            languages,
+            subtitle_languages,
+            duration,
+            count_all,
+            compat,
+            shard_bytes,
+            max_object_bytes,
+        } = config;
+        Self {
+            languages,
+            subtitle_languages,
+            duration: *duration,
+            count_all: *count_all,
+            compat: *compat,
+            shard_bytes: *shard_bytes,
+            max_object_bytes: *max_object_bytes,
+        }
+    }
 }
 
 impl Config {

@@ -4,6 +4,7 @@
 use super::reasons::{DropReason, Fault};
 use super::rules::{DurationLimits, Verdict, judge, parse_seconds};
 use crate::languages::Languages;
+use audsem_core::run::LeftOut;
 
 /// One kept cue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct Reject {
     /// The cue (`VIDEO@SECONDS`) or the place in the file (`FILE@OFFSET`).
     pub key: String,
     /// Why.
-    pub cause: Cause,
+    pub cause: LeftOut<()>,
     /// The text, or the error.
     pub detail: String,
 }
@@ -38,15 +39,6 @@ pub struct Group {
     pub reason: DropReason,
     /// How many.
     pub records: u64,
-}
-
-/// A reason to leave out, or a fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// Readable, but not wanted.
-    Drop(DropReason),
-    /// Not readable.
-    Fault(Fault),
 }
 
 /// Exact counters beside those of kept, dropped and failed cues.
@@ -152,8 +144,8 @@ impl Harvest {
             Verdict::Drop(reason @ DropReason::NotBracketed) if !options.list_plain => {
                 self.leave_out(video_id, reason, 1)
             }
-            Verdict::Drop(reason) => self.reject(video_id, cue, Cause::Drop(reason)),
-            Verdict::Fail(fault) => self.reject(video_id, cue, Cause::Fault(fault)),
+            Verdict::Drop(reason) => self.reject(video_id, cue, LeftOut::drop(reason, ())),
+            Verdict::Fail(fault) => self.reject(video_id, cue, LeftOut::fail(fault, ())),
         }
     }
 
@@ -163,13 +155,13 @@ impl Harvest {
             return self.leave_out(video_id, DropReason::MissingField, n);
         }
         for _ in 0..n {
-            let cause = Cause::Drop(DropReason::MissingField);
+            let cause = LeftOut::drop(DropReason::MissingField, ());
             self.rejects.push(Reject { key: format!("{video_id}@?"), cause, detail: String::new() });
         }
     }
 
     /// Writes down that a cue was left out.
-    pub fn reject(&mut self, video_id: &str, cue: CueText<'_>, cause: Cause) {
+    pub fn reject(&mut self, video_id: &str, cue: CueText<'_>, cause: LeftOut<()>) {
         let at = cue.start_s.map_or_else(|| "?".to_owned(), |start| start.to_string());
         let dur = cue.dur_s.map_or_else(|| "?".to_owned(), |dur| dur.to_string());
         let key = format!("{video_id}@{at}");
@@ -178,7 +170,7 @@ impl Harvest {
 
     /// Writes down that a stretch of a file could not be read.
     pub fn fault(&mut self, key: String, fault: Fault, detail: String) {
-        self.rejects.push(Reject { key, cause: Cause::Fault(fault), detail });
+        self.rejects.push(Reject { key, cause: LeftOut::fail(fault, ()), detail });
     }
 }
 

@@ -47,10 +47,10 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     config.validate()?;
     let sources = sources::find(&config.inputs)?;
     let inputs: Vec<PathBuf> = sources.files.iter().map(|source| source.path.clone()).collect();
-    let spec = RunSpec { tool: "audsem-filtering", command: "extract", config, inputs: &inputs, models: Vec::new() };
-    let mut run = Run::open(options, spec)?;
+    let mut run = Run::open(options, RunSpec::new(&config::HashedConfig::of(config)).inputs(&inputs))?;
     let plan = plan::plan(&sources.files, config, options.limit.is_some())?;
     let step = Step { name: "part", unit: "cues", physical: "MB" };
+    run.must_keep(step).explain(reasons::DropReason::ALL).explain(reasons::Fault::ALL);
     run.execute(step, &plan, |work, out| match config.compat {
         Compat::None => work::extract(config, options.limit, work, out),
         Compat::Reference => work_reference::extract(config, options.limit, work, out),

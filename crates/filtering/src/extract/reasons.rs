@@ -4,8 +4,8 @@ audsem_core::reasons! {
     /// Why a readable cue is dropped.
     pub enum DropReason {
         NotBracketed = "not_bracketed": "the text does not begin with an opening and end with a closing bracket",
-        TooLong = "too_long": "the cue is longer than the maximum duration",
-        TooShort = "too_short": "the cue is shorter than the minimum duration",
+        TooLong = "too_long": "the cue is longer than the maximum duration" => "--max-duration",
+        TooShort = "too_short": "the cue is shorter than the minimum duration" => "--min-duration",
         NoWordCharacter = "no_word_character": "the text has no letter, number or underscore",
         TripleQuote = "triple_quote": "the text has three double quotes in a row",
         MissingField = "missing_field": "the cue lacks its text, its begin or its duration",

@@ -6,11 +6,12 @@
 //! scripts would have ended with an exception (a missing key, a time that is no number), this reader
 //! counts a fault and goes on.
 
+use audsem_core::run::LeftOut;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::dump::{Cue, Found, Video};
-use super::harvest::{Cause, CueText, Harvest, HarvestOptions, excerpt};
+use super::harvest::{CueText, Harvest, HarvestOptions, excerpt};
 use super::reasons::{DropReason, Fault};
 use super::rules::DurationLimits;
 use super::text::{has_word_character, is_bracketed, is_closer, is_opener, one_line, trim};
@@ -111,7 +112,7 @@ impl ReferenceHarvest {
     fn take_cue(&mut self, id: &str, cue: &Cue<'_>, options: &HarvestOptions) {
         let times = CueText::from_decimal(&cue.text, &cue.start, &cue.dur);
         if cue.malformed {
-            return self.harvest.reject(id, times, Cause::Fault(Fault::BadField));
+            return self.harvest.reject(id, times, LeftOut::fail(Fault::BadField, ()));
         }
         let text = trim(&cue.text);
         if !(text.contains(is_opener) && text.contains(is_closer)) {
@@ -126,7 +127,7 @@ impl ReferenceHarvest {
                 None => self.keep(id, start, dur, &text),
                 Some(reason) => self.drop(id, CueText { text: &text, ..times }, reason, options),
             },
-            _ => self.harvest.reject(id, times, Cause::Fault(Fault::BadTime)),
+            _ => self.harvest.reject(id, times, LeftOut::fail(Fault::BadTime, ())),
         }
     }
 
@@ -141,7 +142,7 @@ impl ReferenceHarvest {
         if reason == DropReason::NotBracketed && !options.list_plain {
             self.harvest.leave_out(id, reason, 1);
         } else {
-            self.harvest.reject(id, cue, Cause::Drop(reason));
+            self.harvest.reject(id, cue, LeftOut::drop(reason, ()));
         }
     }
 }

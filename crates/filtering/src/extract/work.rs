@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use audsem_core::input::{self, open_file};
 use audsem_core::parallel::ordered_map;
-use audsem_core::run::{OutputFile, ShardError, ShardOutput};
+use audsem_core::run::{LeftOut, OutputFile, ShardError, ShardOutput};
 use audsem_core::tables::{Cue, CueRef, ParquetWriter};
 use audsem_core::tar::{Member, MemberReader};
 
 use super::config::Config;
 use super::dump::{self, Block, Blocks, ByteRange};
-use super::harvest::{Cause, Harvest};
+use super::harvest::Harvest;
 use super::plan::{Piece, Work};
 use super::reasons::Fault;
 use super::sources::Source;
@@ -116,7 +116,8 @@ impl Part<'_> {
                 Ok(Some(member)) => member,
                 Ok(None) if members.has_end_marker() => return Ok(()),
                 Ok(None) => return self.broken(&file.name, &"the archive lacks its end marker"),
-                Err(error) => return self.broken(&file.name, &error),
+                // How much lies behind the break is not known, so it cannot be counted against the failure limit.
+                Err(error) => return Err(ShardError::input(error).into()),
             };
             if !is_subtitles(&member) {
                 self.out.count("members_passed_over", 1);
@@ -127,9 +128,7 @@ impl Part<'_> {
                 self.broken(&name, &too_large())?;
                 continue;
             }
-            if let Err(error) = members.read_payload(&mut bytes) {
-                return self.broken(&file.name, &error);
-            }
+            members.read_payload(&mut bytes).map_err(ShardError::input)?;
             match input::decompress(Cursor::new(std::mem::take(&mut bytes))).and_then(read_all) {
                 Ok(text) => self.take_subtitles(&name, &text)?,
                 Err(error) => self.broken(&name, &error)?,
@@ -160,7 +159,7 @@ impl Part<'_> {
             self.writer.push(row).map_err(Error::from)?;
             self.next_row += 1;
         }
-        self.out.keep(harvest.rows.len() as u64);
+        self.out.file_kept(harvest.rows.len() as u64);
         account(self.out, harvest);
         self.out.work(n_bytes as f64 / 1e6);
         self.n_read += harvest.n_read();
@@ -171,17 +170,13 @@ impl Part<'_> {
     }
 }
 
-/// Counts and files everything of a harvest but its rows being kept.
+/// Files everything of a harvest but its rows.
 pub(super) fn account(out: &mut ShardOutput, harvest: &Harvest) {
-    out.read(harvest.n_read());
     for reject in &harvest.rejects {
-        match reject.cause {
-            Cause::Drop(reason) => out.drop(&reject.key, reason, &reject.detail),
-            Cause::Fault(fault) => out.fail(&reject.key, fault, &reject.detail),
-        }
+        out.file_left_out(&reject.key, reject.cause.map_detail(|()| &reject.detail));
     }
     for group in &harvest.groups {
-        out.drop_many(&group.video_id, group.reason, group.records, "");
+        out.file_many(&group.video_id, LeftOut::drop(group.reason, ""), group.records);
     }
     for (name, n) in harvest.tally.named() {
         if n > 0 {

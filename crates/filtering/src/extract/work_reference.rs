@@ -73,8 +73,7 @@ fn read_block(
             harvest.take(Found::TooLarge { at: 0, len }, key, &options, limit);
         }
     }
-    out.read(harvest.n_kept);
-    out.keep(harvest.n_kept);
+    out.file_kept(harvest.n_kept);
     account(out, &harvest.harvest);
     out.work(block.n_bytes() as f64 / 1e6);
     harvest

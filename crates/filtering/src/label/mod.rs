@@ -12,7 +12,7 @@ mod verdict;
 use std::path::{Path, PathBuf};
 
 use crate::tables::{LlmLabel, LlmLabelRef};
-use audsem_core::run::{Run, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
+use audsem_core::run::{LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{ParquetWriter, read_parquet, tables_under};
 use audsem_llm::{
     Message, OpenAiServer, Prompt, PromptTemplate, Request, Response, Role, ServerConfig, TextError, TextGenerator,
@@ -83,7 +83,7 @@ impl Config {
 
 /// What decides the content of the output.
 #[derive(Serialize)]
-struct Record<'a> {
+struct HashedConfig<'a> {
     generator: &'a str,
     prompt_sha256: &'a str,
     max_tokens: u32,
@@ -91,6 +91,11 @@ struct Record<'a> {
     threshold: f32,
     retry_unknown: u32,
     texts_per_shard: usize,
+}
+
+impl RunConfig for HashedConfig<'_> {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "label";
 }
 
 /// Labels with a server; answers are remembered in `replay`.
@@ -133,7 +138,7 @@ pub fn run(config: &Config, generator: &dyn TextGenerator, options: &RunOptions)
     // Fails now, not at the first text, if the template asks for what a caption does not have.
     config.request("[test]")?;
     let identity = generator.identity();
-    let record = Record {
+    let record = HashedConfig {
         generator: &identity,
         prompt_sha256: config.prompt.hash(),
         max_tokens: config.max_tokens,
@@ -142,15 +147,15 @@ pub fn run(config: &Config, generator: &dyn TextGenerator, options: &RunOptions)
         retry_unknown: config.retry_unknown,
         texts_per_shard: config.texts_per_shard,
     };
-    let spec =
-        RunSpec { tool: "audsem-filtering", command: "label", config: &record, inputs: &inputs, models: Vec::new() };
+    let spec = RunSpec::new(&record).inputs(&inputs);
     let mut run = Run::open(options, spec)?;
     let texts = texts::collect(&mut run, &inputs, config.texts_per_shard)?;
     if !texts.complete || options.dry_run {
         return Ok(run.finish()?);
     }
-    let plan = texts::shards(&texts.outputs);
+    let plan = texts.shard_per_file(".parquet");
     let step = Step { name: "part", unit: "texts", physical: "tok" };
+    run.must_keep(step).explain(Fault::ALL);
     let report = run.execute(step, &plan, |path, out| label(config, generator, path, out))?;
     let unknown = report.stats.counts.get("unknown").copied().unwrap_or(0);
     Ok(run.finish()?.with_result("unknown", unknown))
@@ -164,15 +169,10 @@ fn label(config: &Config, generator: &dyn TextGenerator, path: &Path, out: &mut 
     let answers = ask(config, generator, requests)?;
     let mut file = out.create(format!("part-{}.parquet", out.name()))?;
     let mut writer = ParquetWriter::<LlmLabel, _>::new(&mut file).map_err(ShardError::fatal)?;
+    out.announce(texts.len() as u64);
     for (row, answer) in texts.iter().zip(answers) {
-        out.read(1);
-        let (verdict, response) = match answer {
-            Ok(answer) => answer,
-            Err(error) => {
-                out.fail(&row.text, Fault::NoAnswer, error);
-                continue;
-            }
-        };
+        let outcome = answer.map_err(|error| LeftOut::fail(Fault::NoAnswer, error));
+        let Some((verdict, response)) = out.file(&row.text, outcome) else { continue };
         out.count("prompt_tokens", response.usage.prompt_tokens);
         out.count("completion_tokens", response.usage.completion_tokens);
         out.work((response.usage.prompt_tokens + response.usage.completion_tokens) as f64);
@@ -184,7 +184,6 @@ fn label(config: &Config, generator: &dyn TextGenerator, path: &Path, out: &mut 
             llm_yes_prob: verdict.yes_prob,
         };
         writer.push(label).map_err(ShardError::fatal)?;
-        out.keep(1);
     }
     writer.finish().map_err(ShardError::fatal)?;
     Ok(out.close(file)?)

@@ -1,8 +1,6 @@
 //! What yt-dlp's complaints mean: gone for good, worth another try, or told to stay away.
 
-use std::fmt::Display;
-
-use audsem_core::run::{ShardError, ShardOutput};
+use audsem_core::run::{LeftOut, ShardError};
 use audsem_media::program::MediaError;
 
 use crate::error::Error;
@@ -48,12 +46,12 @@ impl FetchFault {
         }
     }
 
-    /// Files a record that is lost to it. What a site does not give is dropped: of any real list of videos a
+    /// How a record that is lost to it is filed. What a site does not give is dropped: of any real list of videos a
     /// good part is gone, and a limit for failures must not end such a run.
-    pub(crate) fn file(self, key: impl Display, detail: impl Display, out: &mut ShardOutput) {
+    pub(crate) fn left_out(self, detail: String) -> LeftOut {
         match self.kind() {
-            Kind::Refused => out.drop(key, self, detail),
-            Kind::Permanent | Kind::Retryable | Kind::Blocked => out.fail(key, self, detail),
+            Kind::Refused => LeftOut::drop(self, detail),
+            Kind::Permanent | Kind::Retryable | Kind::Blocked => LeftOut::fail(self, detail),
         }
     }
 }

@@ -266,11 +266,13 @@ fn tars_give_what_their_files_give() {
     assert_eq!(read("tars", "by-tar"), by_files);
     assert_eq!(read("all.tar.gz", "by-gz"), by_files);
 
-    // A tar that ends too early: what came before counts, and the damage is filed.
+    // A tar that ends too early fails its shard: nobody knows how much was lost behind the break.
     fs::write(setting.path("tars/all.tar"), &tar[..tar.len() / 2]).unwrap();
-    let cut = read("tars", "by-cut");
-    assert!(!cut.is_empty() && cut.len() < 5);
-    assert_eq!(rejects(&setting.path("by-cut"))["all.tar"], "broken_tar");
+    let config = Config { input: vec![setting.path("tars")], per_shard: 64, ..setting.config() };
+    let cut = setting.run(&config, "by-cut", 2);
+    assert_eq!((cut.exit_code(), cut.failed_shards.len()), (1, 1));
+    assert!(cut.failed_shards[0].error.contains("all.tar"), "{:?}", cut.failed_shards);
+    assert!(setting.samples("by-cut").is_empty());
     fs::write(setting.path("tars/all.tar"), &tar[..tar.len() - 1024]).unwrap();
     assert_eq!(read("tars", "by-unended"), by_files);
     assert_eq!(rejects(&setting.path("by-unended"))["all.tar"], "no_end_marker");

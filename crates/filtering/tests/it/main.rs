@@ -6,6 +6,7 @@ mod classify;
 mod clips;
 mod combine;
 mod download;
+mod empty;
 mod extract;
 mod fetch_captions;
 mod full_disk;

@@ -19,7 +19,7 @@ pub use reason::Fault;
 use std::path::PathBuf;
 
 use audsem_core::records::Task;
-use audsem_core::run::{Run, RunOptions, RunSpec, Stats, Status, Step, StepReport, Summary};
+use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, Stats, Status, Step, StepOutputs, Summary};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -29,10 +29,9 @@ use crate::tars::{TarInput, Unit, list_tars, plan};
 const TARS_NAMED: usize = 20;
 
 /// What is checked.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Tars, or folders of them.
-    #[serde(skip)]
     pub inputs: Vec<PathBuf>,
     /// The task whose training shards these are: the JSON must be of its format, whatever `--pairs` was.
     pub task: Option<Task>,
@@ -51,11 +50,28 @@ impl Config {
     }
 }
 
+/// What decides the content of the output. The content of the tars is fingerprinted shard by shard, so
+/// that a tar that was repaired does not undo the others.
 #[derive(Serialize)]
-struct Effective<'a> {
-    #[serde(flatten)]
-    config: &'a Config,
-    tars: Vec<String>,
+struct HashedConfig<'a> {
+    task: Option<&'a Task>,
+    semantic: bool,
+    fields: &'a [String],
+    verify: bool,
+    tars: Vec<&'a str>,
+}
+
+impl RunConfig for HashedConfig<'_> {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "check";
+}
+
+impl<'a> HashedConfig<'a> {
+    fn of(config: &'a Config, tars: &'a [TarInput]) -> Self {
+        let Config { inputs: _, task, semantic, fields, verify } = config;
+        let tars = tars.iter().map(|tar| tar.name.as_str()).collect();
+        Self { task: task.as_ref(), semantic: *semantic, fields, verify: *verify, tars }
+    }
 }
 
 /// Checks the tars and writes reports into the output folder. The summary's status tells the result:
@@ -68,8 +84,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     // A check that stops at the first thousand problems would hide the others.
     let tolerated = options.max_fail_rate;
     let options = RunOptions { max_fail_rate: 1.0, ..options.clone() };
-    let effective = Effective { config, tars: tars.iter().map(|tar| tar.name.clone()).collect() };
-    let spec = RunSpec { tool: "audsem-tarify", command: "check", config: &effective, inputs: &[], models: Vec::new() };
+    let hashed = HashedConfig::of(config, &tars);
+    let spec = RunSpec::new(&hashed);
     let mut run = Run::open(&options, spec)?;
     let step = Step { name: "part", unit: "samples", physical: "MB" };
     let shards = plan(tars.clone(), Unit::Samples, options.limit);
@@ -81,7 +97,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
 }
 
 /// Too many problems in a step, or a tar that could not be opened, is a check that did not pass.
-fn describe(mut summary: Summary, tars: &[TarInput], checked: &StepReport, tolerated: f64) -> Summary {
+fn describe(mut summary: Summary, tars: &[TarInput], checked: &StepOutputs, tolerated: f64) -> Summary {
     let bad = |stats: &Stats| stats.n_failed() > 0;
     let too_bad = |stats: &Stats| stats.n_failed() as f64 > tolerated * stats.read as f64;
     if summary.steps.iter().any(|(_, stats)| too_bad(stats)) || !summary.failed_shards.is_empty() {
@@ -93,6 +109,9 @@ fn describe(mut summary: Summary, tars: &[TarInput], checked: &StepReport, toler
         if let Some(name) = name(&shard.name) {
             problems.insert(name, shard.stats.n_failed().into());
         }
+    }
+    if checked.stats.read == 0 {
+        summary = summary.as_empty("nothing was checked: the tars hold no samples");
     }
     if problems.is_empty() { summary } else { summary.with_result("tars_with_problems", problems) }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use audsem_core::run::{Fingerprint, Run, Shard, ShardOutput, Step, StepReport};
+use audsem_core::run::{Fingerprint, LeftOut, Run, Shard, ShardOutput, Step, StepOutputs};
 
 use super::{Config, Fault};
 use crate::error::Error;
@@ -20,7 +20,7 @@ struct Folder {
 }
 
 /// The second step: one record for each tar that a `sizes.json` names or should name.
-pub(super) fn step(run: &mut Run, config: &Config, tars: &[TarInput], checked: &StepReport) -> Result<(), Error> {
+pub(super) fn step(run: &mut Run, config: &Config, tars: &[TarInput], checked: &StepOutputs) -> Result<(), Error> {
     let mut folders: BTreeMap<PathBuf, BTreeMap<String, u64>> = BTreeMap::new();
     let mut fingerprint = Fingerprint::new();
     for shard in &checked.outputs {
@@ -56,27 +56,22 @@ fn compare(folder: &Folder, out: &mut ShardOutput) {
     let stated = match read_sizes(&folder.sizes) {
         Ok(stated) => stated,
         Err(error) => {
-            out.read(1);
-            out.fail(folder.sizes.display(), Fault::BadSizes, error);
+            out.file_left_out(folder.sizes.display(), LeftOut::fail(Fault::BadSizes, error));
             return;
         }
     };
     let names: BTreeSet<&String> = stated.keys().chain(folder.found.keys()).collect();
     for name in names {
-        let problem = match (stated.get(name), folder.found.get(name)) {
-            (Some(stated), Some(found)) if stated == found => None,
+        let outcome = match (stated.get(name), folder.found.get(name)) {
+            (Some(stated), Some(found)) if stated == found => Ok(()),
             (Some(stated), Some(found)) => {
-                Some((Fault::WrongSize, format!("sizes.json says {stated}, the tar holds {found}")))
+                Err(LeftOut::fail(Fault::WrongSize, format!("sizes.json says {stated}, the tar holds {found}")))
             }
-            (None, Some(found)) => Some((Fault::NotInSizes, format!("the tar holds {found}"))),
+            (None, Some(found)) => Err(LeftOut::fail(Fault::NotInSizes, format!("the tar holds {found}"))),
             (Some(_), None) if !folder.whole => continue,
-            (Some(stated), _) => Some((Fault::MissingTar, format!("sizes.json says {stated}"))),
+            (Some(stated), _) => Err(LeftOut::fail(Fault::MissingTar, format!("sizes.json says {stated}"))),
             (None, None) => continue,
         };
-        out.read(1);
-        match problem {
-            None => out.keep(1),
-            Some((fault, detail)) => out.fail(name, fault, detail),
-        }
+        out.file(name, outcome);
     }
 }

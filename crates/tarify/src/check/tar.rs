@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use audsem_core::run::{ShardError, ShardOutput};
+use audsem_core::run::{LeftOut, ShardError, ShardOutput};
 use audsem_core::suffix::is_audio;
 use audsem_core::tar::{Member, MemberReader, TarError, is_metadata, split_key};
 use audsem_media::audio::Decoder;
@@ -11,7 +11,6 @@ use serde::Serialize;
 use super::sample::{Gathered, check_json, check_sound};
 use super::{Config, Fault};
 use crate::sizes::SAMPLES;
-use crate::tar_output::write_file;
 use crate::tars::TarWork;
 
 /// JSON larger than this is not read.
@@ -140,10 +139,7 @@ impl Checker<'_> {
         let key = sample.key.clone();
         let problems = sample.finish();
         match problems.split_first() {
-            None => {
-                self.out.read(1);
-                self.out.keep(1);
-            }
+            None => self.out.file_kept(1),
             Some(((fault, detail), [])) => self.problem(&key, *fault, detail),
             Some(((fault, detail), more)) => {
                 let more: Vec<String> = more.iter().map(|(fault, detail)| format!("{fault:?} {detail}")).collect();
@@ -154,8 +150,7 @@ impl Checker<'_> {
 
     fn problem(&mut self, key: &str, fault: Fault, detail: impl std::fmt::Display) {
         self.report.problems += 1;
-        self.out.read(1);
-        self.out.fail(key, fault, detail);
+        self.out.file_left_out(key, LeftOut::fail(fault, detail));
     }
 
     fn write_report(self) -> Result<(), ShardError> {
@@ -163,6 +158,6 @@ impl Checker<'_> {
         self.out.count("payload_bytes", self.report.payload_bytes);
         let text = serde_json::to_string_pretty(&self.report).expect("counts are JSON") + "\n";
         let name = format!("report-{}.json", self.out.name());
-        write_file(self.out, &name, text.as_bytes())
+        Ok(self.out.write_file(name, text.as_bytes())?)
     }
 }

@@ -18,26 +18,26 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use audsem_core::parallel::ordered_map;
-use audsem_core::run::{Fingerprint, Run, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
+use audsem_core::run::{
+    Fingerprint, LeftOut, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
+};
 use audsem_core::tar::ShardOptions;
 use serde::Serialize;
 
 use crate::encode::{EncodeError, Encoder, EncoderPaths, VideoConfig};
 use crate::error::Error;
-use crate::reason::{Fault, LeftOut};
+use crate::reason::{DropReason, Fault};
 use crate::sizes::write_sizes;
 use crate::tar_output::TarOutput;
 use crate::tars::shard_name;
 use plan::{Candidate, Packable, Plan};
 
 /// What decides the content of the tars.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Folder with the clips.
-    #[serde(skip)]
     pub input: PathBuf,
     /// Clip table: a CSV file, a Parquet file, or the folder of a `combine` run.
-    #[serde(skip)]
     pub table: PathBuf,
     /// How clips are transcoded; `None` packs them as they are.
     pub video: Option<VideoConfig>,
@@ -46,16 +46,29 @@ pub struct Config {
     /// Modification time of the members, seconds since 1970.
     pub mtime: u64,
     /// Programs and folders to work with; no part of what comes out.
-    #[serde(skip)]
     pub paths: EncoderPaths,
 }
 
-/// The configuration together with what it found on this machine.
+/// What decides the content of the output. The content of the tars is fingerprinted shard by shard, so
+/// that a tar that was repaired does not undo the others.
 #[derive(Serialize)]
-struct Effective<'a> {
-    #[serde(flatten)]
-    config: &'a Config,
+struct HashedConfig<'a> {
+    video: Option<&'a VideoConfig>,
+    per_tar: NonZeroUsize,
+    mtime: u64,
     ffmpeg: Option<&'a str>,
+}
+
+impl RunConfig for HashedConfig<'_> {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "pack";
+}
+
+impl<'a> HashedConfig<'a> {
+    fn of(config: &'a Config, encoder: Option<&'a Encoder>) -> Self {
+        let Config { input: _, table: _, video, per_tar, mtime, paths: _ } = config;
+        Self { video: video.as_ref(), per_tar: *per_tar, mtime: *mtime, ffmpeg: encoder.map(Encoder::version) }
+    }
 }
 
 /// Packs the clips into the output folder.
@@ -71,22 +84,17 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         }
         _ => None,
     };
-    let effective = Effective { config, ffmpeg: encoder.as_ref().map(Encoder::version) };
-    let spec = RunSpec {
-        tool: "audsem-tarify",
-        command: "pack",
-        config: &effective,
-        inputs: &plan.tables,
-        models: Vec::new(),
-    };
+    let hashed = HashedConfig::of(config, encoder.as_ref());
+    let spec = RunSpec::new(&hashed).inputs(&plan.tables);
     let mut run = Run::open(options, spec)?;
     account_for_table(&mut run, &plan)?;
     let shards: Vec<Shard<&[Candidate]>> = (plan.candidates.chunks(config.per_tar.get()).enumerate())
         .map(|(index, work)| Shard { name: shard_name(index), fingerprint: plan::fingerprint(work), work })
         .collect();
     let step = Step { name: "part", unit: "clips", physical: "MB" };
+    run.must_keep(step).explain(DropReason::ALL).explain(Fault::ALL);
     let packed = run.execute(step, &shards, |work, out| pack(config, encoder.as_ref(), work, out))?;
-    write_sizes(&mut run, &packed, shards.len())?;
+    write_sizes(&mut run, packed)?;
     let mut summary = run.finish()?;
     if !plan.columns_without_json.is_empty() {
         let columns: Vec<&String> = plan.columns_without_json.iter().collect();
@@ -106,13 +114,9 @@ fn account_for_table(run: &mut Run, plan: &Plan) -> Result<(), Error> {
     run.execute(step, &shard, |(), out| {
         for file in &plan.tables {
             rows::each(file, |row| match row {
-                Ok(row) if plan.videos.contains(&*row.video_id) => {
-                    out.read(1);
-                    out.keep(1);
-                }
+                Ok(row) if plan.videos.contains(&*row.video_id) => out.file_kept(1),
                 Err(row) if row.video_id.as_ref().is_none_or(|id| plan.videos.contains(&**id)) => {
-                    out.read(1);
-                    out.fail(row.place, Fault::BadTableRow, row.problem);
+                    out.file_left_out(row.place, LeftOut::fail(Fault::BadTableRow, row.problem));
                 }
                 Ok(_) | Err(_) => {}
             })
@@ -134,15 +138,14 @@ fn pack(
     let (threads, dry_run) = (out.inner_workers(), out.dry_run());
     let read = |candidate| (candidate, media(encoder, dry_run, candidate));
     ordered_map(work, threads, 2 * threads, read, |(candidate, media): (&Candidate, _)| {
-        out.read(1);
         match (&candidate.outcome, media) {
             (_, Err(EncodeError::Fatal(error))) => return Err(ShardError::fatal(error)),
-            (_, Err(EncodeError::Clip(reason))) => reason.record(out, &candidate.name),
+            (_, Err(EncodeError::Clip(reason))) => out.file_left_out(&candidate.name, reason),
             (Ok(clip), Ok(media)) => {
                 out.work(media.len() as f64 / 1e6);
                 add(&mut tar, out, clip, &media, &candidate.name)?;
             }
-            (Err(reason), Ok(_)) => reason.record(out, &candidate.name),
+            (Err(reason), Ok(_)) => out.file_left_out(&candidate.name, reason.borrowed()),
         }
         Ok(())
     })?;
@@ -156,10 +159,8 @@ fn add(
     media: &[u8],
     name: &str,
 ) -> Result<(), ShardError> {
-    match tar.write(out, &clip.key, &[(&clip.suffix, media), ("json", &clip.json)])? {
-        None => out.keep(1),
-        Some(refused) => out.fail(name, Fault::Unwritable, refused),
-    }
+    let written = tar.write(out, &clip.key, &[(&clip.suffix, media), ("json", &clip.json)])?;
+    out.file(name, written);
     Ok(())
 }
 
@@ -171,6 +172,6 @@ fn media(encoder: Option<&Encoder>, dry_run: bool, candidate: &Candidate) -> Res
     match encoder {
         Some(encoder) => encoder.file(&candidate.path),
         None => std::fs::read(&candidate.path)
-            .map_err(|error| EncodeError::Clip(LeftOut::Fail(Fault::Unreadable, error.to_string()))),
+            .map_err(|error| EncodeError::Clip(LeftOut::fail(Fault::Unreadable, error.to_string()))),
     }
 }

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
 use audsem_core::input::list_files;
-use audsem_core::run::{Fingerprint, RunOptions, warn_if_unfinished};
+use audsem_core::run::{Fingerprint, LeftOut, Outcome, RunOptions, warn_if_unfinished};
 use audsem_core::suffix::is_video;
 
 use super::Config;
 use super::table::ClipTable;
 use crate::error::Error;
-use crate::reason::{DropReason, LeftOut};
+use crate::reason::DropReason;
 
 /// A media file and what is to become of it.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Candidate {
     /// Its file name.
     pub name: String,
     /// Its sample, or why it has none.
-    pub outcome: Result<Packable, LeftOut>,
+    pub outcome: Outcome<Packable>,
     /// Hash of its size and ends.
     content: String,
 }
@@ -65,11 +65,11 @@ pub(super) fn plan(config: &Config, options: &RunOptions) -> Result<Plan, Error>
     }
     let other_files = (n_files - media.len()) as u64;
     media.truncate(options.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX)));
-    let named: Vec<(PathBuf, String, Result<ClipId, LeftOut>)> = media
+    let named: Vec<(PathBuf, String, Outcome<ClipId>)> = media
         .into_iter()
         .map(|(path, extension)| {
             let clip = file_name(&path).parse::<ClipId>();
-            (path, extension, clip.map_err(|error| LeftOut::Drop(DropReason::BadName, error.to_string())))
+            (path, extension, clip.map_err(|error| LeftOut::drop(DropReason::BadName, error.to_string())))
         })
         .collect();
     let video = |(_, _, clip): &(_, _, Result<ClipId, _>)| Some(clip.as_ref().ok()?.video_id().to_owned());
@@ -103,14 +103,14 @@ fn packable(
     suffix: String,
     table: &ClipTable,
     keys: &mut HashMap<String, String>,
-) -> Result<Packable, LeftOut> {
+) -> Outcome<Packable> {
     let key = clip.tar_key();
     if let Some(earlier) = keys.get(&key) {
-        return Err(LeftOut::Drop(DropReason::DuplicateKey, earlier.clone()));
+        return Err(LeftOut::drop(DropReason::DuplicateKey, earlier.clone()));
     }
     let Some(row) = table.find(clip) else {
         let detail = format!("no row of {} starts or ends with the clip", clip.video_id());
-        return Err(LeftOut::Drop(DropReason::NoMetadata, detail));
+        return Err(LeftOut::drop(DropReason::NoMetadata, detail));
     };
     keys.insert(key.clone(), name.to_owned());
     Ok(Packable { json: row.json(name, &key), key, suffix })

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use audsem_core::error::Error as CoreError;
 use audsem_core::records::{Layout, Task};
+use audsem_core::run::RunConfig;
 use audsem_media::audio::CheckLimits;
 use serde::{Deserialize, Serialize};
 
@@ -74,20 +75,16 @@ pub struct AudioLimits {
 }
 
 /// Everything the content of the shards depends on, beside `--seed` and `--limit`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Files of generated text: JSON lines, CSV or Parquet. Their content counts, not their place.
-    #[serde(skip)]
     pub records: Vec<PathBuf>,
     /// Tars of clips, in the order their samples shall have.
-    #[serde(skip)]
     pub sources: Vec<PathBuf>,
     /// Table of `index` that says which source holds which clip: sources without a clip of the
     /// records are not opened.
-    #[serde(skip)]
     pub mapping: Option<PathBuf>,
     /// Where ffmpeg is, for videos that the built-in decoders cannot read; `None` to look for it.
-    #[serde(skip)]
     pub ffmpeg: Option<PathBuf>,
     /// The kind of samples.
     pub task: Task,
@@ -113,6 +110,65 @@ pub struct Config {
     pub max_count: NonZeroU64,
     /// Most bytes in a shard; `None` for no limit.
     pub max_bytes: Option<NonZeroU64>,
+}
+
+/// What decides the content of the shards. Of records and sources their content counts, not their place.
+#[derive(Serialize)]
+pub(super) struct HashedConfig<'a> {
+    task: &'a Task,
+    semantic: bool,
+    text: &'a TextLimits,
+    audio: &'a AudioLimits,
+    pairs: &'a Layout,
+    answers: &'a Answers,
+    duplicates: &'a Duplicates,
+    template: Option<&'a str>,
+    num_valid: usize,
+    valid_videos: Option<&'a [String]>,
+    max_count: NonZeroU64,
+    max_bytes: Option<NonZeroU64>,
+}
+
+impl RunConfig for HashedConfig<'_> {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = super::COMMAND;
+}
+
+impl<'a> HashedConfig<'a> {
+    pub(super) fn of(config: &'a Config) -> Self {
+        let Config {
+            records: _,
+            sources: _,
+            mapping: _,
+            ffmpeg: _,
+            task,
+            semantic,
+            text,
+            audio,
+            pairs,
+            answers,
+            duplicates,
+            template,
+            num_valid,
+            valid_videos,
+            max_count,
+            max_bytes,
+        } = config;
+        Self {
+            task,
+            semantic: *semantic,
+            text,
+            audio,
+            pairs,
+            answers,
+            duplicates,
+            template: template.as_deref(),
+            num_valid: *num_valid,
+            valid_videos: valid_videos.as_deref(),
+            max_count: *max_count,
+            max_bytes: *max_bytes,
+        }
+    }
 }
 
 impl Config {

@@ -40,12 +40,11 @@ pub use plan::{PlanLine, Split, SplitFile};
 pub use reason::{DropReason, Fault};
 pub use text::TextLimits;
 
-use audsem_core::run::{Run, RunOptions, RunSpec, Shard, ShardOutputs, StepReport, Summary};
+use audsem_core::run::{Run, RunOptions, RunSpec, Shard, ShardOutputs, StepOutputs, Summary};
 
 use crate::error::Error;
 
-/// Binary and subcommand, as `run.json` has them.
-const TOOL: &str = "audsem-tarify";
+/// The subcommand, as `run.json` has it.
 const COMMAND: &str = "shards";
 
 /// What a step hands to the next one; `None` when shards of it are left or failed, so that the run
@@ -54,7 +53,7 @@ type StepResult<T> = Option<T>;
 
 /// Goes on to the next step if this one is whole.
 fn next_step<W, T>(
-    report: &StepReport,
+    report: &StepOutputs,
     plan: &[Shard<W>],
     load: impl FnOnce(&[ShardOutputs]) -> Result<T, Error>,
 ) -> Result<StepResult<T>, Error> {
@@ -86,8 +85,7 @@ fn build(config: &Config, rules: &sample::Rules, options: &RunOptions) -> Result
     if options.fresh && !options.dry_run {
         strays::remove_earlier(&options.output)?;
     }
-    let spec = RunSpec { tool: TOOL, command: COMMAND, config, inputs: &inputs, models: Vec::new() };
-    let mut run = Run::open(options, spec)?;
+    let mut run = Run::open(options, RunSpec::new(&config::HashedConfig::of(config)).inputs(&inputs))?;
     let sizes = steps(&mut run, config, rules)?;
     let summary = run.finish()?;
     Ok(match sizes {
@@ -112,16 +110,15 @@ fn steps(run: &mut Run, config: &Config, rules: &sample::Rules) -> Result<StepRe
 
 /// Adds what the splits hold, and says when a split came out other than asked for.
 fn describe(mut summary: Summary, config: &Config, sizes: &write::Sizes) -> Summary {
+    let mut empty = false;
     for (split, shards) in sizes {
         let samples: u64 = shards.values().sum();
         let value = serde_json::json!({ "samples": samples, "shards": shards.len() });
         summary = summary.with_result(split.name(), value);
-        if samples == 0 {
-            let hint = match split {
-                Split::Train => "see the counts above; a smaller --num-valid leaves more for training",
-                Split::Valid => "see the counts above",
-            };
-            tracing::warn!("the {} split is empty\nhint: {hint}", split.name());
+        match split {
+            Split::Train if samples == 0 => empty = true,
+            Split::Valid if samples == 0 => tracing::warn!("the valid split is empty\nhint: see the counts above"),
+            _ => {}
         }
     }
     let valid = summary.step("plan").and_then(|stats| stats.counts.get("valid_clips")).copied().unwrap_or(0);
@@ -132,5 +129,12 @@ fn describe(mut summary: Summary, config: &Config, sizes: &write::Sizes) -> Summ
             config.num_valid
         );
     }
-    summary
+    if !empty {
+        return summary;
+    }
+    let hint = if config.valid_videos.is_some() { "name fewer videos in --split-in" } else { "lower --num-valid" };
+    summary.as_empty(match valid {
+        0 => "the train split is empty: none of its samples could be written".to_owned(),
+        valid => format!("the train split is empty: all {valid} clips are in the valid split\n  hint: {hint}"),
+    })
 }

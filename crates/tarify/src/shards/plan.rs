@@ -209,6 +209,7 @@ pub(super) fn step(
         scanned.iter().fold(Fingerprint::new().with(&records.fingerprint), |all, tar| all.with(&tar.fingerprint));
     let shards = [Shard { name: "00000".to_owned(), fingerprint: fingerprint.finish(), work: () }];
     let step = Step { name: "plan", unit: "clips", physical: "MB" };
+    run.must_keep(step).explain(DropReason::ALL);
     let report = run.execute(step, &shards, |(), out| {
         let mut split = out.create("split.json")?;
         let ids = SplitFile { valid: plan.valid.ids.clone() };

@@ -124,6 +124,7 @@ pub(super) fn step(run: &mut Run, config: &Config, rules: &Rules) -> Result<Step
     let on_dry_run = Mutex::new(Records::default());
     let limit = run.options().limit.unwrap_or(u64::MAX);
     let step = Step { name: "records", unit: "records", physical: "MB" };
+    run.must_keep(step).explain(DropReason::ALL).explain(Fault::ALL);
     let report = run.execute(step, &plan, |(), out| {
         let found = make(config, rules, limit, out)?;
         if out.dry_run() {

@@ -72,6 +72,7 @@ pub(super) fn step(run: &mut Run, config: &Config, records: &Records) -> Result<
     let on_dry_run: Mutex<Vec<(usize, Vec<Candidate>)>> = Mutex::default();
     let listener = Listener::new(config);
     let step = Step { name: STEP, unit: "clips", physical: "MB" };
+    run.must_keep(step).explain(DropReason::ALL).explain(Fault::ALL);
     let report = run.execute(step, &plan, |scan, out| {
         let candidates = scan.run(config, records, &listener, out)?;
         if out.dry_run() {
@@ -149,13 +150,11 @@ impl Scan {
         let mut tar = MemberReader::scan(&self.path).map_err(ShardError::input)?;
         let catalogue = Catalogue::read(&mut tar, config.task);
         out.count("other_members", catalogue.other_members);
+        // How much lies behind the break is not known, so it cannot be counted against the failure limit.
         if let Some(error) = &catalogue.broken {
-            if catalogue.clips.is_empty() {
-                return Err(ShardError::input(error));
-            }
-            tracing::warn!("{error}");
-            leave_out(out, &self.place(""), &(Fault::BrokenTar.into(), error.to_string()));
-        } else if !tar.has_end_marker() {
+            return Err(ShardError::input(error));
+        }
+        if !tar.has_end_marker() {
             leave_out(out, &self.place(""), &(Fault::NoEndMarker.into(), String::new()));
         }
         let mut found = Found { task: config.task, candidates: Vec::new(), payloads: None, written: 0 };
@@ -229,7 +228,7 @@ fn check<'a>(
         let bytes = matched.bytes.take().unwrap_or_else(|| read(matched.media));
         let heard = match bytes {
             Ok(bytes) => listener.listen(bytes),
-            Err(error) => Err((Fault::BrokenTar.into(), error.to_string())),
+            Err(error) => Err((Fault::Unreadable.into(), error.to_string())),
         };
         (matched, heard)
     };

@@ -38,7 +38,7 @@ pub(super) fn remove(folder: &Path, planned: &BTreeSet<String>) -> Result<(), Er
 pub(super) fn remove_earlier(folder: &Path) -> Result<(), Error> {
     let Ok(text) = fs::read(folder.join("run.json")) else { return Ok(()) };
     let earlier: Value = serde_json::from_slice(&text).unwrap_or_default();
-    if earlier["tool"] != super::TOOL || earlier["command"] != super::COMMAND {
+    if earlier["tool"] != crate::TOOL || earlier["command"] != super::COMMAND {
         return Ok(());
     }
     remove(folder, &BTreeSet::new())?;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod check;
+mod empty;
 mod index;
 mod pack;
 mod rename;

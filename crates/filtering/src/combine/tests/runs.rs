@@ -154,6 +154,14 @@ fn the_published_csv_doubles_quotes_and_has_a_header_when_empty() {
     }
 }
 
+#[derive(serde::Serialize)]
+struct Nothing {}
+
+impl RunConfig for Nothing {
+    const TOOL: &'static str = "audsem-filtering";
+    const COMMAND: &'static str = "combine";
+}
+
 #[test]
 fn texts_that_the_memory_has_no_room_for_are_judged_each_time() {
     let files = Files::new();
@@ -163,9 +171,7 @@ fn texts_that_the_memory_has_no_room_for_are_judged_each_time() {
     let judge = &JUDGES[0];
     let outputs = [("none", 0), ("little", 64), ("enough", 1 << 16)].map(|(name, n_bytes)| {
         let inputs = [files.path("cues.parquet")];
-        let spec =
-            RunSpec { tool: "audsem-filtering", command: "combine", config: &(), inputs: &inputs, models: Vec::new() };
-        let mut run = Run::open(&files.options(name), spec).unwrap();
+        let mut run = Run::open(&files.options(name), RunSpec::new(&Nothing {}).inputs(&inputs)).unwrap();
         let plan = plan(run.inputs(), &[], None).unwrap();
         let memory = Memory::for_tables(n_bytes);
         let step = Step { name: "part", unit: "cues", physical: "MB" };

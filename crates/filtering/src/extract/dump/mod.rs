@@ -14,8 +14,9 @@ pub use blocks::{Block, BlockSizes, Blocks, ByteRange};
 pub use objects::{Found, ParseOptions, for_each_object};
 pub use video::{Cue, Track, Video};
 
-use super::harvest::{Cause, CueText, Harvest, HarvestOptions, excerpt};
+use super::harvest::{CueText, Harvest, HarvestOptions, excerpt};
 use super::reasons::{DropReason, Fault};
+use audsem_core::run::LeftOut;
 
 /// Takes the cues of one block of the dump `file`, up to and including the object with which `limit`
 /// records are read.
@@ -96,7 +97,7 @@ fn take_track(harvest: &mut Harvest, id: &str, track: &Track<'_>, options: &Harv
     for cue in &track.cues {
         let text = CueText::from_decimal(&cue.text, &cue.start, &cue.dur);
         if cue.malformed {
-            harvest.reject(id, text, Cause::Fault(Fault::BadField));
+            harvest.reject(id, text, LeftOut::fail(Fault::BadField, ()));
         } else {
             harvest.take(id, text, options);
         }

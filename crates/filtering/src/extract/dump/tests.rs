@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 //! Properties of the dump reader on made-up, damaged and hostile input.
 
+use audsem_core::run::LeftOut;
 use std::io::{self, Read};
 
 use proptest::prelude::*;
@@ -74,14 +75,14 @@ fn takes_bracketed_english_cues_and_accounts_for_all_others() {
         harvest.rows,
         [kept("a", 1_000, 2_250, "[door slams shut]"), kept("a", 8_500, 10_000, "(thunder) [rain]")]
     );
-    let causes: Vec<Cause> = harvest.rejects.iter().map(|reject| reject.cause).collect();
+    let causes: Vec<LeftOut<()>> = harvest.rejects.iter().map(|reject| reject.cause).collect();
     assert_eq!(
         causes,
         [
-            Cause::Drop(DropReason::NoWordCharacter),
-            Cause::Drop(DropReason::TooShort),
-            Cause::Fault(Fault::BadTime),
-            Cause::Fault(Fault::BadField),
+            LeftOut::drop(DropReason::NoWordCharacter, ()),
+            LeftOut::drop(DropReason::TooShort, ()),
+            LeftOut::fail(Fault::BadTime, ()),
+            LeftOut::fail(Fault::BadField, ()),
         ]
     );
     let group = |reason, records| Group { video_id: "a".to_owned(), reason, records };
@@ -158,8 +159,8 @@ fn times_that_are_no_numbers_are_counted() {
     let text = video("a", "en", json!([cue("[rain]", "@", "2"), cue("[rain]", "1", "@"), cue("[rain]", "1", "2")]));
     for odd in ["NaN", "-Infinity", "1e999", "123456789012345678901234567890"] {
         let harvest = harvest_all(text.to_string().replace("\"@\"", odd).as_bytes(), false);
-        let causes: Vec<Cause> = harvest.rejects.iter().map(|reject| reject.cause).collect();
-        assert_eq!((harvest.rows.len(), causes), (1, vec![Cause::Fault(Fault::BadTime); 2]), "{odd}");
+        let causes: Vec<LeftOut<()>> = harvest.rejects.iter().map(|reject| reject.cause).collect();
+        assert_eq!((harvest.rows.len(), causes), (1, vec![LeftOut::fail(Fault::BadTime, ()); 2]), "{odd}");
     }
 }
 
@@ -175,7 +176,7 @@ fn missing_keys_are_counted_not_fatal() {
     .join("\n");
     let harvest = harvest_all(text.as_bytes(), true);
     assert_eq!(harvest.rows, []);
-    assert_eq!(harvest.rejects[0].cause, Cause::Fault(Fault::NoVideoId));
+    assert_eq!(harvest.rejects[0].cause, LeftOut::fail(Fault::NoVideoId, ()));
     let tally = harvest.tally;
     assert_eq!((tally.videos, tally.videos_without_captions), (3, 1));
     assert_eq!((tally.tracks_without_transcript, tally.tracks_without_language), (1, 1));
@@ -337,7 +338,7 @@ fn no_bytes_make_it_panic_or_lose_count() {
         let fast = harvest_all(bytes, false);
         let full = harvest_all(bytes, true);
         assert_eq!(fast.rows, full.rows);
-        let corrupt = full.rejects.iter().filter(|r| r.cause == Cause::Fault(Fault::CorruptObject)).count();
+        let corrupt = full.rejects.iter().filter(|r| r.cause == LeftOut::fail(Fault::CorruptObject, ())).count();
         assert_eq!(corrupt as u64, full.tally.objects_corrupt);
         let sizes = BlockSizes { block: 1 + bytes.len() % 97, max_object: 40 + bytes.len() % 400 };
         let n: u64 = segments(bytes, ByteRange::ALL, sizes).iter().map(|segment| segment.1).sum();
@@ -375,7 +376,7 @@ proptest! {
         prop_assert_eq!(&fast.rows, &full.rows);
         prop_assert_eq!(fast.tally.videos_with_cues, full.tally.videos_with_cues);
         let drops = |harvest: &Harvest| harvest.rejects.iter()
-            .filter(|r| matches!(r.cause, Cause::Drop(_) | Cause::Fault(Fault::BadTime))).cloned().collect::<Vec<_>>();
+            .filter(|r| !r.cause.is_failure() || r.cause == LeftOut::fail(Fault::BadTime, ())).cloned().collect::<Vec<_>>();
         prop_assert_eq!(drops(&fast), drops(&full));
     }
 

@@ -14,8 +14,9 @@ mod xml;
 
 pub use name::{SubtitleName, parse as parse_name};
 
-use super::harvest::{Cause, CueText, Harvest, HarvestOptions, excerpt};
+use super::harvest::{CueText, Harvest, HarvestOptions, excerpt};
 use super::reasons::{DropReason, Fault};
+use audsem_core::run::LeftOut;
 
 /// A family of subtitle formats, one parser each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,7 +157,7 @@ fn take_items(harvest: &mut Harvest, path: &str, video_id: &str, parsed: Parsed,
                 let text = CueText { text: news.unwrap_or(&cue.text), start_s: Some(start_s), dur_s: Some(dur_s) };
                 match news {
                     Some(_) => harvest.take(video_id, text, options),
-                    None => harvest.reject(video_id, text, Cause::Drop(DropReason::RollingRepeat)),
+                    None => harvest.reject(video_id, text, LeftOut::drop(DropReason::RollingRepeat, ())),
                 }
                 last = Some(cue);
             }

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 //! Properties of the subtitle parsers on made-up, damaged and hostile files.
 
+use audsem_core::run::LeftOut;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -110,7 +111,7 @@ fn the_content_counts_for_more_than_the_extension() {
 #[test]
 fn what_a_file_lacks_is_counted() {
     let faults = |harvest: &Harvest| harvest.rejects.iter().map(|reject| reject.cause).collect::<Vec<_>>();
-    let fault = |fault| vec![Cause::Fault(fault)];
+    let fault = |fault| vec![LeftOut::fail(fault, ())];
     assert_eq!(take("abc.de.vtt", VTT.as_bytes()).tally.tracks_other_language, 1);
     assert_eq!(take("abc.vtt", VTT.as_bytes()).tally.tracks_without_language, 1);
     assert_eq!(faults(&take("A title.en.vtt", VTT.as_bytes())), fault(Fault::NoVideoId));
@@ -130,7 +131,7 @@ fn rolling_captions_are_told_once() {
     let harvest = take("abc.en.vtt", text.as_bytes());
     let texts: Vec<&str> = harvest.rows.iter().map(|row| row.text.as_str()).collect();
     assert_eq!(texts, ["[Music]", "[Applause]"]);
-    assert_eq!(harvest.rejects[0].cause, Cause::Drop(DropReason::RollingRepeat));
+    assert_eq!(harvest.rejects[0].cause, LeftOut::drop(DropReason::RollingRepeat, ()));
 }
 
 fn write_vtt(cues: &[TimedText], separator: char) -> String {

@@ -3,6 +3,7 @@
 mod agree;
 mod bad_input;
 mod binary;
+mod empty;
 mod golden;
 mod mapping;
 pub(crate) mod python;

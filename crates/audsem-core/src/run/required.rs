@@ -1,0 +1,55 @@
+//! Steps that must keep something, and what to say when one of them keeps nothing.
+
+use super::execute::Step;
+use super::stats::Stats;
+use crate::reason::Reason;
+
+/// A step without whose records the result of a run is of no use.
+#[derive(Debug, Clone)]
+pub struct RequiredStep {
+    pub(super) step: Step,
+    reasons: Vec<Explained>,
+}
+
+/// A reason as the message of an empty run explains it.
+#[derive(Debug, Clone, Copy)]
+struct Explained {
+    name: &'static str,
+    sentence: &'static str,
+    flag: Option<&'static str>,
+}
+
+impl RequiredStep {
+    pub(super) fn new(step: Step) -> Self {
+        Self { step, reasons: Vec::new() }
+    }
+
+    /// Names reasons for which the step leaves records out.
+    pub fn explain<R: Reason>(&mut self, reasons: &[R]) -> &mut Self {
+        let explained =
+            |reason: &R| Explained { name: reason.name(), sentence: reason.describe(), flag: reason.flag() };
+        self.reasons.extend(reasons.iter().map(explained));
+        self
+    }
+
+    /// Why nothing was kept: the commonest reason, what it means and which flag changes it. `None` if something was.
+    pub(super) fn why_empty(&self, stats: &Stats) -> Option<String> {
+        let unit = self.step.unit;
+        if stats.kept > 0 {
+            return None;
+        }
+        // Of equally common reasons the first by name, so that the message is the same in every run.
+        let common = stats.dropped.iter().chain(&stats.failed).max_by(|(a, n), (b, m)| n.cmp(m).then(b.cmp(a)));
+        let Some((reason, n)) = common else {
+            return Some(format!("nothing was read: the input holds no {unit}"));
+        };
+        let mut text = format!("none of {} {unit} was kept; {n} are left out as `{reason}`", stats.read);
+        if let Some(known) = self.reasons.iter().find(|known| known.name == reason) {
+            text.push_str(&format!(": {}", known.sentence));
+            if let Some(flag) = known.flag {
+                text.push_str(&format!("\n  hint: {flag} changes that"));
+            }
+        }
+        Some(text)
+    }
+}

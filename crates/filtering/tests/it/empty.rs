@@ -1,0 +1,88 @@
+//! A run that keeps nothing ends with exit code 1 and says first why; lost records count step by step.
+
+use std::fmt::Write as _;
+
+use audsem_core::testing::Bench;
+use serde_json::json;
+
+fn bench() -> Bench {
+    Bench::new(env!("CARGO_BIN_EXE_audsem-filtering"))
+}
+
+#[track_caller]
+fn check(bench: &Bench, arguments: &str, expected: &str) {
+    let called = bench.call(arguments).ended(1);
+    let errors: Vec<&str> = called.stderr.lines().skip_while(|line| !line.starts_with("error: ")).collect();
+    assert!(errors.join("\n").starts_with(&format!("error: {expected}")), "{expected}\n{}", called.stderr);
+    assert_eq!(called.summary()["status"], "empty");
+}
+
+const CUES: &str = "video_id,start,duration,text\nv,1,2,[he laughs]\nv,3,2,[she sings]\nw,1,2,[cow moos]\n";
+
+#[test]
+fn no_cue_is_short_enough() {
+    let bench = bench();
+    let cue = |start: &str| json!({"-start": start, "-dur": "30", "t": "[rain]"});
+    let tracks = json!([{"lang": "en", "subtitles": {"transcript": {"text": [cue("1"), cue("40")]}}}]);
+    bench.write("dump.json", json!({"video": {"videoid": "v"}, "captions": tracks}).to_string());
+    for dry_run in ["--dry-run", ""] {
+        check(
+            &bench,
+            &format!("extract -i dump.json -o out {dry_run}"),
+            "none of 2 cues was kept; 2 are left out as `too_long`: the cue is longer than the maximum duration\n  \
+             hint: --max-duration changes that",
+        );
+    }
+}
+
+#[test]
+fn no_caption_passes_the_rules() {
+    let bench = bench();
+    bench.write("cues.csv", CUES);
+    let arguments = "combine -i cues.csv --policy none --min-words 2 -o out";
+    check(
+        &bench,
+        &format!("{arguments} --max-chars 3 --min-chars 1"),
+        "none of 3 cues was kept; 3 are left out as `too_long`: the caption has more characters than the maximum\n  \
+         hint: --max-chars changes that",
+    );
+    bench.write("empty.csv", "video_id,start,duration,text\n");
+    check(&bench, "combine -i empty.csv --policy none -o nothing", "nothing was read: the input holds no cues");
+}
+
+#[test]
+fn no_clip_has_a_row() {
+    let bench = bench();
+    bench.write("media/v (9.0-11.0).flac", "not looked at");
+    bench.write("cues.csv", CUES);
+    bench.call("combine -i cues.csv --policy none -o table").ended(0);
+    check(
+        &bench,
+        "clips -i media --clips table -o out --no-ffmpeg",
+        "none of 1 clips was kept; 1 are left out as `no_clip_row`: no row of the clip table has this video and start\n  \
+         hint: --clips changes that",
+    );
+}
+
+#[test]
+fn no_video_is_listed() {
+    let bench = bench();
+    bench.write("ids.txt", "# none yet\n");
+    check(&bench, "fetch-captions -i ids.txt -o out --dry-run", "nothing was read: the input holds no videos");
+}
+
+#[test]
+fn lost_lines_are_not_fewer_because_the_kept_ones_are_read_again() {
+    let bench = bench();
+    let mut cues = "video_id,start,duration,text\n".to_owned();
+    for i in 0..100 {
+        let start = if i % 100 < 15 { "never".to_owned() } else { i.to_string() };
+        writeln!(cues, "v,{start},2,[door slams {i}]").unwrap();
+    }
+    bench.write("cues.csv", cues);
+    // 15 of 100 are lost; of all that both steps read, it is 15 of 185.
+    let called = bench.call("combine -i cues.csv --policy none -o out").ended(1);
+    assert_eq!(called.summary()["status"], "over_fail_limit");
+    called.says("error: 15 of 100 records failed, more than --max-fail-rate 0.1");
+    bench.call("combine -i cues.csv --policy none -o out --max-fail-rate 0.15").ended(0);
+}
