@@ -171,11 +171,14 @@ fn the_reference_goes_from_dump_to_published_csv() {
     table(&path("bert.parquet"), BertLabel { text_hash, text, bert_label: 1, bert_prob: 0.75 });
     let labels = ["combine", "--input", "cues", "--bert", "bert.parquet", "--llm", "llm.parquet"];
     run(&[&labels[..], &LISTS, &["--compat", "reference", "--output", "published"]].concat());
-    run(&[&labels[..], &LISTS, &["--output", "corrected"]].concat());
+    // The corrected rules take what both say, which is nothing here.
+    let corrected = audsem(folder.path(), &[&labels[..], &LISTS, &["--output", "corrected"]].concat());
+    let message = String::from_utf8_lossy(&corrected.stderr).into_owned();
+    assert_eq!(corrected.status.code(), Some(1), "{message}");
+    assert!(message.contains("error: none of 2 cues was kept"), "{message}");
 
     let csv = "merged_bert_thatisin_mixtral_captions_nodupe.csv";
     assert_eq!(std::fs::read_to_string(path("published").join(csv)).unwrap(), "text\ncow moo\n");
-    // The corrected rules take what both say.
     assert_eq!(std::fs::read_to_string(path("corrected/texts.txt")).unwrap(), "");
     assert!(!path("corrected").join(csv).exists());
 }

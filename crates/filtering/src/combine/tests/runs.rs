@@ -286,11 +286,11 @@ fn csv_tables_are_read_and_bad_lines_are_faults() {
 }
 
 #[test]
-fn empty_tables_make_empty_outputs() {
+fn empty_tables_make_empty_outputs_and_no_success() {
     let files = Files::new();
     files.cues("cues.parquet", 0, &[]);
     let summary = run(&files.config(&["cues.parquet"], Policy::None), &files.options("out")).unwrap();
-    assert_eq!((summary.status, summary.exit_code()), (Status::Done, 0));
+    assert_eq!((summary.status, summary.exit_code()), (Status::Empty, 1));
     assert_eq!(texts_of(&files.path("out")), []);
 }
 
