@@ -86,7 +86,7 @@ fn an_empty_folder_and_an_empty_tar() {
     bench.write("none/x.txt", "");
     bench.call("index -i none -o out").ended(2).says("this folder holds no tar");
     bench.write("in/0.tar", tar_of(&[]));
-    bench.call("index -i in -o out").ended(0);
+    bench.call("index -i in -o out").ended(1).says("nothing was read: the input holds no samples");
     assert_eq!(bench.json("out/sizes.json"), json!({ "0.tar": 0 }));
     bench.write("zero/0.tar", "");
     bench.call("index -i zero -o zero-out").ended(1).says("the file is empty");
@@ -96,7 +96,7 @@ fn an_empty_folder_and_an_empty_tar() {
 fn t17_members_without_a_key_are_on_file() {
     let bench = Bench::new();
     bench.write("in/0.tar", tar_of(&[("A (1_0-2_0)/mp4", b"a"), ("A (1_0-2_0)/json", b"{}")]));
-    let called = bench.call("index -i in -o out").ended(0);
+    let called = bench.call("index -i in -o out").ended(1);
     assert_eq!(called.summary()["steps"][0][1]["dropped"]["no_key"], 2);
     assert_eq!(bench.rejects("out/rejects-00000.jsonl")[0], ("0.tar: A (1_0-2_0)/mp4".to_owned(), "no_key".to_owned()));
 }
