@@ -100,7 +100,7 @@ impl Column {
 
 /// What a command line asks for; what it leaves open depends on the tables.
 #[derive(Debug, Clone, Default)]
-pub struct Asked {
+pub struct CriterionArgs {
     /// The column.
     pub column: Option<Column>,
     /// The suspicious side.
@@ -126,7 +126,7 @@ impl Criterion {
     ///
     /// # Errors
     /// The tables have no such column, or a threshold lies beyond its range.
-    pub fn of(columns: &[Column], asked: &Asked, default: impl Fn(Column) -> Vec<f32>) -> Result<Self, Error> {
+    pub fn of(columns: &[Column], asked: &CriterionArgs, default: impl Fn(Column) -> Vec<f32>) -> Result<Self, Error> {
         let column = asked.column.unwrap_or(columns[0]);
         if !columns.contains(&column) {
             let names: Vec<&str> = columns.iter().map(|column| column.name()).collect();
@@ -174,7 +174,7 @@ mod tests {
 
     const SCORES: [Column; 3] = [Column::Dissimilarity, Column::Nearest, Column::MeanTopK];
 
-    fn of(asked: &Asked) -> Result<Criterion, Error> {
+    fn of(asked: &CriterionArgs) -> Result<Criterion, Error> {
         Criterion::of(&SCORES, asked, |column| column.thresholds().0.to_vec())
     }
 
@@ -189,22 +189,22 @@ mod tests {
 
     #[test]
     fn what_is_left_open_depends_on_the_column() {
-        let usual = of(&Asked::default()).unwrap();
+        let usual = of(&CriterionArgs::default()).unwrap();
         assert_eq!(
             (usual.column, usual.side, usual.thresholds),
             (Column::Dissimilarity, Side::Over, vec![0.9, 0.95, 0.99])
         );
-        let nearest = of(&Asked { column: Some(Column::Nearest), ..Asked::default() }).unwrap();
+        let nearest = of(&CriterionArgs { column: Some(Column::Nearest), ..CriterionArgs::default() }).unwrap();
         assert_eq!((nearest.side, nearest.beyond(0.2, 0.3), nearest.beyond(0.3, 0.3)), (Side::Under, true, false));
     }
 
     #[test]
     fn equal_thresholds_are_one_and_impossible_ones_are_refused() {
-        let asked = |thresholds: &[f32]| Asked { thresholds: thresholds.to_vec(), ..Asked::default() };
+        let asked = |thresholds: &[f32]| CriterionArgs { thresholds: thresholds.to_vec(), ..CriterionArgs::default() };
         assert_eq!(of(&asked(&[0.95, 0.5, 0.95, 0.0, -0.0])).unwrap().thresholds, [0.95, 0.5, 0.0]);
         assert!(of(&asked(&[-0.1])).unwrap_err().to_string().contains("`dissimilarity` goes from 0 to 2"));
         assert!(of(&asked(&[f32::NAN])).is_err());
-        let other = Asked { column: Some(Column::Cosine), ..Asked::default() };
+        let other = CriterionArgs { column: Some(Column::Cosine), ..CriterionArgs::default() };
         assert!(of(&other).unwrap_err().to_string().contains("the input has dissimilarity, nearest"));
     }
 }

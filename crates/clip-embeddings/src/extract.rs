@@ -13,7 +13,7 @@ use audsem_core::tar::TarError;
 use audsem_media::audio::{BitDepth, Decoder, quantise};
 use serde::Serialize;
 
-use crate::criterion::{Asked, Column, Criterion, Side};
+use crate::criterion::{Column, Criterion, CriterionArgs, Side};
 use crate::error::Error;
 use crate::missing;
 use crate::reason::{DropReason, Fault};
@@ -74,7 +74,7 @@ type Met = BTreeMap<String, Option<String>>;
 /// [`Run::execute`] give.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let thresholds = config.threshold.into_iter().collect();
-    let asked = Asked { column: config.column, side: config.side, thresholds };
+    let asked = CriterionArgs { column: config.column, side: config.side, thresholds };
     let scores = Scores::open(&config.scores, &asked, |column| vec![column.thresholds().1])?;
     let mut tars = Vec::new();
     for path in &config.shards {

@@ -42,11 +42,11 @@
 pub mod cli;
 pub mod contamination;
 pub mod criterion;
-pub mod direction;
 pub mod embed;
 pub mod error;
 pub mod extract;
 pub mod matching;
+pub mod mean_embedding;
 pub mod merge;
 mod missing;
 pub mod model_tag;
@@ -63,8 +63,8 @@ pub mod sets;
 pub mod tables;
 pub mod tars;
 mod texts;
-pub mod unit;
 mod unit_rows;
+pub mod vector_math;
 
 /// The binary, as `run.json` has it.
 const TOOL: &str = "audsem-clip-embeddings";

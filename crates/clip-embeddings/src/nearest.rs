@@ -5,7 +5,7 @@ use audsem_core::tables::{TableError, VectorFile, VectorScratch};
 
 use crate::product::products;
 use crate::sets::{EmbeddingFile, RowNumbers};
-use crate::unit::push_unit;
+use crate::vector_math::push_unit;
 
 /// Reference rows that are multiplied at once.
 const TILE: usize = 1024;
@@ -76,13 +76,13 @@ struct Tile {
 }
 
 /// The rows of some tables, ready to be searched by several threads.
-pub struct Searched {
+pub struct VectorIndex {
     files: Vec<VectorFile>,
     numbers: RowNumbers,
     dim: usize,
 }
 
-impl Searched {
+impl VectorIndex {
     /// Opens the tables.
     ///
     /// # Errors

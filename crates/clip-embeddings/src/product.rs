@@ -53,7 +53,7 @@ mod tests {
             products(&a, &b, dim, &mut c);
             for i in 0..m {
                 for j in 0..n {
-                    let expected = crate::unit::dot(&a[i * dim..][..dim], &b[j * dim..][..dim]);
+                    let expected = crate::vector_math::dot(&a[i * dim..][..dim], &b[j * dim..][..dim]);
                     assert!((f64::from(c[i * n + j]) - expected).abs() < 1e-5, "{m} {n} {dim}: {i} {j}");
                 }
             }

@@ -8,7 +8,7 @@ use audsem_core::run::{FileFingerprint, Fingerprint, ShardError};
 use audsem_core::tables::{Columns as _, ParquetFile, Row, TableError, tables_under, text_hash};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::criterion::{Asked, Column, Criterion};
+use crate::criterion::{Column, Criterion, CriterionArgs};
 use crate::error::Error;
 use crate::repeats::{Repeats, Seen};
 
@@ -207,7 +207,7 @@ impl Scores {
     ///
     /// # Errors
     /// There are none, or they cannot answer what is asked.
-    pub fn open(paths: &[PathBuf], asked: &Asked, default: impl Fn(Column) -> Vec<f32>) -> Result<Self, Error> {
+    pub fn open(paths: &[PathBuf], asked: &CriterionArgs, default: impl Fn(Column) -> Vec<f32>) -> Result<Self, Error> {
         let files = list_scores(paths)?;
         let columns = files.first().map_or(Kind::Scores.columns(), |file| file.kind.columns());
         let criterion = Criterion::of(columns, asked, default)?;

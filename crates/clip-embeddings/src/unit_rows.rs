@@ -3,7 +3,7 @@
 use audsem_core::tables::{TableError, VectorFile, VectorScratch};
 
 use crate::rejects::BadRows;
-use crate::unit::push_unit;
+use crate::vector_math::push_unit;
 
 /// The usable rows of a row group.
 pub(crate) struct UnitRows {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Config;
 use crate::error::Error;
-use crate::nearest::{Hit, Searched};
+use crate::nearest::{Hit, VectorIndex};
 use crate::rejects::BadRows;
 use crate::sets::{EmbeddingFile, RowNumbers, keys_of_rows};
 use crate::unit_rows::UnitRows;
@@ -19,7 +19,7 @@ struct Searchable<'a> {
     name: &'a str,
     files: &'a [EmbeddingFile],
     numbers: RowNumbers,
-    searched: Searched,
+    index: VectorIndex,
 }
 
 /// A record of a row group and the items near to it: benchmark, rank, hit.
@@ -86,8 +86,8 @@ pub(super) fn compare(
     let mut benchmarks = Vec::new();
     for super::Benchmark { name, files } in sets {
         fingerprint = files.iter().fold(fingerprint.with(name), |all, file| all.with(&file.fingerprint));
-        let searched = Searched::open(files, dim)?;
-        benchmarks.push(Searchable { name, files, numbers: RowNumbers::of(files), searched });
+        let index = VectorIndex::open(files, dim)?;
+        benchmarks.push(Searchable { name, files, numbers: RowNumbers::of(files), index });
     }
     let fingerprint = fingerprint.finish();
     let plan: Vec<Shard<&EmbeddingFile>> = crate::reference::plan(inputs)
@@ -159,7 +159,7 @@ fn compare_group(
     let mut of_record: Vec<Vec<(usize, usize, Hit)>> = vec![Vec::new(); unit.rows.len()];
     let mut nearness = vec![Nearness::default(); benchmarks.len()];
     for (number, benchmark) in benchmarks.iter().enumerate() {
-        for (i, hits) in benchmark.searched.nearest(&unit.vectors, config.top_k, None)?.iter().enumerate() {
+        for (i, hits) in benchmark.index.nearest(&unit.vectors, config.top_k, None)?.iter().enumerate() {
             let hits = hits.as_slice();
             let n_near = hits.partition_point(|hit| hit.cosine >= config.threshold);
             nearness[number].add(hits, n_near);

@@ -6,7 +6,7 @@ use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
 use audsem_core::tables::{Columns as _, ParquetWriter, TableError, VectorFile};
 
 use crate::error::Error;
-use crate::nearest::{Hit, Searched};
+use crate::nearest::{Hit, VectorIndex};
 use crate::rejects::BadRows;
 use crate::sets::{EmbeddingFile, RowNumbers, keys_of_rows};
 use crate::unit_rows::UnitRows;
@@ -15,7 +15,7 @@ use crate::unit_rows::UnitRows;
 struct All<'a> {
     files: &'a [EmbeddingFile],
     numbers: RowNumbers,
-    searched: Searched,
+    index: VectorIndex,
     threshold: f32,
 }
 
@@ -27,7 +27,7 @@ struct Pair {
 
 /// Lists records with an earlier one at a cosine of at least `threshold`.
 pub(super) fn find(run: &mut Run, files: &[EmbeddingFile], threshold: f32, dim: usize) -> Result<(), Error> {
-    let all = All { files, numbers: RowNumbers::of(files), searched: Searched::open(files, dim)?, threshold };
+    let all = All { files, numbers: RowNumbers::of(files), index: VectorIndex::open(files, dim)?, threshold };
     // A record is compared with those before it, so a shard reads its own table and all earlier ones.
     let mut read_so_far = Fingerprint::new();
     let mut plan = Vec::new();
@@ -78,7 +78,7 @@ fn find_in_group(
 ) -> Result<(Vec<Pair>, BadRows), TableError> {
     let unit = UnitRows::read(vectors, group)?;
     let own_numbers: Vec<u64> = unit.rows.iter().map(|row| first + *row as u64).collect();
-    let hits = all.searched.nearest(&unit.vectors, 1, Some(&own_numbers))?;
+    let hits = all.index.nearest(&unit.vectors, 1, Some(&own_numbers))?;
     let near = hits.iter().enumerate().filter_map(|(i, hits)| Some((i, *hits.as_slice().first()?)));
     let near: Vec<(usize, Hit)> = near.filter(|(_, hit)| hit.cosine >= all.threshold).collect();
     if near.is_empty() {

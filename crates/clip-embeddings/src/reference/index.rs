@@ -5,7 +5,7 @@ use audsem_core::tables::{Columns as _, EmbeddingKey, EmbeddingKeyRef, VectorScr
 
 use crate::rejects::BadRows;
 use crate::sets::{EmbeddingFile, MODEL_KEY};
-use crate::unit::push_unit;
+use crate::vector_math::push_unit;
 
 /// Writes the unit vectors of a table to `index-NAME.parquet`.
 pub(super) fn write(file: &EmbeddingFile, out: &mut ShardOutput) -> Result<(), ShardError> {

@@ -7,8 +7,8 @@ use audsem_core::run::{Fingerprint, Run, Shard, Step};
 use serde::{Deserialize, Serialize};
 
 use super::sum::FileSums;
-use crate::direction::exact;
 use crate::error::Error;
+use crate::mean_embedding::exact;
 
 /// Name of the file in the folder of a reference.
 pub const REFERENCE: &str = "reference.json";

@@ -5,11 +5,11 @@ use audsem_core::run::{JsonFile, Run, Shard, ShardError, ShardOutput, ShardOutpu
 use audsem_core::tables::{TableError, VectorFile, VectorScratch};
 
 use super::saved::{SavedReference, SavedSet};
-use crate::direction::BatchSums;
 use crate::error::Error;
+use crate::mean_embedding::BatchSums;
 use crate::rejects::BadRows;
 use crate::sets::{Comparable, EmbeddingFile, RowNumbers};
-use crate::unit::{dot, scale};
+use crate::vector_math::{dot, scale};
 
 /// The sums of one table and where they are kept.
 #[derive(Debug, Clone)]

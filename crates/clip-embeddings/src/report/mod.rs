@@ -20,14 +20,14 @@ use std::path::PathBuf;
 use audsem_core::run::{Fingerprint, Run, RunConfig, RunOptions, RunSpec, Shard, Step, Summary};
 use serde::Serialize;
 
-use crate::criterion::{Asked, Column, Criterion, Side, label};
+use crate::criterion::{Column, Criterion, CriterionArgs, Side, label};
 use crate::error::Error;
 use crate::scores::Scores;
 use crate::tars::list_tars;
 use crate::texts::TextTables;
 
 pub use clips::ClipsMode;
-pub use summary::{BIN, Extreme, Noted, SetSummary, Summaries};
+pub use summary::{BIN, Extreme, SetSummary, Summaries, SummaryConfig};
 
 /// What is reported.
 #[derive(Debug, Clone)]
@@ -68,8 +68,8 @@ impl RunConfig for HashedConfig<'_> {
 }
 
 impl HashedConfig<'_> {
-    fn noted(&self) -> Noted<'_> {
-        Noted { criterion: self.criterion, extremes: self.extremes }
+    fn summary_config(&self) -> SummaryConfig<'_> {
+        SummaryConfig { criterion: self.criterion, extremes: self.extremes }
     }
 
     /// The extremes of a modality as a report shows them: the suspicious end first.
@@ -85,7 +85,7 @@ impl HashedConfig<'_> {
 /// # Errors
 /// There are no scores, they lack what is asked for, and what [`Run::open`] and [`Run::execute`] give.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
-    let asked = Asked { column: config.column, side: config.side, thresholds: config.thresholds.clone() };
+    let asked = CriterionArgs { column: config.column, side: config.side, thresholds: config.thresholds.clone() };
     let scores = Scores::open(&config.scores, &asked, |column| column.thresholds().0.to_vec())?;
     let texts = TextTables::list(&config.texts)?;
     let mut tars = Vec::new();

@@ -83,9 +83,9 @@ pub struct Summaries {
     pub totals: BTreeMap<String, SetSummary>,
 }
 
-/// What is noted.
+/// What is summary_config.
 #[derive(Debug, Clone, Copy)]
-pub struct Noted<'a> {
+pub struct SummaryConfig<'a> {
     /// Thresholds, and which side of them is counted.
     pub criterion: &'a Criterion,
     /// Extremes kept at either end.
@@ -94,24 +94,24 @@ pub struct Noted<'a> {
 
 impl Summaries {
     /// Takes in one score; `first` unless an earlier set has its key.
-    pub fn add(&mut self, scored: Scored<'_>, value: f32, first: bool, noted: Noted<'_>) {
-        let empty = || SetSummary::new(noted.criterion.thresholds.len());
+    pub fn add(&mut self, scored: Scored<'_>, value: f32, first: bool, summary_config: SummaryConfig<'_>) {
+        let empty = || SetSummary::new(summary_config.criterion.thresholds.len());
         let sets = entry(&mut self.sets, scored.modality, BTreeMap::new);
-        entry(sets, scored.source, empty).add(scored, value, noted);
+        entry(sets, scored.source, empty).add(scored, value, summary_config);
         if first {
-            entry(&mut self.totals, scored.modality, empty).add(scored, value, noted);
+            entry(&mut self.totals, scored.modality, empty).add(scored, value, summary_config);
         }
     }
 
     /// Adds the scores of the tables that follow.
-    pub fn merge(&mut self, other: Self, noted: Noted<'_>) {
-        let empty = || SetSummary::new(noted.criterion.thresholds.len());
+    pub fn merge(&mut self, other: Self, summary_config: SummaryConfig<'_>) {
+        let empty = || SetSummary::new(summary_config.criterion.thresholds.len());
         for (modality, theirs) in other.totals {
-            entry(&mut self.totals, &modality, empty).merge(theirs, noted);
+            entry(&mut self.totals, &modality, empty).merge(theirs, summary_config);
         }
         for (modality, sets) in other.sets {
             let mine = entry(&mut self.sets, &modality, BTreeMap::new);
-            sets.into_iter().for_each(|(name, theirs)| entry(mine, &name, empty).merge(theirs, noted));
+            sets.into_iter().for_each(|(name, theirs)| entry(mine, &name, empty).merge(theirs, summary_config));
         }
     }
 }
@@ -125,7 +125,7 @@ fn entry<'m, T>(map: &'m mut BTreeMap<String, T>, name: &str, make: impl FnOnce(
 }
 
 impl SetSummary {
-    fn add(&mut self, scored: Scored<'_>, value: f32, noted: Noted<'_>) {
+    fn add(&mut self, scored: Scored<'_>, value: f32, summary_config: SummaryConfig<'_>) {
         self.count += 1;
         self.sum += f64::from(value);
         self.min = self.min.min(value);
@@ -133,19 +133,19 @@ impl SetSummary {
         #[expect(clippy::cast_possible_truncation, reason = "scores lie between -1 and 2")]
         let bin = (f64::from(value) / BIN).floor() as i64;
         *self.bins.entry(bin).or_default() += 1;
-        for (beyond, threshold) in self.beyond.iter_mut().zip(&noted.criterion.thresholds) {
-            *beyond += u64::from(noted.criterion.beyond(value, *threshold));
+        for (beyond, threshold) in self.beyond.iter_mut().zip(&summary_config.criterion.thresholds) {
+            *beyond += u64::from(summary_config.criterion.beyond(value, *threshold));
         }
         let extreme = || Extreme { key: scored.key.to_owned(), value, text: scored.text.map(str::to_owned) };
-        if self.lowest.len() < noted.extremes || self.lowest.last().is_some_and(|last| value < last.value) {
-            offer(&mut self.lowest, extreme(), noted.extremes, |a, b| a <= b);
+        if self.lowest.len() < summary_config.extremes || self.lowest.last().is_some_and(|last| value < last.value) {
+            offer(&mut self.lowest, extreme(), summary_config.extremes, |a, b| a <= b);
         }
-        if self.highest.len() < noted.extremes || self.highest.last().is_some_and(|last| value > last.value) {
-            offer(&mut self.highest, extreme(), noted.extremes, |a, b| a >= b);
+        if self.highest.len() < summary_config.extremes || self.highest.last().is_some_and(|last| value > last.value) {
+            offer(&mut self.highest, extreme(), summary_config.extremes, |a, b| a >= b);
         }
     }
 
-    fn merge(&mut self, other: Self, noted: Noted<'_>) {
+    fn merge(&mut self, other: Self, summary_config: SummaryConfig<'_>) {
         self.count += other.count;
         self.sum += other.sum;
         self.min = self.min.min(other.min);
@@ -156,8 +156,14 @@ impl SetSummary {
         for (mine, theirs) in self.beyond.iter_mut().zip(&other.beyond) {
             *mine += theirs;
         }
-        other.lowest.into_iter().for_each(|extreme| offer(&mut self.lowest, extreme, noted.extremes, |a, b| a <= b));
-        other.highest.into_iter().for_each(|extreme| offer(&mut self.highest, extreme, noted.extremes, |a, b| a >= b));
+        other
+            .lowest
+            .into_iter()
+            .for_each(|extreme| offer(&mut self.lowest, extreme, summary_config.extremes, |a, b| a <= b));
+        other
+            .highest
+            .into_iter()
+            .for_each(|extreme| offer(&mut self.highest, extreme, summary_config.extremes, |a, b| a >= b));
     }
 }
 
@@ -183,7 +189,7 @@ mod tests {
         let mut all = Summaries::default();
         for (key, value) in scores {
             let scored = Scored { key, source: "set", modality: "audio", value: Some(*value), text: None };
-            all.add(scored, *value, true, Noted { criterion, extremes: 2 });
+            all.add(scored, *value, true, SummaryConfig { criterion, extremes: 2 });
         }
         all
     }
@@ -194,7 +200,7 @@ mod tests {
         let over = criterion(Side::Over);
         let whole = of(&scores, &over);
         let mut parts = of(&scores[..2], &over);
-        parts.merge(of(&scores[2..], &over), Noted { criterion: &over, extremes: 2 });
+        parts.merge(of(&scores[2..], &over), SummaryConfig { criterion: &over, extremes: 2 });
         assert_eq!(parts, whole);
         assert_eq!(whole.totals["audio"], whole.sets["audio"]["set"]);
         assert_eq!(of(&scores, &criterion(Side::Under)).totals["audio"].beyond, [2, 2]);

@@ -131,7 +131,7 @@ fn thresholds<'a>(
 mod tests {
     use super::*;
     use crate::criterion::{Column, Criterion, Side};
-    use crate::report::Noted;
+    use crate::report::SummaryConfig;
     use crate::scores::Scored;
 
     #[test]
@@ -142,7 +142,7 @@ mod tests {
             for i in 0..n_scores {
                 let value = (i as f32 * 0.37).sin() + 1.0;
                 let scored = Scored { key: "k", source: "s", modality: "text", value: Some(value), text: None };
-                all.add(scored, value, true, Noted { criterion: &criterion, extremes: 0 });
+                all.add(scored, value, true, SummaryConfig { criterion: &criterion, extremes: 0 });
             }
             let set = &all.totals["text"];
             for n in [1, 7, 60] {

@@ -5,11 +5,11 @@ use audsem_core::tables::{
     Columns as _, EmbeddingKey, GroupEncoder, ParquetFile, Row as _, RowGroup, TableError, VectorFile, VectorScratch,
 };
 
-use crate::nearest::{Hits, Searched};
+use crate::nearest::{Hits, VectorIndex};
 use crate::rejects::BadRows;
 use crate::repeats::Repeats;
 use crate::sets::{EmbeddingFile, Modality};
-use crate::unit::{dot_and_square, push_unit, scale};
+use crate::vector_math::{dot_and_square, push_unit, scale};
 
 /// What to do with one table.
 pub(super) struct Scorer<'a> {
@@ -18,7 +18,7 @@ pub(super) struct Scorer<'a> {
     /// The mean direction of the reference.
     pub(super) mean: &'a [f64],
     /// Where to look for neighbours, and how many.
-    pub(super) searched: Option<(&'a Searched, usize)>,
+    pub(super) index: Option<(&'a VectorIndex, usize)>,
     /// Rows to score from the beginning.
     pub(super) limit: u64,
     /// Rows of all inputs that repeat a key.
@@ -103,15 +103,15 @@ impl Opened<'_> {
                     Ok(factor) => {
                         #[expect(clippy::cast_possible_truncation, reason = "scores are kept in 32 bits")]
                         scores.push(RowScore { row, dissimilarity: (1.0 - dot * factor) as f32 });
-                        if self.scorer.searched.is_some() {
+                        if self.scorer.index.is_some() {
                             push_unit(x, &mut queries).expect("it has a direction");
                         }
                     }
                 }
             }
         })?;
-        let hits = match self.scorer.searched {
-            Some((searched, k)) => Some(searched.nearest(&queries, k, None)?),
+        let hits = match self.scorer.index {
+            Some((index, k)) => Some(index.nearest(&queries, k, None)?),
             None => None,
         };
         let rows = self.rows(group, &scores, hits.as_deref())?;

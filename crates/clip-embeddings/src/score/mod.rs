@@ -16,7 +16,7 @@ use audsem_core::tables::ParquetWriter;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::nearest::Searched;
+use crate::nearest::VectorIndex;
 use crate::reason::{DropReason, Fault};
 use crate::reference::{FileSums, SavedReference, index_files, mean_of, save, sum_files};
 use crate::repeats::Repeats;
@@ -47,7 +47,7 @@ impl RunConfig for Config {
 struct Reference {
     saved: SavedReference,
     fingerprint: String,
-    searched: Option<Searched>,
+    index: Option<VectorIndex>,
 }
 
 /// References as the command line names them, sorted by kind.
@@ -156,11 +156,11 @@ fn reference(
     if config.top_k.is_some() {
         fingerprint = searched.iter().fold(fingerprint, |all, file| all.with(&file.fingerprint));
     }
-    let searched = match config.top_k {
-        Some(_) => Some(Searched::open(&searched, comparable.dim)?),
+    let index = match config.top_k {
+        Some(_) => Some(VectorIndex::open(&searched, comparable.dim)?),
         None => None,
     };
-    Ok(Some(Reference { saved, fingerprint: fingerprint.finish(), searched }))
+    Ok(Some(Reference { saved, fingerprint: fingerprint.finish(), index }))
 }
 
 fn modality_of(file: &EmbeddingFile, config: &Config) -> Result<Modality, Error> {
@@ -182,7 +182,7 @@ fn score(run: &mut Run, config: &Config, inputs: &[EmbeddingFile], reference: &R
             file,
             modality: modality_of(file, config)?,
             mean: &reference.saved.mean,
-            searched: reference.searched.as_ref().zip(config.top_k),
+            index: reference.index.as_ref().zip(config.top_k),
             limit: left,
             repeats: &repeats,
             first_row: numbers.start(i),
