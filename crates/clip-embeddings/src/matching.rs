@@ -15,8 +15,8 @@ use crate::error::Error;
 use crate::reason::{DropReason, Fault};
 use crate::repeats::Repeats;
 use crate::sets::{Comparable, EmbeddingFile, Modality, RowNumbers, SetPath, list_files};
-use crate::unit::{dot, scale};
 use crate::unit_rows::UnitRows;
+use crate::vector_math::{dot, scale};
 
 /// What is matched with what.
 #[derive(Debug, Clone, Serialize)]

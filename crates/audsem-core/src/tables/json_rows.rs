@@ -170,10 +170,10 @@ fn reader(array: &dyn Array) -> ReadValue<'_> {
 /// The same for values that are there.
 fn present(array: &dyn Array) -> ReadValue<'_> {
     let any = array.as_any();
-    if is_plain_number(array.dtype()) {
-        if let Some(read) = number_reader(array) {
-            return read;
-        }
+    if is_plain_number(array.dtype())
+        && let Some(read) = number_reader(array)
+    {
+        return read;
     }
     if let Some(array) = any.downcast_ref::<Utf8ViewArray>() {
         return Box::new(|i| array.value(i).into());

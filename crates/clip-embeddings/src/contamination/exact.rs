@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::error::Error;
 use crate::rejects::BadRows;
 use crate::sets::{EmbeddingFile, RowNumbers, keys_of_rows};
-use crate::unit::{dot, scale};
+use crate::vector_math::{dot, scale};
 
 /// A record that repeats another one.
 struct Repeat {

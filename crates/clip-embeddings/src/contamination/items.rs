@@ -9,7 +9,7 @@ use super::Benchmark;
 use crate::error::Error;
 use crate::rejects::BadRows;
 use crate::sets::EmbeddingFile;
-use crate::unit::{dot, scale};
+use crate::vector_math::{dot, scale};
 
 /// The items of one benchmark.
 #[derive(Debug, Clone, Copy, Default)]

@@ -14,7 +14,7 @@ use super::owners::Planned;
 use super::sounds::{Ear, Heard, Unheard};
 use crate::reason::Fault;
 use crate::sets::MODEL_KEY;
-use crate::unit::{dot, scale};
+use crate::vector_math::{dot, scale};
 
 /// What all tables are made with.
 pub(super) struct Tools<'a> {

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::reason::{DropReason, Fault};
 use crate::sets::{MODEL_KEY, Modality};
 use crate::tars::scan;
-use crate::unit::{dot, scale};
+use crate::vector_math::{dot, scale};
 
 /// Settings of `embed-text`.
 #[derive(Debug, Clone)]

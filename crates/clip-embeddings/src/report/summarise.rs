@@ -25,7 +25,7 @@ pub(super) fn all(
     };
     let mut all = Summaries::default();
     for summaries in summarised.values {
-        all.merge(summaries, settings.noted());
+        all.merge(summaries, settings.summary_config());
     }
     let fingerprint = plan.iter().fold(Fingerprint::new(), |all, shard| all.with(&shard.fingerprint)).finish();
     Ok(Some((all, fingerprint)))
@@ -48,7 +48,7 @@ fn summarise(
             Counts::NotFinite => Err(LeftOut::fail(Fault::NotFinite, place(row))),
         };
         if let Some((value, first)) = out.file(scored.key, outcome) {
-            summaries.add(scored, value, first, settings.noted());
+            summaries.add(scored, value, first, settings.summary_config());
         }
         Ok(())
     })?;
