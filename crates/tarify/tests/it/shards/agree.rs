@@ -109,7 +109,7 @@ fn an_answer_that_is_no_choice_is_left_out() {
     let world = World::new(&[source(Task::McQa)], &[json!({ "file_name": KEY, "qa_pairs": pairs })]);
     let out = world.run(&world.config(Task::McQa));
     assert_eq!(out.keys("train").len(), 2);
-    for n in 0..3 {
-        assert_eq!(out.reasons(&format!("{KEY} pair {n}")), ["answer_not_among_choices"], "{}", answers[n]);
+    for (n, answer) in answers.iter().enumerate().take(3) {
+        assert_eq!(out.reasons(&format!("{KEY} pair {n}")), ["answer_not_among_choices"], "{answer}");
     }
 }
