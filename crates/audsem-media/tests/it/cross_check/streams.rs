@@ -136,7 +136,7 @@ fn sound_that_ends_before_the_pictures_is_told() {
             if name == "avi" && offset != "0" {
                 continue;
             }
-            let (sound, file) = (sound(seconds), folder.path().join(name));
+            let (sound, file) = (sound(seconds), folder.path().join(format!("film.{name}")));
             let input = ["-itsoffset", offset, "-i", sound.to_str().unwrap()];
             run(pictures.iter().chain(&input).chain(codecs).copied().chain([file.to_str().unwrap()]));
             let result = decoder.decode_file(&file);
