@@ -239,7 +239,7 @@ impl BertClassifier {
     pub fn forward(&self, ids: &Tensor, mask: Option<&Tensor>, mode: Mode) -> Result<Tensor> {
         let hidden = self.bert.forward(ids, mask, None, mode)?;
         let pooled = self.dropout.forward(&self.pool(&hidden)?, mode)?;
-        Ok(self.classifier.forward(&pooled)?.to_dtype(DType::F32)?)
+        Ok(self.classifier.forward_in(&pooled, mode)?.to_dtype(DType::F32)?)
     }
 }
 

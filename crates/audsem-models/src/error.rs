@@ -14,6 +14,9 @@ pub enum Error {
     /// The model folder or its weights.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] audsem_core::error::Error),
     /// `config.json` asks for something this network does not have.
     #[error("config.json: `{key}` is not supported: `{value}`\nhint: supported: {supported}")]
     Unsupported {

@@ -28,10 +28,10 @@ pub mod clap;
 pub mod error;
 pub mod generate;
 pub mod nn;
-pub mod optim;
 pub mod roberta;
 pub mod sentence;
 pub mod tokenizer;
 pub mod tokens;
+pub mod train;
 
 pub use error::{Error, Result};

@@ -2,9 +2,9 @@
 
 use audsem_models::clap::{Clap, Config, Features};
 use audsem_models::nn::{Mode, Params};
-use audsem_models::optim::{AdamW, AdamWConfig, linear_schedule};
 use audsem_models::tokenizer::Tokenizer;
 use audsem_models::tokens::batch;
+use audsem_models::train::{AdamW, AdamWConfig, Schedule};
 use candle_core::{DType, Device, Tensor};
 use rand::SeedableRng;
 use rand::seq::IndexedRandom;
@@ -39,7 +39,7 @@ impl Training<'_> {
         let mut last = Vec::new();
         for step in 0..steps {
             let loss = self.loss(&model, &mut rng, Mode::Train { seed, step: step as u64 })?;
-            optimizer.step(&loss.backward()?, LEARNING_RATE * linear_schedule(step, steps / 10, steps))?;
+            optimizer.step(&loss.backward()?, LEARNING_RATE * Schedule::Linear.factor(step, steps / 10, steps))?;
             last.push(f64::from(loss.to_scalar::<f32>()?));
             if step % 50 == 0 {
                 eprintln_loss(step, last[step]);

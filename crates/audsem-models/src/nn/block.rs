@@ -155,8 +155,8 @@ impl TransformerBlock {
             (None, Some(_)) => bail!("a block without cross-attention was given an encoder's states"),
         };
         self.mlp_residual.forward(&x, mode, |x| {
-            let wide = self.activation.forward(&self.up.forward(x)?)?;
-            self.down.forward(&self.activation_dropout.forward(&wide, mode)?)
+            let wide = self.activation.forward(&self.up.forward_in(x, mode)?)?;
+            self.down.forward_in(&self.activation_dropout.forward(&wide, mode)?, mode)
         })
     }
 }

@@ -91,7 +91,7 @@ impl Layer {
 
     fn forward(&self, x: &Tensor, context: &AttentionContext<'_>, cache: Option<&mut KvCache>) -> Result<Tensor> {
         let x = (x + self.attention.forward(&self.attention_norm.forward(x)?, context, cache)?)?;
-        let y = self.mlp.forward(&self.mlp_norm.forward(&x)?)?;
+        let y = self.mlp.forward(&self.mlp_norm.forward(&x)?, context.mode)?;
         x + y
     }
 }

@@ -72,11 +72,11 @@ impl SelfAttention {
     }
 
     fn forward(&self, x: &Tensor, bias: Option<&Tensor>, mode: Mode) -> Result<Tensor> {
-        let heads = |linear: &Linear| split_heads(&linear.forward(x)?, self.heads); // (B, H, T, D/H)
+        let heads = |linear: &Linear| split_heads(&linear.forward_in(x, mode)?, self.heads); // (B, H, T, D/H)
         let attention = Attention { bias, dropout: Some(&self.attention_dropout), mode };
         let mixed = attention.forward(&heads(&self.query)?, &heads(&self.key)?, &heads(&self.value)?)?;
         let mixed = join_heads(&mixed)?; // (B, T, D)
-        let y = self.dropout.forward(&self.output.forward(&mixed)?, mode)?;
+        let y = self.dropout.forward(&self.output.forward_in(&mixed, mode)?, mode)?;
         self.norm.forward(&(y + x)?)
     }
 }
@@ -106,9 +106,14 @@ impl Layer {
         })
     }
 
+    fn linears(&self) -> [&Linear; 6] {
+        let SelfAttention { query, key, value, output, .. } = &self.attention;
+        [query, key, value, output, &self.up, &self.down]
+    }
+
     fn forward(&self, x: &Tensor, bias: Option<&Tensor>, mode: Mode) -> Result<Tensor> {
         let x = self.attention.forward(x, bias, mode)?;
-        let y = self.down.forward(&self.activation.forward(&self.up.forward(&x)?)?)?;
+        let y = self.down.forward_in(&self.activation.forward(&self.up.forward_in(&x, mode)?)?, mode)?;
         self.norm.forward(&(self.dropout.forward(&y, mode)? + x)?)
     }
 }
@@ -161,7 +166,8 @@ impl Encoder {
     /// # Errors
     /// A weight cannot be read.
     pub fn fuse(&self) -> Result<Option<FusedEncoder>> {
-        if !self.layers.iter().all(|layer| fused::is_supported(layer.up.weight())) {
+        let is_supported = |linear: &Linear| linear.is_plain() && fused::is_supported(linear.weight());
+        if !self.layers.iter().flat_map(Layer::linears).all(is_supported) {
             return Ok(None);
         }
         Ok(Some(FusedEncoder { layers: self.layers.iter().map(FusedLayer::new).collect::<Result<_>>()? }))

@@ -1,13 +1,23 @@
-//! Affine maps.
+//! Affine maps: trained, frozen, and with an adapter beside them.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
 
+use super::Mode;
+use super::frozen::times_frozen;
+use super::lora::Lora;
+
 /// `x Wᵀ + b` with a weight of shape (out, in), as checkpoints store it.
+///
+/// A weight that is not trained gets no gradient, and none is computed. A layer that the builder has an adapter for gives
+/// `x Wᵀ + b + scale · B A dropout(x)`, whether its weight is trained or not.
 #[derive(Debug, Clone)]
 pub struct Linear {
     weight: Tensor,       // (O, I)
     bias: Option<Tensor>, // (O)
+    adapter: Option<Lora>,
+    /// The weight as it was before an adapter was merged into it.
+    unmerged: Option<Tensor>, // (O, I)
 }
 
 impl Linear {
@@ -34,13 +44,13 @@ impl Linear {
     pub fn load_with(vb: &VarBuilder<'_>, inputs: usize, outputs: usize, bias: bool, stdev: f64) -> Result<Self> {
         let weight = vb.get_with_hints((outputs, inputs), "weight", Init::Randn { mean: 0.0, stdev })?;
         let bias = bias.then(|| vb.get_with_hints(outputs, "bias", Init::Const(0.0))).transpose()?;
-        Ok(Self { weight, bias })
+        Ok(Self { adapter: Lora::load(vb, inputs, outputs)?, ..Self::from_tensors(weight, bias) })
     }
 
     /// Takes a weight (O, I) and a bias (O).
     #[must_use]
     pub fn from_tensors(weight: Tensor, bias: Option<Tensor>) -> Self {
-        Self { weight, bias }
+        Self { weight, bias, adapter: None, unmerged: None }
     }
 
     /// The weight (O, I).
@@ -55,17 +65,63 @@ impl Linear {
         self.bias.as_ref()
     }
 
+    /// The adapter.
+    #[must_use]
+    pub fn adapter(&self) -> Option<&Lora> {
+        self.adapter.as_ref()
+    }
+
+    /// Whether `x Wᵀ + b` is all that this layer computes: there is no adapter, or it is merged.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.adapter.is_none() || self.unmerged.is_some()
+    }
+
+    /// Adds the adapter to the weight, in f32, so that it costs nothing; does nothing without an adapter, or twice.
+    ///
+    /// # Errors
+    /// Memory or device.
+    pub fn merge(&mut self) -> Result<()> {
+        if let (Some(adapter), None) = (&self.adapter, &self.unmerged) {
+            let merged = adapter.merge_into(&self.weight)?;
+            self.unmerged = Some(std::mem::replace(&mut self.weight, merged));
+        }
+        Ok(())
+    }
+
+    /// Takes the adapter out again: the weight is what it was before, bit for bit.
+    pub fn unmerge(&mut self) {
+        if let Some(weight) = self.unmerged.take() {
+            self.weight = weight;
+        }
+    }
+
+    /// (…, I) to (…, O), for networks that do not tell training from inference.
+    ///
+    /// # Errors
+    /// The last dimension is not I, or there is an adapter with dropout: see [`Linear::forward_in`].
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if self.adapter.as_ref().is_some_and(|adapter| adapter.dropout().p() > 0.0) {
+            bail!("an adapter with dropout in a network that does not tell training from inference");
+        }
+        self.forward_in(x, Mode::Infer)
+    }
+
     /// (…, I) to (…, O).
     ///
     /// # Errors
     /// The last dimension is not I.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub fn forward_in(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         let (outputs, inputs) = self.weight.dims2()?;
         // One large product instead of a batch of small ones.
-        let rows = x.elem_count() / inputs.max(1);
-        let y = x.reshape((rows, inputs))?.matmul(&self.weight.t()?)?;
+        let rows = x.reshape((x.elem_count() / inputs.max(1), inputs))?;
+        let y = self.product(&rows)?;
         let y = match &self.bias {
             Some(bias) => y.broadcast_add(bias)?,
+            None => y,
+        };
+        let y = match self.adapter.as_ref().filter(|_| !self.is_plain()) {
+            Some(adapter) => (y + adapter.forward(&rows, mode)?)?,
             None => y,
         };
         let mut shape = x.dims().to_vec();
@@ -73,5 +129,12 @@ impl Linear {
             *last = outputs;
         }
         y.reshape(shape)
+    }
+
+    fn product(&self, rows: &Tensor) -> Result<Tensor> {
+        if rows.track_op() && !self.weight.track_op() {
+            return times_frozen(rows, &self.weight);
+        }
+        rows.matmul(&self.weight.t()?)
     }
 }

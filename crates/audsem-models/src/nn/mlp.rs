@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::{Activation, Linear};
+use super::{Activation, Linear, Mode};
 
 /// Shape of a feed-forward block.
 #[derive(Debug, Clone, Copy)]
@@ -50,8 +50,8 @@ impl GatedMlp {
     ///
     /// # Errors
     /// The last dimension is not D.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let gate = self.activation.forward(&self.gate.forward(x)?)?;
-        self.down.forward(&(gate * self.up.forward(x)?)?)
+    pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let gate = self.activation.forward(&self.gate.forward_in(x, mode)?)?;
+        self.down.forward_in(&(gate * self.up.forward_in(x, mode)?)?, mode)
     }
 }

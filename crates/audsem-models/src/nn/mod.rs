@@ -3,18 +3,25 @@
 //! **Invariant:** no layer here ever cuts a gradient. candle's fused operations (its own `LayerNorm` and
 //! `softmax_last_dim` among them) return a result without a gradient and without an error; a layer here takes the
 //! fused way only where nothing it touches is tracked for gradients, and composes differentiable operations elsewhere.
-//! Both ways agree within 1e-5, which a test asserts, as one asserts that every trainable tensor gets its gradient.
+//! Both ways agree within 1e-5, which a test asserts, as one asserts that every trainable tensor gets its gradient. A
+//! [`KvCache`] does cut them, and is refused in training.
 
 mod activation;
 mod attention;
 mod block;
+mod conv;
+mod conv_kernels;
 mod decoder;
 mod dropout;
 mod embedding;
 pub mod encoder;
+#[cfg(test)]
+mod finite_differences;
+mod frozen;
 pub mod fused;
 mod kv_cache;
 mod linear;
+pub mod lora;
 pub mod mask;
 mod mlp;
 mod multi_head;
@@ -28,16 +35,18 @@ mod threads;
 pub use activation::{Activation, softmax};
 pub use attention::{Attention, join_heads, split_heads};
 pub use block::{BlockConfig, CrossSource, TransformerBlock};
+pub use conv::{Conv1d, Conv2d, ConvConfig};
 pub use decoder::{Decoder, DecoderConfig};
 pub use dropout::{Dropout, Mode};
 pub use embedding::Embedding;
 pub use kv_cache::{DecoderCache, KvCache, LayerCache};
 pub use linear::Linear;
+pub use lora::{Lora, LoraConfig};
 pub use mask::{TokenSpan, causal_bias, padding_bias, sliding_bias};
 pub use mlp::{GatedMlp, MlpConfig};
 pub use multi_head::{AttentionContext, MultiHeadAttention, MultiHeadConfig, ProjectionBias};
 pub use norm::{LayerNorm, RmsNorm};
-pub use params::Params;
+pub use params::{Params, Trainable};
 pub use pooler::Pooler;
 pub use rotary::{Angles, RopeScaling, Rotary};
 pub use threads::limit_threads;

@@ -112,9 +112,9 @@ impl MultiHeadAttention {
     /// A cache in training, or one with blocks; shapes, memory, device.
     pub fn forward(&self, x: &Tensor, context: &AttentionContext<'_>, cache: Option<&mut KvCache>) -> Result<Tensor> {
         let turned = |x: Tensor| context.angles.map_or(Ok(x.clone()), |angles| angles.forward(&x));
-        let q = turned(split_heads(&self.query.forward(x)?, self.heads)?)?; // (B, H, T, W)
-        let k = turned(split_heads(&self.key.forward(x)?, self.kv_heads)?)?; // (B, K, T, W)
-        let v = split_heads(&self.value.forward(x)?, self.kv_heads)?; // (B, K, T, W)
+        let q = turned(split_heads(&self.query.forward_in(x, context.mode)?, self.heads)?)?; // (B, H, T, W)
+        let k = turned(split_heads(&self.key.forward_in(x, context.mode)?, self.kv_heads)?)?; // (B, K, T, W)
+        let v = split_heads(&self.value.forward_in(x, context.mode)?, self.kv_heads)?; // (B, K, T, W)
         let (k, v) = match cache {
             Some(cache) => checked(cache, context)?.append(&k, &v)?,
             None => (k, v),
@@ -137,8 +137,8 @@ impl MultiHeadAttention {
         if context.angles.is_some() {
             bail!("cross-attention has no rotary positions");
         }
-        let q = split_heads(&self.query.forward(x)?, self.heads)?; // (B, H, T, W)
-        let project = |linear: &Linear| split_heads(&linear.forward(source)?, self.kv_heads); // (B, K, S, W)
+        let q = split_heads(&self.query.forward_in(x, context.mode)?, self.heads)?; // (B, H, T, W)
+        let project = |linear: &Linear| split_heads(&linear.forward_in(source, context.mode)?, self.kv_heads); // (B, K, S, W)
         let (k, v) = match cache {
             Some(cache) if !cache.is_empty() => checked(cache, context)?.held()?,
             Some(cache) => checked(cache, context)?.append(&project(&self.key)?, &project(&self.value)?)?,
@@ -153,7 +153,7 @@ impl MultiHeadAttention {
             Some(cu_seqlens) => attention.forward_blocks(q, k, v, cu_seqlens)?,
             None => attention.forward(q, k, v)?,
         };
-        self.output.forward(&join_heads(&mixed)?)
+        self.output.forward_in(&join_heads(&mixed)?, context.mode)
     }
 }
 

@@ -1,9 +1,9 @@
-//! Trainable tensors.
+//! Tensors of a network in training: trainable ones over a base that is not changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use audsem_core::weights::Weights;
+use audsem_core::weights::{ModelError, Weights};
 use candle_core::{DType, Device, Result, Shape, Tensor, Var};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
@@ -11,11 +11,35 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::dropout::fnv1a;
+use super::lora::{self, LoraConfig};
 
-/// Trainable tensors of a network, by checkpoint name: taken from a checkpoint where it has them, else new.
+/// Which tensors of a checkpoint are trained; adapters always are.
+#[derive(Clone, Default)]
+pub enum Trainable {
+    /// All of them.
+    #[default]
+    All,
+    /// None: adapters alone.
+    Adapters,
+    /// Those whose names the function accepts.
+    Where(Arc<dyn Fn(&str) -> bool + Send + Sync>),
+}
+
+impl Trainable {
+    fn contains(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Adapters => false,
+            Self::Where(accepts) => accepts(name),
+        }
+    }
+}
+
+/// Tensors of a network by checkpoint name: taken from a checkpoint where it has them, else new.
 ///
-/// New ones depend on the seed and on their name alone, not on the order of construction or on candle's generator
-/// (which cannot be seeded on the CPU).
+/// Frozen tensors are read from the mapped files once, carry no gradient and are shared by all networks that are loaded
+/// from here. New ones depend on the seed and on their name alone, not on the order of construction or on candle's
+/// generator (which cannot be seeded on the CPU).
 #[derive(Clone, Default)]
 pub struct Params {
     inner: Arc<Inner>,
@@ -24,29 +48,59 @@ pub struct Params {
 #[derive(Default)]
 struct Inner {
     seed: u64,
-    start: Option<VarBuilder<'static>>,
-    vars: Mutex<BTreeMap<String, Var>>,
-    new_names: Mutex<Vec<String>>,
+    base: Option<(Weights, VarBuilder<'static>)>,
+    trainable: Trainable,
+    adapters: Option<LoraConfig>,
+    tensors: Mutex<Tensors>,
+}
+
+/// What there is so far.
+#[derive(Default)]
+struct Tensors {
+    vars: BTreeMap<String, Var>,
+    frozen: BTreeMap<String, Tensor>,
+    /// Names that were made new, in the order in which they were asked for.
+    new: Vec<String>,
+    /// Frozen tensors that the checkpoint lacks.
+    missing: BTreeSet<String>,
+    /// Tensors that [`Params::set`] gave and no network has asked for.
+    unasked: BTreeSet<String>,
+    /// Entries of `target_modules` that a layer has been found for.
+    targets: BTreeSet<String>,
 }
 
 impl std::fmt::Debug for Params {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Params").field("seed", &self.inner.seed).field("n", &self.lock().len()).finish()
+        let tensors = self.lock();
+        let (trained, frozen) = (tensors.vars.len(), tensors.frozen.len());
+        f.debug_struct("Params")
+            .field("seed", &self.inner.seed)
+            .field("trained", &trained)
+            .field("frozen", &frozen)
+            .finish()
     }
 }
 
 impl Params {
-    /// Starts from nothing.
+    /// Starts from nothing; everything is trained.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { inner: Arc::new(Inner { seed, ..Inner::default() }) }
     }
 
-    /// Starts from a checkpoint; what it lacks (the head of another task) is new and listed by [`Params::newly_initialized`].
+    /// Starts from a checkpoint, all of which is trained; what it lacks (the head of another task) is new and listed by
+    /// [`Params::newly_initialized`].
     #[must_use]
     pub fn from_weights(seed: u64, weights: &Weights) -> Self {
-        let start = Some(weights.var_builder());
-        Self { inner: Arc::new(Inner { seed, start, ..Inner::default() }) }
+        Self::over(seed, weights, Trainable::All, None)
+    }
+
+    /// Starts from a checkpoint of which only the tensors of `trainable` are trained, with `adapters` beside its layers
+    /// where they are given. What it lacks is new if it is trained, and an error of [`Params::finish`] if it is not.
+    #[must_use]
+    pub fn over(seed: u64, weights: &Weights, trainable: Trainable, adapters: Option<LoraConfig>) -> Self {
+        let base = Some((weights.clone(), weights.var_builder()));
+        Self { inner: Arc::new(Inner { seed, base, trainable, adapters, ..Inner::default() }) }
     }
 
     /// The builder networks load from.
@@ -56,32 +110,107 @@ impl Params {
         VarBuilder::from_backend(backend, dtype, device.clone())
     }
 
-    /// Gives a tensor its value before a network asks for it: measured statistics, for example.
+    /// Gives a trainable tensor its value before a network asks for it: measured statistics, or those of a stored
+    /// adapter.
     ///
     /// # Errors
     /// Memory or device.
     pub fn set(&self, name: &str, value: &Tensor) -> Result<()> {
-        self.lock().insert(name.to_owned(), Var::from_tensor(value)?);
+        let mut tensors = self.lock();
+        tensors.vars.insert(name.to_owned(), Var::from_tensor(value)?);
+        tensors.unasked.insert(name.to_owned());
         Ok(())
     }
 
-    /// All tensors loaded so far, sorted by name.
+    /// All trainable tensors loaded so far, sorted by name.
     #[must_use]
     pub fn vars(&self) -> Vec<(String, Var)> {
-        self.lock().iter().map(|(name, var)| (name.clone(), var.clone())).collect()
+        self.lock().vars.iter().map(|(name, var)| (name.clone(), var.clone())).collect()
     }
 
-    /// Names of the tensors the checkpoint lacked.
+    /// Those of adapters alone, sorted by name.
+    #[must_use]
+    pub fn adapter_vars(&self) -> Vec<(String, Var)> {
+        self.vars().into_iter().filter(|(name, _)| lora::adapted_layer(name).is_some()).collect()
+    }
+
+    /// Names of the tensors the checkpoint lacked, those of new adapters among them.
     #[must_use]
     pub fn newly_initialized(&self) -> Vec<String> {
-        self.inner.new_names.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().new.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Var>> {
-        self.inner.vars.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The network without its adapters as it stands, by name: what an adapted network is compared with. Shares memory
+    /// with the tensors in training, and carries no gradient.
+    #[must_use]
+    pub fn without_adapters(&self) -> HashMap<String, Tensor> {
+        let tensors = self.lock();
+        let vars = tensors.vars.iter().map(|(name, var)| (name.clone(), var.as_detached_tensor()));
+        let all = vars.chain(tensors.frozen.iter().map(|(name, tensor)| (name.clone(), tensor.clone())));
+        all.filter(|(name, _)| lora::adapted_layer(name).is_none()).collect()
     }
 
-    fn create(&self, shape: Shape, name: &str, init: Init, dtype: DType, device: &Device) -> Result<Var> {
+    /// The network with its adapters merged into its weights, by name: what is exported.
+    ///
+    /// # Errors
+    /// Memory or device.
+    pub fn merged(&self) -> Result<HashMap<String, Tensor>> {
+        let mut tensors = self.without_adapters();
+        let Some(config) = &self.inner.adapters else {
+            return Ok(tensors);
+        };
+        let vars = self.lock().vars.clone();
+        let weights: Vec<String> = tensors.keys().filter(|name| name.ends_with(".weight")).cloned().collect();
+        for name in weights {
+            let layer = name.trim_end_matches(".weight");
+            let [a, b] = lora::tensor_names(layer);
+            if let (Some(a), Some(b), Some(weight)) = (vars.get(&a), vars.get(&b), tensors.get_mut(&name)) {
+                *weight = lora::merge(weight, a, b, config.scale())?;
+            }
+        }
+        Ok(tensors)
+    }
+
+    /// Checks that the checkpoint had everything, apart from new trainable tensors that `may_be_new` accepts and new
+    /// adapters; that every tensor of it was asked for, apart from those that `ignorable` accepts; that every tensor
+    /// that was [set](Params::set) was asked for; and that every target of the adapters is a layer. A network must not be
+    /// used before.
+    ///
+    /// # Errors
+    /// [`ModelError::Mismatch`] with all names.
+    pub fn finish(
+        &self,
+        may_be_new: impl Fn(&str) -> bool,
+        ignorable: impl Fn(&str) -> bool,
+    ) -> std::result::Result<(), ModelError> {
+        let (mut path, mut misshapen, mut unused) = Default::default();
+        if let Some((weights, _)) = &self.inner.base {
+            match weights.finish(ignorable) {
+                Err(ModelError::Mismatch { path: p, misshapen: m, unused: u, .. }) => {
+                    (path, misshapen, unused) = (p, m, u)
+                }
+                other => other?,
+            }
+        }
+        let tensors = self.lock();
+        let new = tensors.new.iter().filter(|name| lora::adapted_layer(name).is_none() && !may_be_new(name));
+        let missing: BTreeSet<String> = new.chain(&tensors.missing).cloned().collect();
+        unused.extend(tensors.unasked.iter().cloned());
+        let wanted = self.inner.adapters.iter().flat_map(|config| &config.target_modules);
+        let unmet = wanted.filter(|target| !tensors.targets.contains(*target));
+        let missing: Vec<String> =
+            missing.into_iter().chain(unmet.map(|target| format!("a layer `{target}` to adapt"))).collect();
+        if missing.is_empty() && misshapen.is_empty() && unused.is_empty() {
+            return Ok(());
+        }
+        Err(ModelError::Mismatch { path, missing, misshapen, unused })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tensors> {
+        self.inner.tensors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn create(&self, shape: Shape, name: &str, init: Init, dtype: DType, device: &Device) -> Result<Tensor> {
         let n = shape.elem_count();
         let mut rng = ChaCha8Rng::seed_from_u64(self.inner.seed ^ fnv1a(name));
         let values: Vec<f32> = match init {
@@ -92,7 +221,16 @@ impl Params {
                 candle_core::bail!("no seeded Kaiming initialisation: `{name}`")
             }
         };
-        Var::from_tensor(&Tensor::from_vec(values, shape, device)?.to_dtype(dtype)?)
+        Tensor::from_vec(values, shape, device)?.to_dtype(dtype)
+    }
+
+    /// The tensor as the checkpoint has it.
+    fn stored(&self, shape: &Shape, name: &str, dtype: DType, device: &Device) -> Result<Option<Tensor>> {
+        let Some((_, base)) = &self.inner.base else { return Ok(None) };
+        match aliases(name).into_iter().find(|alias| base.contains_tensor(alias)) {
+            Some(alias) => Ok(Some(base.get(shape.clone(), &alias)?.to_device(device)?.to_dtype(dtype)?)),
+            None => Ok(None),
+        }
     }
 }
 
@@ -117,41 +255,73 @@ fn aliases(name: &str) -> Vec<String> {
     names
 }
 
+impl Tensors {
+    /// The tensor `name`, if it was loaded or set before.
+    fn known(&mut self, name: &str, shape: &Shape) -> Result<Option<Tensor>> {
+        self.unasked.remove(name);
+        let var = self.vars.get(name).map(Var::as_tensor);
+        let Some(tensor) = var.or_else(|| self.frozen.get(name)) else { return Ok(None) };
+        if tensor.shape() != shape {
+            candle_core::bail!("`{name}` was made with shape {:?}, now wanted as {shape:?}", tensor.shape());
+        }
+        Ok(Some(tensor.clone()))
+    }
+}
+
 impl SimpleBackend for Params {
     fn get(&self, shape: Shape, name: &str, init: Init, dtype: DType, device: &Device) -> Result<Tensor> {
-        if let Some(var) = self.lock().get(name) {
-            if var.shape() != &shape {
-                candle_core::bail!("`{name}` was made with shape {:?}, now wanted as {shape:?}", var.shape());
-            }
-            return Ok(var.as_tensor().clone());
+        if let Some(known) = self.lock().known(name, &shape)? {
+            return Ok(known);
         }
-        let start = self.inner.start.as_ref();
-        let found =
-            start.and_then(|start| Some((start, aliases(name).into_iter().find(|n| start.contains_tensor(n))?)));
-        let var = match found {
-            Some((start, stored)) => Var::from_tensor(&start.get(shape, &stored)?.to_device(device)?.to_dtype(dtype)?)?,
+        let trained = lora::adapted_layer(name).is_some() || self.inner.trainable.contains(name);
+        let stored = self.stored(&shape, name, dtype, device)?;
+        let mut tensors = self.lock();
+        if !trained {
+            let frozen = match stored {
+                Some(frozen) => frozen,
+                None => {
+                    tensors.missing.insert(name.to_owned());
+                    Tensor::zeros(shape, dtype, device)?
+                }
+            };
+            tensors.frozen.insert(name.to_owned(), frozen.clone());
+            return Ok(frozen);
+        }
+        let value = match stored {
+            Some(stored) => stored,
             None => {
-                self.inner.new_names.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
+                tensors.new.push(name.to_owned());
                 self.create(shape, name, init, dtype, device)?
             }
         };
-        self.lock().insert(name.to_owned(), var.clone());
+        let var = Var::from_tensor(&value)?;
+        tensors.vars.insert(name.to_owned(), var.clone());
         Ok(var.as_tensor().clone())
     }
 
-    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
-        let var = self.lock().get(name).cloned();
+    fn get_unchecked(&self, name: &str, dtype: DType, _: &Device) -> Result<Tensor> {
+        if let Some(config) = self.inner.adapters.as_ref().filter(|_| lora::is_settings(name)) {
+            return config.settings()?.to_dtype(dtype);
+        }
+        let var = self.lock().vars.get(name).cloned();
         var.map(|var| var.as_tensor().clone())
             .ok_or_else(|| candle_core::Error::CannotFindTensor { path: name.to_owned() }.bt())
     }
 
-    /// Only what was asked for under this very name: so a network asks for today's names, and a checkpoint with
-    /// older ones is saved with today's.
+    /// Only what was asked for under this very name, so that a network asks for today's names, and a checkpoint with
+    /// older ones is saved with today's; and the adapters of the layers that are to have one.
     fn contains_tensor(&self, name: &str) -> bool {
-        self.lock().contains_key(name)
+        let mut tensors = self.lock();
+        let Some(layer) = lora::adapted_layer(name) else {
+            return tensors.vars.contains_key(name) || tensors.frozen.contains_key(name);
+        };
+        let target = self.inner.adapters.as_ref().and_then(|config| config.target_of(layer));
+        if let Some(target) = target {
+            tensors.targets.insert(target.to_owned());
+        }
+        target.is_some()
     }
 }
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

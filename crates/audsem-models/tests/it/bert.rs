@@ -4,7 +4,7 @@ use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
 use audsem_models::bert::{BertClassifier, Config};
 use audsem_models::nn::{Mode, Params};
-use audsem_models::optim::{AdamW, AdamWConfig, linear_schedule};
+use audsem_models::train::{AdamW, AdamWConfig, Schedule};
 use candle_core::{DType, Device, Tensor};
 
 use crate::golden::{Goldens, max_abs, path};
@@ -137,7 +137,7 @@ fn four_steps_of_adamw_end_where_torch_ends() {
         let loss = loss(&model, &goldens, Mode::Infer);
         let difference = max_abs(&loss, &losses.get(step).unwrap());
         assert!(difference < 1e-4, "loss of step {step}: {difference:e}");
-        let norm = optimizer.step(&loss.backward().unwrap(), 0.01 * linear_schedule(step, 2, 6)).unwrap();
+        let norm = optimizer.step(&loss.backward().unwrap(), 0.01 * Schedule::Linear.factor(step, 2, 6)).unwrap();
         let wanted = f64::from(norms.get(step).unwrap().to_scalar::<f32>().unwrap());
         assert!((norm - wanted).abs() < 1e-3, "norm of step {step}: {norm} {wanted}");
     }

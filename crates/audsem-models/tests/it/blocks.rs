@@ -12,7 +12,7 @@ use crate::golden::{Goldens, max_abs};
 
 const CPU: &Device = &Device::Cpu;
 
-/// Parameters of a golden block, which are trained.
+/// Parameters of a golden, which are trained.
 pub(crate) fn params(goldens: &Goldens, name: &str) -> Params {
     let params = Params::new(0);
     for (parameter, value) in goldens.under(&format!("{name}.param.")) {
@@ -57,7 +57,7 @@ fn builder(params: &Params) -> VarBuilder<'static> {
     params.var_builder(DType::F32, CPU)
 }
 
-fn qwen2() -> DecoderConfig {
+pub(crate) fn qwen2() -> DecoderConfig {
     DecoderConfig {
         layers: 2,
         dim: 16,

@@ -1,13 +1,16 @@
 //! Networks against goldens made by their reference implementations (`fixtures/regen`).
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod adapters;
 mod bert;
 mod blocks;
 mod clap;
 mod clap_features;
 mod clap_precision;
+mod conv;
 mod generate;
 mod golden;
 mod layers;
 mod sentence;
+mod train;
 mod weights;

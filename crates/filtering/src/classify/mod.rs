@@ -7,12 +7,12 @@
 //! Step `texts` collects the distinct texts, step `part` scores them.
 
 mod checkpoint;
+mod epoch;
 mod labelled;
+mod learner;
 mod metrics;
-mod progress;
 mod scorer;
 pub mod train;
-mod trainer;
 
 use std::path::{Path, PathBuf};
 

@@ -19,16 +19,17 @@ use audsem_core::weights::Weights;
 use audsem_models::bert::Config as BertConfig;
 use audsem_models::nn::Params;
 use audsem_models::tokenizer::{Tokenizer, train_wordpiece};
+use audsem_models::train::{StateFile, Trainer};
 use candle_core::{DType, Device};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::checkpoint::{checkpoint_files, pretty};
+use super::epoch::Epoch;
 use super::labelled::{Examples, read_labelled};
+use super::learner::{Learner, Loop};
 use super::metrics::Metrics;
-use super::progress::StateFile;
 use super::scorer::without_brackets;
-use super::trainer::{Epoch, Loop, Trainer};
 use crate::error::{Error, Result};
 
 /// Dropout of a network trained from nothing: more than BERT's, because it sees few captions many times.
@@ -235,7 +236,7 @@ fn train(
         return Ok(None);
     }
     let device = config.device.open().map_err(Error::from)?;
-    let Begun { network, params, encoder, side } = begin(config, options.seed, &examples, &device)?;
+    let begun = begin(config, options.seed, &examples, &device)?;
     let n_steps = config.epochs * examples.train.len().div_ceil(config.batch_size);
     let settings = Loop {
         epochs: config.epochs,
@@ -247,30 +248,39 @@ fn train(
         subword_dropout: config.subword_dropout,
         seed: options.seed,
     };
-    let max_length = encoder.max_tokens();
-    let trainer = Trainer { config: &network, params: &params, encoder: &encoder, max_length, device: &device };
-    let history = trainer.run(&settings, &examples, state, |epoch| {
+    let learner = Learner::new(&begun, &settings, &examples.heldout, &device).map_err(Error::from)?;
+    let trainer = Trainer {
+        config: settings.train_config(),
+        params: &begun.params,
+        device: &device,
+        state,
+        stop: audsem_core::signals::stop_requested,
+    };
+    let history = trainer.run(&learner, &examples.train, |epoch| {
         out.work(1.0);
+        let epoch = Epoch::from_bits(epoch);
         let (loss, f1) = (epoch.train_loss, epoch.heldout.f1);
         tracing::info!("epoch {}: train loss {loss:.4}, held-out F1 {f1:.4}", epoch.epoch);
     });
-    let history = history?.ok_or(ShardError::Stopped)?;
-    for (name, bytes) in checkpoint_files(&network, &params, &encoder, side)? {
+    let history = history.map_err(Error::from)?.ok_or(ShardError::Stopped)?;
+    let history: Vec<Epoch> = history.iter().map(Epoch::from_bits).collect();
+    for (name, bytes) in checkpoint_files(&begun.network, &begun.params, &begun.encoder, begun.side.clone())? {
         out.write_file(format!("model/{name}"), &bytes)?;
     }
     out.write_file("metrics.json", &pretty(&metrics(&settings, &examples, &history)))?;
-    let probabilities = trainer.probabilities(&examples.heldout).map_err(Error::from)?;
+    let probabilities = learner.probabilities(&examples.heldout).map_err(Error::from)?;
     out.write_file("heldout.csv", &heldout_csv(&examples, &probabilities))?;
     Ok(history.last().map(|epoch| epoch.heldout))
 }
 
 /// What training begins with.
-struct Begun {
-    network: BertConfig,
-    params: Params,
-    encoder: Tokenizer,
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) network: BertConfig,
+    pub(super) params: Params,
+    pub(super) encoder: Tokenizer,
     /// Tokenizer settings to pass on unchanged.
-    side: Vec<(&'static str, Vec<u8>)>,
+    pub(super) side: Vec<(&'static str, Vec<u8>)>,
 }
 
 fn begin(config: &Config, seed: u64, examples: &Examples, device: &Device) -> Result<Begun> {
@@ -305,14 +315,9 @@ fn begin_checkpoint(config: &Config, dir: &ModelDir, seed: u64, device: &Device)
     let weights = Weights::open(dir, device, DType::F32)?;
     let params = Params::from_weights(seed, &weights);
     audsem_models::bert::BertClassifier::load(params.var_builder(DType::F32, device), &network)?;
-    // A head of another size is made new like an absent one; anything else that is missing or misshapen is an error.
-    weights.finish(|_| true)?;
-    let fresh: Vec<String> = params.newly_initialized();
-    if let Some(name) = fresh.iter().find(|name| !name.starts_with("classifier.") && !name.contains("pooler.")) {
-        let problem = format!("the checkpoint {} lacks the tensor {name}", dir.root().display());
-        return Err(Error::Labelled { path: config.input.clone(), problem });
-    }
-    tracing::info!(tensors = ?fresh, "made new");
+    // The head may be absent: it is new then. Anything else that is missing or of another shape is an error.
+    params.finish(|name| name.starts_with("classifier.") || name.contains("pooler."), |_| true)?;
+    tracing::info!(tensors = ?params.newly_initialized(), "made new");
     let encoder = Tokenizer::load(dir, network.max_position_embeddings, Some(config.max_length))?;
     let mut side = Vec::new();
     for name in ["tokenizer_config.json", "special_tokens_map.json"] {

@@ -1,7 +1,7 @@
 //! Affine maps with their weights reordered once, and with bias, activation and residual sum done while the result is
 //! still in the first-level cache.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor, bail};
 
 use super::math::activate;
 use super::matrix::Matrix;
@@ -33,11 +33,14 @@ impl Linear {
     /// Reorders several maps of the same inputs into one, which gives their outputs side by side.
     ///
     /// # Errors
-    /// A weight cannot be read.
+    /// A weight cannot be read, or a map has an adapter that is not merged.
     pub fn concat(parts: &[&crate::nn::Linear]) -> Result<Self> {
         let mut rows: Vec<Vec<f32>> = Vec::new();
         let mut bias = Vec::new();
         for part in parts {
+            if !part.is_plain() {
+                bail!("a layer for inference knows no adapter: merge it first");
+            }
             let weight = part.weight().to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
             rows.extend(weight.to_vec2::<f32>()?);
             match part.bias() {

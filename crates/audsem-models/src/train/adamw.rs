@@ -1,9 +1,9 @@
-//! AdamW, learning-rate schedule and gradient clipping, with the semantics of the transformers trainer.
+//! AdamW and gradient clipping, with the semantics of the transformers trainer.
 
-use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
+use super::Gradients;
 use crate::error::{Error, Result};
 
 /// Settings of AdamW (Loshchilov and Hutter, 2019); the defaults are those of the transformers trainer.
@@ -17,13 +17,13 @@ pub struct AdamWConfig {
     pub eps: f64,
     /// Decoupled weight decay; not applied to biases and norms.
     pub weight_decay: f64,
-    /// Gradients are scaled down to this global norm.
-    pub max_grad_norm: f64,
+    /// Gradients are scaled down to this global norm; none leaves them as they are.
+    pub max_grad_norm: Option<f64>,
 }
 
 impl Default for AdamWConfig {
     fn default() -> Self {
-        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, max_grad_norm: 1.0 }
+        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, max_grad_norm: Some(1.0) }
     }
 }
 
@@ -91,16 +91,16 @@ impl AdamW {
     ///
     /// # Errors
     /// A tensor without a gradient, or a gradient that is not finite: nothing is changed then.
-    pub fn step(&mut self, grads: &GradStore, lr: f64) -> Result<f64> {
+    pub fn step(&mut self, grads: &impl Gradients, lr: f64) -> Result<f64> {
         let norm = self.checked_norm(grads)?;
         // The small number and the order of operations are those of `torch.nn.utils.clip_grad_norm_`.
-        let scale = (self.config.max_grad_norm / (norm + 1e-6)).min(1.0);
+        let scale = self.config.max_grad_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
         self.step += 1;
         let AdamWConfig { beta1, beta2, eps, .. } = self.config;
         let correct1 = 1.0 - beta1.powi(self.step as i32);
         let correct2 = 1.0 - beta2.powi(self.step as i32);
         for slot in &mut self.slots {
-            let Some(grad) = grads.get(&slot.var) else {
+            let Some(grad) = grads.gradient(&slot.name, &slot.var) else {
                 continue;
             };
             let grad = (grad.to_dtype(DType::F32)? * scale)?;
@@ -115,10 +115,10 @@ impl AdamW {
         Ok(norm)
     }
 
-    fn checked_norm(&self, grads: &GradStore) -> Result<f64> {
+    fn checked_norm(&self, grads: &impl Gradients) -> Result<f64> {
         let (mut squares, mut absent, mut broken) = (0.0, Vec::new(), Vec::new());
         for slot in &self.slots {
-            let Some(grad) = grads.get(&slot.var) else {
+            let Some(grad) = grads.gradient(&slot.name, &slot.var) else {
                 absent.push(slot.name.clone());
                 continue;
             };
@@ -145,37 +145,12 @@ pub fn is_decayed(name: &str) -> bool {
     !spared && !name.split('.').any(|part| part == "norm" || part.ends_with("_norm"))
 }
 
-/// Linear warm-up from 0 to 1 over `warmup` steps, then linear decay to 0 at `total`; `step` counts from 0.
-#[must_use]
-pub fn linear_schedule(step: usize, warmup: usize, total: usize) -> f64 {
-    if step < warmup {
-        return step as f64 / warmup.max(1) as f64;
-    }
-    total.saturating_sub(step) as f64 / total.saturating_sub(warmup).max(1) as f64
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
     use candle_core::Device;
-
-    #[test]
-    fn schedule() {
-        for (step, warmup, total, expected) in [
-            (0, 0, 10, 1.0),
-            (5, 0, 10, 0.5),
-            (10, 0, 10, 0.0),
-            (0, 4, 10, 0.0),
-            (2, 4, 10, 0.5),
-            (4, 4, 10, 1.0),
-            (7, 4, 10, 0.5),
-            (12, 4, 10, 0.0),
-        ] {
-            assert!((linear_schedule(step, warmup, total) - expected).abs() < 1e-12, "{step} {warmup} {total}");
-        }
-    }
 
     #[test]
     fn which_tensors_decay() {
@@ -202,5 +177,23 @@ mod tests {
         let vars = vec![("used".to_owned(), used), ("lost".to_owned(), lost)];
         let error = AdamW::new(vars, AdamWConfig::default()).unwrap().step(&grads, 0.1).unwrap_err().to_string();
         assert!(error.contains("no gradient") && error.contains("\"lost\"") && !error.contains("\"used\""), "{error}");
+    }
+
+    #[test]
+    fn gradients_are_scaled_down_to_the_norm_or_left() {
+        let moved = |max_grad_norm| {
+            let var = Var::from_tensor(&Tensor::new(&[3.0f32, 4.0], &Device::Cpu).unwrap()).unwrap();
+            let grads = (var.as_tensor() * 2.0).unwrap().sum_all().unwrap().backward().unwrap();
+            let config = AdamWConfig { max_grad_norm, ..AdamWConfig::default() };
+            let mut optimizer = AdamW::new(vec![("x".to_owned(), var)], config).unwrap();
+            let norm = optimizer.step(&grads, 0.1).unwrap();
+            let first = optimizer.moments().next().unwrap().1.to_vec1::<f32>().unwrap();
+            (norm, first[0])
+        };
+        let (norm, clipped) = moved(Some(1.0));
+        assert!((norm - 8f64.sqrt()).abs() < 1e-6 && (clipped - 0.1 / 2f32.sqrt()).abs() < 1e-6, "{norm} {clipped}");
+        for (limit, expected) in [(None, 0.2), (Some(100.0), 0.2)] {
+            assert!((moved(limit).1 - expected).abs() < 1e-6, "{limit:?}");
+        }
     }
 }

@@ -1,0 +1,271 @@
+//! Convolutions over time and over images. Differentiable.
+
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
+use candle_nn::{Init, VarBuilder};
+
+use super::conv_kernels::{Geometry, Operand, forward, image_gradient, weight_gradient};
+
+/// Shape of a convolution.
+#[derive(Debug, Clone, Copy)]
+pub struct ConvConfig {
+    /// Input channels C.
+    pub channels: usize,
+    /// Output channels O.
+    pub outputs: usize,
+    /// Height and width of the kernel; over time the height is 1.
+    pub kernel: [usize; 2],
+    /// Steps of the kernel.
+    pub stride: [usize; 2],
+    /// Zeros on each side.
+    pub padding: [usize; 2],
+    /// Groups of channels that do not meet.
+    pub groups: usize,
+    /// Whether there is a bias.
+    pub bias: bool,
+    /// Standard deviation of new weights.
+    pub initializer_range: f64,
+}
+
+impl ConvConfig {
+    /// A convolution over time, with a bias and one group.
+    #[must_use]
+    pub fn over_time(channels: usize, outputs: usize, kernel: usize) -> Self {
+        Self::over_image(channels, outputs, [1, kernel])
+    }
+
+    /// A convolution over an image, with steps of 1, no padding, a bias and one group.
+    #[must_use]
+    pub fn over_image(channels: usize, outputs: usize, kernel: [usize; 2]) -> Self {
+        let (stride, padding) = ([1, 1], [0, 0]);
+        Self { channels, outputs, kernel, stride, padding, groups: 1, bias: true, initializer_range: 0.02 }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Conv {
+    weight: Tensor,       // (O, C/G, KH, KW)
+    bias: Option<Tensor>, // (O)
+    config: ConvConfig,
+}
+
+impl Conv {
+    fn load(vb: &VarBuilder<'_>, config: &ConvConfig, kernel: &[usize]) -> Result<Self> {
+        let ConvConfig { channels, outputs, groups, .. } = *config;
+        let divides = |n: usize| groups > 0 && n.is_multiple_of(groups);
+        if !divides(channels) || !divides(outputs) || config.stride.contains(&0) {
+            bail!(
+                "a convolution of {channels} channels to {outputs} in {groups} groups with steps {:?}",
+                config.stride
+            );
+        }
+        let shape: Vec<usize> = [outputs, channels / groups].into_iter().chain(kernel.iter().copied()).collect();
+        let weight = vb.get_with_hints(shape, "weight", Init::Randn { mean: 0.0, stdev: config.initializer_range })?;
+        let bias = config.bias.then(|| vb.get_with_hints(outputs, "bias", Init::Const(0.0))).transpose()?;
+        let weight = weight.reshape((outputs, channels / groups, config.kernel[0], config.kernel[1]))?;
+        Ok(Self { weight, bias, config: *config })
+    }
+
+    /// (B, C, H, W) to (B, O, OH, OW).
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let y = conv2d(x, &self.weight, &self.config)?;
+        match &self.bias {
+            Some(bias) => y.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?),
+            None => Ok(y),
+        }
+    }
+}
+
+/// A convolution over time, with a weight of shape (O, C/G, K).
+#[derive(Debug, Clone)]
+pub struct Conv1d {
+    conv: Conv,
+}
+
+impl Conv1d {
+    /// Loads `weight`, and `bias` if there is one.
+    ///
+    /// # Errors
+    /// A tensor is missing or of another shape; the groups do not divide the channels; the kernel, the step or the
+    /// padding has a height.
+    pub fn load(vb: &VarBuilder<'_>, config: &ConvConfig) -> Result<Self> {
+        if config.kernel[0] != 1 || config.stride[0] != 1 || config.padding[0] != 0 {
+            bail!("a convolution over time has no height: {config:?}");
+        }
+        Ok(Self { conv: Conv::load(vb, config, &config.kernel[1..])? })
+    }
+
+    /// (B, C, T) to (B, O, U).
+    ///
+    /// # Errors
+    /// Other channels, fewer samples than the kernel has, memory, device.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.conv.forward(&x.unsqueeze(2)?)?.squeeze(2)
+    }
+}
+
+/// A convolution over images, with a weight of shape (O, C/G, KH, KW).
+#[derive(Debug, Clone)]
+pub struct Conv2d {
+    conv: Conv,
+}
+
+impl Conv2d {
+    /// Loads `weight`, and `bias` if there is one.
+    ///
+    /// # Errors
+    /// A tensor is missing or of another shape, or the groups do not divide the channels.
+    pub fn load(vb: &VarBuilder<'_>, config: &ConvConfig) -> Result<Self> {
+        Ok(Self { conv: Conv::load(vb, config, &config.kernel)? })
+    }
+
+    /// (B, C, H, W) to (B, O, OH, OW).
+    ///
+    /// # Errors
+    /// Other channels, an image smaller than the kernel, memory, device.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.conv.forward(x)
+    }
+}
+
+fn conv2d(x: &Tensor, weight: &Tensor, config: &ConvConfig) -> Result<Tensor> {
+    let (batch, channels, height, width) = x.dims4()?;
+    let ConvConfig { outputs, kernel, stride, padding, groups, .. } = *config;
+    let geometry = Geometry { batch, channels, outputs, groups, image: [height, width], kernel, stride, padding };
+    if channels != config.channels {
+        bail!("{channels} channels for a convolution of {}", config.channels);
+    }
+    if height + 2 * padding[0] < kernel[0] || width + 2 * padding[1] < kernel[1] {
+        bail!("an image of {height} × {width} for a kernel of {} × {}", kernel[0], kernel[1]);
+    }
+    if x.device().is_cpu() && x.dtype() == DType::F32 && weight.dtype() == DType::F32 {
+        return x.contiguous()?.apply_op2(&weight.contiguous()?, Convolve(geometry));
+    }
+    if stride[0] != stride[1] {
+        bail!("a convolution with steps {stride:?} runs on the CPU in f32 alone");
+    }
+    let x = x.pad_with_zeros(2, padding[0], padding[0])?.pad_with_zeros(3, padding[1], padding[1])?;
+    x.conv2d(weight, 0, stride[0], 1, groups)
+}
+
+/// Images and weight to the result.
+struct Convolve(Geometry);
+
+impl CustomOp2 for Convolve {
+    fn name(&self) -> &'static str {
+        "convolve"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, x_l: &Layout, w: &CpuStorage, w_l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (Self(g), x, weight) = (self, Operand::new(x, x_l)?, Operand::new(w, w_l)?);
+        let [height, width] = g.out();
+        Ok((CpuStorage::F32(forward(g, x, weight)?), Shape::from((g.batch, g.outputs, height, width))))
+    }
+
+    fn bwd(&self, x: &Tensor, weight: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (Self(g), grad) = (self, grad.contiguous()?);
+        let image = || grad.apply_op2_no_bwd(weight, &ImageGradient(*g));
+        let kernel = || x.apply_op2_no_bwd(&grad, &WeightGradient(*g));
+        Ok((x.track_op().then(image).transpose()?, weight.track_op().then(kernel).transpose()?))
+    }
+}
+
+/// Gradient of the result and weight to the gradient of the images.
+struct ImageGradient(Geometry);
+
+impl CustomOp2 for ImageGradient {
+    fn name(&self) -> &'static str {
+        "convolution-image-gradient"
+    }
+
+    fn cpu_fwd(&self, dy: &CpuStorage, dy_l: &Layout, w: &CpuStorage, w_l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (Self(g), grad, weight) = (self, Operand::new(dy, dy_l)?, Operand::new(w, w_l)?);
+        let shape = Shape::from((g.batch, g.channels, g.image[0], g.image[1]));
+        Ok((CpuStorage::F32(image_gradient(g, grad, weight)?), shape))
+    }
+}
+
+/// Images and gradient of the result to the gradient of the weight.
+struct WeightGradient(Geometry);
+
+impl CustomOp2 for WeightGradient {
+    fn name(&self) -> &'static str {
+        "convolution-weight-gradient"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, x_l: &Layout, dy: &CpuStorage, dy_l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (Self(g), x, grad) = (self, Operand::new(x, x_l)?, Operand::new(dy, dy_l)?);
+        let shape = Shape::from((g.outputs, g.channels / g.groups, g.kernel[0], g.kernel[1]));
+        Ok((CpuStorage::F32(weight_gradient(g, x, grad)?), shape))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::nn::finite_differences::check_gradient;
+    use candle_core::Device;
+
+    fn wave(shape: &[usize], shift: f64) -> Tensor {
+        let n = shape.iter().product::<usize>();
+        let x = Tensor::arange(0f32, n as f32, &Device::Cpu).unwrap();
+        x.affine(0.7, shift).unwrap().sin().unwrap().reshape(shape).unwrap()
+    }
+
+    fn config(channels: usize, outputs: usize, groups: usize, kernel: [usize; 2]) -> ConvConfig {
+        ConvConfig { groups, bias: false, ..ConvConfig::over_image(channels, outputs, kernel) }
+    }
+
+    /// Matrix products, sums of a channel per group, and kernels of one point.
+    #[test]
+    fn gradients_are_what_values_say() {
+        for config in [
+            ConvConfig { stride: [2, 1], padding: [1, 0], ..config(2, 4, 1, [3, 2]) },
+            ConvConfig { stride: [1, 2], padding: [0, 2], ..config(4, 2, 2, [2, 3]) },
+            ConvConfig { stride: [2, 2], padding: [1, 1], ..config(2, 4, 2, [3, 3]) },
+            config(3, 2, 1, [1, 1]),
+        ] {
+            let (x, weight) = (
+                wave(&[2, config.channels, 4, 5], 0.2),
+                wave(&[config.outputs, config.channels / config.groups, config.kernel[0], config.kernel[1]], 1.1),
+            );
+            check_gradient(&x, |x| conv2d(x, &weight, &config));
+            check_gradient(&weight, |weight| conv2d(&x, weight, &config));
+        }
+    }
+
+    /// Strides longer than the kernel, padding wider than it, and rows that the kernel does not reach.
+    #[test]
+    fn values_are_those_of_candle() {
+        for (stride, padding, kernel) in [(1, 0, 1), (3, 0, 2), (1, 3, 2), (2, 1, 3), (4, 2, 3), (1, 2, 5)] {
+            for groups in [1, 2, 4] {
+                let config = config(4, 8, groups, [kernel; 2]);
+                let config = ConvConfig { stride: [stride; 2], padding: [padding; 2], ..config };
+                // Parts of larger tensors, which do not start where their memory does.
+                let x = wave(&[3, 4, 7, 6], 0.4).narrow(0, 1, 2).unwrap();
+                let weight = wave(&[9, 4 / groups, kernel, kernel], 0.9).narrow(0, 1, 8).unwrap();
+                let wanted = x.conv2d(&weight, padding, stride, 1, groups).unwrap();
+                let got = conv2d(&x, &weight, &config).unwrap();
+                assert_eq!(got.dims(), wanted.dims());
+                let largest = |x: &Tensor| x.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+                let difference = largest(&(got - &wanted).unwrap());
+                assert!(
+                    difference < 1e-5 * largest(&wanted).max(1.0),
+                    "stride {stride}, padding {padding}, kernel {kernel}: {difference:e}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let weight = wave(&[2, 3, 3, 3], 0.0);
+        assert!(conv2d(&wave(&[1, 2, 5, 5], 0.0), &weight, &config(3, 2, 1, [3, 3])).is_err());
+        assert!(conv2d(&wave(&[1, 3, 2, 5], 0.0), &weight, &config(3, 2, 1, [3, 3])).is_err());
+        let params = crate::nn::Params::new(0);
+        let vb = params.var_builder(DType::F32, &Device::Cpu);
+        assert!(Conv2d::load(&vb, &config(3, 4, 2, [3, 3])).is_err());
+        assert!(Conv1d::load(&vb, &config(3, 4, 1, [2, 3])).is_err());
+    }
+}
