@@ -11,7 +11,6 @@ pub mod hub;
 pub mod input;
 pub mod json;
 pub mod log;
-pub mod memory;
 pub mod parallel;
 pub mod progress;
 pub mod reason;

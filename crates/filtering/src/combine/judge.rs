@@ -1,19 +1,21 @@
-//! Deciding about many rows: every distinct text is judged once.
+//! Judging rows in batches: every distinct text is judged once.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use audsem_core::run::{LeftOut, RejectBatch, ShardError, escape};
 use audsem_core::tables::{ClipRow, ClipRowBuffers, ClipRowRef, CueRef, Row, text_hash};
+use foldhash::fast::FixedState;
 
 use super::labels::Labels;
-use super::memory::{Known, Memory};
 use super::pipeline::Rules;
 use super::policy::{Label, Policy, Thresholds};
 use super::reason::{DropReason, RowFault};
+use super::verdicts::{Verdict, VerdictCache};
 
-/// Rows that are looked up together. Looking up waits for memory, and waits for many at once when
-/// nothing else is in between; so many rows and what is noted of them stay in the cache.
-const ROWS_TOGETHER: usize = 4096;
+/// Rows of a batch. Looking up waits for memory, and waits for many at once when nothing else is in between; so many
+/// rows and their verdicts stay in the second-level cache.
+const BATCH_ROWS: usize = 4096;
 
 /// Everything that decides about a caption.
 #[derive(Debug)]
@@ -28,27 +30,19 @@ pub struct Judge {
     pub thresholds: Thresholds,
 }
 
-/// What a thread keeps from one batch of rows to the next; it never shows in the output.
+/// Buffers of a batch of rows, reused for the next one.
 #[derive(Debug)]
-pub(super) struct Desk<'a> {
-    memory: &'a Memory,
+pub(super) struct BatchBuffers<'a> {
+    cache: &'a VerdictCache,
     hashes: Vec<u64>,
-    /// Of each row what is known of its text; `None` where `new` says it.
-    known: Vec<Option<Known<'a>>>,
-    /// Rows whose texts were not in the memory.
-    new: Vec<New>,
-    /// What is said of those that the memory did not take.
-    said: String,
-}
-
-/// A row whose text was not in the memory.
-#[derive(Debug)]
-struct New {
-    row: usize,
-    label: Label,
-    drop: Option<DropReason>,
-    /// Where in `said` it ends.
-    to: usize,
+    /// The verdict on the text of each row; `None` until it is judged.
+    verdicts: Vec<Option<Verdict>>,
+    /// The outputs of all verdicts, one after the other.
+    outputs: String,
+    /// Rows whose texts were not in the cache, with the labels of the texts.
+    unknown: Vec<(usize, Label)>,
+    /// Verdicts on the distinct texts among them.
+    new: HashMap<u64, Verdict, FixedState>,
 }
 
 /// What became of some rows.
@@ -61,27 +55,25 @@ pub(super) struct Judged {
     pub(super) rejects: RejectBatch,
 }
 
-impl<'a> Desk<'a> {
-    pub(super) fn new(memory: &'a Memory) -> Self {
-        Self { memory, hashes: Vec::new(), known: Vec::new(), new: Vec::new(), said: String::new() }
+impl<'a> BatchBuffers<'a> {
+    pub(super) fn new(cache: &'a VerdictCache) -> Self {
+        Self {
+            cache,
+            hashes: Vec::new(),
+            verdicts: Vec::new(),
+            outputs: String::new(),
+            unknown: Vec::new(),
+            new: HashMap::default(),
+        }
     }
 
-    /// Looks texts up.
-    fn recall<'t>(&mut self, texts: impl Iterator<Item = &'t str>) {
+    /// Starts a batch: looks its texts up in the cache. Tells whether the cache has room.
+    fn recall<'t>(&mut self, texts: impl Iterator<Item = &'t str>) -> bool {
         self.hashes.clear();
         self.hashes.extend(texts.map(text_hash));
-        self.known.clear();
-        self.known.extend(self.hashes.iter().map(|hash| self.memory.recall(*hash)));
-    }
-
-    /// Fetches what is said of the texts from memory, all at once: waiting for one after the other takes as long as
-    /// everything else that is done with a row. Most of it lies in two lines of the cache.
-    fn touch(&self) {
-        let ends = |known: &Known<'_>| {
-            let said = known.said.as_bytes();
-            said.first().copied().unwrap_or(0) ^ said.last().copied().unwrap_or(0)
-        };
-        std::hint::black_box(self.known.iter().flatten().map(ends).fold(0, u8::wrapping_add));
+        self.verdicts.clear();
+        self.outputs.clear();
+        self.cache.recall(&self.hashes, &mut self.verdicts, &mut self.outputs)
     }
 }
 
@@ -93,69 +85,56 @@ impl Judge {
     /// Those of `file`.
     pub(super) fn rows<'a>(
         &self,
-        desk: &mut Desk<'_>,
+        buffers: &mut BatchBuffers<'_>,
         row: impl Fn(usize) -> CueRef<'a>,
         n_rows: usize,
         rejects: RejectBatch,
         file: &mut dyn FnMut(&mut RejectBatch) -> Result<(), ShardError>,
     ) -> Result<Judged, ShardError> {
         let mut judged = Judged { clips: ClipRowBuffers::default(), n_kept: 0, rejects };
-        for from in (0..n_rows).step_by(ROWS_TOGETHER) {
-            let to = n_rows.min(from + ROWS_TOGETHER);
-            desk.recall((from..to).map(|i| row(i).text));
-            self.learn(desk, |i| row(from + i).text);
-            desk.touch();
-            let (mut new, mut said) = (desk.new.iter(), 0);
-            for (i, (known, hash)) in (from..to).zip(desk.known.iter().zip(&desk.hashes)) {
-                let known = known.unwrap_or_else(|| {
-                    let New { label, drop, to, .. } = new.next().expect("what is not known is new");
-                    Known::new(*label, *drop, &desk.said[std::mem::replace(&mut said, *to)..*to])
-                });
-                take(row(i), *hash, known, &mut judged);
+        for from in (0..n_rows).step_by(BATCH_ROWS) {
+            let to = n_rows.min(from + BATCH_ROWS);
+            let has_room = buffers.recall((from..to).map(|i| row(i).text));
+            self.judge_unknown(buffers, |i| row(from + i).text);
+            if has_room && !buffers.new.is_empty() {
+                buffers.cache.add(buffers.new.drain(), &buffers.outputs);
+            }
+            for (i, (verdict, hash)) in (from..to).zip(buffers.verdicts.iter().zip(&buffers.hashes)) {
+                let verdict = verdict.as_ref().expect("every text of the batch is judged");
+                file_row(row(i), *hash, verdict, &buffers.outputs, &mut judged);
             }
             file(&mut judged.rejects)?;
         }
         Ok(judged)
     }
 
-    /// Judges the texts that are not known; `text` gives that of a row.
-    fn learn<'t>(&self, desk: &mut Desk<'_>, text: impl Fn(usize) -> &'t str) {
-        let Desk { memory, hashes, known, new, said } = desk;
+    /// Judges the texts of a batch that were not in the cache; `text` gives that of a row.
+    fn judge_unknown<'t>(&self, buffers: &mut BatchBuffers<'_>, text: impl Fn(usize) -> &'t str) {
+        let BatchBuffers { hashes, verdicts, outputs, unknown, new, .. } = buffers;
         new.clear();
-        said.clear();
-        for (row, _) in known.iter().enumerate().filter(|(_, known)| known.is_none()) {
-            new.push(New { row, label: Label::ABSENT, drop: None, to: 0 });
+        unknown.clear();
+        let rows = verdicts.iter().enumerate().filter(|(_, verdict)| verdict.is_none());
+        // A loop of its own: looking labels up waits for memory, too.
+        unknown.extend(rows.map(|(row, _)| (row, self.labels.of(hashes[row]))));
+        for &(row, label) in unknown.iter() {
+            verdicts[row] = Some(*new.entry(hashes[row]).or_insert_with(|| {
+                let from = outputs.len();
+                let drop = self.judge(text(row), label, outputs);
+                Verdict::new(label, drop, outputs, from)
+            }));
         }
-        for new in new.iter_mut() {
-            new.label = self.labels.of(hashes[new.row]);
-        }
-        new.retain_mut(|new| {
-            let hash = hashes[new.row];
-            // Another row may have brought the text since, or another thread.
-            known[new.row] = memory.recall(hash);
-            if known[new.row].is_none() {
-                let from = said.len();
-                new.drop = self.judge(text(new.row), new.label, said);
-                known[new.row] = memory.learn(hash, Known::new(new.label, new.drop, &said[from..]));
-                if known[new.row].is_some() {
-                    said.truncate(from);
-                }
-                new.to = said.len();
-            }
-            known[new.row].is_none()
-        });
     }
 
-    /// Decides about a text. Appends the clean caption to `said`, or the detail of the reject, escaped.
-    fn judge(&self, text: &str, label: Label, said: &mut String) -> Option<DropReason> {
+    /// Decides about a text. Appends the clean caption to `output`, or the escaped detail of the reject.
+    fn judge(&self, text: &str, label: Label, output: &mut String) -> Option<DropReason> {
         if let Some(reason) = label.verdict(self.policy, self.thresholds) {
-            escape(said, ByLabel { label, text });
+            escape(output, ByLabel { label, text });
             return Some(reason);
         }
-        let from = said.len();
-        let (rule, reason) = self.rules.apply_to(text, said)?;
-        let dropped = said.split_off(from);
-        escape(said, ByRule { rule, said: &dropped });
+        let from = output.len();
+        let (rule, reason) = self.rules.apply_to(text, output)?;
+        let dropped = output.split_off(from);
+        escape(output, ByRule { rule, caption: &dropped });
         Some(reason)
     }
 
@@ -166,7 +145,7 @@ impl Judge {
 }
 
 /// Files one row whose text has been judged.
-fn take(cue: CueRef<'_>, hash: u64, known: Known<'_>, judged: &mut Judged) {
+fn file_row(cue: CueRef<'_>, hash: u64, verdict: &Verdict, outputs: &str, judged: &mut Judged) {
     let CueRef { row_id, video_id, start_ms, dur_ms, text } = cue;
     let Some(end_ms) = start_ms.checked_add(dur_ms) else {
         let detail = format_args!("{start_ms} ms + {dur_ms} ms");
@@ -174,8 +153,9 @@ fn take(cue: CueRef<'_>, hash: u64, known: Known<'_>, judged: &mut Judged) {
         judged.rejects.file_left_out(format_args!("{video_id} row {row_id}"), fault);
         return;
     };
-    if let Some(reason) = known.drop {
-        judged.rejects.file_dropped_clip(video_id, (start_ms, end_ms), reason, known.said);
+    let output = verdict.output(outputs);
+    if let Some(reason) = verdict.drop {
+        judged.rejects.file_dropped_clip(video_id, (start_ms, end_ms), reason, output);
         return;
     }
     let clip = ClipRowRef {
@@ -184,16 +164,16 @@ fn take(cue: CueRef<'_>, hash: u64, known: Known<'_>, judged: &mut Judged) {
         start_ms,
         end_ms,
         text,
-        clean_text: known.said,
+        clean_text: output,
         text_hash: hash,
-        bert_prob: known.bert_prob,
-        llm_yes_prob: known.llm_yes_prob,
+        bert_prob: verdict.label.bert_prob(),
+        llm_yes_prob: verdict.label.llm_yes_prob(),
     };
     ClipRow::push(&mut judged.clips, clip);
     judged.n_kept += 1;
 }
 
-/// Why rule 1 leaves a caption out.
+/// Shows why rule 1 drops a caption.
 struct ByLabel<'a> {
     label: Label,
     text: &'a str,
@@ -208,11 +188,11 @@ impl fmt::Display for ByLabel<'_> {
     }
 }
 
-/// Why another rule leaves a caption out.
+/// Shows why another rule drops a caption.
 struct ByRule<'a> {
     rule: u8,
     /// The caption as the rule met it.
-    said: &'a str,
+    caption: &'a str,
 }
 
 impl fmt::Display for ByRule<'_> {
@@ -220,6 +200,6 @@ impl fmt::Display for ByRule<'_> {
         f.write_str("rule ")?;
         f.write_str(itoa::Buffer::new().format(self.rule))?;
         f.write_str(": ")?;
-        f.write_str(self.said)
+        f.write_str(self.caption)
     }
 }

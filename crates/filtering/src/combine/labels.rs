@@ -1,11 +1,12 @@
 //! The labels of all texts.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::memory::large_table;
 use audsem_core::parallel::ordered_map;
 use audsem_core::tables::{Columns, ParquetFile, TableError, is_csv, tables_under};
+use foldhash::fast::FixedState;
 
 use super::policy::Label;
 use crate::error::Result;
@@ -36,16 +37,14 @@ audsem_core::row! {
     }
 }
 
-/// The labels of all texts: a hash table with open addressing, 24 bytes a slot.
+/// The labels of all texts, by the hash of the text.
 #[derive(Debug, Default)]
 pub struct Labels {
-    /// A text's slot is its hash, scaled to their number, or one of the next; see [`Labels::find`].
-    slots: Vec<(u64, Label)>,
-    n_texts: usize,
+    by_hash: HashMap<u64, Label, FixedState>,
 }
 
-/// Texts that room is made for at once, 67 MB; for more it grows.
-const MOST_AT_ONCE: usize = 1 << 21;
+/// Texts that room is made for at once: as many as a table of 2²¹ slots holds, 52 MB. It grows for more.
+const MAX_RESERVED: usize = 7 << 18;
 
 impl Labels {
     /// Reads label tables on `threads` threads. Of several verdicts of one kind on a text the first
@@ -72,62 +71,30 @@ impl Labels {
         Ok(labels)
     }
 
-    /// Room for so many texts from the beginning; not for any number that a damaged table may tell.
+    /// Reserves room for so many texts, but not for any number that the footer of a damaged table may state.
     fn with_room_for(n_texts: usize) -> Self {
-        let n_texts = n_texts.min(MOST_AT_ONCE);
-        let n_slots = if n_texts == 0 { 0 } else { n_texts / 3 * 4 + 8 };
-        Self { slots: large_table((0, Label::ABSENT), n_slots), n_texts: 0 }
+        Self { by_hash: HashMap::with_capacity_and_hasher(n_texts.min(MAX_RESERVED), FixedState::default()) }
     }
 
     fn add(&mut self, hash: u64, label: Label) {
-        if label.is_absent() {
-            return;
+        if !label.is_absent() {
+            self.by_hash.entry(hash).or_insert(Label::ABSENT).add(label);
         }
-        if self.n_texts * 4 >= self.slots.len() * 3 {
-            self.grow();
-        }
-        let slot = self.find(hash);
-        let (its_hash, its_label) = &mut self.slots[slot];
-        self.n_texts += usize::from(its_label.is_absent());
-        *its_hash = hash;
-        its_label.add(label);
-    }
-
-    fn grow(&mut self) {
-        let n_slots = (self.slots.len() * 2).max(1 << 10);
-        let old = std::mem::replace(&mut self.slots, large_table((0, Label::ABSENT), n_slots));
-        for (hash, label) in old.into_iter().filter(|(_, label)| !label.is_absent()) {
-            let slot = self.find(hash);
-            self.slots[slot] = (hash, label);
-        }
-    }
-
-    /// The slot of a text, or the free one that it would take. There must be slots.
-    fn find(&self, hash: u64) -> usize {
-        #[expect(clippy::cast_possible_truncation, reason = "the product's upper half is below the number of slots")]
-        let mut slot = ((u128::from(hash) * self.slots.len() as u128) >> 64) as usize;
-        while self.slots[slot].0 != hash && !self.slots[slot].1.is_absent() {
-            slot = if slot + 1 == self.slots.len() { 0 } else { slot + 1 };
-        }
-        slot
     }
 
     /// The labels of a text.
     pub fn of(&self, text_hash: u64) -> Label {
-        if self.slots.is_empty() {
-            return Label::ABSENT;
-        }
-        self.slots[self.find(text_hash)].1
+        self.by_hash.get(&text_hash).copied().unwrap_or(Label::ABSENT)
     }
 
     /// How many texts have a label.
     pub fn len(&self) -> usize {
-        self.n_texts
+        self.by_hash.len()
     }
 
     /// Whether none has.
     pub fn is_empty(&self) -> bool {
-        self.n_texts == 0
+        self.by_hash.is_empty()
     }
 }
 
@@ -137,19 +104,19 @@ enum Table {
     Llm(ParquetFile<Llm>),
 }
 
-/// Label tables that are open: they are tables of labels, as far as their footers tell.
+/// Label tables that are open: their footers have the columns of labels.
 pub(super) struct LabelTables(Vec<Table>);
 
 impl LabelTables {
     /// # Errors
-    /// One cannot be opened, or is none of labels.
+    /// One cannot be opened, or is not a table of labels.
     pub(super) fn open(bert: &[PathBuf], llm: &[PathBuf]) -> Result<Self, TableError> {
         let bert = bert.iter().map(|path| ParquetFile::open(path).map(Table::Bert));
         let llm = llm.iter().map(|path| ParquetFile::open(path).map(Table::Llm));
         bert.chain(llm).collect::<Result<_, _>>().map(Self)
     }
 
-    /// How many texts the tables of one kind are about; those of the other are about the same ones, as a rule.
+    /// How many texts the tables of one kind label; those of the other kind usually label the same ones.
     fn n_texts(&self) -> usize {
         let of = |bert: bool| {
             let tables = self.0.iter().filter(|table| matches!(table, Table::Bert(_)) == bert);
@@ -198,7 +165,7 @@ impl Table {
 /// The Parquet files of the label folders that `flag` names.
 ///
 /// # Errors
-/// A folder cannot be listed, its run has not ended, or it holds CSV, which tells no labels.
+/// A folder cannot be listed, its run has not ended, or it holds CSV, which is no format of labels.
 pub(super) fn label_files(flag: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let files = folders.iter().map(|folder| tables_under(folder)).collect::<Result<Vec<_>, _>>()?.concat();
     match files.iter().find(|path| is_csv(path)) {
@@ -230,7 +197,7 @@ mod tests {
     #[test]
     fn a_table_that_tells_of_any_number_of_texts_gets_no_room_for_them() {
         let mut labels = Labels::with_room_for(usize::MAX);
-        assert!(labels.slots.len() < 3 << 20);
+        assert!(labels.by_hash.capacity() < 3 << 20);
         labels.add(7, Label { bert_label: 1, bert_prob: 0.9, ..Label::ABSENT });
         assert_eq!((labels.len(), labels.of(7).bert_label), (1, 1));
     }

@@ -22,7 +22,6 @@ mod explain;
 mod judge;
 mod labels;
 mod lists;
-mod memory;
 mod part;
 mod pipeline;
 mod policy;
@@ -33,6 +32,7 @@ pub mod rules;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod verdicts;
 
 use std::path::{Path, PathBuf};
 
@@ -52,8 +52,8 @@ pub use reason::{DropReason, RowFault};
 
 use crate::error::{Error, Result};
 use labels::LabelTables;
-use memory::Memory;
 use part::Part;
+use verdicts::VerdictCache;
 
 /// What `combine` reads and how it decides.
 #[derive(Debug, Clone)]
@@ -258,11 +258,11 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let (of_tables, others) = run.inputs().split_at(tables.len());
     let plan = plan(of_tables, &others[..bert.len() + llm.len()], options.limit)?;
     let step = Step { name: "part", unit: "cues", physical: "MB" };
-    let memory = Memory::for_tables(of_tables.iter().map(|table| table.bytes).fold(0, u64::saturating_add));
+    let cache = VerdictCache::for_tables(of_tables.iter().map(|table| table.bytes).fold(0, u64::saturating_add));
     run.must_keep(step).explain(reason::DropReason::ALL).explain(reason::RowFault::ALL);
-    let clips = run.execute(step, &plan, |part, out| part::run(&judge, &memory, part, out))?;
+    let clips = run.execute(step, &plan, |part, out| part::run(&judge, &cache, part, out))?;
     let n_labels = judge.labels.len();
-    drop((judge, memory));
+    drop((judge, cache));
     if clips.complete && !options.dry_run {
         let step = Step { name: "texts", unit: "clips", physical: "MB" };
         run.execute(step, &clips.one_shard(".parquet"), |files, out| {

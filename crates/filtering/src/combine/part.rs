@@ -11,9 +11,9 @@ use audsem_core::tables::{
     TableError, is_csv,
 };
 
-use super::judge::{Desk, Judge};
-use super::memory::Memory;
+use super::judge::{BatchBuffers, Judge};
 use super::reason::RowFault;
+use super::verdicts::VerdictCache;
 
 /// One table of cues.
 #[derive(Debug, Clone)]
@@ -35,12 +35,12 @@ struct Done {
 ///
 /// # Errors
 /// [`ShardError::Input`] when the table cannot be read, else what keeps the output from being written.
-pub(super) fn run(judge: &Judge, memory: &Memory, part: &Part, out: &mut ShardOutput) -> Result<(), ShardError> {
+pub(super) fn run(judge: &Judge, cache: &VerdictCache, part: &Part, out: &mut ShardOutput) -> Result<(), ShardError> {
     let worker = Worker {
         judge,
-        memory,
+        cache,
         encoder: GroupEncoder::new().map_err(ShardError::fatal)?,
-        desks: Mutex::default(),
+        buffers: Mutex::default(),
         blank: out.reject_batch(),
         batches: Mutex::default(),
     };
@@ -64,7 +64,7 @@ pub(super) fn run(judge: &Judge, memory: &Memory, part: &Part, out: &mut ShardOu
         let table = ParquetFile::<Cue>::open(&part.path).map_err(ShardError::input)?;
         let groups = groups_within(&table, part.limit);
         if threads == 1 {
-            // Alone, it need not let rejects wait for the end of a row group.
+            // The only thread writes rejects at once, not at the end of a row group.
             for (group, n_rows) in groups {
                 let done = worker.group(&table, group, n_rows, &mut |rejects| Ok(out.file_batch(rejects)?));
                 take(out, done)?;
@@ -107,21 +107,21 @@ fn csv_chunks(path: &Path, limit: u64) -> Result<impl Iterator<Item = Vec<CsvRow
 
 struct Worker<'a> {
     judge: &'a Judge,
-    memory: &'a Memory,
+    cache: &'a VerdictCache,
     encoder: GroupEncoder<ClipRow>,
-    desks: Mutex<Vec<Desk<'a>>>,
+    buffers: Mutex<Vec<BatchBuffers<'a>>>,
     blank: RejectBatch,
-    /// Batches that were taken in. The memory they lie in, some ten megabytes each, is used again.
+    /// Batches that were written. Their memory, some ten megabytes each, is reused.
     batches: Mutex<Vec<RejectBatch>>,
 }
 
-/// Takes one of the things that threads share.
+/// Takes one of the values that threads share.
 fn borrow<T>(shared: &Mutex<Vec<T>>) -> Option<T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner).pop()
 }
 
-fn give_back<T>(shared: &Mutex<Vec<T>>, thing: T) {
-    shared.lock().unwrap_or_else(PoisonError::into_inner).push(thing);
+fn give_back<T>(shared: &Mutex<Vec<T>>, value: T) {
+    shared.lock().unwrap_or_else(PoisonError::into_inner).push(value);
 }
 
 impl Worker<'_> {
@@ -161,9 +161,9 @@ impl Worker<'_> {
         rejects: RejectBatch,
         file: &mut dyn FnMut(&mut RejectBatch) -> Result<(), ShardError>,
     ) -> Result<Done, ShardError> {
-        let mut desk = borrow(&self.desks).unwrap_or_else(|| Desk::new(self.memory));
-        let judged = self.judge.rows(&mut desk, row, n_rows, rejects, file);
-        give_back(&self.desks, desk);
+        let mut buffers = borrow(&self.buffers).unwrap_or_else(|| BatchBuffers::new(self.cache));
+        let judged = self.judge.rows(&mut buffers, row, n_rows, rejects, file);
+        give_back(&self.buffers, buffers);
         let mut judged = judged?;
         let encode = |clips| self.encoder.encode(clips).map_err(ShardError::input);
         let group = if judged.n_kept > 0 { Some(encode(&mut judged.clips)?) } else { None };

@@ -163,7 +163,7 @@ impl RunConfig for Nothing {
 }
 
 #[test]
-fn texts_that_the_memory_has_no_room_for_are_judged_each_time() {
+fn texts_that_the_cache_has_no_room_for_are_judged_each_time() {
     let files = Files::new();
     // Twice in one batch of rows, and so many that there are several.
     let texts: Vec<&str> = std::iter::repeat_n(GOLDEN.map(|(text, ..)| text), 400).flatten().collect();
@@ -173,9 +173,9 @@ fn texts_that_the_memory_has_no_room_for_are_judged_each_time() {
         let inputs = [files.path("cues.parquet")];
         let mut run = Run::open(&files.options(name), RunSpec::new(&Nothing {}).inputs(&inputs)).unwrap();
         let plan = plan(run.inputs(), &[], None).unwrap();
-        let memory = Memory::for_tables(n_bytes);
+        let cache = VerdictCache::for_tables(n_bytes);
         let step = Step { name: "part", unit: "cues", physical: "MB" };
-        let report = run.execute(step, &plan, |part, out| part::run(judge, &memory, part, out)).unwrap();
+        let report = run.execute(step, &plan, |part, out| part::run(judge, &cache, part, out)).unwrap();
         assert_eq!((report.stats.read, report.stats.accounted()), (29 * 400, 29 * 400));
         report.outputs[0].fingerprint.clone()
     });
