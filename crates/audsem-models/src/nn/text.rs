@@ -242,7 +242,7 @@ struct Fused {
 
 /// What one thread works with.
 #[derive(Default)]
-struct Memory {
+struct Scratch {
     x: fused::Matrix,
     encoder: EncoderScratch,
 }
@@ -261,13 +261,13 @@ impl Fused {
             groups.push((group, out));
             (texts_left, vectors_left) = (rest, rest_out);
         }
-        groups.into_par_iter().for_each_init(Memory::default, |memory, (texts, out)| {
-            self.group(texts, first_position, memory);
+        groups.into_par_iter().for_each_init(Scratch::default, |scratch, (texts, out)| {
+            self.group(texts, first_position, scratch);
             let mut row = 0;
             for (text, out) in texts.iter().zip(out.chunks_exact_mut(dim)) {
                 match pooling {
-                    Pooling::First => out.copy_from_slice(memory.x.row(row)),
-                    Pooling::Mean => mean(&memory.x, row, text.len(), out),
+                    Pooling::First => out.copy_from_slice(scratch.x.row(row)),
+                    Pooling::Mean => mean(&scratch.x, row, text.len(), out),
                 }
                 row += text.len();
             }
@@ -275,9 +275,9 @@ impl Fused {
         Ok(Tensor::from_vec(vectors, (texts.len(), dim), &Device::Cpu)?)
     }
 
-    /// Leaves the hidden states of all tokens in `memory.x`.
-    fn group(&self, texts: &[&[u32]], first_position: usize, memory: &mut Memory) {
-        let Memory { x, encoder } = memory;
+    /// Leaves the hidden states of all tokens in `scratch.x`.
+    fn group(&self, texts: &[&[u32]], first_position: usize, scratch: &mut Scratch) {
+        let Scratch { x, encoder } = scratch;
         let lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
         x.reshape(lengths.iter().sum(), self.tables.dim);
         let tokens = texts.iter().flat_map(|text| text.iter().enumerate());

@@ -76,9 +76,9 @@ impl Tokens {
     }
 }
 
-/// Memory of one thread.
+/// Memory that a thread reuses from group to group.
 #[derive(Default)]
-struct Memory {
+struct Scratch {
     x: fused::Matrix,
     normed: fused::Matrix,
     qkv: fused::Matrix,
@@ -175,17 +175,17 @@ impl FusedBlock {
         let windows = from.values.len() / from.dim / per_window;
         let per_group = (windows.div_ceil(rayon::current_num_threads())).clamp(1, (GROUP_TOKENS / per_window).max(1));
         let groups = spare.par_chunks_mut(per_group * per_window * from.dim).enumerate();
-        groups.for_each_init(Memory::default, |memory, (group, out)| {
+        groups.for_each_init(Scratch::default, |scratch, (group, out)| {
             let first = group * per_group;
             let count = out.len() / from.dim / per_window;
-            memory.x.reshape(count * per_window, from.dim);
+            scratch.x.reshape(count * per_window, from.dim);
             for row in 0..count * per_window {
                 let (clip, place) = self.place(first, row, &places);
-                memory.x.row_mut(row).copy_from_slice(from.at(clip, place));
+                scratch.x.row_mut(row).copy_from_slice(from.at(clip, place));
             }
-            self.group(first, memory);
+            self.group(first, scratch);
             for (row, out) in out.chunks_exact_mut(from.dim).enumerate() {
-                out.copy_from_slice(memory.x.row(row));
+                out.copy_from_slice(scratch.x.row(row));
             }
         });
         std::mem::swap(&mut tokens.values, spare);
@@ -199,9 +199,9 @@ impl FusedBlock {
         (at / self.order.len(), places[token as usize])
     }
 
-    /// The block for the tokens in `memory.x`: whole windows, the first of which has the number `first`.
-    fn group(&self, first: usize, memory: &mut Memory) {
-        let Memory { x, normed, qkv, mixed, wide, attention } = memory;
+    /// The block for the tokens in `scratch.x`: whole windows, the first of which has the number `first`.
+    fn group(&self, first: usize, scratch: &mut Scratch) {
+        let Scratch { x, normed, qkv, mixed, wide, attention } = scratch;
         let (rows, dim, length) = (x.rows(), x.columns(), self.windows.tokens());
         self.norm_before.forward(x, normed);
         qkv.reshape(rows, 3 * dim);
@@ -265,8 +265,8 @@ impl FusedMerging {
         let places = tokens.places();
         let from: &Tokens = tokens;
         let groups = spare.par_chunks_mut(GROUP_TOKENS.min(count) * dim).enumerate();
-        groups.for_each_init(Memory::default, |memory, (group, out)| {
-            let Memory { x, mixed, .. } = memory;
+        groups.for_each_init(Scratch::default, |scratch, (group, out)| {
+            let Scratch { x, mixed, .. } = scratch;
             let rows = out.len() / dim;
             x.reshape(rows, 4 * from.dim);
             for row in 0..rows {
