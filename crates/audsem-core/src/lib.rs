@@ -23,6 +23,7 @@ pub mod tables;
 pub mod tar;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod video_id;
 pub mod walk;
 #[cfg(feature = "nn")]
 pub mod weights;

@@ -44,6 +44,12 @@ impl Languages {
         })
     }
 
+    /// Whether this code is one of a language ([`is_language_tag`]), or one that the list names itself.
+    #[must_use]
+    pub fn is_tag(&self, code: &str) -> bool {
+        is_language_tag(code) || self.0.contains(&Entry::Code(code.to_owned()))
+    }
+
     /// The same as yt-dlp wants it said: regular expressions over whole codes. No entry has a character
     /// that means something in one.
     #[must_use]
@@ -54,6 +60,36 @@ impl Languages {
         };
         self.0.iter().map(pattern).collect()
     }
+}
+
+/// Languages with a code of two letters (ISO 639-1, with three old codes that are still in use).
+const TWO_LETTERS: &str = "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da \
+    de dv dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik in io \
+    is it iu iw ja ji jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mo mr ms \
+    mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg sh si sk sl sm sn \
+    so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu";
+
+/// Languages that have but a code of three letters and that captions are offered in. A word such as `cat`, which would
+/// be a code if its language had none of two letters, is none.
+const THREE_LETTERS: &str = "ada asa bem bho brx ceb chr dje doi dua efi ewo fil fon gaa gsw guz hak haw hil hmn ilo iba kam \
+    kar kha kln kok kri kru lad lua luo lus luy mai mas mer mfe mni mul nan nap naq nds new nso nyn pam pap pcm rof rup rwk \
+    sat scn sco sdp seh shi srn syr tlh tpi tum und vec vro vun wal war wuu yue zxx";
+
+/// Whether a text is the tag of a language as captions are named after: a code of two or three letters, all small or
+/// all capital, and with `-` or `_` between whatever tells regions, scripts and tracks apart (`en-US`, `zh-Hans`, `es-419`,
+/// `en-orig`, `en-nP7-2PuUl7o`).
+#[must_use]
+pub fn is_language_tag(text: &str) -> bool {
+    let (language, rest) = text.split_at(text.find(['-', '_']).unwrap_or(text.len()));
+    let lower = language.to_ascii_lowercase();
+    let known = match language.len() {
+        2 => TWO_LETTERS.split(' ').any(|code| code == lower),
+        3 => THREE_LETTERS.split(' ').any(|code| code == lower),
+        _ => false,
+    };
+    let one_case = language == lower || language == language.to_ascii_uppercase();
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    known && one_case && rest.len() != 1 && rest.bytes().all(is_part)
 }
 
 impl Entry {
@@ -133,6 +169,34 @@ mod tests {
             let error = list.parse::<Languages>().unwrap_err().to_string();
             assert!(error.contains(list) && error.contains("en,en-*"), "{error}");
         }
+    }
+
+    #[test]
+    fn tags_of_languages_are_told_from_words_and_numbers() {
+        for tag in [
+            "en",
+            "EN",
+            "en-US",
+            "en_US",
+            "pt-BR",
+            "es-419",
+            "zh-Hans",
+            "en-orig",
+            "en-nP7-2PuUl7o",
+            "fil",
+            "yue-HK",
+            "und",
+            "iw",
+        ] {
+            assert!(is_language_tag(tag), "{tag}");
+        }
+        for other in
+            ["", "e", "1080p", "cat", "owl", "En", "xx", "en-", "en US", "-en", "english", "S02E03", "h264", "é", "dé"]
+        {
+            assert!(!is_language_tag(other), "{other}");
+        }
+        assert!("en,cat".parse::<Languages>().unwrap().is_tag("cat"));
+        assert!(!"*".parse::<Languages>().unwrap().is_tag("cat"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use audsem_core::cli::{GlobalArgs, RunArgs};
 use audsem_core::run::Summary;
+use audsem_core::video_id::IdRule;
 use audsem_media::program::{Program, Tool};
 use clap::Args;
 
@@ -19,11 +20,15 @@ pub struct DownloadArgs {
     /// have changed. Videos taken off it keep their files and are not counted
     #[arg(short, long, value_name = "PATH")]
     pub input: PathBuf,
-    /// Folder of media on disk to cut the clips from, instead of asking a site: whole videos named
-    /// VIDEO.ext or `… [VIDEO].ext`, or clips named `VIDEO (START-END).ext`. The flags under Site then have no
-    /// effect
+    /// Folder of media on disk to cut the clips from, instead of asking a site: whole videos, whose ids `--id` tells from
+    /// their names, or clips named `VIDEO (START-END).ext`. The flags under Site then have no effect
     #[arg(long, value_name = "DIR", conflicts_with_all = ["whole_from", "format"])]
     pub source: Option<PathBuf>,
+    /// What is the id of a video in the folder of --source: `auto` takes the site's id in the name (`[ID]`, `-ID`, eleven characters),
+    /// else the path below the folder without ending; `stem` the name alone; `path` the path always. Say the same to
+    /// `extract`
+    #[arg(long, default_value = "auto", value_name = "RULE")]
+    pub id: IdRule,
     /// Take the folder for all there is: leave out clips of videos that it does not have. Without this
     /// each of them is a failure
     #[arg(long, requires = "source")]
@@ -68,7 +73,7 @@ impl DownloadArgs {
             ffprobe: Program::find(Tool::Ffprobe, self.ffprobe.as_deref())?,
         };
         let from = match &self.source {
-            Some(folder) => Source::Folder(folder.clone()),
+            Some(folder) => Source::Folder { path: folder.clone(), ids: self.id },
             None => Source::Site {
                 access: Box::new(self.site.access(Some(tools.ffmpeg.clone()))?),
                 pace: self.site.pace()?,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use audsem_core::cli::RunArgs;
+use audsem_core::video_id::IdRule;
 use clap::Args;
 
 use crate::extract::config::{Compat, Config};
@@ -20,6 +21,11 @@ pub struct ExtractArgs {
     /// [default: `en` in dumps, as in the published data set; `en,en-*` among subtitle files]
     #[arg(long, alias = "lang", value_name = "CODES")]
     pub languages: Option<Languages>,
+    /// What is the id of a subtitle file's video: `auto` takes the site's id in the name (`[ID]`, `-ID`, eleven characters), else
+    /// the path below the input folder without ending and language; `stem` the name alone; `path` the path always. Say the
+    /// same to `download --source`
+    #[arg(long, default_value = "auto", value_name = "RULE")]
+    pub id: IdRule,
     /// Shortest cue that is kept, in seconds
     #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
     pub min_duration: f64,
@@ -55,6 +61,7 @@ impl ExtractArgs {
             inputs: self.input.clone(),
             languages: in_dumps,
             subtitle_languages: in_subtitles,
+            ids: self.id,
             duration: DurationLimits { min_s: self.min_duration, max_s: self.max_duration },
             count_all: self.count_all,
             compat: self.compat,

@@ -1,16 +1,22 @@
 //! Media on disk, by video and by clip.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::OsStr;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::Fingerprint;
 use audsem_core::suffix::{AUDIO, VIDEO};
-use audsem_core::walk::Walk;
+use audsem_core::video_id::IdRule;
+use audsem_core::walk::{FoundFile, Walk};
 
 use crate::error::Result;
+use crate::extract::sources::shared_id;
 
 /// Endings of media files; where a video has several, the one that stands first here is taken: pictures with sound
 /// before sound alone.
@@ -31,23 +37,25 @@ pub(super) struct Library {
     videos: BTreeMap<String, Found>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Found {
     rank: usize,
     path: PathBuf,
     n_bytes: u64,
+    /// The path below the folder without the ending: files of one stem are one video in several forms.
+    stem: String,
 }
 
 impl Library {
     /// Looks through a folder and its subfolders.
     ///
     /// # Errors
-    /// It cannot be listed, or holds no media.
-    pub(super) fn scan(folder: &Path) -> Result<Self> {
+    /// It cannot be listed, holds no media, or two videos in it have one id.
+    pub(super) fn scan(folder: &Path, ids: IdRule) -> Result<Self> {
         let mut library = Self::default();
         for file in Walk::deep().files(folder, |name| rank_of(Path::new(name)).is_some()).map_err(CoreError::from)? {
             let n_bytes = file.n_bytes().map_err(CoreError::from)?;
-            library.add(file.path, n_bytes);
+            library.add(file, n_bytes, ids)?;
         }
         if library.clips.is_empty() && library.videos.is_empty() {
             let problem = format!(
@@ -59,15 +67,23 @@ impl Library {
         Ok(library)
     }
 
-    fn add(&mut self, path: PathBuf, n_bytes: u64) {
-        let (Some(rank), Some(stem)) = (rank_of(&path), path.file_stem().and_then(OsStr::to_str)) else {
-            return;
+    fn add(&mut self, file: FoundFile, n_bytes: u64, ids: IdRule) -> Result<()> {
+        let (Some(rank), Some((stem, _))) = (rank_of(&file.path), file.name.rsplit_once('.')) else {
+            return Ok(());
         };
-        let stem = stem.to_owned();
-        let found = Found { rank, path, n_bytes };
-        match stem.parse::<ClipId>() {
-            Ok(clip) => better(self.clips.entry(clip), found),
-            Err(_) => better(self.videos.entry(video_id(&stem).to_owned()), found),
+        let last = stem.rsplit('/').next().unwrap_or(stem);
+        let found = Found { rank, path: file.path, n_bytes, stem: stem.to_owned() };
+        let clip = last.parse::<ClipId>().ok();
+        // `Concert (1-2)` may be either; seconds with a point are those of a clip alone.
+        if clip.is_none() || !last.contains('.') {
+            match ids.id_of(stem) {
+                Ok(id) => better(self.videos.entry(id), found.clone())?,
+                Err(error) => tracing::warn!("{} is passed over: {error}", found.path.display()),
+            }
+        }
+        match clip {
+            Some(clip) => better(self.clips.entry(clip), found),
+            None => Ok(()),
         }
     }
 
@@ -99,21 +115,44 @@ impl Library {
     }
 }
 
-/// Keeps the better file of a name: by ending, then by path.
-fn better<K: Ord>(entry: std::collections::btree_map::Entry<'_, K, Found>, found: Found) {
-    entry
-        .and_modify(|old| {
-            if (found.rank, &found.path) < (old.rank, &old.path) {
-                *old = Found { rank: found.rank, path: found.path.clone(), n_bytes: found.n_bytes };
+/// Keeps the better file of a video: by ending, then by path.
+///
+/// # Errors
+/// The files have different stems and different content, so they are two videos.
+fn better<K: Ord + Display>(entry: Entry<'_, K, Found>, found: Found) -> Result<()> {
+    match entry {
+        Entry::Vacant(vacant) => drop(vacant.insert(found)),
+        Entry::Occupied(mut old) => {
+            if old.get().stem != found.stem && !same_content(old.get(), &found)? {
+                return Err(shared_id(&old.key().to_string(), &old.get().path, &found.path).into());
             }
-        })
-        .or_insert(found);
+            if (found.rank, &found.path) < (old.get().rank, &old.get().path) {
+                old.insert(found);
+            }
+        }
+    }
+    Ok(())
 }
 
-/// `Title [ID]` → `ID`, as yt-dlp names files; any other name is the id itself.
-fn video_id(stem: &str) -> &str {
-    let inside = stem.strip_suffix(']').and_then(|stem| stem.rsplit_once(" [")).map(|(_, id)| id);
-    inside.filter(|id| !id.is_empty() && !id.contains(' ')).unwrap_or(stem)
+/// Whether two files hold the same bytes.
+fn same_content(a: &Found, b: &Found) -> Result<bool> {
+    if a.n_bytes != b.n_bytes {
+        return Ok(false);
+    }
+    let open = |found: &Found| -> Result<_> {
+        Ok(BufReader::with_capacity(1 << 20, File::open(&found.path).map_err(CoreError::read(&found.path))?))
+    };
+    let (mut left, mut right) = (open(a)?, open(b)?);
+    loop {
+        let one = left.fill_buf().map_err(CoreError::read(&a.path))?;
+        let other = right.fill_buf().map_err(CoreError::read(&b.path))?;
+        let n = one.len().min(other.len());
+        if n == 0 || one[..n] != other[..n] {
+            return Ok(one.len() == other.len() && n == 0);
+        }
+        left.consume(n);
+        right.consume(n);
+    }
 }
 
 #[cfg(test)]
@@ -121,22 +160,14 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
     use super::*;
 
-    #[test]
-    fn names_of_videos() {
-        let check = |stem: &str, expected: &str| assert_eq!(video_id(stem), expected, "{stem}");
-        check("dQw4w9WgXcQ", "dQw4w9WgXcQ");
-        check("Never Gonna [Live] [dQw4w9WgXcQ]", "dQw4w9WgXcQ");
-        check("-abc_DEF-12", "-abc_DEF-12");
-        check("a title [with words]", "a title [with words]");
-    }
-
     /// Looking at every clip of the folder for each video would take a day for a million of them.
     #[test]
     fn clips_of_a_video_are_a_range_of_the_sorted_keys() {
         let mut library = Library::default();
         for name in ["v (0.0-0.001)", "v (0.0-2.0)", "v (4294967.294-4294967.295)", "u (1.0-2.0)", "v- (0.0-1.0)", "w"]
         {
-            library.add(PathBuf::from(format!("{name}.flac")), 1);
+            let name = format!("{name}.flac");
+            library.add(FoundFile { path: PathBuf::from(&name), name }, 1, IdRule::Auto).unwrap();
         }
         let names = |id: &str| -> Vec<String> {
             library.clips_of(id).map(|found| found.path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
@@ -151,16 +182,47 @@ mod tests {
     #[test]
     fn best_file_of_a_name_wins_and_half_files_are_none() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["v.wav", "sub/v.mp4", "w.mp4.part", "w.txt", "x (1.0-2.5).flac", "x.MKV"] {
+        for name in [
+            "v.wav",
+            "v.mp4",
+            "sub/v.flac",
+            "a [aaaaaaaaaaa].mp4",
+            "sub/b [aaaaaaaaaaa].wav",
+            "w.mp4.part",
+            "w.txt",
+            "x (1.0-2.5).flac",
+            "x.MKV",
+        ] {
             let path = folder.path().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "x").unwrap();
         }
-        let library = Library::scan(folder.path()).unwrap();
-        assert_eq!(library.video("v").unwrap(), folder.path().join("sub/v.mp4"));
+        let library = Library::scan(folder.path(), IdRule::Auto).unwrap();
+        assert_eq!(library.video("v").unwrap(), folder.path().join("v.mp4"));
+        assert_eq!(library.video("sub%2Fv").unwrap(), folder.path().join("sub/v.flac"));
+        // The same bytes are the same video.
+        assert_eq!(library.video("aaaaaaaaaaa").unwrap(), folder.path().join("a [aaaaaaaaaaa].mp4"));
         assert_eq!(library.video("x").unwrap(), folder.path().join("x.MKV"));
         assert_eq!(library.video("w"), None);
         assert!(library.clip(&ClipId::new("x", 1000, 2500).unwrap()).is_some());
         assert_eq!(library.clip(&ClipId::new("x", 1000, 2501).unwrap()), None);
+    }
+
+    #[test]
+    fn two_media_of_one_id_are_refused_by_name() {
+        for (first, second, ids) in [
+            ("a/owl [dQw4w9WgXcQ].wav", "b/pig [dQw4w9WgXcQ].wav", IdRule::Auto),
+            ("owl/night.wav", "pig/night.wav", IdRule::Stem),
+            ("owl/x (1.0-2.5).wav", "pig/x (1.0-2.5).wav", IdRule::Auto),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            for name in [first, second] {
+                let path = folder.path().join(name);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, name).unwrap();
+            }
+            let error = Library::scan(folder.path(), ids).unwrap_err().to_string();
+            assert!(error.contains(first) && error.contains(second), "{error}");
+        }
     }
 }

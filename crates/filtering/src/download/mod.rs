@@ -23,6 +23,7 @@ use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{tables_under, write_parquet};
+use audsem_core::video_id::IdRule;
 use audsem_media::program::Program;
 use serde::Serialize;
 
@@ -87,7 +88,12 @@ pub enum Source {
         whole_from: usize,
     },
     /// A folder.
-    Folder(PathBuf),
+    Folder {
+        /// Where it is.
+        path: PathBuf,
+        /// What the ids of its videos are.
+        ids: IdRule,
+    },
 }
 
 /// What decides the content of the output.
@@ -103,7 +109,7 @@ struct HashedConfig<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum HashedSource<'a> {
-    Folder,
+    Folder { ids: IdRule },
     Site { url_template: &'a str, format: &'a str, whole_from: usize },
 }
 
@@ -116,7 +122,7 @@ impl<'a> HashedConfig<'a> {
     fn of(config: &'a Config, from: &'a Source) -> Self {
         let Config { input: _, cut, max_missing_ms, present_only } = config;
         let from = match from {
-            Source::Folder(_) => HashedSource::Folder,
+            Source::Folder { path: _, ids } => HashedSource::Folder { ids: *ids },
             Source::Site { access, pace: _, format, whole_from } => {
                 HashedSource::Site { url_template: &access.url_template, format, whole_from: *whole_from }
             }
@@ -177,7 +183,7 @@ struct Job<'a> {
 pub fn run(config: &Config, from: &Source, tools: &Tools, options: &RunOptions) -> Result<Summary> {
     let inputs = tables_under(&config.input)?;
     let library = match from {
-        Source::Folder(folder) => Some(Library::scan(folder)?),
+        Source::Folder { path, ids } => Some(Library::scan(path, *ids)?),
         Source::Site { .. } => None,
     };
     let plan = plan::plan(&inputs, library.as_ref(), options.limit)?;
@@ -218,7 +224,7 @@ impl Job<'_> {
                 let site = site::Site { access, pace, format, whole_from: *whole_from, job: self };
                 site.fetch(&video.id, clips, &scratch)?
             }
-            Source::Folder(_) => self.pieces_of_library(clips, &scratch)?,
+            Source::Folder { .. } => self.pieces_of_library(clips, &scratch)?,
         };
         let all_may_pass =
             |(_, outcome): &Fetched| matches!(outcome, Err(Miss::Fetch(fault, _)) if fault.kind() == Kind::Retryable);

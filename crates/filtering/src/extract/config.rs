@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use audsem_core::error::Error;
 use audsem_core::run::RunConfig;
+use audsem_core::video_id::IdRule;
 use serde::Serialize;
 
 use super::dump::{BlockSizes, ParseOptions};
 use super::harvest::HarvestOptions;
 use super::rules::{DEFAULT_DURATION_S, DurationLimits};
+use super::subtitles::Naming;
 use crate::languages::Languages;
 
 /// Bytes of a plain dump one shard owns, unless said otherwise.
@@ -40,6 +42,8 @@ pub struct Config {
     pub languages: Languages,
     /// Languages whose subtitle files are read.
     pub subtitle_languages: Languages,
+    /// What is the id of the video of a subtitle file.
+    pub ids: IdRule,
     /// Lengths that are kept.
     pub duration: DurationLimits,
     /// Parse videos that cannot have a bracketed caption too, so that all cues are counted.
@@ -57,6 +61,7 @@ pub struct Config {
 pub(super) struct HashedConfig<'a> {
     languages: &'a Languages,
     subtitle_languages: &'a Languages,
+    ids: IdRule,
     duration: DurationLimits,
     count_all: bool,
     compat: Compat,
@@ -75,6 +80,7 @@ impl<'a> HashedConfig<'a> {
             inputs: _,
             languages,
             subtitle_languages,
+            ids,
             duration,
             count_all,
             compat,
@@ -84,6 +90,7 @@ impl<'a> HashedConfig<'a> {
         Self {
             languages,
             subtitle_languages,
+            ids: *ids,
             duration: *duration,
             count_all: *count_all,
             compat: *compat,
@@ -102,6 +109,7 @@ impl Config {
             inputs,
             languages: Languages::english(),
             subtitle_languages: Languages::english_and_variants(),
+            ids: IdRule::Auto,
             duration: DurationLimits { min_s, max_s },
             count_all: false,
             compat: Compat::None,
@@ -147,6 +155,11 @@ impl Config {
     /// What is taken from subtitle files.
     pub(super) fn subtitle_options(&self, all_rejects: bool) -> HarvestOptions {
         HarvestOptions { languages: self.subtitle_languages.clone(), ..self.harvest_options(all_rejects) }
+    }
+
+    /// How ids and languages are told from the names of subtitle files.
+    pub(super) fn naming(&self) -> Naming<'_> {
+        Naming { ids: self.ids, languages: &self.subtitle_languages }
     }
 
     pub(super) fn block_sizes(&self) -> BlockSizes {

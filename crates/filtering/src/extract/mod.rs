@@ -45,7 +45,7 @@ use crate::error::Result;
 /// Input that cannot be read is counted instead.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     config.validate()?;
-    let sources = sources::find(&config.inputs)?;
+    let sources = sources::find(&config.inputs, config.naming())?;
     let inputs: Vec<PathBuf> = sources.files.iter().map(|source| source.path.clone()).collect();
     let mut run = Run::open(options, RunSpec::new(&config::HashedConfig::of(config)).inputs(&inputs))?;
     let plan = plan::plan(&sources.files, config, options.limit.is_some())?;

@@ -119,7 +119,12 @@ struct Group {
 
 impl Group {
     fn add(&mut self, file: &Source, print: &FileFingerprint) {
-        self.print = std::mem::take(&mut self.print).with(&file.name).with_file(print);
+        let track = file.track.as_ref().map(|track| (track.video_id.as_deref().unwrap_or(""), &track.language));
+        let (id, language) = track.map_or(("", None), |(id, language)| (id, language.as_deref()));
+        // The id may come from a medium beside the file.
+        let print =
+            std::mem::take(&mut self.print).with(&file.name).with(id).with(language.unwrap_or("")).with_file(print);
+        self.print = print;
         self.files.push(file.clone());
         self.n_bytes += print.bytes;
     }

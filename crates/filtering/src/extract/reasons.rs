@@ -21,7 +21,7 @@ audsem_core::reasons! {
         CorruptObject = "corrupt_object": "a stretch of the dump is not a JSON object",
         ObjectTooLarge = "object_too_large": "an object of the dump is larger than the limit",
         BrokenInput = "broken_input": "a file cannot be read to its end; what came before counts",
-        NoVideoId = "no_video_id": "the object or the file name does not tell the video id",
+        NoVideoId = "no_video_id": "the object does not tell the video id, or the name of the file makes none",
         MalformedCue = "malformed_cue": "a cue of a subtitle file cannot be read",
         MalformedFile = "malformed_file": "a subtitle file cannot be read, or not to its end",
     }

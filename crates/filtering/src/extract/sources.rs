@@ -1,13 +1,17 @@
 //! Which files an input names, and what they are.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use audsem_core::error::{Error, Result};
 use audsem_core::run::warn_if_unfinished;
+use audsem_core::suffix::{AUDIO, VIDEO, is_media};
+use audsem_core::tar::MemberReader;
+use audsem_core::video_id::{IdRule, site_id};
 use audsem_core::walk::{FoundFile, Walk};
 
-use super::subtitles::parse_name;
+use super::subtitles::{Naming, TrackName, parse_name};
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub struct Source {
     pub name: String,
     /// What it holds.
     pub kind: Kind,
+    /// Whose captions a subtitle file holds.
+    pub track: Option<TrackName>,
 }
 
 /// The files behind the inputs.
@@ -44,14 +50,14 @@ pub struct Sources {
 /// captions by their name.
 ///
 /// # Errors
-/// If an input cannot be read, or there is nothing to read.
-pub fn find(inputs: &[PathBuf]) -> Result<Sources> {
+/// If an input cannot be read, there is nothing to read, or the captions of two videos have one id.
+pub fn find(inputs: &[PathBuf], naming: Naming<'_>) -> Result<Sources> {
     let mut sources = Sources::default();
     for input in inputs {
         let meta = std::fs::metadata(input).map_err(Error::read(input))?;
         if meta.is_dir() {
             warn_if_unfinished(input);
-            let mut found = in_folder(input)?;
+            let mut found = in_folder(input, naming)?;
             sources.n_other_format += keep_best_format(&mut found);
             if found.is_empty() {
                 return Err(Error::input(input, NOTHING));
@@ -60,9 +66,16 @@ pub fn find(inputs: &[PathBuf]) -> Result<Sources> {
         } else {
             let name = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let kind = kind_of(&name).unwrap_or(Kind::Dump);
-            sources.files.push(Source { path: input.clone(), name, kind });
+            let beside = |stem: &str| {
+                let mut media =
+                    VIDEO.iter().chain(&AUDIO).map(|ending| input.with_file_name(format!("{stem}.{ending}")));
+                media.any(|path| path.is_file())
+            };
+            let track = parse_name(&name).map(|name| naming.track(name.stem, beside));
+            sources.files.push(Source { path: input.clone(), name, kind, track });
         }
     }
+    refuse_shared_ids(&sources.files, naming)?;
     Ok(sources)
 }
 
@@ -88,17 +101,92 @@ fn kind_of(name: &str) -> Option<Kind> {
 }
 
 /// Collects the files of a folder and its folders that are captions by their name.
-fn in_folder(folder: &Path) -> Result<Vec<Source>> {
-    let files = Walk::deep().files(folder, |name| kind_of(name).is_some())?;
+fn in_folder(folder: &Path, naming: Naming<'_>) -> Result<Vec<Source>> {
+    let files = Walk::deep().files(folder, |name| kind_of(name).is_some() || media_stem(name).is_some())?;
+    let media: HashSet<&str> = files.iter().filter_map(|file| media_stem(&file.name)).collect();
     // The records of a run folder are JSON, but no dump.
-    let run_folders: HashSet<String> = files
-        .iter()
-        .filter(|file| file.file_name() == "run.json")
-        .map(|file| folder_of(&file.name).to_owned())
-        .collect();
-    let source = |FoundFile { path, name }| kind_of(&name).map(|kind| Source { path, name, kind });
+    let is_run_record = |file: &&FoundFile| file.file_name() == "run.json";
+    let run_folders: HashSet<&str> = files.iter().filter(is_run_record).map(|file| folder_of(&file.name)).collect();
+    let is_run_folder = folder.join("run.json").is_file();
+    let source = |FoundFile { path, name }: &FoundFile| {
+        let kind = kind_of(name)?;
+        // What `fetch-captions` has fetched is called after the ids it was given.
+        let fetched = name.strip_prefix(FETCHED).filter(|_| is_run_folder);
+        let ids = if fetched.is_some() { IdRule::Stem } else { naming.ids };
+        let track = parse_name(name)
+            .map(|subtitles| Naming { ids, ..naming }.track(subtitles.stem, |stem| media.contains(stem)));
+        Some(Source { path: path.clone(), name: name.clone(), kind, track })
+    };
     let is_record = |source: &Source| source.kind == Kind::Dump && run_folders.contains(folder_of(&source.name));
-    Ok(files.into_iter().filter_map(source).filter(|source| !is_record(source)).collect())
+    Ok(files.iter().filter_map(source).filter(|source| !is_record(source)).collect())
+}
+
+/// Where `fetch-captions` puts subtitle files in its run folder.
+const FETCHED: &str = "subtitles/";
+
+/// The name of a media file without its ending; `None` of any other file.
+fn media_stem(name: &str) -> Option<&str> {
+    name.rsplit_once('.').filter(|(_, ending)| is_media(ending)).map(|(stem, _)| stem)
+}
+
+/// Makes sure that captions of two videos do not come under one id, where not the site has given it.
+fn refuse_shared_ids(files: &[Source], naming: Naming<'_>) -> Result<()> {
+    let mut owners = HashMap::new();
+    for file in files {
+        match (&file.kind, &file.track) {
+            (Kind::Subtitles, Some(track)) => {
+                own(&mut owners, file.path.with_file_name(last_of(&track.stem)), track, naming)?
+            }
+            (Kind::Tar, _) => {
+                for stem in stems_in_tar(&file.path) {
+                    let track = naming.track(&stem, |_| false);
+                    own(&mut owners, file.path.join(&track.stem), &track, naming)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Notes that the captions at `place` have the id of `track`.
+fn own(owners: &mut HashMap<String, PathBuf>, place: PathBuf, track: &TrackName, naming: Naming<'_>) -> Result<()> {
+    let Ok(id) = &track.video_id else { return Ok(()) };
+    if naming.ids == IdRule::Auto && site_id(&track.stem).is_some() {
+        return Ok(());
+    }
+    match owners.entry(id.clone()) {
+        Entry::Vacant(vacant) => drop(vacant.insert(place)),
+        Entry::Occupied(owner) if *owner.get() != place => return Err(shared_id(id, owner.get(), &place)),
+        Entry::Occupied(_) => {}
+    }
+    Ok(())
+}
+
+/// The error that two videos would have one id.
+pub(crate) fn shared_id(id: &str, first: &Path, second: &Path) -> Error {
+    let problem = format!(
+        "`{id}` would be the id of two videos: {} and {}\nhint: give one folder that holds both, and `--id path`; or take one away",
+        first.display(),
+        second.display()
+    );
+    Error::Config { what: "--id".to_owned(), problem }
+}
+
+/// The subtitle files in a tar. What is wrong with it is told when it is read.
+fn stems_in_tar(path: &Path) -> Vec<String> {
+    let mut stems = Vec::new();
+    let Ok(mut members) = MemberReader::scan(path) else { return stems };
+    while let Ok(Some(member)) = members.next_member() {
+        if member.is_file {
+            stems.extend(parse_name(&member.name).map(|name| name.stem.to_owned()));
+        }
+    }
+    stems
+}
+
+fn last_of(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
 }
 
 fn folder_of(name: &str) -> &str {
@@ -149,7 +237,7 @@ mod tests {
 
     #[test]
     fn one_format_of_each_track_is_kept() {
-        let file = |name: &str| Source { path: name.into(), name: name.to_owned(), kind: Kind::Subtitles };
+        let file = |name: &str| Source { path: name.into(), name: name.to_owned(), kind: Kind::Subtitles, track: None };
         let mut files =
             ["a.en.json3", "a.en.srt", "a.en.vtt", "b.en.srt", "b.en.vtt.gz", "c/a.en.srt"].map(file).to_vec();
         assert_eq!(keep_best_format(&mut files), 3);

@@ -16,7 +16,7 @@ use super::harvest::Harvest;
 use super::plan::{Piece, Work};
 use super::reasons::Fault;
 use super::sources::Source;
-use super::subtitles;
+use super::subtitles::{self, TrackName};
 use crate::error::Error;
 
 /// Blocks in flight for each thread of a shard.
@@ -103,7 +103,10 @@ impl Part<'_> {
 
     fn read_subtitles(&mut self, file: &Source) -> Result<(), Stop> {
         match input::open(&file.path).map_err(io::Error::other).and_then(read_all) {
-            Ok(bytes) => self.take_subtitles(&file.name, &bytes),
+            Ok(bytes) => {
+                let track = file.track.as_ref().expect("subtitle files have one");
+                self.take_subtitles(&file.name, track, &bytes)
+            }
             Err(error) => self.broken(&file.name, &error),
         }
     }
@@ -130,16 +133,19 @@ impl Part<'_> {
             }
             members.read_payload(&mut bytes).map_err(ShardError::input)?;
             match input::decompress(Cursor::new(std::mem::take(&mut bytes))).and_then(read_all) {
-                Ok(text) => self.take_subtitles(&name, &text)?,
+                Ok(text) => {
+                    let stem = subtitles::parse_name(&member.name).expect("only files with such names are read").stem;
+                    self.take_subtitles(&name, &self.config.naming().track(stem, |_| false), &text)?;
+                }
                 Err(error) => self.broken(&name, &error)?,
             }
         }
     }
 
-    fn take_subtitles(&mut self, path: &str, bytes: &[u8]) -> Result<(), Stop> {
-        let name = subtitles::parse_name(path).expect("only files with such names are read");
+    fn take_subtitles(&mut self, path: &str, track: &TrackName, bytes: &[u8]) -> Result<(), Stop> {
+        let format = subtitles::parse_name(path).expect("only files with such names are read").format;
         let options = self.config.subtitle_options(self.out.files_all_rejects());
-        let harvest = subtitles::harvest(path, &name, bytes, &options);
+        let harvest = subtitles::harvest(path, format, track, bytes, &options);
         self.take(&harvest, bytes.len() as u64)
     }
 

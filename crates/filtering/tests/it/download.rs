@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use audsem_core::run::{RunOptions, Status, Summary};
 use audsem_core::tables::{parts, read_parquet, write_parquet};
+use audsem_core::video_id::IdRule;
 use audsem_filtering::download::{ClipSpan, Config, Cut, Source, Tools, run};
 use audsem_filtering::error::Error;
 use audsem_filtering::tables::ClipMedia;
@@ -29,6 +30,10 @@ fn table(folder: &Path, spans: &[Span]) -> PathBuf {
 
 fn get(input: &Path, source: &Source, cut: Cut, output: &Path) -> Result<Summary, Error> {
     get_of(Config { input: input.to_owned(), cut, max_missing_ms: 300, present_only: false }, source, output)
+}
+
+fn media_folder(path: PathBuf) -> Source {
+    Source::Folder { path, ids: IdRule::Auto }
 }
 
 fn get_of(config: Config, source: &Source, output: &Path) -> Result<Summary, Error> {
@@ -250,7 +255,7 @@ fn csv_spans_are_read_and_bad_lines_are_filed() {
     let input = folder.path().join("SPANS.CSV");
     fs::write(&input, "video_id,start_ms,end_ms\nv,0,1000\nv,soon,1000\nv,2000\nv,3000,2000\nv,3000,4000\n").unwrap();
     let out = folder.path().join("out");
-    let summary = get(&input, &Source::Folder(media), Cut::Copy, &out).unwrap();
+    let summary = get(&input, &media_folder(media), Cut::Copy, &out).unwrap();
     let part = summary.step("part").unwrap();
     assert_eq!((part.read, part.kept, part.failed["bad_line"]), (5, 2, 3));
     let rejects = fs::read_to_string(out.join("rejects-bad.lines.jsonl")).unwrap();
@@ -363,7 +368,7 @@ fn files_on_disk_are_cut_at_the_very_sample() {
         ("ramp", 7, 7),
     ];
     let (input, out) = (table(folder.path(), &spans), folder.path().join("out"));
-    let source = Source::Folder(media);
+    let source = media_folder(media);
     let config = Config { input: input.clone(), cut: Cut::Exact, max_missing_ms: 300, present_only: true };
     let present = get_of(config, &source, &folder.path().join("present")).unwrap();
     let present = present.step("part").unwrap();
@@ -444,7 +449,7 @@ fn copied_streams_keep_their_container_and_their_bytes_repeat() {
     for cut in [Cut::Copy, Cut::Exact] {
         let outs = [1, 2].map(|n| folder.path().join(format!("{cut:?}{n}")));
         for out in &outs {
-            get(&input, &Source::Folder(media.clone()), cut, out).unwrap();
+            get(&input, &media_folder(media.clone()), cut, out).unwrap();
         }
         let rows = manifest(&outs[0]);
         assert_eq!(rows.len(), 2);

@@ -10,6 +10,7 @@ mod empty;
 mod extract;
 mod fetch_captions;
 mod full_disk;
+mod identity;
 mod kill;
 mod label;
 mod languages;

@@ -12,7 +12,7 @@ mod tests;
 mod vtt;
 mod xml;
 
-pub use name::{SubtitleName, parse as parse_name};
+pub use name::{Naming, SubtitleName, TrackName, parse as parse_name};
 
 use super::harvest::{CueText, Harvest, HarvestOptions, excerpt};
 use super::reasons::{DropReason, Fault};
@@ -123,24 +123,26 @@ pub fn parse(text: &str, named: Format) -> Parsed {
     parsed
 }
 
-/// Takes the cues of one subtitle file; `path` tells its video and language, and names it in rejects.
+/// Takes the cues of one subtitle file; `path` names it in rejects.
 #[must_use]
-pub fn harvest(path: &str, name: &SubtitleName<'_>, bytes: &[u8], options: &HarvestOptions) -> Harvest {
+pub fn harvest(path: &str, format: Format, track: &TrackName, bytes: &[u8], options: &HarvestOptions) -> Harvest {
     let mut harvest = Harvest::default();
     harvest.tally.videos = 1;
-    let Some(video_id) = name.video_id else {
-        let detail = "expected a name such as ID.en.vtt or Title [ID].en.vtt".to_owned();
-        harvest.fault(path.to_owned(), Fault::NoVideoId, detail);
-        return harvest;
+    let video_id = match &track.video_id {
+        Ok(video_id) => video_id,
+        Err(error) => {
+            harvest.fault(path.to_owned(), Fault::NoVideoId, error.to_string());
+            return harvest;
+        }
     };
-    if name.language.is_some_and(|language| !options.languages.contain(language)) {
+    if track.language.as_ref().is_some_and(|language| !options.languages.contain(language)) {
         harvest.tally.tracks_other_language = 1;
         return harvest;
     }
-    harvest.tally.tracks_without_language = u64::from(name.language.is_none());
+    harvest.tally.tracks_without_language = u64::from(track.language.is_none());
     let (text, mended) = decode(bytes);
     harvest.tally.texts_mended = u64::from(mended);
-    take_items(&mut harvest, path, video_id, parse(&text, name.format), options);
+    take_items(&mut harvest, path, video_id, parse(&text, format), options);
     harvest.tally.videos_with_cues = u64::from(!harvest.rows.is_empty());
     harvest
 }

@@ -1,98 +1,116 @@
 //! What the name of a subtitle file says: video, language, format.
 
+use audsem_core::video_id::{IdRule, VideoIdError};
+
 use super::Format;
+use crate::languages::Languages;
 
-/// Length of a YouTube video id.
-const YOUTUBE_ID: usize = 11;
-
-/// A subtitle file's name, taken apart.
+/// A subtitle file's name without the endings that tell its format and compression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubtitleName<'a> {
-    /// The video it belongs to, if the name tells it.
-    pub video_id: Option<&'a str>,
-    /// The language code, if the name has one.
-    pub language: Option<&'a str>,
+    /// What is left, folders included.
+    pub stem: &'a str,
     /// The format its extension stands for.
     pub format: Format,
 }
 
-/// Takes a file name (folders and a compression's extension aside) apart; `None` if its extension is
-/// none of a subtitle file. Understands `ID.en.vtt`, `Title [ID].en.vtt`, `Title-ID.en.vtt` and the
-/// same without a language.
+/// Takes a file name apart; `None` if its extension is none of a subtitle file.
 #[must_use]
 pub fn parse(path: &str) -> Option<SubtitleName<'_>> {
-    let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
-    let file = file.strip_suffix(".gz").or_else(|| file.strip_suffix(".zst")).unwrap_or(file);
-    let (stem, extension) = file.rsplit_once('.')?;
+    let path = path.trim_start_matches("./");
+    let plain = path.strip_suffix(".gz").or_else(|| path.strip_suffix(".zst")).unwrap_or(path);
+    let (stem, extension) = plain.rsplit_once('.')?;
     let format = Format::from_extension(extension)?;
-    let (stem, language) = match stem.rsplit_once('.') {
-        Some((rest, code)) if is_language(code) => (rest, Some(code)),
-        _ => (stem, None),
-    };
-    Some(SubtitleName { video_id: video_id(stem), language, format })
+    (!last_of(stem).is_empty()).then_some(SubtitleName { stem, format })
 }
 
-/// Whether this is a language code as yt-dlp writes it: `en`, `en-US`, `zh-Hans`, `en-orig`,
-/// `en-nP7-2PuUl7o`.
-fn is_language(code: &str) -> bool {
-    let (language, rest) = code.split_at_checked(code.find(['-', '_']).unwrap_or(code.len())).unwrap_or((code, ""));
-    (2..=3).contains(&language.len())
-        && language.bytes().all(|b| b.is_ascii_alphabetic())
-        && rest.bytes().all(is_id_byte)
+/// Which video and language a subtitle file belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackName {
+    /// The path of its video without extension.
+    pub stem: String,
+    /// The id of its video.
+    pub video_id: Result<String, VideoIdError>,
+    /// The language tag, if the name has one; the language in small letters, `-` behind it.
+    pub language: Option<String>,
 }
 
-fn is_id_byte(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b == b'-' || b == b'_'
+/// How ids and languages are told from names.
+#[derive(Debug, Clone, Copy)]
+pub struct Naming<'a> {
+    /// The rule of ids.
+    pub ids: IdRule,
+    /// What is a language, beside the usual tags.
+    pub languages: &'a Languages,
 }
 
-fn is_id(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(is_id_byte)
-}
-
-/// The id in what is left of a file name.
-fn video_id(stem: &str) -> Option<&str> {
-    if let Some((_, id)) = stem.strip_suffix(']').and_then(|rest| rest.rsplit_once('['))
-        && is_id(id)
-    {
-        return Some(id);
+impl Naming<'_> {
+    /// Tells the track from a stem. A file that has a medium of the same stem beside it belongs to that, whatever its
+    /// name ends in (`my.cat.srt` to `my.cat.mp4`); else a language tag behind the last dot is the language.
+    #[must_use]
+    pub fn track(&self, stem: &str, has_media: impl Fn(&str) -> bool) -> TrackName {
+        let tagged =
+            stem.rsplit_once('.').filter(|(rest, tag)| !last_of(rest).is_empty() && self.languages.is_tag(tag));
+        let (video, tag) = match tagged {
+            Some((video, tag)) if !has_media(stem) => (video, Some(tag)),
+            _ => (stem, None),
+        };
+        TrackName { stem: video.to_owned(), video_id: self.ids.id_of(video), language: tag.map(normalize) }
     }
-    // A whole name that can be an id is one, even where its end could be one as well.
-    if is_id(stem) && (stem.len() <= YOUTUBE_ID || !has_dash_before_id(stem)) {
-        return Some(stem);
-    }
-    has_dash_before_id(stem).then(|| &stem[stem.len() - YOUTUBE_ID..])
 }
 
-/// Whether the name ends as in `Title-ID`, the ID being one of YouTube's.
-fn has_dash_before_id(stem: &str) -> bool {
-    let Some(at) = stem.len().checked_sub(YOUTUBE_ID + 1) else { return false };
-    stem.as_bytes()[at] == b'-' && stem.as_bytes()[at + 1..].iter().all(|&b| is_id_byte(b))
+fn normalize(tag: &str) -> String {
+    let (language, rest) = tag.split_at(tag.find(['-', '_']).unwrap_or(tag.len()));
+    format!("{}{}", language.to_ascii_lowercase(), rest.replacen('_', "-", usize::from(rest.starts_with('_'))))
+}
+
+fn last_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn track(path: &str, media: &[&str]) -> (String, Option<String>) {
+        let languages = Languages::english();
+        let naming = Naming { ids: IdRule::Auto, languages: &languages };
+        let track = naming.track(parse(path).unwrap().stem, |stem| media.contains(&stem));
+        (track.video_id.unwrap(), track.language)
+    }
+
     #[test]
-    fn names_as_downloaders_write_them() {
+    fn names_tell_video_and_language() {
         for (path, video_id, language) in [
-            ("dQw4w9WgXcQ.en.vtt", Some("dQw4w9WgXcQ"), Some("en")),
-            ("subs/a.b/dQw4w9WgXcQ.en-US.vtt.gz", Some("dQw4w9WgXcQ"), Some("en-US")),
-            ("A title. With [dots] [dQw4w9WgXcQ].en.srt", Some("dQw4w9WgXcQ"), Some("en")),
-            ("A title-dQw4w9WgXcQ.en-nP7-2PuUl7o.json3", Some("dQw4w9WgXcQ"), Some("en-nP7-2PuUl7o")),
-            ("A title--Qw4w9WgXcQ.srv3", Some("-Qw4w9WgXcQ"), None),
-            ("-Qw4w9WgX-Q.en.vtt", Some("-Qw4w9WgX-Q"), Some("en")),
-            ("clip_01.ttml", Some("clip_01"), None),
-            ("Some title.en.vtt", None, Some("en")),
-            ("Mr. Smith-dQw4w9WgXcQ.vtt", Some("dQw4w9WgXcQ"), None),
-            ("Ünïcode tïtle-dQw4w9WgXcQ.en.vtt", Some("dQw4w9WgXcQ"), Some("en")),
-            ("ünïcödeünïcödeü.vtt", None, None),
+            ("dQw4w9WgXcQ.en.vtt", "dQw4w9WgXcQ", Some("en")),
+            ("subs/a.b/dQw4w9WgXcQ.en-US.vtt.gz", "dQw4w9WgXcQ", Some("en-US")),
+            ("A title. With [dots] [dQw4w9WgXcQ].en.srt", "dQw4w9WgXcQ", Some("en")),
+            ("A title-dQw4w9WgXcQ.en-nP7-2PuUl7o.json3", "dQw4w9WgXcQ", Some("en-nP7-2PuUl7o")),
+            ("A title--Qw4w9WgXcQ.srv3", "-Qw4w9WgXcQ", None),
+            ("./clip_01.ttml", "clip_01", None),
+            ("Some title.en.vtt", "Some title", Some("en")),
+            ("Mr. Smith-dQw4w9WgXcQ.vtt", "dQw4w9WgXcQ", None),
+            ("foo-soundscapes.vtt", "foo-soundscapes", None),
+            ("Episode 01 - Night Sounds.en-US.vtt", "Episode 01 - Night Sounds", Some("en-US")),
+            ("S02E03.1080p.srt", "S02E03%2E1080p", None),
+            ("my.cat.srt", "my%2Ecat", None),
+            ("my-cat (2).srt", "my-cat (2)", None),
+            ("Kühe am Bach.srt", "Kühe am Bach", None),
+            ("pig/night.EN_gb.srt", "pig%2Fnight", Some("en-gb")),
+            (".en.srt", "%2Een", None),
         ] {
-            let name = parse(path).unwrap();
-            assert_eq!((name.video_id, name.language), (video_id, language), "{path}");
+            assert_eq!(track(path, &[]), (video_id.to_owned(), language.map(str::to_owned)), "{path}");
         }
-        for path in ["a.mp4", "a", "", "a.en.vtt.part", "a.info.json", ".vtt/x"] {
+        for path in ["a.mp4", "a", "", "a.en.vtt.part", "a.info.json", ".vtt/x", ".vtt", "a/.srt"] {
             assert_eq!(parse(path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn a_medium_beside_counts_for_more_than_a_language() {
+        assert_eq!(track("a/my.it.srt", &["a/my.it"]), ("a%2Fmy%2Eit".to_owned(), None));
+        assert_eq!(track("a/my.it.srt", &["my.it", "a/my"]), ("a%2Fmy".to_owned(), Some("it".to_owned())));
+        assert_eq!(track("a/my.it.en.srt", &["a/my.it"]), ("a%2Fmy%2Eit".to_owned(), Some("en".to_owned())));
     }
 }

@@ -2,6 +2,7 @@
 //! Properties of the subtitle parsers on made-up, damaged and hostile files.
 
 use audsem_core::run::LeftOut;
+use audsem_core::video_id::IdRule;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -30,7 +31,9 @@ fn options() -> HarvestOptions {
 }
 
 fn take(path: &str, bytes: &[u8]) -> Harvest {
-    harvest(path, &parse_name(path).unwrap(), bytes, &options())
+    let (name, options) = (parse_name(path).unwrap(), options());
+    let naming = Naming { ids: IdRule::Auto, languages: &options.languages };
+    harvest(path, name.format, &naming.track(name.stem, |_| false), bytes, &options)
 }
 
 const VTT: &str = "WEBVTT\n\n00:01.000 --> 00:03.000\n[rain]\n(and wind)\n\n00:04.000 --> 00:05.000\nhello\n";
@@ -114,7 +117,8 @@ fn what_a_file_lacks_is_counted() {
     let fault = |fault| vec![LeftOut::fail(fault, ())];
     assert_eq!(take("abc.de.vtt", VTT.as_bytes()).tally.tracks_other_language, 1);
     assert_eq!(take("abc.vtt", VTT.as_bytes()).tally.tracks_without_language, 1);
-    assert_eq!(faults(&take("A title.en.vtt", VTT.as_bytes())), fault(Fault::NoVideoId));
+    let long = format!("{}.en.vtt", "x".repeat(201));
+    assert_eq!(faults(&take(&long, VTT.as_bytes())), fault(Fault::NoVideoId));
     assert_eq!(faults(&take("abc.en.srt", b"\x00\x01\x02binary")), fault(Fault::MalformedFile));
     assert_eq!(faults(&take("abc.en.srv3", b"<html>")), fault(Fault::MalformedFile));
     assert_eq!(faults(&take("abc.en.json3", b"")), fault(Fault::MalformedFile));
