@@ -8,14 +8,15 @@
 //!
 //! 1. `ID` where the last component ends in `[ID]`, eleven of `A-Z a-z 0-9 _ -`, as yt-dlp writes;
 //! 2. `ID` where the last component is `ID` or ends in `-ID`, eleven of these that have a capital and a small letter,
-//!    and that are more than one word with a capital: `Title-dQw4w9WgXcQ`, but not `foo-soundscapes`,
-//!    `show-episode0001` or `take-Soundscapes`. Six of a thousand real ids have no capital or no small letter; they
-//!    are found in square brackets only;
+//!    and that are not made of words and numbers: `Title-dQw4w9WgXcQ`, but not `foo-soundscapes`, `show-episode0001`,
+//!    `NightSounds` or `Recording01`. Fourteen of a thousand real ids look like the latter; they are found in square
+//!    brackets only;
 //! 3. else the stem, made safe by [`encode`].
 //!
 //! [`IdRule::Path`] takes the stem always, [`IdRule::Stem`] its last component. [`encode`] is reversible: [`decode`] gives
 //! the stem back, so two stems never have one id by the third rule. Where two files of different content still come
 //! to one id (two with the same `[ID]`, one file called as another's path is encoded to be), commands refuse both by name.
+//! A name that is not UTF-8 gives no id, since two such names may read alike.
 
 use std::fmt::Write as _;
 
@@ -52,6 +53,9 @@ pub enum VideoIdError {
         /// Length of the id.
         n_bytes: usize,
     },
+    /// The name reads like others that are not UTF-8 either.
+    #[error("the name is not UTF-8, or holds U+FFFD, which stands for what is not")]
+    NotUtf8,
     /// The text is nothing that [`encode`] makes.
     #[error("`{0}` stands for no path")]
     NotEncoded(String),
@@ -70,7 +74,7 @@ impl IdRule {
     /// ```
     ///
     /// # Errors
-    /// [`VideoIdError::Empty`], [`VideoIdError::TooLong`].
+    /// [`VideoIdError::Empty`], [`VideoIdError::TooLong`], [`VideoIdError::NotUtf8`].
     pub fn id_of(self, stem: &str) -> Result<String, VideoIdError> {
         let last = stem.rsplit('/').next().unwrap_or(stem);
         let named = match self {
@@ -83,6 +87,9 @@ impl IdRule {
         };
         if last.is_empty() {
             return Err(VideoIdError::Empty);
+        }
+        if named.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(VideoIdError::NotUtf8);
         }
         let id = encode(named);
         if id.len() > MAX_ID_BYTES { Err(VideoIdError::TooLong { n_bytes: id.len() }) } else { Ok(id) }
@@ -100,18 +107,31 @@ pub fn site_id(stem: &str) -> Option<&str> {
     }
     let at = last.len().checked_sub(SITE_ID_LEN).filter(|&at| last.is_char_boundary(at))?;
     let (before, id) = last.split_at(at);
-    Some(id).filter(is_id).filter(|id| (before.is_empty() || before.ends_with('-')) && mixes_cases(id))
+    let is_alone = before.is_empty() || before.ends_with('-');
+    Some(id).filter(is_id).filter(|id| is_alone && mixes_cases(id) && !is_made_of_words(id))
 }
 
 fn is_id_byte(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'-' || b == b'_'
 }
 
-/// Whether a text has capitals and small letters, and is more than a word with a capital.
 fn mixes_cases(id: &str) -> bool {
-    let bytes = id.as_bytes();
-    let is_word = bytes[0].is_ascii_uppercase() && bytes[1..].iter().all(u8::is_ascii_lowercase);
-    bytes.iter().any(u8::is_ascii_uppercase) && bytes.iter().any(u8::is_ascii_lowercase) && !is_word
+    id.bytes().any(|b| b.is_ascii_uppercase()) && id.bytes().any(|b| b.is_ascii_lowercase())
+}
+
+/// Whether an id consists of words of two small letters or more, each with a capital before it or not, and of numbers:
+/// `NightSounds`, `Interview_1`.
+fn is_made_of_words(id: &str) -> bool {
+    let mut rest = id.as_bytes();
+    while let [first, after @ ..] = rest {
+        let small = if first.is_ascii_uppercase() { after } else { rest };
+        let n_small = small.iter().take_while(|b| b.is_ascii_lowercase()).count();
+        if first.is_ascii_alphabetic() && n_small < 2 {
+            return false;
+        }
+        rest = if first.is_ascii_alphabetic() { &small[n_small..] } else { after };
+    }
+    true
 }
 
 /// Makes a path part of a clip key: a dot, a slash, a backslash, a percent sign, a control character, and a blank at
@@ -187,6 +207,9 @@ mod tests {
             ("show-episode0001", "show-episode0001", "show-episode0001"),
             ("rec-20240105-12", "rec-20240105-12", "rec-20240105-12"),
             ("take-Soundscapes", "take-Soundscapes", "take-Soundscapes"),
+            ("owl/NightSounds", "owl%2FNightSounds", "NightSounds"),
+            ("pig/Recording01", "pig%2FRecording01", "Recording01"),
+            ("a/Interview_1", "a%2FInterview_1", "Interview_1"),
             ("titledQw4w9WgXcQ", "titledQw4w9WgXcQ", "titledQw4w9WgXcQ"),
             ("A [dQw4w9WgXc]", "A [dQw4w9WgXc]", "A [dQw4w9WgXc]"),
             ("A [dQw4w9WgXcQ] b", "A [dQw4w9WgXcQ] b", "A [dQw4w9WgXcQ] b"),
@@ -211,6 +234,7 @@ mod tests {
             assert_eq!(rule.id_of(""), Err(VideoIdError::Empty));
             assert_eq!(rule.id_of("a/"), Err(VideoIdError::Empty));
             assert_eq!(rule.id_of(&"x".repeat(201)), Err(VideoIdError::TooLong { n_bytes: 201 }));
+            assert_eq!(rule.id_of("a/n\u{fffd}"), Err(VideoIdError::NotUtf8));
         }
     }
 

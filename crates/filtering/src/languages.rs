@@ -80,16 +80,20 @@ const THREE_LETTERS: &str = "ada asa bem bho brx ceb chr dje doi dua efi ewo fil
 /// `en-orig`, `en-nP7-2PuUl7o`).
 #[must_use]
 pub fn is_language_tag(text: &str) -> bool {
-    let (language, rest) = text.split_at(text.find(['-', '_']).unwrap_or(text.len()));
+    let language = text.split(['-', '_']).next().unwrap_or(text);
     let lower = language.to_ascii_lowercase();
-    let known = match language.len() {
-        2 => TWO_LETTERS.split(' ').any(|code| code == lower),
-        3 => THREE_LETTERS.split(' ').any(|code| code == lower),
-        _ => false,
-    };
-    let one_case = language == lower || language == language.to_ascii_uppercase();
-    let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-    known && one_case && rest.len() != 1 && rest.bytes().all(is_part)
+    let known = if language.len() == 2 { TWO_LETTERS } else { THREE_LETTERS };
+    looks_like_tag(text) && known.split(' ').any(|code| code == lower)
+}
+
+/// Whether a text has the form of a language's tag, as words of two or three letters have too: to be asked only where
+/// something else tells that a tag stands there.
+#[must_use]
+pub fn looks_like_tag(text: &str) -> bool {
+    let (language, rest) = text.split_at(text.find(['-', '_']).unwrap_or(text.len()));
+    let is_code = matches!(language.len(), 2 | 3)
+        && (language.bytes().all(|b| b.is_ascii_lowercase()) || language.bytes().all(|b| b.is_ascii_uppercase()));
+    is_code && rest.len() != 1 && rest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 impl Entry {
@@ -194,6 +198,11 @@ mod tests {
             ["", "e", "1080p", "cat", "owl", "En", "xx", "en-", "en US", "-en", "english", "S02E03", "h264", "é", "dé"]
         {
             assert!(!is_language_tag(other), "{other}");
+        }
+        for (text, looks) in
+            [("ast", true), ("CAT", true), ("En", false), ("en-", false), ("1080p", false), ("", false)]
+        {
+            assert_eq!(looks_like_tag(text), looks, "{text}");
         }
         assert!("en,cat".parse::<Languages>().unwrap().is_tag("cat"));
         assert!(!"*".parse::<Languages>().unwrap().is_tag("cat"));

@@ -27,7 +27,7 @@ pub struct DownloadArgs {
     /// What is the id of a video in the folder of --source: `auto` takes the site's id in the name (`[ID]`, `-ID`, eleven characters),
     /// else the path below the folder without ending; `stem` the name alone; `path` the path always. Say the same to
     /// `extract`
-    #[arg(long, default_value = "auto", value_name = "RULE")]
+    #[arg(long, default_value = "auto", value_name = "RULE", requires = "source")]
     pub id: IdRule,
     /// Take the folder for all there is: leave out clips of videos that it does not have. Without this
     /// each of them is a failure

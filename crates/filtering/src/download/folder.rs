@@ -34,6 +34,8 @@ fn rank_of(path: &Path) -> Option<usize> {
 #[derive(Debug, Default)]
 pub(super) struct Library {
     clips: BTreeMap<ClipId, Found>,
+    /// Files whose names, with whole seconds, are those of clips or of videos of one's own.
+    perhaps_clips: BTreeMap<ClipId, Vec<Found>>,
     videos: BTreeMap<String, Found>,
 }
 
@@ -57,6 +59,7 @@ impl Library {
             let n_bytes = file.n_bytes().map_err(CoreError::from)?;
             library.add(file, n_bytes, ids)?;
         }
+        library.settle_clips()?;
         if library.clips.is_empty() && library.videos.is_empty() {
             let problem = format!(
                 "no media file (looked for .{} files)\nhint: name a folder of media with --source",
@@ -74,17 +77,34 @@ impl Library {
         let last = stem.rsplit('/').next().unwrap_or(stem);
         let found = Found { rank, path: file.path, n_bytes, stem: stem.to_owned() };
         let clip = last.parse::<ClipId>().ok();
-        // `Concert (1-2)` may be either; seconds with a point are those of a clip alone.
-        if clip.is_none() || !last.contains('.') {
+        // Seconds with a point are those of a clip alone. `Concert (1-2)` may be a clip or a video of one's own.
+        let is_clip_alone = clip.is_some() && last.rsplit(" (").next().is_some_and(|span| span.contains('.'));
+        if !is_clip_alone {
             match ids.id_of(stem) {
                 Ok(id) => better(self.videos.entry(id), found.clone())?,
                 Err(error) => tracing::warn!("{} is passed over: {error}", found.path.display()),
             }
         }
         match clip {
-            Some(clip) => better(self.clips.entry(clip), found),
-            None => Ok(()),
+            Some(clip) if is_clip_alone => better(self.clips.entry(clip), found)?,
+            Some(clip) => self.perhaps_clips.entry(clip).or_default().push(found),
+            None => {}
         }
+        Ok(())
+    }
+
+    /// Takes files for clips that may be videos as well, unless several videos would be one clip: `S1/Pilot (1-2)` and
+    /// `S2/Pilot (1-2)` are videos.
+    fn settle_clips(&mut self) -> Result<()> {
+        for (clip, files) in std::mem::take(&mut self.perhaps_clips) {
+            if files.iter().any(|file| file.stem != files[0].stem) {
+                let paths: Vec<_> = files.iter().map(|file| file.path.display().to_string()).collect();
+                tracing::warn!("{} are taken for videos, and none of them for the clip {clip}", paths.join(", "));
+                continue;
+            }
+            files.into_iter().try_for_each(|file| better(self.clips.entry(clip.clone()), file))?;
+        }
+        Ok(())
     }
 
     /// The file that is this very clip.
@@ -206,6 +226,23 @@ mod tests {
         assert_eq!(library.video("w"), None);
         assert!(library.clip(&ClipId::new("x", 1000, 2500).unwrap()).is_some());
         assert_eq!(library.clip(&ClipId::new("x", 1000, 2501).unwrap()), None);
+    }
+
+    #[test]
+    fn a_video_called_like_a_clip_stays_a_video() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["S1/Pilot (1-2).wav", "S2/Pilot (1-2).wav", "Mr. Owl (1-2).wav", "Concert (3-4).wav"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, name).unwrap();
+        }
+        let library = Library::scan(folder.path(), IdRule::Auto).unwrap();
+        assert_eq!(library.video("S1%2FPilot (1-2)").unwrap(), folder.path().join("S1/Pilot (1-2).wav"));
+        assert_eq!(library.video("S2%2FPilot (1-2)").unwrap(), folder.path().join("S2/Pilot (1-2).wav"));
+        assert_eq!(library.video("Mr%2E Owl (1-2)").unwrap(), folder.path().join("Mr. Owl (1-2).wav"));
+        assert_eq!(library.clip(&ClipId::new("Pilot", 1000, 2000).unwrap()), None);
+        let concert = ClipId::new("Concert", 3000, 4000).unwrap();
+        assert_eq!(library.clip(&concert).unwrap(), folder.path().join("Concert (3-4).wav"));
     }
 
     #[test]

@@ -159,7 +159,7 @@ impl Config {
 
     /// How ids and languages are told from the names of subtitle files.
     pub(super) fn naming(&self) -> Naming<'_> {
-        Naming { ids: self.ids, languages: &self.subtitle_languages }
+        Naming { ids: self.ids, languages: &self.subtitle_languages, fetched: false }
     }
 
     pub(super) fn block_sizes(&self) -> BlockSizes {

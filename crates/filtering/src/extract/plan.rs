@@ -118,15 +118,15 @@ struct Group {
 }
 
 impl Group {
-    fn add(&mut self, file: &Source, print: &FileFingerprint) {
-        let track = file.track.as_ref().map(|track| (track.video_id.as_deref().unwrap_or(""), &track.language));
-        let (id, language) = track.map_or(("", None), |(id, language)| (id, language.as_deref()));
-        // The id may come from a medium beside the file.
-        let print =
-            std::mem::take(&mut self.print).with(&file.name).with(id).with(language.unwrap_or("")).with_file(print);
-        self.print = print;
+    fn add(&mut self, file: &Source, file_print: &FileFingerprint) {
+        let track = file.track.as_ref();
+        // Id and language may depend on the media beside the file.
+        let id = track.and_then(|track| track.video_id.as_deref().ok()).unwrap_or_default();
+        let language = track.and_then(|track| track.language.as_deref()).unwrap_or_default();
+        let print = std::mem::take(&mut self.print);
+        self.print = print.with(&file.name).with(id).with(language).with_file(file_print);
         self.files.push(file.clone());
-        self.n_bytes += print.bytes;
+        self.n_bytes += file_print.bytes;
     }
 
     fn is_full(&self) -> bool {

@@ -8,7 +8,6 @@ use audsem_core::error::{Error, Result};
 use audsem_core::run::warn_if_unfinished;
 use audsem_core::suffix::{AUDIO, VIDEO, is_media};
 use audsem_core::tar::MemberReader;
-use audsem_core::video_id::{IdRule, site_id};
 use audsem_core::walk::{FoundFile, Walk};
 
 use super::subtitles::{Naming, TrackName, parse_name};
@@ -66,17 +65,19 @@ pub fn find(inputs: &[PathBuf], naming: Naming<'_>) -> Result<Sources> {
         } else {
             let name = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let kind = kind_of(&name).unwrap_or(Kind::Dump);
-            let beside = |stem: &str| {
-                let mut media =
-                    VIDEO.iter().chain(&AUDIO).map(|ending| input.with_file_name(format!("{stem}.{ending}")));
-                media.any(|path| path.is_file())
-            };
-            let track = parse_name(&name).map(|name| naming.track(name.stem, beside));
+            let track = parse_name(&name).map(|name| naming.track(name.stem, |stem| is_medium_beside(input, stem)));
             sources.files.push(Source { path: input.clone(), name, kind, track });
         }
     }
     refuse_shared_ids(&sources.files, naming)?;
     Ok(sources)
+}
+
+/// Whether a medium of this stem lies beside a file.
+fn is_medium_beside(file: &Path, stem: &str) -> bool {
+    let endings = VIDEO.iter().chain(&AUDIO).flat_map(|ending| [(*ending).to_owned(), ending.to_uppercase()]);
+    let mut media = endings.map(|ending| file.with_file_name(format!("{stem}.{ending}")));
+    media.any(|path| path.is_file())
 }
 
 const NOTHING: &str = "no dump (.json, .jsonl, .ndjson, .txt), tar or subtitle file (.vtt, .srt, .json3, .srv1-3, .ttml) \
@@ -107,22 +108,22 @@ fn in_folder(folder: &Path, naming: Naming<'_>) -> Result<Vec<Source>> {
     // The records of a run folder are JSON, but no dump.
     let is_run_record = |file: &&FoundFile| file.file_name() == "run.json";
     let run_folders: HashSet<&str> = files.iter().filter(is_run_record).map(|file| folder_of(&file.name)).collect();
-    let is_run_folder = folder.join("run.json").is_file();
     let source = |FoundFile { path, name }: &FoundFile| {
         let kind = kind_of(name)?;
-        // What `fetch-captions` has fetched is called after the ids it was given.
-        let fetched = name.strip_prefix(FETCHED).filter(|_| is_run_folder);
-        let ids = if fetched.is_some() { IdRule::Stem } else { naming.ids };
-        let track = parse_name(name)
-            .map(|subtitles| Naming { ids, ..naming }.track(subtitles.stem, |stem| media.contains(stem)));
+        let naming = Naming { fetched: is_fetched(name, &run_folders), ..naming };
+        let track = parse_name(name).map(|subtitles| naming.track(subtitles.stem, |stem| media.contains(stem)));
         Some(Source { path: path.clone(), name: name.clone(), kind, track })
     };
     let is_record = |source: &Source| source.kind == Kind::Dump && run_folders.contains(folder_of(&source.name));
     Ok(files.iter().filter_map(source).filter(|source| !is_record(source)).collect())
 }
 
-/// Where `fetch-captions` puts subtitle files in its run folder.
-const FETCHED: &str = "subtitles/";
+/// Whether a file lies where `fetch-captions` puts subtitle files in its run folder.
+fn is_fetched(name: &str, run_folders: &HashSet<&str>) -> bool {
+    let folder = folder_of(name);
+    let (run, last) = folder.rsplit_once('/').unwrap_or(("", folder));
+    last == "subtitles" && run_folders.contains(run)
+}
 
 /// The name of a media file without its ending; `None` of any other file.
 fn media_stem(name: &str) -> Option<&str> {
@@ -135,12 +136,12 @@ fn refuse_shared_ids(files: &[Source], naming: Naming<'_>) -> Result<()> {
     for file in files {
         match (&file.kind, &file.track) {
             (Kind::Subtitles, Some(track)) => {
-                own(&mut owners, file.path.with_file_name(last_of(&track.stem)), track, naming)?
+                own(&mut owners, file.path.with_file_name(last_of(&track.stem)), track)?;
             }
             (Kind::Tar, _) => {
                 for stem in stems_in_tar(&file.path) {
                     let track = naming.track(&stem, |_| false);
-                    own(&mut owners, file.path.join(&track.stem), &track, naming)?;
+                    own(&mut owners, file.path.join(&track.stem), &track)?;
                 }
             }
             _ => {}
@@ -150,9 +151,9 @@ fn refuse_shared_ids(files: &[Source], naming: Naming<'_>) -> Result<()> {
 }
 
 /// Notes that the captions at `place` have the id of `track`.
-fn own(owners: &mut HashMap<String, PathBuf>, place: PathBuf, track: &TrackName, naming: Naming<'_>) -> Result<()> {
+fn own(owners: &mut HashMap<String, PathBuf>, place: PathBuf, track: &TrackName) -> Result<()> {
     let Ok(id) = &track.video_id else { return Ok(()) };
-    if naming.ids == IdRule::Auto && site_id(&track.stem).is_some() {
+    if track.from_site {
         return Ok(());
     }
     match owners.entry(id.clone()) {
@@ -215,7 +216,11 @@ fn keep_best_format(files: &mut Vec<Source>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+    use audsem_core::video_id::IdRule;
+
     use super::*;
+    use crate::languages::Languages;
 
     #[test]
     fn kinds_by_name() {
@@ -243,5 +248,26 @@ mod tests {
         assert_eq!(keep_best_format(&mut files), 3);
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["a.en.json3", "b.en.vtt.gz", "c/a.en.srt"]);
+    }
+
+    #[test]
+    fn files_that_fetch_captions_has_fetched_keep_their_ids() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in
+            ["runs/a/run.json", "runs/a/subtitles/night.en.vtt", "runs/b/run.json", "runs/b/subtitles/night.en-GB.vtt"]
+        {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "WEBVTT\n").unwrap();
+        }
+        let languages = Languages::english_and_variants();
+        let naming = Naming { ids: IdRule::Auto, languages: &languages, fetched: false };
+        for input in ["", "runs", "runs/a"] {
+            let found = find(&[folder.path().join(input)], naming).unwrap().files;
+            assert!(!found.is_empty());
+            for file in found {
+                assert_eq!(file.track.unwrap().video_id.as_deref(), Ok("night"), "{input}: {}", file.name);
+            }
+        }
     }
 }

@@ -408,7 +408,7 @@ fn a_clip_beyond_the_sound_is_a_fault_of_its_own() {
     let input = table(folder.path(), &spans);
     for cut in [Cut::Exact, Cut::Copy] {
         let out = folder.path().join(format!("{cut:?}"));
-        let summary = get(&input, &Source::Folder(media.clone()), cut, &out).unwrap();
+        let summary = get(&input, &media_folder(media.clone()), cut, &out).unwrap();
         let part = summary.step("part").unwrap();
         assert_eq!((part.kept, part.failed["sound_ends_early"]), (2, 3), "{cut:?}");
     }
@@ -430,7 +430,7 @@ fn adpcm_is_cut_where_the_clip_is() {
     }
     let input = table(folder.path(), &[("adpcm_ms", 8500, 10_000), ("adpcm_ima_wav", 8500, 10_000)]);
     let out = folder.path().join("out");
-    get(&input, &Source::Folder(media), Cut::Exact, &out).unwrap();
+    get(&input, &media_folder(media), Cut::Exact, &out).unwrap();
     for name in files(&out.join("clips")) {
         let cut = samples(&out.join("clips").join(&name));
         let loudest = (0..cut.len()).max_by_key(|&i| cut[i].unsigned_abs()).unwrap();

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use audsem_core::tar::SampleReader;
+use audsem_core::tables::{Cue, read_parquet};
+use audsem_core::tar::{SampleReader, ShardOptions, ShardWriter};
 use audsem_media::audio::Decoder;
 use serde_json::Value;
 
@@ -104,4 +105,35 @@ fn two_videos_of_one_id_are_refused_by_name_everywhere() {
     refused(&["extract", "--input", "own/owl", "--input", "own/pig", "--output", "cues"]);
     fs::write(folder.join("clips.csv"), "video_id,start_ms,end_ms\nnight,1000,3000\n").unwrap();
     refused(&["download", "--input", "clips.csv", "--source", "own", "--output", "media", "--id", "stem"]);
+}
+
+/// A tar of captions, one file for each name.
+fn pack(path: &Path, names: &[&str]) {
+    let mut tar = ShardWriter::new(Vec::new(), ShardOptions::default());
+    for name in names {
+        let captions = format!("1\n00:00:01,000 --> 00:00:03,000\n[{name}]\n");
+        tar.write_sample(name, &[("en.srt", captions.as_bytes())]).unwrap();
+    }
+    fs::write(path, tar.finish().unwrap().0).unwrap();
+}
+
+#[test]
+fn captions_in_tars_have_the_ids_of_captions_in_folders() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::create_dir(folder.join("two")).unwrap();
+    pack(&folder.join("all.tar"), &["owl/night", "pig/night", "Kühe am Bach"]);
+    pack(&folder.join("two/1.tar"), &["owl/night"]);
+    pack(&folder.join("two/2.tar"), &["owl/night"]);
+    done(folder, &["extract", "--input", "all.tar", "--output", "cues"]);
+    let rows: Vec<Cue> = read_parquet(&folder.join("cues/part-00000.parquet")).unwrap();
+    let found: Vec<(&str, &str)> = rows.iter().map(|row| (&*row.video_id, &*row.text)).collect();
+    let expected = [("owl%2Fnight", "[owl/night]"), ("pig%2Fnight", "[pig/night]"), ("Kühe am Bach", "[Kühe am Bach]")];
+    assert_eq!(found, expected);
+    for (input, rule, tars) in [("two", "path", ["1.tar", "2.tar"]), ("all.tar", "stem", ["owl", "pig"])] {
+        let out = audsem(folder, &["extract", "--input", input, "--id", rule, "--output", "refused"]);
+        let message = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(2), "{message}");
+        assert!(tars.iter().all(|tar| message.contains(tar)), "{message}");
+    }
 }

@@ -1,9 +1,9 @@
 //! What the name of a subtitle file says: video, language, format.
 
-use audsem_core::video_id::{IdRule, VideoIdError};
+use audsem_core::video_id::{IdRule, VideoIdError, site_id};
 
 use super::Format;
-use crate::languages::Languages;
+use crate::languages::{Languages, looks_like_tag};
 
 /// A subtitle file's name without the endings that tell its format and compression.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct TrackName {
     pub stem: String,
     /// The id of its video.
     pub video_id: Result<String, VideoIdError>,
+    /// Whether the id is one that a site has given, so that files of it in different folders are of one video.
+    pub from_site: bool,
     /// The language tag, if the name has one; the language in small letters, `-` behind it.
     pub language: Option<String>,
 }
@@ -42,6 +44,8 @@ pub struct Naming<'a> {
     pub ids: IdRule,
     /// What is a language, beside the usual tags.
     pub languages: &'a Languages,
+    /// `fetch-captions` has named the files: `ID.LANGUAGE.FORMAT`.
+    pub fetched: bool,
 }
 
 impl Naming<'_> {
@@ -49,13 +53,23 @@ impl Naming<'_> {
     /// name ends in (`my.cat.srt` to `my.cat.mp4`); else a language tag behind the last dot is the language.
     #[must_use]
     pub fn track(&self, stem: &str, has_media: impl Fn(&str) -> bool) -> TrackName {
-        let tagged =
-            stem.rsplit_once('.').filter(|(rest, tag)| !last_of(rest).is_empty() && self.languages.is_tag(tag));
+        let tagged = stem.rsplit_once('.').filter(|(rest, tag)| self.is_tagged(rest, tag, &has_media));
         let (video, tag) = match tagged {
             Some((video, tag)) if !has_media(stem) => (video, Some(tag)),
             _ => (stem, None),
         };
-        TrackName { stem: video.to_owned(), video_id: self.ids.id_of(video), language: tag.map(normalize) }
+        let (ids, from_site) = match self.fetched {
+            true => (IdRule::Stem, true),
+            false => (self.ids, self.ids == IdRule::Auto && site_id(video).is_some()),
+        };
+        TrackName { stem: video.to_owned(), video_id: ids.id_of(video), from_site, language: tag.map(normalize) }
+    }
+
+    /// Whether a name consists of a video's and a language. Codes that are not in our lists of languages are known by
+    /// what stands before them: a site's id, or the name of a medium.
+    fn is_tagged(&self, rest: &str, tag: &str, has_media: impl Fn(&str) -> bool) -> bool {
+        let is_track = || self.fetched || site_id(rest).is_some() || has_media(rest);
+        !last_of(rest).is_empty() && (self.languages.is_tag(tag) || (looks_like_tag(tag) && is_track()))
     }
 }
 
@@ -75,7 +89,7 @@ mod tests {
 
     fn track(path: &str, media: &[&str]) -> (String, Option<String>) {
         let languages = Languages::english();
-        let naming = Naming { ids: IdRule::Auto, languages: &languages };
+        let naming = Naming { ids: IdRule::Auto, languages: &languages, fetched: false };
         let track = naming.track(parse(path).unwrap().stem, |stem| media.contains(&stem));
         (track.video_id.unwrap(), track.language)
     }
@@ -99,6 +113,8 @@ mod tests {
             ("Kühe am Bach.srt", "Kühe am Bach", None),
             ("pig/night.EN_gb.srt", "pig%2Fnight", Some("en-gb")),
             (".en.srt", "%2Een", None),
+            ("A title [dQw4w9WgXcQ].ast.vtt", "dQw4w9WgXcQ", Some("ast")),
+            ("subs/dQw4w9WgXcQ.cat.vtt", "dQw4w9WgXcQ", Some("cat")),
         ] {
             assert_eq!(track(path, &[]), (video_id.to_owned(), language.map(str::to_owned)), "{path}");
         }
@@ -112,5 +128,16 @@ mod tests {
         assert_eq!(track("a/my.it.srt", &["a/my.it"]), ("a%2Fmy%2Eit".to_owned(), None));
         assert_eq!(track("a/my.it.srt", &["my.it", "a/my"]), ("a%2Fmy".to_owned(), Some("it".to_owned())));
         assert_eq!(track("a/my.it.en.srt", &["a/my.it"]), ("a%2Fmy%2Eit".to_owned(), Some("en".to_owned())));
+        assert_eq!(track("a/my.cat.srt", &["a/my.cat", "a/my"]), ("a%2Fmy%2Ecat".to_owned(), None));
+        assert_eq!(track("a/my.ger.srt", &["a/my"]), ("a%2Fmy".to_owned(), Some("ger".to_owned())));
+    }
+
+    #[test]
+    fn fetched_files_are_called_after_their_ids() {
+        let languages = Languages::english();
+        let naming = Naming { ids: IdRule::Path, languages: &languages, fetched: true };
+        let track = naming.track("run/subtitles/abc-def_012.ast", |_| false);
+        assert_eq!((track.video_id.as_deref(), track.language.as_deref()), (Ok("abc-def_012"), Some("ast")));
+        assert!(track.from_site);
     }
 }

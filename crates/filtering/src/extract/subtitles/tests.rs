@@ -32,7 +32,7 @@ fn options() -> HarvestOptions {
 
 fn take(path: &str, bytes: &[u8]) -> Harvest {
     let (name, options) = (parse_name(path).unwrap(), options());
-    let naming = Naming { ids: IdRule::Auto, languages: &options.languages };
+    let naming = Naming { ids: IdRule::Auto, languages: &options.languages, fetched: false };
     harvest(path, name.format, &naming.track(name.stem, |_| false), bytes, &options)
 }
 
