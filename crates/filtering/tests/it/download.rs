@@ -353,16 +353,16 @@ fn files_on_disk_are_cut_at_the_very_sample() {
     let click_wav = click_wav.to_str().unwrap();
     let picture = ["-f", "lavfi", "-i", "testsrc=s=161x121:r=25:d=4", "-i", click_wav];
     ffmpeg(&[&picture[..], &["-c:v", "libx264", "-c:a", "aac", "-b:a", "256k"]].concat(), &media.join("odd.mp4"));
-    ffmpeg(&["-i", click_wav, "-c:a", "libmp3lame", "-b:a", "256k"], &media.join("A title [click].mp3"));
-    fs::copy(click_wav, media.join("click (1.0-5.0).wav")).unwrap();
+    ffmpeg(&["-i", click_wav, "-c:a", "libmp3lame", "-b:a", "256k"], &media.join("A title [dQw4w9WgXcQ].mp3"));
+    fs::copy(click_wav, media.join("dQw4w9WgXcQ (1.0-5.0).wav")).unwrap();
 
     let spans = [
         ("ramp", 1234, 2345),
         ("ramp", 3900, 6000),
         ("ramp", 5000, 6000),
         ("odd", 1500, 2750),
-        ("click", 1500, 2750),
-        ("click", 1000, 5000),
+        ("dQw4w9WgXcQ", 1500, 2750),
+        ("dQw4w9WgXcQ", 1000, 5000),
         ("nobody", 0, 1000),
         ("bad.id", 0, 1000),
         ("ramp", 7, 7),
@@ -379,7 +379,8 @@ fn files_on_disk_are_cut_at_the_very_sample() {
     let faults = ["short_media", "outside_media", "no_media"].map(|fault| part.failed[fault]);
     assert_eq!((faults, part.failed["bad_key"]), ([1, 1, 1], 2));
     let clips = out.join("clips");
-    let names = ["click (1.0-5.0).wav", "click (1.5-2.75).flac", "odd (1.5-2.75).mp4", "ramp (1.234-2.345).flac"];
+    let names =
+        ["dQw4w9WgXcQ (1.0-5.0).wav", "dQw4w9WgXcQ (1.5-2.75).flac", "odd (1.5-2.75).mp4", "ramp (1.234-2.345).flac"];
     assert_eq!(files(&clips), names);
 
     let (from, to) = (1234 * rate as usize / 1000, 2345 * rate as usize / 1000);
