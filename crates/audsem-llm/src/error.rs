@@ -47,7 +47,7 @@ pub enum TextError {
         /// Start of the body.
         excerpt: String,
     },
-    /// The answer does not fit the schema that was asked for, also after asking again.
+    /// The answer does not fit the schema that was asked for.
     #[error("the model's answer does not fit the requested schema at {pointer}: {reason}: {excerpt}")]
     Schema {
         /// JSON pointer into the answer; empty for the whole.
@@ -57,8 +57,8 @@ pub enum TextError {
         /// Start of the answer.
         excerpt: String,
     },
-    /// The requested schema uses a keyword that [`crate::Schema`] does not check.
-    #[error("JSON schema at {pointer}: {reason}\nhint: audsem_llm::Schema lists the keywords it checks")]
+    /// What was requested is no JSON schema, or has a keyword that says nothing.
+    #[error("JSON schema at {pointer}: {reason}\nhint: write it as JSON Schema, draft 2020-12")]
     BadSchema {
         /// JSON pointer into the schema.
         pointer: String,
@@ -89,6 +89,34 @@ pub enum TextError {
         /// Where and what.
         reason: String,
     },
+    /// A prompt that cannot be sent.
+    #[error("prompt: {reason}\nhint: {hint}")]
+    Prompt {
+        /// Why not.
+        reason: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A sound or picture that cannot be read.
+    #[error("sound or picture, {path}: {reason}")]
+    Media {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A model that answers, but nothing that can be used: the rest of the run would be wasted.
+    #[error("none of {n} answers of the language model can be used; the last one: {reason}: `{excerpt}`\nhint: {hint}")]
+    NoUsableAnswer {
+        /// Answers so far.
+        n: u64,
+        /// What is wrong with the last one.
+        reason: String,
+        /// Start of what the model wrote.
+        excerpt: String,
+        /// What to do.
+        hint: &'static str,
+    },
     /// The replay folder cannot be read or written.
     #[error(
         "replay folder, {path}: {source}\nhint: give a writable folder with --replay, or go without with --no-replay"
@@ -116,7 +144,7 @@ impl TextError {
     pub fn is_systemic(&self) -> bool {
         match self {
             Self::Unavailable { status, alive, .. } => !alive || *status == Some(429),
-            Self::NotSent | Self::Config { .. } | Self::Replay { .. } => true,
+            Self::NotSent | Self::Config { .. } | Self::Replay { .. } | Self::NoUsableAnswer { .. } => true,
             Self::Rejected { status, .. } => matches!(status, 401..=405),
             Self::Other { systemic, .. } => *systemic,
             _ => false,

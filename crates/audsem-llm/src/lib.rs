@@ -4,7 +4,9 @@
 //! over HTTP (vLLM, SGLang, the llama.cpp servers and whatever else speaks the OpenAI protocol);
 //! [`Replay`] wraps any generator and remembers answers on disk, so that a killed run asks nothing
 //! twice. [`PromptTemplate`] turns a record into a [`Prompt`]; [`Schema`] checks on our side that
-//! the answer has the shape that was asked for, whatever the server promised.
+//! the answer has the shape that was asked for, whatever the server promised. [`GenerateStep`] puts
+//! them together for all records of a shard: ask, validate, ask again with the reason, keep what was
+//! rejected.
 //!
 //! ```
 //! use audsem_llm::{PromptTemplate, Request};
@@ -15,7 +17,9 @@
 //! # Ok::<(), audsem_llm::TextError>(())
 //! ```
 
+mod answer;
 mod args;
+mod content;
 mod error;
 mod prompt;
 mod replay;
@@ -24,9 +28,11 @@ mod response;
 mod retry;
 mod schema;
 mod server;
+mod step;
 mod wire;
 
 pub use args::ServerArgs;
+pub use content::{Content, Media, Part};
 pub use error::TextError;
 pub use prompt::PromptTemplate;
 pub use replay::{Replay, ReplayStats};
@@ -35,6 +41,7 @@ pub use response::{Alternative, Finish, Response, Token, Usage};
 pub use retry::RetryPolicy;
 pub use schema::Schema;
 pub use server::{Api, OpenAiServer, SchemaFormat, Secret, ServerConfig};
+pub use step::{Answered, Fault, GenerateStep, Refusal, RejectedAnswer, Task};
 
 /// Something that continues text: a server or a model in this process.
 pub trait TextGenerator: Send + Sync {
@@ -48,6 +55,15 @@ pub trait TextGenerator: Send + Sync {
     /// # Errors
     /// See [`TextError`]; [`TextError::is_systemic`] tells whether other requests can still succeed.
     fn generate(&self, request: &Request) -> Result<Response, TextError>;
+
+    /// Drops the answers to these requests from whatever remembers them, so that they are asked again.
+    ///
+    /// # Errors
+    /// [`TextError::Replay`].
+    fn forget(&self, requests: &[Request]) -> Result<(), TextError> {
+        let _ = requests;
+        Ok(())
+    }
 
     /// Answers many requests; results stand in the order of the requests. After a systemic error
     /// (server down, key refused) what has not been sent yet is not sent: it comes back as
@@ -82,6 +98,10 @@ impl<G: TextGenerator + ?Sized> TextGenerator for Box<G> {
 
     fn generate(&self, request: &Request) -> Result<Response, TextError> {
         (**self).generate(request)
+    }
+
+    fn forget(&self, requests: &[Request]) -> Result<(), TextError> {
+        (**self).forget(requests)
     }
 
     fn generate_batch_with(&self, requests: &[Request], arrived: &Arrived<'_>) -> Vec<Result<Response, TextError>> {

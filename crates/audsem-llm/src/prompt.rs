@@ -102,7 +102,7 @@ impl PromptTemplate {
                 Section::Raw => {
                     return Ok(Prompt::Raw(content.trim_start_matches('\n').to_owned()));
                 }
-                Section::Turn(role) => turns.push(Message { role: *role, content: content.trim().to_owned() }),
+                Section::Turn(role) => turns.push(Message::new(*role, content.trim())),
             }
         }
         Ok(Prompt::Chat(turns))
@@ -172,7 +172,7 @@ mod tests {
 
     fn chat(source: &str, record: serde_json::Value) -> Vec<(Role, String)> {
         match PromptTemplate::parse("t", source).unwrap().render(&record).unwrap() {
-            Prompt::Chat(turns) => turns.into_iter().map(|turn| (turn.role, turn.content)).collect(),
+            Prompt::Chat(turns) => turns.into_iter().map(|turn| (turn.role, turn.content.text())).collect(),
             Prompt::Raw(text) => panic!("raw: {text}"),
         }
     }

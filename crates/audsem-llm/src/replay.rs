@@ -3,10 +3,12 @@
 //! A replay folder holds append-only files of JSON lines, `{"key": …, "response": …}`; the key is
 //! [`Request::key`]. Every process writes a file of its own, so that many can share a folder
 //! (each sees what stood there when it began, and its own answers). A line counts once its newline
-//! is there: a process killed while writing loses that line at most.
+//! is there: a process killed while writing loses that line at most. What is to be forgotten is noted
+//! in files of its own, `{"key": …, "line": …}` with the hash of the answer's line: nothing is
+//! rewritten under another process.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
@@ -58,6 +60,14 @@ struct LineIn {
     response: Response,
 }
 
+/// A line of a file `forgotten-*.jsonl`.
+#[derive(Serialize, Deserialize)]
+struct Forgotten {
+    key: String,
+    /// Hash of the line of the answer, so that another answer to the same request counts.
+    line: u64,
+}
+
 impl<G: TextGenerator> Replay<G> {
     /// Reads what a folder knows. The folder is made when there is something to remember.
     ///
@@ -78,10 +88,17 @@ impl<G: TextGenerator> Replay<G> {
             }
         }
         paths.sort();
+        let (forgotten, paths): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| is_forgotten(path));
+        let mut dropped = HashSet::new();
+        for path in &forgotten {
+            let text = std::fs::read_to_string(path).map_err(fault(path))?;
+            let lines = text.lines().filter_map(|line| serde_json::from_str::<Forgotten>(line).ok());
+            dropped.extend(lines.map(|line| line.line));
+        }
         let mut state = State { index: HashMap::new(), files: Vec::new(), own: None, stats: ReplayStats::default() };
         for path in &paths {
             let file = File::open(path).map_err(fault(path))?;
-            state.read(&file).map_err(fault(path))?;
+            state.read(&file, &dropped).map_err(fault(path))?;
             state.files.push(file);
         }
         if state.stats.torn > 0 {
@@ -112,11 +129,9 @@ impl<G: TextGenerator> Replay<G> {
             return Ok(None);
         };
         let state = self.lock();
-        let Some(&(file, offset, length)) = state.index.get(&hash) else {
+        let Some(bytes) = state.line(&hash).map_err(fault)? else {
             return Ok(None);
         };
-        let mut bytes = vec![0; length as usize];
-        state.files[file as usize].read_exact_at(&mut bytes, offset).map_err(fault)?;
         let line: LineIn = serde_json::from_slice(&bytes).map_err(|error| fault(error.into()))?;
         Ok((line.key == key).then_some(line.response))
     }
@@ -132,7 +147,7 @@ impl<G: TextGenerator> Replay<G> {
 
 impl State {
     /// Indexes a file, one line at a time.
-    fn read(&mut self, file: &File) -> std::io::Result<()> {
+    fn read(&mut self, file: &File, dropped: &HashSet<u64>) -> std::io::Result<()> {
         let number = self.files.len() as u32;
         let mut reader = BufReader::with_capacity(1 << 16, file);
         let (mut line, mut offset) = (Vec::new(), 0);
@@ -145,6 +160,7 @@ impl State {
             // The whole line is parsed, not only its key: a line torn by a full disk must not count.
             let whole = line.ends_with(b"\n").then(|| serde_json::from_slice::<LineIn>(&line).ok()).flatten();
             match whole.and_then(|line| unhex(&line.key)) {
+                Some(_) if dropped.contains(&line_hash(&line)) => {}
                 Some(hash) => {
                     self.index.entry(hash).or_insert((number, offset, n as u32));
                 }
@@ -154,11 +170,21 @@ impl State {
         }
     }
 
+    /// The line of a known answer.
+    fn line(&self, hash: &[u8; 32]) -> std::io::Result<Option<Vec<u8>>> {
+        let Some(&(file, offset, length)) = self.index.get(hash) else {
+            return Ok(None);
+        };
+        let mut bytes = vec![0; length as usize];
+        self.files[file as usize].read_exact_at(&mut bytes, offset)?;
+        Ok(Some(bytes))
+    }
+
     fn append(&mut self, folder: &Path, key: &str, line: &[u8]) -> std::io::Result<()> {
         let (number, offset) = match self.own {
             Some(own) => own,
             None => {
-                self.files.push(create(folder)?);
+                self.files.push(create(folder, "answers")?);
                 (self.files.len() as u32 - 1, 0)
             }
         };
@@ -175,17 +201,25 @@ impl State {
 }
 
 /// A new file with a name no other process has: pid, and a number where a pid came round again.
-fn create(folder: &Path) -> std::io::Result<File> {
+fn create(folder: &Path, what: &str) -> std::io::Result<File> {
     std::fs::create_dir_all(folder)?;
     let pid = std::process::id();
     for n in 0u32.. {
-        let path = folder.join(format!("answers-{pid}-{n}.jsonl"));
+        let path = folder.join(format!("{what}-{pid}-{n}.jsonl"));
         match OpenOptions::new().read(true).append(true).create_new(true).open(path) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             result => return result,
         }
     }
     Err(std::io::Error::other("every file name is taken"))
+}
+
+fn is_forgotten(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("forgotten-"))
+}
+
+fn line_hash(line: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(line.trim_ascii_end())
 }
 
 fn unhex(key: &str) -> Option<[u8; 32]> {
@@ -202,6 +236,27 @@ fn unhex(key: &str) -> Option<[u8; 32]> {
 impl<G: TextGenerator> TextGenerator for Replay<G> {
     fn identity(&self) -> String {
         self.inner.identity()
+    }
+
+    fn forget(&self, requests: &[Request]) -> Result<(), TextError> {
+        let fault = |source| TextError::Replay { path: self.folder.clone(), source };
+        let identity = self.identity();
+        let mut state = self.lock();
+        let mut lines = Vec::new();
+        for request in requests {
+            let key = request.key(&identity);
+            let hash = unhex(&key).expect("a key is a hash in hex");
+            if let Some(line) = state.line(&hash).map_err(fault)? {
+                let forgotten = Forgotten { key, line: line_hash(&line) };
+                serde_json::to_writer(&mut lines, &forgotten).map_err(|error| fault(error.into()))?;
+                lines.push(b'\n');
+                state.index.remove(&hash);
+            }
+        }
+        if lines.is_empty() {
+            return Ok(());
+        }
+        create(&self.folder, "forgotten").and_then(|mut file| file.write_all(&lines)).map_err(fault)
     }
 
     fn generate(&self, request: &Request) -> Result<Response, TextError> {
@@ -276,6 +331,7 @@ mod tests {
             let token = Token { text: text.clone(), logprob: -0.123_456_79, alternatives: Vec::new() };
             Ok(Response {
                 text: text.clone(),
+                reasoning: None,
                 finish: Finish::Stop,
                 tokens: vec![token],
                 usage: Usage::default(),
@@ -313,6 +369,20 @@ mod tests {
         assert_eq!(asked(&second), 2, "failures are asked again, answers are not");
         let response = second.generate(&Request::greedy(Prompt::Raw("a".into()), 1)).unwrap();
         assert_eq!(response.tokens[0].logprob, -0.123_456_79);
+    }
+
+    #[test]
+    fn forgotten_answers_are_asked_again_in_this_and_in_later_processes() {
+        let folder = tempfile::tempdir().unwrap();
+        let request = |text: &str| Request::greedy(Prompt::Raw(text.into()), 1);
+        ask(&open(folder.path()), &["a", "b"]);
+        let second = open(folder.path());
+        second.forget(&[request("a"), request("never asked")]).unwrap();
+        let third = open(folder.path());
+        assert_eq!(ask(&third, &["a", "b"]), ["a", "b"]);
+        assert_eq!(asked(&third), 1, "only `a` was forgotten");
+        assert_eq!(ask(&second, &["a", "b"]), ["a", "b"]);
+        assert_eq!(asked(&second), 1);
     }
 
     #[test]

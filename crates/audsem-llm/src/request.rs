@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::{Content, Part, TextError};
+
 /// Who speaks in a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -19,16 +21,24 @@ pub enum Role {
 }
 
 /// One turn of a chat.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
     /// What is said.
-    pub content: String,
+    pub content: Content,
+}
+
+impl Message {
+    /// A turn.
+    #[must_use]
+    pub fn new(role: Role, content: impl Into<Content>) -> Self {
+        Self { role, content: content.into() }
+    }
 }
 
 /// The text a model continues.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Prompt {
     /// Turns; the server applies the model's own chat template.
@@ -37,8 +47,38 @@ pub enum Prompt {
     Raw(String),
 }
 
+impl Prompt {
+    /// Puts sounds and pictures before the text of the last user turn.
+    ///
+    /// # Errors
+    /// [`TextError::Prompt`] if there is no such turn: a raw prompt is text alone.
+    pub fn with_media(mut self, media: Vec<Part>) -> Result<Self, TextError> {
+        let turn = match &mut self {
+            Self::Chat(turns) => turns.iter_mut().rev().find(|turn| turn.role == Role::User),
+            Self::Raw(_) => None,
+        };
+        let turn = turn.ok_or(TextError::Prompt {
+            reason: "sounds and pictures need a `--- user ---` section to stand in",
+            hint: "write the template as a chat",
+        })?;
+        turn.content.prepend(media);
+        Ok(self)
+    }
+
+    /// Appends an answer and what is said to it, so that the model can do better.
+    pub(crate) fn reply(&mut self, answer: &str, reply: &str) {
+        match self {
+            Self::Chat(turns) => {
+                turns.push(Message::new(Role::Assistant, answer));
+                turns.push(Message::new(Role::User, reply));
+            }
+            Self::Raw(text) => text.push_str(&format!("{answer}\n{reply}\n")),
+        }
+    }
+}
+
 /// One request. Everything in it takes part in the replay key.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Request {
     /// What to continue.
     pub prompt: Prompt,
@@ -54,7 +94,7 @@ pub struct Request {
     pub stop: Vec<String>,
     /// How many alternatives with log-probability to return per token; 0 asks for none.
     pub top_logprobs: u8,
-    /// JSON schema the answer must fit (the keywords of [`crate::Schema`]).
+    /// JSON schema the answer must fit; [`crate::GenerateStep`] checks it.
     pub schema: Option<Value>,
 }
 
@@ -134,8 +174,7 @@ mod tests {
     use super::*;
 
     fn base() -> Request {
-        let message = |role, content: &str| Message { role, content: content.into() };
-        Request::greedy(Prompt::Chat(vec![message(Role::System, "s"), message(Role::User, "u")]), 4)
+        Request::greedy(Prompt::Chat(vec![Message::new(Role::System, "s"), Message::new(Role::User, "u")]), 4)
     }
 
     #[test]

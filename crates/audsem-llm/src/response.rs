@@ -46,8 +46,11 @@ pub struct Usage {
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Response {
-    /// The answer, without the prompt.
+    /// The answer, without the prompt; see [`Response::answer`].
     pub text: String,
+    /// What the model thought before it answered, if the server tells the two apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
     /// Why it ended.
     pub finish: Finish,
     /// Its tokens with log-probabilities; empty where none were asked for or the server gives none.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::error::excerpt;
 use super::retry::{is_retryable, retry_after};
-use super::{Arrived, Request, Response, Schema, TextError, TextGenerator, wire};
+use super::{Arrived, Request, Response, TextError, TextGenerator, wire};
 use audsem_core::signals::stop_requested;
 
 mod config;
@@ -20,10 +20,6 @@ mod permits;
 use config::redact_url;
 pub use config::{Api, SchemaFormat, Secret, ServerConfig};
 use permits::Permits;
-
-/// How often an answer that does not fit its schema is asked for again, with another seed. Greedy
-/// requests are not repeated: the answer would be the same.
-const SCHEMA_RETRIES: u64 = 2;
 
 /// How long the question "are you there?" may take after a request has failed for good.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -239,27 +235,11 @@ impl TextGenerator for OpenAiServer {
     }
 
     fn generate(&self, request: &Request) -> Result<Response, TextError> {
-        let mut request = request.clone();
         if self.config.api == Api::Raw {
-            request.prompt = wire::as_raw(&request.prompt);
+            let prompt = wire::as_raw(&request.prompt)?;
+            return self.ask(&Request { prompt, ..request.clone() });
         }
-        let Some(schema) = request.schema.as_ref().map(Schema::compile).transpose()? else {
-            return self.ask(&request);
-        };
-        let first_seed = request.seed;
-        let rounds = if request.temperature > 0.0 { SCHEMA_RETRIES } else { 0 };
-        for round in 0..=rounds {
-            if round > 0 {
-                request.seed = Some(first_seed.unwrap_or(0).wrapping_add(round));
-            }
-            let response = self.ask(&request)?;
-            match schema.read(&response.text) {
-                Ok(_) => return Ok(response),
-                Err(error) if round == rounds => return Err(error),
-                Err(error) => tracing::debug!(%error, "asking again with another seed"),
-            }
-        }
-        unreachable!("the last round returns")
+        self.ask(request)
     }
 
     fn generate_batch_with(&self, requests: &[Request], arrived: &Arrived<'_>) -> Vec<Result<Response, TextError>> {

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::config::{Secret, redact_url};
 use super::*;
-use crate::{Alternative, Finish, Message, Prompt, RetryPolicy, Role};
+use crate::{Alternative, Finish, Media, Message, Part, Prompt, RetryPolicy, Role, Schema};
 use audsem_core::testing::loopback::{self, Loopback, Reply};
 
 fn chat(text: &str) -> Request {
-    Request::greedy(Prompt::Chat(vec![Message { role: Role::User, content: text.into() }]), 4)
+    Request::greedy(Prompt::Chat(vec![Message::new(Role::User, text)]), 4)
 }
 
 fn client(loopback: &Loopback, edit: impl FnOnce(&mut ServerConfig)) -> OpenAiServer {
@@ -202,23 +202,53 @@ fn one_bad_request_does_not_stop_a_batch_but_a_lost_server_does() {
 }
 
 #[test]
-fn answer_is_checked_against_its_schema_whatever_the_server_says() {
+fn schema_is_sent_as_the_server_wants_it() {
     let schema = json!({"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]});
-    let server = Loopback::start(|_, n| say(if n == 0 { "{\"ok\": 1}" } else { "{\"ok\": true}" }));
-    let client_json = client(&server, |config| config.schema_format = SchemaFormat::JsonObject);
+    let server = Loopback::start(|_, _| say("{}"));
     let mut request = chat("hi");
     request.schema = Some(schema.clone());
-    let error = client_json.generate(&request).unwrap_err();
-    assert!(matches!(&error, TextError::Schema { pointer, .. } if pointer == "/ok"), "{error}");
-    assert_eq!(server.calls().len(), 1, "a greedy answer is not asked for twice");
-
-    let server = Loopback::start(|_, n| say(if n == 0 { "{\"ok\": 1}" } else { "{\"ok\": true}" }));
-    request.temperature = 0.7;
-    request.seed = Some(41);
-    assert_eq!(client(&server, |_| {}).generate(&request).unwrap().text, "{\"ok\": true}");
+    for format in [SchemaFormat::JsonSchema, SchemaFormat::JsonObject, SchemaFormat::None] {
+        client(&server, |config| config.schema_format = format).generate(&request).unwrap();
+    }
     let bodies: Vec<Value> = server.calls().iter().map(|call| serde_json::from_str(&call.body).unwrap()).collect();
-    assert_eq!((&bodies[0]["seed"], &bodies[1]["seed"]), (&json!(41), &json!(42)));
     assert_eq!(bodies[0]["response_format"]["json_schema"]["schema"], schema);
+    assert_eq!(bodies[1]["response_format"], json!({"type": "json_object", "schema": schema}));
+    assert_eq!(bodies[2].get("response_format"), None);
+}
+
+#[test]
+fn sounds_and_pictures_go_out_as_openai_writes_them() {
+    let server = Loopback::start(|_, _| {
+        let parts = json!([{"type": "text", "text": "A dog"}, {"type": "refusal", "refusal": "x"}, {"type": "text", "text": " barks"}]);
+        let body = json!({"choices": [{"message": {"content": parts}, "finish_reason": "stop"}]});
+        Reply::Send(200, "", body.to_string().into_bytes())
+    });
+    let client = client(&server, |_| {});
+    let media = vec![
+        Part::Audio(Media::from_bytes("wav", &b"RIFF"[..])),
+        Part::Audio(Media::from_url("http://h/a.mp3")),
+        Part::Image(Media::from_bytes("jpg", &[0xff, 0xd8][..])),
+        Part::Image(Media::from_url("https://h/b.png")),
+    ];
+    let mut request = chat("What is heard?");
+    request.prompt = request.prompt.with_media(media).unwrap();
+    assert_eq!(client.generate(&request).unwrap().text, "A dog barks");
+    let body: Value = serde_json::from_str(&server.calls()[0].body).unwrap();
+    let expected = json!([{"role": "user", "content": [
+        {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}},
+        {"type": "audio_url", "audio_url": {"url": "http://h/a.mp3"}},
+        {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,/9g="}},
+        {"type": "image_url", "image_url": {"url": "https://h/b.png"}},
+        {"type": "text", "text": "What is heard?"},
+    ]}]);
+    assert_eq!(body["messages"], expected);
+
+    let raw = OpenAiServer::connect(ServerConfig { api: Api::Raw, ..client.config }).unwrap();
+    let error = raw.generate(&request).unwrap_err().to_string();
+    assert!(error.contains("no sounds or pictures\nhint: leave out --api raw"), "{error}");
+    assert_eq!(server.calls().len(), 1, "a prompt that lost its sound was sent");
+    let error = Prompt::Raw("x".into()).with_media(Vec::new()).unwrap_err().to_string();
+    assert!(error.contains("--- user ---"), "{error}");
 }
 
 #[test]
@@ -288,7 +318,7 @@ fn real_server_speaks_the_protocol() {
     guided.schema = Some(json!({"type": "object", "properties": {"loud": {"type": "boolean"}}, "required": ["loud"],
         "additionalProperties": false}));
     let answer = client.generate(&guided).unwrap();
-    assert!(answer.text.contains("loud"), "{answer:?}");
+    Schema::compile(guided.schema.as_ref().unwrap()).unwrap().read(answer.answer()).unwrap();
 
     let batch = client.generate_batch(&[request.clone(), raw, request]);
     assert_eq!(batch[0].as_ref().unwrap().text, batch[2].as_ref().unwrap().text, "greedy decoding does not repeat");

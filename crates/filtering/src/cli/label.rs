@@ -21,7 +21,7 @@ pub struct LabelArgs {
     /// (or `--- raw ---` alone), with {{ caption }} where the caption goes
     #[arg(long, value_name = "FILE")]
     pub prompt: Option<PathBuf>,
-    /// Most tokens of an answer; the first word decides
+    /// Most tokens of an answer; hundreds for a model that thinks first
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_tokens: u32,
     /// Alternatives to ask for at each token; 0 for servers without log-probabilities, at most 20 on most

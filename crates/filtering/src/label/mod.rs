@@ -1,26 +1,28 @@
 //! Yes/no labels by a language model: does a caption name a sound?
 //!
 //! The label depends on the text alone, so each distinct text is asked about once. Decoding is
-//! greedy; the score compares the probabilities of *yes* and *no* at the first word of the answer,
-//! so it needs no sampling and repeats exactly. Answers are remembered in a replay folder: a run
-//! that was killed asks nothing twice.
+//! greedy; the label is what the text of the answer says, and the score compares the probabilities of *yes*
+//! and *no* at the word that says it, so it needs no sampling and repeats exactly. Answers are remembered in a
+//! replay folder: a run that was killed asks nothing twice. A run without a single yes or no is an error.
 //!
 //! Step `texts` collects the distinct texts, step `part` asks about them.
 
 mod verdict;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use crate::tables::{LlmLabel, LlmLabelRef};
-use audsem_core::run::{LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
+use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{ParquetWriter, read_parquet, tables_under};
 use audsem_llm::{
-    Message, OpenAiServer, Prompt, PromptTemplate, Request, Response, Role, ServerConfig, TextError, TextGenerator,
+    Answered, Fault, Finish, GenerateStep, OpenAiServer, PromptTemplate, Refusal, Request, Response, ServerConfig,
+    Task, TextError, TextGenerator,
 };
 use serde::Serialize;
 use serde_json::json;
 
-pub use verdict::{UNKNOWN, Verdict, judge};
+pub use verdict::{MIN_MASS, UNKNOWN, Verdict, judge};
 
 use crate::error::Result;
 use crate::texts::{self, DistinctText};
@@ -31,13 +33,6 @@ pub const PROMPT: &str = include_str!("prompt.txt");
 /// What an unclear answer is replied to with when it is asked about again.
 const REMINDER: &str = "Answer with one word: yes or no.";
 
-audsem_core::reasons! {
-    /// What can be wrong with an answer.
-    pub enum Fault {
-        NoAnswer = "no_answer": "the language model server gave no usable answer to this text",
-    }
-}
-
 /// Settings of `label`.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -45,7 +40,7 @@ pub struct Config {
     pub input: PathBuf,
     /// What is asked about each text; the template gets `caption`.
     pub prompt: PromptTemplate,
-    /// Most tokens of an answer; the first word decides.
+    /// Most tokens of an answer, those of a thought included.
     pub max_tokens: u32,
     /// Alternatives asked for at each token; 0 where the server knows no log-probabilities.
     pub top_logprobs: u8,
@@ -156,26 +151,25 @@ pub fn run(config: &Config, generator: &dyn TextGenerator, options: &RunOptions)
     let plan = texts.shard_per_file(".parquet");
     let step = Step { name: "part", unit: "texts", physical: "tok" };
     run.must_keep(step).explain(Fault::ALL);
-    let report = run.execute(step, &plan, |path, out| label(config, generator, path, out))?;
-    let unknown = report.stats.counts.get("unknown").copied().unwrap_or(0);
-    Ok(run.finish()?.with_result("unknown", unknown))
+    let question = Question(config);
+    let generate = GenerateStep::new(&question, generator).with_max_attempts(config.retry_unknown.saturating_add(1));
+    let report = run.execute(step, &plan, |path, out| label(&generate, path, out))?;
+    let count = |name| report.stats.counts.get(name).copied().unwrap_or(0);
+    generate.finish(count("yes") + count("no"), count("unknown"))?;
+    Ok(run.finish()?.with_result("unknown", count("unknown")))
 }
 
 /// One shard: asks about its texts, writes `part-N.parquet`.
-fn label(config: &Config, generator: &dyn TextGenerator, path: &Path, out: &mut ShardOutput) -> Result<(), ShardError> {
+fn label(step: &GenerateStep<'_, Question<'_>>, path: &Path, out: &mut ShardOutput) -> Result<(), ShardError> {
     let texts: Vec<DistinctText> = read_parquet(path).map_err(ShardError::input)?;
-    let requests: Result<Vec<_>, _> = texts.iter().map(|row| config.request(&row.text)).collect();
-    let requests = requests.map_err(ShardError::fatal)?;
-    let answers = ask(config, generator, requests)?;
+    let answers = step.run(&texts, out)?;
     let mut file = out.create(format!("part-{}.parquet", out.name()))?;
     let mut writer = ParquetWriter::<LlmLabel, _>::new(&mut file).map_err(ShardError::fatal)?;
     out.announce(texts.len() as u64);
-    for (row, answer) in texts.iter().zip(answers) {
-        let outcome = answer.map_err(|error| LeftOut::fail(Fault::NoAnswer, error));
-        let Some((verdict, response)) = out.file(&row.text, outcome) else { continue };
-        out.count("prompt_tokens", response.usage.prompt_tokens);
-        out.count("completion_tokens", response.usage.completion_tokens);
-        out.work((response.usage.prompt_tokens + response.usage.completion_tokens) as f64);
+    for (row, answered) in texts.iter().zip(answers) {
+        // A text is unclear, not lost, if the model is.
+        let outcome = if let Answered::Refused(_) = answered { Ok(UNKNOWN) } else { answered.outcome() };
+        let Some(verdict) = out.file(&row.text, outcome) else { continue };
         out.count(["unknown", "no", "yes"][(verdict.label + 1) as usize], 1);
         let label = LlmLabelRef {
             text_hash: row.text_hash,
@@ -189,57 +183,28 @@ fn label(config: &Config, generator: &dyn TextGenerator, path: &Path, out: &mut 
     Ok(out.close(file)?)
 }
 
-type Answer = Result<(Verdict, Response), TextError>;
+/// The question about each text.
+struct Question<'a>(&'a Config);
 
-/// Asks, and asks again about what stayed unclear. A lost server ends the run.
-fn ask(config: &Config, generator: &dyn TextGenerator, requests: Vec<Request>) -> Result<Vec<Answer>, ShardError> {
-    let send = |requests: &[Request]| -> Result<Vec<Answer>, ShardError> {
-        let mut answers = Vec::with_capacity(requests.len());
-        let mut stopped = false;
-        for result in generator.generate_batch(requests) {
-            match result {
-                Err(error) if error.is_systemic() && !matches!(error, TextError::NotSent) => {
-                    return Err(ShardError::fatal(error));
-                }
-                Err(TextError::NotSent) => stopped = true,
-                result => answers.push(result.map(|response| (judge(&response, config.threshold), response))),
-            }
-        }
-        // What was answered is remembered; waiting for the rest could outlast the patience of whoever stops us.
-        if stopped { Err(ShardError::Stopped) } else { Ok(answers) }
-    };
-    let mut requests = requests;
-    let mut answers = send(&requests)?;
-    for _ in 0..config.retry_unknown {
-        let unclear: Vec<usize> = (0..answers.len())
-            .filter(|&i| answers[i].as_ref().is_ok_and(|(verdict, _)| verdict.label == UNKNOWN.label))
-            .collect();
-        let again: Vec<Request> = unclear
-            .iter()
-            .map(|&i| match &answers[i] {
-                Ok((_, response)) => remind(requests[i].clone(), &response.text),
-                Err(_) => requests[i].clone(),
-            })
-            .collect();
-        for ((i, answer), request) in unclear.into_iter().zip(send(&again)?).zip(again) {
-            // A failed reminder leaves the first answer standing: it is unclear, not lost.
-            if answer.is_ok() {
-                answers[i] = answer;
-                requests[i] = request;
-            }
-        }
-    }
-    Ok(answers)
-}
+impl Task for Question<'_> {
+    type Record = DistinctText;
+    type Row = Verdict;
 
-/// The same question with the unclear answer and a reminder behind it.
-fn remind(mut request: Request, answer: &str) -> Request {
-    match &mut request.prompt {
-        Prompt::Chat(messages) => {
-            messages.push(Message { role: Role::Assistant, content: answer.to_owned() });
-            messages.push(Message { role: Role::User, content: REMINDER.to_owned() });
-        }
-        Prompt::Raw(text) => text.push_str(&format!("{answer}\n{REMINDER}\n")),
+    fn key<'a>(&self, record: &'a DistinctText) -> Cow<'a, str> {
+        Cow::Borrowed(&record.text)
     }
-    request
+
+    fn request(&self, record: &DistinctText) -> Result<Request, TextError> {
+        self.0.request(&record.text)
+    }
+
+    fn validate(&self, _: &DistinctText, answer: &Response) -> Result<Verdict, Refusal> {
+        judge(answer, self.0.threshold).ok_or_else(|| {
+            let reason = match answer.finish {
+                Finish::Length => "it ends at the bound on tokens before it is yes or no",
+                Finish::Stop | Finish::Other => "it is neither yes nor no",
+            };
+            Refusal::new(reason).with_reply(REMINDER)
+        })
+    }
 }

@@ -56,9 +56,10 @@ fn judge(call: &Call) -> Reply {
     let yes: f64 = if text.contains("dog") { 0.75 } else { 0.1 };
     let top = json!([{"token": "Yes", "logprob": (yes * 0.5).ln()}, {"token": " yes", "logprob": (yes * 0.5).ln()},
                      {"token": "No", "logprob": (1.0 - yes).ln()}]);
-    let token = json!({"token": "No", "logprob": (1.0 - yes).ln(), "top_logprobs": top});
+    let said = if yes > 0.5 { "Yes" } else { "No" };
+    let token = json!({"token": said, "logprob": (yes * 0.5).ln().max((1.0 - yes).ln()), "top_logprobs": top});
     send(
-        &json!({"choices": [{"message": {"content": "No"}, "finish_reason": "stop", "logprobs": {"content": [token]}}],
+        &json!({"choices": [{"message": {"content": said}, "finish_reason": "stop", "logprobs": {"content": [token]}}],
                  "usage": {"prompt_tokens": 10, "completion_tokens": 1}}),
     )
 }
@@ -141,6 +142,13 @@ fn distinct_texts_are_asked_about_once_and_whole() {
     assert_eq!((part.read, part.kept, part.n_failed()), (5, 4, 1));
     assert_eq!((part.counts["yes"], part.counts["no"], part.counts["unknown"]), (2, 1, 1));
     assert_eq!(summary.results["unknown"], 1);
+    assert_eq!(part.counts["rejected_answers"], 1);
+    let refused = fs::read_to_string(out.join("refused-00000.jsonl")).unwrap();
+    let refused: Value = serde_json::from_str(&refused).unwrap();
+    assert_eq!(
+        (&refused["key"], &refused["answer"], &refused["attempt"]),
+        (&json!("[fog]"), &json!("Hard to say"), &json!(1))
+    );
     let rejects = fs::read_to_string(out.join("rejects-00001.jsonl")).unwrap();
     assert!(rejects.contains(r#""key":"[poison]""#) && rejects.contains("status 400: cannot"), "{rejects}");
 }
@@ -163,6 +171,45 @@ fn unknowns_can_be_asked_again_without_asking_the_rest() {
     let body: Value = serde_json::from_str(&new.iter().find(|call| caption(call) == "[fog]").unwrap().body).unwrap();
     let turns = body["messages"].as_array().unwrap();
     assert_eq!(turns[turns.len() - 2], json!({"role": "assistant", "content": "Hard to say"}));
+}
+
+/// A model that thinks longer than it may answer gives no labels, not labels made of its thoughts; what it wrote is
+/// not remembered, so that the same command asks again.
+#[test]
+fn run_without_a_single_answer_is_an_error_that_is_not_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, out) = (cues(folder.path(), &["[dog barks]", "[rain]", "[fog rolls in]"]), folder.path().join("out"));
+    let server = Loopback::start(|call, _| {
+        let top = json!([{"token": "No", "logprob": -0.1}, {"token": "Yes", "logprob": -3.0}]);
+        let token = json!({"token": "No", "logprob": -0.1, "top_logprobs": top});
+        let think = format!("No speech in {}", caption(call));
+        send(&json!({"choices": [{"message": {"content": null, "reasoning_content": think}, "finish_reason": "length",
+            "logprobs": {"content": [token]}}]}))
+    });
+    for attempt in 1..=2 {
+        let mut options = RunOptions::new(&out);
+        options.fresh = true;
+        let error = label(&server, &input, &options, |_| {}).unwrap_err().to_string();
+        assert!(error.contains("none of 3 answers") && error.contains("raise --max-tokens"), "{error}");
+        assert_eq!(server.calls().len(), 3 * attempt, "an answer of no use was remembered");
+    }
+    // Nothing is asked where all shards are done, and nothing is taken for a result either.
+    let error = label(&server, &input, &RunOptions::new(&out), |_| {}).unwrap_err().to_string();
+    assert!(error.contains("none of 3 answers"), "{error}");
+}
+
+/// After twenty answers of no use the rest is not paid for.
+#[test]
+fn hopeless_run_ends_early() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts: Vec<String> = (0..60).map(|i| format!("[noise {i}]")).collect();
+    let input = cues(folder.path(), &texts.iter().map(String::as_str).collect::<Vec<_>>());
+    let server = Loopback::start(|_, _| send(&json!({"choices": [{"message": {"content": "I cannot tell"}}]})));
+    let mut options = RunOptions::new(folder.path().join("out"));
+    options.workers = 1;
+    let error = label(&server, &input, &options, |_| {}).unwrap_err().to_string();
+    assert!(error.contains("neither yes nor no: `I cannot tell`") && error.contains("--prompt"), "{error}");
+    assert_eq!(server.calls().len(), 20);
 }
 
 #[test]

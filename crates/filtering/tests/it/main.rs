@@ -13,5 +13,6 @@ mod full_disk;
 mod identity;
 mod kill;
 mod label;
+mod label_answers;
 mod languages;
 mod programs;

@@ -1,79 +1,21 @@
-//! The OpenAI protocol: request bodies out, answers in.
+//! Answers as servers send them.
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::{Alternative, Finish, Prompt, Request, Response, Role, SchemaFormat, Token, Usage};
-
-/// Route of a prompt below the server's address.
-pub(super) fn route(prompt: &Prompt) -> &'static str {
-    match prompt {
-        Prompt::Chat(_) => "chat/completions",
-        Prompt::Raw(_) => "completions",
-    }
-}
-
-/// The body of a request. `extra` are the user's own parameters; they win.
-pub(super) fn body(model: &str, request: &Request, format: SchemaFormat, extra: &Map<String, Value>) -> Value {
-    let mut body = Map::new();
-    let mut put = |key: &str, value: Value| {
-        body.insert(key.to_owned(), value);
-    };
-    put("model", json!(model));
-    put("max_tokens", json!(request.max_tokens));
-    put("temperature", json!(request.temperature));
-    if let Some(top_p) = request.top_p {
-        put("top_p", json!(top_p));
-    }
-    if let Some(seed) = request.seed {
-        put("seed", json!(seed));
-    }
-    if !request.stop.is_empty() {
-        put("stop", json!(request.stop));
-    }
-    match &request.prompt {
-        Prompt::Chat(messages) => {
-            put("messages", json!(messages));
-            if request.top_logprobs > 0 {
-                put("logprobs", json!(true));
-                put("top_logprobs", json!(request.top_logprobs));
-            }
-        }
-        Prompt::Raw(text) => {
-            put("prompt", json!(text));
-            if request.top_logprobs > 0 {
-                put("logprobs", json!(request.top_logprobs));
-            }
-        }
-    }
-    if let Some(schema) = &request.schema {
-        match format {
-            SchemaFormat::JsonSchema => put(
-                "response_format",
-                json!({"type": "json_schema", "json_schema": {"name": "answer", "strict": true, "schema": schema}}),
-            ),
-            SchemaFormat::JsonObject => put("response_format", json!({"type": "json_object", "schema": schema})),
-            SchemaFormat::None => {}
-        }
-    }
-    for (key, value) in extra {
-        body.insert(key.clone(), value.clone());
-    }
-    Value::Object(body)
-}
+use crate::{Alternative, Finish, Prompt, Response, Token, Usage};
 
 /// Reads an answer; the error says what is missing.
-pub(super) fn response(body: &Value, prompt: &Prompt, asked_model: &str) -> Result<Response, String> {
+pub(crate) fn response(body: &Value, prompt: &Prompt, asked_model: &str) -> Result<Response, String> {
     if let Some(error) = body.get("error").filter(|error| !error.is_null()) {
         return Err(format!("an error under status 200: {error}"));
     }
     let choice = body.pointer("/choices/0").ok_or("no `choices`")?;
-    let text = match prompt {
+    let (text, reasoning) = match prompt {
         Prompt::Chat(_) => {
             let message = choice.get("message").ok_or("no `choices[0].message`")?;
-            // An empty answer is null on some servers.
-            message.get("content").and_then(Value::as_str).unwrap_or_default()
+            (content(message.get("content")), reasoning(message))
         }
-        Prompt::Raw(_) => choice.get("text").and_then(Value::as_str).ok_or("no `choices[0].text`")?,
+        Prompt::Raw(_) => (choice.get("text").and_then(Value::as_str).ok_or("no `choices[0].text`")?.to_owned(), None),
     };
     let finish = match choice.get("finish_reason").and_then(Value::as_str) {
         Some("stop" | "eos" | "eos_token") => Finish::Stop,
@@ -82,12 +24,40 @@ pub(super) fn response(body: &Value, prompt: &Prompt, asked_model: &str) -> Resu
     };
     let count = |key: &str| body.pointer(&format!("/usage/{key}")).and_then(Value::as_u64).unwrap_or(0);
     Ok(Response {
-        text: text.to_owned(),
+        text,
+        reasoning,
         finish,
         tokens: choice.get("logprobs").map(tokens).unwrap_or_default(),
         usage: Usage { prompt_tokens: count("prompt_tokens"), completion_tokens: count("completion_tokens") },
         model: body.get("model").and_then(Value::as_str).unwrap_or(asked_model).to_owned(),
     })
+}
+
+/// The text of an answer: a string, or a list of parts, of which those count that are text. Parts in which a model
+/// thinks are no answer. An empty answer is null on some servers.
+fn content(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(parts)) => parts.iter().filter_map(text_of_part).collect(),
+        _ => String::new(),
+    }
+}
+
+fn text_of_part(part: &Value) -> Option<&str> {
+    match part {
+        Value::String(text) => Some(text),
+        Value::Object(part) => match part.get("type").and_then(Value::as_str) {
+            Some("text" | "output_text") | None => part.get("text").and_then(Value::as_str),
+            Some(_) => None,
+        },
+        _ => None,
+    }
+}
+
+/// What a model thought before it answered, under the names that vLLM, SGLang, llama.cpp, DeepSeek and others give it.
+fn reasoning(message: &Value) -> Option<String> {
+    let text = |key: &&str| message.get(*key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    ["reasoning_content", "reasoning"].iter().find_map(text).map(str::to_owned)
 }
 
 /// Both shapes of log-probabilities: `content[]` of chat answers, parallel arrays of raw ones. Some
@@ -137,29 +107,10 @@ fn sorted(mut alternatives: Vec<Alternative>) -> Vec<Alternative> {
     alternatives
 }
 
-/// Whether a template and an [`super::Api`] choice fit; turns a chat into raw text where asked.
-pub(super) fn as_raw(prompt: &Prompt) -> Prompt {
-    match prompt {
-        Prompt::Raw(text) => Prompt::Raw(text.clone()),
-        Prompt::Chat(messages) => {
-            let mut text = String::new();
-            for message in messages {
-                let name = match message.role {
-                    Role::System => "Instructions",
-                    Role::User => "Question",
-                    Role::Assistant => "Answer",
-                };
-                text.push_str(&format!("{name}:\n{}\n\n", message.content));
-            }
-            text.push_str("Answer:\n");
-            Prompt::Raw(text)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 

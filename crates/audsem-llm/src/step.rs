@@ -1,0 +1,378 @@
+//! The step that every generator of data shares: ask about each record, validate the answer, ask again with the
+//! reason, and keep the answers that were rejected.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use audsem_core::run::{LeftOut, Outcome, ShardError, ShardOutput};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::error::excerpt;
+use super::{Finish, Request, Response, Schema, TextError, TextGenerator};
+
+/// What a step asks about each record, and what it makes of the answer.
+pub trait Task: Sync {
+    /// What is asked about.
+    type Record: Sync;
+    /// What a good answer becomes.
+    type Row;
+
+    /// Names the record in rejects and rejected answers.
+    fn key<'a>(&self, record: &'a Self::Record) -> Cow<'a, str>;
+
+    /// The request for a record: prompt with sounds and pictures, schema, sampling.
+    ///
+    /// # Errors
+    /// A prompt that cannot be made; the record fails, the others are asked about.
+    fn request(&self, record: &Self::Record) -> Result<Request, TextError>;
+
+    /// Judges an answer; one that does not fit the request's schema never gets here.
+    ///
+    /// # Errors
+    /// What is wrong with the answer.
+    fn validate(&self, record: &Self::Record, answer: &Response) -> Result<Self::Row, Refusal>;
+}
+
+/// Why an answer cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is wrong, for people.
+    pub reason: String,
+    /// What the model is told, if it is asked again.
+    pub reply: String,
+}
+
+impl Refusal {
+    /// Tells the model the reason.
+    #[must_use]
+    pub fn new(reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        let reply = format!("This answer cannot be used: {reason}. Answer again.");
+        Self { reason, reply }
+    }
+
+    /// Tells the model something else than the reason.
+    #[must_use]
+    pub fn with_reply(self, reply: impl Into<String>) -> Self {
+        Self { reply: reply.into(), ..self }
+    }
+}
+
+audsem_core::reasons! {
+    /// What can be wrong with the answer to a record.
+    pub enum Fault {
+        NoAnswer = "no_answer": "the language model server gave no usable answer to this record",
+        AnswerRefused = "answer_refused": "no answer to this record could be used, however often it was asked again",
+    }
+}
+
+/// What became of one record.
+#[derive(Debug)]
+pub enum Answered<T> {
+    /// An answer was good.
+    Accepted(T),
+    /// The last answer was not, nor were those before it.
+    Refused(Refusal),
+    /// There was no answer.
+    Failed(TextError),
+}
+
+impl<T> Answered<T> {
+    /// As the accounts of a shard have it: what was refused to the last fails.
+    ///
+    /// # Errors
+    /// The record is left out.
+    pub fn outcome(self) -> Outcome<T> {
+        match self {
+            Self::Accepted(row) => Ok(row),
+            Self::Refused(refusal) => Err(LeftOut::fail(Fault::AnswerRefused, refusal.reason)),
+            Self::Failed(error) => Err(LeftOut::fail(Fault::NoAnswer, error.to_string())),
+        }
+    }
+}
+
+/// One line of `refused-N.jsonl`: an answer that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectedAnswer {
+    /// The record.
+    pub key: String,
+    /// Which attempt this was, from 1.
+    pub attempt: u32,
+    /// What the model wrote.
+    pub answer: String,
+    /// Why it ended there.
+    pub finish: Finish,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Refused answers, without a good one among them, after which a run is given up.
+const HOPELESS: u64 = 20;
+
+/// Asks about all records of a shard. One step serves all shards of a run, in any number of threads.
+pub struct GenerateStep<'a, T: Task> {
+    task: &'a T,
+    generator: &'a dyn TextGenerator,
+    max_attempts: u32,
+    batch: usize,
+    tally: Mutex<Tally>,
+    schema: Mutex<Option<(Value, Arc<Schema>)>>,
+}
+
+/// What was seen before the first good answer.
+#[derive(Default)]
+struct Tally {
+    accepted: u64,
+    refused: u64,
+    /// Requests whose answers are not to be remembered if no good one follows.
+    requests: Vec<Request>,
+    last: Option<(Refusal, Response)>,
+}
+
+/// A record under way.
+struct Pending<T> {
+    request: Option<Request>,
+    answered: Option<Answered<T>>,
+    rejected: Vec<RejectedAnswer>,
+}
+
+impl<'a, T: Task> GenerateStep<'a, T> {
+    /// Asks once about each record, 256 records at a time.
+    pub fn new(task: &'a T, generator: &'a dyn TextGenerator) -> Self {
+        Self { task, generator, max_attempts: 1, batch: 256, tally: Mutex::default(), schema: Mutex::default() }
+    }
+
+    /// Asks up to `n` times, each time with the last answer and what is wrong with it.
+    #[must_use]
+    pub fn with_max_attempts(self, n: u32) -> Self {
+        Self { max_attempts: n.max(1), ..self }
+    }
+
+    /// Asks about `n` records at a time. The requests of a batch, sounds and pictures included, are in memory together.
+    #[must_use]
+    pub fn with_batch(self, n: usize) -> Self {
+        Self { batch: n.max(1), ..self }
+    }
+
+    /// Asks about the records of a shard; results stand in the order of the records. Writes the rejected answers to
+    /// `refused-N.jsonl`, counts tokens, and reports them as work. A request that fails alone fails its record;
+    /// what fails for every record ends the run.
+    ///
+    /// # Errors
+    /// The model is away or gives nothing but answers that cannot be used, a stop was requested, or the disk is full.
+    pub fn run(&self, records: &[T::Record], out: &mut ShardOutput) -> Result<Vec<Answered<T::Row>>, ShardError> {
+        let mut answered = Vec::with_capacity(records.len());
+        let mut rejected = Vec::new();
+        for records in records.chunks(self.batch) {
+            for record in self.ask(records, out)? {
+                rejected.extend(record.rejected);
+                answered.push(record.answered.unwrap_or(Answered::Failed(TextError::NotSent)));
+            }
+        }
+        self.give_up_if_hopeless(HOPELESS)?;
+        write_rejected(&rejected, out)?;
+        out.count("rejected_answers", rejected.len() as u64);
+        Ok(answered)
+    }
+
+    /// Ends a run in which no answer could be used; `accepted` and `refused` are its totals, those of earlier
+    /// processes included. What was answered is forgotten, so that a repeated run asks again.
+    ///
+    /// # Errors
+    /// [`TextError::NoUsableAnswer`].
+    pub fn finish(&self, accepted: u64, refused: u64) -> Result<(), TextError> {
+        if accepted > 0 || refused == 0 {
+            return Ok(());
+        }
+        self.forget(refused)
+    }
+
+    fn ask(&self, records: &[T::Record], out: &mut ShardOutput) -> Result<Vec<Pending<T::Row>>, ShardError> {
+        let mut pending: Vec<Pending<T::Row>> = records.iter().map(|record| self.begin(record)).collect();
+        for attempt in 1..=self.max_attempts {
+            let open: Vec<usize> = (0..pending.len()).filter(|&i| pending[i].request.is_some()).collect();
+            let requests: Vec<Request> = open.iter().filter_map(|&i| pending[i].request.clone()).collect();
+            if requests.is_empty() {
+                break;
+            }
+            let answers = self.send(&requests, out)?;
+            for (&i, answer) in open.iter().zip(answers) {
+                self.take(&records[i], &mut pending[i], attempt, answer);
+            }
+        }
+        Ok(pending)
+    }
+
+    fn begin(&self, record: &T::Record) -> Pending<T::Row> {
+        let request = self.task.request(record).and_then(|request| {
+            request.schema.as_ref().map(|schema| self.schema(schema)).transpose()?;
+            Ok(request)
+        });
+        match request {
+            Ok(request) => Pending { request: Some(request), answered: None, rejected: Vec::new() },
+            Err(error) => Pending { request: None, answered: Some(Answered::Failed(error)), rejected: Vec::new() },
+        }
+    }
+
+    /// Sends requests; tokens are reported as they come. A lost server ends the run.
+    fn send(
+        &self,
+        requests: &[Request],
+        out: &mut ShardOutput,
+    ) -> Result<Vec<Result<Response, TextError>>, ShardError> {
+        let progress: &ShardOutput = out;
+        let arrived = |_: usize, response: &Response| {
+            progress.work((response.usage.prompt_tokens + response.usage.completion_tokens) as f64);
+            Ok(())
+        };
+        let mut answers = Vec::with_capacity(requests.len());
+        let mut stopped = false;
+        for result in self.generator.generate_batch_with(requests, &arrived) {
+            match result {
+                Err(TextError::NotSent) => stopped = true,
+                Err(error) if error.is_systemic() => return Err(ShardError::fatal(error)),
+                result => answers.push(result),
+            }
+        }
+        // What was answered is remembered; waiting for the rest could outlast the patience of whoever stops us.
+        if stopped {
+            return Err(ShardError::Stopped);
+        }
+        for response in answers.iter().flatten() {
+            out.count("prompt_tokens", response.usage.prompt_tokens);
+            out.count("completion_tokens", response.usage.completion_tokens);
+        }
+        Ok(answers)
+    }
+
+    /// Notes what an answer says. The request stays only if it is to be asked again.
+    fn take(
+        &self,
+        record: &T::Record,
+        pending: &mut Pending<T::Row>,
+        attempt: u32,
+        answer: Result<Response, TextError>,
+    ) {
+        let Some(mut request) = pending.request.take() else { return };
+        let response = match answer {
+            Ok(response) => response,
+            // An answer that could not be improved on is refused, not lost.
+            Err(error) => {
+                pending.answered.get_or_insert(Answered::Failed(error));
+                return;
+            }
+        };
+        match self.judge(record, &request, &response) {
+            Ok(row) => {
+                self.accepted();
+                pending.answered = Some(Answered::Accepted(row));
+            }
+            Err(refusal) => {
+                pending.rejected.push(RejectedAnswer {
+                    key: self.task.key(record).into_owned(),
+                    attempt,
+                    answer: response.text.clone(),
+                    finish: response.finish,
+                    reason: refusal.reason.clone(),
+                });
+                self.refused(&request, &refusal, &response);
+                if attempt < self.max_attempts {
+                    request.prompt.reply(response.answer(), &refusal.reply);
+                    pending.request = Some(request);
+                }
+                pending.answered = Some(Answered::Refused(refusal));
+            }
+        }
+    }
+
+    fn judge(&self, record: &T::Record, request: &Request, response: &Response) -> Result<T::Row, Refusal> {
+        if let Some(schema) = &request.schema {
+            let refuse = |error: TextError| match error {
+                TextError::Schema { pointer, reason, .. } if pointer.is_empty() => Refusal::new(reason),
+                TextError::Schema { pointer, reason, .. } => Refusal::new(format!("{pointer}: {reason}")),
+                error => Refusal::new(error.to_string()),
+            };
+            self.schema(schema).and_then(|schema| schema.read(response.answer())).map_err(refuse)?;
+        }
+        self.task.validate(record, response)
+    }
+
+    /// The compiled form of a schema. Records mostly share one, so the last is kept.
+    fn schema(&self, schema: &Value) -> Result<Arc<Schema>, TextError> {
+        let mut last = self.schema.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, compiled)) = last.as_ref()
+            && known == schema
+        {
+            return Ok(Arc::clone(compiled));
+        }
+        let compiled = Arc::new(Schema::compile(schema)?);
+        *last = Some((schema.clone(), Arc::clone(&compiled)));
+        Ok(compiled)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn accepted(&self) {
+        let mut tally = self.lock();
+        tally.accepted += 1;
+        tally.requests = Vec::new();
+    }
+
+    fn refused(&self, request: &Request, refusal: &Refusal, response: &Response) {
+        let mut tally = self.lock();
+        tally.refused += 1;
+        if tally.accepted == 0 {
+            tally.requests.push(request.clone());
+            tally.last = Some((refusal.clone(), response.clone()));
+        }
+    }
+
+    fn give_up_if_hopeless(&self, n: u64) -> Result<(), ShardError> {
+        let refused = {
+            let tally = self.lock();
+            if tally.accepted > 0 || tally.refused < n {
+                return Ok(());
+            }
+            tally.refused
+        };
+        self.forget(refused).map_err(ShardError::fatal)
+    }
+
+    fn forget(&self, n: u64) -> Result<(), TextError> {
+        let (requests, last) = {
+            let mut tally = self.lock();
+            (std::mem::take(&mut tally.requests), tally.last.clone())
+        };
+        self.generator.forget(&requests)?;
+        let (reason, text, finish) = match &last {
+            Some((refusal, response)) => (refusal.reason.clone(), response.text.as_str(), response.finish),
+            None => ("see refused-*.jsonl".to_owned(), "", Finish::Other),
+        };
+        let hint = match finish {
+            Finish::Length => {
+                "the answer ends before it says anything: raise --max-tokens, by hundreds for a model that thinks \
+                 first, or turn thinking off, for example with --server-param \
+                 'chat_template_kwargs={\"enable_thinking\":false}'"
+            }
+            Finish::Stop | Finish::Other => "look at what the model is asked (--prompt) and at what it answers",
+        };
+        Err(TextError::NoUsableAnswer { n, reason, excerpt: excerpt(text), hint })
+    }
+}
+
+fn write_rejected(rejected: &[RejectedAnswer], out: &mut ShardOutput) -> Result<(), ShardError> {
+    if rejected.is_empty() {
+        return Ok(());
+    }
+    let mut file = out.create(format!("refused-{}.jsonl", out.name()))?;
+    let path = file.path().to_owned();
+    for answer in rejected {
+        let line = serde_json::to_string(answer).map_err(ShardError::fatal)?;
+        writeln!(file, "{line}").map_err(audsem_core::error::Error::write(&path))?;
+    }
+    Ok(out.close(file)?)
+}
