@@ -1,7 +1,9 @@
 //! Text to token ids, as the tokenizers of Hugging Face transformers make them.
 
 mod bert;
+mod load;
 mod segmenter;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod train;
@@ -9,9 +11,7 @@ mod train;
 use std::path::Path;
 
 use audsem_core::hub::ModelDir;
-use serde::Deserialize;
 use tokenizers::TruncationParams;
-use tokenizers::models::wordpiece::WordPiece;
 
 use crate::error::{Error, Result};
 
@@ -36,55 +36,20 @@ pub struct Encoded {
     pub truncated: bool,
 }
 
-/// The part of `tokenizer_config.json` that is read.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct TokenizerConfig {
-    do_lower_case: Option<bool>,
-    /// Often 1e30, which stands for no limit.
-    model_max_length: Option<f64>,
-}
-
-impl TokenizerConfig {
-    fn open(dir: &ModelDir) -> Result<Self> {
-        Ok(match dir.optional("tokenizer_config.json") {
-            Some(_) => dir.json("tokenizer_config.json")?,
-            None => Self::default(),
-        })
-    }
-
-    /// The limit of a text: the least of what the network has `positions` for, what the tokenizer is
-    /// configured to, and what the caller asks for.
-    fn max_tokens(&self, positions: usize, limit: Option<usize>) -> usize {
-        // Saturates where the number is larger than any length.
-        let own = self.model_max_length.filter(|length| *length >= 1.0).map_or(usize::MAX, |length| length as usize);
-        positions.min(own).min(limit.unwrap_or(usize::MAX))
-    }
-}
-
 impl Tokenizer {
-    /// Loads `tokenizer.json`, or builds the BERT tokenizer from `vocab.txt`. Texts are truncated to what the
-    /// network has `positions` for or to the tokenizer's own `model_max_length`, special tokens included; `limit`
-    /// lowers that.
+    /// Loads the tokenizer of a checkpoint as transformers does: from `tokenizer.json` or the vocabulary files, with the
+    /// settings of `tokenizer_config.json` and its companions. Texts are truncated to what the network has `positions`
+    /// for or to the tokenizer's own `model_max_length`, special tokens included; `limit` lowers that.
     ///
     /// # Errors
-    /// There is neither file, or one cannot be parsed.
+    /// There is no vocabulary, a file cannot be parsed, or the files contradict one another.
     pub fn load(dir: &ModelDir, positions: usize, limit: Option<usize>) -> Result<Self> {
-        let config = TokenizerConfig::open(dir)?;
-        let inner = match (dir.optional("tokenizer.json"), dir.optional("vocab.txt")) {
-            (Some(path), _) => tokenizers::Tokenizer::from_file(&path).map_err(|e| failed(&path, &e))?,
-            (None, Some(path)) => {
-                let vocab = path.to_string_lossy();
-                let model = WordPiece::from_file(&vocab).unk_token("[UNK]".to_owned()).build();
-                let model = model.map_err(|e| failed(&path, &e))?;
-                bert::wrap_wordpiece(model, config.do_lower_case.unwrap_or(true))?
-            }
-            (None, None) => {
-                let path = dir.file("tokenizer.json")?;
-                tokenizers::Tokenizer::from_file(&path).map_err(|e| failed(&path, &e))?
-            }
-        };
-        Self::new(inner, config.max_tokens(positions, limit))
+        let load::Loaded { tokenizer, pad_id, direction, max_tokens } = load::load(dir, positions, limit)?;
+        let mut loaded = Self::new(tokenizer, max_tokens)?;
+        let truncation = TruncationParams { max_length: max_tokens, direction, ..TruncationParams::default() };
+        loaded.inner.with_truncation(Some(truncation)).map_err(|e| failed(Path::new(""), &e))?;
+        loaded.pad_id = pad_id.unwrap_or(loaded.pad_id);
+        Ok(loaded)
     }
 
     /// Takes a tokenizer and sets the length limit; its own padding is turned off.

@@ -31,7 +31,7 @@ pub fn train_wordpiece<'a>(texts: impl IntoIterator<Item = &'a str>, vocab_size:
     let is_letter = |token: &&String| token.strip_prefix("##").is_some_and(|rest| rest.chars().count() == 1);
     let letters: BTreeSet<&String> = vocab.keys().filter(is_letter).collect();
     first.extend(letters.into_iter().cloned());
-    wrap_wordpiece(train_once(&texts, vocab_size, &first)?, true)
+    wrap_wordpiece(train_once(&texts, vocab_size, &first)?)
 }
 
 /// One round of training, with the tokens `first` at the head of the vocabulary.

@@ -12,5 +12,6 @@ mod generate;
 mod golden;
 mod layers;
 mod sentence;
+mod token_ids;
 mod train;
 mod weights;

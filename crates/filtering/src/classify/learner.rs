@@ -13,6 +13,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
+use super::classes::TRAINED;
 use super::epoch::{Epoch, EpochBits};
 use super::labelled::Example;
 use super::metrics::Metrics;
@@ -108,7 +109,7 @@ impl<'a> Learner<'a> {
     pub(super) fn probabilities(&self, examples: &[Example]) -> Result<Vec<f32>> {
         let vb = VarBuilder::from_tensors(self.begun.params.without_adapters(), DType::F32, self.device);
         let model = BertClassifier::load(vb, &self.begun.network)?;
-        let scorer = Scorer::new(model, self.begun.encoder.clone(), 64)?;
+        let scorer = Scorer::new(model, self.begun.encoder.clone(), 64, TRAINED)?;
         let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
         Ok(scorer.score(&texts, |_| ())?.iter().map(|score| score.probability).collect())
     }

@@ -7,6 +7,7 @@
 //! Step `texts` collects the distinct texts, step `part` scores them.
 
 mod checkpoint;
+mod classes;
 mod epoch;
 mod labelled;
 mod learner;
@@ -25,7 +26,7 @@ use serde::Serialize;
 
 pub use labelled::{Example, Examples, Split, read_labelled};
 pub use metrics::{Confusion, Metrics};
-pub use scorer::{Score, Scorer};
+pub use scorer::{Score, Scorer, ScorerOptions};
 
 use crate::error::Result;
 use crate::texts::{self, DistinctText};
@@ -52,6 +53,8 @@ pub struct Config {
     pub max_tokens: Option<usize>,
     /// Texts in one forward pass.
     pub batch_size: usize,
+    /// Name of the class that means *names a sound*; `None` if the names tell.
+    pub sound_label: Option<String>,
     /// A text names a sound if its probability lies above this.
     pub threshold: f32,
     /// Texts per shard: scored at a time, committed at a time.
@@ -69,8 +72,18 @@ impl Config {
             precision: Precision::F32,
             max_tokens: None,
             batch_size: 64,
+            sound_label: None,
             threshold: 0.5,
             texts_per_shard: 16384,
+        }
+    }
+
+    fn scorer(&self) -> ScorerOptions {
+        ScorerOptions {
+            dtype: self.precision.dtype(),
+            max_tokens: self.max_tokens,
+            batch_size: self.batch_size,
+            sound_label: self.sound_label.clone(),
         }
     }
 }
@@ -80,16 +93,17 @@ const TRUNCATED: &str = "truncated";
 
 /// What decides the content of the output. The batch size does, in the last bits of a probability.
 #[derive(Serialize)]
-struct HashedConfig {
+struct HashedConfig<'a> {
     precision: Precision,
     max_tokens: Option<usize>,
     batch_size: usize,
+    sound_label: Option<&'a str>,
     threshold: f32,
     texts_per_shard: usize,
     weights_sha256: Vec<String>,
 }
 
-impl RunConfig for HashedConfig {
+impl RunConfig for HashedConfig<'_> {
     const TOOL: &'static str = crate::TOOL;
     const COMMAND: &'static str = "classify";
 }
@@ -116,6 +130,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
         precision: config.precision,
         max_tokens: config.max_tokens,
         batch_size: config.batch_size,
+        sound_label: config.sound_label.as_deref(),
         threshold: config.threshold,
         texts_per_shard: config.texts_per_shard,
         weights_sha256: model.sha256.clone(),
@@ -127,7 +142,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
         return Ok(run.finish()?);
     }
     let device = config.device.open()?;
-    let scorer = Scorer::open(&config.model, &device, config.precision.dtype(), config.max_tokens, config.batch_size)?;
+    let scorer = Scorer::open(&config.model, &device, &config.scorer())?;
     let step = Step { name: "part", unit: "texts", physical: "tok" };
     let plan = texts.shard_per_file(".parquet");
     run.must_keep(step).explain(Fault::ALL);

@@ -2,19 +2,17 @@
 
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
+use audsem_models::Result as NetworkResult;
 use audsem_models::bert::{BertClassifier, BertClassifierInference, Config, IGNORABLE};
 use audsem_models::nn::softmax;
 use audsem_models::tokenizer::{Encoded, Tokenizer};
-use audsem_models::{Error as NetworkError, Result as NetworkResult};
 use candle_core::{DType, Device};
 
+use super::classes::sound_class;
 use crate::error::Result;
 
 /// Batches between two reports of progress.
 const BATCHES_PER_REPORT: usize = 16;
-
-/// The class that means *names a sound*.
-const SOUND: usize = 1;
 
 /// A text without brackets of any kind, wherever they stand; nothing else is changed.
 #[must_use]
@@ -31,38 +29,52 @@ pub struct Score {
     pub truncated: bool,
 }
 
-/// Scores texts with a two-class BERT.
+/// How a classifier is opened.
+#[derive(Debug, Clone)]
+pub struct ScorerOptions {
+    /// Number type of its weights.
+    pub dtype: DType,
+    /// Texts are truncated to this many tokens, special ones included; `None` is the model's own limit.
+    pub max_tokens: Option<usize>,
+    /// Texts in one forward pass.
+    pub batch_size: usize,
+    /// Name of the class that means *names a sound*; `None` if the names tell.
+    pub sound_label: Option<String>,
+}
+
+/// Scores texts with a BERT classifier.
 #[derive(Debug)]
 pub struct Scorer {
     model: BertClassifierInference,
     encoder: Tokenizer,
     batch_size: usize,
+    /// The class that means *names a sound*.
+    sound: usize,
 }
 
 impl Scorer {
     /// Loads a checkpoint.
     ///
     /// # Errors
-    /// It is no two-class BERT, its weights do not fit, or it has no tokenizer.
-    pub fn open(
-        dir: &ModelDir,
-        device: &Device,
-        dtype: DType,
-        max_tokens: Option<usize>,
-        batch_size: usize,
-    ) -> Result<Self> {
+    /// It is no BERT, its classes do not tell which one means a sound, its weights do not fit, or it has no tokenizer.
+    pub fn open(dir: &ModelDir, device: &Device, options: &ScorerOptions) -> Result<Self> {
         let config: Config = dir.json("config.json")?;
-        two_classes(&config)?;
-        let weights = Weights::open(dir, device, dtype)?;
+        let sound = sound_class(&config, options.sound_label.as_deref())?;
+        let weights = Weights::open(dir, device, options.dtype)?;
         let model = BertClassifier::load(weights.var_builder(), &config)?;
         weights.finish(|name| IGNORABLE.iter().any(|part| name.contains(part)))?;
-        let encoder = Tokenizer::load(dir, config.max_position_embeddings, max_tokens)?;
-        Ok(Self::new(model, encoder, batch_size)?)
+        let encoder = Tokenizer::load(dir, config.max_position_embeddings, options.max_tokens)?;
+        Ok(Self::new(model, encoder, options.batch_size, sound)?)
     }
 
-    pub(super) fn new(model: BertClassifier, encoder: Tokenizer, batch_size: usize) -> NetworkResult<Self> {
+    pub(super) fn new(
+        model: BertClassifier,
+        encoder: Tokenizer,
+        batch_size: usize,
+        sound: usize,
+    ) -> NetworkResult<Self> {
         let model = model.into_inference()?.with_batch_size(batch_size);
-        Ok(Self { model, encoder, batch_size: batch_size.max(1) })
+        Ok(Self { model, encoder, batch_size: batch_size.max(1), sound })
     }
 
     /// The probability that each text names a sound. `progress` is told now and then how many tokens were done.
@@ -77,7 +89,7 @@ impl Scorer {
         let mut scores = Vec::with_capacity(texts.len());
         for part in rows.chunks(self.batch_size * BATCHES_PER_REPORT) {
             let ids: Vec<&[u32]> = part.iter().map(|row| row.ids.as_slice()).collect();
-            let sound = softmax(&self.model.logits(&ids)?)?.narrow(1, SOUND, 1)?; // (B, 1)
+            let sound = softmax(&self.model.logits(&ids)?)?.narrow(1, self.sound, 1)?; // (B, 1)
             let probabilities = sound.flatten_all()?.to_vec1::<f32>()?;
             let score = |(row, probability): (&Encoded, f32)| Score { probability, truncated: row.truncated };
             scores.extend(part.iter().zip(probabilities).map(score));
@@ -91,18 +103,6 @@ impl Scorer {
     pub fn max_tokens(&self) -> usize {
         self.encoder.max_tokens()
     }
-}
-
-/// Refuses checkpoints whose classes are not *other* and *sound*.
-fn two_classes(config: &Config) -> NetworkResult<()> {
-    if config.num_labels() == 2 {
-        return Ok(());
-    }
-    Err(NetworkError::Unsupported {
-        key: "id2label",
-        value: format!("{} classes", config.num_labels()),
-        supported: "two classes, of which number 1 names a sound".to_owned(),
-    })
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ pub struct ClassifyArgs {
     /// Truncate texts to this many tokens, special ones included [default: what the model takes]
     #[arg(long, alias = "max-length", value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
     pub max_tokens: Option<u32>,
+    /// Name of the class that means a sound, if the names of the classes do not tell
+    #[arg(long, value_name = "NAME")]
+    pub sound_label: Option<String>,
     /// A text names a sound if its probability lies above this
     #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = probability)]
     pub threshold: f32,
@@ -48,6 +51,7 @@ impl ClassifyArgs {
         config.precision = self.model.dtype;
         config.max_tokens = self.max_tokens.map(|n| n as usize);
         config.batch_size = self.model.batch_size.map_or(config.batch_size, |n| n as usize);
+        config.sound_label.clone_from(&self.sound_label);
         config.threshold = self.threshold;
         config.texts_per_shard = self.texts_per_shard as usize;
         let options = self.run.options(global)?;

@@ -8,7 +8,7 @@ use std::process::Command;
 use audsem_core::hub::ModelDir;
 use audsem_core::run::{RunOptions, Status, Summary};
 use audsem_core::tables::{Cue, read_parquet, text_hash, write_parquet};
-use audsem_filtering::classify::{self, Scorer, checkpoint_of, train};
+use audsem_filtering::classify::{self, Scorer, ScorerOptions, checkpoint_of, train};
 use audsem_filtering::tables::BertLabel;
 use candle_core::{DType, Device};
 use serde_json::Value;
@@ -133,7 +133,7 @@ fn a_small_network_from_nothing_generalises() {
     assert_eq!(metrics["history"].as_array().unwrap().len(), config.epochs);
     // The checkpoint alone gives the verdicts that were reported.
     let dir = checkpoint_of(ModelDir::local(folder.path()));
-    let scorer = Scorer::open(&dir, &Device::Cpu, DType::F32, Some(32), 7).unwrap();
+    let scorer = Scorer::open(&dir, &Device::Cpu, &scorer_options(7)).unwrap();
     let mut reader = csv::Reader::from_path(folder.path().join("heldout.csv")).unwrap();
     for record in reader.records().step_by(9) {
         let record = record.unwrap();
@@ -248,7 +248,7 @@ fn distinct_texts_are_scored_once_whatever_the_workers_and_as_if_alone() {
     let parts = audsem_core::tables::parts(&folder.path().join("one"), "part").unwrap();
     let labels: Vec<BertLabel> = parts.iter().flat_map(|path| read_parquet(path).unwrap()).collect();
     assert_eq!(labels.len(), 6);
-    let scorer = Scorer::open(&model, &Device::Cpu, DType::F32, None, 64).unwrap();
+    let scorer = Scorer::open(&model, &Device::Cpu, &scorer_options(64)).unwrap();
     for label in &labels {
         assert_eq!(label.text_hash, text_hash(&label.text));
         assert_eq!(label.bert_label == 1, label.bert_prob > 0.5);
@@ -256,6 +256,36 @@ fn distinct_texts_are_scored_once_whatever_the_workers_and_as_if_alone() {
         assert!((alone - label.bert_prob).abs() < 1e-6, "{}: {alone} {}", label.text, label.bert_prob);
     }
     assert_eq!(labels[0].bert_prob, labels[1].bert_prob, "brackets say nothing about the sound");
+}
+
+fn scorer_options(batch_size: usize) -> ScorerOptions {
+    ScorerOptions { dtype: DType::F32, max_tokens: None, batch_size, sound_label: None }
+}
+
+/// A checkpoint says in the names of its classes which one means a sound; the other way round is not the same.
+#[test]
+fn classes_are_taken_by_name_and_unclear_ones_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    trained(&folder.path().join("model"), 1, 1);
+    let model = checkpoint_of(ModelDir::local(&folder.path().join("model")));
+    let path = model.root().join("config.json");
+    let probability = |names: [&str; 2], sound_label: Option<&str>| {
+        let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        config["id2label"] = serde_json::json!({"0": names[0], "1": names[1]});
+        config["label2id"] = serde_json::json!({names[0]: 0, names[1]: 1});
+        fs::write(&path, config.to_string()).unwrap();
+        let options = ScorerOptions { sound_label: sound_label.map(str::to_owned), ..scorer_options(8) };
+        let scorer = Scorer::open(&model, &Device::Cpu, &options).map_err(|error| error.to_string())?;
+        Ok::<f32, String>(scorer.score(&["[dog barks]"], |_| ()).unwrap()[0].probability)
+    };
+    let sound = probability(["other", "sound"], None).unwrap();
+    assert!((sound - 0.5).abs() > 1e-4, "{sound} says nothing about order");
+    assert_eq!(probability(["LABEL_0", "LABEL_1"], None).unwrap(), sound);
+    assert!((probability(["sound", "not_sound"], None).unwrap() - (1.0 - sound)).abs() < 1e-6);
+    let error = probability(["alpha", "beta"], None).unwrap_err();
+    assert!(["alpha", "beta", "--sound-label"].iter().all(|part| error.contains(part)), "{error}");
+    assert_eq!(probability(["alpha", "beta"], Some("beta")).unwrap(), sound);
+    assert!((probability(["alpha", "beta"], Some("alpha")).unwrap() - (1.0 - sound)).abs() < 1e-6);
 }
 
 /// A text is read as far as the model takes it, and one that is longer is counted.

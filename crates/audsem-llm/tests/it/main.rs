@@ -1,0 +1,4 @@
+//! Integration tests of `audsem-llm`.
+#![allow(clippy::unwrap_used)]
+
+mod step;
