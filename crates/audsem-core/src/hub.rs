@@ -20,11 +20,12 @@ use crate::walk::{Walk, WalkError};
 use crate::weights::ModelError;
 
 /// Files beside the weights that are fetched where the repository has them.
-const SIDE_FILES: [&str; 12] = [
+const SIDE_FILES: [&str; 13] = [
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "added_tokens.json",
     "vocab.txt",
     "vocab.json",
     "merges.txt",
@@ -36,13 +37,17 @@ const SIDE_FILES: [&str; 12] = [
 ];
 
 /// Files beside the weights on which results depend.
-const HASHED_FILES: [&str; 6] = [
+const HASHED_FILES: [&str; 10] = [
     "config.json",
     "preprocessor_config.json",
     "processor_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
     "vocab.txt",
+    "vocab.json",
+    "merges.txt",
 ];
 
 /// Names of weight files, in the order in which they are preferred.

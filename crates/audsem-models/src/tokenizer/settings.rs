@@ -45,7 +45,7 @@ impl Settings {
             // The files of older versions; what they say of special tokens comes before the settings.
             values.extend(object(dir, "special_tokens_map.json")?);
             for (content, id) in object(dir, "added_tokens.json")? {
-                let special = ROLES.iter().any(|role| values.get(*role).and_then(content_of) == Some(&content));
+                let special = ROLES.iter().any(|role| values.get(*role).and_then(content_of) == Some(content.as_str()));
                 added.extend(id.as_u64().map(|id| (id as u32, AddedToken::from(content, special))));
             }
             let saved = tokenizer.and_then(|tokenizer| tokenizer.get("added_tokens")?.as_array());

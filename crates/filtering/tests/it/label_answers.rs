@@ -3,9 +3,10 @@
 use std::fs::File;
 
 use audsem_core::run::RunOptions;
-use audsem_core::tables::{Cue, LlmLabel, read_parquet, write_parquet};
+use audsem_core::tables::{Cue, read_parquet, write_parquet};
 use audsem_core::testing::loopback::{Loopback, Reply};
 use audsem_filtering::label::{Config, run_server};
+use audsem_filtering::tables::LlmLabel;
 use audsem_llm::ServerConfig;
 use serde_json::{Value, json};
 
