@@ -1,7 +1,10 @@
 //! Shared ground of the AudSem stages.
 
+pub mod batch;
 pub mod cli;
 pub mod clip_id;
+#[cfg(feature = "tables")]
+pub mod clips;
 #[cfg(feature = "nn")]
 pub mod device;
 pub mod error;

@@ -2,5 +2,6 @@
 //! yt-dlp) that do what no library does.
 
 pub mod audio;
+pub mod batch;
 pub mod program;
 pub mod simd;

@@ -110,6 +110,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether memory ran out, of the device or of the system, so that a smaller batch may do.
+    pub fn is_out_of_memory(&self) -> bool {
+        // No library gives it a variant: CUDA's text is CUDA_ERROR_OUT_OF_MEMORY, others have it in words.
+        matches!(self, Self::Tensor(_)) && self.to_string().to_lowercase().replace('_', " ").contains("out of memory")
+    }
+
     /// [`Error::Unsupported`] with the value as text.
     pub(crate) fn unsupported(key: &'static str, value: &dyn std::fmt::Debug, supported: &str) -> Self {
         Self::Unsupported { key, value: format!("{value:?}"), supported: supported.to_owned() }

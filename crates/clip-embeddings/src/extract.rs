@@ -5,21 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
+use audsem_core::clips::{ClipDrop, ClipEntry, for_each_sound};
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{
     Fingerprint, JsonFile, LeftOut, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
 };
-use audsem_core::tar::TarError;
+use audsem_core::tar::{TarError, TarInput, list_tars};
 use audsem_media::audio::{BitDepth, Decoder, quantise};
 use serde::Serialize;
 
 use crate::criterion::{Column, Criterion, CriterionArgs, Side};
 use crate::error::Error;
 use crate::missing;
-use crate::reason::{DropReason, Fault};
+use crate::reason::Fault;
 use crate::scores::{Counts, MATCH, Scores, file_name, outside_of_steps};
 use crate::sets::Modality;
-use crate::tars::{ClipEntry, TarInput, for_each_sound, list_tars};
 
 /// How copies are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -144,7 +144,7 @@ fn wanted_keys(scores: &Scores, modality: Modality, limit: Option<u64>) -> Resul
 }
 
 /// Why a tar is not gone through to its end.
-pub(crate) enum Stop {
+enum Stop {
     Tar(TarError),
     Shard(ShardError),
 }
@@ -162,15 +162,15 @@ fn extract(
     out: &mut ShardOutput,
 ) -> Result<Met, ShardError> {
     let (mut seen, mut met, mut others) = (BTreeSet::new(), Met::new(), 0);
-    let mut left_out: Vec<(String, DropReason)> = Vec::new();
+    let mut left_out: Vec<(String, ClipDrop)> = Vec::new();
     let accept = |entry: &ClipEntry| {
         if !wanted.contains(&entry.key) {
             others += 1;
             return false;
         }
         let reason = match () {
-            () if entry.sound.is_none() => DropReason::NoAudio,
-            () if !seen.insert(entry.key.clone()) => DropReason::RepeatedKey,
+            () if entry.sound.is_none() => ClipDrop::NoAudio,
+            () if !seen.insert(entry.key.clone()) => ClipDrop::RepeatedKey,
             () => return true,
         };
         left_out.push((entry.key.clone(), reason));
@@ -188,7 +188,7 @@ fn extract(
     // The others are where they were, so they are no rejects.
     out.count("other_samples", others);
     for (key, reason) in left_out {
-        out.file_left_out(&key, LeftOut::drop(reason, tar.name()));
+        out.file_left_out(&key, LeftOut::drop(reason, &tar.name));
         met.entry(key).or_default();
     }
     Ok(met)
@@ -196,7 +196,7 @@ fn extract(
 
 /// Copies a sound; gives its file, or `None` if it is a reject.
 fn copy(entry: &ClipEntry, bytes: &[u8], format: Format, out: &mut ShardOutput) -> Result<Option<String>, ShardError> {
-    let suffix = entry.sound.as_ref().map_or("flac", |(suffix, _, _)| suffix.as_str());
+    let suffix = entry.sound.as_ref().map_or("flac", |sound| sound.suffix.as_str());
     let (stored, ending) = match format {
         Format::Keep => (std::borrow::Cow::Borrowed(bytes), suffix),
         Format::Wav => match wav(bytes, suffix) {

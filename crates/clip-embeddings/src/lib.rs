@@ -61,7 +61,6 @@ pub mod score;
 pub mod scores;
 pub mod sets;
 pub mod tables;
-pub mod tars;
 mod texts;
 mod unit_rows;
 pub mod vector_math;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::tables::{CaptionMatch, CaptionMatchRef};
+use audsem_core::clips::ClipDrop;
 use audsem_core::run::{
     Fingerprint, LeftOut, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
 };
@@ -153,7 +154,7 @@ fn match_file(clips: &Clips<'_>, captions: &Captions, out: &mut ShardOutput) -> 
             let key = keys.get(*row).key;
             match captions.places.get(&text_hash(key)) {
                 _ if clips.repeats.contains(first_row + *row as u64) => {
-                    out.file_left_out(key, LeftOut::drop(DropReason::RepeatedKey, file.name()));
+                    out.file_left_out(key, LeftOut::drop(ClipDrop::RepeatedKey, file.name()));
                 }
                 Some(place) => pairs.push(Pair { clip, place: *place }),
                 None => out.file_left_out(key, LeftOut::drop(DropReason::NoText, file.name())),

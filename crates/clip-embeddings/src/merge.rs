@@ -16,6 +16,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use audsem_core::clips::{ClipDrop, ClipFault, scan};
 use audsem_core::error::Error as CoreError;
 use audsem_core::files::sync_folder;
 use audsem_core::input;
@@ -24,12 +25,10 @@ use audsem_core::run::{
     Summary,
 };
 use audsem_core::tables::text_hash;
-use audsem_core::tar::split_ending;
+use audsem_core::tar::{TarInput, list_tars, split_ending};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::reason::{DropReason, Fault};
-use crate::tars::{TarInput, list_tars, scan};
 
 /// How shards get into the output folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -135,8 +134,7 @@ fn plan(config: &Config, limit: Option<u64>) -> Result<Vec<Planned>, Error> {
     let mut planned = Vec::new();
     for source in &config.sources {
         for from in list_tars(source)? {
-            let name = from.name();
-            let ending = split_ending(&name).map_or(".tar", |(_, ending)| ending);
+            let ending = split_ending(&from.name).map_or(".tar", |(_, ending)| ending);
             planned.push(Planned { name: format!("{:05}{ending}", planned.len()), from });
         }
     }
@@ -263,7 +261,7 @@ fn duplicates(planned: &[Planned], samples: &[u64], folder: &Path, out: &mut Sha
         for line in csv::Reader::from_reader(input::open(&path)?).deserialize() {
             let KeyLine { key, sample } = line.map_err(ShardError::fatal)?;
             if key.is_empty() {
-                let fault = LeftOut::fail(Fault::BadJson, "nothing tells which clip it is");
+                let fault = LeftOut::fail(ClipFault::BadJson, "nothing tells which clip it is");
                 out.file_left_out(format_args!("{}: {sample}", tar.name), fault);
                 continue;
             }
@@ -273,7 +271,7 @@ fn duplicates(planned: &[Planned], samples: &[u64], folder: &Path, out: &mut Sha
                 continue;
             };
             let place = format_args!("{}: {sample}", tar.name);
-            out.file_left_out(&key, LeftOut::drop(DropReason::RepeatedKey, place));
+            out.file_left_out(&key, LeftOut::drop(ClipDrop::RepeatedKey, place));
             let line = [&key, &tar.name, &sample, &planned[*first].name];
             csv.write_record(line).map_err(ShardError::fatal)?;
         }

@@ -1,9 +1,10 @@
 //! Rows whose vectors cannot be used.
 
+use audsem_core::clips::ClipDrop;
 use audsem_core::run::{LeftOut, ShardError, ShardOutput};
 use audsem_core::tables::Columns as _;
 
-use crate::reason::{DropReason, Fault};
+use crate::reason::Fault;
 use crate::sets::EmbeddingFile;
 
 /// The rows of one row group that are not used. Their keys are looked up only once there is one: most
@@ -27,7 +28,7 @@ impl BadRows {
 
     /// Notes that an earlier row has the key of row `row` of the group.
     pub(crate) fn add_repeated(&mut self, row: usize) {
-        self.rows.push((row, LeftOut::drop(DropReason::RepeatedKey, ())));
+        self.rows.push((row, LeftOut::drop(ClipDrop::RepeatedKey, ())));
     }
 
     /// The row group.

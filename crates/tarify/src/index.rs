@@ -14,26 +14,23 @@ use std::path::PathBuf;
 
 use crate::tables::TarMember;
 use audsem_core::clip_id::ClipId;
+use audsem_core::clips::{Description, MAX_JSON_BYTES};
 use audsem_core::input;
 use audsem_core::run::{
     LeftOut, OutputFile, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, StepOutputs,
     Summary,
 };
 use audsem_core::suffix::is_media;
-use audsem_core::tables::write_parquet;
+use audsem_core::tables::{text_hash, write_parquet};
 use audsem_core::tar::{Member, MemberReader, is_metadata, split_key};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::reason::Fault;
 use crate::sizes::{SAMPLES, SIZES, sizes_json};
 use crate::tars::{TarInput, TarWork, Unit, list_tars, plan};
 
 /// Name of the table that older readers look for beside the tars.
 pub const MAPPING: &str = "tar_mp4_mapping.csv";
-
-/// JSON larger than this is not looked at for a name.
-const MAX_JSON_BYTES: u64 = 64 << 20;
 
 audsem_core::reasons! {
     /// Why a sample or member is not in the index.
@@ -41,6 +38,13 @@ audsem_core::reasons! {
         NoKey = "no_key": "the member's name has no dot, so it belongs to no sample; `rename` gives it one",
         NoMedia = "no_media": "the sample has no sound or video",
         DuplicateKey = "duplicate_key": "an earlier tar, or an earlier place in this one, holds the same clip",
+    }
+}
+
+audsem_core::reasons! {
+    /// Why nothing tells which clip a sample is.
+    pub enum Fault {
+        BadJson = "bad_json": "the JSON of the sample cannot be parsed, or its names are no strings",
     }
 }
 
@@ -97,8 +101,8 @@ struct Gathered {
     key: String,
     /// Suffix, place and size of each member.
     members: Vec<(String, u64, u64)>,
-    /// `original_filename` of the JSON.
-    original: Option<String>,
+    /// What the JSON says.
+    described: Description,
 }
 
 impl Gathered {
@@ -106,9 +110,8 @@ impl Gathered {
         self.members.iter().map(|(suffix, _, _)| suffix.as_str()).find(|suffix| is_media(suffix))
     }
 
-    /// The clip, as the JSON or else the key names it.
-    fn clip(&self) -> Option<ClipId> {
-        self.original.as_ref().and_then(|name| name.parse().ok()).or_else(|| self.key.parse().ok())
+    fn has(&self, suffix: &str) -> bool {
+        self.members.iter().any(|(found, _, _)| found == suffix)
     }
 }
 
@@ -125,7 +128,7 @@ fn scan(work: &TarWork, out: &mut ShardOutput) -> Result<(), ShardError> {
     let mut scanner =
         Scanner { tar: &work.tar.name, rows: Vec::new(), names: csv::Writer::from_writer(names), buffer: Vec::new() };
     let mut current: Option<Gathered> = None;
-    let (mut samples, mut cut_short) = (0, false);
+    let mut samples = 0;
     while let Some(member) = members.next_member().map_err(ShardError::input)? {
         if !member.is_file || is_metadata(&member.name) {
             out.count("ignored_members", 1);
@@ -136,10 +139,10 @@ fn scan(work: &TarWork, out: &mut ShardOutput) -> Result<(), ShardError> {
             out.file_left_out(key, LeftOut::drop(DropReason::NoKey, ""));
             continue;
         };
-        if current.as_ref().is_none_or(|sample| sample.key != key) {
+        // Members of one suffix are those of two samples, even if these have one key.
+        if current.as_ref().is_none_or(|sample| sample.key != key || sample.has(&suffix)) {
             scanner.finish_sample(current.take(), out)?;
             if samples == work.budget {
-                cut_short = true;
                 break;
             }
             samples += 1;
@@ -148,9 +151,6 @@ fn scan(work: &TarWork, out: &mut ShardOutput) -> Result<(), ShardError> {
         scanner.member(&mut members, &member, suffix, sample)?;
     }
     scanner.finish_sample(current, out)?;
-    if !cut_short && !members.has_end_marker() {
-        out.file_left_out(&work.tar.name, LeftOut::fail(Fault::NoEndMarker, ""));
-    }
     scanner.close(out)
 }
 
@@ -164,13 +164,9 @@ impl Scanner<'_> {
     ) -> Result<(), ShardError> {
         if suffix == "json" && member.size <= MAX_JSON_BYTES {
             members.read_payload(&mut self.buffer).map_err(ShardError::input)?;
-            #[derive(Deserialize)]
-            struct Described {
-                original_filename: Option<String>,
-            }
-            // JSON that says nothing of use leaves the key to name the clip; `check` judges JSON.
-            sample.original =
-                serde_json::from_slice(&self.buffer).ok().and_then(|json: Described| json.original_filename);
+            sample.described = Description::parse(&self.buffer);
+        } else if suffix == "json" {
+            sample.described = Description::too_large(member.size);
         }
         sample.members.push((suffix, member.offset, member.size));
         Ok(())
@@ -179,7 +175,7 @@ impl Scanner<'_> {
     fn finish_sample(&mut self, sample: Option<Gathered>, out: &mut ShardOutput) -> Result<(), ShardError> {
         let Some(sample) = sample else { return Ok(()) };
         out.count(SAMPLES, 1);
-        let clip = sample.clip();
+        let clip = sample.described.clip_id(&sample.key);
         for (suffix, offset, n_bytes) in &sample.members {
             self.rows.push(TarMember {
                 tar: self.tar.to_owned(),
@@ -198,8 +194,13 @@ impl Scanner<'_> {
             out.file_left_out(key, LeftOut::drop(DropReason::NoMedia, ""));
             return Ok(());
         };
-        let mp4_name = sample.original.clone().unwrap_or_else(|| format!("{}.{suffix}", sample.key));
-        let key = clip.as_ref().map_or_else(|| sample.key.clone(), ClipId::tar_key);
+        if let Some(problem) = &sample.described.problem {
+            let key = format_args!("{}: {}", self.tar, sample.key);
+            out.file_left_out(key, LeftOut::fail(Fault::BadJson, problem));
+            return Ok(());
+        }
+        let mp4_name = sample.described.original_filename.clone().unwrap_or_else(|| format!("{}.{suffix}", sample.key));
+        let key = sample.described.clip_key(&sample.key);
         let name = Name { tar_file: self.tar.to_owned(), mp4_name, key };
         self.names.serialize(name).map_err(ShardError::fatal)?;
         out.file_kept(1);
@@ -240,18 +241,23 @@ fn write(run: &mut Run, tars: &[TarInput], scanned: &StepOutputs) -> Result<(), 
 fn mapping(names: &[PathBuf], out: &mut ShardOutput) -> Result<(), ShardError> {
     let mut csv = csv::Writer::from_writer(out.create(MAPPING)?);
     csv.write_record(["tar_file", "mp4_name"]).map_err(ShardError::fatal)?;
-    // A hash of each key and its tar: doubles between tars are rare, clips are many.
-    let mut seen: HashMap<u64, u32> = HashMap::new();
-    for (number, path) in (0..).zip(names) {
+    // A hash of each key and the number of its tar: repeats are rare, clips are many.
+    let mut seen: HashMap<u64, usize> = HashMap::new();
+    let mut tars: Vec<String> = Vec::new();
+    for path in names {
         let mut rows = csv::Reader::from_reader(input::open(path).map_err(ShardError::Fatal)?);
         for name in rows.deserialize() {
             let name: Name = name.map_err(ShardError::fatal)?;
-            if let Some(earlier) = seen.insert(audsem_core::tables::text_hash(&name.key), number) {
-                let place = if earlier == number { "this tar" } else { "an earlier tar" };
-                let detail = format_args!("{}: {place} holds it", name.tar_file);
-                out.file_left_out(&name.key, LeftOut::drop(DropReason::DuplicateKey, detail));
+            if tars.last() != Some(&name.tar_file) {
+                tars.push(name.tar_file.clone());
+            }
+            let first = *seen.entry(text_hash(&name.key)).or_insert(usize::MAX);
+            if let Some(first) = tars.get(first) {
+                let places = format_args!("{}; first in {first}", name.tar_file);
+                out.file_left_out(&name.key, LeftOut::drop(DropReason::DuplicateKey, places));
                 continue;
             }
+            seen.insert(text_hash(&name.key), tars.len() - 1);
             csv.write_record([&name.tar_file, &name.mp4_name]).map_err(ShardError::fatal)?;
             out.file_kept(1);
         }

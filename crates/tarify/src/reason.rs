@@ -20,7 +20,6 @@ audsem_core::reasons! {
         Unreadable = "unreadable": "the clip's file cannot be read",
         Unwritable = "unwritable": "a tar cannot hold the sample under this key",
         BadTableRow = "bad_table_row": "the row of the clip table names no video, or its times are none",
-        NoEndMarker = "no_end_marker": "the tar lacks its end marker: it may be cut between two members",
         BadSample = "bad_sample": "the sample of the input tar has a repeated, oversized or wrongly named member",
     }
 }

@@ -3,22 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use audsem_core::run::{FileFingerprint, Fingerprint, Shard};
-use audsem_core::tar::{MemberReader, is_metadata, split_ending, split_key, tars_under};
+use audsem_core::run::Shard;
+pub use audsem_core::tar::TarInput;
+use audsem_core::tar::{self, MemberReader, is_metadata, split_ending, split_key};
 use audsem_core::walk::numeric_order;
 
 use crate::error::Error;
-
-/// A tar to be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TarInput {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its file name.
-    pub name: String,
-    /// Hash of its name and content.
-    pub fingerprint: String,
-}
 
 /// The tars that `inputs` name: tars themselves, and those directly in folders. Sorted by the number
 /// in their names (`2.tar` before `10.tar`), then by name.
@@ -28,12 +18,7 @@ pub struct TarInput {
 pub fn list_tars(inputs: &[PathBuf]) -> Result<Vec<TarInput>, Error> {
     let mut tars = Vec::new();
     for input in inputs {
-        for path in tars_under(input)? {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let file = FileFingerprint::of(&path)?;
-            let fingerprint = Fingerprint::new().with(&name).with_file(&file).finish();
-            tars.push(TarInput { path, name, fingerprint });
-        }
+        tars.extend(tar::list_tars(input)?);
     }
     tars.sort_by_cached_key(|tar| (numeric_order(&tar.name), tar.path.clone()));
     refuse_equal_names(&tars)?;

@@ -84,12 +84,10 @@ fn transcode(
     let mut reader = SampleReader::open(&work.tar.path).map_err(ShardError::input)?;
     let mut tar = TarOutput::new(plain_name(&work.tar.name), ShardOptions { mtime: config.mtime });
     let threads = out.inner_workers();
-    let (mut left, mut ended) = (work.budget, false);
+    let mut left = work.budget;
     let samples = std::iter::from_fn(|| {
         left = left.checked_sub(1)?;
-        let sample = reader.next_sample().transpose();
-        ended = sample.is_none();
-        sample
+        reader.next_sample().transpose()
     });
     ordered_map(
         samples,
@@ -112,9 +110,6 @@ fn transcode(
         },
     )?;
     refuse_keyless(work, &reader)?;
-    if ended && !reader.has_end_marker() {
-        out.file_left_out(&work.tar.name, LeftOut::fail(Fault::NoEndMarker, ""));
-    }
     tar.close(out)
 }
 

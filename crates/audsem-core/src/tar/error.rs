@@ -57,6 +57,34 @@ pub enum TarError {
         /// Which rule it breaks.
         detail: String,
     },
+    /// The tar ends between two members, without the two blocks of zeros that mark its end.
+    #[error(
+        "tar without end marker at byte {offset}: {}: {members} members were complete, more may be missing\n\
+         hint: copy or build this tar again; if it is known to be whole, `head -c 1024 /dev/zero >> FILE` on a plain tar \
+         marks its end", path.display()
+    )]
+    NoEndMarker {
+        /// The tar.
+        path: PathBuf,
+        /// Position in the (uncompressed) tar where the marker is missing.
+        offset: u64,
+        /// Members read before.
+        members: u64,
+    },
+    /// Something follows the end marker: mostly two tars in one file. Readers stop at the marker and never see it.
+    #[error(
+        "tar goes on behind its end marker at byte {offset}: {}: readers stop at the marker, after {members} members\n\
+         hint: two tars in one file must be parted or packed again: `tar --ignore-zeros -xf FILE` unpacks all of it",
+        path.display()
+    )]
+    TrailingData {
+        /// The tar.
+        path: PathBuf,
+        /// Position in the (uncompressed) tar of the first byte behind the marker that is not zero.
+        offset: u64,
+        /// Members before the marker.
+        members: u64,
+    },
     /// Two members of one sample have the same suffix. Reading goes on with the next sample.
     #[error("two members with suffix `{suffix}` in sample `{key}`: {}", path.display())]
     RepeatedSuffix {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::input::files_of;
-use crate::run::require_finished;
+use crate::run::{FileFingerprint, Fingerprint, require_finished};
 use crate::walk::Walk;
 
 /// Endings of tars; what is inside is told by the first bytes.
@@ -38,6 +38,30 @@ pub fn tars_under(path: &Path) -> Result<Vec<PathBuf>> {
         return Err(Error::input(path, problem));
     }
     Ok(tars)
+}
+
+/// A tar to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TarInput {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its file name.
+    pub name: String,
+    /// Hash of its name and content.
+    pub fingerprint: String,
+}
+
+/// The tars that an input names, as [`tars_under`], with their fingerprints.
+///
+/// # Errors
+/// As [`tars_under`]; or a tar cannot be read.
+pub fn list_tars(path: &Path) -> Result<Vec<TarInput>> {
+    let input = |path: PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let fingerprint = Fingerprint::new().with(&name).with_file(&FileFingerprint::of(&path)?).finish();
+        Ok(TarInput { path, name, fingerprint })
+    };
+    tars_under(path)?.into_iter().map(input).collect()
 }
 
 #[cfg(test)]

@@ -9,6 +9,12 @@ use super::{BLOCK, TarError};
 /// Extension headers (long names, PAX records) larger than this are taken for damage.
 const MAX_EXTENSION: u64 = 1 << 20;
 
+/// Bytes of the end marker: two blocks of zeros.
+const END_BYTES: u64 = 2 * BLOCK as u64;
+
+/// Bytes read at once behind the end marker; GNU tar fills up to 10,240.
+const TAIL_BYTES: usize = 16 << 10;
+
 /// A member of a tar, without its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -36,7 +42,6 @@ pub struct MemberReader {
     /// Payload bytes of the current member not yet read.
     unread: u64,
     members: u64,
-    end_marker: bool,
     finished: bool,
 }
 
@@ -77,7 +82,7 @@ impl MemberReader {
     }
 
     fn new(path: PathBuf, source: Source) -> Self {
-        Self { source, path, position: 0, next_header: 0, unread: 0, members: 0, end_marker: false, finished: false }
+        Self { source, path, position: 0, next_header: 0, unread: 0, members: 0, finished: false }
     }
 
     /// The tar's path, or the name given for a stream.
@@ -90,22 +95,17 @@ impl MemberReader {
         self.source.length().is_some()
     }
 
-    /// Whether the end-of-archive marker was seen. A tar cut exactly between two members reads to
-    /// its end without an error, but lacks the marker.
-    pub fn has_end_marker(&self) -> bool {
-        self.end_marker
-    }
-
     /// Members found so far, of any kind.
     pub fn members(&self) -> u64 {
         self.members
     }
 
-    /// Goes on to the next member; `None` at the end of the archive.
+    /// Goes on to the next member; `None` at the end of the archive, which is the end marker with nothing but zeros
+    /// behind it.
     ///
     /// # Errors
-    /// [`TarError::Read`], [`TarError::Truncated`], [`TarError::BadHeader`]. After an error the
-    /// reader is at its end.
+    /// [`TarError::Read`], [`TarError::Truncated`], [`TarError::BadHeader`], and at the end [`TarError::NoEndMarker`] and
+    /// [`TarError::TrailingData`]. After an error the reader is at its end.
     pub fn next_member(&mut self) -> Result<Option<Member>, TarError> {
         if self.finished {
             return Ok(None);
@@ -184,7 +184,7 @@ impl MemberReader {
         Ok(Member { name, size, offset: self.position, is_file })
     }
 
-    /// The next header; `None` at the end marker or where the bytes end between two members.
+    /// The next header; `None` at the end of the archive.
     fn read_header(&mut self) -> Result<Option<tar::Header>, TarError> {
         let at = self.position;
         let mut block = Vec::with_capacity(BLOCK);
@@ -192,7 +192,7 @@ impl MemberReader {
         if read == 0 {
             return match at {
                 0 => Err(self.bad_header(0, "the file is empty".to_owned())),
-                _ => Ok(None),
+                _ => Err(self.no_end_marker(at)),
             };
         }
         if read < BLOCK as u64 {
@@ -200,8 +200,7 @@ impl MemberReader {
             return Err(if at == 0 { self.bad_header(0, format!("only {read} bytes")) } else { self.truncated() });
         }
         if block.iter().all(|&byte| byte == 0) {
-            self.end_marker = true;
-            return Ok(None);
+            return self.read_end(at).map(|()| None);
         }
         let mut header = tar::Header::new_old();
         header.as_mut_bytes().copy_from_slice(&block);
@@ -210,6 +209,25 @@ impl MemberReader {
             return Err(self.bad_header(at, "the checksum does not match".to_owned()));
         }
         Ok(Some(header))
+    }
+
+    /// Reads what follows the first block of zeros, which began at `at`: a second one, and zeros that fill up a record.
+    fn read_end(&mut self, at: u64) -> Result<(), TarError> {
+        let mut block = Vec::with_capacity(TAIL_BYTES);
+        let mut zeros = BLOCK as u64;
+        loop {
+            block.clear();
+            let from = self.position;
+            let read = self.read_upto(TAIL_BYTES as u64, &mut block)?;
+            if let Some(place) = block.iter().position(|&byte| byte != 0) {
+                let (path, members) = (self.path.clone(), self.members);
+                return Err(TarError::TrailingData { path, offset: from + place as u64, members });
+            }
+            if read == 0 {
+                return if zeros < END_BYTES { Err(self.no_end_marker(at)) } else { Ok(()) };
+            }
+            zeros += read;
+        }
     }
 
     fn read_extension(&mut self, at: u64, size: u64) -> Result<Vec<u8>, TarError> {
@@ -276,6 +294,10 @@ impl MemberReader {
         // The member in hand, if any, is not complete.
         let members = self.members.saturating_sub(u64::from(self.position < self.next_header));
         TarError::Truncated { path: self.path.clone(), offset: self.position, members, samples: 0, pending: None }
+    }
+
+    fn no_end_marker(&self, offset: u64) -> TarError {
+        TarError::NoEndMarker { path: self.path.clone(), offset, members: self.members }
     }
 
     fn bad_header(&self, offset: u64, detail: String) -> TarError {

@@ -33,7 +33,7 @@ mod tests;
 
 pub use error::TarError;
 pub use key::{is_metadata, split_key};
-pub use list::{is_tar, split_ending, tars_under};
+pub use list::{TarInput, is_tar, list_tars, split_ending, tars_under};
 pub use members::{Member, MemberReader};
 pub use reader::{ReadCounts, Sample, SampleReader};
 pub use split::{ShardPlanner, SplitLimits, plan_shards, stored_bytes};

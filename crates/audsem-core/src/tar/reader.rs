@@ -105,11 +105,6 @@ impl SampleReader {
         ReadCounts { members: self.members.members(), ..self.counts }
     }
 
-    /// Whether the end-of-archive marker was seen (see [`MemberReader::has_end_marker`]).
-    pub fn has_end_marker(&self) -> bool {
-        self.members.has_end_marker()
-    }
-
     /// Gives a sample's buffers back, so that the next ones need no fresh memory.
     pub fn recycle(&mut self, sample: Sample) {
         self.spare.extend(sample.members.into_iter().map(|(_, bytes)| bytes));
@@ -129,6 +124,13 @@ impl SampleReader {
             let member = match self.members.next_member() {
                 Ok(Some(member)) => member,
                 Ok(None) => return Ok(self.pending.take().map(|sample| self.hand_out(sample))),
+                // What stands before the end is whole; whether something follows is another question.
+                Err(error @ (TarError::NoEndMarker { .. } | TarError::TrailingData { .. }))
+                    if self.pending.is_some() =>
+                {
+                    self.held = Some(error);
+                    return Ok(self.pending.take().map(|sample| self.hand_out(sample)));
+                }
                 Err(error) => return Err(self.broken_off(error)),
             };
             let Some((key, suffix)) = self.keyed(&member) else {

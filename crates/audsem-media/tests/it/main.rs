@@ -4,6 +4,7 @@
 mod audio_decoding;
 mod audio_encoding;
 mod audio_foreign_bytes;
+mod batch;
 mod cross_check;
 mod front_end;
 mod goldens;

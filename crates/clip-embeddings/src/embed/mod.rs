@@ -12,19 +12,11 @@
 
 pub mod audio;
 mod caption_cache;
-mod folder;
-mod gate;
-mod length;
-mod list;
 mod model;
-mod naming;
-mod owners;
-mod part;
+mod network;
 pub mod similarity;
 mod sounds;
-mod sources;
 pub mod text;
 
 pub use model::ModelSettings;
 pub use sounds::{CropRule, Windows};
-pub use sources::{Kind, Row, SoundFile, Source, list_captions, list_sounds};

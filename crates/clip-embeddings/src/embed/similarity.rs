@@ -9,7 +9,7 @@ use audsem_media::program::{Program, Tool};
 use serde::Serialize;
 
 use super::ModelSettings;
-use super::sounds::{CropRule, Ear, Windows};
+use super::sounds::{AudioPreprocessor, CropRule, Windows};
 use crate::error::Error;
 
 /// What is compared.
@@ -48,15 +48,12 @@ pub fn run(config: &Config) -> Result<Vec<Similarity>, Error> {
     }
     let bytes = std::fs::read(&config.clip).map_err(CoreError::read(&config.clip))?;
     let extension = config.clip.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    let ear = Ear {
-        decoder: &decoder,
-        extractor: encoder.extractor(),
-        crop: CropRule::Centre,
-        windows: Windows::Single,
-        seed: 0,
-    };
-    let heard = ear.hear("", &extension, &bytes).map_err(|(_, detail)| CoreError::input(&config.clip, detail))?;
-    let audio = encoder.embed_features(&heard.features.iter().collect::<Vec<_>>())?; // (1, D)
+    let (crop, windows) = (CropRule::Centre, Windows::Single);
+    let preprocessor = AudioPreprocessor { extractor: encoder.extractor(), crop, windows, seed: 0 };
+    let unreadable = |detail: String| CoreError::input(&config.clip, detail);
+    let audio = decoder.decode_bytes(&bytes, Some(&extension)).map_err(|error| unreadable(error.to_string()))?;
+    let features = preprocessor.preprocess("", &audio).map_err(|error| unreadable(error.detail))?;
+    let audio = encoder.embed_features(&features.windows.iter().collect::<Vec<_>>())?; // (1, D)
     let texts: Vec<&str> = config.texts.iter().map(String::as_str).collect();
     let text = encoder.embed_texts(&texts)?; // (N, D)
     let cosines = text.t().and_then(|text| audio.matmul(&text)?.flatten_all()?.to_vec1::<f32>());

@@ -1,11 +1,10 @@
-//! From the bytes of a sound to the features that the model hears.
+//! From a decoded sound to the features that the model hears.
 
 use audsem_core::tables::text_hash;
-use audsem_media::audio::{AudioError, Decoder, FrontEndError, resample};
-use audsem_models::clap::{Crop, FeatureError, FeatureExtractor, Features};
+use audsem_media::audio::{Audio, FrontEndError, resample};
+use audsem_media::batch::{ClipError, MediaFault};
+use audsem_models::clap::{Crop, FeatureError, FeatureExtractor, Features as Mel};
 use serde::Serialize;
-
-use crate::reason::Fault;
 
 /// Which part of a sound is heard that is longer than the model hears at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -27,36 +26,31 @@ pub enum Windows {
     Mean,
 }
 
-/// Turns sounds into features, from any thread.
-pub(super) struct Ear<'a> {
-    pub decoder: &'a Decoder,
+/// Turns decoded sounds into features, from any thread.
+pub(super) struct AudioPreprocessor<'a> {
     pub extractor: &'a FeatureExtractor,
     pub crop: CropRule,
     pub windows: Windows,
     pub seed: u64,
 }
 
-/// What became of one sound.
-pub(super) struct Heard {
-    /// Its features, one for each window.
-    pub features: Vec<Features>,
-    /// Its length at the model's rate.
+/// What the model hears of one sound.
+pub(super) struct Features {
+    /// One spectrogram for each window.
+    pub windows: Vec<Mel>,
+    /// The length of the sound at the model's rate.
     pub n_samples: u32,
     /// Whether it is longer than the model hears at once.
     pub is_longer: bool,
 }
 
-/// Why a sound is left out.
-pub(super) type Unheard = (Fault, String);
-
-impl Ear<'_> {
-    pub(super) fn hear(&self, key: &str, extension: &str, bytes: &[u8]) -> Result<Heard, Unheard> {
-        let audio = self.decoder.decode_bytes(bytes, Some(extension)).map_err(|error| unheard(&error))?;
+impl AudioPreprocessor<'_> {
+    pub(super) fn preprocess(&self, key: &str, audio: &Audio) -> Result<Features, ClipError> {
         let rate = self.extractor.config().sampling_rate;
-        let samples = resample(&audio.to_mono(), audio.sample_rate_hz, rate).map_err(|error| unheard(&error))?;
+        let samples = resample(&audio.to_mono(), audio.sample_rate_hz, rate)?;
         let limit = self.extractor.config().max_samples();
         let is_longer = samples.len() > limit;
-        let features = if is_longer && self.windows == Windows::Mean {
+        let windows = if is_longer && self.windows == Windows::Mean {
             starts(samples.len(), limit)
                 .into_iter()
                 .map(|start| self.extractor.extract(&samples[start..start + limit], Crop::Centre))
@@ -65,7 +59,7 @@ impl Ear<'_> {
             self.extractor.extract(&samples, self.crop_of(key)).map(|features| vec![features])
         };
         let n_samples = u32::try_from(samples.len()).unwrap_or(u32::MAX);
-        Ok(Heard { features: features.map_err(|error| of_features(&error))?, n_samples, is_longer })
+        Ok(Features { windows: windows.map_err(|error| of_features(&error))?, n_samples, is_longer })
     }
 
     fn crop_of(&self, key: &str) -> Crop {
@@ -85,22 +79,13 @@ fn starts(length: usize, limit: usize) -> Vec<usize> {
     starts
 }
 
-fn unheard(error: &AudioError) -> Unheard {
+fn of_features(error: &FeatureError) -> ClipError {
     let fault = match error {
-        AudioError::NotFinite { .. } => Fault::NotFinite,
-        AudioError::Empty => Fault::Empty,
-        _ => Fault::Undecodable,
+        FeatureError::Sound(FrontEndError::Empty) => MediaFault::Empty,
+        FeatureError::Sound(FrontEndError::NotFinite { .. }) => MediaFault::NotFinite,
+        _ => MediaFault::Unusable,
     };
-    (fault, error.to_string())
-}
-
-fn of_features(error: &FeatureError) -> Unheard {
-    let fault = match error {
-        FeatureError::Sound(FrontEndError::Empty) => Fault::Empty,
-        FeatureError::Sound(FrontEndError::NotFinite { .. }) => Fault::NotFinite,
-        _ => Fault::Undecodable,
-    };
-    (fault, error.to_string())
+    ClipError::new(fault, error.to_string())
 }
 
 #[cfg(test)]

@@ -4,21 +4,18 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use audsem_core::clips::{ClipDrop, ClipFault, Content, index_keys, limited, list_captions};
 use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{TextEmbedding, TextEmbeddingRef, VectorWriter, text_hash};
 use audsem_models::clap::ClapEncoder;
 use serde::Serialize;
 
+use super::ModelSettings;
 use super::caption_cache::CaptionCache;
-use super::gate::{Candidate, Gate};
 use super::model::TableModel;
-use super::owners::{self, Planned};
-use super::sources::{Kind, limited};
-use super::{ModelSettings, list_captions};
 use crate::error::Error;
-use crate::reason::{DropReason, Fault};
-use crate::sets::{MODEL_KEY, Modality};
-use crate::tars::scan;
+use crate::reason::Fault;
+use crate::sets::MODEL_KEY;
 use crate::vector_math::{dot, scale};
 
 /// Settings of `embed-text`.
@@ -58,14 +55,14 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let record = HashedConfig { model: model.as_ref().map(|model| model.tag.clone()), max_tokens: config.max_tokens };
     let spec = RunSpec::new(&record).models(model.iter().map(|model| model.fingerprint.clone()).collect());
     let mut run = Run::open(options, spec)?;
-    let Some(plan) = owners::step(&mut run, &sources, Modality::Text)? else { return Ok(run.finish()?) };
+    let Some(plan) = index_keys(&mut run, &sources, Content::Caption)? else { return Ok(run.finish()?) };
     let cache = CaptionCache::new(model.as_ref().map_or(1, |model| model.encoder.dim()));
     let step = Step { name: "part", unit: "captions", physical: "distinct" };
-    run.must_keep(step).explain(DropReason::ALL).explain(Fault::ALL);
+    run.must_keep(step).explain(ClipDrop::ALL).explain(ClipFault::ALL).explain(Fault::ALL);
     let report = run.execute(step, &plan.shards, |planned, out| {
-        let mut gate = Gate::new(planned.source, planned.number, Modality::Text, Some(&plan.owners));
-        let captions = captions_of(planned, &mut gate)?;
-        gate.report(out);
+        let mut dedupe = plan.deduplicator(planned, Content::Caption)?;
+        let captions = planned.source.captions(&mut dedupe)?;
+        dedupe.report(out);
         match &model {
             Some(model) => write(&captions, model, &cache, out),
             None => {
@@ -80,27 +77,6 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         tracing::warn!("{truncated} captions have more than {limit} tokens; their vectors do not know their ends");
     }
     Ok(run.finish()?.with_result("shards", sources.len()).with_result(TRUNCATED, truncated))
-}
-
-/// The captions of a source that the gate lets through, with their keys.
-fn captions_of(planned: &Planned<'_>, gate: &mut Gate<'_>) -> Result<Vec<(String, String)>, ShardError> {
-    if let Some(problem) = &planned.problem {
-        return Err(ShardError::input(problem));
-    }
-    let mut captions = Vec::new();
-    match &planned.source.kind {
-        Kind::Tar(path) => scan(path, |entry| {
-            if gate.accept(Candidate::of_entry(&entry, Modality::Text)) {
-                captions.push((entry.key, entry.text.unwrap_or_default()));
-            }
-        })
-        .map_err(ShardError::input)?,
-        Kind::Rows(rows) => {
-            let rows = rows.iter().filter(|row| gate.accept(Candidate::of_row(row, Modality::Text)));
-            captions.extend(rows.map(|row| (row.key.clone(), row.text.clone().unwrap_or_default())));
-        }
-    }
-    Ok(captions)
 }
 
 fn write(

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use audsem_core::clips::{ClipEntry, for_each_sound};
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{Fingerprint, JsonFile, Run, Shard, ShardError, ShardOutput, Step};
-use audsem_core::tar::TarError;
+use audsem_core::tar::{TarError, TarInput};
 use audsem_report::{Markup, data_url, relative_url};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,6 @@ use super::{Summaries, extremes};
 use crate::error::Error;
 use crate::missing;
 use crate::scores::file_name;
-use crate::tars::{TarInput, for_each_sound};
 
 /// How the page has its sounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -113,13 +113,13 @@ fn copy(
     out: &mut ShardOutput,
 ) -> Result<BTreeMap<String, Sound>, ShardError> {
     let (mut found, mut seen, mut others): (BTreeMap<String, Sound>, HashSet<String>, u64) = Default::default();
-    let accept = |entry: &crate::tars::ClipEntry| {
+    let accept = |entry: &ClipEntry| {
         let take = wanted.contains(&entry.key) && entry.sound.is_some() && seen.insert(entry.key.clone());
         others += u64::from(!take);
         take
     };
     let result = for_each_sound(&tar.path, accept, |entry, bytes| {
-        let suffix = entry.sound.as_ref().map_or("flac", |(suffix, _, _)| suffix.as_str());
+        let suffix = entry.sound.as_ref().map_or("flac", |sound| sound.suffix.as_str());
         let name = format!("clips/{}/{}.{suffix}", out.name(), file_name(&entry.key));
         let mut file = out.create(&name).map_err(Stop::Core)?;
         file.write_all(bytes).map_err(CoreError::write(file.path())).map_err(Stop::Core)?;

@@ -18,12 +18,12 @@ mod text;
 use std::path::PathBuf;
 
 use audsem_core::run::{Fingerprint, Run, RunConfig, RunOptions, RunSpec, Shard, Step, Summary};
+use audsem_core::tar::list_tars;
 use serde::Serialize;
 
 use crate::criterion::{Column, Criterion, CriterionArgs, Side, label};
 use crate::error::Error;
 use crate::scores::Scores;
-use crate::tars::list_tars;
 use crate::texts::TextTables;
 
 pub use clips::ClipsMode;

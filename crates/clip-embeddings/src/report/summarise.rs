@@ -1,5 +1,6 @@
 //! The step that goes through all scores.
 
+use audsem_core::clips::ClipDrop;
 use audsem_core::run::{Fingerprint, JsonFile, LeftOut, Run, Shard, ShardError, ShardOutput, Step};
 
 use super::{HashedConfig, Summaries};
@@ -43,7 +44,7 @@ fn summarise(
     scores.for_each(i, limit, |row, scored, counts| {
         let outcome = match counts {
             Counts::Value { value, first } => Ok((value, first)),
-            Counts::Repeated => Err(LeftOut::drop(DropReason::RepeatedKey, place(row))),
+            Counts::Repeated => Err(LeftOut::drop(ClipDrop::RepeatedKey, place(row))),
             Counts::NoValue => Err(LeftOut::drop(DropReason::NoValue, place(row))),
             Counts::NotFinite => Err(LeftOut::fail(Fault::NotFinite, place(row))),
         };

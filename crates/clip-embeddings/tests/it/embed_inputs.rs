@@ -6,6 +6,7 @@ use audsem_clip_embeddings::tables::CaptionMatch;
 use audsem_core::tables::{AudioEmbedding, TextEmbedding, VectorFile};
 use audsem_core::tar::{ShardOptions, ShardWriter};
 
+use crate::report::score;
 use crate::torch_file::torch_file;
 use crate::workbench::{Bench, Called, flac, model, shard};
 
@@ -157,7 +158,7 @@ fn what_a_folder_with_tars_hides_is_said() {
     let called = call(&bench, "embed-audio -i in -o audio").ended(0);
     called.says("tars in folders below are not read: 1 below in");
     let called = call(&bench, "embed-audio -i in -o again").ended(0);
-    called.says("sounds beside tars are not embedded: 2 in and below in");
+    called.says("sounds beside tars are not read: 2 in and below in");
     call(&bench, "embed-text -i in -o text").ended(0).says("tars in folders below are not read: 1 below in");
     // A folder with nothing but tars below names them, too.
     bench.write("out/x/1.tar", shard(&[("W (1.0-2.0)", "rain")]));
@@ -230,5 +231,68 @@ fn a_pickled_checkpoint_gives_the_same_vectors() {
             VectorFile::open(&bench.path(&format!("{folder}/part-00000.parquet"))).unwrap().group(0).unwrap()
         };
         assert_eq!(vectors(command.to_owned()), vectors(format!("{command}-pickled")));
+    }
+}
+
+/// A tar that is cut, or goes on behind its end marker, plain and compressed.
+#[test]
+fn tars_without_their_end_or_with_more_behind_it_fail_in_every_command() {
+    let bench = Bench::new();
+    let whole = shard(&[("V (1.0-2.0)", "bark"), ("W (1.0-2.0)", "rain")]);
+    let glued = [whole.clone(), whole.clone()].concat();
+    bench.write("ok/0.tar", &whole);
+    bench.write("cut/0.tar", &whole[..whole.len() - 1024]);
+    bench.write("glued/0.tar", &glued);
+    bench.write("glued-zst/0.tar.zst", zstd::encode_all(&glued[..], 1).unwrap());
+    bench.table("scores/a.parquet", &[score("V (1_0-2_0)", "one", 1.0)]);
+    let each = [
+        "embed-audio --dry-run -i IN -o dry --model MODEL",
+        "embed-audio -i IN -o audio --model MODEL",
+        "embed-text -i IN -o text --model MODEL",
+        "merge-shards --source IN -o merged",
+        "extract -i scores --shards IN -o copies",
+        "report -i scores --shards IN -o report",
+    ];
+    for (input, problem) in [
+        ("cut", "tar without end marker"),
+        ("glued", "tar goes on behind its end marker"),
+        ("glued-zst", "tar goes on behind its end marker"),
+    ] {
+        for command in each {
+            let command = command.replace("MODEL", &model().display().to_string());
+            bench.call(&command.replace("IN", "ok").replace("-o ", "-o ok-")).ended(0);
+            let called = bench.call(&command.replace("IN", input).replace("-o ", &format!("-o {input}-")));
+            called.ended(1).says(problem);
+        }
+    }
+}
+
+/// Consecutive samples of one key are one key twice, not one sample with twice the members.
+#[test]
+fn a_clip_twice_in_a_tar_keeps_its_first() {
+    let bench = Bench::new();
+    let (first, second) = (flac(300.0), flac(900.0));
+    let json = br#"{"key": "V (1_0-2_0)", "text": "bark"}"#;
+    let members: [(&str, &[u8]); 4] = [("1.flac", &first), ("1.json", json), ("1.flac", &second), ("1.json", json)];
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, payload) in members {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(payload.len() as u64);
+        tar.append_data(&mut header, name, payload).unwrap();
+    }
+    let tar = tar.into_inner().unwrap();
+    bench.write("plain.tar", &tar);
+    bench.write("packed.tar.zst", zstd::encode_all(&tar[..], 1).unwrap());
+    bench.write("first.flac", &first);
+    bench.write("list.csv", "key,path\nV (1_0-2_0),first.flac\n");
+    call(&bench, "embed-audio -i list.csv -o expected").ended(0);
+    let vectors = |folder: &str| {
+        VectorFile::open(&bench.path(&format!("{folder}/part-00000.parquet"))).unwrap().group(0).unwrap()
+    };
+    for input in ["plain.tar", "packed.tar.zst"] {
+        call(&bench, &format!("embed-audio -i {input} -o out-{input}")).ended(0);
+        assert_eq!(vectors(&format!("out-{input}")), vectors("expected"));
+        let details = bench.details(&format!("out-{input}/rejects-00000.jsonl"));
+        assert_eq!(details, [format!("1; first in part 00000, {input}")]);
     }
 }

@@ -1,11 +1,12 @@
 //! A classifier with its tokenizer: texts in, probabilities out.
 
+use audsem_core::batch::{BatchError, Batches};
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
-use audsem_models::Result as NetworkResult;
 use audsem_models::bert::{BertClassifier, BertClassifierInference, Config, IGNORABLE};
 use audsem_models::nn::softmax;
 use audsem_models::tokenizer::{Encoded, Tokenizer};
+use audsem_models::{Error as NetworkError, Result as NetworkResult};
 use candle_core::{DType, Device};
 
 use super::classes::sound_class;
@@ -87,15 +88,28 @@ impl Scorer {
             texts.iter().map(|text| self.encoder.encode(&without_brackets(text))).collect();
         let rows = rows?;
         let mut scores = Vec::with_capacity(texts.len());
+        let mut batches = Batches::new(self.batch_size);
         for part in rows.chunks(self.batch_size * BATCHES_PER_REPORT) {
-            let ids: Vec<&[u32]> = part.iter().map(|row| row.ids.as_slice()).collect();
-            let sound = softmax(&self.model.logits(&ids)?)?.narrow(1, self.sound, 1)?; // (B, 1)
-            let probabilities = sound.flatten_all()?.to_vec1::<f32>()?;
-            let score = |(row, probability): (&Encoded, f32)| Score { probability, truncated: row.truncated };
-            scores.extend(part.iter().zip(probabilities).map(score));
-            progress(ids.iter().map(|row| row.len()).sum());
+            let probabilities = batches.run(part, |row| row.ids.len(), |batch| self.probabilities(batch))?;
+            for (row, probability) in part.iter().zip(probabilities) {
+                let probability = probability.map_err(candle_core::Error::Msg)?;
+                scores.push(Score { probability, truncated: row.truncated });
+            }
+            progress(part.iter().map(|row| row.ids.len()).sum());
         }
         Ok(scores)
+    }
+
+    fn probabilities(&self, batch: &[&Encoded]) -> std::result::Result<Vec<f32>, BatchError<NetworkError>> {
+        let ids: Vec<&[u32]> = batch.iter().map(|row| row.ids.as_slice()).collect();
+        let run = || -> NetworkResult<Vec<f32>> {
+            let sound = softmax(&self.model.logits(&ids)?)?.narrow(1, self.sound, 1)?; // (B, 1)
+            Ok(sound.flatten_all()?.to_vec1::<f32>()?)
+        };
+        run().map_err(|error| match error.is_out_of_memory() {
+            true => BatchError::OutOfMemory(error.to_string()),
+            false => BatchError::Failed(error),
+        })
     }
 
     /// Most tokens of a text that are seen, special ones included.

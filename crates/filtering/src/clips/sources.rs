@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use audsem_core::error::Error;
 use audsem_core::run::{FileFingerprint, Fingerprint, warn_if_unfinished};
 use audsem_core::suffix::is_media;
-use audsem_core::tar::{MemberReader, is_tar};
+use audsem_core::tar::{MemberReader, TarError, is_tar};
 use audsem_core::walk::Walk;
 
 use super::name::ClipName;
@@ -156,8 +156,8 @@ impl Sources {
                     self.candidates.push(Candidate::new(&member.name, member.size, place));
                 }
                 Ok(Some(_)) => self.n_other += 1,
-                Ok(None) if members.has_end_marker() => return,
-                Ok(None) => return self.candidates.push(whole(State::NoEndMarker, number)),
+                Ok(None) => return,
+                Err(TarError::NoEndMarker { .. }) => return self.candidates.push(whole(State::NoEndMarker, number)),
                 Err(error) => return self.candidates.push(whole(State::BrokenTar(error.to_string()), number)),
             }
         }

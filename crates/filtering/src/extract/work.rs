@@ -117,8 +117,7 @@ impl Part<'_> {
         loop {
             let member = match members.next_member() {
                 Ok(Some(member)) => member,
-                Ok(None) if members.has_end_marker() => return Ok(()),
-                Ok(None) => return self.broken(&file.name, &"the archive lacks its end marker"),
+                Ok(None) => return Ok(()),
                 // How much lies behind the break is not known, so it cannot be counted against the failure limit.
                 Err(error) => return Err(ShardError::input(error).into()),
             };

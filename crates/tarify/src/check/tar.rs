@@ -51,14 +51,12 @@ pub(super) fn check(config: &Config, work: &TarWork, out: &mut ShardOutput) -> R
         report: Report { tar: name.clone(), ..Report::default() },
         buffer: Vec::new(),
     };
-    let result = opened.and_then(|mut members| {
-        let ended = checker.walk(&mut members, work.budget)?;
-        Ok(ended && !members.has_end_marker())
-    });
+    let result = opened.and_then(|mut members| checker.walk(&mut members, work.budget));
     checker.finish_sample();
     match result {
-        Ok(false) => {}
-        Ok(true) => checker.problem(&name, Fault::NoEndMarker, ""),
+        Ok(()) => {}
+        Err(error @ TarError::NoEndMarker { .. }) => checker.problem(&name, Fault::NoEndMarker, error),
+        Err(error @ TarError::TrailingData { .. }) => checker.problem(&name, Fault::TrailingData, error),
         Err(error @ TarError::Truncated { .. }) => checker.problem(&name, Fault::Truncated, error),
         Err(error) => checker.problem(&name, Fault::DamagedTar, error),
     }
@@ -66,8 +64,8 @@ pub(super) fn check(config: &Config, work: &TarWork, out: &mut ShardOutput) -> R
 }
 
 impl Checker<'_> {
-    /// Goes through the members of up to `budget` samples; whether it came to the end.
-    fn walk(&mut self, members: &mut MemberReader, budget: u64) -> Result<bool, TarError> {
+    /// Goes through the members of up to `budget` samples.
+    fn walk(&mut self, members: &mut MemberReader, budget: u64) -> Result<(), TarError> {
         while let Some(member) = members.next_member()? {
             self.report.members += 1;
             if !member.is_file || is_metadata(&member.name) {
@@ -81,13 +79,13 @@ impl Checker<'_> {
             if self.current.as_ref().is_none_or(|current| current.key != key) {
                 self.finish_sample();
                 if self.report.samples >= budget {
-                    return Ok(false);
+                    return Ok(());
                 }
                 self.start_sample(key);
             }
             self.member(members, &member, suffix)?;
         }
-        Ok(true)
+        Ok(())
     }
 
     fn start_sample(&mut self, key: &str) {

@@ -3,19 +3,15 @@
 use std::collections::HashMap;
 
 use audsem_core::clip_id::ClipId;
+use audsem_core::clips::{Description, MAX_JSON_BYTES, parse_clip};
+use audsem_core::json::read_object;
 use audsem_core::suffix::is_video;
 use audsem_core::tar::{Member, MemberReader, TarError};
 use serde_json::{Map, Value};
 
 use super::Task;
 use super::reason::Fault;
-use super::text::{LeftOut, clean};
-
-/// A clip's JSON is a few hundred bytes; more than this is something else.
-const MAX_JSON_BYTES: u64 = 16 << 20;
-
-/// Fields of a clip's JSON that may name it, the most trustworthy first.
-const NAME_FIELDS: [&str; 3] = ["original_filename", "key", "clip"];
+use super::text::LeftOut;
 
 /// Folders that packers put clips into; members match without them.
 const FOLDERS: [&str; 2] = ["tar/", "json/"];
@@ -40,34 +36,29 @@ pub(super) struct Clip {
     pub media: Option<Place>,
     /// The JSON's fields, or why it cannot be used; `None` without JSON.
     pub described: Option<Result<Map<String, Value>, LeftOut>>,
-    /// A member name that came twice.
-    pub duplicate: Option<String>,
+    /// Names of further members with sound or video; the first one counts.
+    pub repeats: Vec<String>,
 }
 
 impl Clip {
-    /// Which clip this is: from the JSON if it says so, else from the stem.
+    /// Which clip this is, by the one rule of [`Description`].
     ///
     /// # Errors
     /// Why no name could be read.
     pub(super) fn id(&self) -> Result<ClipId, LeftOut> {
-        let mut wrong = None;
-        if let Some(Ok(fields)) = &self.described {
-            for name in NAME_FIELDS {
-                let Some(Value::String(text)) = fields.get(name) else { continue };
-                match clean(text).parse() {
-                    Ok(clip) => return Ok(clip),
-                    Err(error) => _ = wrong.get_or_insert((Fault::BadName.into(), format!("{name}: {error}"))),
-                }
-            }
+        let described = match &self.described {
+            Some(Err(why)) => return Err(why.clone()),
+            Some(Ok(fields)) => Description::of_fields(fields),
+            None => Description::default(),
+        };
+        if let Some(problem) = described.problem {
+            return Err((Fault::BadJson.into(), problem));
         }
-        let from_stem = self.stem.parse();
-        match (&self.described, wrong, from_stem) {
-            (_, _, Ok(clip)) => Ok(clip),
-            (_, Some(wrong), Err(_)) => Err(wrong),
-            (None, None, Err(_)) => Err((Fault::NoJson.into(), String::new())),
-            (Some(Err(why)), None, Err(_)) => Err(why.clone()),
-            (Some(Ok(_)), None, Err(_)) => Err((Fault::NoName.into(), String::new())),
+        if let Some((field, name)) = described.named() {
+            return parse_clip(name).map_err(|error| (Fault::BadName.into(), format!("{field}: {error}")));
         }
+        let nameless = if self.described.is_some() { Fault::NoName } else { Fault::NoJson };
+        parse_clip(&self.stem).map_err(|_| (nameless.into(), String::new()))
     }
 }
 
@@ -78,28 +69,23 @@ pub(super) struct Catalogue {
     pub clips: Vec<Clip>,
     /// Members that belong to no clip.
     pub other_members: u64,
-    /// What broke the tar off, if anything did. The clips above are whole.
-    pub broken: Option<TarError>,
 }
 
 impl Catalogue {
     /// Reads headers and JSON of a tar from its beginning, passing over the media.
-    pub(super) fn read(tar: &mut MemberReader, task: Task) -> Self {
+    ///
+    /// # Errors
+    /// The tar is damaged, lacks its end marker or goes on behind it.
+    pub(super) fn read(tar: &mut MemberReader, task: Task) -> Result<Self, TarError> {
         let mut catalogue = Self::default();
         let mut by_stem = HashMap::new();
         let mut json = Vec::new();
-        for number in 0.. {
-            let result = match tar.next_member() {
-                Ok(None) => return catalogue,
-                Ok(Some(member)) => catalogue.take(tar, &member, number, task, &mut by_stem, &mut json),
-                Err(error) => Err(error),
-            };
-            if let Err(error) = result {
-                catalogue.break_off(error);
-                return catalogue;
-            }
+        let mut number = 0;
+        while let Some(member) = tar.next_member()? {
+            catalogue.take(tar, &member, number, task, &mut by_stem, &mut json)?;
+            number += 1;
         }
-        catalogue
+        Ok(catalogue)
     }
 
     fn take(
@@ -120,15 +106,10 @@ impl Catalogue {
             self.clips.len() - 1
         });
         let clip = &mut self.clips[index];
-        let twice = match kind {
-            Kind::Media => clip.media.is_some(),
-            Kind::Json => clip.described.is_some(),
-        };
-        if twice {
-            clip.duplicate = Some(member.name.clone());
-            return Ok(());
-        }
         match kind {
+            // The first of each counts; a second JSON belongs to the second sound.
+            Kind::Media if clip.media.is_some() => clip.repeats.push(member.name.clone()),
+            Kind::Json if clip.described.is_some() => {}
             Kind::Media => clip.media = Some(Place { member: number, offset: member.offset, size: member.size }),
             Kind::Json if member.size > MAX_JSON_BYTES => {
                 clip.described = Some(Err((Fault::BadJson.into(), format!("{} bytes", member.size))));
@@ -139,18 +120,6 @@ impl Catalogue {
             }
         }
         Ok(())
-    }
-
-    /// The media that the end of the tar cuts off is none.
-    fn break_off(&mut self, error: TarError) {
-        if let TarError::Truncated { offset, .. } = &error {
-            for clip in &mut self.clips {
-                if clip.media.is_some_and(|place| place.offset + place.size > *offset) {
-                    clip.media = None;
-                }
-            }
-        }
-        self.broken = Some(error);
     }
 }
 
@@ -177,7 +146,7 @@ fn kind_of(member: &Member, task: Task) -> Option<(&str, Kind)> {
 }
 
 fn parse(json: &[u8]) -> Result<Map<String, Value>, LeftOut> {
-    serde_json::from_slice(json).map_err(|error| (Fault::BadJson.into(), error.to_string()))
+    read_object(json).map(|read| read.value).map_err(|error| (Fault::BadJson.into(), error.to_string()))
 }
 
 #[cfg(test)]
@@ -216,7 +185,7 @@ mod tests {
     }
 
     fn read(bytes: Vec<u8>, task: Task) -> Catalogue {
-        Catalogue::read(&mut MemberReader::from_reader("test", Cursor::new(bytes)).unwrap(), task)
+        Catalogue::read(&mut MemberReader::from_reader("test", Cursor::new(bytes)).unwrap(), task).unwrap()
     }
 
     #[test]
@@ -261,9 +230,14 @@ mod tests {
         let aaa = Ok("AAA (1_0-2_5)".to_owned());
         for (stem, json, expected) in [
             ("1", r#"{"original_filename": "tar/AAA (1.0-2.5).mkv"}"#, aaa.clone()),
-            ("1", r#"{"original_filename": "AAA (1.0-NA).mp4", "key": "AAA (1_0-2_5)"}"#, aaa.clone()),
+            ("1", r#"{"original_filename": "BBB (1.0-2.0).mp4", "key": "AAA (1_0-2_5)"}"#, aaa.clone()),
+            ("1", r#"{"original_filename": "AAA\n(1.0-2.5).mp4", "loudness": NaN}"#, aaa.clone()),
             ("AAA (1.0-2.5)", "", aaa.clone()),
-            ("AAA (1_0-2_5)", "not json", aaa),
+            ("AAA (1.0-2.5)", r#"{"text": "dog"}"#, aaa),
+            // What the JSON would have said is unknown, so the stem may be the name of another clip.
+            ("AAA (1_0-2_5)", "not json", Err(Cause::Fail(Fault::BadJson))),
+            ("AAA (1_0-2_5)", r#"{"key": 17}"#, Err(Cause::Fail(Fault::BadJson))),
+            ("AAA (1_0-2_5)", r#"{"key": "17"}"#, Err(Cause::Fail(Fault::BadName))),
             ("1", "", Err(Cause::Fail(Fault::NoJson))),
             ("1", "not json", Err(Cause::Fail(Fault::BadJson))),
             ("1", "[]", Err(Cause::Fail(Fault::BadJson))),
@@ -275,22 +249,24 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_tar_keeps_what_is_whole() {
+    fn a_tar_that_is_cut_or_goes_on_is_an_error() {
         let whole = tar(&[("1.flac", &[1; 600]), ("1.json", b"{}"), ("2.json", b"{}"), ("2.flac", &[2; 6000])]);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cut.tar");
-        let end = whole.len() - 1024 - 3000;
-        audsem_core::files::write_atomically(&path, &whole[..end]).unwrap();
-        let catalogue = Catalogue::read(&mut MemberReader::scan(&path).unwrap(), Task::Caption);
-        assert!(matches!(catalogue.broken, Some(TarError::Truncated { .. })));
-        assert!(catalogue.clips[0].media.is_some());
-        assert!(catalogue.clips[1].media.is_none(), "its payload is cut");
+        let error = |bytes: &[u8]| {
+            audsem_core::files::write_atomically(&path, bytes).unwrap();
+            Catalogue::read(&mut MemberReader::scan(&path).unwrap(), Task::Caption).unwrap_err()
+        };
+        assert!(matches!(error(&whole[..whole.len() - 1024 - 3000]), TarError::Truncated { .. }));
+        assert!(matches!(error(&whole[..whole.len() - 1024]), TarError::NoEndMarker { .. }));
+        assert!(matches!(error(&[whole.clone(), whole.clone()].concat()), TarError::TrailingData { .. }));
     }
 
     #[test]
-    fn members_of_one_name_are_reported() {
+    fn the_first_of_several_sounds_counts() {
         let catalogue = read(tar(&[("1.flac", b"a"), ("1.flac", b"b"), ("x.txt", b"")]), Task::Caption);
-        assert_eq!(catalogue.clips[0].duplicate.as_deref(), Some("1.flac"));
+        assert_eq!((catalogue.clips.len(), catalogue.clips[0].media.unwrap().offset), (1, 512));
+        assert_eq!(catalogue.clips[0].repeats, ["1.flac"]);
         assert_eq!(catalogue.other_members, 1);
     }
 
@@ -310,7 +286,6 @@ mod tests {
             let mut all = vec![("1.json", json.as_bytes()), ("1.flac", b"a")];
             all.extend(members.iter().map(|(name, payload)| (name.as_str(), payload.as_slice())));
             let catalogue = read(raw_tar(&all), Task::Caption);
-            assert!(catalogue.broken.is_none());
             catalogue.clips.iter().for_each(|clip| drop(clip.id()));
         }
     }

@@ -74,7 +74,7 @@ pub(super) struct Plan {
     pub valid: ValidVideos,
     /// Clips that are used.
     pub clips: u64,
-    left_out: Vec<(u32, DropReason, &'static str)>,
+    left_out: Vec<(u32, DropReason, String)>,
 }
 
 /// The line of `plan.jsonl` that says where a sample is and where it comes from.
@@ -121,8 +121,9 @@ pub(super) fn make(config: &Config, records: &Records, scanned: &[Scanned], seed
             if candidate.audio.is_none() {
                 continue;
             }
-            if first_use[record].is_some() {
-                left_out.push((candidate.record, DropReason::DuplicateClip, ""));
+            if let Some((first, _)) = first_use[record] {
+                let place = format!("{}; first in {}", source_name(config, source), source_name(config, first));
+                left_out.push((candidate.record, DropReason::DuplicateClip, place));
                 continue;
             }
             first_use[record] = Some((source, number));
@@ -131,7 +132,7 @@ pub(super) fn make(config: &Config, records: &Records, scanned: &[Scanned], seed
     }
     for (record, _) in (0..).zip(&first_use).filter(|(_, used)| used.is_none()) {
         let why = if seen[record as usize] { "its clip was left out in the scan" } else { "no source tar has it" };
-        left_out.push((record, DropReason::NoClip, why));
+        left_out.push((record, DropReason::NoClip, why.to_owned()));
     }
     let valid = choose_valid(config, records, &order, seed);
     let mut layout = Layout::new(config);
@@ -141,6 +142,12 @@ pub(super) fn make(config: &Config, records: &Records, scanned: &[Scanned], seed
         layout.place(split, entry, &scanned[source as usize].candidates[candidate as usize], (source, candidate));
     }
     Plan { shards: layout.shards(), valid, clips: order.len() as u64, left_out }
+}
+
+/// The file name of a source tar.
+fn source_name(config: &Config, source: u32) -> String {
+    let name = config.sources.get(source as usize).and_then(|path| path.file_name());
+    name.unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn choose_valid(config: &Config, records: &Records, order: &[(u32, u32, u32)], seed: u64) -> ValidVideos {
@@ -221,7 +228,7 @@ pub(super) fn step(
         out.count("valid_clips", plan.valid.clips as u64);
         out.count("valid_videos", plan.valid.ids.len() as u64);
         for (record, reason, detail) in &plan.left_out {
-            leave_out(out, &records.entry(*record).clip.tar_key(), &((*reason).into(), (*detail).to_owned()));
+            leave_out(out, &records.entry(*record).clip.tar_key(), &((*reason).into(), detail.clone()));
         }
         Ok(())
     })?;
@@ -241,11 +248,10 @@ fn write_lines(
         for planned in &shard.samples {
             let candidate = &scanned[planned.source as usize].candidates[planned.candidate as usize];
             let entry = records.entry(candidate.record);
-            let source = config.sources[planned.source as usize].file_name().unwrap_or_default();
             let line = PlanLine {
                 key: rules.sample_key(&entry.clip, planned.sample as usize),
                 shard: shard.file(),
-                source: source.to_string_lossy().into_owned(),
+                source: source_name(config, planned.source),
                 ms: candidate.audio.map_or(0, |audio| audio.ms),
             };
             let mut line = serde_json::to_vec(&line).expect("strings and numbers are JSON");

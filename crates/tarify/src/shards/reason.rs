@@ -35,8 +35,6 @@ audsem_core::reasons! {
         WrongType = "wrong_type": "a field has another JSON type than the task needs",
         NoAudio = "no_audio": "the sample of the source tar has no audio or video member, or the video no sound track",
         NoJson = "no_json": "the sample of the source tar has no JSON member",
-        DuplicateMember = "duplicate_member": "the source tar holds two members of this name",
-        NoEndMarker = "no_end_marker": "the source tar lacks its end marker: it may be cut between two members",
         Undecodable = "undecodable": "the audio cannot be decoded",
         NotFinite = "not_finite": "the audio holds NaN or infinite samples",
         Unreadable = "unreadable": "the source tar no longer holds what it held when it was scanned",

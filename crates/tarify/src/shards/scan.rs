@@ -148,15 +148,8 @@ impl Scan {
         out: &mut ShardOutput,
     ) -> Result<Vec<Candidate>, ShardError> {
         let mut tar = MemberReader::scan(&self.path).map_err(ShardError::input)?;
-        let catalogue = Catalogue::read(&mut tar, config.task);
+        let catalogue = Catalogue::read(&mut tar, config.task).map_err(ShardError::input)?;
         out.count("other_members", catalogue.other_members);
-        // How much lies behind the break is not known, so it cannot be counted against the failure limit.
-        if let Some(error) = &catalogue.broken {
-            return Err(ShardError::input(error));
-        }
-        if !tar.has_end_marker() {
-            leave_out(out, &self.place(""), &(Fault::NoEndMarker.into(), String::new()));
-        }
         let mut found = Found { task: config.task, candidates: Vec::new(), payloads: None, written: 0 };
         let matched = self.match_records(&catalogue, records, out, &mut found.candidates);
         // A compressed tar cannot be read at an offset later, and a video's audio is made here.
@@ -177,8 +170,7 @@ impl Scan {
     }
 
     fn place(&self, stem: &str) -> String {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        if stem.is_empty() { name.into_owned() } else { format!("{name}:{stem}") }
+        format!("{}:{stem}", self.path.file_name().unwrap_or_default().to_string_lossy())
     }
 
     /// Leaves out what has no record or is broken before any audio is read.
@@ -198,19 +190,19 @@ impl Scan {
                     continue;
                 }
             };
+            for member in &clip.repeats {
+                let places = format!("{}; first in {}", self.place(member), self.place(&clip.stem));
+                leave_out(out, &id.tar_key(), &(DropReason::DuplicateClip.into(), places));
+            }
             let Some(record) = records.find(&id) else {
                 leave_out(out, &id.tar_key(), &(DropReason::NoRecord.into(), self.place(&clip.stem)));
                 continue;
             };
-            let why = match (&clip.duplicate, clip.media) {
-                (Some(name), _) => (Fault::DuplicateMember.into(), name.clone()),
-                (None, None) => (Fault::NoAudio.into(), self.place(&clip.stem)),
-                (None, Some(media)) => {
-                    matched.push(Matched { clip, id, record, media, bytes: None });
-                    continue;
-                }
-            };
-            leave_out(out, &id.tar_key(), &why);
+            if let Some(media) = clip.media {
+                matched.push(Matched { clip, id, record, media, bytes: None });
+                continue;
+            }
+            leave_out(out, &id.tar_key(), &(Fault::NoAudio.into(), self.place(&clip.stem)));
             candidates.push(Candidate { record, audio: None, described: None });
         }
         matched

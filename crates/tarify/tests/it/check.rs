@@ -48,6 +48,7 @@ fn t32_a_truncated_tar_is_reported_and_the_others_are_checked() {
     bench.write("in/1.tar", &whole);
     // Cut between two members: only the end marker is missing.
     bench.write("in/2.tar", &whole[..whole.len() - 1024]);
+    bench.write("in/3.tar", [whole.clone(), whole.clone()].concat());
     let called = bench.call("check -i in -o out").ended(1);
     let reject = |key: &str, reason: &str| vec![(key.to_owned(), reason.to_owned())];
     assert_eq!(
@@ -56,9 +57,10 @@ fn t32_a_truncated_tar_is_reported_and_the_others_are_checked() {
     );
     assert_eq!(bench.rejects("out/rejects-00001.jsonl"), []);
     assert_eq!(bench.rejects("out/rejects-00002.jsonl"), reject("2.tar", "no_end_marker"));
+    assert_eq!(bench.rejects("out/rejects-00003.jsonl"), reject("3.tar", "trailing_data"));
     let summary = called.summary();
     let problems: Vec<&String> = summary["results"]["tars_with_problems"].as_object().unwrap().keys().collect();
-    assert_eq!(problems, ["0.tar", "2.tar"]);
+    assert_eq!(problems, ["0.tar", "2.tar", "3.tar"]);
 }
 
 #[test]

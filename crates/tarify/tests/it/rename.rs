@@ -86,13 +86,15 @@ fn a_truncated_tar_fails_alone_and_is_taken_up_once_repaired() {
 }
 
 #[test]
-fn a_tar_cut_between_two_members_is_on_file() {
+fn a_tar_without_its_end_or_with_more_behind_it_fails() {
     let bench = Bench::new();
     let whole = tar_of(&[("A (1.0-2.0).mp4", b"a"), ("A (1.0-2.0).json", b"{}")]);
     bench.write("in/0.tar", &whole[..1024]);
-    bench.call("rename -i in -o out").ended(1);
-    assert_eq!(bench.rejects("out/rejects-00000.jsonl"), [("0.tar".to_owned(), "no_end_marker".to_owned())]);
-    assert_eq!(bench.names("out/0.tar"), ["A (1_0-2_0).mp4"]);
+    bench.write("in/1.tar", [whole.clone(), whole.clone()].concat());
+    let called = bench.call("rename -i in -o out").ended(1);
+    called.says("tar without end marker at byte 1024");
+    called.says("tar goes on behind its end marker at byte 3072");
+    assert!(!bench.path("out/0.tar").exists() && !bench.path("out/1.tar").exists());
     let limited = bench.call("rename -i in -o limited --limit 1").ended(0);
     assert_eq!(limited.step("part")["in"], 1);
 }

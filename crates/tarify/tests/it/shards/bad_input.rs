@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use audsem_core::run::{RunOptions, Status};
 use audsem_tarify::shards::{self, Config, Task, Verify};
 
-use super::world::{World, audio_tar, caption, flac};
+use super::world::{World, audio_tar, caption, flac, raw_tar};
 
 const CLIPS: [&str; 3] = ["one (1.0-2.0)", "two (1.0-2.0)", "three (1.0-2.0)"];
 
@@ -28,31 +28,44 @@ fn error(config: &Config, world: &World) -> String {
 }
 
 #[test]
-fn a_tar_that_is_broken_half_way_fails_its_shard_and_nothing_is_built_on_the_rest() {
-    let first = audio_tar(&[(CLIPS[0], flac(16_000, 1.0, 0.5))]).len() - 1024;
-    let within_second = first + 2000;
-    for bytes in [tar()[..within_second].to_vec(), zstd::encode_all(&tar()[..within_second], 1).unwrap()] {
-        let world = World::new(&[tar(), bytes], &records());
-        // However many failures are allowed: what is lost behind the break is not known.
-        let out = world.run_with(
-            &world.config(Task::Caption),
-            &RunOptions { max_fail_rate: 1.0, ..RunOptions::new(world.path("out")) },
-        );
-        assert_eq!((out.summary.status, out.summary.exit_code()), (Status::OverFailLimit, 1));
-        let failed: Vec<_> = out.summary.failed_shards.iter().map(|failed| failed.shard.as_str()).collect();
-        assert_eq!(failed, ["00001"]);
-        assert!(out.summary.failed_shards[0].error.contains("1.tar"), "{:?}", out.summary.failed_shards);
+fn a_tar_that_is_cut_or_goes_on_fails_and_nothing_is_built_without_it() {
+    let one = audio_tar(&[(CLIPS[0], flac(16_000, 1.0, 0.5))]).len() - 1024;
+    for (bytes, problem) in [
+        (tar()[..one + 2000].to_vec(), "tar ends early"),
+        (tar()[..one].to_vec(), "tar without end marker"),
+        ([tar(), tar()].concat(), "tar goes on behind its end marker"),
+    ] {
+        let world = World::new(&[bytes], &records());
+        let out = world.run(&world.config(Task::Caption));
+        assert_eq!(out.summary.status, Status::OverFailLimit);
+        let error = &out.summary.failed_shards[0].error;
+        assert!(error.contains(problem) && error.contains("0.tar") && error.contains("hint:"), "{error}");
         assert!(!out.folder.join("train").exists());
     }
 }
 
 #[test]
-fn a_tar_cut_between_two_members_is_on_file() {
-    let one = audio_tar(&[(CLIPS[0], flac(16_000, 1.0, 0.5))]).len() - 1024;
-    let world = World::new(&[tar()[..one].to_vec()], &records());
+fn a_clip_twice_in_a_tar_keeps_its_first() {
+    let (first, second) = (flac(16_000, 1.0, 0.5), flac(16_000, 1.5, 0.5));
+    let json = format!(r#"{{"key": "{}"}}"#, keys()[0]);
+    let members: [(&str, &[u8]); 6] = [
+        ("1.flac", &first),
+        ("1.json", json.as_bytes()),
+        ("1.flac", &second),
+        ("1.json", json.as_bytes()),
+        ("2.flac", &second),
+        ("2.json", json.as_bytes()),
+    ];
+    let world = World::new(&[raw_tar(&members)], &records());
     let out = world.run(&world.config(Task::Caption));
     assert_eq!(out.keys("train"), keys()[..1]);
-    assert_eq!(out.reasons("0.tar"), ["no_end_marker"]);
+    assert_eq!(out.reasons(&keys()[0]), ["duplicate_clip", "duplicate_clip"]);
+    let lines = out.reject_lines();
+    for detail in ["0.tar:1.flac; first in 0.tar:1", "0.tar; first in 0.tar"] {
+        assert!(lines.iter().any(|line| line["detail"] == detail), "{lines:?}");
+    }
+    let plan = fs::read_to_string(out.folder.join("plan.jsonl")).unwrap();
+    assert!(plan.contains(r#""ms":1000"#), "{plan}");
 }
 
 #[test]

@@ -158,18 +158,24 @@ impl Outcome {
 
     /// (key, reason) of everything left out, sorted.
     pub(crate) fn rejects(&self) -> Vec<(String, String)> {
+        let field = |line: &Value, name: &str| line[name].as_str().unwrap().to_owned();
+        let mut rejects: Vec<_> =
+            self.reject_lines().iter().map(|line| (field(line, "key"), field(line, "reason"))).collect();
+        rejects.sort();
+        rejects
+    }
+
+    /// The lines of all files of rejects.
+    pub(crate) fn reject_lines(&self) -> Vec<Value> {
         let mut rejects = Vec::new();
         for entry in fs::read_dir(&self.folder).unwrap() {
             let path = entry.unwrap().path();
             if path.file_name().unwrap().to_string_lossy().starts_with("rejects-") {
                 for line in fs::read_to_string(&path).unwrap().lines() {
-                    let line: Value = serde_json::from_str(line).unwrap();
-                    rejects
-                        .push((line["key"].as_str().unwrap().to_owned(), line["reason"].as_str().unwrap().to_owned()));
+                    rejects.push(serde_json::from_str(line).unwrap());
                 }
             }
         }
-        rejects.sort();
         rejects
     }
 

@@ -1,23 +1,21 @@
-//! First step of `embed-audio` and `embed-text`: which source has which key, so that a clip that lies in several
-//! sources is embedded once. Only headers and JSON are read for it.
+//! The first step of a command over clips: which source has which key, so that a clip that lies in several sources counts
+//! once, for the first of them. Only headers and JSON are read for it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use audsem_core::error::Error as CoreError;
-use audsem_core::input;
-use audsem_core::parallel::ordered_map;
-use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
-use audsem_core::signals::stop_requested;
-use audsem_core::tables::text_hash;
 use serde::Deserialize;
 
-use super::gate::{Candidate, Gate};
-use super::sources::{Kind, Source};
-use crate::error::Error;
-use crate::sets::Modality;
-use crate::tars::scan;
+use super::dedupe::{Candidate, Deduplicator};
+use super::samples::scan;
+use super::source::{ClipSource, Content, SourceKind};
+use crate::error::{Error, Result};
+use crate::input;
+use crate::parallel::ordered_map;
+use crate::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
+use crate::signals::stop_requested;
+use crate::tables::text_hash;
 
 /// A line of `keys-*.csv`.
 #[derive(Deserialize)]
@@ -30,20 +28,20 @@ type Keys = Result<Vec<u64>, String>;
 
 /// The keys that lie in several sources, and which of these has each: the first.
 #[derive(Debug, Default)]
-pub(super) struct Owners {
+pub struct KeyIndex {
     repeated: HashMap<u64, u32, foldhash::fast::FixedState>,
     names: Vec<String>,
 }
 
-impl Owners {
+impl KeyIndex {
     /// The number and the name of the source that has a key, where several do.
-    pub(super) fn of(&self, hash: u64) -> Option<(usize, &str)> {
+    pub fn owner(&self, hash: u64) -> Option<(usize, &str)> {
         let number = *self.repeated.get(&hash)? as usize;
         Some((number, &self.names[number]))
     }
 
     /// Gives every key to the first source that has it. One that cannot be read has none.
-    fn new(sources: &[Source], keys: &[Keys]) -> Self {
+    fn new(sources: &[ClipSource], keys: &[Keys]) -> Self {
         let mut first: HashMap<u64, u32, foldhash::fast::FixedState> = HashMap::default();
         let mut repeated = HashMap::default();
         for (number, keys) in (0u32..).zip(keys) {
@@ -58,10 +56,10 @@ impl Owners {
     }
 
     /// What a source leaves to others, which decides its table as its own content does.
-    fn fingerprint(&self, number: usize, source: &Source, keys: &Keys) -> String {
+    fn fingerprint(&self, number: usize, source: &ClipSource, keys: &Keys) -> String {
         let mut all = Fingerprint::new().with(&source.fingerprint);
         for hash in keys.iter().flatten() {
-            if let Some((owner, name)) = self.of(*hash)
+            if let Some((owner, name)) = self.owner(*hash)
                 && owner != number
             {
                 all = all.with(hash.to_le_bytes()).with(owner.to_string()).with(name);
@@ -73,36 +71,57 @@ impl Owners {
 
 /// A source in the plan of the main step.
 #[derive(Debug)]
-pub(super) struct Planned<'a> {
+pub struct PlannedSource<'a> {
+    /// Its number among the sources.
     pub number: usize,
-    pub source: &'a Source,
+    /// The source.
+    pub source: &'a ClipSource,
     /// Why its keys could not be read.
     pub problem: Option<String>,
 }
 
 /// The plan of the main step.
 #[derive(Debug)]
-pub(super) struct Plan<'a> {
-    pub owners: Owners,
-    pub shards: Vec<Shard<Planned<'a>>>,
+pub struct ClipPlan<'a> {
+    /// Which source has which key.
+    pub index: KeyIndex,
+    /// One shard for each source.
+    pub shards: Vec<Shard<PlannedSource<'a>>>,
 }
 
-/// Runs the step; nothing if it was interrupted.
+impl ClipPlan<'_> {
+    /// What decides which records of a source are used.
+    ///
+    /// # Errors
+    /// [`ShardError::Input`] if the keys of the source could not be read.
+    pub fn deduplicator<'p>(
+        &'p self,
+        planned: &'p PlannedSource<'p>,
+        content: Content,
+    ) -> Result<Deduplicator<'p>, ShardError> {
+        match &planned.problem {
+            Some(problem) => Err(ShardError::input(problem)),
+            None => Ok(Deduplicator::new(planned.source, planned.number, content, Some(&self.index))),
+        }
+    }
+}
+
+/// Runs the step `keys` and plans one shard for each source; `None` if it was interrupted.
 ///
 /// # Errors
 /// As [`Run::execute`].
-pub(super) fn step<'a>(run: &mut Run, sources: &'a [Source], modality: Modality) -> Result<Option<Plan<'a>>, Error> {
-    let shard = |(number, source): (usize, &'a Source)| Shard {
+pub fn index_keys<'a>(run: &mut Run, sources: &'a [ClipSource], content: Content) -> Result<Option<ClipPlan<'a>>> {
+    let shard = |(number, source): (usize, &'a ClipSource)| Shard {
         name: format!("{number:05}"),
         fingerprint: source.fingerprint.clone(),
         work: (number, source),
     };
-    let plan: Vec<Shard<(usize, &Source)>> = sources.iter().enumerate().map(shard).collect();
+    let plan: Vec<Shard<(usize, &ClipSource)>> = sources.iter().enumerate().map(shard).collect();
     let found: Mutex<BTreeMap<usize, Keys>> = Mutex::default();
     let note = |number, keys| found.lock().unwrap_or_else(PoisonError::into_inner).insert(number, keys);
     let step = Step { name: "keys", unit: "clips", physical: "keys" };
     let report = run.execute(step, &plan, |(number, source), out| {
-        let keys = keys_of(source, *number, modality).inspect_err(|error| drop(note(*number, Err(error.clone()))));
+        let keys = keys_of(source, *number, content).inspect_err(|error| drop(note(*number, Err(error.clone()))));
         let keys = keys.map_err(ShardError::Input)?;
         write(&keys, out)?;
         note(*number, Ok(hashes(&keys)));
@@ -120,27 +139,27 @@ pub(super) fn step<'a>(run: &mut Run, sources: &'a [Source], modality: Modality)
             found.insert(number, Ok(read(file)?));
         }
     }
-    let keys = with_the_others(found, sources, modality, run.options().workers);
-    let owners = Owners::new(sources, &keys);
+    let keys = with_the_others(found, sources, content, run.options().workers);
+    let index = KeyIndex::new(sources, &keys);
     let shards = sources.iter().enumerate().zip(keys).map(|((number, source), keys)| Shard {
         name: format!("{number:05}"),
-        fingerprint: owners.fingerprint(number, source, &keys),
-        work: Planned { number, source, problem: keys.err() },
+        fingerprint: index.fingerprint(number, source, &keys),
+        work: PlannedSource { number, source, problem: keys.err() },
     });
     let shards = shards.collect();
-    Ok(Some(Plan { owners, shards }))
+    Ok(Some(ClipPlan { index, shards }))
 }
 
 /// Reads the keys of sources that another process of this run has not come to yet, rather than waiting for it: so each of
 /// N processes goes through in one call.
 fn with_the_others(
     mut found: BTreeMap<usize, Keys>,
-    sources: &[Source],
-    modality: Modality,
+    sources: &[ClipSource],
+    content: Content,
     threads: usize,
 ) -> Vec<Keys> {
     let others: Vec<usize> = (0..sources.len()).filter(|number| !found.contains_key(number)).collect();
-    let read = |number: usize| (number, keys_of(&sources[number], number, modality).map(|keys| hashes(&keys)));
+    let read = |number: usize| (number, keys_of(&sources[number], number, content).map(|keys| hashes(&keys)));
     let Ok(()) = ordered_map(others, threads, 2 * threads, read, |(number, keys)| {
         found.insert(number, keys);
         Ok::<(), std::convert::Infallible>(())
@@ -149,18 +168,18 @@ fn with_the_others(
 }
 
 /// The keys under which something of a source can be embedded, each once, in its order.
-fn keys_of(source: &Source, number: usize, modality: Modality) -> Result<Vec<String>, String> {
-    let mut gate = Gate::new(source, number, modality, None);
+fn keys_of(source: &ClipSource, number: usize, content: Content) -> Result<Vec<String>, String> {
+    let mut dedupe = Deduplicator::new(source, number, content, None);
     let mut keys = Vec::new();
     match &source.kind {
-        Kind::Tar(path) => scan(path, |entry| {
-            if gate.accept(Candidate::of_entry(&entry, modality)) {
+        SourceKind::Tar(path) => scan(path, |entry| {
+            if dedupe.accept(Candidate::of_entry(&entry, content)) {
                 keys.push(entry.key);
             }
         })
         .map_err(|error| error.to_string())?,
-        Kind::Rows(rows) => {
-            let rows = rows.iter().filter(|row| gate.accept(Candidate::of_row(row, modality)));
+        SourceKind::Rows(rows) => {
+            let rows = rows.iter().filter(|row| dedupe.accept(Candidate::of_row(row, content)));
             keys.extend(rows.map(|row| row.key.clone()));
         }
     }
@@ -184,31 +203,36 @@ fn write(keys: &[String], out: &mut ShardOutput) -> Result<(), ShardError> {
     Ok(out.close(file)?)
 }
 
-fn read(path: &Path) -> Result<Vec<u64>, Error> {
+fn read(path: &Path) -> Result<Vec<u64>> {
     let damaged =
-        |error: csv::Error| CoreError::input(path, format!("{error}\nhint: pass --fresh to make this file again"));
+        |error: csv::Error| Error::input(path, format!("{error}\nhint: pass --fresh to make this file again"));
     let mut csv = csv::Reader::from_reader(input::open(path)?);
     let lines = csv.deserialize().map(|line| line.map(|line: KeyLine| text_hash(&line.key)));
-    Ok(lines.collect::<Result<_, _>>().map_err(damaged)?)
+    lines.collect::<Result<_, _>>().map_err(damaged)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn source(name: &str) -> Source {
-        Source { name: name.to_owned(), fingerprint: name.to_owned(), kind: Kind::Rows(Vec::new()), limit: u64::MAX }
+    fn source(name: &str) -> ClipSource {
+        ClipSource {
+            name: name.to_owned(),
+            fingerprint: name.to_owned(),
+            kind: SourceKind::Rows(Vec::new()),
+            limit: u64::MAX,
+        }
     }
 
     #[test]
     fn the_first_source_has_the_key_and_one_that_cannot_be_read_has_none() {
         let sources = ["a", "b", "c", "d"].map(source);
         let keys = [Ok(vec![1, 2]), Err("cut".to_owned()), Ok(vec![2, 3]), Ok(vec![3, 1, 4])];
-        let owners = Owners::new(&sources, &keys);
-        assert_eq!([1, 2, 3, 4].map(|hash| owners.of(hash)), [Some((0, "a")), Some((0, "a")), Some((2, "c")), None]);
-        let fingerprint = |n: usize| owners.fingerprint(n, &sources[n], &keys[n]);
+        let index = KeyIndex::new(&sources, &keys);
+        assert_eq!([1, 2, 3, 4].map(|hash| index.owner(hash)), [Some((0, "a")), Some((0, "a")), Some((2, "c")), None]);
+        let fingerprint = |n: usize| index.fingerprint(n, &sources[n], &keys[n]);
         // One more source at the end changes nothing for those before it.
-        let more = Owners::new(&sources[..3], &keys[..3]);
+        let more = KeyIndex::new(&sources[..3], &keys[..3]);
         assert_eq!(fingerprint(2), more.fingerprint(2, &sources[2], &keys[2]));
         assert_ne!(fingerprint(2), Fingerprint::new().with(&sources[2].fingerprint).finish());
         assert_eq!(fingerprint(0), Fingerprint::new().with(&sources[0].fingerprint).finish());

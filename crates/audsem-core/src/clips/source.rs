@@ -4,51 +4,57 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use audsem_core::error::Error as CoreError;
-use audsem_core::run::{FileFingerprint, Fingerprint};
-use audsem_core::tar::is_tar;
-
 use super::folder::search;
 use super::list;
 use super::naming::{Naming, keys};
-use crate::error::Error;
-use crate::sets::Modality;
-use crate::tars::{list_tars, scan};
+use super::samples::scan;
+use crate::error::{Error, Result};
+use crate::run::{FileFingerprint, Fingerprint};
+use crate::tar::{TarInput, is_tar, list_tars};
 
-/// Sounds on disk that are embedded and committed together.
+/// Sounds on disk that are processed and committed together.
 const SOUNDS_PER_SOURCE: usize = 512;
 
-/// Captions of a list that are embedded and committed together: as many as a shard of clips has.
+/// Captions of a list that are processed and committed together: as many as a shard of clips has.
 const CAPTIONS_PER_SOURCE: usize = 4096;
 
 /// Endings of lists.
 const LISTS: [&str; 2] = [".csv", ".tsv"];
 
-/// One piece of the input, which becomes one table.
+/// What of the clips is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Their sounds.
+    Sound,
+    /// Their captions.
+    Caption,
+}
+
+/// One piece of the input, which becomes one shard.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct ClipSource {
     /// Its file or folder, for messages that must not depend on where that lies.
     pub name: String,
     /// Hash of its name and content.
     pub fingerprint: String,
     /// What it is.
-    pub kind: Kind,
+    pub kind: SourceKind,
     /// Records of it that count, from the front.
     pub limit: u64,
 }
 
 /// What a source is.
 #[derive(Debug, Clone)]
-pub enum Kind {
+pub enum SourceKind {
     /// A tar of samples.
     Tar(PathBuf),
     /// Lines of a list, or sounds on disk.
-    Rows(Vec<Row>),
+    Rows(Vec<ClipRow>),
 }
 
 /// A line of a list, or a sound on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct ClipRow {
     /// Its key; empty where nothing names it.
     pub key: String,
     /// Where it stands: its line, or its path below the input.
@@ -85,7 +91,7 @@ impl SoundFile {
 ///
 /// # Errors
 /// A tar cannot be read.
-pub(super) fn limited(sources: Vec<Source>, limit: Option<u64>) -> Result<Vec<Source>, Error> {
+pub fn limited(sources: Vec<ClipSource>, limit: Option<u64>) -> Result<Vec<ClipSource>> {
     let Some(mut left) = limit else { return Ok(sources) };
     let mut kept = Vec::new();
     for mut source in sources {
@@ -99,24 +105,24 @@ pub(super) fn limited(sources: Vec<Source>, limit: Option<u64>) -> Result<Vec<So
     Ok(kept)
 }
 
-impl Source {
+impl ClipSource {
     /// Records in it; of a damaged tar those before the damage, which its own shard reports.
-    fn count(&self) -> Result<u64, Error> {
+    fn count(&self) -> Result<u64> {
         match &self.kind {
-            Kind::Tar(path) => {
+            SourceKind::Tar(path) => {
                 let mut n = 0;
-                audsem_core::input::open_file(path)?;
+                crate::input::open_file(path)?;
                 drop(scan(path, |_| n += 1));
                 Ok(n)
             }
-            Kind::Rows(rows) => Ok(rows.len() as u64),
+            SourceKind::Rows(rows) => Ok(rows.len() as u64),
         }
     }
 }
 
 /// What one input names.
 enum Input {
-    Sources(Vec<Source>),
+    Sources(Vec<ClipSource>),
     /// Sounds on disk, and the folder they lie in.
     Loose(Vec<SoundFile>, PathBuf),
 }
@@ -126,15 +132,15 @@ enum Input {
 ///
 /// # Errors
 /// An input does not exist, or holds neither.
-pub fn list_sounds(inputs: &[PathBuf]) -> Result<Vec<Source>, Error> {
-    let inputs = inputs.iter().map(|input| sounds_of(input)).collect::<Result<Vec<_>, Error>>()?;
+pub fn list_sounds(inputs: &[PathBuf]) -> Result<Vec<ClipSource>> {
+    let inputs = inputs.iter().map(|input| sounds_of(input)).collect::<Result<Vec<_>>>()?;
     let mut keys = loose_keys(&inputs).into_iter();
     let mut sources = Vec::new();
     for input in inputs {
         match input {
             Input::Sources(more) => sources.extend(more),
             Input::Loose(sounds, folder) => {
-                let row = |(sound, key): (SoundFile, String)| Row {
+                let row = |(sound, key): (SoundFile, String)| ClipRow {
                     key,
                     place: sound.name.clone(),
                     sound: Some(sound),
@@ -142,24 +148,24 @@ pub fn list_sounds(inputs: &[PathBuf]) -> Result<Vec<Source>, Error> {
                     problem: None,
                 };
                 let n = sounds.len();
-                let rows: Vec<Row> = sounds.into_iter().zip(keys.by_ref().take(n)).map(row).collect();
-                sources.extend(of_rows(&rows, &base(&folder), Modality::Audio));
+                let rows: Vec<ClipRow> = sounds.into_iter().zip(keys.by_ref().take(n)).map(row).collect();
+                sources.extend(of_rows(&rows, &base(&folder), Content::Sound));
             }
         }
     }
     Ok(sources)
 }
 
-fn sounds_of(input: &Path) -> Result<Input, Error> {
+fn sounds_of(input: &Path) -> Result<Input> {
     if is(input, &LISTS) {
-        let rows = list::rows(input, Modality::Audio)?;
-        return Ok(Input::Sources(of_rows(&rows, &base(input), Modality::Audio)));
+        let rows = list::rows(input, Content::Sound)?;
+        return Ok(Input::Sources(of_rows(&rows, &base(input), Content::Sound)));
     }
     if is_tar(&base(input)) && !input.is_dir() {
         return Ok(Input::Sources(of_tars(input)?));
     }
     if !input.is_dir() {
-        fs::metadata(input).map_err(CoreError::read(input))?;
+        fs::metadata(input).map_err(Error::read(input))?;
         let folder = input.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         return Ok(Input::Loose(vec![SoundFile { name: base(input), path: input.to_owned() }], folder.to_owned()));
     }
@@ -170,7 +176,7 @@ fn sounds_of(input: &Path) -> Result<Input, Error> {
     }
     if found.sounds.is_empty() {
         let problem = "no tar and no sound in this folder\nhint: name shards (.tar), sounds (.flac, .wav, .mp3 …) or a CSV file with a column `path`";
-        return Err(CoreError::input(input, problem).into());
+        return Err(Error::input(input, problem));
     }
     Ok(Input::Loose(found.sounds, input.to_owned()))
 }
@@ -180,12 +186,12 @@ fn sounds_of(input: &Path) -> Result<Input, Error> {
 ///
 /// # Errors
 /// An input does not exist, or holds neither.
-pub fn list_captions(inputs: &[PathBuf]) -> Result<Vec<Source>, Error> {
+pub fn list_captions(inputs: &[PathBuf]) -> Result<Vec<ClipSource>> {
     let mut sources = Vec::new();
     for input in inputs {
         if is(input, &LISTS) {
-            let rows = list::rows(input, Modality::Text)?;
-            sources.extend(of_rows(&rows, &base(input), Modality::Text));
+            let rows = list::rows(input, Content::Caption)?;
+            sources.extend(of_rows(&rows, &base(input), Content::Caption));
             continue;
         }
         if input.is_dir() {
@@ -200,7 +206,7 @@ pub fn list_captions(inputs: &[PathBuf]) -> Result<Vec<Source>, Error> {
             continue;
         }
         let problem = "no captions here\nhint: name shards (.tar) or a CSV file with columns `key` and `text`";
-        return Err(CoreError::input(input, problem).into());
+        return Err(Error::input(input, problem));
     }
     Ok(sources)
 }
@@ -214,11 +220,11 @@ fn base(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn of_tars(input: &Path) -> Result<Vec<Source>, Error> {
-    let source = |tar: crate::tars::TarInput| Source {
-        name: tar.name(),
+fn of_tars(input: &Path) -> Result<Vec<ClipSource>> {
+    let source = |tar: TarInput| ClipSource {
+        name: tar.name,
         fingerprint: tar.fingerprint,
-        kind: Kind::Tar(tar.path),
+        kind: SourceKind::Tar(tar.path),
         limit: u64::MAX,
     };
     Ok(list_tars(input)?.into_iter().map(source).collect())
@@ -249,29 +255,29 @@ fn loose_keys(inputs: &[Input]) -> Vec<String> {
     keys(&namings)
 }
 
-fn of_rows(rows: &[Row], name: &str, modality: Modality) -> Vec<Source> {
-    let size = match modality {
-        Modality::Audio => SOUNDS_PER_SOURCE,
-        Modality::Text => CAPTIONS_PER_SOURCE,
+fn of_rows(rows: &[ClipRow], name: &str, content: Content) -> Vec<ClipSource> {
+    let size = match content {
+        Content::Sound => SOUNDS_PER_SOURCE,
+        Content::Caption => CAPTIONS_PER_SOURCE,
     };
-    let source = |chunk: &[Row]| Source {
+    let source = |chunk: &[ClipRow]| ClipSource {
         name: name.to_owned(),
-        fingerprint: fingerprint(chunk, modality),
-        kind: Kind::Rows(chunk.to_vec()),
+        fingerprint: fingerprint(chunk, content),
+        kind: SourceKind::Rows(chunk.to_vec()),
         limit: u64::MAX,
     };
     rows.chunks(size).map(source).collect()
 }
 
 /// Hash of all of the rows that decides what becomes of them.
-fn fingerprint(rows: &[Row], modality: Modality) -> String {
+fn fingerprint(rows: &[ClipRow], content: Content) -> String {
     let mut all = Fingerprint::new();
     for row in rows {
         all = all.with(&row.key).with(&row.place).with(row.problem.as_deref().unwrap_or(""));
-        match (modality, &row.sound) {
-            (Modality::Text, _) => all = all.with(row.text.as_deref().unwrap_or("")),
-            (Modality::Audio, None) => {}
-            (Modality::Audio, Some(sound)) => {
+        match (content, &row.sound) {
+            (Content::Caption, _) => all = all.with(row.text.as_deref().unwrap_or("")),
+            (Content::Sound, None) => {}
+            (Content::Sound, Some(sound)) => {
                 all = all.with(&sound.name);
                 // A file that is not there is that row's fault, not the run's.
                 all = match FileFingerprint::of(&sound.path) {
@@ -300,10 +306,10 @@ mod tests {
         folder
     }
 
-    fn keys(sources: &[Source]) -> Vec<String> {
+    fn keys(sources: &[ClipSource]) -> Vec<String> {
         let keys = sources.iter().flat_map(|source| match &source.kind {
-            Kind::Tar(_) => vec![source.name.clone()],
-            Kind::Rows(rows) => rows.iter().map(|row| row.key.clone()).collect(),
+            SourceKind::Tar(_) => vec![source.name.clone()],
+            SourceKind::Rows(rows) => rows.iter().map(|row| row.key.clone()).collect(),
         });
         keys.collect()
     }
@@ -336,7 +342,7 @@ mod tests {
         let sounds = list_sounds(&[folder.path().join("s.csv")]).unwrap();
         assert_eq!(keys(&sounds), ["V (1_0-2_5)", "c"]);
         let captions = list_captions(&[folder.path().join("t.csv")]).unwrap();
-        assert!(matches!(&captions[0].kind, Kind::Rows(rows) if rows[1].key == "l" && rows[1].text.is_none()));
+        assert!(matches!(&captions[0].kind, SourceKind::Rows(rows) if rows[1].key == "l" && rows[1].text.is_none()));
     }
 
     #[test]

@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use audsem_core::error::Error as CoreError;
-use audsem_core::suffix::is_audio;
-use audsem_core::tar::is_tar;
-use audsem_core::walk::Walk;
-
-use super::sources::SoundFile;
-use crate::error::Error;
+use super::source::SoundFile;
+use crate::error::Result;
+use crate::suffix::is_audio;
+use crate::tar::is_tar;
+use crate::walk::Walk;
 
 /// The sounds and tars of a folder.
 #[derive(Debug, Default)]
@@ -25,9 +23,9 @@ pub(super) struct Found {
 ///
 /// # Errors
 /// A folder cannot be listed.
-pub(super) fn search(root: &Path) -> Result<Found, Error> {
+pub(super) fn search(root: &Path) -> Result<Found> {
     let mut found = Found::default();
-    for file in Walk::deep().files(root, |name| is_sound(name) || is_tar(name)).map_err(CoreError::from)? {
+    for file in Walk::deep().files(root, |name| is_sound(name) || is_tar(name))? {
         match (is_sound(&file.name), file.is_below()) {
             (true, _) => found.sounds.push(SoundFile { name: file.name, path: file.path }),
             (false, true) => found.tars_below += 1,
@@ -47,7 +45,7 @@ impl Found {
         let root = root.display();
         if sounds_wanted && self.tars > 0 && !self.sounds.is_empty() {
             tracing::warn!(
-                "sounds beside tars are not embedded: {} in and below {root}\n\
+                "sounds beside tars are not read: {} in and below {root}\n\
                  hint: keep sounds in a folder of their own, or list them in a CSV file with a column `path`",
                 self.sounds.len()
             );

@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use audsem_core::error::Error as CoreError;
 use csv::StringRecord;
 
 use super::naming::{Naming, keys};
-use super::sources::{Row, SoundFile};
-use crate::error::Error;
-use crate::sets::Modality;
+use super::source::{ClipRow, Content, SoundFile};
+use crate::error::{Error, Result};
 
 /// Where the columns are that a list may have.
 struct Header {
@@ -24,13 +22,13 @@ impl Header {
         Self { n_columns: record.len(), key: column("key"), path: column("path"), text: column("text") }
     }
 
-    fn needs(&self, modality: Modality, list: &Path) -> Result<(), Error> {
-        let (found, problem) = match modality {
-            Modality::Audio => (self.path, "no column `path`\nhint: a list of sounds has a column `path`"),
-            Modality::Text => (self.text, "no column `text`\nhint: a list of captions has a column `text`"),
+    fn needs(&self, content: Content, list: &Path) -> Result<()> {
+        let (found, problem) = match content {
+            Content::Sound => (self.path, "no column `path`\nhint: a list of sounds has a column `path`"),
+            Content::Caption => (self.text, "no column `text`\nhint: a list of captions has a column `text`"),
         };
         let problem = format!("{problem}, and `key` if wanted; the first line names the columns");
-        found.map(drop).ok_or_else(|| CoreError::input(list, problem).into())
+        found.map(drop).ok_or_else(|| Error::input(list, problem))
     }
 }
 
@@ -43,18 +41,18 @@ struct Line {
     problem: Option<String>,
 }
 
-/// The rows of a list, with the same keys whichever modality they are read for. A line that cannot be used is a row with
-/// a problem: the others are none the worse for it.
+/// The rows of a list, with the same keys whichever content they are read for. A line that cannot be used is a row with
+/// a problem: other rows are unaffected.
 ///
 /// # Errors
-/// The list cannot be read, is empty, or lacks the column that `modality` needs.
-pub(super) fn rows(list: &Path, modality: Modality) -> Result<Vec<Row>, Error> {
-    let lines = lines(list, modality)?;
+/// The list cannot be read, is empty, or lacks the column that `content` needs.
+pub(super) fn rows(list: &Path, content: Content) -> Result<Vec<ClipRow>> {
+    let lines = lines(list, content)?;
     let namings: Vec<Naming<'_>> =
         lines.iter().map(|line| Naming { key: line.key.as_deref(), path: line.path.as_deref() }).collect();
     let keys = keys(&namings);
     let (folder, name) = (list.parent().unwrap_or(Path::new("")), list.file_name().unwrap_or_default());
-    let row = |(line, key): (Line, String)| Row {
+    let row = |(line, key): (Line, String)| ClipRow {
         key,
         place: format!("{}, line {}", name.to_string_lossy(), line.number),
         sound: line.path.map(|name| SoundFile { path: folder.join(&name), name }),
@@ -64,8 +62,8 @@ pub(super) fn rows(list: &Path, modality: Modality) -> Result<Vec<Row>, Error> {
     Ok(lines.into_iter().zip(keys).map(row).collect())
 }
 
-fn lines(list: &Path, modality: Modality) -> Result<Vec<Line>, Error> {
-    let failed = |error: csv::Error| CoreError::input(list, error.to_string());
+fn lines(list: &Path, content: Content) -> Result<Vec<Line>> {
+    let failed = |error: csv::Error| Error::input(list, error.to_string());
     let tsv = list.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tsv"));
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(if tsv { b'\t' } else { b',' })
@@ -73,23 +71,23 @@ fn lines(list: &Path, modality: Modality) -> Result<Vec<Line>, Error> {
         .from_path(list)
         .map_err(failed)?;
     let header = Header::of(reader.headers().map_err(failed)?);
-    header.needs(modality, list)?;
+    header.needs(content, list)?;
     let mut lines = Vec::new();
     for record in reader.byte_records() {
         let record = record.map_err(failed)?;
         let number = record.position().map_or(0, csv::Position::line);
         lines.push(match StringRecord::from_byte_record(record) {
-            Ok(record) => line(number, &header, &record, modality),
+            Ok(record) => line(number, &header, &record, content),
             Err(_) => Line::unusable(number, "not UTF-8".to_owned()),
         });
     }
     if lines.is_empty() {
-        return Err(CoreError::input(list, "this list is empty").into());
+        return Err(Error::input(list, "this list is empty"));
     }
     Ok(lines)
 }
 
-fn line(number: u64, header: &Header, record: &StringRecord, modality: Modality) -> Line {
+fn line(number: u64, header: &Header, record: &StringRecord, content: Content) -> Line {
     if record.len() != header.n_columns {
         // Which value belongs to which column cannot be known.
         return Line::unusable(
@@ -102,7 +100,7 @@ fn line(number: u64, header: &Header, record: &StringRecord, modality: Modality)
     };
     let mut line =
         Line { number, key: value(header.key), path: value(header.path), text: value(header.text), problem: None };
-    if modality == Modality::Audio && line.path.is_none() {
+    if content == Content::Sound && line.path.is_none() {
         line.problem = Some("no `path`".to_owned());
     }
     line
@@ -120,52 +118,51 @@ mod tests {
 
     use super::*;
 
-    fn read(name: &str, content: &[u8], modality: Modality) -> Result<Vec<Row>, String> {
+    fn read(name: &str, bytes: &[u8], content: Content) -> Result<Vec<ClipRow>, String> {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(name), content).unwrap();
-        rows(&folder.path().join(name), modality).map_err(|error| error.to_string())
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+        rows(&folder.path().join(name), content).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn both_modalities_give_the_same_keys() {
+    fn both_kinds_give_the_same_keys() {
         let list = b"path,text,key\na/x.wav,dog,\nb/x.wav,cat,\nc/y.wav,,k\nV (1.0-2.5).wav,rain,\n";
-        let keys = |modality| -> Vec<String> {
-            read("l.csv", list, modality).unwrap().into_iter().map(|row| row.key).collect()
-        };
-        assert_eq!(keys(Modality::Audio), ["a/x", "b/x", "k", "V (1_0-2_5)"]);
-        assert_eq!(keys(Modality::Audio), keys(Modality::Text));
+        let keys =
+            |content| -> Vec<String> { read("l.csv", list, content).unwrap().into_iter().map(|row| row.key).collect() };
+        assert_eq!(keys(Content::Sound), ["a/x", "b/x", "k", "V (1_0-2_5)"]);
+        assert_eq!(keys(Content::Sound), keys(Content::Caption));
     }
 
     #[test]
     fn a_bad_line_is_a_row_with_a_problem() {
         let list = b"key,path,text\nk1,a.wav,dog\nk2,b.wav,cat,mat\nk3,,rain\n\xff,c.wav,x\nk5,d.wav\nk6,e.wav,\n";
-        let problems = |modality| -> Vec<(String, Option<String>)> {
-            read("l.csv", list, modality).unwrap().into_iter().map(|row| (row.place, row.problem)).collect()
+        let problems = |content| -> Vec<(String, Option<String>)> {
+            read("l.csv", list, content).unwrap().into_iter().map(|row| (row.place, row.problem)).collect()
         };
         let columns = |n| Some(format!("{n} columns where the first line has 3"));
         let no_path = Some("no `path`".to_owned());
         let utf8 = Some("not UTF-8".to_owned());
         let expected = [None, columns(4), no_path, utf8, columns(2), None];
         let places = (2..8).map(|n| format!("l.csv, line {n}"));
-        let audio = problems(Modality::Audio);
+        let audio = problems(Content::Sound);
         assert_eq!(audio, places.zip(expected).collect::<Vec<_>>());
-        assert_eq!(problems(Modality::Text)[2].1, None, "a caption needs no path");
+        assert_eq!(problems(Content::Caption)[2].1, None, "a caption needs no path");
     }
 
     #[test]
     fn tabs_part_the_columns_of_a_tsv() {
-        let rows = read("l.tsv", b"path\ttext\na, b.wav\tdog, cat\n", Modality::Text).unwrap();
+        let rows = read("l.tsv", b"path\ttext\na, b.wav\tdog, cat\n", Content::Caption).unwrap();
         assert_eq!((rows[0].key.as_str(), rows[0].text.as_deref()), ("a, b", Some("dog, cat")));
     }
 
     #[test]
     fn a_list_without_its_column_or_lines_is_refused() {
-        for (content, modality, expected) in [
-            ("name\nx\n", Modality::Audio, "no column `path`"),
-            ("path\nx\n", Modality::Text, "no column `text`"),
-            ("path\n", Modality::Audio, "empty"),
+        for (bytes, content, expected) in [
+            ("name\nx\n", Content::Sound, "no column `path`"),
+            ("path\nx\n", Content::Caption, "no column `text`"),
+            ("path\n", Content::Sound, "empty"),
         ] {
-            let error = read("l.csv", content.as_bytes(), modality).unwrap_err();
+            let error = read("l.csv", bytes.as_bytes(), content).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
     }

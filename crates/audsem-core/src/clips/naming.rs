@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use audsem_core::clip_id::ClipId;
-
-use crate::tars::clip_key;
+use super::clip_key;
+use crate::clip_id::ClipId;
 
 /// What a record's key is made of.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +61,7 @@ fn given<'a>(record: &Naming<'a>) -> Option<&'a str> {
 fn own_key(record: &Naming<'_>) -> String {
     match given(record) {
         Some(key) => key.parse::<ClipId>().map_or_else(|_| key.to_owned(), |clip| clip.tar_key()),
-        None => clip_key("", None, record.path),
+        None => clip_key(record.path.unwrap_or_default()),
     }
 }
 

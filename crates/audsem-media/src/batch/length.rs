@@ -1,6 +1,6 @@
 //! How long a sound is, from its header alone.
 
-use audsem_media::audio::probe_flac;
+use crate::audio::probe_flac;
 
 /// So many first bytes of a sound hold its header, unless a picture is in front.
 pub(super) const HEAD_BYTES: u64 = 256 << 10;
@@ -27,7 +27,7 @@ pub(super) fn of_frames(frames: u64, rate_hz: u32) -> u64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use audsem_media::audio::{BitDepth, encode_flac};
+    use crate::audio::{BitDepth, encode_flac};
 
     use super::*;
 

@@ -1,0 +1,122 @@
+//! What a source holds: the sounds and the captions of its records.
+
+use std::path::Path;
+
+use super::ClipFault;
+use super::dedupe::{Candidate, Deduplicator};
+use super::samples::{ClipEntry, for_each_head, scan};
+use super::source::{ClipRow, ClipSource, Content, SourceKind};
+use crate::error::Result;
+use crate::run::ShardError;
+use crate::tar::TarError;
+
+impl ClipSource {
+    /// Hands the sounds of the records that `dedupe` accepts to `visit`, in the order of the source; of each sound the
+    /// first `most` bytes.
+    ///
+    /// # Errors
+    /// The tar is damaged, lacks its end marker or goes on behind it ([`ShardError::Input`]), or `visit` fails.
+    pub fn for_each_sound(
+        &self,
+        dedupe: &mut Deduplicator<'_>,
+        most: u64,
+        visit: impl FnMut(SoundBytes) -> Result<(), ShardError>,
+    ) -> Result<(), ShardError> {
+        match &self.kind {
+            SourceKind::Tar(path) => self.sounds_of_tar(path, dedupe, most, visit),
+            SourceKind::Rows(rows) => sounds_of_rows(rows, dedupe, most, visit),
+        }
+    }
+
+    /// The captions of the records that `dedupe` accepts, with their keys, in the order of the source.
+    ///
+    /// # Errors
+    /// The tar is damaged, lacks its end marker or goes on behind it.
+    pub fn captions(&self, dedupe: &mut Deduplicator<'_>) -> Result<Vec<(String, String)>, ShardError> {
+        let mut captions = Vec::new();
+        match &self.kind {
+            SourceKind::Tar(path) => scan(path, |entry| {
+                if dedupe.accept(Candidate::of_entry(&entry, Content::Caption)) {
+                    captions.push((entry.key, entry.text.unwrap_or_default()));
+                }
+            })
+            .map_err(ShardError::input)?,
+            SourceKind::Rows(rows) => {
+                let rows = rows.iter().filter(|row| dedupe.accept(Candidate::of_row(row, Content::Caption)));
+                captions.extend(rows.map(|row| (row.key.clone(), row.text.clone().unwrap_or_default())));
+            }
+        }
+        Ok(captions)
+    }
+
+    fn sounds_of_tar(
+        &self,
+        path: &Path,
+        dedupe: &mut Deduplicator<'_>,
+        most: u64,
+        mut visit: impl FnMut(SoundBytes) -> Result<(), ShardError>,
+    ) -> Result<(), ShardError> {
+        let wanted = |entry: &ClipEntry| dedupe.accept(Candidate::of_entry(entry, Content::Sound));
+        let visited = for_each_head(path, most, wanted, |entry, bytes| {
+            let (extension, n_bytes) = match &entry.sound {
+                Some(sound) => (sound.suffix.clone(), sound.n_bytes),
+                None => (String::new(), bytes.len() as u64),
+            };
+            let (key, place) = (entry.key.clone(), self.name.clone());
+            visit(SoundBytes { key, place, extension, bytes: bytes.to_vec(), n_bytes }).map_err(Stop::Shard)
+        });
+        visited.map_err(|stop| match stop {
+            Stop::Tar(error) => ShardError::input(error),
+            Stop::Shard(error) => error,
+        })
+    }
+}
+
+fn sounds_of_rows(
+    rows: &[ClipRow],
+    dedupe: &mut Deduplicator<'_>,
+    most: u64,
+    mut visit: impl FnMut(SoundBytes) -> Result<(), ShardError>,
+) -> Result<(), ShardError> {
+    for row in rows {
+        if !dedupe.accept(Candidate::of_row(row, Content::Sound)) {
+            continue;
+        }
+        let Some(file) = &row.sound else { continue };
+        match file.read(most) {
+            Err(error) => dedupe.fail(&row.key, ClipFault::Unreadable, format!("{}: {error}", file.name)),
+            Ok((bytes, n_bytes)) => {
+                let extension = file.path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+                visit(SoundBytes { key: row.key.clone(), place: file.name.clone(), extension, bytes, n_bytes })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A sound that is to be decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SoundBytes {
+    /// The key of its clip.
+    pub key: String,
+    /// The tar it lies in, or its own path below the input.
+    pub place: String,
+    /// The extension of its name in lower case: the format.
+    pub extension: String,
+    /// Its first bytes.
+    pub bytes: Vec<u8>,
+    /// Bytes it has in all.
+    pub n_bytes: u64,
+}
+
+/// Why a tar is not read to its end.
+enum Stop {
+    Tar(TarError),
+    Shard(ShardError),
+}
+
+impl From<TarError> for Stop {
+    fn from(error: TarError) -> Self {
+        Self::Tar(error)
+    }
+}

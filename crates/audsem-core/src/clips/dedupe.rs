@@ -1,0 +1,172 @@
+//! Which records of a source are used, and why the others are not.
+
+use std::collections::HashSet;
+
+use super::key_index::KeyIndex;
+use super::source::{ClipRow, ClipSource, Content};
+use super::{ClipDrop, ClipEntry, ClipFault};
+use crate::run::ShardOutput;
+use crate::tables::text_hash;
+
+/// A record that may be used.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// The key of its clip; empty where nothing names it.
+    pub key: &'a str,
+    /// Where it stands: the name of its sample, its line, or its path.
+    pub place: &'a str,
+    /// Whether it has what is asked for: a sound, or a caption.
+    pub has_content: bool,
+    /// Why it cannot be used.
+    pub problem: Option<(ClipFault, &'a str)>,
+}
+
+impl<'a> Candidate<'a> {
+    /// A candidate from a sample of a tar.
+    pub fn of_entry(entry: &'a ClipEntry, content: Content) -> Self {
+        let has_content = match content {
+            Content::Sound => entry.sound.is_some(),
+            Content::Caption => has_text(entry.text.as_deref()),
+        };
+        let problem = entry.problem.as_deref().map(|problem| (ClipFault::BadJson, problem));
+        Self { key: &entry.key, place: &entry.sample, has_content, problem }
+    }
+
+    /// A candidate from a row of a list or a folder.
+    pub fn of_row(row: &'a ClipRow, content: Content) -> Self {
+        let has_content = match content {
+            Content::Sound => row.sound.is_some(),
+            Content::Caption => has_text(row.text.as_deref()),
+        };
+        let problem = row.problem.as_deref().map(|problem| (ClipFault::BadRow, problem));
+        Self { key: &row.key, place: &row.place, has_content, problem }
+    }
+}
+
+fn has_text(text: Option<&str>) -> bool {
+    text.is_some_and(|text| !text.trim().is_empty())
+}
+
+/// Why a record stays out.
+#[derive(Debug, Clone, Copy)]
+enum Why {
+    Dropped(ClipDrop),
+    Failed(ClipFault),
+}
+
+/// Lets the first record of each key through that has what is asked for; the others are rejects.
+#[derive(Debug)]
+pub struct Deduplicator<'a> {
+    source: &'a ClipSource,
+    number: usize,
+    content: Content,
+    index: Option<&'a KeyIndex>,
+    keys: HashSet<u64, foldhash::fast::FixedState>,
+    read: u64,
+    left_out: Vec<(String, Why, String)>,
+}
+
+impl<'a> Deduplicator<'a> {
+    /// Starts with source number `number`. Without an index, keys are unique within the source alone.
+    pub fn new(source: &'a ClipSource, number: usize, content: Content, index: Option<&'a KeyIndex>) -> Self {
+        Self { source, number, content, index, keys: HashSet::default(), read: 0, left_out: Vec::new() }
+    }
+
+    /// Whether the next record is used.
+    pub fn accept(&mut self, record: Candidate<'_>) -> bool {
+        if self.read == self.source.limit {
+            return false;
+        }
+        self.read += 1;
+        let named = if record.key.is_empty() { record.place } else { record.key };
+        let (why, detail) = match record {
+            Candidate { problem: Some((fault, problem)), .. } => {
+                (Why::Failed(fault), format!("{}: {problem}", record.place))
+            }
+            Candidate { has_content: false, .. } => (Why::Dropped(self.nothing()), record.place.to_owned()),
+            Candidate { key: "", .. } => {
+                (Why::Failed(ClipFault::NoKey), format!("{}: neither a key nor a file name", record.place))
+            }
+            Candidate { key, .. } => match self.earlier(key) {
+                None => return true,
+                Some(earlier) => (Why::Dropped(ClipDrop::RepeatedKey), format!("{}; first in {earlier}", record.place)),
+            },
+        };
+        self.left_out.push((named.to_owned(), why, detail));
+        false
+    }
+
+    /// Why a record without content is left out.
+    fn nothing(&self) -> ClipDrop {
+        match self.content {
+            Content::Sound => ClipDrop::NoAudio,
+            Content::Caption => ClipDrop::NoCaption,
+        }
+    }
+
+    /// The source that has the key already; otherwise it is this one's from now on.
+    fn earlier(&mut self, key: &str) -> Option<String> {
+        let hash = text_hash(key);
+        if let Some((number, name)) = self.index.and_then(|index| index.owner(hash))
+            && number != self.number
+        {
+            return Some(place_of(number, name));
+        }
+        (!self.keys.insert(hash)).then(|| place_of(self.number, &self.source.name))
+    }
+
+    /// Notes a record that was let through and turned out not to be readable.
+    pub fn fail(&mut self, key: &str, fault: ClipFault, detail: String) {
+        self.left_out.push((key.to_owned(), Why::Failed(fault), detail));
+    }
+
+    /// Counts what was read, and files what stayed out.
+    pub fn report(&self, out: &mut ShardOutput) {
+        out.read(self.read);
+        for (key, why, detail) in &self.left_out {
+            match why {
+                Why::Dropped(reason) => out.drop(key, *reason, detail),
+                Why::Failed(fault) => out.fail(key, *fault, detail),
+            }
+        }
+    }
+}
+
+fn place_of(number: usize, name: &str) -> String {
+    format!("part {number:05}, {name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::SourceKind;
+    use super::*;
+
+    #[test]
+    fn a_key_goes_through_once_and_everything_else_has_a_reason() {
+        let source = ClipSource {
+            name: "0.tar".to_owned(),
+            fingerprint: String::new(),
+            kind: SourceKind::Rows(Vec::new()),
+            limit: 6,
+        };
+        let mut dedupe = Deduplicator::new(&source, 3, Content::Caption, None);
+        let record = |key, has_content| Candidate { key, place: "7", has_content, problem: None };
+        assert!(dedupe.accept(record("a", true)));
+        assert!(!dedupe.accept(record("b", false)));
+        assert!(!dedupe.accept(record("a", true)));
+        assert!(!dedupe.accept(record("", true)));
+        assert!(!dedupe.accept(Candidate { problem: Some((ClipFault::BadJson, "no JSON")), ..record("c", true) }));
+        assert!(dedupe.accept(record("b", true)), "the first b had no caption");
+        assert!(!dedupe.accept(record("d", true)), "over the limit");
+        let left_out: Vec<(&str, &str)> =
+            dedupe.left_out.iter().map(|(key, _, detail)| (key.as_str(), detail.as_str())).collect();
+        let expected = [
+            ("b", "7"),
+            ("a", "7; first in part 00003, 0.tar"),
+            ("7", "7: neither a key nor a file name"),
+            ("c", "7: no JSON"),
+        ];
+        assert_eq!(left_out, expected);
+        assert_eq!(dedupe.read, 6);
+    }
+}

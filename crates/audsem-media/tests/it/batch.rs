@@ -1,0 +1,244 @@
+//! An extractor of one measure, from its configuration to its rows, and what it gets for it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use audsem_core::batch::BatchError;
+use audsem_core::run::{OutputFile, RunConfig, RunOptions, ShardSelection, Summary};
+use audsem_core::tables::{TableError, read_parquet};
+use audsem_core::tar::{ShardOptions, ShardWriter};
+use audsem_core::testing::tree;
+use audsem_media::audio::{Audio, BitDepth, Decoder, encode_flac};
+use audsem_media::batch::{BatchStep, ClipError, ClipName, ClipNetwork, ClipTable, MediaFault, row_table};
+use serde::Serialize;
+
+// The extractor begins here: all of it is what stands between the two lines.
+
+audsem_core::row! {
+    table "loudness of clips";
+    /// How loud a clip is.
+    struct Loudness / LoudnessRef / LoudnessColumns / LoudnessBuffers {
+        /// The clip's key.
+        pub key: String,
+        /// Root mean square of its samples in dB below full scale.
+        pub rms_db: f32,
+    }
+}
+
+/// Settings of the extractor.
+#[derive(Serialize)]
+struct Config {
+    /// What a silent clip gets, in dB.
+    floor_db: f32,
+}
+
+impl RunConfig for Config {
+    const TOOL: &'static str = "test";
+    const COMMAND: &'static str = "loudness";
+}
+
+struct LoudnessMeter {
+    floor_db: f32,
+}
+
+impl ClipNetwork for LoudnessMeter {
+    type Features = f32;
+    type Output = f32;
+
+    fn features(&self, _: &ClipName, audio: &Audio) -> Result<f32, ClipError> {
+        let sum: f64 = audio.samples.iter().map(|x| f64::from(*x).powi(2)).sum();
+        Ok((sum / audio.samples.len() as f64) as f32)
+    }
+
+    fn forward(&self, batch: &[&f32]) -> Result<Vec<Result<f32, ClipError>>, BatchError> {
+        Ok(batch.iter().map(|square| Ok((10.0 * square.log10()).max(self.floor_db))).collect())
+    }
+
+    fn table<'f>(&self, file: &'f mut OutputFile) -> Result<Box<dyn ClipTable<f32> + 'f>, TableError> {
+        row_table(file, |clip, rms_db| Loudness { key: clip.key.clone(), rms_db })
+    }
+}
+
+fn loudness(
+    config: &Config,
+    inputs: &[PathBuf],
+    batch_size: usize,
+    options: &RunOptions,
+) -> audsem_core::error::Result<Summary> {
+    let step = BatchStep { config, models: vec![], inputs, decoder: &Decoder::new(), batch_size };
+    step.run(Some(&LoudnessMeter { floor_db: config.floor_db }), options)
+}
+
+// The extractor ends here.
+
+/// A new extractor takes configuration, features and rows; all else is there.
+#[test]
+fn an_extractor_takes_at_most_sixty_lines() {
+    let lines: Vec<&str> = include_str!("batch.rs").lines().collect();
+    let place = |text: &str| lines.iter().position(|line| line.starts_with(text)).unwrap();
+    let n = place("// The extractor ends here") - place("// The extractor begins here") - 1;
+    assert!(n <= 60, "{n} lines");
+}
+
+/// Two tars: tones of known loudness, one of them silent, one broken, one repeated across the tars.
+fn tars(folder: &Path) -> PathBuf {
+    let tone = |amplitude: f32, n: usize| -> Vec<u8> {
+        let samples: Vec<f32> = (0..n).map(|n| (n as f32 * 0.1).sin() * amplitude).collect();
+        encode_flac(&samples, 1, 16_000, BitDepth::Sixteen).unwrap()
+    };
+    let input = folder.join("in");
+    let clips = |names: &[(&str, Vec<u8>)]| {
+        let mut tar = ShardWriter::new(Vec::new(), ShardOptions::default());
+        for (name, sound) in names {
+            let json = format!(r#"{{"key": "{name}"}}"#);
+            tar.write_sample(name, &[("flac", sound), ("json", json.as_bytes())]).unwrap();
+        }
+        tar.finish().unwrap().0
+    };
+    let first: Vec<(String, Vec<u8>)> =
+        (1..=9).map(|n| (format!("A ({n}_0-{n}_5)"), tone(0.1 * n as f32, 8000 + 100 * n))).collect();
+    let mut first: Vec<(&str, Vec<u8>)> = first.iter().map(|(name, sound)| (name.as_str(), sound.clone())).collect();
+    first.push(("B (0_0-1_0)", b"fLaC and nothing else".to_vec()));
+    let second =
+        [("C (0_0-1_0)", tone(0.0, 16_000)), ("A (1_0-1_5)", tone(0.9, 8000)), ("D (0_0-1_0)", tone(0.5, 16_000))];
+    for (name, bytes) in [("0.tar", clips(&first)), ("1.tar", clips(&second))] {
+        audsem_core::files::write_atomically(&input.join(name), &bytes).unwrap();
+    }
+    input
+}
+
+const CONFIG: Config = Config { floor_db: -100.0 };
+
+fn measure(folder: &Path, batch_size: usize, options: &RunOptions) -> Summary {
+    loudness(&CONFIG, &[folder.join("in")], batch_size, options).unwrap()
+}
+
+fn options(output: PathBuf, workers: usize) -> RunOptions {
+    RunOptions { workers, max_fail_rate: 1.0, ..RunOptions::new(output) }
+}
+
+#[test]
+fn rows_are_right_and_bad_clips_are_on_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = tars(folder.path());
+    let summary = measure(folder.path(), 4, &options(folder.path().join("out"), 1));
+    let part = summary.step("part").unwrap();
+    assert_eq!((part.read, part.kept, part.n_failed(), part.n_dropped()), (13, 11, 1, 1));
+    let rows: Vec<Loudness> = read_parquet(&folder.path().join("out/part-00000.parquet")).unwrap();
+    assert_eq!(rows.len(), 9);
+    for (n, row) in (1..).zip(&rows) {
+        // The root mean square of a sine is its amplitude by the root of two.
+        let expected = 20.0 * (0.1 * n as f32 / 2f32.sqrt()).log10();
+        assert_eq!(row.key, format!("A ({n}_0-{n}_5)"));
+        assert!((row.rms_db - expected).abs() < 0.05, "{}: {} for {expected}", row.key, row.rms_db);
+    }
+    let rows: Vec<Loudness> = read_parquet(&folder.path().join("out/part-00001.parquet")).unwrap();
+    let keys: Vec<&str> = rows.iter().map(|row| row.key.as_str()).collect();
+    assert_eq!((keys.as_slice(), rows[0].rms_db), (&["C (0_0-1_0)", "D (0_0-1_0)"][..], -100.0));
+    let rejects = |n: usize| std::fs::read_to_string(folder.path().join(format!("out/rejects-0000{n}.jsonl"))).unwrap();
+    assert!(rejects(0).contains("undecodable") && rejects(0).contains("B (0_0-1_0)"));
+    assert!(rejects(1).contains("repeated_key") && rejects(1).contains("first in part 00000, 0.tar"));
+    // Sounds are counted in seconds, and a dry run counts what it can.
+    let dry = RunOptions { dry_run: true, ..options(folder.path().join("dry"), 1) };
+    let dry = measure(folder.path(), 4, &dry);
+    assert_eq!(dry.step("part").unwrap().kept, 12, "only decoding tells that one is broken");
+    assert!(!folder.path().join("dry/part-00000.parquet").exists());
+    drop(input);
+}
+
+/// Bytes depend neither on workers, nor on the size of batches, nor on being stopped in between; `--shard` and `--limit`
+/// do what they do everywhere.
+#[test]
+fn it_is_a_run_folder_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    tars(folder.path());
+    let path = |name: &str| folder.path().join(name);
+    let whole = |name: &str| -> BTreeMap<PathBuf, String> { tree(&path(name)).unwrap() };
+    measure(folder.path(), 4, &options(path("one"), 1));
+    for (name, workers, batch_size) in [("two", 2, 4), ("alone", 1, 1), ("all", 3, 100)] {
+        measure(folder.path(), batch_size, &options(path(name), workers));
+        assert_eq!(whole(name), whole("one"), "{name}");
+    }
+    for index in 0..2 {
+        let options = RunOptions { shard: ShardSelection { index, count: 2 }, ..options(path("parts"), 1) };
+        measure(folder.path(), 4, &options);
+    }
+    assert_eq!(whole("parts"), whole("one"));
+    // A lost table is made again, the other one is not.
+    std::fs::remove_file(path("parts/part-00001.parquet")).unwrap();
+    measure(folder.path(), 4, &options(path("parts"), 1));
+    assert_eq!(whole("parts"), whole("one"));
+    let limited = RunOptions { limit: Some(3), ..options(path("limited"), 1) };
+    assert_eq!(measure(folder.path(), 4, &limited).step("part").unwrap().read, 3);
+}
+
+/// A meter with memory for three clips, that refuses one of them, and for which one is too long.
+struct SmallMeter;
+
+impl ClipNetwork for SmallMeter {
+    type Features = usize;
+    type Output = f32;
+
+    fn features(&self, clip: &ClipName, audio: &Audio) -> Result<usize, ClipError> {
+        match clip.key.starts_with("C") {
+            true => Err(ClipError::new(MediaFault::Unusable, "silence")),
+            false => Ok(audio.frames()),
+        }
+    }
+
+    fn cost(&self, frames: &usize) -> usize {
+        *frames
+    }
+
+    fn forward(&self, batch: &[&usize]) -> Result<Vec<Result<f32, ClipError>>, BatchError> {
+        if batch.len() > 3 || batch.iter().any(|frames| **frames == 8500) {
+            return Err(BatchError::OutOfMemory("3 clips fit".to_owned()));
+        }
+        Ok(batch.iter().map(|frames| Ok(**frames as f32)).collect())
+    }
+
+    fn table<'f>(&self, file: &'f mut OutputFile) -> Result<Box<dyn ClipTable<f32> + 'f>, TableError> {
+        row_table(file, |clip, rms_db| Loudness { key: clip.key.clone(), rms_db })
+    }
+}
+
+#[test]
+fn memory_that_runs_out_makes_batches_smaller_and_loses_no_other_clip() {
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = vec![tars(folder.path())];
+    let step = BatchStep { config: &CONFIG, models: vec![], inputs: &inputs, decoder: &Decoder::new(), batch_size: 16 };
+    let summary = step.run(Some(&SmallMeter), &options(folder.path().join("out"), 1)).unwrap();
+    let part = summary.step("part").unwrap();
+    let failed: Vec<(&str, u64)> = part.failed.iter().map(|(fault, n)| (fault.as_str(), *n)).collect();
+    assert_eq!(failed, [("out_of_memory", 1), ("undecodable", 1), ("unusable", 1)]);
+    let rows: Vec<Loudness> = read_parquet(&folder.path().join("out/part-00000.parquet")).unwrap();
+    let frames: Vec<f32> = rows.iter().map(|row| row.rms_db).collect();
+    assert_eq!(frames, [8100.0, 8200.0, 8300.0, 8400.0, 8600.0, 8700.0, 8800.0, 8900.0]);
+}
+
+/// Two networks over one reading of the clips: a clip is in both tables or in none.
+#[test]
+fn networks_share_what_was_decoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = vec![tars(folder.path())];
+    let run = |name: &str, workers: usize| {
+        let (config, models, decoder) = (&CONFIG, vec![], &Decoder::new());
+        let step = BatchStep { config, models, inputs: &inputs, decoder, batch_size: 4 };
+        let loudness = LoudnessMeter { floor_db: -100.0 };
+        step.run_all(&[("loudness", &loudness), ("small", &SmallMeter)], &options(folder.path().join(name), workers))
+    };
+    let summary = run("one", 1).unwrap();
+    let part = summary.step("part").unwrap();
+    assert_eq!((part.read, part.kept, part.n_failed(), part.n_dropped()), (13, 9, 3, 1));
+    for shard in ["00000", "00001"] {
+        let rows = |name: &str| -> Vec<Loudness> {
+            read_parquet(&folder.path().join(format!("one/{name}-{shard}.parquet"))).unwrap()
+        };
+        let keys = |rows: &[Loudness]| -> Vec<String> { rows.iter().map(|row| row.key.clone()).collect() };
+        let (loudness, small) = (rows("loudness"), rows("small"));
+        assert_eq!(keys(&loudness), keys(&small));
+        assert!(loudness.iter().all(|row| row.rms_db < 0.0) && small.iter().all(|row| row.rms_db > 8000.0));
+    }
+    run("two", 2).unwrap();
+    assert_eq!(tree(&folder.path().join("one")).unwrap(), tree(&folder.path().join("two")).unwrap());
+}
