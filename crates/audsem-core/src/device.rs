@@ -77,7 +77,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Its name, as on the command line.
+    /// Name of the number type, as on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -182,7 +182,7 @@ impl Bert {
         self.network.hidden_states(ids, mask, segments)
     }
 
-    /// Its fastest form for this device.
+    /// Converts the model to its fastest form for this device.
     ///
     /// # Errors
     /// A weight cannot be read.

@@ -168,7 +168,7 @@ impl Roberta {
         Ok(self.pooler.forward(hidden)?)
     }
 
-    /// Its fastest form for this device.
+    /// Converts the model to its fastest form for this device.
     ///
     /// # Errors
     /// A weight cannot be read.

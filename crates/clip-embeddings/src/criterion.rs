@@ -31,7 +31,7 @@ pub enum Side {
 }
 
 impl Side {
-    /// Its name in file names and tables.
+    /// Name of this side in file names and tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Over => "over",
@@ -41,7 +41,7 @@ impl Side {
 }
 
 impl Column {
-    /// Its name in tables.
+    /// Name of this column in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Dissimilarity => "dissimilarity",

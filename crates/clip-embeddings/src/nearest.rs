@@ -63,7 +63,7 @@ impl Hits {
         }
     }
 
-    /// They.
+    /// The hits, the nearest first.
     pub fn as_slice(&self) -> &[Hit] {
         &self.hits
     }

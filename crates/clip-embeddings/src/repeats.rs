@@ -61,7 +61,7 @@ impl Repeats {
         self.rows.push(row);
     }
 
-    /// Those of `n` rows from row `first` on.
+    /// Repeated rows among the `n` rows from row `first` on.
     pub(crate) fn within(&self, first: u64, n: u64) -> &[u64] {
         let place = |row: u64| self.rows.partition_point(|other| *other < row);
         &self.rows[place(first)..place(first + n)]
@@ -78,7 +78,7 @@ impl Repeats {
         self.within(first, n).iter().fold(fingerprint, |all, row| all.with((row - first).to_le_bytes()))
     }
 
-    /// The same for table `i` of those that were numbered.
+    /// Adds the repeated rows of table `i` of those that were numbered.
     pub(crate) fn mark_file(&self, fingerprint: Fingerprint, numbers: &RowNumbers, i: usize) -> Fingerprint {
         self.mark(fingerprint, numbers.start(i), numbers.start(i + 1) - numbers.start(i))
     }

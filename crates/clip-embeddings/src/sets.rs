@@ -61,7 +61,7 @@ pub enum Modality {
 }
 
 impl Modality {
-    /// Its name in tables.
+    /// Name of this modality in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Audio => "audio",
@@ -116,7 +116,7 @@ impl EmbeddingFile {
         })
     }
 
-    /// Its set and file name, for messages that must not depend on where the file lies.
+    /// Set and file name of the table, for messages that must not depend on where the file lies.
     pub fn name(&self) -> String {
         format!("{}/{}", self.set, self.path.file_name().unwrap_or_default().to_string_lossy())
     }

@@ -50,7 +50,7 @@ impl Languages {
         is_language_tag(code) || self.0.contains(&Entry::Code(code.to_owned()))
     }
 
-    /// The same as yt-dlp wants it said: regular expressions over whole codes. No entry has a character
+    /// The selection as yt-dlp takes it: regular expressions over whole codes. No entry has a character
     /// that means something in one.
     #[must_use]
     pub fn yt_dlp_patterns(&self) -> Vec<String> {

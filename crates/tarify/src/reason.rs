@@ -13,7 +13,7 @@ audsem_core::reasons! {
 }
 
 audsem_core::reasons! {
-    /// It is broken.
+    /// Why a sample is broken.
     pub enum Fault {
         Undecodable = "undecodable": "ffmpeg cannot read or write the clip",
         TimedOut = "timed_out": "ffmpeg did not end within --timeout-s" => "--timeout-s",

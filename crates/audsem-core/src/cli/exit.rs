@@ -30,7 +30,7 @@ impl From<Summary> for Finish {
 
 /// A command line that carries the flags of every binary.
 pub trait HasGlobal {
-    /// Those flags.
+    /// The flags that every binary has.
     fn global(&self) -> &GlobalArgs;
 }
 

@@ -142,7 +142,7 @@ pub fn for_each_sound<E: From<TarError>>(
     for_each_head(path, u64::MAX, wanted, visit)
 }
 
-/// The same with the first `most` bytes of each sound.
+/// Hands the first `most` bytes of each sound to `visit`.
 ///
 /// # Errors
 /// As [`for_each_sound`].

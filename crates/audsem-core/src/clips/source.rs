@@ -77,7 +77,7 @@ pub struct SoundFile {
 }
 
 impl SoundFile {
-    /// Its first `most` bytes, and how many it has.
+    /// Reads the first `most` bytes of the file, and how many it has.
     pub(super) fn read(&self, most: u64) -> std::io::Result<(Vec<u8>, u64)> {
         let file = File::open(&self.path)?;
         let n_bytes = file.metadata()?.len();

@@ -150,7 +150,7 @@ impl ShardOutput {
         self.drop_many(key, reason, 1, detail);
     }
 
-    /// The same for `records` records that share a key, in one line: for what is so common that a
+    /// Counts `records` records that share a key, in one line: for what is so common that a
     /// line for each would be larger than the input (the speech of a video, say).
     pub fn drop_many(&mut self, key: impl Display, reason: impl Reason, records: u64, detail: impl Display) {
         add(&mut self.stats.dropped, reason.name(), records);

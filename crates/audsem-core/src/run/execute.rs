@@ -76,7 +76,7 @@ impl Run {
         self.execute_via(&FilesOnly, step, plan, work)
     }
 
-    /// The same for a step whose shards each hand a value to the next step: in memory on a dry run, else as `via` reads
+    /// Runs a step whose shards each hand a value to the next step: in memory on a dry run, else as `via` reads
     /// it from the run folder, whichever process has written it.
     ///
     /// # Errors

@@ -66,7 +66,7 @@ impl FileFingerprint {
         Ok(Self { path: path.to_owned(), bytes, sha256: hex(&hasher.finalize()) })
     }
 
-    /// The same for a file that may be the output of an earlier step: where it lies beside the marker
+    /// Fingerprint of a file that may be the output of an earlier step: where it lies beside the marker
     /// of its shard, unchanged since, the marker's hash is taken over instead of reading the file.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ pub struct ShardOutputs {
 }
 
 impl ShardOutputs {
-    /// Its files that end in `ending`.
+    /// Files of the shard that end in `ending`.
     pub fn files_ending(&self, ending: &str) -> impl Iterator<Item = &PathBuf> {
         self.files.iter().filter(move |file| file.to_string_lossy().ends_with(ending))
     }

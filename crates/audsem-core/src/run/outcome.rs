@@ -51,7 +51,7 @@ impl<D> LeftOut<D> {
         &self.detail
     }
 
-    /// The same reason with another detail.
+    /// Replaces the detail.
     pub fn map_detail<E>(self, change: impl FnOnce(D) -> E) -> LeftOut<E> {
         LeftOut { kind: self.kind, reason: self.reason, detail: change(self.detail) }
     }
@@ -66,7 +66,7 @@ impl<D> LeftOut<D> {
 }
 
 impl LeftOut {
-    /// The same with a borrowed detail.
+    /// Borrows the detail.
     pub fn borrowed(&self) -> LeftOut<&str> {
         LeftOut { kind: self.kind, reason: self.reason, detail: &self.detail }
     }

@@ -34,7 +34,7 @@ impl fmt::Display for Misfit {
 
 /// A Rust type that can be the type of a column.
 pub trait Cell: fmt::Debug + Sized + Send + Sync + 'static {
-    /// Its column type.
+    /// Column type of the cell.
     const KIND: Kind;
     /// Whether a value may be absent.
     const NULLABLE: bool;

@@ -58,7 +58,7 @@ impl ColumnChunks {
         Self::new(name, bytes)
     }
 
-    /// The same for bytes in memory.
+    /// Opens a table that lies in memory.
     ///
     /// # Errors
     /// They are no Parquet file.

@@ -102,7 +102,7 @@ impl<R: Read> CsvCues<R> {
         Self::open(table, file, true)
     }
 
-    /// The same for who wants the spans alone: a text column is not asked for, and the texts are empty.
+    /// Opens a table whose spans alone are wanted: a text column is not asked for, and the texts are empty.
     ///
     /// # Errors
     /// As [`CsvCues::new`].

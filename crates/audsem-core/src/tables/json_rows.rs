@@ -38,7 +38,7 @@ impl JsonRows {
         Self::new(ColumnChunks::open(path)?)
     }
 
-    /// The same for bytes in memory; `name` stands for them in messages.
+    /// Opens a table that lies in memory; `name` stands for them in messages.
     ///
     /// # Errors
     /// They are no Parquet file.
@@ -116,7 +116,7 @@ impl JsonGroup {
         self.n_rows == 0
     }
 
-    /// Its rows, to be made into objects one by one.
+    /// Rows of the table, to be made into objects one by one.
     pub fn reader(&self) -> JsonReader<'_> {
         let columns = self.columns.iter().map(|(name, array)| (name.as_str(), reader(array.as_ref())));
         JsonReader { columns: columns.collect() }
@@ -167,7 +167,7 @@ fn reader(array: &dyn Array) -> ReadValue<'_> {
     Box::new(move |i| if array.is_null(i) { Value::Null } else { values(i) })
 }
 
-/// The same for values that are there.
+/// Reads values of which none is absent.
 fn present(array: &dyn Array) -> ReadValue<'_> {
     let any = array.as_any();
     if is_plain_number(array.dtype())

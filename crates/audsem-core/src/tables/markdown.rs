@@ -17,7 +17,7 @@ pub fn schema_markdown<R: Row>() -> String {
     out
 }
 
-/// The same for a table that has a column of vectors behind its others.
+/// Schema, as Markdown, of a table that has a column of vectors behind its others.
 pub fn schema_markdown_with_vector<R: Row>() -> String {
     let mut out = schema_markdown::<R>();
     out.pop();

@@ -19,7 +19,7 @@ pub(super) enum Number {
 pub(super) trait FromNumber: Sized {
     /// The name in messages.
     const NAME: &'static str;
-    /// The same number, `None` where the type has no room for it. Floating-point types round.
+    /// Converts a number; `None` where the type has no room for it. Floating-point types round.
     fn from_number(number: Number) -> Option<Self>;
 }
 

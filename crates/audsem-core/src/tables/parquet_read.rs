@@ -57,7 +57,7 @@ impl<R: Row> ParquetFile<R> {
         Self::new(path.display().to_string(), Source::File(file), || ColumnChunks::open(path))
     }
 
-    /// The same for bytes in memory; `name` stands for them in messages.
+    /// Opens a table that lies in memory; `name` stands for them in messages.
     ///
     /// # Errors
     /// As [`ParquetFile::open`].

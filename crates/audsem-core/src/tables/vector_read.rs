@@ -49,7 +49,7 @@ impl VectorFile {
         Self::new(ColumnChunks::open(path)?)
     }
 
-    /// The same for bytes in memory; `name` stands for them in messages.
+    /// Opens a table that lies in memory; `name` stands for them in messages.
     ///
     /// # Errors
     /// As [`VectorFile::open`].

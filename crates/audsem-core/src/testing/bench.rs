@@ -95,7 +95,7 @@ impl Bench {
         self.call_with(arguments, |_| {})
     }
 
-    /// The same after `prepare` has changed the environment, say.
+    /// Calls the binary after `prepare` has changed the environment, say.
     #[track_caller]
     pub fn call_with(&self, arguments: &str, prepare: impl FnOnce(&mut Command)) -> Called {
         let mut command = self.command(arguments);

@@ -101,7 +101,7 @@ fn weight(i: isize, j: usize, from: usize, to: usize, base: f64) -> f32 {
     if t.abs() >= CROSSINGS { 0.0 } else { (sinc * (window * (base / from as f64))) as f32 }
 }
 
-/// The same with every step rounded to f32, in torchaudio's order.
+/// Weight with every step rounded to f32, in torchaudio's order.
 fn weight_single(i: isize, j: usize, from: usize, to: usize, base: f64) -> f32 {
     use std::f32::consts::PI;
     let crossings = CROSSINGS as f32;

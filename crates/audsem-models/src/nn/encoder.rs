@@ -161,7 +161,7 @@ impl Encoder {
         Ok(x)
     }
 
-    /// The same network for inference on the CPU, or nothing where [`fused::is_supported`] says no.
+    /// Converts the network for inference on the CPU, or returns nothing where [`fused::is_supported`] says no.
     ///
     /// # Errors
     /// A weight cannot be read.

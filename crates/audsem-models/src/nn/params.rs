@@ -128,7 +128,7 @@ impl Params {
         self.lock().vars.iter().map(|(name, var)| (name.clone(), var.clone())).collect()
     }
 
-    /// Those of adapters alone, sorted by name.
+    /// Trainable parameters of adapters alone, sorted by name.
     #[must_use]
     pub fn adapter_vars(&self) -> Vec<(String, Var)> {
         self.vars().into_iter().filter(|(name, _)| lora::adapted_layer(name).is_some()).collect()

@@ -68,14 +68,14 @@ impl Rotary {
         Ok(Self { frequencies: (0..width / 2).map(frequency).collect(), sections: Vec::new() })
     }
 
-    /// The same with changed frequencies.
+    /// Changes the frequencies.
     #[must_use]
     pub fn with_scaling(mut self, scaling: RopeScaling) -> Self {
         self.frequencies.iter_mut().for_each(|frequency| *frequency = scaling.scaled(*frequency));
         self
     }
 
-    /// The same with positions of several axes: the first `sections[0]` pairs turn by the first axis, the next
+    /// Takes positions of several axes: the first `sections[0]` pairs turn by the first axis, the next
     /// `sections[1]` by the second, and so on; `mrope_section` of Qwen2.5-Omni (time, height, width).
     ///
     /// # Errors

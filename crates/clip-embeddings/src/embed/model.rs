@@ -51,7 +51,7 @@ impl ModelSettings {
         self.load(&self.find()?, max_tokens)
     }
 
-    /// The same, with what tables and `run.json` say of it. On a dry run there is no model.
+    /// Opens the model with what tables and `run.json` say of it. On a dry run there is no model.
     pub(super) fn open_for_tables(
         &self,
         max_tokens: Option<usize>,

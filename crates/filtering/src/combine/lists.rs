@@ -49,7 +49,7 @@ impl WordList {
         Ok(list)
     }
 
-    /// The same from a text.
+    /// Reads a list from a text.
     ///
     /// # Errors
     /// It begins like JSON but is not.

@@ -2,13 +2,13 @@
 
 use audsem_core::tables::TableError;
 
-/// Its name, as published.
+/// Name of the file, as published.
 pub(super) const NAME: &str = "merged_bert_thatisin_mixtral_captions_nodupe.csv";
 
-/// Its first line.
+/// First line of the file.
 pub(super) const HEADER: &[u8] = b"text\n";
 
-/// Its lines for some captions. Fields are quoted where they hold a comma or a quote, lines end in `\n`: so do the
+/// Lines of the file for some captions. Fields are quoted where they hold a comma or a quote, lines end in `\n`: so do the
 /// writer of polars and, told that line end, Python's.
 ///
 /// # Errors

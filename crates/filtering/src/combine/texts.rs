@@ -74,7 +74,7 @@ impl Texts {
             .map(move |distinct| (&self.arena[std::mem::replace(&mut from, distinct.to)..distinct.to], distinct))
     }
 
-    /// Those of one row group; and how many clips it has.
+    /// The texts of one row group, and how many clips it has.
     fn of_group(table: &ParquetFile<ClipText>, group: usize) -> Result<(Self, u64), TableError> {
         let columns = table.group(group)?;
         let mut texts = Self::default();

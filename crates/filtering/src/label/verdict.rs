@@ -48,7 +48,7 @@ const LEAD: [&str; 23] = [
     "a",
 ];
 
-/// Those of them that announce an answer wherever they stand.
+/// Words among them that announce an answer wherever they stand.
 const ANNOUNCE: [&str; 8] = ["answer", "verdict", "label", "decision", "conclusion", "judgement", "judgment", "boxed"];
 
 /// What makes something else of a *no* in front of it.

@@ -104,7 +104,7 @@ fn each_in_parquet(
     Ok(())
 }
 
-/// The same for the text of a CSV; an error says what is wrong with it.
+/// Hands each row of the text of a CSV to `visit`; an error says what is wrong with it.
 pub(super) fn each_in_csv(
     text: impl Read,
     name: &str,

@@ -25,7 +25,7 @@ audsem_core::reasons! {
 }
 
 audsem_core::reasons! {
-    /// It is broken.
+    /// Why a sample is broken.
     pub enum Fault {
         BadJson = "bad_json": "the text is not a JSON object",
         BadRow = "bad_row": "the line of a CSV file is not UTF-8 or has another number of fields than its header",
@@ -46,7 +46,7 @@ audsem_core::reasons! {
 pub enum Cause {
     /// A rule left it out.
     Drop(DropReason),
-    /// It is broken.
+    /// Why a sample is broken.
     Fail(Fault),
 }
 

@@ -197,7 +197,7 @@ impl FrontEndConfig {
     }
 }
 
-/// That a field is as it must be.
+/// Refuses a field that is not as it must be.
 pub(super) fn check(
     good: bool,
     field: &'static str,

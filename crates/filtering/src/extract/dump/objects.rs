@@ -113,7 +113,7 @@ fn next_line_start(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 impl<'a> Found<'a> {
-    /// The same, with its place given relative to the block.
+    /// Moves the place of what was found by `by` bytes, from the part to the block.
     fn moved(mut self, by: usize) -> Self {
         if let Self::Corrupt { at, .. } | Self::TooLarge { at, .. } = &mut self {
             *at += by;
@@ -121,7 +121,7 @@ impl<'a> Found<'a> {
         self
     }
 
-    /// The same, borrowing nothing, from a text that had bytes replaced.
+    /// Copies what was found out of a text that had bytes replaced.
     fn into_owned<'b>(self) -> Found<'b> {
         match self {
             Found::Video { video, .. } => Found::Video { video: video.into_owned(), mended: true },

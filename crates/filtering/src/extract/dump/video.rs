@@ -41,7 +41,7 @@ pub struct Cue<'a> {
 }
 
 impl Video<'_> {
-    /// The same, borrowing nothing.
+    /// Copies the video out of the text that it borrows from.
     #[must_use]
     pub fn into_owned<'b>(self) -> Video<'b> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
