@@ -24,7 +24,7 @@ use crate::sets::Modality;
 /// How copies are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
-pub enum Format {
+pub enum SoundFormat {
     /// As they are in the shard
     Keep,
     /// Decoded, as WAV with 16 bits
@@ -47,7 +47,7 @@ pub struct Config {
     /// Clips on the suspicious side of this are copied; `None` for the usual one of the column.
     pub threshold: Option<f32>,
     /// How they are stored.
-    pub format: Format,
+    pub format: SoundFormat,
 }
 
 /// What decides the content of the output, nothing left open.
@@ -56,7 +56,7 @@ struct HashedConfig<'a> {
     modality: Modality,
     #[serde(flatten)]
     criterion: &'a Criterion,
-    format: Format,
+    format: SoundFormat,
 }
 
 impl RunConfig for HashedConfig<'_> {
@@ -158,7 +158,7 @@ impl From<TarError> for Stop {
 fn extract(
     tar: &TarInput,
     wanted: &BTreeSet<String>,
-    format: Format,
+    format: SoundFormat,
     out: &mut ShardOutput,
 ) -> Result<Met, ShardError> {
     let (mut seen, mut met, mut others) = (BTreeSet::new(), Met::new(), 0);
@@ -195,11 +195,16 @@ fn extract(
 }
 
 /// Copies a sound; gives its file, or `None` if it is a reject.
-fn copy(entry: &ClipEntry, bytes: &[u8], format: Format, out: &mut ShardOutput) -> Result<Option<String>, ShardError> {
+fn copy(
+    entry: &ClipEntry,
+    bytes: &[u8],
+    format: SoundFormat,
+    out: &mut ShardOutput,
+) -> Result<Option<String>, ShardError> {
     let suffix = entry.sound.as_ref().map_or("flac", |sound| sound.suffix.as_str());
     let (stored, ending) = match format {
-        Format::Keep => (std::borrow::Cow::Borrowed(bytes), suffix),
-        Format::Wav => match wav(bytes, suffix) {
+        SoundFormat::Keep => (std::borrow::Cow::Borrowed(bytes), suffix),
+        SoundFormat::Wav => match wav(bytes, suffix) {
             Ok(stored) => (std::borrow::Cow::Owned(stored), "wav"),
             Err(problem) => {
                 out.file_left_out(&entry.key, LeftOut::fail(Fault::Undecodable, problem));

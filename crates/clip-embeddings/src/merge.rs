@@ -33,7 +33,7 @@ use crate::error::Error;
 /// How shards get into the output folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
-pub enum Mode {
+pub enum MergeMode {
     /// As hard links: at once, without taking space; on one disk only
     Link,
     /// As copies
@@ -46,13 +46,13 @@ pub struct Config {
     /// Folders of tars, or tars, in the order wanted.
     pub sources: Vec<PathBuf>,
     /// Link or copy.
-    pub mode: Mode,
+    pub mode: MergeMode,
 }
 
 /// What decides the content of the output.
 #[derive(Serialize)]
 struct HashedConfig {
-    mode: Mode,
+    mode: MergeMode,
     tars: Vec<String>,
 }
 
@@ -104,7 +104,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let done = run.execute(step, &shards, |tar, out| one(tar, config.mode, out))?;
     let mut repeated = None;
     if done.complete {
-        if config.mode == Mode::Link && !options.dry_run {
+        if config.mode == MergeMode::Link && !options.dry_run {
             link_all(&planned, run.folder())?;
         }
         let samples: Vec<u64> =
@@ -143,7 +143,7 @@ fn plan(config: &Config, limit: Option<u64>) -> Result<Vec<Planned>, Error> {
 }
 
 /// Lists the keys of one tar, and copies it if it is to be copied.
-fn one(tar: &Planned, mode: Mode, out: &mut ShardOutput) -> Result<(), ShardError> {
+fn one(tar: &Planned, mode: MergeMode, out: &mut ShardOutput) -> Result<(), ShardError> {
     let mut keys = csv::Writer::from_writer(out.create(format!("keys-{}.csv", out.name()))?);
     let (mut samples, mut failed) = (0, None);
     scan(&tar.from.path, |entry| {
@@ -158,7 +158,7 @@ fn one(tar: &Planned, mode: Mode, out: &mut ShardOutput) -> Result<(), ShardErro
         return Err(ShardError::fatal(error));
     }
     let keys = keys.into_inner().map_err(|error| ShardError::fatal(error.into_error()))?;
-    if mode == Mode::Copy && !out.dry_run() {
+    if mode == MergeMode::Copy && !out.dry_run() {
         let file = out.create(&tar.name)?;
         copy(&tar.from.path, file, out)?;
     }

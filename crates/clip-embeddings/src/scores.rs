@@ -17,14 +17,14 @@ pub const MATCH: &str = "match";
 
 /// Which command has written a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum TableKind {
     /// `score`.
     Scores,
     /// `match`.
     Matches,
 }
 
-impl Kind {
+impl TableKind {
     /// The columns that clips can be judged by, the usual one first.
     pub fn columns(self) -> &'static [Column] {
         match self {
@@ -42,7 +42,7 @@ pub struct ScoreFile {
     /// Hash of its content.
     pub fingerprint: String,
     /// What is in it.
-    pub kind: Kind,
+    pub kind: TableKind,
     /// Rows it has.
     pub n_rows: u64,
 }
@@ -122,9 +122,9 @@ impl Rows {
 impl ScoreFile {
     fn open(path: PathBuf) -> Result<Self, Error> {
         let (kind, n_rows) = match ParquetFile::<Score>::open(&path) {
-            Ok(table) => (Kind::Scores, table.n_rows()),
+            Ok(table) => (TableKind::Scores, table.n_rows()),
             Err(error) => match ParquetFile::<CaptionMatch>::open(&path) {
-                Ok(table) => (Kind::Matches, table.n_rows()),
+                Ok(table) => (TableKind::Matches, table.n_rows()),
                 Err(_) => return Err(error.into()),
             },
         };
@@ -134,8 +134,8 @@ impl ScoreFile {
 
     fn table(&self) -> Result<Table, TableError> {
         Ok(match self.kind {
-            Kind::Scores => Table::Scores(ParquetFile::open(&self.path)?),
-            Kind::Matches => Table::Matches(ParquetFile::open(&self.path)?),
+            TableKind::Scores => Table::Scores(ParquetFile::open(&self.path)?),
+            TableKind::Matches => Table::Matches(ParquetFile::open(&self.path)?),
         })
     }
 
@@ -209,7 +209,7 @@ impl Scores {
     /// There are none, or they cannot answer what is asked.
     pub fn open(paths: &[PathBuf], asked: &CriterionArgs, default: impl Fn(Column) -> Vec<f32>) -> Result<Self, Error> {
         let files = list_scores(paths)?;
-        let columns = files.first().map_or(Kind::Scores.columns(), |file| file.kind.columns());
+        let columns = files.first().map_or(TableKind::Scores.columns(), |file| file.kind.columns());
         let criterion = Criterion::of(columns, asked, default)?;
         let (repeats, elsewhere) = Default::default();
         let mut scores = Self { files, criterion, repeats, elsewhere };

@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::by_video::{UNLISTED, shard_name};
 use crate::error::Result;
 use crate::scratch::Scratch;
-use crate::ytdlp::{Access, FetchFault, Kind, Pace, Trouble, check_id};
+use crate::ytdlp::{Access, FaultKind, FetchFault, Pace, Trouble, check_id};
 
 audsem_core::reasons! {
     /// Why a video is left out.
@@ -127,7 +127,7 @@ fn video(
         Ok(tracks) => tracks,
         Err(trouble) => {
             let (fault, detail) = trouble.into_fault()?;
-            if fault.kind() == Kind::Retryable {
+            if fault.kind() == FaultKind::Retryable {
                 // Not committed, so that the next run tries it again.
                 return Err(ShardError::Input(format!("{id}: {detail}")));
             }

@@ -86,7 +86,7 @@ impl VideoConfig {
 
 /// Transcodes clips; may be used from several threads, one ffmpeg process each.
 #[derive(Debug)]
-pub struct Encoder {
+pub struct VideoEncoder {
     ffmpeg: Program,
     version: String,
     config: VideoConfig,
@@ -102,7 +102,7 @@ pub(crate) enum EncodeError {
     Fatal(Error),
 }
 
-impl Encoder {
+impl VideoEncoder {
     /// Finds ffmpeg and makes sure that it can write what is asked for.
     ///
     /// # Errors

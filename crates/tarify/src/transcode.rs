@@ -11,7 +11,7 @@ use audsem_core::suffix::is_video;
 use audsem_core::tar::{Sample, SampleReader, ShardOptions, TarError};
 use serde::Serialize;
 
-use crate::encode::{EncodeError, Encoder, EncoderPaths, VideoConfig};
+use crate::encode::{EncodeError, EncoderPaths, VideoConfig, VideoEncoder};
 use crate::error::Error;
 use crate::reason::{DropReason, Fault};
 use crate::sizes::write_sizes;
@@ -47,10 +47,10 @@ impl RunConfig for HashedConfig<'_> {
 }
 
 impl<'a> HashedConfig<'a> {
-    fn of(config: &'a Config, encoder: Option<&'a Encoder>, tars: &'a [TarInput]) -> Self {
+    fn of(config: &'a Config, encoder: Option<&'a VideoEncoder>, tars: &'a [TarInput]) -> Self {
         let Config { inputs: _, video, mtime, paths: _ } = config;
         let tars = tars.iter().map(|tar| tar.name.as_str()).collect();
-        Self { video, mtime: *mtime, ffmpeg: encoder.map(Encoder::version), tars }
+        Self { video, mtime: *mtime, ffmpeg: encoder.map(VideoEncoder::version), tars }
     }
 }
 
@@ -62,7 +62,9 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let tars = list_tars(&config.inputs)?;
     let encoder = match options.dry_run {
         true => None,
-        false => Some(Encoder::open(&config.video, config.paths.ffmpeg.as_deref(), config.paths.temp_dir.as_deref())?),
+        false => {
+            Some(VideoEncoder::open(&config.video, config.paths.ffmpeg.as_deref(), config.paths.temp_dir.as_deref())?)
+        }
     };
     let hashed = HashedConfig::of(config, encoder.as_ref(), &tars);
     let spec = RunSpec::new(&hashed);
@@ -77,7 +79,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
 
 fn transcode(
     config: &Config,
-    encoder: Option<&Encoder>,
+    encoder: Option<&VideoEncoder>,
     work: &TarWork,
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {
@@ -129,7 +131,7 @@ enum Made {
     Impossible(Error),
 }
 
-fn made(encoder: Option<&Encoder>, sample: Result<Sample, TarError>) -> Made {
+fn made(encoder: Option<&VideoEncoder>, sample: Result<Sample, TarError>) -> Made {
     let mut sample = match sample {
         Ok(sample) => sample,
         Err(error) if error.is_fatal() => return Made::Broken(error),

@@ -28,7 +28,7 @@ mod text;
 
 use serde_json::{Map, Value};
 
-pub use reader::{Kind, Reader};
+pub use reader::{JsonKind, Reader};
 pub use text::plain_len;
 
 /// Deepest nesting of lists and objects in a value that is read.

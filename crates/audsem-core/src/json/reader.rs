@@ -9,7 +9,7 @@ use super::{JsonError, MAX_DEPTH, Repairs};
 
 /// What kind of value comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum JsonKind {
     /// `{…}`.
     Object,
     /// `[…]`.
@@ -30,13 +30,13 @@ pub enum Kind {
 /// the reader is of no further use.
 ///
 /// ```
-/// use audsem_core::json::{Kind, Reader};
+/// use audsem_core::json::{JsonKind, Reader};
 ///
 /// let mut reader = Reader::new(r#"{"id": "a", "deep": [[[NaN]]]} and more"#);
 /// let mut id = None;
 /// reader.object(|reader, key| {
 ///     match (&*key, reader.kind()?) {
-///         ("id", Kind::Text) => id = Some(reader.text()?),
+///         ("id", JsonKind::Text) => id = Some(reader.text()?),
 ///         _ => drop(reader.skip()?),
 ///     }
 ///     Ok(())
@@ -91,16 +91,16 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// None that begins here.
-    pub fn kind(&mut self) -> Result<Kind, JsonError> {
+    pub fn kind(&mut self) -> Result<JsonKind, JsonError> {
         self.blanks();
         match (self.peek(), self.text.as_bytes().get(self.at + 1)) {
-            (Some(b'{'), _) => Ok(Kind::Object),
-            (Some(b'['), _) => Ok(Kind::List),
-            (Some(b'"'), _) => Ok(Kind::Text),
-            (Some(b'N' | b'I'), _) | (Some(b'-'), Some(b'I')) => Ok(Kind::NotFinite),
-            (Some(b'-' | b'0'..=b'9'), _) => Ok(Kind::Number),
-            (Some(b't' | b'f'), _) => Ok(Kind::Bool),
-            (Some(b'n'), _) => Ok(Kind::Null),
+            (Some(b'{'), _) => Ok(JsonKind::Object),
+            (Some(b'['), _) => Ok(JsonKind::List),
+            (Some(b'"'), _) => Ok(JsonKind::Text),
+            (Some(b'N' | b'I'), _) | (Some(b'-'), Some(b'I')) => Ok(JsonKind::NotFinite),
+            (Some(b'-' | b'0'..=b'9'), _) => Ok(JsonKind::Number),
+            (Some(b't' | b'f'), _) => Ok(JsonKind::Bool),
+            (Some(b'n'), _) => Ok(JsonKind::Null),
             (Some(_), _) => self.fail("expected a value"),
             (None, _) => self.fail("the text ends where a value should be"),
         }
@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
         &mut self,
         mut each: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), JsonError>,
     ) -> Result<(), JsonError> {
-        self.open(Kind::Object, "expected an object")?;
+        self.open(JsonKind::Object, "expected an object")?;
         let mut more = !self.closes(b'}');
         while more {
             let key = self.key()?;
@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// It is none, or broken, or nested too deep, or an error of `each`.
     pub fn list(&mut self, mut each: impl FnMut(&mut Self) -> Result<(), JsonError>) -> Result<(), JsonError> {
-        self.open(Kind::List, "expected a list")?;
+        self.open(JsonKind::List, "expected a list")?;
         let mut more = !self.closes(b']');
         while more {
             each(self)?;
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
         Ok(self.decode(raw))
     }
 
-    /// Reads a number of either kind ([`Kind::Number`], [`Kind::NotFinite`]) as it stands in the text.
+    /// Reads a number of either kind ([`JsonKind::Number`], [`JsonKind::NotFinite`]) as it stands in the text.
     ///
     /// # Errors
     /// It is none.
@@ -160,9 +160,9 @@ impl<'a> Reader<'a> {
         let begin = self.at;
         self.at += usize::from(self.peek() == Some(b'-'));
         match kind {
-            Kind::NotFinite if self.at == begin && self.peek() == Some(b'N') => self.word("NaN")?,
-            Kind::NotFinite => self.word("Infinity")?,
-            Kind::Number => self.digits_of_number()?,
+            JsonKind::NotFinite if self.at == begin && self.peek() == Some(b'N') => self.word("NaN")?,
+            JsonKind::NotFinite => self.word("Infinity")?,
+            JsonKind::Number => self.digits_of_number()?,
             _ => return self.fail("expected a number"),
         }
         Ok(&self.text[begin..self.at])
@@ -179,8 +179,8 @@ impl<'a> Reader<'a> {
         let mut due = Vec::new();
         loop {
             let end = match self.kind()? {
-                Kind::Object => Some(b'}'),
-                Kind::List => Some(b']'),
+                JsonKind::Object => Some(b'}'),
+                JsonKind::List => Some(b']'),
                 _ => None,
             };
             if let Some(end) = end {
@@ -212,7 +212,7 @@ impl<'a> Reader<'a> {
     /// It is broken, or nested deeper than [`MAX_DEPTH`].
     pub fn value(&mut self) -> Result<Value, JsonError> {
         Ok(match self.kind()? {
-            Kind::Object => {
+            JsonKind::Object => {
                 let mut object = Map::new();
                 self.object(|reader, key| {
                     object.insert(key.into_owned(), reader.value()?);
@@ -220,7 +220,7 @@ impl<'a> Reader<'a> {
                 })?;
                 Value::Object(object)
             }
-            Kind::List => {
+            JsonKind::List => {
                 let mut list = Vec::new();
                 self.list(|reader| {
                     list.push(reader.value()?);
@@ -228,20 +228,20 @@ impl<'a> Reader<'a> {
                 })?;
                 Value::Array(list)
             }
-            Kind::Text => Value::String(self.text()?.into_owned()),
-            Kind::Number | Kind::NotFinite => {
+            JsonKind::Text => Value::String(self.text()?.into_owned()),
+            JsonKind::Number | JsonKind::NotFinite => {
                 let number = self.number()?;
                 self.number_value(number)
             }
-            Kind::Bool if self.peek() == Some(b't') => {
+            JsonKind::Bool if self.peek() == Some(b't') => {
                 self.word("true")?;
                 Value::Bool(true)
             }
-            Kind::Bool => {
+            JsonKind::Bool => {
                 self.word("false")?;
                 Value::Bool(false)
             }
-            Kind::Null => {
+            JsonKind::Null => {
                 self.word("null")?;
                 Value::Null
             }
@@ -266,10 +266,10 @@ impl<'a> Reader<'a> {
 
     fn skip_leaf(&mut self) -> Result<(), JsonError> {
         match self.kind()? {
-            Kind::Text => self.string().map(drop),
-            Kind::Number | Kind::NotFinite => self.number().map(drop),
-            Kind::Bool if self.peek() == Some(b't') => self.word("true"),
-            Kind::Bool => self.word("false"),
+            JsonKind::Text => self.string().map(drop),
+            JsonKind::Number | JsonKind::NotFinite => self.number().map(drop),
+            JsonKind::Bool if self.peek() == Some(b't') => self.word("true"),
+            JsonKind::Bool => self.word("false"),
             _ => self.word("null"),
         }
     }
@@ -296,7 +296,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn open(&mut self, kind: Kind, problem: &'static str) -> Result<(), JsonError> {
+    fn open(&mut self, kind: JsonKind, problem: &'static str) -> Result<(), JsonError> {
         if self.kind()? != kind {
             return self.fail(problem);
         }

@@ -8,7 +8,7 @@ use super::Choices;
 
 /// A kind of JSON object.
 #[derive(Debug)]
-pub struct Format {
+pub struct RecordFormat {
     /// What it is called in documents.
     pub name: &'static str,
     /// What one object is.
@@ -42,7 +42,7 @@ pub enum FieldKind {
     /// The options of a question; see [`Choices`].
     Choices,
     /// One or more objects of a format.
-    List(&'static Format),
+    List(&'static RecordFormat),
 }
 
 /// When a field has to be there.
@@ -129,7 +129,7 @@ pub fn text_of<'a>(object: &'a Map<String, Value>, name: &str) -> Result<&'a str
     }
 }
 
-impl Format {
+impl RecordFormat {
     /// Checks an object: its fields, with `semantic` those that this needs too, then its rules.
     ///
     /// # Errors

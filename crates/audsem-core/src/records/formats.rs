@@ -1,6 +1,6 @@
 //! The formats themselves.
 
-use super::format::{Field, FieldKind, Format, Need, Rule};
+use super::format::{Field, FieldKind, Need, RecordFormat, Rule};
 
 const fn text(name: &'static str, need: Need, doc: &'static str) -> Field {
     Field { name, kind: FieldKind::Text, need, doc }
@@ -12,7 +12,7 @@ const SEMANTIC: Field = text("semantic_elements", Need::WithSemantic, "the eleme
 const THINKING: Field = text("thinking", Need::Always, "the reasoning");
 
 /// What a language model wrote about a clip: one caption.
-pub static CAPTION_RECORD: Format = Format {
+pub static CAPTION_RECORD: RecordFormat = RecordFormat {
     name: "Caption records",
     doc: "A caption of a clip; input of the tasks `caption` and `video`.",
     fields: &[FILE_NAME, text("caption", Need::Always, "the caption"), THINKING, SEMANTIC],
@@ -20,7 +20,7 @@ pub static CAPTION_RECORD: Format = Format {
     example: r#"{"file_name": "dQw4w9WgXcQ (12_34-15_54)", "caption": "A door slams shut in a hall.", "thinking": "A thud, then an echo."}"#,
 };
 
-static QA_RECORD_PAIR: Format = Format {
+static QA_RECORD_PAIR: RecordFormat = RecordFormat {
     name: "Pairs",
     doc: "A question with its answer.",
     fields: &[
@@ -34,7 +34,7 @@ static QA_RECORD_PAIR: Format = Format {
 };
 
 /// What a language model asked about a clip: open questions.
-pub static QA_RECORD: Format = Format {
+pub static QA_RECORD: RecordFormat = RecordFormat {
     name: "Question records",
     doc: "Questions about a clip; input of the task `qa`. A record may also hold the fields of one pair beside `file_name`, without \
           `qa_pairs`: all such rows of a clip are its pairs.",
@@ -46,7 +46,7 @@ pub static QA_RECORD: Format = Format {
     example: r#"{"file_name": "dQw4w9WgXcQ (12_34-15_54)", "qa_pairs": [{"question": "What is it that slams?", "thinking": "A thud, then an echo.", "answer": "A heavy door."}]}"#,
 };
 
-static MC_QA_RECORD_PAIR: Format = Format {
+static MC_QA_RECORD_PAIR: RecordFormat = RecordFormat {
     name: "Multiple-choice pairs",
     doc: "A question with options and its answer.",
     fields: &[
@@ -66,7 +66,7 @@ static MC_QA_RECORD_PAIR: Format = Format {
 };
 
 /// What a language model asked about a clip: questions with options.
-pub static MC_QA_RECORD: Format = Format {
+pub static MC_QA_RECORD: RecordFormat = RecordFormat {
     name: "Multiple-choice records",
     doc: "Questions with options about a clip; input of the tasks `mc-qa` and `mc-qa-long`. A record may also hold the fields of one \
           pair, as above.",
@@ -83,7 +83,7 @@ const CLIP_KEY: Field =
 const ANSWER: Field = text("answer", Need::Always, "the answer");
 
 /// The JSON of a caption sample.
-pub static CAPTION_SAMPLE: Format = Format {
+pub static CAPTION_SAMPLE: RecordFormat = RecordFormat {
     name: "Samples of `caption` and `video`",
     doc: "A request and the caption that answers it. Further fields are those of the record; for `video` also those of the clip's JSON.",
     fields: &[
@@ -99,7 +99,7 @@ pub static CAPTION_SAMPLE: Format = Format {
 };
 
 /// The JSON of a sample with one open question.
-pub static QA_SAMPLE: Format = Format {
+pub static QA_SAMPLE: RecordFormat = RecordFormat {
     name: "Samples of `qa`",
     doc: "A question and its answer. Further fields are those of the pair.",
     fields: &[CLIP_KEY, text("question", Need::Always, "the question"), THINKING, ANSWER, SEMANTIC],
@@ -108,7 +108,7 @@ pub static QA_SAMPLE: Format = Format {
 };
 
 /// The JSON of a sample with all open questions about a clip.
-pub static QA_SAMPLES_TOGETHER: Format = Format {
+pub static QA_SAMPLES_TOGETHER: RecordFormat = RecordFormat {
     name: "Samples of `qa` with `--pairs together`",
     doc: "All questions about a clip.",
     fields: &[
@@ -125,7 +125,7 @@ pub static QA_SAMPLES_TOGETHER: Format = Format {
 };
 
 /// The JSON of a sample with one question with options.
-pub static MC_QA_SAMPLE: Format = Format {
+pub static MC_QA_SAMPLE: RecordFormat = RecordFormat {
     name: "Samples of `mc-qa` and `mc-qa-long`",
     doc: "A question with options and its answer. Further fields are those of the pair.",
     fields: &[
@@ -145,7 +145,7 @@ pub static MC_QA_SAMPLE: Format = Format {
 };
 
 /// The JSON of a sample with all questions with options about a clip.
-pub static MC_QA_SAMPLES_TOGETHER: Format = Format {
+pub static MC_QA_SAMPLES_TOGETHER: RecordFormat = RecordFormat {
     name: "Samples of `mc-qa` and `mc-qa-long` with `--pairs together`",
     doc: "All questions about a clip.",
     fields: &[
@@ -169,7 +169,7 @@ mod tests {
     use super::super::{Layout, Task, Violation};
     use super::*;
 
-    fn all() -> [&'static Format; 8] {
+    fn all() -> [&'static RecordFormat; 8] {
         [
             &CAPTION_RECORD,
             &QA_RECORD,
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn docs_formats_md_is_current() {
-        let markdown = |formats: &[&Format]| formats.iter().map(|format| format.markdown()).collect::<String>();
+        let markdown = |formats: &[&RecordFormat]| formats.iter().map(|format| format.markdown()).collect::<String>();
         crate::testing::assert_formats_part("records", &markdown(&all()[..3]));
         crate::testing::assert_formats_part("samples", &markdown(&all()[3..]));
     }

@@ -19,7 +19,7 @@ mod formats;
 mod task;
 
 pub use choices::{Choice, Choices, Question};
-pub use format::{Field, FieldKind, Format, Need, RecordFault, Rule, Violation, clean, text_of, type_name};
+pub use format::{Field, FieldKind, Need, RecordFault, RecordFormat, Rule, Violation, clean, text_of, type_name};
 pub use formats::{
     CAPTION_RECORD, CAPTION_SAMPLE, MC_QA_RECORD, MC_QA_SAMPLE, MC_QA_SAMPLES_TOGETHER, QA_RECORD, QA_SAMPLE,
     QA_SAMPLES_TOGETHER,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Format;
+use super::RecordFormat;
 use super::formats::{
     CAPTION_RECORD, CAPTION_SAMPLE, MC_QA_RECORD, MC_QA_SAMPLE, MC_QA_SAMPLES_TOGETHER, QA_RECORD, QA_SAMPLE,
     QA_SAMPLES_TOGETHER,
@@ -60,7 +60,7 @@ impl Task {
     }
 
     /// The format of the records that samples are made from.
-    pub fn record(self) -> &'static Format {
+    pub fn record(self) -> &'static RecordFormat {
         match self {
             Self::Caption | Self::Video => &CAPTION_RECORD,
             Self::Qa => &QA_RECORD,
@@ -69,7 +69,7 @@ impl Task {
     }
 
     /// The format of the JSON of a sample.
-    pub fn sample(self, layout: Layout) -> &'static Format {
+    pub fn sample(self, layout: Layout) -> &'static RecordFormat {
         match (self, layout) {
             (Self::Caption | Self::Video, _) => &CAPTION_SAMPLE,
             (Self::Qa, Layout::Repeat) => &QA_SAMPLE,

@@ -6,7 +6,7 @@ use std::fmt;
 use polars::prelude::ArrowDataType;
 use polars_arrow::array::{Array, BooleanArray, MutablePlString, PrimitiveArray, Utf8ViewArray};
 
-use super::Kind;
+use super::ColumnKind;
 use super::numbers::read_numbers;
 
 /// An array as the Parquet library hands it over.
@@ -35,7 +35,7 @@ impl fmt::Display for Misfit {
 /// A Rust type that can be the type of a column.
 pub trait Cell: fmt::Debug + Sized + Send + Sync + 'static {
     /// Column type of the cell.
-    const KIND: Kind;
+    const KIND: ColumnKind;
     /// Whether a value may be absent.
     const NULLABLE: bool;
     /// A value that borrows its text.
@@ -58,7 +58,7 @@ pub trait Cell: fmt::Debug + Sized + Send + Sync + 'static {
     /// Empties the buffer into an array for the Parquet library.
     #[doc(hidden)]
     fn finish(buffer: &mut Self::Buffer) -> ArrowArray;
-    /// Takes the values out of an array of a type that [`Kind`] accepts.
+    /// Takes the values out of an array of a type that [`ColumnKind`] accepts.
     #[doc(hidden)]
     fn open(array: &dyn Array) -> Result<Self::Column, Misfit>;
 }
@@ -74,7 +74,7 @@ fn all_there(array: &dyn Array) -> Result<(), Misfit> {
 macro_rules! number {
     ($ty:ty, $kind:expr) => {
         impl Cell for $ty {
-            const KIND: Kind = $kind;
+            const KIND: ColumnKind = $kind;
             const NULLABLE: bool = false;
             type Ref<'a> = $ty;
             type Column = Vec<$ty>;
@@ -114,7 +114,7 @@ macro_rules! number {
         }
 
         impl Cell for Option<$ty> {
-            const KIND: Kind = $kind;
+            const KIND: ColumnKind = $kind;
             const NULLABLE: bool = true;
             type Ref<'a> = Option<$ty>;
             type Column = Vec<Option<$ty>>;
@@ -154,13 +154,13 @@ macro_rules! number {
     };
 }
 
-number!(u64, Kind::U64);
-number!(u32, Kind::U32);
-number!(i64, Kind::I64);
-number!(i32, Kind::I32);
-number!(i8, Kind::I8);
-number!(f64, Kind::F64);
-number!(f32, Kind::F32);
+number!(u64, ColumnKind::U64);
+number!(u32, ColumnKind::U32);
+number!(i64, ColumnKind::I64);
+number!(i32, ColumnKind::I32);
+number!(i8, ColumnKind::I8);
+number!(f64, ColumnKind::F64);
+number!(f32, ColumnKind::F32);
 
 /// Makes arrays from values that may be absent.
 trait FromOptions<T> {
@@ -174,7 +174,7 @@ impl<T: polars_arrow::types::NativeType> FromOptions<T> for PrimitiveArray<T> {
 }
 
 impl Cell for bool {
-    const KIND: Kind = Kind::Bool;
+    const KIND: ColumnKind = ColumnKind::Bool;
     const NULLABLE: bool = false;
     type Ref<'a> = bool;
     type Column = Vec<bool>;
@@ -265,7 +265,7 @@ impl StrBuffer {
 }
 
 impl Cell for String {
-    const KIND: Kind = Kind::Str;
+    const KIND: ColumnKind = ColumnKind::Str;
     const NULLABLE: bool = false;
     type Ref<'a> = &'a str;
     type Column = StrColumn;
@@ -302,7 +302,7 @@ impl Cell for String {
 }
 
 impl Cell for Option<String> {
-    const KIND: Kind = Kind::Str;
+    const KIND: ColumnKind = ColumnKind::Str;
     const NULLABLE: bool = true;
     type Ref<'a> = Option<&'a str>;
     type Column = StrColumn;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Kind;
+use super::ColumnKind;
 use crate::run::Unfinished;
 
 /// A table that could not be read or written.
@@ -40,7 +40,7 @@ pub enum TableError {
         /// The absent column.
         column: &'static str,
         /// The type it should have.
-        kind: Kind,
+        kind: ColumnKind,
         /// The columns the table has.
         found: Vec<String>,
         /// The row type that was asked for.
@@ -54,7 +54,7 @@ pub enum TableError {
         /// The column.
         column: &'static str,
         /// The type it should have.
-        kind: Kind,
+        kind: ColumnKind,
         /// The type it has.
         found: String,
         /// The row type that was asked for.

@@ -11,7 +11,7 @@ const ELEMENT: &str = "element";
 
 /// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ColumnKind {
     /// Unsigned integer of 64 bits.
     U64,
     /// Unsigned integer of 32 bits.
@@ -33,7 +33,7 @@ pub enum Kind {
     /// Any number of values of one type in a row.
     List {
         /// The type of the values.
-        item: &'static Kind,
+        item: &'static ColumnKind,
         /// Whether values may be absent.
         nullable: bool,
     },
@@ -43,7 +43,7 @@ pub enum Kind {
     Vector,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ColumnKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::U64 => "u64",
@@ -66,7 +66,7 @@ impl fmt::Display for Kind {
     }
 }
 
-impl Kind {
+impl ColumnKind {
     /// Whether one value of the type holds others.
     pub fn is_nested(self) -> bool {
         matches!(self, Self::List { .. } | Self::Struct(_) | Self::Vector)

@@ -9,7 +9,7 @@ use polars_arrow::compute::concatenate::concatenate;
 use polars_arrow::offset::OffsetsBuffer;
 
 use super::cell::{ArrowArray, Misfit, wrong_type};
-use super::{Cell, Kind};
+use super::{Cell, ColumnKind};
 
 /// Values of one list, borrowed from a row or from a column.
 pub struct ListRef<'a, T: Cell>(Values<'a, T>);
@@ -187,7 +187,7 @@ impl<T: Cell> ListBuffer<T> {
 
     fn finish(&mut self) -> ArrowArray {
         let mut buffer = std::mem::take(self);
-        let kind = Kind::List { item: &T::KIND, nullable: T::NULLABLE };
+        let kind = ColumnKind::List { item: &T::KIND, nullable: T::NULLABLE };
         let ends = OffsetsBuffer::try_from(buffer.ends).expect("ends only grow");
         let values = T::finish(&mut buffer.values);
         ListArray::<i64>::new(kind.arrow_type(), ends, values, validity(&buffer.is_there)).boxed()
@@ -200,7 +200,7 @@ pub(super) fn validity(is_there: &[bool]) -> Option<Bitmap> {
 }
 
 impl<T: Cell> Cell for Vec<T> {
-    const KIND: Kind = Kind::List { item: &T::KIND, nullable: T::NULLABLE };
+    const KIND: ColumnKind = ColumnKind::List { item: &T::KIND, nullable: T::NULLABLE };
     const NULLABLE: bool = false;
     type Ref<'a> = ListRef<'a, T>;
     type Column = ListColumn<T>;
@@ -240,7 +240,7 @@ impl<T: Cell> Cell for Vec<T> {
 }
 
 impl<T: Cell> Cell for Option<Vec<T>> {
-    const KIND: Kind = <Vec<T> as Cell>::KIND;
+    const KIND: ColumnKind = <Vec<T> as Cell>::KIND;
     const NULLABLE: bool = true;
     type Ref<'a> = Option<ListRef<'a, T>>;
     type Column = ListColumn<T>;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{ColumnSpec, Kind, Row, VECTOR_COLUMN};
+use super::{ColumnKind, ColumnSpec, Row, VECTOR_COLUMN};
 
 /// The schema of a table as a Markdown section.
 pub fn schema_markdown<R: Row>() -> String {
@@ -22,7 +22,7 @@ pub fn schema_markdown_with_vector<R: Row>() -> String {
     let mut out = schema_markdown::<R>();
     out.pop();
     let meaning = "The embedding: as many numbers in every row of all files of a run, of length 1. Not compressed.";
-    writeln!(out, "| `{VECTOR_COLUMN}` | {} | never | {meaning} |\n", Kind::Vector)
+    writeln!(out, "| `{VECTOR_COLUMN}` | {} | never | {meaning} |\n", ColumnKind::Vector)
         .expect("writing to a string does not fail");
     out
 }
@@ -33,11 +33,11 @@ fn line(out: &mut String, parent: &str, column: &ColumnSpec) -> std::fmt::Result
     let absent = if column.nullable { "may be" } else { "never" };
     writeln!(out, "| `{name}` | {} | {absent} | {} |", column.kind, flow(column.doc))?;
     let (mut kind, mut below) = (column.kind, name);
-    while let Kind::List { item, .. } = kind {
+    while let ColumnKind::List { item, .. } = kind {
         kind = *item;
         below.push_str("[]");
     }
-    if let Kind::Struct(fields) = kind {
+    if let ColumnKind::Struct(fields) = kind {
         fields.iter().try_for_each(|field| line(out, &format!("{below}."), field))?;
     }
     Ok(())

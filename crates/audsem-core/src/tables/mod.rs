@@ -49,7 +49,7 @@ pub use embedding_rows::*;
 pub use error::TableError;
 pub use frame::{BadColumn, Frame};
 pub use json_rows::{JsonGroup, JsonReader, JsonRows};
-pub use kind::Kind;
+pub use kind::ColumnKind;
 pub use lists::{ListBuffer, ListColumn, ListRef};
 pub use markdown::{schema_markdown, schema_markdown_with_vector};
 pub use parquet_read::{ParquetFile, ParquetRows, read_parquet};

@@ -224,7 +224,7 @@ fn frame<R: Row>(buffers: &mut R::Buffers) -> Result<DataFrame, TableError> {
 }
 
 /// The type of a plain column of a frame.
-fn data_type(kind: super::Kind) -> DataType {
+fn data_type(kind: super::ColumnKind) -> DataType {
     DataType::from_arrow_dtype(&kind.arrow_type())
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use super::{ArrowArray, BadColumn, Frame, Kind};
+use super::{ArrowArray, BadColumn, ColumnKind, Frame};
 
 /// One column of a row type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub struct ColumnSpec {
     /// Its name in the file.
     pub name: &'static str,
     /// Its type.
-    pub kind: Kind,
+    pub kind: ColumnKind,
     /// Whether values may be absent.
     pub nullable: bool,
     /// What it holds, with its unit.

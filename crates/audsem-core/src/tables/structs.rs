@@ -5,7 +5,7 @@ use polars_arrow::array::{Array, NullArray, StructArray};
 
 use super::cell::{ArrowArray, Misfit, wrong_type};
 use super::lists::{Spans, gather, validity};
-use super::{Cell, Columns, Frame, Kind, Row};
+use super::{Cell, ColumnKind, Columns, Frame, Row};
 
 /// Structs that were read.
 #[derive(Debug)]
@@ -71,14 +71,14 @@ impl<R: Row> StructBuffer<R> {
 
     fn finish(&mut self) -> ArrowArray {
         let mut buffer = std::mem::take(self);
-        let dtype = Kind::Struct(R::COLUMNS).arrow_type();
+        let dtype = ColumnKind::Struct(R::COLUMNS).arrow_type();
         let fields = R::finish(&mut buffer.fields);
         StructArray::new(dtype, buffer.is_there.len(), fields, validity(&buffer.is_there)).boxed()
     }
 }
 
 impl<R: Row> Cell for R {
-    const KIND: Kind = Kind::Struct(R::COLUMNS);
+    const KIND: ColumnKind = ColumnKind::Struct(R::COLUMNS);
     const NULLABLE: bool = false;
     type Ref<'a> = R::Ref<'a>;
     type Column = StructColumn<R>;
@@ -119,7 +119,7 @@ impl<R: Row> Cell for R {
 }
 
 impl<R: Row> Cell for Option<R> {
-    const KIND: Kind = Kind::Struct(R::COLUMNS);
+    const KIND: ColumnKind = ColumnKind::Struct(R::COLUMNS);
     const NULLABLE: bool = true;
     type Ref<'a> = Option<R::Ref<'a>>;
     type Column = StructColumn<R>;

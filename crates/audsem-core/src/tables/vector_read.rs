@@ -19,7 +19,7 @@ use super::cell::ArrowArray;
 use super::column_chunks::ColumnChunks;
 use super::parquet_read::guarded;
 use super::vector_pages::plain_rows;
-use super::{Kind, TableError};
+use super::{ColumnKind, TableError};
 
 /// The column of vectors.
 pub const VECTOR_COLUMN: &str = "vec";
@@ -62,7 +62,7 @@ impl VectorFile {
             return Err(TableError::MissingColumn {
                 table: chunks.name,
                 column: VECTOR_COLUMN,
-                kind: Kind::Vector,
+                kind: ColumnKind::Vector,
                 found: chunks.schema.iter_names().map(ToString::to_string).collect(),
                 wanted: "embeddings",
             });
@@ -70,7 +70,7 @@ impl VectorFile {
         let Some(declared) = declared_dim(field.dtype()) else {
             return Err(TableError::WrongType {
                 column: VECTOR_COLUMN,
-                kind: Kind::Vector,
+                kind: ColumnKind::Vector,
                 found: super::kind::type_name(field.dtype()),
                 wanted: "embeddings",
                 table: chunks.name,

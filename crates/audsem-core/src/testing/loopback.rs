@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub struct ReceivedRequest {
     /// `POST`, `GET` …
     pub method: String,
     /// Path and query.
@@ -40,14 +40,14 @@ pub enum Reply {
 pub struct Loopback {
     /// Where it listens.
     pub address: SocketAddr,
-    calls: Arc<Mutex<Vec<Call>>>,
+    calls: Arc<Mutex<Vec<ReceivedRequest>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Loopback {
     /// Starts a server; `script` gets each request and its number, from 0 in order of arrival.
-    pub fn start(script: impl Fn(&Call, usize) -> Reply + Send + Sync + 'static) -> Self {
+    pub fn start(script: impl Fn(&ReceivedRequest, usize) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
         let address = listener.local_addr().expect("bound");
         let (calls, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
@@ -71,7 +71,7 @@ impl Loopback {
     }
 
     /// Every request so far, in order of arrival.
-    pub fn calls(&self) -> Vec<Call> {
+    pub fn calls(&self) -> Vec<ReceivedRequest> {
         self.calls.lock().expect("no panic while held").clone()
     }
 }
@@ -86,7 +86,11 @@ impl Drop for Loopback {
     }
 }
 
-fn serve(mut stream: TcpStream, script: &(dyn Fn(&Call, usize) -> Reply + Send + Sync), log: &Mutex<Vec<Call>>) {
+fn serve(
+    mut stream: TcpStream,
+    script: &(dyn Fn(&ReceivedRequest, usize) -> Reply + Send + Sync),
+    log: &Mutex<Vec<ReceivedRequest>>,
+) {
     let Some(call) = read_call(&mut stream) else {
         return;
     };
@@ -120,7 +124,7 @@ fn cut(
     stream.write_all(body)
 }
 
-fn read_call(stream: &mut TcpStream) -> Option<Call> {
+fn read_call(stream: &mut TcpStream) -> Option<ReceivedRequest> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     let end = loop {
@@ -149,5 +153,5 @@ fn read_call(stream: &mut TcpStream) -> Option<Call> {
             n => body.extend_from_slice(&chunk[..n]),
         }
     }
-    Some(Call { method, path, headers, body: String::from_utf8_lossy(&body).into_owned() })
+    Some(ReceivedRequest { method, path, headers, body: String::from_utf8_lossy(&body).into_owned() })
 }

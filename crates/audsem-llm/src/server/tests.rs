@@ -29,7 +29,7 @@ fn say(text: &str) -> Reply {
 }
 
 /// Answers with what the last message says, so that order shows.
-fn echo(call: &loopback::Call) -> Reply {
+fn echo(call: &loopback::ReceivedRequest) -> Reply {
     let body: Value = serde_json::from_str(&call.body).unwrap();
     say(body.pointer("/messages/0/content").and_then(Value::as_str).unwrap())
 }

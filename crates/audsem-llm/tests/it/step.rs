@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, Step};
-use audsem_core::testing::loopback::{Call, Loopback, Reply};
+use audsem_core::testing::loopback::{Loopback, ReceivedRequest, Reply};
 use audsem_llm::{
     Answered, GenerateStep, Media, OpenAiServer, Part, PromptTemplate, Refusal, RejectedAnswer, Request, Response,
     RetryPolicy, ServerConfig, Task, TextError,
@@ -66,7 +66,7 @@ fn say(text: &str) -> Reply {
     Reply::Send(200, "", body.to_string().into_bytes())
 }
 
-fn listen(call: &Call) -> Reply {
+fn listen(call: &ReceivedRequest) -> Reply {
     let again = call.body.contains("cannot be used");
     if call.body.contains("rejected") {
         return Reply::Send(400, "", b"no such sound".to_vec());

@@ -4,19 +4,19 @@
 //! `auto_matrix` with centre and surround mix levels of √½ and no low-frequency channel): front left
 //! and right √½, centre 1, back and side ½ (√½ · √½), divided by their sum so that nothing can clip.
 
-use super::{Audio, Layout};
+use super::{Audio, ChannelLayout};
 use std::f64::consts::FRAC_1_SQRT_2;
 
 /// The weight of each channel in the downmix to one channel; they sum to 1.
 ///
 /// Channels of unknown meaning, and layouts of only low-frequency or height channels, are averaged.
-pub fn mono_weights(layout: Layout) -> Vec<f64> {
+pub fn mono_weights(layout: ChannelLayout) -> Vec<f64> {
     let channels = layout.channels();
     let weights: Vec<f64> = match layout {
-        Layout::Speakers(mask) => {
+        ChannelLayout::Speakers(mask) => {
             (0..u32::BITS).filter(|bit| mask >> bit & 1 == 1).map(|bit| weight(1 << bit)).collect()
         }
-        Layout::Discrete(_) => vec![0.0; channels],
+        ChannelLayout::Discrete(_) => vec![0.0; channels],
     };
     let sum: f64 = weights.iter().sum();
     if channels == 1 || sum == 0.0 {
@@ -28,11 +28,11 @@ pub fn mono_weights(layout: Layout) -> Vec<f64> {
 /// The weight of one loudspeaker before normalisation.
 fn weight(speaker: u32) -> f64 {
     match speaker {
-        Layout::FRONT_CENTRE => 1.0,
-        Layout::FRONT_LEFT | Layout::FRONT_RIGHT => FRAC_1_SQRT_2,
-        Layout::FRONT_LEFT_OF_CENTRE | Layout::FRONT_RIGHT_OF_CENTRE => FRAC_1_SQRT_2,
-        Layout::BACK_LEFT | Layout::BACK_RIGHT | Layout::BACK_CENTRE => 0.5,
-        Layout::SIDE_LEFT | Layout::SIDE_RIGHT => 0.5,
+        ChannelLayout::FRONT_CENTRE => 1.0,
+        ChannelLayout::FRONT_LEFT | ChannelLayout::FRONT_RIGHT => FRAC_1_SQRT_2,
+        ChannelLayout::FRONT_LEFT_OF_CENTRE | ChannelLayout::FRONT_RIGHT_OF_CENTRE => FRAC_1_SQRT_2,
+        ChannelLayout::BACK_LEFT | ChannelLayout::BACK_RIGHT | ChannelLayout::BACK_CENTRE => 0.5,
+        ChannelLayout::SIDE_LEFT | ChannelLayout::SIDE_RIGHT => 0.5,
         _ => 0.0,
     }
 }
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn weights_are_those_of_ffmpeg() {
         let check = |name: &str, mask: u32, expected: &[f64]| {
-            let weights = mono_weights(Layout::Speakers(mask));
+            let weights = mono_weights(ChannelLayout::Speakers(mask));
             assert_eq!(weights.len(), expected.len(), "{name}");
             for (weight, expected) in weights.iter().zip(expected) {
                 assert!((weight - expected).abs() < 1e-6, "{name}: {weights:?}");
@@ -85,11 +85,14 @@ mod tests {
 
     #[test]
     fn channels_without_a_weight_are_averaged() {
-        assert_eq!(mono_weights(Layout::Discrete(4)), [0.25; 4]);
-        assert_eq!(mono_weights(Layout::Speakers(Layout::LOW_FREQUENCY)), [1.0]);
-        assert_eq!(mono_weights(Layout::Speakers(Layout::FRONT_LEFT)), [1.0]);
-        let sound =
-            Audio { sample_rate_hz: 8000, layout: Layout::Discrete(3), samples: vec![0.3, 0.6, 0.9, 0.0, 0.0, 0.3] };
+        assert_eq!(mono_weights(ChannelLayout::Discrete(4)), [0.25; 4]);
+        assert_eq!(mono_weights(ChannelLayout::Speakers(ChannelLayout::LOW_FREQUENCY)), [1.0]);
+        assert_eq!(mono_weights(ChannelLayout::Speakers(ChannelLayout::FRONT_LEFT)), [1.0]);
+        let sound = Audio {
+            sample_rate_hz: 8000,
+            layout: ChannelLayout::Discrete(3),
+            samples: vec![0.3, 0.6, 0.9, 0.0, 0.0, 0.3],
+        };
         let mono = sound.to_mono();
         assert!((mono[0] - 0.6).abs() < 1e-6 && (mono[1] - 0.1).abs() < 1e-6, "{mono:?}");
     }

@@ -7,7 +7,7 @@
 
 use super::error::checked_rate;
 use super::flac_decode::{FlacFrames, speaker_mask};
-use super::{Audio, AudioError, FlacInfo, Layout, probe_flac};
+use super::{Audio, AudioError, ChannelLayout, FlacInfo, probe_flac};
 
 /// Most samples for which memory is taken at once, on the word of the header alone.
 const TRUSTED_SAMPLES: u64 = 1 << 24;
@@ -52,21 +52,21 @@ fn append(block: &[Vec<i64>], scale: f32, samples: &mut Vec<f32>) {
 }
 
 /// The loudspeakers of the tag that names them, else those of RFC 9639, section 9.1.3.
-fn layout(bytes: &[u8], info: &FlacInfo) -> Layout {
-    let front = Layout::FRONT_LEFT | Layout::FRONT_RIGHT;
-    let back = Layout::BACK_LEFT | Layout::BACK_RIGHT;
-    let side = Layout::SIDE_LEFT | Layout::SIDE_RIGHT;
-    let low = Layout::LOW_FREQUENCY;
+fn layout(bytes: &[u8], info: &FlacInfo) -> ChannelLayout {
+    let front = ChannelLayout::FRONT_LEFT | ChannelLayout::FRONT_RIGHT;
+    let back = ChannelLayout::BACK_LEFT | ChannelLayout::BACK_RIGHT;
+    let side = ChannelLayout::SIDE_LEFT | ChannelLayout::SIDE_RIGHT;
+    let low = ChannelLayout::LOW_FREQUENCY;
     let usual = match info.channels {
-        1 => Layout::FRONT_CENTRE,
+        1 => ChannelLayout::FRONT_CENTRE,
         2 => front,
-        3 => front | Layout::FRONT_CENTRE,
+        3 => front | ChannelLayout::FRONT_CENTRE,
         4 => front | back,
-        5 => front | Layout::FRONT_CENTRE | back,
-        6 => front | Layout::FRONT_CENTRE | low | back,
-        7 => front | Layout::FRONT_CENTRE | low | Layout::BACK_CENTRE | side,
-        _ => front | Layout::FRONT_CENTRE | low | back | side,
+        5 => front | ChannelLayout::FRONT_CENTRE | back,
+        6 => front | ChannelLayout::FRONT_CENTRE | low | back,
+        7 => front | ChannelLayout::FRONT_CENTRE | low | ChannelLayout::BACK_CENTRE | side,
+        _ => front | ChannelLayout::FRONT_CENTRE | low | back | side,
     };
     let mask = speaker_mask(bytes).filter(|mask| mask.count_ones() == u32::from(info.channels));
-    Layout::Speakers(mask.unwrap_or(usual))
+    ChannelLayout::Speakers(mask.unwrap_or(usual))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The channels of a sound, in the order they are interleaved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Layout {
+pub enum ChannelLayout {
     /// Loudspeaker positions as bits of the mask that `WAVEFORMATEXTENSIBLE` defines (bit 0 front
     /// left, 1 front right, 2 front centre, 3 low frequency, 4 and 5 back, …); channels are ordered
     /// by bit.
@@ -13,7 +13,7 @@ pub enum Layout {
     Discrete(u16),
 }
 
-impl Layout {
+impl ChannelLayout {
     /// Front left.
     pub const FRONT_LEFT: u32 = 1 << 0;
     /// Front right.
@@ -38,50 +38,54 @@ impl Layout {
     pub const SIDE_RIGHT: u32 = 1 << 10;
 
     /// One channel.
-    pub const MONO: Layout = Layout::Speakers(Self::FRONT_CENTRE);
+    pub const MONO: ChannelLayout = ChannelLayout::Speakers(Self::FRONT_CENTRE);
     /// Left and right.
-    pub const STEREO: Layout = Layout::Speakers(Self::FRONT_LEFT | Self::FRONT_RIGHT);
+    pub const STEREO: ChannelLayout = ChannelLayout::Speakers(Self::FRONT_LEFT | Self::FRONT_RIGHT);
 
     /// What `channels` channels mean when nothing else is known: ffmpeg's default layouts
     /// (`av_channel_layout_default`): mono, stereo, 2.1, 4.0, 5.0, 5.1, 6.1, 7.1.
-    pub fn from_count(channels: u16) -> Layout {
+    pub fn from_count(channels: u16) -> ChannelLayout {
         let front = Self::FRONT_LEFT | Self::FRONT_RIGHT;
         let back = Self::BACK_LEFT | Self::BACK_RIGHT;
         let side = Self::SIDE_LEFT | Self::SIDE_RIGHT;
         match channels {
-            1 => Layout::MONO,
-            2 => Layout::STEREO,
-            3 => Layout::Speakers(front | Self::LOW_FREQUENCY),
-            4 => Layout::Speakers(front | Self::FRONT_CENTRE | Self::BACK_CENTRE),
-            5 => Layout::Speakers(front | Self::FRONT_CENTRE | back),
-            6 => Layout::Speakers(front | Self::FRONT_CENTRE | Self::LOW_FREQUENCY | back),
-            7 => Layout::Speakers(front | Self::FRONT_CENTRE | Self::LOW_FREQUENCY | Self::BACK_CENTRE | side),
-            8 => Layout::Speakers(front | Self::FRONT_CENTRE | Self::LOW_FREQUENCY | back | side),
-            other => Layout::Discrete(other),
+            1 => ChannelLayout::MONO,
+            2 => ChannelLayout::STEREO,
+            3 => ChannelLayout::Speakers(front | Self::LOW_FREQUENCY),
+            4 => ChannelLayout::Speakers(front | Self::FRONT_CENTRE | Self::BACK_CENTRE),
+            5 => ChannelLayout::Speakers(front | Self::FRONT_CENTRE | back),
+            6 => ChannelLayout::Speakers(front | Self::FRONT_CENTRE | Self::LOW_FREQUENCY | back),
+            7 => ChannelLayout::Speakers(front | Self::FRONT_CENTRE | Self::LOW_FREQUENCY | Self::BACK_CENTRE | side),
+            8 => ChannelLayout::Speakers(front | Self::FRONT_CENTRE | Self::LOW_FREQUENCY | back | side),
+            other => ChannelLayout::Discrete(other),
         }
     }
 
     /// The layout with this mask if it names exactly `channels` loudspeakers, else the default one.
-    pub fn from_mask(mask: u32, channels: u16) -> Layout {
-        if mask.count_ones() == u32::from(channels) { Layout::Speakers(mask) } else { Layout::from_count(channels) }
+    pub fn from_mask(mask: u32, channels: u16) -> ChannelLayout {
+        if mask.count_ones() == u32::from(channels) {
+            ChannelLayout::Speakers(mask)
+        } else {
+            ChannelLayout::from_count(channels)
+        }
     }
 
     /// Number of channels.
     pub fn channels(self) -> usize {
         match self {
-            Layout::Speakers(mask) => mask.count_ones() as usize,
-            Layout::Discrete(channels) => usize::from(channels),
+            ChannelLayout::Speakers(mask) => mask.count_ones() as usize,
+            ChannelLayout::Discrete(channels) => usize::from(channels),
         }
     }
 }
 
-impl fmt::Display for Layout {
+impl fmt::Display for ChannelLayout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Layout::Speakers(_) if self.channels() == 1 => f.write_str("mono"),
-            &Layout::STEREO => f.write_str("stereo"),
-            Layout::Speakers(mask) => write!(f, "{} channels (mask {mask:#x})", self.channels()),
-            Layout::Discrete(channels) => write!(f, "{channels} channels"),
+            ChannelLayout::Speakers(_) if self.channels() == 1 => f.write_str("mono"),
+            &ChannelLayout::STEREO => f.write_str("stereo"),
+            ChannelLayout::Speakers(mask) => write!(f, "{} channels (mask {mask:#x})", self.channels()),
+            ChannelLayout::Discrete(channels) => write!(f, "{channels} channels"),
         }
     }
 }

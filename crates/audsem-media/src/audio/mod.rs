@@ -47,12 +47,12 @@ pub use downmix::mono_weights;
 pub use error::AudioError;
 pub use flac::{BitDepth, encode_flac, quantise};
 pub use flac_info::{FlacInfo, probe_flac};
-pub use layout::Layout;
+pub use layout::ChannelLayout;
 pub use resample::resample;
 pub use sinc_hann::{KernelPrecision, SincHann};
 pub use spectrum::{
-    BinSpacing, DbReference, FftConfig, FrameConfig, FrameCount, FrontEnd, FrontEndConfig, FrontEndError, LogScale,
-    MelBank, MelConfig, MelNorm, MelScale, Normalization, Padding, Precision, Signal, Spectrogram, SpectrumKind,
+    BinSpacing, DbReference, FftConfig, FftPrecision, FrameConfig, FrameCount, FrontEnd, FrontEndConfig, FrontEndError,
+    LogScale, MelBank, MelConfig, MelNorm, MelScale, Normalization, Padding, Signal, Spectrogram, SpectrumKind,
     WindowConfig, WindowShape, check_samples,
 };
 
@@ -62,7 +62,7 @@ pub struct Audio {
     /// Frames per second.
     pub sample_rate_hz: u32,
     /// Which loudspeaker each channel is for.
-    pub layout: Layout,
+    pub layout: ChannelLayout,
     /// Samples, full scale 1.0, channels interleaved: (frames × channels). Finite.
     pub samples: Vec<f32>,
 }

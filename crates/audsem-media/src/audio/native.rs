@@ -3,7 +3,7 @@
 use super::ends::Ends;
 use super::error::checked_rate;
 use super::mp4_index::{Edit, Kind, Mp4Track};
-use super::{Audio, AudioError, Layout, support, tracks};
+use super::{Audio, AudioError, ChannelLayout, support, tracks};
 use std::io;
 use symphonia::core::audio::Channels;
 use symphonia::core::codecs::CodecParameters;
@@ -252,13 +252,13 @@ fn packet_error(error: Error, so_far: Option<&Audio>) -> AudioError {
     }
 }
 
-fn layout(channels: &Channels) -> Layout {
+fn layout(channels: &Channels) -> ChannelLayout {
     let count = u16::try_from(channels.count()).unwrap_or(u16::MAX);
     match channels {
         // The first bits are those of the WAVE mask; the few above 32 bits do not exist.
-        Channels::Positioned(positions) => Layout::from_mask(positions.bits() as u32, count),
+        Channels::Positioned(positions) => ChannelLayout::from_mask(positions.bits() as u32, count),
         // Containers that only count their channels.
-        Channels::Discrete(_) => Layout::from_count(count),
-        _ => Layout::Discrete(count),
+        Channels::Discrete(_) => ChannelLayout::from_count(count),
+        _ => ChannelLayout::Discrete(count),
     }
 }

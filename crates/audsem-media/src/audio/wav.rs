@@ -5,7 +5,7 @@
 //! `hound` then reads the samples from a header of just the format and the data.
 
 use super::error::checked_rate;
-use super::{Audio, AudioError, Layout};
+use super::{Audio, AudioError, ChannelLayout};
 use std::io::Read as _;
 
 /// What the headers of a WAV file say.
@@ -40,7 +40,7 @@ pub(super) fn decode(bytes: &[u8], max_s: f64) -> Result<Audio, AudioError> {
         return Err(AudioError::TooLong { limit_s: max_s });
     }
     let samples = read_samples(&format, data)?;
-    Ok(Audio { sample_rate_hz, layout: Layout::from_mask(format.mask, format.channels), samples })
+    Ok(Audio { sample_rate_hz, layout: ChannelLayout::from_mask(format.mask, format.channels), samples })
 }
 
 /// Finds the format and the data chunk.

@@ -1,6 +1,6 @@
 //! One call of an external program.
 
-use super::{MediaError, Program, Status, Tool};
+use super::{MediaError, Program, ProgramStatus, Tool};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -32,7 +32,7 @@ pub struct Call<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
     /// How the program ended.
-    pub status: Status,
+    pub status: ProgramStatus,
     /// What it wrote on standard output, as far as it was not read through [`Running`] before.
     pub stdout: Vec<u8>,
     /// The last part of what it wrote on standard error, at most 16 KiB.
@@ -204,7 +204,7 @@ impl Running {
     }
 
     /// Waits, reaps, and joins the threads; standard output must have been drained or closed.
-    fn end(&mut self) -> Result<(Status, String, bool), MediaError> {
+    fn end(&mut self) -> Result<(ProgramStatus, String, bool), MediaError> {
         let tool = self.tool;
         // First wait without reaping: as long as the process is not reaped its number is not given
         // to another one, so the timer may still kill it without hitting a stranger.
@@ -224,8 +224,8 @@ impl Running {
         }
         let stderr = self.tail.take().and_then(|tail| tail.join().ok()).unwrap_or_default();
         let status = match (status.code(), status.signal()) {
-            (Some(code), _) => Status::Code(code),
-            (None, signal) => Status::Signal(signal.unwrap_or_default()),
+            (Some(code), _) => ProgramStatus::Code(code),
+            (None, signal) => ProgramStatus::Signal(signal.unwrap_or_default()),
         };
         Ok((status, stderr, timed_out))
     }
@@ -305,9 +305,9 @@ mod tests {
         assert!(!error.is_unavailable());
         let (program, args) = sh("echo partial; exit 3");
         let finished = program.call().args(&args).run().unwrap();
-        assert_eq!((finished.status, finished.stdout), (Status::Code(3), b"partial\n".to_vec()));
+        assert_eq!((finished.status, finished.stdout), (ProgramStatus::Code(3), b"partial\n".to_vec()));
         let (program, args) = sh("kill -9 $$");
-        assert_eq!(program.call().args(&args).run().unwrap().status, Status::Signal(9));
+        assert_eq!(program.call().args(&args).run().unwrap().status, ProgramStatus::Signal(9));
     }
 
     #[test]

@@ -114,7 +114,7 @@ pub enum MediaError {
         /// The program.
         tool: Tool,
         /// How it ended.
-        status: Status,
+        status: ProgramStatus,
         /// The last part of what it wrote on standard error.
         stderr: String,
     },
@@ -156,25 +156,25 @@ fn output(stderr: &str) -> String {
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
+pub enum ProgramStatus {
     /// It returned this exit code.
     Code(i32),
     /// It was ended by this signal.
     Signal(i32),
 }
 
-impl Status {
+impl ProgramStatus {
     /// Exit code 0.
     pub fn success(self) -> bool {
-        self == Status::Code(0)
+        self == ProgramStatus::Code(0)
     }
 }
 
-impl fmt::Display for Status {
+impl fmt::Display for ProgramStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Status::Code(code) => write!(f, "exit code {code}"),
-            Status::Signal(signal) => write!(f, "signal {signal}"),
+            ProgramStatus::Code(code) => write!(f, "exit code {code}"),
+            ProgramStatus::Signal(signal) => write!(f, "signal {signal}"),
         }
     }
 }

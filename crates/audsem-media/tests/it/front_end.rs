@@ -2,8 +2,8 @@
 
 use audsem_core::testing::sounds::{sines, wave};
 use audsem_media::audio::{
-    DbReference, FrontEnd, FrontEndConfig, FrontEndError, LogScale, MelConfig, MelNorm, MelScale, Padding, Precision,
-    Spectrogram, SpectrumKind, WindowConfig, WindowShape,
+    DbReference, FftPrecision, FrontEnd, FrontEndConfig, FrontEndError, LogScale, MelConfig, MelNorm, MelScale,
+    Padding, Spectrogram, SpectrumKind, WindowConfig, WindowShape,
 };
 
 use crate::goldens::Goldens;
@@ -196,7 +196,7 @@ fn thirty_two_bits_have_the_noise_of_thirty_two_bits() {
     // Relative to the loudest band: quiet ones hold noise.
     let mut config = FrontEndConfig::torchaudio_mel(16_000, 1024, 160, MelConfig::htk(64, 0.0, 8000.0));
     let exact = FrontEnd::new(&config).unwrap().features(&sines(16_000)).unwrap();
-    config.fft.precision = Precision::F32;
+    config.fft.precision = FftPrecision::F32;
     let fast = FrontEnd::new(&config).unwrap().features(&sines(16_000)).unwrap();
     let loudest = exact.values.iter().copied().fold(0.0, f32::max);
     let error = exact.values.iter().zip(&fast.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

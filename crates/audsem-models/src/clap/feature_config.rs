@@ -33,7 +33,7 @@ pub enum Truncation {
 /// What becomes of sounds that are too short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Padding {
+pub enum ClipPadding {
     /// Repeated as often as it fits as a whole, then silence.
     Repeatpad,
     /// Repeated to the end, the last time in part.
@@ -68,7 +68,7 @@ pub struct FeatureConfig {
     /// What becomes of sounds that are too long. It decides on the filters too.
     pub truncation: Truncation,
     /// What becomes of sounds that are too short.
-    pub padding: Padding,
+    pub padding: ClipPadding,
     /// The file that says so, for messages.
     #[serde(skip)]
     pub file: &'static str,
@@ -86,7 +86,7 @@ impl Default for FeatureConfig {
             frequency_max: 14_000.0,
             max_length_s: 10,
             truncation: Truncation::Fusion,
-            padding: Padding::Repeatpad,
+            padding: ClipPadding::Repeatpad,
             file: OWN_FILE,
         }
     }

@@ -4,7 +4,7 @@ use audsem_media::audio::{FrontEnd, FrontEndError, Signal, check_samples};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::feature_config::{FeatureConfig, Padding, Truncation};
+use super::feature_config::{ClipPadding, FeatureConfig, Truncation};
 use super::fusion::{shrink, thirds};
 
 /// Which pieces of a sound that is too long are taken. Sounds that fit are never cut.
@@ -142,9 +142,9 @@ impl FeatureExtractor {
     fn of_short(&self, samples: &[f32]) -> Features {
         let limit = self.config.max_samples();
         let filled = match self.config.padding {
-            Padding::Repeatpad => limit / samples.len() * samples.len(),
-            Padding::Repeat => limit,
-            Padding::Pad => samples.len(),
+            ClipPadding::Repeatpad => limit / samples.len() * samples.len(),
+            ClipPadding::Repeat => limit,
+            ClipPadding::Pad => samples.len(),
         };
         let mel = self.decibels_of_repeated(samples, filled);
         match self.config.truncation {

@@ -14,7 +14,7 @@ mod model;
 
 pub use config::{AudioConfig, Config};
 pub use encoder::ClapEncoder;
-pub use feature_config::{FeatureConfig, Padding, Truncation};
+pub use feature_config::{ClipPadding, FeatureConfig, Truncation};
 pub use features::{Crop, FeatureError, FeatureExtractor, Features};
 pub use htsat::{AudioInference, AudioTower};
 pub use model::{Clap, ClapInference};

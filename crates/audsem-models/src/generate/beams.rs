@@ -8,7 +8,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::processors::log_softmax;
 use super::sample::check;
-use super::{CausalDecoder, EarlyStopping, Finish, Generated, GenerationConfig, GenerationRequest, LogitsProcessors};
+use super::{
+    CausalDecoder, EarlyStopping, Generated, GenerationConfig, GenerationRequest, LogitsProcessors, StopReason,
+};
 use crate::Result;
 
 /// What stands for minus infinity where sums must stay finite.
@@ -184,7 +186,11 @@ impl<'a> Search<'a> {
         let best = self.finished.into_iter().filter(|beam| beam.is_finished).take(self.config.num_return_sequences);
         best.map(|beam| {
             let tokens = beam.ids[prompt_length..].to_vec();
-            let finish = if tokens.last().is_some_and(|id| eos.contains(id)) { Finish::Stop } else { Finish::Length };
+            let finish = if tokens.last().is_some_and(|id| eos.contains(id)) {
+                StopReason::EndOfSequence
+            } else {
+                StopReason::MaxLength
+            };
             Generated { tokens, finish, score: Some(beam.score) }
         })
         .collect()

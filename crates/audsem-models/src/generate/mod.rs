@@ -50,11 +50,11 @@ pub struct GenerationRequest {
 
 /// Why a sequence ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Finish {
+pub enum StopReason {
     /// With an end-of-sequence token.
-    Stop,
+    EndOfSequence,
     /// At the limit of its length.
-    Length,
+    MaxLength,
 }
 
 /// A continuation.
@@ -63,7 +63,7 @@ pub struct Generated {
     /// Its tokens without the prompt, the end-of-sequence token included.
     pub tokens: Vec<u32>,
     /// Why it ended.
-    pub finish: Finish,
+    pub finish: StopReason,
     /// For beams: the sum of processed log-probabilities over `length ^ length_penalty`.
     pub score: Option<f32>,
 }

@@ -4,7 +4,9 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::processors::softmax;
-use super::{CausalDecoder, Finish, Generated, GenerationConfig, GenerationError, GenerationRequest, LogitsProcessors};
+use super::{
+    CausalDecoder, Generated, GenerationConfig, GenerationError, GenerationRequest, LogitsProcessors, StopReason,
+};
 use crate::Result;
 
 /// Chooses tokens from processed scores.
@@ -82,14 +84,14 @@ struct Row<'a> {
 
 impl Row<'_> {
     /// Appends a token; why the sequence ends, if it does.
-    fn advance(&mut self, scores: &mut [f32], config: &GenerationConfig) -> Result<(u32, Option<Finish>)> {
+    fn advance(&mut self, scores: &mut [f32], config: &GenerationConfig) -> Result<(u32, Option<StopReason>)> {
         self.processors.process(&self.ids, scores);
         let token = self.sampler.choose(scores)?;
         self.ids.push(token);
         let finish = if config.eos_token_id.contains(&token) {
-            Some(Finish::Stop)
+            Some(StopReason::EndOfSequence)
         } else {
-            (self.ids.len() >= self.processors.max_length()).then_some(Finish::Length)
+            (self.ids.len() >= self.processors.max_length()).then_some(StopReason::MaxLength)
         };
         Ok((token, finish))
     }

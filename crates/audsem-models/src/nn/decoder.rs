@@ -98,7 +98,7 @@ impl Layer {
 
 /// Decoder layers with a norm behind them.
 #[derive(Debug, Clone)]
-pub struct Decoder {
+pub struct DecoderStack {
     layers: Vec<Layer>,
     norm: RmsNorm,
     rotary: Rotary,
@@ -106,7 +106,7 @@ pub struct Decoder {
     first_windowed_layer: usize,
 }
 
-impl Decoder {
+impl DecoderStack {
     /// Loads `layers.0` … and `norm` below `vb`.
     ///
     /// # Errors
@@ -137,10 +137,10 @@ impl Decoder {
         self.forward_at(x, span, None, cache, mode)
     }
 
-    /// As [`Decoder::forward`], with positions (B, T), or (A, B, T) for rotary positions of several axes.
+    /// As [`DecoderStack::forward`], with positions (B, T), or (A, B, T) for rotary positions of several axes.
     ///
     /// # Errors
-    /// As [`Decoder::forward`].
+    /// As [`DecoderStack::forward`].
     pub fn forward_at(
         &self,
         mut x: Tensor,

@@ -36,7 +36,7 @@ pub use activation::{Activation, softmax};
 pub use attention::{Attention, join_heads, split_heads};
 pub use block::{BlockConfig, CrossSource, TransformerBlock};
 pub use conv::{Conv1d, Conv2d, ConvConfig};
-pub use decoder::{Decoder, DecoderConfig};
+pub use decoder::{DecoderConfig, DecoderStack};
 pub use dropout::{Dropout, Mode};
 pub use embedding::Embedding;
 pub use kv_cache::{DecoderCache, KvCache, LayerCache};

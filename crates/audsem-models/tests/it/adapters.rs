@@ -5,7 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use audsem_core::weights::Weights;
 use audsem_models::nn::encoder::{Encoder, EncoderConfig};
 use audsem_models::nn::lora::{from_peft_name, to_peft_name};
-use audsem_models::nn::{Activation, Decoder, DecoderConfig, Linear, LoraConfig, Mode, Params, TokenSpan, Trainable};
+use audsem_models::nn::{
+    Activation, DecoderConfig, DecoderStack, Linear, LoraConfig, Mode, Params, TokenSpan, Trainable,
+};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 
@@ -173,7 +175,7 @@ fn qwen2() -> DecoderConfig {
     DecoderConfig { attention_dropout: 0.1, ..blocks::qwen2() }
 }
 
-fn decode(decoder: &Decoder, goldens: &Goldens, mode: Mode) -> Tensor {
+fn decode(decoder: &DecoderStack, goldens: &Goldens, mode: Mode) -> Tensor {
     let mask = goldens.ids("qwen2.mask");
     let span = TokenSpan::from_mask(&mask).unwrap();
     let out = decoder.forward(goldens.get("qwen2.x").clone(), &span, None, mode).unwrap();
@@ -195,7 +197,7 @@ fn a_decoder_learns_through_its_adapters_alone() {
     let weights = checkpoint.weights();
     let config = LoraConfig { lora_dropout: 0.1, ..lora(&["q_proj", "v_proj", "down_proj"]) };
     let params = Params::over(7, &weights, Trainable::Adapters, Some(config));
-    let decoder = Decoder::load(&params.var_builder(DType::F32, CPU), &qwen2()).unwrap();
+    let decoder = DecoderStack::load(&params.var_builder(DType::F32, CPU), &qwen2()).unwrap();
     params.finish(|_| false, |_| false).unwrap();
 
     // Two layers, three adapted projections, two tensors each; all of them new, all of them trained, nothing else is.
@@ -218,7 +220,7 @@ fn a_decoder_learns_through_its_adapters_alone() {
         assert!(largest.is_finite() && largest > 0.0, "{name}: {largest}");
     }
     let frozen = params.without_adapters();
-    let plain = |tensors| Decoder::load(&VarBuilder::from_tensors(tensors, DType::F32, CPU), &qwen2()).unwrap();
+    let plain = |tensors| DecoderStack::load(&VarBuilder::from_tensors(tensors, DType::F32, CPU), &qwen2()).unwrap();
     goldens.check_relative("qwen2.out", &decode(&plain(frozen), &goldens, INFER), 1e-5, 1.0);
     let merged = decode(&plain(params.merged().unwrap()), &goldens, INFER);
     assert!(max_abs(&merged, &adapted) <= 1e-5, "{:e}", max_abs(&merged, &adapted));
@@ -236,7 +238,7 @@ fn what_is_missing_or_unexpected_is_named() {
         params
             .set("layers.0.self_attn.o_proj.lora_A.weight", &Tensor::zeros((4, 16), DType::F32, CPU).unwrap())
             .unwrap();
-        Decoder::load(&params.var_builder(DType::F32, CPU), &qwen2()).unwrap();
+        DecoderStack::load(&params.var_builder(DType::F32, CPU), &qwen2()).unwrap();
         let error = params.finish(|_| false, |_| false).unwrap_err().to_string();
         for part in [
             "missing (2): layers.0.mlp.up_proj.weight, a layer `k_projection` to adapt",
@@ -252,7 +254,7 @@ fn what_is_missing_or_unexpected_is_named() {
         Trainable::Where(std::sync::Arc::new(|name| name.contains("norm"))),
         None,
     );
-    Decoder::load(&params.var_builder(DType::F32, CPU), &qwen2()).unwrap();
+    DecoderStack::load(&params.var_builder(DType::F32, CPU), &qwen2()).unwrap();
     let error = params.finish(|_| true, |name| name == "talker.weight").unwrap_err().to_string();
     assert!(error.contains("missing (1): layers.0.mlp.up_proj.weight"), "{error}");
     assert!(params.vars().iter().all(|(name, _)| name.contains("norm")) && params.vars().len() == 5);

@@ -2,8 +2,8 @@
 //! and parameters.
 
 use audsem_models::nn::{
-    Activation, AttentionContext, BlockConfig, CrossSource, Decoder, DecoderCache, DecoderConfig, LayerCache, Mode,
-    Params, ProjectionBias, RopeScaling, Rotary, TokenSpan, TransformerBlock, causal_bias, padding_bias,
+    Activation, AttentionContext, BlockConfig, CrossSource, DecoderCache, DecoderConfig, DecoderStack, LayerCache,
+    Mode, Params, ProjectionBias, RopeScaling, Rotary, TokenSpan, TransformerBlock, causal_bias, padding_bias,
 };
 use candle_core::{DType, Device, IndexOp, Tensor, Var};
 use candle_nn::VarBuilder;
@@ -108,7 +108,7 @@ fn decoders_are_those_of_transformers() {
     let goldens = Goldens::load("nn.safetensors");
     for (name, config) in decoders() {
         let params = params(&goldens, name);
-        let decoder = Decoder::load(&builder(&params), &config).unwrap();
+        let decoder = DecoderStack::load(&builder(&params), &config).unwrap();
         assert!(params.newly_initialized().is_empty(), "{name}: {:?}", params.newly_initialized());
         let mask = goldens.ids(&format!("{name}.mask"));
         let x = var(&goldens, &format!("{name}.x"));
@@ -124,7 +124,7 @@ fn decoders_are_those_of_transformers() {
 }
 
 /// Reads `x` (B, T, D) in pieces that end at `ends`, through `cache`.
-fn in_pieces(decoder: &Decoder, x: &Tensor, mask: &Tensor, ends: &[usize], cache: &mut DecoderCache) -> Tensor {
+fn in_pieces(decoder: &DecoderStack, x: &Tensor, mask: &Tensor, ends: &[usize], cache: &mut DecoderCache) -> Tensor {
     let mut start = cache.len();
     let mut parts = Vec::new();
     for &end in ends {
@@ -141,7 +141,7 @@ fn in_pieces(decoder: &Decoder, x: &Tensor, mask: &Tensor, ends: &[usize], cache
 fn reading_with_a_cache_is_reading_all_at_once() {
     let goldens = Goldens::load("nn.safetensors");
     for (name, config) in decoders() {
-        let decoder = Decoder::load(&builder(&params(&goldens, name)), &config).unwrap();
+        let decoder = DecoderStack::load(&builder(&params(&goldens, name)), &config).unwrap();
         let mask = goldens.ids(&format!("{name}.mask"));
         let (x, out) = (goldens.get(&format!("{name}.x")), goldens.get(&format!("{name}.out")));
         let shown = mask.unsqueeze(2).unwrap().to_dtype(DType::F32).unwrap();
@@ -163,7 +163,7 @@ fn reading_with_a_cache_is_reading_all_at_once() {
 fn beams_go_on_from_the_rows_they_were_given() {
     let goldens = Goldens::load("nn.safetensors");
     for (name, config) in decoders() {
-        let decoder = Decoder::load(&builder(&params(&goldens, name)), &config).unwrap();
+        let decoder = DecoderStack::load(&builder(&params(&goldens, name)), &config).unwrap();
         let mask = goldens.ids(&format!("{name}.mask"));
         let order = [1u32, 0, 1];
         let beams = |x: &Tensor| x.contiguous().unwrap().index_select(&Tensor::new(&order, CPU).unwrap(), 0).unwrap();
@@ -183,7 +183,7 @@ fn beams_go_on_from_the_rows_they_were_given() {
 fn a_row_does_not_depend_on_its_batch_or_its_padding() {
     let goldens = Goldens::load("nn.safetensors");
     for (name, config) in decoders() {
-        let decoder = Decoder::load(&builder(&params(&goldens, name)), &config).unwrap();
+        let decoder = DecoderStack::load(&builder(&params(&goldens, name)), &config).unwrap();
         let (x, out) = (goldens.get(&format!("{name}.x")), goldens.get(&format!("{name}.out")));
         let alone = x.i((0..1, 2..)).unwrap();
         let got = decoder.forward(alone.clone(), &TokenSpan::unpadded(1, 5), None, Mode::Infer).unwrap();
@@ -201,7 +201,7 @@ fn a_row_does_not_depend_on_its_batch_or_its_padding() {
 #[test]
 fn a_cache_is_refused_in_training() {
     let config = qwen2();
-    let decoder = Decoder::load(&builder(&Params::new(1)), &config).unwrap();
+    let decoder = DecoderStack::load(&builder(&Params::new(1)), &config).unwrap();
     let x = Tensor::zeros((1, 2, 16), DType::F32, CPU).unwrap();
     let mut cache = decoder.cache(1);
     let error = decoder.forward(x, &TokenSpan::unpadded(1, 2), Some(&mut cache), Mode::Train { seed: 0, step: 0 });
@@ -212,7 +212,7 @@ fn a_cache_is_refused_in_training() {
 fn dropout_changes_the_result_in_training_alone() {
     let config = DecoderConfig { attention_dropout: 0.5, ..qwen2() };
     let goldens = Goldens::load("nn.safetensors");
-    let decoder = Decoder::load(&builder(&params(&goldens, "qwen2")), &config).unwrap();
+    let decoder = DecoderStack::load(&builder(&params(&goldens, "qwen2")), &config).unwrap();
     let span = TokenSpan::unpadded(2, 7);
     let run = |mode| decoder.forward(goldens.get("qwen2.x").clone(), &span, None, mode).unwrap();
     let train = |seed, step| run(Mode::Train { seed, step });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use audsem_core::hub::ModelDir;
 use audsem_media::audio::{MelBank, MelConfig};
-use audsem_models::clap::{Crop, FeatureConfig, FeatureError, FeatureExtractor, Features, Padding, Truncation};
+use audsem_models::clap::{ClipPadding, Crop, FeatureConfig, FeatureError, FeatureExtractor, Features, Truncation};
 use candle_core::DType;
 use proptest::prelude::*;
 
@@ -157,10 +157,10 @@ fn a_sound_repeated_by_hand_has_the_same_features() {
         same(&classic(), &tile, &padded);
         let mut once = tile.clone();
         once.resize(480_000, 0.0);
-        same(&FeatureConfig { padding: Padding::Pad, ..classic() }, &tile, &once);
+        same(&FeatureConfig { padding: ClipPadding::Pad, ..classic() }, &tile, &once);
         let mut over = tile.repeat(times + 1);
         over.truncate(480_000);
-        same(&FeatureConfig { padding: Padding::Repeat, ..classic() }, &tile, &over);
+        same(&FeatureConfig { padding: ClipPadding::Repeat, ..classic() }, &tile, &over);
     }
 }
 
@@ -215,7 +215,7 @@ fn configurations_are_read_with_the_defaults_of_the_class() {
     let file = "processor_config.json";
     assert_eq!(read("clap_fused"), FeatureConfig { frequency_min: 50.0, file, ..FeatureConfig::default() });
     let small = read("clap_small");
-    assert_eq!((small.feature_size, small.frames(), small.padding), (32, 501, Padding::Repeat));
+    assert_eq!((small.feature_size, small.frames(), small.padding), (32, 501, ClipPadding::Repeat));
     assert_eq!(serde_json::from_str::<FeatureConfig>("{}").unwrap(), FeatureConfig::default());
     assert!(serde_json::from_str::<FeatureConfig>(r#"{"padding": "reflect"}"#).is_err());
     for (json, part) in [
@@ -273,7 +273,7 @@ proptest! {
         first in any::<u32>(),
         scale in prop::sample::select(vec![0.0_f32, 1e-30, 1e-3, 1.0, 1e4, f32::MAX]),
         fusion in any::<bool>(),
-        padding in prop::sample::select(vec![Padding::Repeatpad, Padding::Repeat, Padding::Pad]),
+        padding in prop::sample::select(vec![ClipPadding::Repeatpad, ClipPadding::Repeat, ClipPadding::Pad]),
         seed in any::<u64>(),
     ) {
         let truncation = if fusion { Truncation::Fusion } else { Truncation::RandTrunc };

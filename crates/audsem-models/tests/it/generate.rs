@@ -2,7 +2,7 @@
 
 use audsem_models::Result;
 use audsem_models::generate::{
-    CausalDecoder, Finish, Generated, GenerationConfig, GenerationRequest, LogitsProcessors, generate,
+    CausalDecoder, Generated, GenerationConfig, GenerationRequest, LogitsProcessors, StopReason, generate,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -100,7 +100,7 @@ fn request(prompt: &[u32]) -> GenerationRequest {
 
 /// A sequence as the library prints it: padded with what stands there after its end.
 fn is_same(ours: &Generated, theirs: &[u32]) -> bool {
-    theirs.starts_with(&ours.tokens) && (ours.finish == Finish::Stop || ours.tokens.len() == theirs.len())
+    theirs.starts_with(&ours.tokens) && (ours.finish == StopReason::EndOfSequence || ours.tokens.len() == theirs.len())
 }
 
 #[test]

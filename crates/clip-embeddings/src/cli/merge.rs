@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use audsem_core::cli::RunArgs;
 use clap::Args;
 
-use crate::merge::{Config, Mode};
+use crate::merge::{Config, MergeMode};
 
 /// Flags of `merge-shards`.
 #[derive(Debug, Args)]
@@ -15,7 +15,7 @@ pub struct MergeArgs {
     pub source: Vec<PathBuf>,
     /// How shards get into the output folder
     #[arg(long, value_enum, default_value = "link")]
-    pub mode: Mode,
+    pub mode: MergeMode,
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
     pub run: RunArgs,

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::score;
 use crate::criterion::{Column, Side};
-use crate::extract::{self, Format};
+use crate::extract::{self, SoundFormat};
 use crate::report::{self, ClipsMode};
 use crate::sets::Modality;
 
@@ -87,7 +87,7 @@ pub struct ExtractArgs {
     pub modality: Modality,
     /// How copies are stored
     #[arg(long, value_enum, default_value = "keep")]
-    pub format: Format,
+    pub format: SoundFormat,
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
     pub run: RunArgs,

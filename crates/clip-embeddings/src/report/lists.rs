@@ -8,7 +8,7 @@ use audsem_core::tables::text_hash;
 use super::Summaries;
 use crate::criterion::label;
 use crate::error::Error;
-use crate::scores::{Counts, Kind, Scored, Scores, file_name};
+use crate::scores::{Counts, Scored, Scores, TableKind, file_name};
 use crate::texts::{Captions, TextTables};
 
 /// One list in the making.
@@ -45,7 +45,7 @@ pub(super) fn write(
 impl Lists<'_> {
     /// Whether there is a column for captions.
     fn has_text(&self) -> bool {
-        !self.texts.is_empty() || self.scores.files.iter().any(|file| file.kind == Kind::Matches)
+        !self.texts.is_empty() || self.scores.files.iter().any(|file| file.kind == TableKind::Matches)
     }
 
     fn write(&self, out: &mut ShardOutput) -> Result<(), ShardError> {

@@ -47,7 +47,7 @@ pub struct Example {
 
 /// Which part of the data a caption belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Split {
+pub enum LabelledSplit {
     /// Learned from.
     Train,
     /// Only tested on.
@@ -78,9 +78,9 @@ pub fn read_labelled(
     let broken = |problem: String| Error::Labelled { path: path.to_owned(), problem };
     let (has_split, parsed) = parse(open_file(path)?).map_err(broken)?;
     let mut seen: BTreeMap<String, bool> = BTreeMap::new();
-    let mut rows: Vec<(Example, Option<Split>)> = Vec::new();
+    let mut rows: Vec<(Example, Option<LabelledSplit>)> = Vec::new();
     for (i, row) in parsed.take(limit.map_or(usize::MAX, |n| n as usize)).enumerate() {
-        let fresh = |(example, split): (Example, Option<Split>)| {
+        let fresh = |(example, split): (Example, Option<LabelledSplit>)| {
             let words = words(&example.text);
             match seen.get(&words) {
                 _ if words.is_empty() => return Err(LeftOut::drop(DropReason::Empty, example.text)),
@@ -105,7 +105,7 @@ pub fn read_labelled(
 }
 
 /// A caption with its part, if the file tells it; or what is wrong with the row.
-type Row = Result<(Example, Option<Split>), (Fault, String)>;
+type Row = Result<(Example, Option<LabelledSplit>), (Fault, String)>;
 
 /// The rows of a CSV file, and whether it has a column `split`.
 ///
@@ -128,18 +128,18 @@ fn words(text: &str) -> String {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-fn fixed(rows: Vec<(Example, Option<Split>)>) -> Examples {
+fn fixed(rows: Vec<(Example, Option<LabelledSplit>)>) -> Examples {
     let mut examples = Examples::default();
     for (example, split) in rows {
         match split {
-            Some(Split::HeldOut) => examples.heldout.push(example),
+            Some(LabelledSplit::HeldOut) => examples.heldout.push(example),
             _ => examples.train.push(example),
         }
     }
     examples
 }
 
-fn drawn(rows: Vec<(Example, Option<Split>)>, heldout: f64, seed: u64) -> Examples {
+fn drawn(rows: Vec<(Example, Option<LabelledSplit>)>, heldout: f64, seed: u64) -> Examples {
     let mut rows: Vec<Example> = rows.into_iter().map(|(example, _)| example).collect();
     rows.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     let n_train = ((1.0 - heldout) * rows.len() as f64) as usize;
@@ -173,8 +173,8 @@ impl Columns {
         };
         let split = match self.split.map(cell).transpose()? {
             None => None,
-            Some("train") => Some(Split::Train),
-            Some("heldout" | "test" | "valid" | "validation") => Some(Split::HeldOut),
+            Some("train") => Some(LabelledSplit::Train),
+            Some("heldout" | "test" | "valid" | "validation") => Some(LabelledSplit::HeldOut),
             Some(other) => return Err((Fault::BadSplit, other.to_owned())),
         };
         Ok((Example { text: cell(self.text)?.to_owned(), sound }, split))

@@ -24,9 +24,9 @@ use audsem_core::run::{LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError,
 use audsem_core::tables::{ParquetWriter, read_parquet, tables_under};
 use serde::Serialize;
 
-pub use labelled::{Example, Examples, Split, read_labelled};
+pub use labelled::{Example, Examples, LabelledSplit, read_labelled};
 pub use metrics::{Confusion, Metrics};
-pub use scorer::{Score, Scorer, ScorerOptions};
+pub use scorer::{Scorer, ScorerOptions, SoundScore};
 
 use crate::error::Result;
 use crate::texts::{self, DistinctText};
@@ -167,7 +167,7 @@ fn score(config: &Config, scorer: &Scorer, path: &Path, out: &mut ShardOutput) -
     let mut file = out.create(format!("part-{}.parquet", out.name()))?;
     let mut writer = ParquetWriter::<BertLabel, _>::new(&mut file).map_err(ShardError::fatal)?;
     out.announce(rows.len() as u64);
-    for (row, Score { probability, truncated }) in rows.iter().zip(scores) {
+    for (row, SoundScore { probability, truncated }) in rows.iter().zip(scores) {
         out.count(TRUNCATED, u64::from(truncated));
         if !probability.is_finite() {
             out.file_left_out(&row.text, LeftOut::fail(Fault::NoVerdict, probability));

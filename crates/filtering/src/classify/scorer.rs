@@ -23,7 +23,7 @@ pub(super) fn without_brackets(text: &str) -> String {
 
 /// What the classifier says of one text.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Score {
+pub struct SoundScore {
     /// The probability that it names a sound.
     pub probability: f32,
     /// Whether its end was cut off to keep to the limit of tokens.
@@ -83,7 +83,7 @@ impl Scorer {
     ///
     /// # Errors
     /// The tokenizer refuses a text; memory; device.
-    pub fn score(&self, texts: &[&str], mut progress: impl FnMut(usize)) -> NetworkResult<Vec<Score>> {
+    pub fn score(&self, texts: &[&str], mut progress: impl FnMut(usize)) -> NetworkResult<Vec<SoundScore>> {
         let rows: NetworkResult<Vec<Encoded>> =
             texts.iter().map(|text| self.encoder.encode(&without_brackets(text))).collect();
         let rows = rows?;
@@ -93,7 +93,7 @@ impl Scorer {
             let probabilities = batches.run(part, |row| row.ids.len(), |batch| self.probabilities(batch))?;
             for (row, probability) in part.iter().zip(probabilities) {
                 let probability = probability.map_err(candle_core::Error::Msg)?;
-                scores.push(Score { probability, truncated: row.truncated });
+                scores.push(SoundScore { probability, truncated: row.truncated });
             }
             progress(part.iter().map(|row| row.ids.len()).sum());
         }

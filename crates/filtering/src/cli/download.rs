@@ -9,7 +9,7 @@ use audsem_media::program::{Program, Tool};
 use clap::Args;
 
 use super::SiteArgs;
-use crate::download::{Config, Cut, Source, Tools, run};
+use crate::download::{Config, Cut, MediaSource, Tools, run};
 use crate::error::Result;
 
 /// Flags of `download`.
@@ -73,8 +73,8 @@ impl DownloadArgs {
             ffprobe: Program::find(Tool::Ffprobe, self.ffprobe.as_deref())?,
         };
         let from = match &self.source {
-            Some(folder) => Source::Folder { path: folder.clone(), ids: self.id },
-            None => Source::Site {
+            Some(folder) => MediaSource::Folder { path: folder.clone(), ids: self.id },
+            None => MediaSource::Site {
                 access: Box::new(self.site.access(Some(tools.ffmpeg.clone()))?),
                 pace: self.site.pace()?,
                 format: self.format.clone(),

@@ -73,7 +73,7 @@ pub(super) fn cut(mut audio: Audio, cue_s: f64, limits: &Limits) -> Result<Cut, 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use audsem_media::audio::{Decoder, Layout, probe_flac};
+    use audsem_media::audio::{ChannelLayout, Decoder, probe_flac};
 
     use super::*;
 
@@ -81,7 +81,7 @@ mod tests {
     fn ramp(seconds: f64, rate: u32) -> Audio {
         let frames = (seconds * f64::from(rate)) as usize;
         let samples = (0..frames).map(|n| n as f32 / frames as f32 - 0.5).collect();
-        Audio { sample_rate_hz: rate, layout: Layout::MONO, samples }
+        Audio { sample_rate_hz: rate, layout: ChannelLayout::MONO, samples }
     }
 
     #[test]

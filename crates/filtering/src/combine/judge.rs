@@ -8,7 +8,7 @@ use audsem_core::tables::{ClipRow, ClipRowBuffers, ClipRowRef, CueRef, Row, text
 use foldhash::fast::FixedState;
 
 use super::labels::Labels;
-use super::pipeline::Rules;
+use super::pipeline::CaptionRules;
 use super::policy::{Label, Policy, Thresholds};
 use super::reason::{DropReason, RowFault};
 use super::verdicts::{Verdict, VerdictCache};
@@ -21,7 +21,7 @@ const BATCH_ROWS: usize = 4096;
 #[derive(Debug)]
 pub struct Judge {
     /// The rules for its words.
-    pub rules: Rules,
+    pub rules: CaptionRules,
     /// The labels.
     pub labels: Labels,
     /// Which labels count.

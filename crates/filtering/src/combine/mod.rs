@@ -7,9 +7,9 @@
 //! published scripts end with.
 //!
 //! ```
-//! use audsem_filtering::combine::{Rules, Settings, WordList};
+//! use audsem_filtering::combine::{CaptionRules, Settings, WordList};
 //!
-//! let rules = Rules::new(
+//! let rules = CaptionRules::new(
 //!     Settings::default(),
 //!     WordList::from_iter(["Mary"]),
 //!     Some(WordList::from_iter(["person", "laughs", "loudly"])),
@@ -45,7 +45,7 @@ pub use explain::{Explanation, explain};
 pub use judge::Judge;
 pub use labels::Labels;
 pub use lists::WordList;
-pub use pipeline::{Dropped, Rule, Rules, Settings, TraceLine};
+pub use pipeline::{CaptionRule, CaptionRules, Dropped, Settings, TraceLine};
 pub use policy::{Label, Policy, Thresholds};
 pub use pronouns::Pronouns;
 pub use reason::{DropReason, RowFault};
@@ -121,11 +121,11 @@ impl Judging {
         Ok(self.judge(rules, Labels::read(&LabelTables::open(&bert, &llm)?, threads)?))
     }
 
-    fn judge(&self, rules: Rules, labels: Labels) -> Judge {
+    fn judge(&self, rules: CaptionRules, labels: Labels) -> Judge {
         Judge { rules, labels, policy: self.policy, thresholds: self.thresholds }
     }
 
-    fn rules(&self) -> Result<Rules> {
+    fn rules(&self) -> Result<CaptionRules> {
         self.check()?;
         let mut names = self.names.as_deref().map(WordList::read).transpose()?.unwrap_or_default();
         if !self.settings.reference {
@@ -138,7 +138,7 @@ impl Judging {
         if dictionary.is_none() {
             tracing::warn!("no --dictionary: captions with made-up words pass");
         }
-        Ok(Rules::new(self.settings.clone(), names, dictionary))
+        Ok(CaptionRules::new(self.settings.clone(), names, dictionary))
     }
 
     fn check(&self) -> Result<()> {

@@ -49,56 +49,60 @@ impl Default for Settings {
 
 /// One rule of the list.
 #[derive(Clone, Copy)]
-pub struct Rule {
+pub struct CaptionRule {
     /// Its number.
     pub number: u8,
     /// Its name.
     pub name: &'static str,
-    apply: fn(&Rules, &str) -> Verdict,
+    apply: fn(&CaptionRules, &str) -> Verdict,
 }
 
 /// What was meant.
-const DEFAULT: &[Rule] = &[
-    Rule { number: 2, name: "brackets", apply: |r, text| rules::brackets(text, r.settings.join_groups) },
-    Rule {
+const DEFAULT: &[CaptionRule] = &[
+    CaptionRule { number: 2, name: "brackets", apply: |r, text| rules::brackets(text, r.settings.join_groups) },
+    CaptionRule {
         number: 4,
         name: "length",
         apply: |r, text| rules::length(text, r.settings.min_chars, r.settings.max_chars),
     },
-    Rule { number: 5, name: "charset", apply: |_, text| rules::charset(text) },
-    Rule { number: 6, name: "names", apply: |r, text| rules::names(text, &r.names) },
-    Rule { number: 7, name: "lower case", apply: |_, text| rules::lower_case(text) },
-    Rule { number: 8, name: "pronouns", apply: |r, text| rules::pronouns(text, &r.pronouns) },
-    Rule { number: 9, name: "punctuation", apply: |_, text| rules::punctuation(text) },
-    Rule { number: 10, name: "persons", apply: |r, text| rules::persons(text, r.settings.max_persons) },
-    Rule { number: 12, name: "collapse", apply: |_, text| rules::collapse(text) },
-    Rule { number: 14, name: "words", apply: |r, text| rules::words(text, r.settings.min_words) },
-    Rule { number: 15, name: "dictionary", apply: |r, text| r.in_dictionary(text, rules::dictionary) },
+    CaptionRule { number: 5, name: "charset", apply: |_, text| rules::charset(text) },
+    CaptionRule { number: 6, name: "names", apply: |r, text| rules::names(text, &r.names) },
+    CaptionRule { number: 7, name: "lower case", apply: |_, text| rules::lower_case(text) },
+    CaptionRule { number: 8, name: "pronouns", apply: |r, text| rules::pronouns(text, &r.pronouns) },
+    CaptionRule { number: 9, name: "punctuation", apply: |_, text| rules::punctuation(text) },
+    CaptionRule { number: 10, name: "persons", apply: |r, text| rules::persons(text, r.settings.max_persons) },
+    CaptionRule { number: 12, name: "collapse", apply: |_, text| rules::collapse(text) },
+    CaptionRule { number: 14, name: "words", apply: |r, text| rules::words(text, r.settings.min_words) },
+    CaptionRule { number: 15, name: "dictionary", apply: |r, text| r.in_dictionary(text, rules::dictionary) },
 ];
 
 /// What was published.
-const REFERENCE: &[Rule] = &[
-    Rule { number: 2, name: "opener", apply: |_, text| rules::opener_reference(text) },
-    Rule { number: 3, name: "closer", apply: |_, text| rules::closer_reference(text) },
-    Rule {
+const REFERENCE: &[CaptionRule] = &[
+    CaptionRule { number: 2, name: "opener", apply: |_, text| rules::opener_reference(text) },
+    CaptionRule { number: 3, name: "closer", apply: |_, text| rules::closer_reference(text) },
+    CaptionRule {
         number: 4,
         name: "length",
         apply: |r, text| rules::length_reference(text, r.settings.min_chars, r.settings.max_chars),
     },
-    Rule { number: 5, name: "charset", apply: |_, text| rules::charset(text) },
-    Rule { number: 6, name: "names", apply: |r, text| rules::names_reference(text, &r.names) },
-    Rule { number: 7, name: "lower case", apply: |_, text| rules::lower_case(text) },
-    Rule { number: 8, name: "pronouns", apply: |r, text| rules::pronouns(text, &r.pronouns) },
-    Rule { number: 9, name: "punctuation", apply: |_, text| rules::punctuation(text) },
-    Rule { number: 10, name: "persons", apply: |r, text| rules::persons_reference(text, r.settings.max_persons) },
-    Rule { number: 12, name: "collapse", apply: |_, text| rules::collapse_reference(text) },
-    Rule { number: 14, name: "words", apply: |r, text| rules::words_reference(text, r.settings.min_words) },
-    Rule { number: 15, name: "dictionary", apply: |r, text| r.in_dictionary(text, rules::dictionary_reference) },
+    CaptionRule { number: 5, name: "charset", apply: |_, text| rules::charset(text) },
+    CaptionRule { number: 6, name: "names", apply: |r, text| rules::names_reference(text, &r.names) },
+    CaptionRule { number: 7, name: "lower case", apply: |_, text| rules::lower_case(text) },
+    CaptionRule { number: 8, name: "pronouns", apply: |r, text| rules::pronouns(text, &r.pronouns) },
+    CaptionRule { number: 9, name: "punctuation", apply: |_, text| rules::punctuation(text) },
+    CaptionRule {
+        number: 10,
+        name: "persons",
+        apply: |r, text| rules::persons_reference(text, r.settings.max_persons),
+    },
+    CaptionRule { number: 12, name: "collapse", apply: |_, text| rules::collapse_reference(text) },
+    CaptionRule { number: 14, name: "words", apply: |r, text| rules::words_reference(text, r.settings.min_words) },
+    CaptionRule { number: 15, name: "dictionary", apply: |r, text| r.in_dictionary(text, rules::dictionary_reference) },
 ];
 
 /// The rules with their lists, ready to be applied.
 #[derive(Debug, Clone)]
-pub struct Rules {
+pub struct CaptionRules {
     settings: Settings,
     names: WordList,
     dictionary: Option<WordList>,
@@ -129,7 +133,7 @@ pub struct TraceLine {
     pub text: String,
 }
 
-impl Rules {
+impl CaptionRules {
     /// Rules with their lists. Without a dictionary, rule 15 lets everything pass.
     pub fn new(settings: Settings, names: WordList, dictionary: Option<WordList>) -> Self {
         let pronouns = Pronouns::new(&settings.pronouns);
@@ -137,7 +141,7 @@ impl Rules {
     }
 
     /// The rules in order.
-    pub fn list(&self) -> &'static [Rule] {
+    pub fn list(&self) -> &'static [CaptionRule] {
         if self.settings.reference { REFERENCE } else { DEFAULT }
     }
 

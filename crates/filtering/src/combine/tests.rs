@@ -49,15 +49,15 @@ const GOLDEN: [(&str, &str, &str); 29] = [
     ("[said \"hey\" loudly]", "!15 not_in_dictionary", "said \"hey\" loudly"),
 ];
 
-fn rules(settings: Settings) -> Rules {
-    Rules::new(settings, WordList::from_iter(NAMES), Some(WordList::from_iter(DICTIONARY.split_whitespace())))
+fn rules(settings: Settings) -> CaptionRules {
+    CaptionRules::new(settings, WordList::from_iter(NAMES), Some(WordList::from_iter(DICTIONARY.split_whitespace())))
 }
 
-fn reference() -> Rules {
+fn reference() -> CaptionRules {
     rules(Settings { reference: true, ..Settings::new() })
 }
 
-fn told(rules: &Rules, text: &str) -> String {
+fn told(rules: &CaptionRules, text: &str) -> String {
     match rules.apply(text) {
         Ok(clean) => clean,
         Err(Dropped { rule, reason, .. }) => format!("!{rule} {}", reason.name()),
@@ -157,7 +157,7 @@ fn f9_names_are_found_behind_punctuation_and_common_words_are_no_names() {
     check("[MARY laughs]", "!15 not_in_dictionary");
     let mut names = WordList::from_iter(["Mary", "Will"]);
     names.remove(&WordList::names_that_are_words());
-    let rules = Rules::new(Settings::new(), names, None);
+    let rules = CaptionRules::new(Settings::new(), names, None);
     assert_eq!(told(&rules, "[Mary's dog barks]"), "person's dog barks");
     assert_eq!(told(&rules, "[Mary Mary's dog barks]"), "person's dog barks");
     assert_eq!(told(&rules, "[Will dog bark]"), "will dog bark");
@@ -176,7 +176,7 @@ fn thresholds_and_lists_are_settings() {
     assert_eq!(told(&wide, "[dog]"), "dog");
     assert_eq!(told(&wide, "[Mary, Mary, Mary, Mary laughs]"), "person, person, person, person laughs");
     assert_eq!(told(&wide, "[he laughs]"), "!15 not_in_dictionary");
-    let free = Rules::new(Settings::new(), WordList::default(), None);
+    let free = CaptionRules::new(Settings::new(), WordList::default(), None);
     assert_eq!(told(&free, "[Xylo zzz]"), "xylo zzz");
 }
 
@@ -207,7 +207,7 @@ fn caption() -> impl Strategy<Value = String> {
     prop_oneof![words, "[ -~]{0,60}", any::<String>()]
 }
 
-static WIDE: LazyLock<Rules> =
+static WIDE: LazyLock<CaptionRules> =
     LazyLock::new(|| rules(Settings { min_chars: 0, max_chars: usize::MAX, ..Settings::new() }));
 static JUDGES: LazyLock<[Judge; 2]> = LazyLock::new(|| {
     [rules(Settings::new()), reference()].map(|rules| Judge {

@@ -33,7 +33,7 @@ pub use plan::{ClipSpan, ClipSpanBuffers, ClipSpanColumns, ClipSpanRef};
 use crate::by_video::UNLISTED;
 use crate::error::Result;
 use crate::scratch::Scratch;
-use crate::ytdlp::{Access, FetchFault, Kind, Pace};
+use crate::ytdlp::{Access, FaultKind, FetchFault, Pace};
 use folder::Library;
 use plan::{Video, Work};
 use probe::Sound;
@@ -75,7 +75,7 @@ pub struct Config {
 
 /// Where the media come from.
 #[derive(Debug)]
-pub enum Source {
+pub enum MediaSource {
     /// A site.
     Site {
         /// How it is reached.
@@ -119,11 +119,11 @@ impl RunConfig for HashedConfig<'_> {
 }
 
 impl<'a> HashedConfig<'a> {
-    fn of(config: &'a Config, from: &'a Source) -> Self {
+    fn of(config: &'a Config, from: &'a MediaSource) -> Self {
         let Config { input: _, cut, max_missing_ms, present_only } = config;
         let from = match from {
-            Source::Folder { path: _, ids } => HashedSource::Folder { ids: *ids },
-            Source::Site { access, pace: _, format, whole_from } => {
+            MediaSource::Folder { path: _, ids } => HashedSource::Folder { ids: *ids },
+            MediaSource::Site { access, pace: _, format, whole_from } => {
                 HashedSource::Site { url_template: &access.url_template, format, whole_from: *whole_from }
             }
         };
@@ -171,7 +171,7 @@ type Fetched = (ClipId, Result<Piece, Miss>);
 /// What the work on a video needs.
 struct Job<'a> {
     config: &'a Config,
-    from: &'a Source,
+    from: &'a MediaSource,
     tools: &'a Tools,
     library: Option<&'a Library>,
 }
@@ -180,11 +180,11 @@ struct Job<'a> {
 ///
 /// # Errors
 /// Whatever keeps the run from going on, [`crate::error::Error::Blocked`] among it.
-pub fn run(config: &Config, from: &Source, tools: &Tools, options: &RunOptions) -> Result<Summary> {
+pub fn run(config: &Config, from: &MediaSource, tools: &Tools, options: &RunOptions) -> Result<Summary> {
     let inputs = tables_under(&config.input)?;
     let library = match from {
-        Source::Folder { path, ids } => Some(Library::scan(path, *ids)?),
-        Source::Site { .. } => None,
+        MediaSource::Folder { path, ids } => Some(Library::scan(path, *ids)?),
+        MediaSource::Site { .. } => None,
     };
     let plan = plan::plan(&inputs, library.as_ref(), options.limit)?;
     let mut run = Run::open(options, RunSpec::new(&HashedConfig::of(config, from)))?.rerun_changed()?;
@@ -220,14 +220,13 @@ impl Job<'_> {
         }
         let scratch = Scratch::new(folder, out.name())?;
         let outcomes = match self.from {
-            Source::Site { access, pace, format, whole_from } => {
+            MediaSource::Site { access, pace, format, whole_from } => {
                 let site = site::Site { access, pace, format, whole_from: *whole_from, job: self };
                 site.fetch(&video.id, clips, &scratch)?
             }
-            Source::Folder { .. } => self.pieces_of_library(clips, &scratch)?,
+            MediaSource::Folder { .. } => self.pieces_of_library(clips, &scratch)?,
         };
-        let all_may_pass =
-            |(_, outcome): &Fetched| matches!(outcome, Err(Miss::Fetch(fault, _)) if fault.kind() == Kind::Retryable);
+        let all_may_pass = |(_, outcome): &Fetched| matches!(outcome, Err(Miss::Fetch(fault, _)) if fault.kind() == FaultKind::Retryable);
         if let Some((_, Err(Miss::Fetch(_, detail)))) = outcomes.first()
             && outcomes.iter().all(all_may_pass)
         {

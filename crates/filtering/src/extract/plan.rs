@@ -6,7 +6,7 @@ use audsem_core::run::{FileFingerprint, Fingerprint, Shard};
 
 use super::config::{Compat, Config};
 use super::dump::ByteRange;
-use super::sources::{Kind, Source};
+use super::sources::{CaptionSource, SourceKind};
 
 /// Most subtitle files in one shard …
 const FILES_PER_SHARD: usize = 1024;
@@ -20,16 +20,16 @@ pub enum Piece {
     /// The objects that begin in a byte range of a plain dump, or all of a compressed one.
     Dump {
         /// The file.
-        file: Source,
+        file: CaptionSource,
         /// The range; [`ByteRange::ALL`] for a compressed file.
         range: ByteRange,
         /// Whether the range can be sought in.
         plain: bool,
     },
     /// Subtitle files.
-    Subtitles(Vec<Source>),
+    Subtitles(Vec<CaptionSource>),
     /// A tar of subtitle files.
-    Tar(Source),
+    Tar(CaptionSource),
 }
 
 /// What one shard reads.
@@ -46,15 +46,15 @@ pub struct Work {
 ///
 /// # Errors
 /// If a file cannot be read, or is of a kind the mode cannot take.
-pub fn plan(files: &[Source], config: &Config, limited: bool) -> Result<Vec<Shard<Work>>> {
+pub fn plan(files: &[CaptionSource], config: &Config, limited: bool) -> Result<Vec<Shard<Work>>> {
     let mut pieces: Vec<(Fingerprint, Piece)> = Vec::new();
     let mut group = Group::default();
     for file in files {
-        if config.compat == Compat::Reference && file.kind != Kind::Dump {
+        if config.compat == Compat::Reference && file.kind != SourceKind::Dump {
             return Err(Error::input(&file.path, "--compat reference reads JSON dumps only"));
         }
         let print = FileFingerprint::of(&file.path)?;
-        if file.kind == Kind::Subtitles {
+        if file.kind == SourceKind::Subtitles {
             group.add(file, &print);
             if group.is_full() {
                 pieces.push(std::mem::take(&mut group).close());
@@ -65,7 +65,7 @@ pub fn plan(files: &[Source], config: &Config, limited: bool) -> Result<Vec<Shar
             pieces.push(std::mem::take(&mut group).close());
         }
         let base = Fingerprint::new().with(&file.name).with_file(&print);
-        if file.kind == Kind::Tar {
+        if file.kind == SourceKind::Tar {
             pieces.push((base, Piece::Tar(file.clone())));
         } else {
             pieces.extend(dump_pieces(file, print.bytes, config, &base)?);
@@ -94,7 +94,12 @@ fn shards(pieces: Vec<(Fingerprint, Piece)>, limited: bool) -> Vec<Shard<Work>> 
 
 /// One piece of a compressed dump, which can only be read from its beginning; equal byte ranges of a
 /// plain one.
-fn dump_pieces(file: &Source, n_bytes: u64, config: &Config, base: &Fingerprint) -> Result<Vec<(Fingerprint, Piece)>> {
+fn dump_pieces(
+    file: &CaptionSource,
+    n_bytes: u64,
+    config: &Config,
+    base: &Fingerprint,
+) -> Result<Vec<(Fingerprint, Piece)>> {
     let plain = Compression::of_file(&file.path)? == Compression::Plain;
     let piece = |range: ByteRange| {
         let print = base.clone().with(range.start.to_le_bytes()).with(range.end.to_le_bytes());
@@ -113,12 +118,12 @@ fn dump_pieces(file: &Source, n_bytes: u64, config: &Config, base: &Fingerprint)
 #[derive(Default)]
 struct Group {
     print: Fingerprint,
-    files: Vec<Source>,
+    files: Vec<CaptionSource>,
     n_bytes: u64,
 }
 
 impl Group {
-    fn add(&mut self, file: &Source, file_print: &FileFingerprint) {
+    fn add(&mut self, file: &CaptionSource, file_print: &FileFingerprint) {
         let track = file.track.as_ref();
         // Id and language may depend on the media beside the file.
         let id = track.and_then(|track| track.video_id.as_deref().ok()).unwrap_or_default();

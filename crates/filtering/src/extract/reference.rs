@@ -10,7 +10,7 @@ use audsem_core::run::LeftOut;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::dump::{Cue, Found, Video};
+use super::dump::{DumpCue, Found, Video};
 use super::harvest::{CueText, Harvest, HarvestOptions, excerpt};
 use super::reasons::{DropReason, Fault};
 use super::rules::DurationLimits;
@@ -109,7 +109,7 @@ impl ReferenceHarvest {
         self.harvest.tally.videos_with_cues += u64::from(self.n_kept > before);
     }
 
-    fn take_cue(&mut self, id: &str, cue: &Cue<'_>, options: &HarvestOptions) {
+    fn take_cue(&mut self, id: &str, cue: &DumpCue<'_>, options: &HarvestOptions) {
         let times = CueText::from_decimal(&cue.text, &cue.start, &cue.dur);
         if cue.malformed {
             return self.harvest.reject(id, times, LeftOut::fail(Fault::BadField, ()));

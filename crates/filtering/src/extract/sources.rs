@@ -14,7 +14,7 @@ use super::subtitles::{Naming, TrackName, parse_name};
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum SourceKind {
     /// JSON objects, one video each.
     Dump,
     /// Subtitle files.
@@ -25,13 +25,13 @@ pub enum Kind {
 
 /// One input file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct CaptionSource {
     /// Where it lies.
     pub path: PathBuf,
     /// Its name in rejects: relative to the folder that was given, so that a moved input is the same.
     pub name: String,
     /// What it holds.
-    pub kind: Kind,
+    pub kind: SourceKind,
     /// Whose captions a subtitle file holds.
     pub track: Option<TrackName>,
 }
@@ -40,7 +40,7 @@ pub struct Source {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     /// In the order of the inputs, sorted by name within a folder.
-    pub files: Vec<Source>,
+    pub files: Vec<CaptionSource>,
     /// Subtitle files passed over since the same track is there in a more exact format.
     pub n_other_format: u64,
 }
@@ -64,9 +64,9 @@ pub fn find(inputs: &[PathBuf], naming: Naming<'_>) -> Result<Sources> {
             sources.files.append(&mut found);
         } else {
             let name = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let kind = kind_of(&name).unwrap_or(Kind::Dump);
+            let kind = kind_of(&name).unwrap_or(SourceKind::Dump);
             let track = parse_name(&name).map(|name| naming.track(name.stem, |stem| is_medium_beside(input, stem)));
-            sources.files.push(Source { path: input.clone(), name, kind, track });
+            sources.files.push(CaptionSource { path: input.clone(), name, kind, track });
         }
     }
     refuse_shared_ids(&sources.files, naming)?;
@@ -84,25 +84,25 @@ const NOTHING: &str = "no dump (.json, .jsonl, .ndjson, .txt), tar or subtitle f
      in this folder; a file that is called otherwise must be named itself";
 
 /// What a file holds by its name; `None` if nothing of ours.
-fn kind_of(name: &str) -> Option<Kind> {
+fn kind_of(name: &str) -> Option<SourceKind> {
     if parse_name(name).is_some() {
-        return Some(Kind::Subtitles);
+        return Some(SourceKind::Subtitles);
     }
     let lower = name.to_ascii_lowercase();
     let plain = [".gz", ".zst"].iter().find_map(|ending| lower.strip_suffix(ending)).unwrap_or(&lower);
     let ends = |endings: &[&str]| endings.iter().any(|ending| plain.ends_with(ending));
     if ends(&[".tar", ".tgz"]) {
-        return Some(Kind::Tar);
+        return Some(SourceKind::Tar);
     }
     // What downloaders write beside the subtitles.
     if ends(&[".info.json", ".live_chat.json"]) {
         return None;
     }
-    ends(&[".json", ".jsonl", ".ndjson", ".txt"]).then_some(Kind::Dump)
+    ends(&[".json", ".jsonl", ".ndjson", ".txt"]).then_some(SourceKind::Dump)
 }
 
 /// Collects the files of a folder and its folders that are captions by their name.
-fn in_folder(folder: &Path, naming: Naming<'_>) -> Result<Vec<Source>> {
+fn in_folder(folder: &Path, naming: Naming<'_>) -> Result<Vec<CaptionSource>> {
     let files = Walk::deep().files(folder, |name| kind_of(name).is_some() || media_stem(name).is_some())?;
     let media: HashSet<&str> = files.iter().filter_map(|file| media_stem(&file.name)).collect();
     // The records of a run folder are JSON, but no dump.
@@ -112,9 +112,10 @@ fn in_folder(folder: &Path, naming: Naming<'_>) -> Result<Vec<Source>> {
         let kind = kind_of(name)?;
         let naming = Naming { fetched: is_fetched(name, &run_folders), ..naming };
         let track = parse_name(name).map(|subtitles| naming.track(subtitles.stem, |stem| media.contains(stem)));
-        Some(Source { path: path.clone(), name: name.clone(), kind, track })
+        Some(CaptionSource { path: path.clone(), name: name.clone(), kind, track })
     };
-    let is_record = |source: &Source| source.kind == Kind::Dump && run_folders.contains(folder_of(&source.name));
+    let is_record =
+        |source: &CaptionSource| source.kind == SourceKind::Dump && run_folders.contains(folder_of(&source.name));
     Ok(files.iter().filter_map(source).filter(|source| !is_record(source)).collect())
 }
 
@@ -131,14 +132,14 @@ fn media_stem(name: &str) -> Option<&str> {
 }
 
 /// Makes sure that captions of two videos do not come under one id, where not the site has given it.
-fn refuse_shared_ids(files: &[Source], naming: Naming<'_>) -> Result<()> {
+fn refuse_shared_ids(files: &[CaptionSource], naming: Naming<'_>) -> Result<()> {
     let mut owners = HashMap::new();
     for file in files {
         match (&file.kind, &file.track) {
-            (Kind::Subtitles, Some(track)) => {
+            (SourceKind::Subtitles, Some(track)) => {
                 own(&mut owners, file.path.with_file_name(last_of(&track.stem)), track)?;
             }
-            (Kind::Tar, _) => {
+            (SourceKind::Tar, _) => {
                 for stem in stems_in_tar(&file.path) {
                     let track = naming.track(&stem, |_| false);
                     own(&mut owners, file.path.join(&track.stem), &track)?;
@@ -195,13 +196,13 @@ fn folder_of(name: &str) -> &str {
 }
 
 /// Keeps one subtitle file of those with the same name but for the format; tells how many went.
-fn keep_best_format(files: &mut Vec<Source>) -> u64 {
+fn keep_best_format(files: &mut Vec<CaptionSource>) -> u64 {
     let track = |name: &str| {
         let plain = [".gz", ".zst"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
         plain.rsplit_once('.').map_or(plain, |(track, _)| track).to_owned()
     };
     let mut best = BTreeMap::new();
-    for file in files.iter().filter(|file| file.kind == Kind::Subtitles) {
+    for file in files.iter().filter(|file| file.kind == SourceKind::Subtitles) {
         let Some(name) = parse_name(&file.name) else { continue };
         let candidate = (name.format, file.name.clone());
         let slot = best.entry(track(&file.name)).or_insert_with(|| candidate.clone());
@@ -209,7 +210,7 @@ fn keep_best_format(files: &mut Vec<Source>) -> u64 {
     }
     let before = files.len();
     files.retain(|file| {
-        file.kind != Kind::Subtitles || best.get(&track(&file.name)).is_some_and(|(_, name)| *name == file.name)
+        file.kind != SourceKind::Subtitles || best.get(&track(&file.name)).is_some_and(|(_, name)| *name == file.name)
     });
     (before - files.len()) as u64
 }
@@ -225,14 +226,14 @@ mod tests {
     #[test]
     fn kinds_by_name() {
         for (name, expected) in [
-            ("dump.json", Some(Kind::Dump)),
-            ("dump.JSONL.zst", Some(Kind::Dump)),
-            ("subtitles.txt.gz", Some(Kind::Dump)),
-            ("a.tar", Some(Kind::Tar)),
-            ("a.tgz", Some(Kind::Tar)),
-            ("a.tar.zst", Some(Kind::Tar)),
-            ("abc.en.vtt", Some(Kind::Subtitles)),
-            ("abc.en.json3.gz", Some(Kind::Subtitles)),
+            ("dump.json", Some(SourceKind::Dump)),
+            ("dump.JSONL.zst", Some(SourceKind::Dump)),
+            ("subtitles.txt.gz", Some(SourceKind::Dump)),
+            ("a.tar", Some(SourceKind::Tar)),
+            ("a.tgz", Some(SourceKind::Tar)),
+            ("a.tar.zst", Some(SourceKind::Tar)),
+            ("abc.en.vtt", Some(SourceKind::Subtitles)),
+            ("abc.en.json3.gz", Some(SourceKind::Subtitles)),
             ("abc.info.json", None),
             ("abc.mp4", None),
         ] {
@@ -242,7 +243,12 @@ mod tests {
 
     #[test]
     fn one_format_of_each_track_is_kept() {
-        let file = |name: &str| Source { path: name.into(), name: name.to_owned(), kind: Kind::Subtitles, track: None };
+        let file = |name: &str| CaptionSource {
+            path: name.into(),
+            name: name.to_owned(),
+            kind: SourceKind::Subtitles,
+            track: None,
+        };
         let mut files =
             ["a.en.json3", "a.en.srt", "a.en.vtt", "b.en.srt", "b.en.vtt.gz", "c/a.en.srt"].map(file).to_vec();
         assert_eq!(keep_best_format(&mut files), 3);

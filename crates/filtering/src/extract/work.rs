@@ -15,7 +15,7 @@ use super::dump::{self, Block, Blocks, ByteRange};
 use super::harvest::Harvest;
 use super::plan::{Piece, Work};
 use super::reasons::Fault;
-use super::sources::Source;
+use super::sources::CaptionSource;
 use super::subtitles::{self, TrackName};
 use crate::error::Error;
 
@@ -80,7 +80,7 @@ impl Part<'_> {
         }
     }
 
-    fn read_dump(&mut self, file: &Source, range: ByteRange, plain: bool) -> Result<(), Stop> {
+    fn read_dump(&mut self, file: &CaptionSource, range: ByteRange, plain: bool) -> Result<(), Stop> {
         let blocks = open_dump(&file.path, range, plain, self.config)?;
         let all_rejects = self.out.files_all_rejects();
         let (parse, options) = (self.config.parse_options(all_rejects), self.config.harvest_options(all_rejects));
@@ -101,7 +101,7 @@ impl Part<'_> {
         })
     }
 
-    fn read_subtitles(&mut self, file: &Source) -> Result<(), Stop> {
+    fn read_subtitles(&mut self, file: &CaptionSource) -> Result<(), Stop> {
         match input::open(&file.path).map_err(io::Error::other).and_then(read_all) {
             Ok(bytes) => {
                 let track = file.track.as_ref().expect("subtitle files have one");
@@ -111,7 +111,7 @@ impl Part<'_> {
         }
     }
 
-    fn read_tar(&mut self, file: &Source) -> Result<(), Stop> {
+    fn read_tar(&mut self, file: &CaptionSource) -> Result<(), Stop> {
         let mut members = MemberReader::open(&file.path).map_err(ShardError::input)?;
         let mut bytes = Vec::new();
         loop {

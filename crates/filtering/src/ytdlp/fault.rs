@@ -23,7 +23,7 @@ audsem_core::reasons! {
 
 /// What to do after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FaultKind {
     /// The site does not give the video to us, or to nobody: that is no fault of the run, and trying again
     /// cannot help.
     Refused,
@@ -37,12 +37,12 @@ pub enum Kind {
 
 impl FetchFault {
     /// What to do after it.
-    pub fn kind(self) -> Kind {
+    pub fn kind(self) -> FaultKind {
         match self {
-            Self::Gone | Self::Private | Self::Restricted => Kind::Refused,
-            Self::Unsupported => Kind::Permanent,
-            Self::NotYet | Self::Incomplete | Self::Network | Self::Other => Kind::Retryable,
-            Self::Throttled | Self::BotCheck => Kind::Blocked,
+            Self::Gone | Self::Private | Self::Restricted => FaultKind::Refused,
+            Self::Unsupported => FaultKind::Permanent,
+            Self::NotYet | Self::Incomplete | Self::Network | Self::Other => FaultKind::Retryable,
+            Self::Throttled | Self::BotCheck => FaultKind::Blocked,
         }
     }
 
@@ -50,8 +50,8 @@ impl FetchFault {
     /// good part is gone, and a limit for failures must not end such a run.
     pub(crate) fn left_out(self, detail: String) -> LeftOut {
         match self.kind() {
-            Kind::Refused => LeftOut::drop(self, detail),
-            Kind::Permanent | Kind::Retryable | Kind::Blocked => LeftOut::fail(self, detail),
+            FaultKind::Refused => LeftOut::drop(self, detail),
+            FaultKind::Permanent | FaultKind::Retryable | FaultKind::Blocked => LeftOut::fail(self, detail),
         }
     }
 }

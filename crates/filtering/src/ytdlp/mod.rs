@@ -9,5 +9,5 @@ mod pace;
 
 pub use access::Access;
 pub(crate) use access::check_id;
-pub use fault::{FetchFault, Kind, Trouble, classify};
+pub use fault::{FaultKind, FetchFault, Trouble, classify};
 pub use pace::Pace;

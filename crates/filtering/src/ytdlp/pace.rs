@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use audsem_core::signals::stop_requested;
 use audsem_llm::RetryPolicy;
 
-use super::{FetchFault, Kind, Trouble};
+use super::{FaultKind, FetchFault, Trouble};
 use crate::error::Error;
 
 /// How often a waiting thread looks whether it shall stop.
@@ -59,15 +59,15 @@ impl Pace {
             };
             let last = n >= self.retry.retries;
             match fault.kind() {
-                Kind::Blocked if last || fault == FetchFault::BotCheck => {
+                FaultKind::Blocked if last || fault == FetchFault::BotCheck => {
                     return Err(Trouble::Fatal(Error::Blocked { key: key.to_owned(), detail }));
                 }
-                Kind::Refused | Kind::Permanent => return Err(Trouble::Fetch(fault, detail)),
-                Kind::Retryable if last => return Err(Trouble::Fetch(fault, detail)),
+                FaultKind::Refused | FaultKind::Permanent => return Err(Trouble::Fetch(fault, detail)),
+                FaultKind::Retryable if last => return Err(Trouble::Fetch(fault, detail)),
                 kind => {
                     let wait = self.retry.wait(key, n, None);
                     tracing::info!(key, ?fault, detail, wait_s = wait.as_secs_f64(), "will try again");
-                    if kind == Kind::Blocked {
+                    if kind == FaultKind::Blocked {
                         self.hold(wait);
                     } else if !wait_until(Instant::now() + wait) {
                         return Err(Trouble::Stopped);

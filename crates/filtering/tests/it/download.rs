@@ -10,13 +10,13 @@ use std::time::Duration;
 use audsem_core::run::{RunOptions, Status, Summary};
 use audsem_core::tables::{parts, read_parquet, write_parquet};
 use audsem_core::video_id::IdRule;
-use audsem_filtering::download::{ClipSpan, Config, Cut, Source, Tools, run};
+use audsem_filtering::download::{ClipSpan, Config, Cut, MediaSource, Tools, run};
 use audsem_filtering::error::Error;
 use audsem_filtering::tables::ClipMedia;
 use audsem_media::program::{Program, Tool};
 
 use crate::programs::{access, ffmpeg, pace, video, yt_dlp};
-use audsem_core::testing::loopback::{Call, Loopback, Reply};
+use audsem_core::testing::loopback::{Loopback, ReceivedRequest, Reply};
 
 type Span<'a> = (&'a str, u32, u32);
 
@@ -28,15 +28,15 @@ fn table(folder: &Path, spans: &[Span]) -> PathBuf {
     path
 }
 
-fn get(input: &Path, source: &Source, cut: Cut, output: &Path) -> Result<Summary, Error> {
+fn get(input: &Path, source: &MediaSource, cut: Cut, output: &Path) -> Result<Summary, Error> {
     get_of(Config { input: input.to_owned(), cut, max_missing_ms: 300, present_only: false }, source, output)
 }
 
-fn media_folder(path: PathBuf) -> Source {
-    Source::Folder { path, ids: IdRule::Auto }
+fn media_folder(path: PathBuf) -> MediaSource {
+    MediaSource::Folder { path, ids: IdRule::Auto }
 }
 
-fn get_of(config: Config, source: &Source, output: &Path) -> Result<Summary, Error> {
+fn get_of(config: Config, source: &MediaSource, output: &Path) -> Result<Summary, Error> {
     let tools = Tools {
         ffmpeg: Program::find(Tool::Ffmpeg, None).unwrap(),
         ffprobe: Program::find(Tool::Ffprobe, None).unwrap(),
@@ -44,11 +44,11 @@ fn get_of(config: Config, source: &Source, output: &Path) -> Result<Summary, Err
     run(&config, source, &tools, &RunOptions::new(output))
 }
 
-fn site(server: &Loopback, whole_from: usize) -> Source {
+fn site(server: &Loopback, whole_from: usize) -> MediaSource {
     let mut access = access(&server.url("/{id}.mp4"));
     // The port differs from run to run, as a site's address does not.
     access.url_template = server.url("/{id}.mp4");
-    Source::Site { access: Box::new(access), pace: pace(), format: "b".into(), whole_from }
+    MediaSource::Site { access: Box::new(access), pace: pace(), format: "b".into(), whole_from }
 }
 
 fn manifest(out: &Path) -> Vec<ClipMedia> {
@@ -63,7 +63,7 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 /// Serves the video under every name, except where the name says otherwise.
-fn serve(bytes: Vec<u8>) -> impl Fn(&Call, usize) -> Reply + Send + Sync {
+fn serve(bytes: Vec<u8>) -> impl Fn(&ReceivedRequest, usize) -> Reply + Send + Sync {
     move |call, _| match call.path.as_str() {
         path if path.starts_with("/gone") => Reply::Send(404, "", Vec::new()),
         path if path.starts_with("/busy") => Reply::Send(429, "", Vec::new()),
@@ -129,7 +129,7 @@ fn truncated_transfer_is_no_clip_and_is_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = fs::read(video(folder.path())).unwrap();
     let half = bytes[..bytes.len() / 2].to_vec();
-    let cut = move |_: &Call, _: usize| {
+    let cut = move |_: &ReceivedRequest, _: usize| {
         // Promises more than it sends, with the media's own type.
         Reply::CutAs("content-type: video/mp4\r\n", half.clone())
     };
@@ -158,7 +158,7 @@ fn page(video: &str, seconds: u32) -> Reply {
 }
 
 /// Serves `media` as a video of eight seconds, at `/ID.html`.
-fn paged(media: Vec<u8>) -> (Loopback, Source) {
+fn paged(media: Vec<u8>) -> (Loopback, MediaSource) {
     let server = Loopback::start(move |call, _| match call.path.strip_suffix(".html") {
         Some(id) => {
             let host = call.headers.iter().find(|(name, _)| name == "host").map_or("", |(_, host)| host);
@@ -168,7 +168,7 @@ fn paged(media: Vec<u8>) -> (Loopback, Source) {
     });
     let mut access = access(&server.url("/{id}.html"));
     access.url_template = server.url("/{id}.html");
-    let source = Source::Site { access: Box::new(access), pace: pace(), format: "b".into(), whole_from: 8 };
+    let source = MediaSource::Site { access: Box::new(access), pace: pace(), format: "b".into(), whole_from: 8 };
     (server, source)
 }
 
@@ -182,7 +182,7 @@ fn a_section_that_is_cut_short_stays_open_and_the_end_of_the_video_does_not() {
     let out = folder.path().join("out");
     let (server, source) = paged(fs::read(&half).unwrap());
     // The address of a loopback server differs each time; a site's does not.
-    let get = |input: &Path, source: &Source| -> Summary {
+    let get = |input: &Path, source: &MediaSource| -> Summary {
         let summary = get(input, source, Cut::Copy, &out);
         summary.unwrap_or_else(|error| panic!("{error}"))
     };
@@ -196,11 +196,11 @@ fn a_section_that_is_cut_short_stays_open_and_the_end_of_the_video_does_not() {
 
     // The site has mended itself. A clip that outlasts the video is filed, without being fetched again.
     let input = table(folder.path(), &[("v", 1000, 2000), ("v", 5000, 6500), ("v", 7000, 9500), ("v", 20_000, 21_000)]);
-    let (server, Source::Site { access, pace, format, whole_from }) = paged(fs::read(&whole).unwrap()) else {
+    let (server, MediaSource::Site { access, pace, format, whole_from }) = paged(fs::read(&whole).unwrap()) else {
         unreachable!("a site was asked for")
     };
     let out = folder.path().join("mended");
-    let source = Source::Site { access, pace, format, whole_from };
+    let source = MediaSource::Site { access, pace, format, whole_from };
     let tools = Tools {
         ffmpeg: Program::find(Tool::Ffmpeg, None).unwrap(),
         ffprobe: Program::find(Tool::Ffprobe, None).unwrap(),

@@ -9,12 +9,12 @@ use audsem_filtering::error::Error;
 use audsem_filtering::fetch_captions::{Config, run};
 
 use crate::programs::{access, pace};
-use audsem_core::testing::loopback::{Call, Loopback, Reply};
+use audsem_core::testing::loopback::{Loopback, ReceivedRequest, Reply};
 
 const TRACK: &str = "WEBVTT\n\n00:01.000 --> 00:03.000\n[dog barks]\n";
 
 /// Pages as video sites write them: `VIDEO.html` with a player and its tracks.
-fn site(call: &Call, _: usize) -> Reply {
+fn site(call: &ReceivedRequest, _: usize) -> Reply {
     let html = |tracks: &str| {
         let page =
             format!("<html><head><title>t</title></head><body><video src=\"/v.mp4\">{tracks}</video></body></html>");
@@ -119,7 +119,7 @@ fn what_failed_in_passing_is_tried_again_by_the_next_run() {
     assert!(server.calls().iter().filter(|call| call.path == "/broken.html").count() >= 2, "no retry within the run");
 
     let healthy = Loopback::start(|call, n| match call.path.as_str() {
-        "/broken.html" | "/empty.html" => site(&Call { path: "/fine.html".into(), ..call.clone() }, n),
+        "/broken.html" | "/empty.html" => site(&ReceivedRequest { path: "/fine.html".into(), ..call.clone() }, n),
         _ => site(call, n),
     });
     let summary = fetch(&healthy, &input, &out).unwrap();

@@ -16,7 +16,7 @@ use audsem_filtering::tables::LlmLabel;
 use audsem_llm::{RetryPolicy, ServerConfig};
 use serde_json::{Value, json};
 
-use audsem_core::testing::loopback::{Call, Loopback, Reply};
+use audsem_core::testing::loopback::{Loopback, ReceivedRequest, Reply};
 
 fn cues(folder: &Path, texts: &[&str]) -> PathBuf {
     let cue = |(i, text): (usize, &&str)| Cue {
@@ -33,7 +33,7 @@ fn cues(folder: &Path, texts: &[&str]) -> PathBuf {
 }
 
 /// The caption asked about: the last line of the first user turn.
-fn caption(call: &Call) -> String {
+fn caption(call: &ReceivedRequest) -> String {
     let body: Value = serde_json::from_str(&call.body).unwrap();
     let messages = body["messages"].as_array().unwrap();
     let user = messages.iter().find(|message| message["role"] == "user").unwrap();
@@ -45,7 +45,7 @@ fn send(body: &Value) -> Reply {
 }
 
 /// Says yes to dogs with probability 0.75, no to the rest; vague about fog; fails on poison.
-fn judge(call: &Call) -> Reply {
+fn judge(call: &ReceivedRequest) -> Reply {
     let (text, reminded) = (caption(call), call.body.contains("one word"));
     if text.contains("poison") {
         return Reply::Send(400, "", b"cannot".to_vec());
@@ -165,7 +165,7 @@ fn unknowns_can_be_asked_again_without_asking_the_rest() {
     let summary = label(&server, &input, &options, |config| config.retry_unknown = 2).unwrap();
     assert_eq!(summary.results["unknown"], 0);
     assert_eq!(table(&out)[1].1, 0);
-    let new: Vec<Call> = server.calls().split_off(before);
+    let new: Vec<ReceivedRequest> = server.calls().split_off(before);
     let again: Vec<String> = new.iter().map(caption).collect();
     assert_eq!(again, ["[fog]", "[poison]"].map(str::to_owned).as_slice(), "only what had no answer is sent");
     let body: Value = serde_json::from_str(&new.iter().find(|call| caption(call) == "[fog]").unwrap().body).unwrap();

@@ -7,12 +7,12 @@ use std::process::Command;
 use audsem_core::tables::{Cue, read_parquet};
 
 use crate::programs::yt_dlp;
-use audsem_core::testing::loopback::{Call, Loopback, Reply};
+use audsem_core::testing::loopback::{Loopback, ReceivedRequest, Reply};
 
 const TRACK: &str = "WEBVTT\n\n00:01.000 --> 00:03.000\n[dog barks]\n";
 
 /// A page for each video, whose name is its language.
-fn site(call: &Call, _: usize) -> Reply {
+fn site(call: &ReceivedRequest, _: usize) -> Reply {
     match call.path.strip_suffix(".html") {
         Some(video) => {
             let language = video.trim_start_matches("/video-");

@@ -24,7 +24,7 @@ use audsem_core::run::{
 use audsem_core::tar::ShardOptions;
 use serde::Serialize;
 
-use crate::encode::{EncodeError, Encoder, EncoderPaths, VideoConfig};
+use crate::encode::{EncodeError, EncoderPaths, VideoConfig, VideoEncoder};
 use crate::error::Error;
 use crate::reason::{DropReason, Fault};
 use crate::sizes::write_sizes;
@@ -65,9 +65,9 @@ impl RunConfig for HashedConfig<'_> {
 }
 
 impl<'a> HashedConfig<'a> {
-    fn of(config: &'a Config, encoder: Option<&'a Encoder>) -> Self {
+    fn of(config: &'a Config, encoder: Option<&'a VideoEncoder>) -> Self {
         let Config { input: _, table: _, video, per_tar, mtime, paths: _ } = config;
-        Self { video: video.as_ref(), per_tar: *per_tar, mtime: *mtime, ffmpeg: encoder.map(Encoder::version) }
+        Self { video: video.as_ref(), per_tar: *per_tar, mtime: *mtime, ffmpeg: encoder.map(VideoEncoder::version) }
     }
 }
 
@@ -80,7 +80,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let plan = plan::plan(config, options)?;
     let encoder = match &config.video {
         Some(video) if !options.dry_run => {
-            Some(Encoder::open(video, config.paths.ffmpeg.as_deref(), config.paths.temp_dir.as_deref())?)
+            Some(VideoEncoder::open(video, config.paths.ffmpeg.as_deref(), config.paths.temp_dir.as_deref())?)
         }
         _ => None,
     };
@@ -130,7 +130,7 @@ fn account_for_table(run: &mut Run, plan: &Plan) -> Result<(), Error> {
 /// Fills one tar.
 fn pack(
     config: &Config,
-    encoder: Option<&Encoder>,
+    encoder: Option<&VideoEncoder>,
     work: &[Candidate],
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {
@@ -165,7 +165,7 @@ fn add(
 }
 
 /// The bytes of a clip as they go into the tar; nothing on a dry run.
-fn media(encoder: Option<&Encoder>, dry_run: bool, candidate: &Candidate) -> Result<Vec<u8>, EncodeError> {
+fn media(encoder: Option<&VideoEncoder>, dry_run: bool, candidate: &Candidate) -> Result<Vec<u8>, EncodeError> {
     if dry_run || candidate.outcome.is_err() {
         return Ok(Vec::new());
     }

@@ -11,7 +11,7 @@ use audsem_core::run::{RunOptions, Summary};
 use audsem_core::tar::tars_under;
 use audsem_media::audio::CheckLimits;
 
-use super::config::{Answers, AudioLimits, Config, Duplicates, Verify};
+use super::config::{Answers, AudioLimits, Config, Duplicates, VerifyMode};
 use super::plan::SplitFile;
 use super::record_files::ENDINGS;
 use super::text::TextLimits;
@@ -81,7 +81,7 @@ pub struct ShardsArgs {
     /// Decode every clip (full), decode to the first loud enough sample (fast), or read the FLAC
     /// header only (none)
     #[arg(long, value_enum, default_value = "full", help_heading = "Audio")]
-    pub verify: Verify,
+    pub verify: VerifyMode,
     /// Shortest clip in seconds
     #[arg(long, value_name = "S", default_value_t = 0.1, help_heading = "Audio")]
     pub min_seconds: f64,

@@ -6,7 +6,7 @@ use audsem_media::audio::{
 use audsem_media::program::{Program, Tool};
 
 use super::Task;
-use super::config::{AudioLimits, Config, Verify};
+use super::config::{AudioLimits, Config, VerifyMode};
 use super::reason::{DropReason, Fault};
 use super::text::LeftOut;
 
@@ -48,7 +48,7 @@ impl Listener {
 
     /// How many bytes of a clip [`Listener::listen`] wants, from its beginning.
     pub(super) fn bytes_wanted(&self) -> u64 {
-        if self.limits.verify == Verify::None && self.task != Task::Video { HEADER_BYTES } else { u64::MAX }
+        if self.limits.verify == VerifyMode::None && self.task != Task::Video { HEADER_BYTES } else { u64::MAX }
     }
 
     /// Listens to a clip as it lies in the source tar.
@@ -58,19 +58,19 @@ impl Listener {
     pub(super) fn listen(&self, media: Vec<u8>) -> Result<Heard, LeftOut> {
         let (flac, verify) = match self.task {
             // What was just encoded here is proven in full, whatever was asked for.
-            Task::Video => (self.sound_of(&media).map_err(of_audio)?, Verify::Full),
+            Task::Video => (self.sound_of(&media).map_err(of_audio)?, VerifyMode::Full),
             Task::Caption | Task::Qa | Task::McQa | Task::McQaLong => (media, self.limits.verify),
         };
         let Some(info) = probe_flac(&flac) else {
             return Err((Fault::Undecodable.into(), "it is no FLAC file".to_owned()));
         };
         let seconds = match (verify, info.duration_s()) {
-            (Verify::None, Some(seconds)) => self.in_limits(seconds)?,
-            (Verify::None, None) => {
+            (VerifyMode::None, Some(seconds)) => self.in_limits(seconds)?,
+            (VerifyMode::None, None) => {
                 return Err((Fault::Undecodable.into(), "its header does not tell its length".to_owned()));
             }
-            (Verify::Full, _) => self.decode(&flac, Depth::Full)?,
-            (Verify::Fast, _) => self.decode(&flac, Depth::Fast)?,
+            (VerifyMode::Full, _) => self.decode(&flac, Depth::Full)?,
+            (VerifyMode::Fast, _) => self.decode(&flac, Depth::Fast)?,
         };
         Ok(Heard { flac, ms: (seconds * 1000.0).round() as u64 })
     }

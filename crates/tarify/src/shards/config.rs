@@ -9,7 +9,7 @@ use audsem_core::run::RunConfig;
 use audsem_media::audio::CheckLimits;
 use serde::{Deserialize, Serialize};
 
-use super::sample::Rules;
+use super::sample::SampleRules;
 use super::templates::Templates;
 use super::text::TextLimits;
 use crate::error::Error;
@@ -55,7 +55,7 @@ pub enum Duplicates {
 /// How closely the audio is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verify {
+pub enum VerifyMode {
     /// Decode every clip to its end.
     Full,
     /// Read the header and decode until the first sample that is loud enough.
@@ -71,7 +71,7 @@ pub struct AudioLimits {
     #[serde(flatten)]
     pub limits: CheckLimits,
     /// How closely to look.
-    pub verify: Verify,
+    pub verify: VerifyMode,
 }
 
 /// Everything the content of the shards depends on, beside `--seed` and `--limit`.
@@ -182,7 +182,7 @@ impl Config {
             task,
             semantic: false,
             text: TextLimits::of(task),
-            audio: AudioLimits { limits: CheckLimits::DEFAULT, verify: Verify::Full },
+            audio: AudioLimits { limits: CheckLimits::DEFAULT, verify: VerifyMode::Full },
             pairs: Layout::Repeat,
             answers: Answers::Canonical,
             duplicates: Duplicates::First,
@@ -219,8 +219,8 @@ impl Config {
     ///
     /// # Errors
     /// When the template cannot be used.
-    pub fn rules(&self, seed: u64) -> Result<Rules, Error> {
-        Ok(Rules {
+    pub fn rules(&self, seed: u64) -> Result<SampleRules, Error> {
+        Ok(SampleRules {
             task: self.task,
             semantic: self.semantic,
             limits: self.text.clone(),

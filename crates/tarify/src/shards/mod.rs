@@ -35,7 +35,7 @@ mod write;
 
 pub use args::ShardsArgs;
 pub use audsem_core::records::{Layout, Task};
-pub use config::{Answers, AudioLimits, Config, Duplicates, Verify};
+pub use config::{Answers, AudioLimits, Config, Duplicates, VerifyMode};
 pub use plan::{PlanLine, Split, SplitFile};
 pub use reason::{DropReason, Fault};
 pub use text::TextLimits;
@@ -80,7 +80,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         .with_result("tars_not_in_mapping", selection.unknown))
 }
 
-fn build(config: &Config, rules: &sample::Rules, options: &RunOptions) -> Result<Summary, Error> {
+fn build(config: &Config, rules: &sample::SampleRules, options: &RunOptions) -> Result<Summary, Error> {
     let inputs: Vec<_> = config.records.iter().chain(&config.sources).cloned().collect();
     if options.fresh && !options.dry_run {
         strays::remove_earlier(&options.output)?;
@@ -94,7 +94,7 @@ fn build(config: &Config, rules: &sample::Rules, options: &RunOptions) -> Result
     })
 }
 
-fn steps(run: &mut Run, config: &Config, rules: &sample::Rules) -> Result<StepResult<write::Sizes>, Error> {
+fn steps(run: &mut Run, config: &Config, rules: &sample::SampleRules) -> Result<StepResult<write::Sizes>, Error> {
     scan::restore(run)?;
     let Some(records) = records::step(run, config, rules)? else { return Ok(None) };
     let Some(scanned) = scan::step(run, config, &records)? else { return Ok(None) };

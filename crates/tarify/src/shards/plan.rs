@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reason::DropReason;
 use super::records::{Entry, Records, leave_out};
-use super::sample::Rules;
+use super::sample::SampleRules;
 use super::scan::{Candidate, Scanned};
 use super::split::{self, ValidVideos};
 use super::{Config, StepResult, next_step};
@@ -207,7 +207,7 @@ impl Layout {
 pub(super) fn step(
     run: &mut Run,
     config: &Config,
-    rules: &Rules,
+    rules: &SampleRules,
     records: &Records,
     scanned: &[Scanned],
 ) -> Result<StepResult<Plan>, Error> {
@@ -237,7 +237,7 @@ pub(super) fn step(
 
 fn write_lines(
     config: &Config,
-    rules: &Rules,
+    rules: &SampleRules,
     records: &Records,
     scanned: &[Scanned],
     plan: &Plan,

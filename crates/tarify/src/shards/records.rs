@@ -20,7 +20,7 @@ use super::config::Duplicates;
 use super::lines::Batches;
 use super::reason::{Cause, DropReason, Fault};
 use super::record_files::{self, Found};
-use super::sample::{Made, Rules, clip_of, identity_of, join};
+use super::sample::{Made, SampleRules, clip_of, identity_of, join};
 use super::text::LeftOut;
 use super::{Config, StepResult, next_step};
 use crate::error::Error;
@@ -118,7 +118,7 @@ impl Records {
 ///
 /// # Errors
 /// As [`Run::execute`], and when the written file cannot be read back.
-pub(super) fn step(run: &mut Run, config: &Config, rules: &Rules) -> Result<StepResult<Records>, Error> {
+pub(super) fn step(run: &mut Run, config: &Config, rules: &SampleRules) -> Result<StepResult<Records>, Error> {
     let fingerprint = run.inputs()[..config.records.len()].iter().fold(Fingerprint::new(), Fingerprint::with_file);
     let plan = [Shard { name: "00000".to_owned(), fingerprint: fingerprint.finish(), work: () }];
     let on_dry_run = Mutex::new(Records::default());
@@ -141,7 +141,7 @@ pub(super) fn step(run: &mut Run, config: &Config, rules: &Rules) -> Result<Step
 }
 
 /// Whether all pairs of a clip are one sample, in whatever records they stand.
-fn joins(rules: &Rules) -> bool {
+fn joins(rules: &SampleRules) -> bool {
     rules.task.has_pairs() && rules.pairs == Layout::Together
 }
 
@@ -162,7 +162,7 @@ struct Judged {
     json_bytes: Vec<u32>,
 }
 
-fn make(config: &Config, rules: &Rules, limit: u64, out: &mut ShardOutput) -> Result<Records, ShardError> {
+fn make(config: &Config, rules: &SampleRules, limit: u64, out: &mut ShardOutput) -> Result<Records, ShardError> {
     let mut file = out.create(FILE).map_err(ShardError::Fatal)?;
     let workers = out.inner_workers();
     let last = match config.duplicates {
@@ -206,7 +206,7 @@ impl Stop {
 /// The number of the last record of each identity, among the first `limit`.
 fn last_ones(
     paths: &[PathBuf],
-    rules: &Rules,
+    rules: &SampleRules,
     limit: u64,
     workers: usize,
 ) -> Result<HashMap<(ClipId, u64), u64>, CoreError> {
@@ -229,7 +229,7 @@ fn last_ones(
 /// More pairs than any clip has; where pairs come in several records, their number is not known before all are read.
 const MOST_PAIRS: usize = 99_999_999;
 
-fn judge(found: Found, rules: &Rules) -> Outcome {
+fn judge(found: Found, rules: &SampleRules) -> Outcome {
     let Found { place, record, is_repaired } = found;
     let judged = |record: Map<String, Value>| -> Result<Judged, LeftOut> {
         let clip = clip_of(&record)?;

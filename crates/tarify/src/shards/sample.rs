@@ -11,7 +11,7 @@ use super::templates::Templates;
 use super::text::{LeftOut, TextLimits, field, not_of_format};
 
 /// Everything that decides what a sample says.
-pub struct Rules {
+pub struct SampleRules {
     /// The kind of samples.
     pub task: Task,
     /// Whether samples need and use `semantic_elements`.
@@ -46,7 +46,7 @@ impl Made {
     }
 }
 
-impl Rules {
+impl SampleRules {
     /// The key of the sample with this number of a clip.
     pub fn sample_key(&self, clip: &ClipId, number: usize) -> String {
         if self.task.has_pairs() && self.pairs == Layout::Repeat {

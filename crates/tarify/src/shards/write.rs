@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::plan::{Plan, Planned, PlannedShard, Split};
 use super::reason::Fault;
 use super::records::{Records, leave_out};
-use super::sample::{Rules, merge};
+use super::sample::{SampleRules, merge};
 use super::scan::Scanned;
 use super::strays;
 use super::{Config, StepResult, next_step};
@@ -33,7 +33,7 @@ pub(super) struct Material<'a> {
     /// The configuration.
     pub config: &'a Config,
     /// Names the samples.
-    pub rules: &'a Rules,
+    pub rules: &'a SampleRules,
     /// The samples' JSON.
     pub records: &'a Records,
     /// The samples' audio.

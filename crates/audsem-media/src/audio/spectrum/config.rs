@@ -81,7 +81,7 @@ pub struct FftConfig {
     /// What is taken of each bin.
     pub spectrum: SpectrumKind,
     /// The precision of the transform.
-    pub precision: Precision,
+    pub precision: FftPrecision,
 }
 
 /// What is taken of a bin X.
@@ -99,7 +99,7 @@ pub enum SpectrumKind {
 /// The precision of windows and transforms; bands and logarithms are always computed in f64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Precision {
+pub enum FftPrecision {
     /// 32 bits: faster, with noise at 1e-7 of the loudest partial, which is more than the quiet end of a spectrum has.
     F32,
     /// 64 bits.

@@ -14,7 +14,9 @@ mod signal;
 mod transform;
 mod window;
 
-pub use config::{FftConfig, FrameConfig, FrameCount, FrontEndConfig, Normalization, Padding, Precision, SpectrumKind};
+pub use config::{
+    FftConfig, FftPrecision, FrameConfig, FrameCount, FrontEndConfig, Normalization, Padding, SpectrumKind,
+};
 pub use error::FrontEndError;
 pub use front_end::{FrontEnd, Spectrogram, check_samples};
 pub use log::{DbReference, LogScale};

@@ -1,7 +1,7 @@
 //! The front ends of the libraries and of the networks that were trained behind them.
 
 use super::{
-    FftConfig, FrameConfig, FrameCount, FrontEndConfig, LogScale, MelConfig, Normalization, Padding, Precision,
+    FftConfig, FftPrecision, FrameConfig, FrameCount, FrontEndConfig, LogScale, MelConfig, Normalization, Padding,
     SpectrumKind, WindowConfig, WindowShape,
 };
 
@@ -24,7 +24,7 @@ impl FrontEndConfig {
                 pre_emphasis: 0.0,
             },
             window: WindowConfig::hann(n_fft),
-            fft: FftConfig { length: n_fft, spectrum: SpectrumKind::Power, precision: Precision::F64 },
+            fft: FftConfig { length: n_fft, spectrum: SpectrumKind::Power, precision: FftPrecision::F64 },
             mel,
             log: LogScale::Linear,
             n_frames: FrameCount::All,
@@ -70,7 +70,7 @@ impl FrontEndConfig {
                 pre_emphasis: 0.97,
             },
             window: WindowConfig::symmetric(WindowShape::Povey, 400),
-            fft: FftConfig { length: 512, spectrum: SpectrumKind::Power, precision: Precision::F64 },
+            fft: FftConfig { length: 512, spectrum: SpectrumKind::Power, precision: FftPrecision::F64 },
             mel: MelConfig::kaldi(n_mels, 20.0, 8000.0),
             log: LogScale::Natural { floor: KALDI_FLOOR },
             n_frames: FrameCount::All,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use realfft::num_complex::Complex;
 use realfft::{FftNum, RealFftPlanner, RealToComplex};
 
-use super::{FrameConfig, FrontEndConfig, Precision, Signal, SpectrumKind};
+use super::{FftPrecision, FrameConfig, FrontEndConfig, Signal, SpectrumKind};
 
 /// Frames that are handled together. The same bin of all of them lies side by side, so that sums over bins and
 /// logarithms become vector instructions.
@@ -48,8 +48,8 @@ impl Transform {
     /// Plans the transform; `n_bins` bins are wanted.
     pub(super) fn new(config: &FrontEndConfig, n_bins: usize) -> Self {
         match config.fft.precision {
-            Precision::F32 => Self::F32(Plan::new(config, n_bins)),
-            Precision::F64 => Self::F64(Plan::new(config, n_bins)),
+            FftPrecision::F32 => Self::F32(Plan::new(config, n_bins)),
+            FftPrecision::F64 => Self::F64(Plan::new(config, n_bins)),
         }
     }
 
@@ -171,8 +171,8 @@ fn mean(samples: &[f32]) -> f64 {
 impl fmt::Debug for Transform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let precision = match self {
-            Self::F32(_) => Precision::F32,
-            Self::F64(_) => Precision::F64,
+            Self::F32(_) => FftPrecision::F32,
+            Self::F64(_) => FftPrecision::F64,
         };
         f.debug_tuple("Transform").field(&precision).finish()
     }

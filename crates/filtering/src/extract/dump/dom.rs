@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use audsem_core::json::{JsonError, Kind, Reader};
+use audsem_core::json::{JsonError, JsonKind, Reader};
 
 use super::super::reference::python_float;
 use super::super::text::{is_opener, trim};
 use super::ParseOptions;
-use super::video::{Cue, Track, Video};
+use super::video::{DumpCue, Track, Video};
 
 /// Why some text is no object of a dump.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +43,7 @@ pub(super) struct Object<'a> {
 /// If `text` does not begin with a valid JSON object.
 pub(super) fn read(text: &str, options: ParseOptions) -> Result<Object<'_>, ObjectError> {
     let mut json = Reader::new(text);
-    if json.kind()? != Kind::Object {
+    if json.kind()? != JsonKind::Object {
         json.skip()?;
         return Err(ObjectError::NotAnObject);
     }
@@ -64,7 +64,7 @@ fn members<'a>(
     json: &mut Reader<'a>,
     each: impl FnMut(&mut Reader<'a>, Cow<'a, str>) -> Result<(), JsonError>,
 ) -> Result<(), JsonError> {
-    if json.kind()? == Kind::Object { json.object(each) } else { json.skip().map(drop) }
+    if json.kind()? == JsonKind::Object { json.object(each) } else { json.skip().map(drop) }
 }
 
 /// Reads the value of one key of an object; the default unless the key is there.
@@ -90,12 +90,12 @@ fn read_id<'a>(json: &mut Reader<'a>) -> Result<Option<Cow<'a, str>>, JsonError>
 }
 
 fn text_or_none<'a>(json: &mut Reader<'a>) -> Result<Option<Cow<'a, str>>, JsonError> {
-    if json.kind()? == Kind::Text { json.text().map(Some) } else { json.skip().map(|_| None) }
+    if json.kind()? == JsonKind::Text { json.text().map(Some) } else { json.skip().map(|_| None) }
 }
 
 fn read_tracks<'a>(json: &mut Reader<'a>, options: ParseOptions) -> Result<Vec<Track<'a>>, JsonError> {
     let mut tracks = Vec::new();
-    if json.kind()? != Kind::List {
+    if json.kind()? != JsonKind::List {
         json.skip()?;
         return Ok(tracks);
     }
@@ -122,11 +122,11 @@ fn read_tracks<'a>(json: &mut Reader<'a>, options: ParseOptions) -> Result<Vec<T
 fn read_cues<'a>(json: &mut Reader<'a>, options: ParseOptions) -> Result<Track<'a>, JsonError> {
     let mut track = Track::default();
     match json.kind()? {
-        Kind::List => {
+        JsonKind::List => {
             track.has_transcript = true;
             json.list(|json| read_cue(json, options, &mut track))?;
         }
-        Kind::Object => {
+        JsonKind::Object => {
             track.has_transcript = true;
             read_cue(json, options, &mut track)?;
         }
@@ -165,21 +165,21 @@ fn read_cue<'a>(json: &mut Reader<'a>, options: ParseOptions, track: &mut Track<
     };
     let (Field::Text(text), Some(start), Some(dur)) = (text, time(start), time(dur)) else {
         let text = whole[..whole.len() - json.rest().len()].trim_ascii_start();
-        track.cues.push(Cue { text: text.into(), start: "".into(), dur: "".into(), malformed: true });
+        track.cues.push(DumpCue { text: text.into(), start: "".into(), dur: "".into(), malformed: true });
         return Ok(());
     };
     if !options.list_all && !trim(&text).starts_with(is_opener) {
         track.plain += 1;
     } else {
-        track.cues.push(Cue { text, start, dur, malformed: false });
+        track.cues.push(DumpCue { text, start, dur, malformed: false });
     }
     Ok(())
 }
 
 fn read_field<'a>(json: &mut Reader<'a>) -> Result<Field<'a>, JsonError> {
     Ok(match json.kind()? {
-        Kind::Text => Field::Text(json.text()?),
-        Kind::Number | Kind::NotFinite => Field::Number(python_number(json.number()?)),
+        JsonKind::Text => Field::Text(json.text()?),
+        JsonKind::Number | JsonKind::NotFinite => Field::Number(python_number(json.number()?)),
         _ => {
             json.skip()?;
             Field::Other

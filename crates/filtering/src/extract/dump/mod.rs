@@ -12,7 +12,7 @@ mod video;
 
 pub use blocks::{Block, BlockSizes, Blocks, ByteRange};
 pub use objects::{Found, ParseOptions, for_each_object};
-pub use video::{Cue, Track, Video};
+pub use video::{DumpCue, Track, Video};
 
 use super::harvest::{CueText, Harvest, HarvestOptions, excerpt};
 use super::reasons::{DropReason, Fault};

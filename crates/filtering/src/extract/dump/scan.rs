@@ -12,7 +12,7 @@ use audsem_core::json::plain_len;
 
 use super::ParseOptions;
 use super::prefilter::may_begin_bracketed;
-use super::video::{Cue, Track, Video};
+use super::video::{DumpCue, Track, Video};
 
 /// Nesting beyond this is left to the general parser.
 const MAX_DEPTH: usize = 60;
@@ -135,7 +135,7 @@ impl<'a> Scanner<'a> {
             return Some(());
         }
         let (text, start, dur) = (text.decode()?, start.decode()?, dur.decode()?);
-        track.cues.push(Cue { text, start, dur, malformed: false });
+        track.cues.push(DumpCue { text, start, dur, malformed: false });
         Some(())
     }
 

@@ -20,7 +20,7 @@ pub struct Track<'a> {
     /// Whether `subtitles.transcript.text` is there, as a list or as one object.
     pub has_transcript: bool,
     /// Captions that may stand in brackets, and those of an unexpected shape.
-    pub cues: Vec<Cue<'a>>,
+    pub cues: Vec<DumpCue<'a>>,
     /// Complete captions whose text does not begin with a bracket, not listed.
     pub plain: u64,
     /// Captions that lack `t`, `-start` or `-dur`, not listed.
@@ -29,7 +29,7 @@ pub struct Track<'a> {
 
 /// One caption.
 #[derive(Debug, PartialEq)]
-pub struct Cue<'a> {
+pub struct DumpCue<'a> {
     /// `t`, as it stands.
     pub text: Cow<'a, str>,
     /// `-start`, as it stands: decimal seconds.
@@ -45,7 +45,7 @@ impl Video<'_> {
     #[must_use]
     pub fn into_owned<'b>(self) -> Video<'b> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-        let cue = |cue: Cue<'_>| Cue {
+        let cue = |cue: DumpCue<'_>| DumpCue {
             text: owned(cue.text),
             start: owned(cue.start),
             dur: owned(cue.dur),

@@ -20,7 +20,7 @@ use audsem_core::run::LeftOut;
 
 /// A family of subtitle formats, one parser each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Format {
+pub enum SubtitleFormat {
     /// YouTube's JSON, the most exact.
     Json3,
     /// `srv1`, `srv2`, `srv3`, TTML.
@@ -31,7 +31,7 @@ pub enum Format {
     Srt,
 }
 
-impl Format {
+impl SubtitleFormat {
     /// The format a file extension stands for.
     #[must_use]
     pub fn from_extension(extension: &str) -> Option<Self> {
@@ -102,15 +102,18 @@ impl Parsed {
 
 /// Parses a subtitle file; `named` is the format its extension stands for.
 #[must_use]
-pub fn parse(text: &str, named: Format) -> Parsed {
-    let format = Format::of_content(text).unwrap_or(named);
+pub fn parse(text: &str, named: SubtitleFormat) -> Parsed {
+    let format = SubtitleFormat::of_content(text).unwrap_or(named);
     let parsed = match format {
-        Format::Json3 => json3::parse(text),
-        Format::Xml => xml::parse(text),
-        Format::Vtt => vtt::parse(text),
-        Format::Srt => srt::parse(text),
+        SubtitleFormat::Json3 => json3::parse(text),
+        SubtitleFormat::Xml => xml::parse(text),
+        SubtitleFormat::Vtt => vtt::parse(text),
+        SubtitleFormat::Srt => srt::parse(text),
     };
-    if !parsed.items.is_empty() || parsed.broken.is_some() || !matches!(format, Format::Vtt | Format::Srt) {
+    if !parsed.items.is_empty()
+        || parsed.broken.is_some()
+        || !matches!(format, SubtitleFormat::Vtt | SubtitleFormat::Srt)
+    {
         return parsed;
     }
     // An empty list of cues is a list where the signature says so, and nothing else is there.
@@ -125,7 +128,13 @@ pub fn parse(text: &str, named: Format) -> Parsed {
 
 /// Takes the cues of one subtitle file; `path` names it in rejects.
 #[must_use]
-pub fn harvest(path: &str, format: Format, track: &TrackName, bytes: &[u8], options: &HarvestOptions) -> Harvest {
+pub fn harvest(
+    path: &str,
+    format: SubtitleFormat,
+    track: &TrackName,
+    bytes: &[u8],
+    options: &HarvestOptions,
+) -> Harvest {
     let mut harvest = Harvest::default();
     harvest.tally.videos = 1;
     let video_id = match &track.video_id {

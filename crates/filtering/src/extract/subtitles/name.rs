@@ -2,7 +2,7 @@
 
 use audsem_core::video_id::{IdRule, VideoIdError, site_id};
 
-use super::Format;
+use super::SubtitleFormat;
 use crate::languages::{Languages, looks_like_tag};
 
 /// A subtitle file's name without the endings that tell its format and compression.
@@ -11,7 +11,7 @@ pub struct SubtitleName<'a> {
     /// What is left, folders included.
     pub stem: &'a str,
     /// The format its extension stands for.
-    pub format: Format,
+    pub format: SubtitleFormat,
 }
 
 /// Takes a file name apart; `None` if its extension is none of a subtitle file.
@@ -20,7 +20,7 @@ pub fn parse(path: &str) -> Option<SubtitleName<'_>> {
     let path = path.trim_start_matches("./");
     let plain = path.strip_suffix(".gz").or_else(|| path.strip_suffix(".zst")).unwrap_or(path);
     let (stem, extension) = plain.rsplit_once('.')?;
-    let format = Format::from_extension(extension)?;
+    let format = SubtitleFormat::from_extension(extension)?;
     (!last_of(stem).is_empty()).then_some(SubtitleName { stem, format })
 }
 

@@ -211,11 +211,11 @@ proptest! {
     #[test]
     fn what_is_written_is_read(cues in some_cues()) {
         for (text, format) in [
-            (write_vtt(&cues, '.'), Format::Vtt),
-            (write_vtt(&cues, ',').replace('\n', "\r\n"), Format::Vtt),
-            (write_srt(&cues), Format::Srt),
-            (write_json3(&cues), Format::Json3),
-            (write_srv3(&cues), Format::Xml),
+            (write_vtt(&cues, '.'), SubtitleFormat::Vtt),
+            (write_vtt(&cues, ',').replace('\n', "\r\n"), SubtitleFormat::Vtt),
+            (write_srt(&cues), SubtitleFormat::Srt),
+            (write_json3(&cues), SubtitleFormat::Json3),
+            (write_srv3(&cues), SubtitleFormat::Xml),
         ] {
             let parsed = parse(&text, format);
             prop_assert_eq!(super::tests::cues(&parsed), &cues[..], "{}", text);

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use audsem_core::run::{RunOptions, Status};
-use audsem_tarify::shards::{self, Config, Task, Verify};
+use audsem_tarify::shards::{self, Config, Task, VerifyMode};
 
 use super::world::{World, audio_tar, caption, flac, raw_tar};
 
@@ -175,9 +175,9 @@ fn damaged_audio_is_found_by_decoding() {
         assert!(out.reasons(&keys()[1]).contains(&"undecodable".to_owned()), "{verify:?}");
         out.keys("train")
     };
-    assert_eq!(kept(Verify::Full, "full"), keys()[2..]);
-    assert_eq!(kept(Verify::Fast, "fast"), keys()[2..], "it is loud before the break, but its last frame is cut");
-    assert_eq!(kept(Verify::None, "none"), [keys()[0].clone(), keys()[2].clone()]);
+    assert_eq!(kept(VerifyMode::Full, "full"), keys()[2..]);
+    assert_eq!(kept(VerifyMode::Fast, "fast"), keys()[2..], "it is loud before the break, but its last frame is cut");
+    assert_eq!(kept(VerifyMode::None, "none"), [keys()[0].clone(), keys()[2].clone()]);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn every_depth_of_checking_knows_short_and_long_clips() {
         (CLIPS[2], flac(16_000, 1.0, 0.0)),
     ]);
     let world = World::new(&[tar], &records());
-    for (verify, silent) in [(Verify::Full, true), (Verify::Fast, true), (Verify::None, false)] {
+    for (verify, silent) in [(VerifyMode::Full, true), (VerifyMode::Fast, true), (VerifyMode::None, false)] {
         let mut config = world.config(Task::Caption);
         config.audio.verify = verify;
         config.audio.limits.max_s = 2.0;
