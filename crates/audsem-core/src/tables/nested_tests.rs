@@ -64,7 +64,7 @@ fn expected(i: i64) -> Tagged {
     }
 }
 
-/// The same as JSON.
+/// Row `i` as JSON.
 fn expected_json(i: i64) -> Value {
     let row = expected(i);
     let tag = |tag: &Tag| json!({ "label": tag.label, "prob": tag.prob });

@@ -6,7 +6,7 @@ use audsem_core::run::{FileFingerprint, Fingerprint, Shard};
 
 use super::config::{Compat, Config};
 use super::dump::ByteRange;
-use super::sources::{CaptionSource, SourceKind};
+use super::sources::{CaptionSource, CaptionSourceKind};
 
 /// Most subtitle files in one shard …
 const FILES_PER_SHARD: usize = 1024;
@@ -50,11 +50,11 @@ pub fn plan(files: &[CaptionSource], config: &Config, limited: bool) -> Result<V
     let mut pieces: Vec<(Fingerprint, Piece)> = Vec::new();
     let mut group = Group::default();
     for file in files {
-        if config.compat == Compat::Reference && file.kind != SourceKind::Dump {
+        if config.compat == Compat::Reference && file.kind != CaptionSourceKind::Dump {
             return Err(Error::input(&file.path, "--compat reference reads JSON dumps only"));
         }
         let print = FileFingerprint::of(&file.path)?;
-        if file.kind == SourceKind::Subtitles {
+        if file.kind == CaptionSourceKind::Subtitles {
             group.add(file, &print);
             if group.is_full() {
                 pieces.push(std::mem::take(&mut group).close());
@@ -65,7 +65,7 @@ pub fn plan(files: &[CaptionSource], config: &Config, limited: bool) -> Result<V
             pieces.push(std::mem::take(&mut group).close());
         }
         let base = Fingerprint::new().with(&file.name).with_file(&print);
-        if file.kind == SourceKind::Tar {
+        if file.kind == CaptionSourceKind::Tar {
             pieces.push((base, Piece::Tar(file.clone())));
         } else {
             pieces.extend(dump_pieces(file, print.bytes, config, &base)?);

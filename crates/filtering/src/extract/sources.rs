@@ -14,7 +14,7 @@ use super::subtitles::{Naming, TrackName, parse_name};
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SourceKind {
+pub enum CaptionSourceKind {
     /// JSON objects, one video each.
     Dump,
     /// Subtitle files.
@@ -31,7 +31,7 @@ pub struct CaptionSource {
     /// Its name in rejects: relative to the folder that was given, so that a moved input is the same.
     pub name: String,
     /// What it holds.
-    pub kind: SourceKind,
+    pub kind: CaptionSourceKind,
     /// Whose captions a subtitle file holds.
     pub track: Option<TrackName>,
 }
@@ -64,7 +64,7 @@ pub fn find(inputs: &[PathBuf], naming: Naming<'_>) -> Result<Sources> {
             sources.files.append(&mut found);
         } else {
             let name = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let kind = kind_of(&name).unwrap_or(SourceKind::Dump);
+            let kind = kind_of(&name).unwrap_or(CaptionSourceKind::Dump);
             let track = parse_name(&name).map(|name| naming.track(name.stem, |stem| is_medium_beside(input, stem)));
             sources.files.push(CaptionSource { path: input.clone(), name, kind, track });
         }
@@ -84,21 +84,21 @@ const NOTHING: &str = "no dump (.json, .jsonl, .ndjson, .txt), tar or subtitle f
      in this folder; a file that is called otherwise must be named itself";
 
 /// What a file holds by its name; `None` if nothing of ours.
-fn kind_of(name: &str) -> Option<SourceKind> {
+fn kind_of(name: &str) -> Option<CaptionSourceKind> {
     if parse_name(name).is_some() {
-        return Some(SourceKind::Subtitles);
+        return Some(CaptionSourceKind::Subtitles);
     }
     let lower = name.to_ascii_lowercase();
     let plain = [".gz", ".zst"].iter().find_map(|ending| lower.strip_suffix(ending)).unwrap_or(&lower);
     let ends = |endings: &[&str]| endings.iter().any(|ending| plain.ends_with(ending));
     if ends(&[".tar", ".tgz"]) {
-        return Some(SourceKind::Tar);
+        return Some(CaptionSourceKind::Tar);
     }
     // What downloaders write beside the subtitles.
     if ends(&[".info.json", ".live_chat.json"]) {
         return None;
     }
-    ends(&[".json", ".jsonl", ".ndjson", ".txt"]).then_some(SourceKind::Dump)
+    ends(&[".json", ".jsonl", ".ndjson", ".txt"]).then_some(CaptionSourceKind::Dump)
 }
 
 /// Collects the files of a folder and its folders that are captions by their name.
@@ -114,8 +114,9 @@ fn in_folder(folder: &Path, naming: Naming<'_>) -> Result<Vec<CaptionSource>> {
         let track = parse_name(name).map(|subtitles| naming.track(subtitles.stem, |stem| media.contains(stem)));
         Some(CaptionSource { path: path.clone(), name: name.clone(), kind, track })
     };
-    let is_record =
-        |source: &CaptionSource| source.kind == SourceKind::Dump && run_folders.contains(folder_of(&source.name));
+    let is_record = |source: &CaptionSource| {
+        source.kind == CaptionSourceKind::Dump && run_folders.contains(folder_of(&source.name))
+    };
     Ok(files.iter().filter_map(source).filter(|source| !is_record(source)).collect())
 }
 
@@ -136,10 +137,10 @@ fn refuse_shared_ids(files: &[CaptionSource], naming: Naming<'_>) -> Result<()> 
     let mut owners = HashMap::new();
     for file in files {
         match (&file.kind, &file.track) {
-            (SourceKind::Subtitles, Some(track)) => {
+            (CaptionSourceKind::Subtitles, Some(track)) => {
                 own(&mut owners, file.path.with_file_name(last_of(&track.stem)), track)?;
             }
-            (SourceKind::Tar, _) => {
+            (CaptionSourceKind::Tar, _) => {
                 for stem in stems_in_tar(&file.path) {
                     let track = naming.track(&stem, |_| false);
                     own(&mut owners, file.path.join(&track.stem), &track)?;
@@ -202,7 +203,7 @@ fn keep_best_format(files: &mut Vec<CaptionSource>) -> u64 {
         plain.rsplit_once('.').map_or(plain, |(track, _)| track).to_owned()
     };
     let mut best = BTreeMap::new();
-    for file in files.iter().filter(|file| file.kind == SourceKind::Subtitles) {
+    for file in files.iter().filter(|file| file.kind == CaptionSourceKind::Subtitles) {
         let Some(name) = parse_name(&file.name) else { continue };
         let candidate = (name.format, file.name.clone());
         let slot = best.entry(track(&file.name)).or_insert_with(|| candidate.clone());
@@ -210,7 +211,8 @@ fn keep_best_format(files: &mut Vec<CaptionSource>) -> u64 {
     }
     let before = files.len();
     files.retain(|file| {
-        file.kind != SourceKind::Subtitles || best.get(&track(&file.name)).is_some_and(|(_, name)| *name == file.name)
+        file.kind != CaptionSourceKind::Subtitles
+            || best.get(&track(&file.name)).is_some_and(|(_, name)| *name == file.name)
     });
     (before - files.len()) as u64
 }
@@ -226,14 +228,14 @@ mod tests {
     #[test]
     fn kinds_by_name() {
         for (name, expected) in [
-            ("dump.json", Some(SourceKind::Dump)),
-            ("dump.JSONL.zst", Some(SourceKind::Dump)),
-            ("subtitles.txt.gz", Some(SourceKind::Dump)),
-            ("a.tar", Some(SourceKind::Tar)),
-            ("a.tgz", Some(SourceKind::Tar)),
-            ("a.tar.zst", Some(SourceKind::Tar)),
-            ("abc.en.vtt", Some(SourceKind::Subtitles)),
-            ("abc.en.json3.gz", Some(SourceKind::Subtitles)),
+            ("dump.json", Some(CaptionSourceKind::Dump)),
+            ("dump.JSONL.zst", Some(CaptionSourceKind::Dump)),
+            ("subtitles.txt.gz", Some(CaptionSourceKind::Dump)),
+            ("a.tar", Some(CaptionSourceKind::Tar)),
+            ("a.tgz", Some(CaptionSourceKind::Tar)),
+            ("a.tar.zst", Some(CaptionSourceKind::Tar)),
+            ("abc.en.vtt", Some(CaptionSourceKind::Subtitles)),
+            ("abc.en.json3.gz", Some(CaptionSourceKind::Subtitles)),
             ("abc.info.json", None),
             ("abc.mp4", None),
         ] {
@@ -246,7 +248,7 @@ mod tests {
         let file = |name: &str| CaptionSource {
             path: name.into(),
             name: name.to_owned(),
-            kind: SourceKind::Subtitles,
+            kind: CaptionSourceKind::Subtitles,
             track: None,
         };
         let mut files =

@@ -52,7 +52,7 @@ pub struct FrameConfig {
     pub padding: Padding,
     /// Whether each frame's mean is subtracted from it.
     pub remove_dc: bool,
-    /// The factor a of x[n] − a · x[n − 1], within each frame; the first sample stands for the one before it. 0: none.
+    /// The factor a of `x[n] − a · x[n − 1]`, within each frame; the first sample stands for the one before it. 0: none.
     pub pre_emphasis: f64,
 }
 
