@@ -26,7 +26,7 @@ fn clips_are_found_by_tar_and_place() {
         tar_of(&[
             ("A (1_0-3_5).mp4", b"again"),
             ("B (0_0-1_0).mp4", b"b"),
-            ("B (0_0-1_0).json", b"no json"),
+            ("B (0_0-1_0).json", b"{}"),
             ("C (0_0-1_0).json", b"{}"),
         ]),
     );
@@ -51,6 +51,27 @@ fn clips_are_found_by_tar_and_place() {
     for (row, payload) in rows.iter().zip([&b"sound"[..], &json_of("A (1.0-3.5).webm"), &json_of(odd), b"video"]) {
         assert_eq!(&tar[row.offset as usize..][..row.n_bytes as usize], payload);
     }
+}
+
+/// Its JSON may have named another clip than its stem does.
+#[test]
+fn a_clip_whose_json_is_broken_is_a_counted_failure() {
+    let bench = Bench::new();
+    bench.write(
+        "in/0.tar",
+        tar_of(&[
+            ("A (0_0-1_0).mp4", b"a"),
+            ("A (0_0-1_0).json", b"{}"),
+            ("B (0_0-1_0).mp4", b"b"),
+            ("B (0_0-1_0).json", b"no json"),
+        ]),
+    );
+    let called = bench.call("index -i in -o out --max-fail-rate 0.5").ended(0);
+    assert_eq!(called.summary()["steps"][0][1]["failed"], json!({ "bad_json": 1 }));
+    assert_eq!(
+        String::from_utf8_lossy(&bench.tree("out")["tar_mp4_mapping.csv"]),
+        "tar_file,mp4_name\n0.tar,A (0_0-1_0).mp4\n"
+    );
 }
 
 #[test]
