@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::judge::Judge;
 use super::pipeline::TraceLine;
 
-/// The way of one caption through the rules.
+/// The trace of one caption through the rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// The caption as given.
@@ -22,7 +22,7 @@ pub struct Explanation {
     pub rule: Option<u8>,
     /// Why it was left out.
     pub reason: Option<&'static str>,
-    /// The same as a sentence.
+    /// The reason as a sentence.
     pub because: Option<&'static str>,
 }
 

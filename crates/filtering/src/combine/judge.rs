@@ -13,8 +13,8 @@ use super::policy::{Label, Policy, Thresholds};
 use super::reason::{DropReason, RowFault};
 use super::verdicts::{Verdict, VerdictCache};
 
-/// Rows of a batch. Looking up waits for memory, and waits for many at once when nothing else is in between; so many
-/// rows and their verdicts stay in the second-level cache.
+/// Rows of a batch. Look-ups are bound by memory latency, which overlaps when many are issued back to back; this many
+/// rows and their verdicts stay in the L2 cache.
 const BATCH_ROWS: usize = 4096;
 
 /// Everything that decides about a caption.
@@ -24,9 +24,9 @@ pub struct Judge {
     pub rules: CaptionRules,
     /// The labels.
     pub labels: Labels,
-    /// Which labels count.
+    /// Which labels must say yes.
     pub policy: Policy,
-    /// From which probability on they say yes.
+    /// The lowest probability that counts as yes.
     pub thresholds: Thresholds,
 }
 
@@ -37,21 +37,21 @@ pub(super) struct BatchBuffers<'a> {
     hashes: Vec<u64>,
     /// The verdict on the text of each row; `None` until it is judged.
     verdicts: Vec<Option<Verdict>>,
-    /// The outputs of all verdicts, one after the other.
+    /// The outputs of all verdicts, concatenated.
     outputs: String,
     /// Rows whose texts were not in the cache, with the labels of the texts.
     unknown: Vec<(usize, Label)>,
-    /// Verdicts on the distinct texts among them.
+    /// Verdicts on the distinct texts of those rows.
     new: HashMap<u64, Verdict, FixedState>,
 }
 
-/// What became of some rows.
+/// The outcomes of a batch of rows.
 pub(super) struct Judged {
     /// The rows that were kept.
     pub(super) clips: ClipRowBuffers,
-    /// How many those are.
+    /// Number of rows kept.
     pub(super) n_kept: u64,
-    /// The others.
+    /// The rows that were dropped or failed.
     pub(super) rejects: RejectBatch,
 }
 
@@ -78,8 +78,8 @@ impl<'a> BatchBuffers<'a> {
 }
 
 impl Judge {
-    /// Judges `n_rows` rows in order; `row` gives each of them, more than once. `file` may take in the rejects of
-    /// some rows while they are in the cache; else they are in what is returned.
+    /// Judges `n_rows` rows in order; `row` returns a row and may be called repeatedly. `file` may take the rejects of some
+    /// rows while they are in the cache; the other rejects are in the returned value.
     ///
     /// # Errors
     /// Those of `file`.
@@ -114,7 +114,7 @@ impl Judge {
         new.clear();
         unknown.clear();
         let rows = verdicts.iter().enumerate().filter(|(_, verdict)| verdict.is_none());
-        // A loop of its own: looking labels up waits for memory, too.
+        // A separate loop, so that the memory latency of the label look-ups overlaps.
         unknown.extend(rows.map(|(row, _)| (row, self.labels.of(hashes[row]))));
         for &(row, label) in unknown.iter() {
             verdicts[row] = Some(*new.entry(hashes[row]).or_insert_with(|| {

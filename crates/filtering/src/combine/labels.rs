@@ -43,12 +43,12 @@ pub struct Labels {
     by_hash: HashMap<u64, Label, FixedState>,
 }
 
-/// Texts that room is made for at once: as many as a table of 2²¹ slots holds, 52 MB. It grows for more.
+/// Initial capacity in texts: what a table of 2²¹ slots holds, 52 MB. The table grows when there are more.
 const MAX_RESERVED: usize = 7 << 18;
 
 impl Labels {
     /// Reads label tables on `threads` threads. Of several verdicts of one kind on a text the first
-    /// counts, but a language model's unclear answer gives way to any clear one.
+    /// counts, but a clear answer of a language model replaces an unclear one.
     ///
     /// # Errors
     /// A table cannot be read.
@@ -71,7 +71,7 @@ impl Labels {
         Ok(labels)
     }
 
-    /// Reserves room for so many texts, but not for any number that the footer of a damaged table may state.
+    /// Reserves capacity for `n` texts, bounded because the footer of a damaged table may state any number.
     fn with_room_for(n_texts: usize) -> Self {
         Self { by_hash: HashMap::with_capacity_and_hasher(n_texts.min(MAX_RESERVED), FixedState::default()) }
     }
@@ -87,12 +87,12 @@ impl Labels {
         self.by_hash.get(&text_hash).copied().unwrap_or(Label::ABSENT)
     }
 
-    /// How many texts have a label.
+    /// Number of texts that have a label.
     pub fn len(&self) -> usize {
         self.by_hash.len()
     }
 
-    /// Whether none has.
+    /// Whether no text has a label.
     pub fn is_empty(&self) -> bool {
         self.by_hash.is_empty()
     }
@@ -104,7 +104,7 @@ enum Table {
     Llm(ParquetFile<Llm>),
 }
 
-/// Label tables that are open: their footers have the columns of labels.
+/// Label tables that have been opened and whose footers have the expected columns.
 pub(super) struct LabelTables(Vec<Table>);
 
 impl LabelTables {
@@ -116,7 +116,7 @@ impl LabelTables {
         bert.chain(llm).collect::<Result<_, _>>().map(Self)
     }
 
-    /// How many texts the tables of one kind label; those of the other kind usually label the same ones.
+    /// Number of texts that the tables of one kind label; the other kind usually labels the same texts.
     fn n_texts(&self) -> usize {
         let of = |bert: bool| {
             let tables = self.0.iter().filter(|table| matches!(table, Table::Bert(_)) == bert);
@@ -173,7 +173,7 @@ pub(super) fn label_files(flag: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf
         Some(path) => Err(CoreError::Config {
             what: flag.to_owned(),
             problem: format!(
-                "labels are Parquet, and this is CSV: {}\n\
+                "labels are read from Parquet, but this is CSV: {}\n\
                  hint: name the run folder that `classify` (for --bert) or `label` (for --llm) wrote",
                 path.display()
             ),

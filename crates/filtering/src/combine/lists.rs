@@ -15,7 +15,7 @@ const NAMES_THAT_ARE_WORDS: &str = include_str!("../../lists/names-that-are-word
 #[derive(Debug, Clone)]
 pub struct WordList {
     words: HashSet<String, FixedState>,
-    /// The bytes that words begin with: hardly a word of a caption has a capital, and every name does.
+    /// First bytes of the words: names begin with capitals and words of captions rarely do, so one byte excludes most.
     starts: [bool; 256],
 }
 
@@ -27,7 +27,7 @@ impl WordList {
     }
 
     /// Reads a file, plain or compressed: one word on each line (blank lines and lines that begin
-    /// with `#` are passed over), or a JSON object whose keys are the words, or a JSON array.
+    /// with `#` are ignored), or a JSON object whose keys are the words, or a JSON array.
     ///
     /// # Errors
     /// The file cannot be read, is not UTF-8, is broken JSON, or holds no word.
@@ -52,9 +52,9 @@ impl WordList {
     /// Reads a list from a text.
     ///
     /// # Errors
-    /// It begins like JSON but is not.
+    /// The text begins like JSON but is not valid JSON.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let json = |error: serde_json::Error| format!("the word list begins like JSON but is not: {error}");
+        let json = |error: serde_json::Error| format!("the word list begins like JSON but is not valid JSON: {error}");
         let words = match text.trim_start_matches('\u{feff}').trim_start().chars().next() {
             Some('{') => {
                 let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(json)?;
@@ -74,25 +74,25 @@ impl WordList {
 
     /// The built-in list of names that are words.
     pub fn names_that_are_words() -> Self {
-        Self::parse(NAMES_THAT_ARE_WORDS).expect("the list is part of the program and no JSON")
+        Self::parse(NAMES_THAT_ARE_WORDS).expect("the built-in list is plain text, one word per line")
     }
 
-    /// Whether the word is in the list, letter for letter.
+    /// Whether the word is in the list; case matters.
     pub fn contains(&self, word: &str) -> bool {
         word.bytes().next().is_none_or(|byte| self.starts[usize::from(byte)]) && self.words.contains(word)
     }
 
-    /// How many words there are.
+    /// Number of words.
     pub fn len(&self) -> usize {
         self.words.len()
     }
 
-    /// Whether there are none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
 
-    /// Takes the words of another list out.
+    /// Removes the words of another list.
     pub fn remove(&mut self, others: &Self) {
         self.words.retain(|word| !others.contains(word));
     }

@@ -71,42 +71,42 @@ pub struct Judging {
     pub bert: Vec<PathBuf>,
     /// Label folders of `label`.
     pub llm: Vec<PathBuf>,
-    /// Which labels count.
+    /// Which labels must say yes.
     pub policy: Policy,
-    /// From which probability on they say yes.
+    /// The lowest probability that counts as yes.
     pub thresholds: Thresholds,
     /// Thresholds and choices of the rules.
     pub settings: Settings,
     /// First names, one on each line.
     pub names: Option<PathBuf>,
-    /// Names that are left alone; the built-in list if `None`.
+    /// Names that are not replaced because they are ordinary words; the built-in list if `None`.
     pub names_exclude: Option<PathBuf>,
     /// The words a caption may have.
     pub dictionary: Option<PathBuf>,
 }
 
 impl Judging {
-    /// The policy that fits the labels at hand: those that are there must say yes. In the published scripts
-    /// (`reference`) the classifier's alone decide: they keep every row of its table, whatever the language
-    /// model says of it.
+    /// The default policy for the labels that are given: each kind that is given must say yes. In the published scripts
+    /// (`reference`) only the classifier decides: they keep every row of its table, whatever the language
+    /// model says.
     ///
     /// # Errors
-    /// There are no labels, or none of the classifier for `reference`: that has to be asked for.
+    /// There are no labels, or no classifier labels for `reference`; both need an explicit `--policy`.
     pub fn default_policy(bert: &[PathBuf], llm: &[PathBuf], reference: bool) -> Result<Policy> {
         match (bert.is_empty(), llm.is_empty()) {
             (false, _) if reference => Ok(Policy::Bert),
             (true, false) if reference => Err(config(
                 "--compat reference",
-                "the published result keeps what the classifier says, and none of its labels are named\n\
-                 hint: name those of `classify` with --bert, or pass --policy llm",
+                "the published result keeps what the classifier accepts, but no classifier labels are given\n\
+                 hint: pass the output of `classify` with --bert, or pass --policy llm",
             )),
             (false, false) => Ok(Policy::Both),
             (false, true) => Ok(Policy::Bert),
             (true, false) => Ok(Policy::Llm),
             (true, true) => Err(config(
                 "--policy",
-                "no labels are named\nhint: name those of `classify` with --bert or those of `label` with --llm, \
-                 or pass --policy none to judge captions by their words alone",
+                "no labels are given\nhint: pass the output of `classify` with --bert or that of `label` with --llm, \
+                 or pass --policy none to judge captions by their words only",
             )),
         }
     }
@@ -114,7 +114,7 @@ impl Judging {
     /// Reads lists and labels, on `threads` threads.
     ///
     /// # Errors
-    /// A list or table cannot be read, or the policy needs labels that are not named.
+    /// A list or table cannot be read, or the policy needs labels that are not given.
     pub fn load(&self, threads: usize) -> Result<Judge> {
         let rules = self.rules()?;
         let (bert, llm) = self.label_files()?;
@@ -136,7 +136,7 @@ impl Judging {
         }
         let dictionary = self.dictionary.as_deref().map(WordList::read).transpose()?;
         if dictionary.is_none() {
-            tracing::warn!("no --dictionary: captions with made-up words pass");
+            tracing::warn!("no --dictionary: rule 15 is off, so captions with made-up words are kept");
         }
         Ok(CaptionRules::new(self.settings.clone(), names, dictionary))
     }
@@ -145,24 +145,26 @@ impl Judging {
         if self.policy.reads_bert() && self.bert.is_empty() {
             return Err(config(
                 "--policy",
-                "it reads the labels of `classify`, and none are named\nhint: pass --bert DIR",
+                "it reads the labels of `classify`, but none are given\nhint: pass --bert DIR",
             ));
         }
         if self.policy.reads_llm() && self.llm.is_empty() {
-            return Err(config("--policy", "it reads the labels of `label`, and none are named\nhint: pass --llm DIR"));
+            return Err(config("--policy", "it reads the labels of `label`, but none are given\nhint: pass --llm DIR"));
         }
         for (flag, threshold, is_read) in [
             ("--bert-threshold", self.thresholds.bert, self.policy.reads_bert()),
             ("--llm-threshold", self.thresholds.llm, self.policy.reads_llm()),
         ] {
             if threshold.is_some() && !is_read {
-                let problem =
-                    "the policy does not read these labels\nhint: leave the flag out, or choose another --policy";
+                let problem = "the policy does not read these labels\nhint: omit the flag, or choose another --policy";
                 return Err(config(flag, problem));
             }
         }
         if self.names_exclude.is_some() && self.names.is_none() {
-            return Err(config("--names-exclude", "there are no names to leave alone\nhint: pass --names FILE"));
+            return Err(config(
+                "--names-exclude",
+                "there is no list of names to exclude from\nhint: pass --names FILE",
+            ));
         }
         let Settings { min_chars, max_chars, .. } = self.settings;
         if min_chars > max_chars {
@@ -174,7 +176,7 @@ impl Judging {
         if self.settings.reference { self.check_reference() } else { Ok(()) }
     }
 
-    /// The published rules have their lists and no choices.
+    /// The published rules need both lists and have no options.
     fn check_reference(&self) -> Result<()> {
         let refuse = |problem: &str| Err(config("--compat reference", problem));
         match () {
@@ -182,17 +184,17 @@ impl Judging {
                 refuse("the published rules need both lists\nhint: pass --names FILE and --dictionary FILE")
             }
             () if self.names_exclude.is_some() => {
-                refuse("the published rules leave no name alone\nhint: leave --names-exclude out")
+                refuse("the published rules replace every name\nhint: omit --names-exclude")
             }
             () if self.settings.join_groups => {
-                refuse("the published rules know no groups of brackets\nhint: leave --groups out")
+                refuse("the published rules do not handle bracket groups\nhint: omit --groups")
             }
             () => Ok(()),
         }
     }
 
-    /// The label tables that are named. Those that the policy does not read are opened as well: their
-    /// probabilities stand in the clip table.
+    /// The label tables that are given. Those that the policy does not read are opened as well, because their
+    /// probabilities are columns of the clip table.
     fn label_files(&self) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
         Ok((labels::label_files("--bert", &self.bert)?, labels::label_files("--llm", &self.llm)?))
     }
@@ -247,7 +249,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let inputs = [&*tables, &*bert, &*llm, &*judging.list_files()].concat();
     let spec = RunSpec::new(&effective).inputs(&inputs);
     let label_tables = LabelTables::open(&bert, &llm)?;
-    // Neither keeps all threads busy from the beginning to the end.
+    // Neither step alone keeps all threads busy throughout.
     let (run, labels) = std::thread::scope(|scope| {
         let labels = scope.spawn(|| Labels::read(&label_tables, options.workers));
         let run = Run::open(options, spec);
@@ -272,7 +274,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     Ok(run.finish()?.with_result("labelled_texts", n_labels))
 }
 
-/// One shard for each table. A limit is shared out in order, by the row counts of the tables before.
+/// One shard for each table. A limit is distributed in order, by the row counts of the preceding tables.
 fn plan(tables: &[FileFingerprint], labels: &[FileFingerprint], limit: Option<u64>) -> Result<Vec<Shard<Part>>> {
     let labels_read = labels.iter().fold(Fingerprint::new(), Fingerprint::with_file).finish();
     let mut left = limit.unwrap_or(u64::MAX);

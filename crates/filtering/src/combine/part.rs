@@ -20,7 +20,7 @@ use super::verdicts::VerdictCache;
 pub(super) struct Part {
     /// The table, Parquet or CSV.
     pub(super) path: PathBuf,
-    /// At most so many rows.
+    /// Maximum number of rows read.
     pub(super) limit: u64,
 }
 
@@ -64,7 +64,7 @@ pub(super) fn run(judge: &Judge, cache: &VerdictCache, part: &Part, out: &mut Sh
         let table = ParquetFile::<Cue>::open(&part.path).map_err(ShardError::input)?;
         let groups = groups_within(&table, part.limit);
         if threads == 1 {
-            // The only thread writes rejects at once, not at the end of a row group.
+            // A single thread writes rejects immediately, not at the end of a row group.
             for (group, n_rows) in groups {
                 let done = worker.group(&table, group, n_rows, &mut |rejects| Ok(out.file_batch(rejects)?));
                 take(out, done)?;
@@ -111,11 +111,11 @@ struct Worker<'a> {
     encoder: GroupEncoder<ClipRow>,
     buffers: Mutex<Vec<BatchBuffers<'a>>>,
     blank: RejectBatch,
-    /// Batches that were written. Their memory, some ten megabytes each, is reused.
+    /// Pool of written batches, whose memory (some ten megabytes each) is reused.
     batches: Mutex<Vec<RejectBatch>>,
 }
 
-/// Takes one of the values that threads share.
+/// Takes one value from a pool that threads share.
 fn borrow<T>(shared: &Mutex<Vec<T>>) -> Option<T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner).pop()
 }
@@ -172,10 +172,10 @@ impl Worker<'_> {
     }
 }
 
-/// How many records a CSV table has, bad ones included.
+/// Number of records of a CSV table, bad ones included.
 ///
 /// # Errors
-/// The table cannot be opened or is no cue table.
+/// The table cannot be opened or is not a cue table.
 pub(super) fn count_csv(path: &Path) -> Result<u64, TableError> {
     Ok(csv_chunks(path, u64::MAX)?.map(|chunk| chunk.len() as u64).sum())
 }

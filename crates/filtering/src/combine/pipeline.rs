@@ -12,13 +12,13 @@ use super::rules::{self, Verdict};
 pub struct Settings {
     /// Do exactly what the published scripts did.
     pub reference: bool,
-    /// Rule 4: fewest characters (bytes for the reference).
+    /// Rule 4: minimum number of characters (bytes for the reference).
     pub min_chars: usize,
-    /// Rule 4: most characters (bytes for the reference).
+    /// Rule 4: maximum number of characters (bytes for the reference).
     pub max_chars: usize,
-    /// Rule 10: most persons.
+    /// Rule 10: maximum number of persons.
     pub max_persons: usize,
-    /// Rule 14: fewest words.
+    /// Rule 14: minimum number of words.
     pub min_words: usize,
     /// Rules 2 and 3: make one caption of several bracket groups instead of dropping it.
     pub join_groups: bool,
@@ -57,7 +57,7 @@ pub struct CaptionRule {
     apply: fn(&CaptionRules, &str) -> Verdict,
 }
 
-/// What was meant.
+/// The corrected rules, used by default.
 const DEFAULT: &[CaptionRule] = &[
     CaptionRule { number: 2, name: "brackets", apply: |r, text| rules::brackets(text, r.settings.join_groups) },
     CaptionRule {
@@ -76,7 +76,7 @@ const DEFAULT: &[CaptionRule] = &[
     CaptionRule { number: 15, name: "dictionary", apply: |r, text| r.in_dictionary(text, rules::dictionary) },
 ];
 
-/// What was published.
+/// The rules as published, used with `--compat reference`.
 const REFERENCE: &[CaptionRule] = &[
     CaptionRule { number: 2, name: "opener", apply: |_, text| rules::opener_reference(text) },
     CaptionRule { number: 3, name: "closer", apply: |_, text| rules::closer_reference(text) },
@@ -109,32 +109,32 @@ pub struct CaptionRules {
     pronouns: Pronouns,
 }
 
-/// Why the rules leave a caption out.
+/// Why a rule dropped a caption.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dropped {
     /// Number of the rule that decided.
     pub rule: u8,
     /// The reason.
     pub reason: DropReason,
-    /// The caption as that rule met it.
+    /// The caption as that rule received it.
     pub text: String,
 }
 
-/// What one rule made of a caption.
+/// What one rule did to a caption.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TraceLine {
     /// Number of the rule.
     pub rule: u8,
     /// Its name.
     pub name: &'static str,
-    /// `keep`, `rewrite`, or the name of the reason for leaving the caption out.
+    /// `keep`, `rewrite`, or the name of the reason for dropping the caption.
     pub verdict: &'static str,
     /// The caption after the rule.
     pub text: String,
 }
 
 impl CaptionRules {
-    /// Rules with their lists. Without a dictionary, rule 15 lets everything pass.
+    /// Builds the rules from their lists. Without a dictionary, rule 15 keeps everything.
     pub fn new(settings: Settings, names: WordList, dictionary: Option<WordList>) -> Self {
         let pronouns = Pronouns::new(&settings.pronouns);
         Self { settings, names, dictionary, pronouns }
@@ -145,21 +145,21 @@ impl CaptionRules {
         if self.settings.reference { REFERENCE } else { DEFAULT }
     }
 
-    /// Applies all rules; gives the clean caption.
+    /// Applies all rules and returns the clean caption.
     ///
     /// # Errors
-    /// [`Dropped`] when a rule leaves the caption out.
+    /// [`Dropped`] when a rule drops the caption.
     pub fn apply(&self, text: &str) -> Result<String, Dropped> {
-        let mut said = String::new();
-        match self.apply_to(text, &mut said) {
-            None => Ok(said),
-            Some((rule, reason)) => Err(Dropped { rule, reason, text: said }),
+        let mut output = String::new();
+        match self.apply_to(text, &mut output) {
+            None => Ok(output),
+            Some((rule, reason)) => Err(Dropped { rule, reason, text: output }),
         }
     }
 
-    /// Applies all rules. Appends the clean caption to `said`, or the dropped one as the rule met it
-    /// whose number and reason are returned.
-    pub(super) fn apply_to(&self, text: &str, said: &mut String) -> Option<(u8, DropReason)> {
+    /// Applies all rules. Appends the clean caption to `output`; if a rule drops the caption, appends it as that rule
+    /// received it and returns the rule's number and reason.
+    pub(super) fn apply_to(&self, text: &str, output: &mut String) -> Option<(u8, DropReason)> {
         let mut rewritten: Option<String> = None;
         let mut dropped = None;
         for rule in self.list() {
@@ -172,11 +172,11 @@ impl CaptionRules {
                 }
             }
         }
-        said.push_str(rewritten.as_deref().unwrap_or(text));
+        output.push_str(rewritten.as_deref().unwrap_or(text));
         dropped
     }
 
-    /// Applies the rules up to the one that decides, and tells what each did.
+    /// Applies the rules up to the one that decides, and records what each did.
     pub fn trace(&self, text: &str) -> Vec<TraceLine> {
         use audsem_core::reason::Reason;
 

@@ -7,19 +7,19 @@ use serde::Serialize;
 
 use super::reason::DropReason;
 
-/// Which labels must say that a caption names a sound.
+/// Which labelers must say yes (the caption names a sound) for a caption to be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
-    /// No label is looked at.
+    /// Labels are ignored; only the text rules decide.
     None,
-    /// The classifier's.
+    /// The classifier says yes.
     Bert,
-    /// The language model's.
+    /// The language model says yes.
     Llm,
-    /// Both.
+    /// Both labelers say yes.
     Both,
-    /// One of them at least.
+    /// Either labeler says yes.
     Either,
 }
 
@@ -35,7 +35,7 @@ impl Policy {
     }
 }
 
-/// Above which probability a label counts as yes; without a threshold the label itself counts.
+/// The lowest probability that counts as yes; without a threshold the label itself counts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Thresholds {
     /// For `bert_prob`.
@@ -57,7 +57,7 @@ pub struct Label {
     pub(super) llm_prob: f32,
 }
 
-/// Stands for the absence of a label.
+/// Marks the absence of a label.
 const NONE: i8 = i8::MIN;
 
 /// What one label says.
@@ -107,7 +107,7 @@ impl Label {
         }
     }
 
-    /// Why the policy leaves the text out; `None` when it lets it pass.
+    /// Why the policy drops the text; `None` if it keeps it.
     pub fn verdict(&self, policy: Policy, thresholds: Thresholds) -> Option<DropReason> {
         let (bert, llm) = (self.bert(thresholds.bert), self.llm(thresholds.llm));
         let votes: &[Says] = match policy {
@@ -123,7 +123,7 @@ impl Label {
         if passes {
             return None;
         }
-        // A clear no outweighs what is missing; what is missing outweighs an unclear answer.
+        // A clear no takes precedence over a missing label, a missing label over an unclear answer.
         Some(match () {
             () if votes.contains(&Says::No) => DropReason::NotASound,
             () if votes.contains(&Says::Nothing) => DropReason::NoLabel,
@@ -131,8 +131,8 @@ impl Label {
         })
     }
 
-    /// Takes in a further verdict on the same text: of several of one kind the first counts, but a
-    /// language model's unclear answer gives way to any clear one.
+    /// Adds another verdict on the same text: of several of one kind the first counts, but a clear
+    /// answer of a language model replaces an unclear one.
     pub(super) fn add(&mut self, other: Self) {
         if self.bert_label == NONE {
             (self.bert_label, self.bert_prob) = (other.bert_label, other.bert_prob);
@@ -163,7 +163,7 @@ impl fmt::Display for Label {
     }
 }
 
-/// Writes a probability as `{:.3}` does, several times as fast: it stands in most lines of the rejects.
+/// Writes a probability as `{:.3}` does, several times as fast, because most lines of the rejects hold one.
 fn write_prob(f: &mut fmt::Formatter<'_>, prob: f32) -> fmt::Result {
     if !(0.0..1.0).contains(&prob) {
         return write!(f, " ({prob:.3})");

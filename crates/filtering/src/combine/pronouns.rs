@@ -18,7 +18,7 @@ pub struct Pronouns {
 }
 
 impl Pronouns {
-    /// A list of pronouns, in lower case like the captions they meet.
+    /// A list of pronouns, in lower case like the captions they are compared with.
     pub fn new(words: &[String]) -> Self {
         let pattern = words.iter().map(|word| regex::escape(word)).collect::<Vec<_>>().join("|");
         let regex = Regex::new(&format!(r"\b(?:{pattern})\b")).expect("escaped words make a pattern");
@@ -30,7 +30,7 @@ impl Pronouns {
         }
     }
 
-    /// Whether one of them occurs as a word of its own.
+    /// Whether one of the pronouns occurs as a whole word.
     pub fn occur_in(&self, text: &str) -> bool {
         if !(self.simple && text.is_ascii()) {
             return self.regex.as_ref().is_some_and(|regex| regex.is_match(text));

@@ -12,7 +12,7 @@ audsem_core::reasons! {
         Charset = "charset" : "the caption has a character other than ASCII letters and digits, space and punctuation",
         Pronoun = "pronoun" : "the caption has a pronoun, as speech has" => "--pronouns",
         Punctuation = "punctuation" : "the caption has punctuation other than quotes and commas",
-        Persons = "persons" : "the caption names too many persons" => "--max-persons",
+        Persons = "persons" : "the caption names more persons than the maximum" => "--max-persons",
         TooFewWords = "too_few_words" : "the caption has fewer words than the minimum" => "--min-words",
         NotInDictionary = "not_in_dictionary" : "the caption has a word that the dictionary lacks" => "--dictionary",
     }
@@ -21,7 +21,7 @@ audsem_core::reasons! {
 audsem_core::reasons! {
     /// What makes a row unusable.
     pub enum RowFault {
-        BadLine = "bad_line" : "the line of the CSV table is no cue",
+        BadLine = "bad_line" : "the line of the CSV table is not a cue",
         EndBeyondRange = "end_beyond_range" : "the cue ends beyond 49 days",
     }
 }

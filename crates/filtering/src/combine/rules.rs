@@ -1,25 +1,25 @@
 //! The rules for one caption, each a pure function of the caption and the settings.
 //!
-//! Numbers are those of the table in the format reference; 1 is the label, 11 and 16 concern whole
-//! tables, 13 changed nothing and is left out. Functions named `*_reference` do exactly what the
-//! published scripts did and are used by `--compat reference`; the others do what was meant.
+//! Rules are numbered as the steps of the published scripts. Rule 1 reads the labels; 11 and 16 work on whole
+//! tables; 13 changes nothing and is omitted. Functions named `*_reference` do exactly what the
+//! published scripts do and are used by `--compat reference`; the others are corrected.
 
 use super::chars::{core_of, first_punctuation, has_leftover, is_caption, is_closer, is_opener, is_punctuation};
 use super::lists::WordList;
 use super::pronouns::Pronouns;
 use super::reason::DropReason;
 
-/// The word that stands for every name.
+/// The word that replaces every name.
 const PERSON: &str = "person";
 
-/// What a rule says of a caption.
+/// A rule's decision about a caption.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It stays as it is.
+    /// Keep the caption unchanged.
     Keep,
-    /// It stays, in this form.
+    /// Keep the caption in this form.
     Rewrite(String),
-    /// It is left out.
+    /// Drop the caption.
     Drop(DropReason),
 }
 
@@ -35,7 +35,7 @@ impl Verdict {
     }
 }
 
-/// Rules 2 and 3: takes the enclosing pair of brackets off; the kinds may differ, as in `[laughs)`.
+/// Rules 2 and 3: removes the enclosing pair of brackets; the kinds may differ, as in `[laughs)`.
 /// With `join`, a caption of several groups becomes one: `[door slams] [dog barks]` turns into
 /// `door slams, dog barks`.
 pub fn brackets(text: &str, join: bool) -> Verdict {
@@ -53,7 +53,7 @@ pub fn brackets(text: &str, join: bool) -> Verdict {
     }
 }
 
-/// The contents of a caption that is nothing but bracket groups, each once; `None` for anything else.
+/// The distinct contents of a caption that consists of bracket groups only; `None` for any other caption.
 fn groups(text: &str) -> Option<Vec<&str>> {
     let mut groups = Vec::new();
     let mut rest = text;
@@ -76,12 +76,12 @@ fn groups(text: &str) -> Option<Vec<&str>> {
     rest.chars().all(blank).then_some(groups)
 }
 
-/// Rule 2 as published: takes off the first opening bracket, wherever it is.
+/// Rule 2 as published: removes the first opening bracket, wherever it is.
 pub fn opener_reference(text: &str) -> Verdict {
     without_first(text, is_opener)
 }
 
-/// Rule 3 as published: takes off the first closing bracket, wherever it is.
+/// Rule 3 as published: removes the first closing bracket, wherever it is.
 pub fn closer_reference(text: &str) -> Verdict {
     without_first(text, is_closer)
 }
@@ -120,8 +120,8 @@ pub fn charset(text: &str) -> Verdict {
     Verdict::keep_if(is_caption(text), DropReason::Charset)
 }
 
-/// Rule 6: a token that is a name once the punctuation around it (and a possessive `'s`) is put
-/// aside becomes `person`. Collapses white space.
+/// Rule 6: a token that is a name without the punctuation around it (and without a possessive `'s`)
+/// becomes `person`. Collapses white space.
 pub fn names(text: &str, names: &WordList) -> Verdict {
     rewrite_tokens(text, |token, out| {
         let core = core_of(token);
@@ -139,7 +139,7 @@ pub fn names(text: &str, names: &WordList) -> Verdict {
     })
 }
 
-/// Rule 6 as published: a token that is a name letter for letter becomes `person`. Collapses white space.
+/// Rule 6 as published: a token that equals a name becomes `person`. Collapses white space.
 pub fn names_reference(text: &str, names: &WordList) -> Verdict {
     if is_evenly_spaced(text) && !text.split(' ').any(|token| names.contains(token)) {
         return Verdict::Keep;
@@ -147,8 +147,8 @@ pub fn names_reference(text: &str, names: &WordList) -> Verdict {
     rewrite_tokens(text, |token, out| out.push_str(if names.contains(token) { PERSON } else { token }))
 }
 
-/// Whether single spaces lie between the words and no other white space is anywhere, as in nearly all
-/// captions: then putting the words together again gives the same text.
+/// Whether words are separated by single spaces and there is no other white space, as in nearly all
+/// captions: then splitting and joining the words gives the same text.
 fn is_evenly_spaced(text: &str) -> bool {
     text.is_ascii() && text.split(' ').all(|token| !token.is_empty() && !token.bytes().any(|b| (9..=13).contains(&b)))
 }
@@ -172,7 +172,7 @@ pub fn lower_case(text: &str) -> Verdict {
     Verdict::changed(text, text.to_lowercase())
 }
 
-/// Rule 8: no pronoun as a word of its own (`it's` has one).
+/// Rule 8: no pronoun as a whole word (`it's` has one).
 pub fn pronouns(text: &str, pronouns: &Pronouns) -> Verdict {
     Verdict::keep_if(!pronouns.occur_in(text), DropReason::Pronoun)
 }
@@ -191,7 +191,7 @@ pub fn persons(text: &str, max: usize) -> Verdict {
     Verdict::keep_if(text.split_whitespace().filter(is_person).count() <= max, DropReason::Persons)
 }
 
-/// Rule 10 as published: at most `max` tokens that are `person` letter for letter.
+/// Rule 10 as published: at most `max` tokens that equal `person`.
 pub fn persons_reference(text: &str, max: usize) -> Verdict {
     Verdict::keep_if(text.split_whitespace().filter(|token| *token == PERSON).count() <= max, DropReason::Persons)
 }
@@ -227,7 +227,7 @@ pub fn collapse_reference(text: &str) -> Verdict {
     Verdict::Rewrite(text.replacen("person person", PERSON, 1))
 }
 
-/// Rule 14: at least `min` words; a lone punctuation mark is none.
+/// Rule 14: at least `min` words; a lone punctuation mark does not count.
 pub fn words(text: &str, min: usize) -> Verdict {
     let n = text.split_whitespace().filter(|token| !core_of(token).is_empty()).count();
     Verdict::keep_if(n >= min, DropReason::TooFewWords)
@@ -250,7 +250,7 @@ pub fn dictionary(text: &str, words: &WordList) -> Verdict {
     Verdict::keep_if(text.split_whitespace().all(known), DropReason::NotInDictionary)
 }
 
-/// Rule 15 as published: the first punctuation mark is taken off, then every part between single
+/// Rule 15 as published: the first punctuation mark is removed, then every part between single
 /// spaces must be in the dictionary.
 pub fn dictionary_reference(text: &str, words: &WordList) -> Verdict {
     let known = |text: &str| text.split(' ').all(|part| words.contains(part));

@@ -30,26 +30,26 @@ audsem_core::row! {
 /// Distinct captions in order of first occurrence.
 #[derive(Default)]
 struct Texts {
-    /// Position in `distinct` by the hash of the text.
+    /// Index into `distinct` by the hash of the text.
     positions: HashMap<u64, u32, FixedState>,
-    /// All captions, one after the other.
+    /// All captions, concatenated.
     arena: String,
     distinct: Vec<Distinct>,
 }
 
-/// What is known of one of them.
+/// One distinct caption.
 struct Distinct {
     hash: u64,
-    /// Where in the arena it ends.
+    /// End offset in the arena.
     to: usize,
-    /// How many clips carry it.
+    /// Number of clips with this caption.
     n_clips: u64,
-    /// The first of them.
+    /// The first of those clips.
     first_row_id: u64,
 }
 
 impl Texts {
-    /// Takes in `n_clips` more clips with this caption.
+    /// Adds `n_clips` more clips with this caption.
     fn add(&mut self, text: &str, hash: u64, n_clips: u64, first_row_id: u64) {
         let next = u32::try_from(self.distinct.len()).expect("fewer than 2^32 distinct captions of 50 characters");
         let position = *self.positions.entry(hash).or_insert(next);
@@ -60,7 +60,7 @@ impl Texts {
         self.distinct[position as usize].n_clips += n_clips;
     }
 
-    /// Takes in the captions of the clips that come after.
+    /// Merges the captions of later clips.
     fn append(&mut self, later: &Self) {
         for (text, Distinct { hash, n_clips, first_row_id, .. }) in later.rows(0..later.distinct.len()) {
             self.add(text, *hash, *n_clips, *first_row_id);
@@ -74,7 +74,7 @@ impl Texts {
             .map(move |distinct| (&self.arena[std::mem::replace(&mut from, distinct.to)..distinct.to], distinct))
     }
 
-    /// The texts of one row group, and how many clips it has.
+    /// The texts of one row group and its number of clips.
     fn of_group(table: &ParquetFile<ClipText>, group: usize) -> Result<(Self, u64), TableError> {
         let columns = table.group(group)?;
         let mut texts = Self::default();
@@ -106,20 +106,20 @@ pub(super) fn run(clips: &[PathBuf], reference: bool, out: &mut ShardOutput) -> 
         })?;
     }
     Files::create(reference, out)?.write(&texts, out)?;
-    // Every clip goes out, in the row of its text.
+    // Every clip counts as kept: it is part of the row of its text.
     out.file_kept(n_clips);
     out.count("texts", texts.distinct.len() as u64);
     Ok(())
 }
 
-/// What is written.
+/// The output files of this step.
 struct Files {
     table: OutputFile,
     list: OutputFile,
     published: Option<OutputFile>,
 }
 
-/// Some captions, encoded for each file.
+/// A batch of captions, encoded for each file.
 struct Encoded {
     group: RowGroup<CaptionText>,
     list: String,

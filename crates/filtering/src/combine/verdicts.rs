@@ -1,4 +1,4 @@
-//! Verdicts on the texts that were met, so that each is judged once for all threads.
+//! A cache of verdicts that all threads share, so that each text is judged once.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
@@ -8,31 +8,31 @@ use foldhash::fast::FixedState;
 use super::policy::Label;
 use super::reason::DropReason;
 
-/// Distinct texts that are cached: as many as a table of 2²⁰ slots holds, 42 MB. Those met after that are judged each
+/// Capacity of the cache in distinct texts: what a table of 2²⁰ slots holds, 42 MB. Further texts are judged each
 /// time.
 const MAX_TEXTS: usize = 7 << 17;
 
-/// The output of a text usually takes no more.
+/// Bytes reserved for the output of each text; usually enough.
 const USUAL_BYTES: usize = 96;
 
-/// Bytes of a table that a row takes at least, where texts do not repeat.
+/// Minimum size of a table's row in bytes, where texts do not repeat.
 const BYTES_PER_ROW: u64 = 8;
 
-/// What has been decided about a text.
+/// The decision about a text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Verdict {
     /// The labels of the text.
     pub(super) label: Label,
     /// Why it is dropped; `None` if it is kept.
     pub(super) drop: Option<DropReason>,
-    /// Where its output starts among the outputs that it is one of.
+    /// Start of the text's output in the shared buffer of outputs.
     from: usize,
-    /// Length of its output.
+    /// Length of the text's output in bytes.
     len: u32,
 }
 
 impl Verdict {
-    /// A verdict whose output is the rest of `outputs` from `from` on.
+    /// A verdict whose output is `outputs[from..]`.
     pub(super) fn new(label: Label, drop: Option<DropReason>, outputs: &str, from: usize) -> Self {
         let len = u32::try_from(outputs.len() - from).expect("a caption has fewer than 2^32 bytes");
         Self { label, drop, from, len }
@@ -44,7 +44,7 @@ impl Verdict {
     }
 }
 
-/// Verdicts by the hash of the text, with room for a fixed number of them. It never shows in what is written: a verdict
+/// Verdicts by the hash of the text, with a fixed capacity. The cache never affects the output: a verdict
 /// depends on the text alone.
 ///
 /// Threads look up and add whole batches of rows, so that a lock is taken once for some thousand rows.
@@ -58,14 +58,14 @@ pub(super) struct VerdictCache {
 #[derive(Debug)]
 struct Table {
     verdicts: HashMap<u64, Verdict, FixedState>,
-    /// The outputs of all texts, one after the other.
+    /// The outputs of all texts, concatenated.
     outputs: String,
-    /// Whether a verdict was turned away. No further one is taken then.
+    /// Whether a verdict did not fit. The cache accepts none after that.
     is_full: bool,
 }
 
 impl VerdictCache {
-    /// A cache for the texts of tables of so many bytes. Room is reserved at once, but only what is used takes memory.
+    /// A cache for the texts of tables of this many bytes. Capacity is reserved at once, but only used pages take memory.
     pub(super) fn for_tables(n_bytes: u64) -> Self {
         let max_texts = usize::try_from(n_bytes / BYTES_PER_ROW + 1).unwrap_or(usize::MAX).min(MAX_TEXTS);
         let max_bytes = max_texts * USUAL_BYTES;
@@ -78,10 +78,10 @@ impl VerdictCache {
     }
 
     /// Looks texts up by their hashes: a verdict for each one that is there, whose outputs are appended to `outputs`.
-    /// Tells whether the cache has room for the others.
+    /// Returns whether the cache has room for the texts that were not found.
     pub(super) fn recall(&self, hashes: &[u64], verdicts: &mut Vec<Option<Verdict>>, outputs: &mut String) -> bool {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
-        // Two loops, so that the processor waits for the memory of many texts at once.
+        // Two loops, so that the memory latency of many texts overlaps.
         verdicts.extend(hashes.iter().map(|hash| table.verdicts.get(hash).copied()));
         for verdict in verdicts.iter_mut().flatten() {
             let output = verdict.output(&table.outputs);
@@ -91,8 +91,8 @@ impl VerdictCache {
         !table.is_full
     }
 
-    /// Adds verdicts, whose outputs are parts of `outputs`, as long as there is room. Those of texts that are there
-    /// already are left out.
+    /// Adds verdicts, whose outputs are parts of `outputs`, as long as there is room. Texts that are already cached
+    /// are skipped.
     pub(super) fn add(&self, new: impl Iterator<Item = (u64, Verdict)>, outputs: &str) {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         let Table { verdicts, outputs: all, is_full } = &mut *table;

@@ -30,7 +30,7 @@ use crate::texts::{self, DistinctText};
 /// The template that is used unless the user gives another.
 pub const PROMPT: &str = include_str!("prompt.txt");
 
-/// What an unclear answer is replied to with when it is asked about again.
+/// The reply to an unclear answer when the model is asked again.
 const REMINDER: &str = "Answer with one word: yes or no.";
 
 /// Settings of `label`.
@@ -40,15 +40,15 @@ pub struct Config {
     pub input: PathBuf,
     /// What is asked about each text; the template gets `caption`.
     pub prompt: PromptTemplate,
-    /// Most tokens of an answer, those of a thought included.
+    /// Maximum number of tokens of an answer, reasoning included.
     pub max_tokens: u32,
-    /// Alternatives asked for at each token; 0 where the server knows no log-probabilities.
+    /// Top log-probabilities requested for each token; 0 for servers without log-probabilities.
     pub top_logprobs: u8,
-    /// Least P(yes) of a yes.
+    /// Minimum P(yes) of a yes.
     pub threshold: f32,
-    /// How often an answer that is neither yes nor no is replied to with a reminder.
+    /// Maximum number of reminders after an answer that is neither yes nor no.
     pub retry_unknown: u32,
-    /// Texts per shard: asked about at a time, committed at a time.
+    /// Texts per shard, which are asked about and committed together.
     pub texts_per_shard: usize,
 }
 
@@ -96,7 +96,7 @@ impl RunConfig for HashedConfig<'_> {
 /// Labels with a server; answers are remembered in `replay`.
 ///
 /// # Errors
-/// Whatever keeps the run from going on: see [`crate::error::Error`].
+/// Whatever prevents the run from continuing: see [`crate::error::Error`].
 pub fn run_server(
     config: &Config,
     server: ServerConfig,
@@ -111,7 +111,7 @@ pub fn run_server(
     run(config, &*generator, options)
 }
 
-/// Stands for the server on a dry run, which asks nothing.
+/// Replaces the server on a dry run, which asks nothing.
 struct Unasked(String);
 
 impl TextGenerator for Unasked {
@@ -130,7 +130,7 @@ impl TextGenerator for Unasked {
 /// As [`run_server`].
 pub fn run(config: &Config, generator: &dyn TextGenerator, options: &RunOptions) -> Result<Summary> {
     let inputs = tables_under(&config.input)?;
-    // Fails now, not at the first text, if the template asks for what a caption does not have.
+    // Fails now, not at the first text, if the template uses a variable that a caption does not have.
     config.request("[test]")?;
     let identity = generator.identity();
     let record = HashedConfig {
@@ -167,7 +167,7 @@ fn label(step: &GenerateStep<'_, Question<'_>>, path: &Path, out: &mut ShardOutp
     let mut writer = ParquetWriter::<LlmLabel, _>::new(&mut file).map_err(ShardError::fatal)?;
     out.announce(texts.len() as u64);
     for (row, answered) in texts.iter().zip(answers) {
-        // A text is unclear, not lost, if the model is.
+        // An unclear answer gives label -1; the text is kept.
         let outcome = if let Answered::Refused(_) = answered { Ok(UNKNOWN) } else { answered.outcome() };
         let Some(verdict) = out.file(&row.text, outcome) else { continue };
         out.count(["unknown", "no", "yes"][(verdict.label + 1) as usize], 1);
@@ -201,7 +201,7 @@ impl Task for Question<'_> {
     fn validate(&self, _: &DistinctText, answer: &Response) -> Result<Verdict, Refusal> {
         judge(answer, self.0.threshold).ok_or_else(|| {
             let reason = match answer.finish {
-                Finish::Length => "it ends at the bound on tokens before it is yes or no",
+                Finish::Length => "it reached the limit of tokens before it was yes or no",
                 Finish::Stop | Finish::Other => "it is neither yes nor no",
             };
             Refusal::new(reason).with_reply(REMINDER)

@@ -2,11 +2,11 @@
 //!
 //! The text decides first. Its probabilities count only if the tokens they belong to spell the answer in the text,
 //! if *yes* and *no* together have at least [`MIN_MASS`] there, and if the likelier of the two is what the text says:
-//! else they are those of another position (a thought that the server took out, say), and there is no score.
+//! otherwise they belong to another position (such as reasoning that the server removed), and there is no score.
 
 use audsem_llm::{Finish, Response, Token};
 
-/// What a language model says about a text.
+/// A language model's verdict on a text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Verdict {
     /// 1 yes, 0 no, -1 neither.
@@ -15,10 +15,10 @@ pub struct Verdict {
     pub yes_prob: Option<f32>,
 }
 
-/// Neither yes nor no.
+/// An answer that is neither yes nor no.
 pub const UNKNOWN: Verdict = Verdict { label: -1, yes_prob: None };
 
-/// The least P(yes) + P(no) at which their ratio says anything.
+/// The minimum P(yes) + P(no) at which their ratio is meaningful.
 pub const MIN_MASS: f64 = 0.05;
 
 /// Words that may stand before the answer: `The answer is: **Yes**`, `\boxed{\text{No}}`, `{"verdict": "yes"}`.
@@ -48,10 +48,10 @@ const LEAD: [&str; 23] = [
     "a",
 ];
 
-/// Words among them that announce an answer wherever they stand.
+/// Those of these words that introduce an answer anywhere in the text.
 const ANNOUNCE: [&str; 8] = ["answer", "verdict", "label", "decision", "conclusion", "judgement", "judgment", "boxed"];
 
-/// What makes something else of a *no* in front of it.
+/// Words after a *no* that change its meaning (`no doubt`).
 const NOT_A_NO: [&str; 14] = [
     "idea",
     "clue",
@@ -69,7 +69,7 @@ const NOT_A_NO: [&str; 14] = [
     "context",
 ];
 
-/// Judges an answer; `threshold` is the least P(yes) of a yes. `None` if it is neither yes nor no.
+/// Judges an answer; `threshold` is the minimum P(yes) of a yes. `None` if it is neither yes nor no.
 pub fn judge(response: &Response, threshold: f32) -> Option<Verdict> {
     let said = answer(response.answer(), response.finish == Finish::Length)?;
     let yes_prob = response.token_at(said.offset).and_then(|token| yes_prob(token, said.yes));
@@ -81,22 +81,22 @@ pub fn judge(response: &Response, threshold: f32) -> Option<Verdict> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Said {
     yes: bool,
-    /// Where the word begins, in bytes.
+    /// Byte offset of the word.
     offset: usize,
 }
 
-/// A word and what stands before it.
+/// A word and the text before it.
 struct Word<'a> {
     text: String,
     offset: usize,
     gap: &'a str,
 }
 
-/// What an answer says: at its beginning, or at its end, but not different things at both.
+/// The verdict at the beginning or the end of an answer; `None` if the two contradict each other.
 fn answer(text: &str, cut: bool) -> Option<Said> {
     let words = words(text);
     let opening = verdict_after(&words, 0);
-    // The end of a text that was cut is not its conclusion.
+    // The end of a truncated text is not its conclusion.
     let closing = if cut { None } else { announced(&words).or_else(|| last_line(text, &words)) };
     match (opening, closing) {
         (Some(opening), Some(closing)) if opening.yes != closing.yes => None,
@@ -149,7 +149,7 @@ fn is_open(behind: &[Word<'_>]) -> bool {
     }
 }
 
-/// `no idea`, `no-one`: another word.
+/// `no idea`, `no-one`: not an answer.
 fn is_other(next: Option<&Word<'_>>) -> bool {
     next.is_some_and(|next| next.gap == "-" || (next.gap.trim().is_empty() && NOT_A_NO.contains(&next.text.as_str())))
 }
@@ -189,7 +189,7 @@ fn yes_prob(token: &Token, said_yes: bool) -> Option<f32> {
     (no + yes >= MIN_MASS && agrees).then(|| (yes / (no + yes)) as f32)
 }
 
-/// A token without blanks, quotes and the marks some tokenizers put for a blank (`Ġ`, `▁`).
+/// A token without blanks, quotes and the marks that some tokenizers use for a blank (`Ġ`, `▁`).
 fn bare(text: &str) -> &str {
     text.trim_matches(|c: char| !c.is_alphanumeric() || c == 'Ġ')
 }

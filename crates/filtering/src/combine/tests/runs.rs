@@ -379,7 +379,7 @@ fn flags_that_would_do_nothing_or_leave_nothing_are_refused() {
     check(&|judging| judging.thresholds.llm = Some(0.5), ["--llm-threshold", "--policy"]);
     check(
         &|judging| judging.bert = vec![files.path("bert.csv")],
-        ["--bert: labels are Parquet", "bert.csv\nhint: name the run folder"],
+        ["--bert: labels are read from Parquet", "bert.csv\nhint: name the run folder"],
     );
     let names = Some(files.path("names.txt"));
     let exclude = |judging: &mut Judging| (judging.names, judging.names_exclude) = (None, names.clone());
@@ -387,9 +387,9 @@ fn flags_that_would_do_nothing_or_leave_nothing_are_refused() {
     let exclude = |judging: &mut Judging| {
         (judging.settings.reference, judging.names_exclude) = (true, names.clone());
     };
-    check(&exclude, ["--compat reference", "leave --names-exclude out"]);
+    check(&exclude, ["--compat reference", "omit --names-exclude"]);
     let join = |judging: &mut Judging| (judging.settings.reference, judging.settings.join_groups) = (true, true);
-    check(&join, ["--compat reference", "leave --groups out"]);
+    check(&join, ["--compat reference", "omit --groups"]);
 }
 
 #[test]
