@@ -178,7 +178,7 @@ fn check_ending(name: &str, ending: &str) -> Result<(), ClipIdError> {
 /// Reads seconds with `.` or `_` as decimal mark into whole milliseconds, rounding half up.
 ///
 /// More than three decimals occur in names made by adding floats (`3.3000000000000003`); they are
-/// rounded rather than refused. `None` for anything that is no plain decimal number or is beyond
+/// rounded rather than refused. `None` for anything that is not a plain decimal number or is beyond
 /// [`u32::MAX`] milliseconds (49 days).
 pub fn parse_seconds(text: &str) -> Option<u32> {
     let (whole, fraction) = text.split_once(['.', '_']).unwrap_or((text, ""));

@@ -89,7 +89,7 @@ pub enum Error {
         /// The limit, as a share of the records read.
         max_fail_rate: f64,
     },
-    /// A stage cannot go on with any record: its server is gone, a program it needs is missing.
+    /// A stage cannot continue with any record: its server is gone, a program it needs is missing.
     #[error(transparent)]
     Stage(Box<dyn std::error::Error + Send + Sync>),
     /// A stage did not account for every record it read: an error in the program.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-/// How often the line is drawn anew.
+/// How often the line is drawn again.
 const TICK: Duration = Duration::from_millis(200);
 
 /// Fractions of a physical unit are counted in thousandths.
@@ -39,7 +39,7 @@ impl Counters {
     }
 }
 
-/// The line on the terminal; silent when stderr is no terminal or the user asked for silence.
+/// The line on the terminal; silent when stderr is not a terminal or the user asked for silence.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,

@@ -1,4 +1,4 @@
-//! Stop requests: SIGINT and SIGTERM let the shards in hand be committed, a second one ends at once.
+//! Stop requests: SIGINT and SIGTERM let the shards in progress be committed, a second one ends at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};

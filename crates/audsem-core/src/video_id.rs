@@ -1,4 +1,4 @@
-//! The id of a video that lies on disk: the one rule by which captions and media of one's own get theirs.
+//! The id of a video that lies on disk: the one rule by which captions and media on disk get theirs.
 //!
 //! What is named is a *stem*: the path of a file below the folder that was given, `/` between its components, without
 //! the endings that say what it holds (`.mp4`; `.en-US.vtt`). Captions and media of one stem have one id, and files
@@ -215,7 +215,7 @@ mod tests {
             ("A [dQw4w9WgXcQ] b", "A [dQw4w9WgXcQ] b", "A [dQw4w9WgXcQ] b"),
             ("dQw4w9WgXcQ/a", "dQw4w9WgXcQ%2Fa", "a"),
             ("aüdQw4w9WgXcü", "aüdQw4w9WgXcü", "aüdQw4w9WgXcü"),
-            // Files of one's own.
+            // Files on disk.
             ("Episode 01 - Night Sounds", "Episode 01 - Night Sounds", "Episode 01 - Night Sounds"),
             ("S02E03.1080p", "S02E03%2E1080p", "S02E03%2E1080p"),
             ("my.cat", "my%2Ecat", "my%2Ecat"),

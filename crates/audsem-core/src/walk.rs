@@ -1,6 +1,6 @@
 //! Which files lie in a folder: the one rule by which every command looks through the folders it is given.
 //!
-//! * Hidden files and folders (`.name`) and temporary files (`*.tmp`) are passed over.
+//! * Hidden files and folders (`.name`) and temporary files (`*.tmp`) are skipped.
 //! * Links to files and to folders are followed, since data sets are often folders of links. Each folder is read once:
 //!   under its own path if that lies below the root, else under the first link to it, so links in a circle come to an end.
 //! * The order depends on names alone, never on the file system.

@@ -68,7 +68,7 @@ audsem_core::reasons! {
     }
 }
 
-/// What became of one record.
+/// The outcome of one record.
 #[derive(Debug)]
 pub enum Answered<T> {
     /// An answer was good.

@@ -79,12 +79,12 @@ impl Column {
         }
     }
 
-    /// The side that is suspicious unless said otherwise: far from the reference, or unlike the caption.
+    /// The side that is suspicious by default: far from the reference, or unlike the caption.
     pub fn side(self) -> Side {
         if self == Self::Dissimilarity { Side::Over } else { Side::Under }
     }
 
-    /// Thresholds to try, and the one to use, unless said otherwise.
+    /// Thresholds to try, and the one to use, by default.
     pub fn thresholds(self) -> ([f32; 3], f32) {
         match self {
             Self::Dissimilarity => ([0.9, 0.95, 0.99], 0.95),

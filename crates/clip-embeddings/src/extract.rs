@@ -185,7 +185,7 @@ fn extract(
         Err(Stop::Shard(error)) => return Err(error),
         Ok(()) => {}
     }
-    // The others are where they were, so they are no rejects.
+    // The others are where they were, so they are not rejects.
     out.count("other_samples", others);
     for (key, reason) in left_out {
         out.file_left_out(&key, LeftOut::drop(reason, &tar.name));

@@ -41,7 +41,7 @@ impl BadRows {
         self.rows.len()
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }

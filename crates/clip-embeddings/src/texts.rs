@@ -62,7 +62,7 @@ impl TextTables {
         Ok(Self { paths: tables, fingerprint: fingerprint.finish() })
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.paths.is_empty()
     }

@@ -8,7 +8,7 @@ use audsem_media::program::MediaError;
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What keeps a subcommand of this crate from running. Records that are left out are no errors:
+/// What keeps a subcommand of this crate from running. Records that are left out are not errors:
 /// they are counted and filed with their reason.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

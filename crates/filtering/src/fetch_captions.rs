@@ -31,7 +31,7 @@ audsem_core::reasons! {
 /// Settings of `fetch-captions`.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Text file of video ids, one a line; blank lines and those that begin with `#` are passed over.
+    /// Text file of video ids, one a line; blank lines and those that begin with `#` are skipped.
     pub input: PathBuf,
     /// Languages as yt-dlp names them (`en`), or patterns (`en.*`).
     pub languages: Vec<String>,
@@ -64,7 +64,7 @@ impl<'a> HashedConfig<'a> {
 /// Fetches the tracks of all videos of the list.
 ///
 /// # Errors
-/// Whatever keeps the run from going on, [`crate::error::Error::Blocked`] among it.
+/// Whatever keeps the run from continuing, [`crate::error::Error::Blocked`] among it.
 pub fn run(config: &Config, access: &Access, pace: &Pace, options: &RunOptions) -> Result<Summary> {
     let ids = read_ids(&config.input, options.limit)?;
     let mut run = Run::open(options, RunSpec::new(&HashedConfig::of(config)))?.rerun_changed()?;
@@ -87,7 +87,7 @@ fn read_ids(path: &Path, limit: Option<u64>) -> Result<Vec<String>> {
         if ids.len() as u64 >= limit.unwrap_or(u64::MAX) {
             break;
         }
-        // Bytes that are no text make no id, and are filed as such; the other lines are not to blame.
+        // Bytes that are not text make no id, and are filed as such; the other lines are not to blame.
         let line = String::from_utf8_lossy(&line.map_err(CoreError::read(path))?).into_owned();
         let id = line.trim_start_matches('\u{feff}').trim();
         if id.is_empty() || id.starts_with('#') {

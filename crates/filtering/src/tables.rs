@@ -57,7 +57,7 @@ row! {
         pub end_ms: u32,
         /// The media file, relative to the run folder.
         pub file: String,
-        /// How many bytes it has.
+        /// Number of bytes.
         pub n_bytes: u64,
         /// How long it plays, milliseconds. Cut without re-encoding it begins early, at a key frame,
         /// and what was asked for is its end.

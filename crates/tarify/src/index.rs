@@ -7,7 +7,7 @@
 //! out/names-00000.csv       what the first file is put together from
 //! ```
 //!
-//! Headers and JSON are read, media are passed over.
+//! Headers and JSON are read, media are skipped.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

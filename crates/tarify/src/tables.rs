@@ -20,7 +20,7 @@ row! {
         pub end_ms: Option<u32>,
         /// Where the file's bytes begin in the (uncompressed) tar.
         pub offset: u64,
-        /// How many bytes the file has.
+        /// Number of bytes in the file.
         pub n_bytes: u64,
     }
 }

@@ -115,7 +115,7 @@ fn transcode(
     tar.close(out)
 }
 
-/// What became of a sample.
+/// The outcome of a sample.
 enum Made {
     Sample {
         sample: Sample,

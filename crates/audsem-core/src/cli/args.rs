@@ -25,7 +25,7 @@ pub struct GlobalArgs {
     /// Say nothing but errors
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "General")]
     pub quiet: bool,
-    /// Show no progress line (none is shown either when stderr is no terminal)
+    /// Show no progress line (none is shown either when stderr is not a terminal)
     #[arg(long, global = true, help_heading = "General")]
     pub no_progress: bool,
 }
@@ -39,7 +39,7 @@ impl GlobalArgs {
 /// Flags of every subcommand that writes a run folder.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
-    /// Run folder to write; running the same command again goes on where it stopped
+    /// Run folder to write; running the same command again continues where it stopped
     #[arg(short, long, value_name = "DIR", help_heading = "Run")]
     pub output: PathBuf,
     /// Threads to use; never changes a byte of the output [default: all cores]
@@ -58,7 +58,7 @@ pub struct RunArgs {
     /// Show what would be done and counted, without models, media or writing
     #[arg(long, help_heading = "Run")]
     pub dry_run: bool,
-    /// Delete an earlier run in the output folder and start anew
+    /// Delete an earlier run in the output folder and start again
     #[arg(long, help_heading = "Run")]
     pub fresh: bool,
     /// Share of failed records above which the run ends with exit code 1

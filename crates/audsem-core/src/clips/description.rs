@@ -84,7 +84,7 @@ impl Description {
         named.find(|(_, name)| !name.trim().is_empty())
     }
 
-    /// The one key of the clip, whichever way it is named. A name that is no clip name keeps its last path component,
+    /// The one key of the clip, whichever way it is named. A name that is not a clip name keeps its last path component,
     /// without a known extension and with dots as underscores.
     pub fn clip_key(&self, sample: &str) -> String {
         clip_key(self.named().map_or(sample, |(_, name)| name))
@@ -136,7 +136,7 @@ mod tests {
         check("17", None, Some("tar/V (1.0-3.5).mp4"), "V (1_0-3_5)");
         check("17", Some(" "), Some("V (1.0-3.5)"), "V (1_0-3_5)");
         check("V (1_0-3_5)", None, None, "V (1_0-3_5)");
-        // C17: the last dot is no extension when what follows is none.
+        // C17: the last dot is not an extension when what follows is none.
         check("17", None, Some("dogs/a.b (x.y).flac"), "a_b (x_y)");
         check("17", None, Some("rain v1.2"), "rain v1_2");
         check("17", None, None, "17");

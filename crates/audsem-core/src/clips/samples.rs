@@ -55,7 +55,7 @@ impl Gathered {
     }
 }
 
-/// Goes through the samples of a tar: consecutive members of one key. Headers and JSON are read, sounds are passed over.
+/// Goes through the samples of a tar: consecutive members of one key. Headers and JSON are read, sounds are skipped.
 /// A member whose suffix the sample has already begins another sample of the same key.
 ///
 /// # Errors

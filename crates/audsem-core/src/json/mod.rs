@@ -9,10 +9,10 @@
 //! | `NaN`, `Infinity`, `-Infinity`, numbers that overflow (`1e999`) | `null`, counted: no field that is read as a number takes it, and written again it is what the standard has for no value |
 //! | a whole number beyond 64 bits | its digits as a string, counted: no digit is lost, and no field that is read as a number takes it rounded |
 //! | half a surrogate pair (`"\ud83d"`) | U+FFFD, counted: text in UTF-8 cannot hold it |
-//! | a byte order mark at the beginning | passed over |
+//! | a byte order mark at the beginning | skipped |
 //! | a repeated key | the last value, in the place of the first |
 //! | fractions and exponents | the nearest 64-bit float, as in Python; `-0` is the whole number 0 |
-//! | nesting in what is passed over | any depth |
+//! | nesting in what is skipped | any depth |
 //! | nesting in what is read | to [`MAX_DEPTH`], the depth at which Python gives up |
 //!
 //! All else is an error, as it is in Python: single quotes, comments, commas before a closing bracket, raw
@@ -43,7 +43,7 @@ pub struct Read<T> {
     pub repairs: Repairs,
 }
 
-/// How often something else stands for what was in the text. What is passed over is not counted.
+/// How often something else stands for what was in the text. What is skipped is not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Repairs {
     /// Halves of surrogate pairs, each now U+FFFD.

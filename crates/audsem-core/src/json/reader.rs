@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
         Ok(&self.text[begin..self.at])
     }
 
-    /// Passes over a value of any depth, checking it, and returns its text.
+    /// Skips a value of any depth, checking it, and returns its text.
     ///
     /// # Errors
     /// It is broken.

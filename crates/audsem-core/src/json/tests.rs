@@ -55,7 +55,7 @@ fn what_python_reads_is_read_and_nothing_else() {
         let text = case["text"].as_str().unwrap();
         let read = read(text.as_bytes());
         match case.get("value") {
-            // The mark in front of a text is an error in Python; its readers of files pass over it as we do.
+            // The mark in front of a text is an error in Python; its readers of files skip it as we do.
             None if text.starts_with('\u{feff}') => assert!(read.is_ok(), "{text:?}"),
             None => assert!(read.is_err(), "{text:?}: {read:?}"),
             Some(Value::Bool(true)) if text.len() > 1000 => assert!(read.is_ok(), "{text:.20}: {:?}", read.err()),

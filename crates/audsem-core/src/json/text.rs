@@ -33,7 +33,7 @@ impl<'a> Reader<'a> {
         Ok(Raw { text, escaped })
     }
 
-    /// Passes over the escape sequence that begins here.
+    /// Skips the escape sequence that begins here.
     fn escape(&mut self) -> Result<(), JsonError> {
         let bytes = &self.text.as_bytes()[self.at..];
         self.at += match bytes.get(1) {

@@ -117,7 +117,7 @@ pub fn type_name(value: &Value) -> &'static str {
 /// The text of a field as it stands there.
 ///
 /// # Errors
-/// [`Violation::Missing`] when it is absent or null, [`Violation::WrongType`] when it is no string.
+/// [`Violation::Missing`] when it is absent or null, [`Violation::WrongType`] when it is not a string.
 pub fn text_of<'a>(object: &'a Map<String, Value>, name: &str) -> Result<&'a str, RecordFault> {
     match object.get(name) {
         None | Some(Value::Null) => Err(RecordFault::new(Violation::Missing, name)),

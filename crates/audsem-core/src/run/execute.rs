@@ -33,7 +33,7 @@ pub struct Step {
     pub physical: &'static str,
 }
 
-/// What became of one shard.
+/// The outcome of one shard.
 enum Fate<T> {
     /// Done, with the value it hands over where that is in no file: on a dry run.
     Done(Box<Marker>, Option<T>),
@@ -60,12 +60,12 @@ impl Run {
     /// hands nothing to the next one but its files and counts.
     ///
     /// Shards run on up to [`super::RunOptions::workers`] threads; with fewer shards than workers
-    /// the rest is given to the shards for inside. A stop request lets shards in hand finish.
+    /// the rest is given to the shards for inside. A stop request lets shards in progress finish.
     /// A shard that failed is tried again by the next run.
     ///
     /// # Errors
     /// [`Error::Changed`] when a done shard had read something else (unless [`Run::rerun_changed`]),
-    /// [`Error::TooManyFailures`], and what [`ShardError::Fatal`] carries. An interrupted step is no error: see
+    /// [`Error::TooManyFailures`], and what [`ShardError::Fatal`] carries. An interrupted step is not an error: see
     /// [`StepOutputs::whole`].
     pub fn execute<W: Sync>(
         &mut self,

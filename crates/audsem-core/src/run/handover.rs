@@ -1,5 +1,5 @@
 //! How a step hands its results to the next one: in memory on a dry run, else through the files that its
-//! shards leave in the run folder, so that a run that was interrupted goes on with the same bytes.
+//! shards leave in the run folder, so that a run that was interrupted continues with the same bytes.
 
 use std::path::PathBuf;
 

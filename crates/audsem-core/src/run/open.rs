@@ -1,4 +1,4 @@
-//! Opening a run folder: a new one, one to go on with, or one that must not be touched.
+//! Opening a run folder: a new one, one to continue with, or one that must not be touched.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,7 +34,7 @@ pub struct ModelFingerprint {
 /// The configuration of a subcommand as it is hashed and stands in `run.json`: every field decides the
 /// content of the output, and everything that decides it is a field.
 ///
-/// Paths, programs and whatever else may differ between runs of equal output are no part of it. So no
+/// Paths, programs and whatever else may differ between runs of equal output are not part of it. So no
 /// field is skipped when it is serialised; a `Config` with such fields has a struct of its own for the rest.
 pub trait RunConfig: Serialize {
     /// Binary, `audsem-filtering`.

@@ -2,7 +2,7 @@
 
 use crate::reason::Reason;
 
-/// What became of one record: `Ok` keeps it, `Err` says which rule dropped it or which fault it failed on.
+/// The outcome of one record: `Ok` keeps it, `Err` says which rule dropped it or which fault it failed on.
 ///
 /// It is a `Result`, so that a function that judges a record hands a reason up with `?`. `D` is the
 /// detail; a borrowed one (`&str`, `fmt::Arguments`) is written to the rejects file without a copy.

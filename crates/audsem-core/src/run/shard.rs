@@ -27,7 +27,7 @@ pub struct Shard<W> {
 /// Why a shard could not be finished.
 #[derive(Debug, thiserror::Error)]
 pub enum ShardError {
-    /// Its input is bad: this shard fails, the run goes on and ends with exit code 1.
+    /// Its input is bad: this shard fails, the run continues and ends with exit code 1.
     #[error("{0}")]
     Input(String),
     /// A stop was requested while it waited for something outside; it is left for the next run.

@@ -26,7 +26,7 @@ pub struct FailedShard {
 pub enum Status {
     /// Everything is done.
     Done,
-    /// Stopped on request or restricted by `--shard`; the same command goes on.
+    /// Stopped on request or restricted by `--shard`; the same command continues.
     ShardsLeft,
     /// Done, but shards failed or more records failed than `--max-fail-rate` allows.
     OverFailLimit,

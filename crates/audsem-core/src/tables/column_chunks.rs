@@ -72,17 +72,17 @@ impl ColumnChunks {
         Ok(Self { name, schema, bytes, metadata })
     }
 
-    /// How many rows the file has.
+    /// Number of rows in the file.
     pub(super) fn n_rows(&self) -> usize {
         self.metadata.num_rows
     }
 
-    /// How many row groups it has.
+    /// Number of row groups.
     pub(super) fn n_groups(&self) -> usize {
         self.metadata.row_groups.len()
     }
 
-    /// How many rows row group `i` has; panics beyond the last.
+    /// Number of rows of row group `i`; panics beyond the last.
     pub(super) fn n_rows_in(&self, i: usize) -> usize {
         self.metadata.row_groups[i].num_rows()
     }
@@ -93,7 +93,7 @@ impl ColumnChunks {
         pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
     }
 
-    /// How many bytes the file has.
+    /// Number of bytes in the file.
     pub(super) fn n_bytes(&self) -> usize {
         self.bytes.len()
     }

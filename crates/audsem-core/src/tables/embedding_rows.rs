@@ -9,7 +9,7 @@ row! {
     table "audio embeddings";
     /// The embedding of one clip. Written by `audsem-clip-embeddings embed-audio`.
     pub struct AudioEmbedding / AudioEmbeddingRef / AudioEmbeddingColumns / AudioEmbeddingBuffers {
-        /// The clip's tar key, or the name of a sound that is no clip.
+        /// The clip's tar key, or the name of a sound that is not a clip.
         pub key: String,
         /// File name of the shard it lies in, or the sound's own path in its folder.
         pub shard: String,

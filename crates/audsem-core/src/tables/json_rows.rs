@@ -63,19 +63,19 @@ impl JsonRows {
         &self.without_json
     }
 
-    /// Reads the named columns alone. Names that the file does not have are passed over.
+    /// Reads the named columns alone. Names that the file does not have are skipped.
     #[must_use]
     pub fn with_columns(mut self, wanted: &[&str]) -> Self {
         self.names.retain(|name| wanted.contains(&name.as_str()));
         self
     }
 
-    /// How many rows the file has.
+    /// Number of rows in the file.
     pub fn n_rows(&self) -> usize {
         self.chunks.n_rows()
     }
 
-    /// How many row groups it has.
+    /// Number of row groups.
     pub fn n_groups(&self) -> usize {
         self.chunks.n_groups()
     }
@@ -106,12 +106,12 @@ pub struct JsonGroup {
 }
 
 impl JsonGroup {
-    /// How many rows it has.
+    /// Number of rows.
     pub fn len(&self) -> usize {
         self.n_rows
     }
 
-    /// Whether it has none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.n_rows == 0
     }
@@ -211,7 +211,7 @@ fn present(array: &dyn Array) -> ReadValue<'_> {
     })
 }
 
-/// Numbers that are no dates, times or decimals.
+/// Numbers that are not dates, times or decimals.
 fn is_plain_number(found: &ArrowDataType) -> bool {
     use ArrowDataType::{Float16, Float32, Float64, Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64};
     matches!(found, UInt8 | UInt16 | UInt32 | UInt64 | Int8 | Int16 | Int32 | Int64 | Float16 | Float32 | Float64)

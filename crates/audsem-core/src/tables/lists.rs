@@ -54,7 +54,7 @@ impl<'a, T: Cell> From<&'a [T]> for ListRef<'a, T> {
 }
 
 impl<'a, T: Cell> ListRef<'a, T> {
-    /// How many values there are.
+    /// Number of values.
     pub fn len(self) -> usize {
         match self.0 {
             Values::Slice(values) => values.len(),
@@ -62,7 +62,7 @@ impl<'a, T: Cell> ListRef<'a, T> {
         }
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }

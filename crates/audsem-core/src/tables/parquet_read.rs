@@ -92,17 +92,17 @@ impl<R: Row> ParquetFile<R> {
         Ok(Self { name, source, metadata, chunks, row: PhantomData })
     }
 
-    /// How many rows the file has.
+    /// Number of rows in the file.
     pub fn n_rows(&self) -> usize {
         self.metadata.num_rows
     }
 
-    /// How many row groups it has.
+    /// Number of row groups.
     pub fn n_groups(&self) -> usize {
         self.metadata.row_groups.len()
     }
 
-    /// How many rows row group `i` has; panics beyond the last.
+    /// Number of rows of row group `i`; panics beyond the last.
     pub fn n_rows_in(&self, i: usize) -> usize {
         self.metadata.row_groups[i].num_rows()
     }

@@ -31,7 +31,7 @@ impl<R: Row> RowGroup<R> {
         self.n_rows
     }
 
-    /// Whether it holds none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.n_rows == 0
     }

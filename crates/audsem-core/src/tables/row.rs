@@ -55,9 +55,9 @@ pub trait Columns: Sized + Send + Sync {
     /// # Errors
     /// A column is missing, has another type, or lacks values.
     fn open(frame: &Frame) -> Result<Self, BadColumn>;
-    /// How many rows there are.
+    /// Number of rows.
     fn len(&self) -> usize;
-    /// Whether there are none.
+    /// Whether it is empty.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }

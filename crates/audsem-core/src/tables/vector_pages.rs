@@ -33,7 +33,7 @@ enum Levels<'a> {
     Packed(&'a [u8]),
 }
 
-/// Takes the levels apart. Widths over 8 bits do not occur: lists in lists are no vectors.
+/// Takes the levels apart. Widths over 8 bits do not occur: lists in lists are not vectors.
 struct Runs<'a> {
     bytes: &'a [u8],
     width: usize,

@@ -88,17 +88,17 @@ impl VectorFile {
         self.dim
     }
 
-    /// How many rows the file has.
+    /// Number of rows in the file.
     pub fn n_rows(&self) -> usize {
         self.chunks.n_rows()
     }
 
-    /// How many row groups it has.
+    /// Number of row groups.
     pub fn n_groups(&self) -> usize {
         self.chunks.n_groups()
     }
 
-    /// How many rows row group `i` has; panics beyond the last.
+    /// Number of rows of row group `i`; panics beyond the last.
     pub fn n_rows_in(&self, i: usize) -> usize {
         self.chunks.n_rows_in(i)
     }

@@ -85,7 +85,7 @@ pub enum TarError {
         /// Members before the marker.
         members: u64,
     },
-    /// Two members of one sample have the same suffix. Reading goes on with the next sample.
+    /// Two members of one sample have the same suffix. Reading continues with the next sample.
     #[error("two members with suffix `{suffix}` in sample `{key}`: {}", path.display())]
     RepeatedSuffix {
         /// The tar.
@@ -95,7 +95,7 @@ pub enum TarError {
         /// The suffix that came twice.
         suffix: String,
     },
-    /// A member is larger than the cap. Its sample is left out; reading goes on with the next one.
+    /// A member is larger than the cap. Its sample is left out; reading continues with the next one.
     #[error("member of {size} bytes exceeds the limit of {limit}: {}: `{member}`", path.display())]
     TooLarge {
         /// The tar.
@@ -146,7 +146,7 @@ pub enum TarError {
 }
 
 impl TarError {
-    /// Whether reading cannot go on after this error. Other errors concern one sample only.
+    /// Whether reading cannot continue after this error. Other errors concern one sample only.
     pub fn is_fatal(&self) -> bool {
         !matches!(self, Self::RepeatedSuffix { .. } | Self::TooLarge { .. })
     }

@@ -10,7 +10,7 @@ use crate::walk::Walk;
 /// Endings of tars; what is inside is told by the first bytes.
 const ENDINGS: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
 
-/// The name of a tar before its ending, and the ending in lower case; `None` for what is no tar by its name.
+/// The name of a tar before its ending, and the ending in lower case; `None` for what is not a tar by its name.
 pub fn split_ending(name: &str) -> Option<(&str, &'static str)> {
     ENDINGS.into_iter().find_map(|ending| {
         let stem = name.len().checked_sub(ending.len())?;

@@ -30,7 +30,7 @@ pub struct Member {
 
 /// Reads the members of a tar in order, once. GNU and PAX long names are resolved.
 ///
-/// A payload that is not asked for is passed over: by seeking in a plain file, by decompressing and
+/// A payload that is not asked for is skipped: by seeking in a plain file, by decompressing and
 /// discarding in a compressed one.
 pub struct MemberReader {
     source: Source,
@@ -61,7 +61,7 @@ impl MemberReader {
         Ok(Self::new(path.into(), Source::open(path, BULK_BUFFER)?))
     }
 
-    /// Opens a tar whose payloads will mostly be passed over, as `check` and `index` do.
+    /// Opens a tar whose payloads will mostly be skipped, as `check` and `index` do.
     ///
     /// # Errors
     /// As [`MemberReader::open`].
@@ -90,7 +90,7 @@ impl MemberReader {
         &self.path
     }
 
-    /// Whether payloads are passed over by seeking, so that offsets can be read again later.
+    /// Whether payloads are skipped by seeking, so that offsets can be read again later.
     pub fn is_seekable(&self) -> bool {
         self.source.length().is_some()
     }

@@ -2,7 +2,7 @@
 //!
 //! A tar holds *samples*: consecutive members whose names share a key (`VID (1_0-3_5).flac`,
 //! `VID (1_0-3_5).json`). [`SampleReader`] yields them with their bytes, [`MemberReader`] walks the
-//! members alone and can pass over payloads without reading them, [`ShardWriter`] writes them.
+//! members alone and can skip payloads without reading them, [`ShardWriter`] writes them.
 //!
 //! ```
 //! use audsem_core::tar::{SampleReader, ShardOptions, ShardWriter};

@@ -39,9 +39,9 @@ pub struct ReadCounts {
     pub members: u64,
     /// Samples handed out.
     pub samples: u64,
-    /// Regular files whose name carries no key (no dot in the last component), passed over.
+    /// Regular files whose name carries no key (no dot in the last component), skipped.
     pub keyless: u64,
-    /// Folders, links, devices and archive metadata, passed over.
+    /// Folders, links, devices and archive metadata, skipped.
     pub ignored: u64,
     /// Payload bytes of the samples handed out.
     pub payload_bytes: u64,
@@ -55,7 +55,7 @@ pub struct SampleReader {
     members: MemberReader,
     /// First member of the next sample, read while looking for the end of the last one.
     pending: Option<Sample>,
-    /// Key of a sample that failed; its further members are passed over.
+    /// Key of a sample that failed; its further members are skipped.
     refused: Option<String>,
     max_member: u64,
     counts: ReadCounts,

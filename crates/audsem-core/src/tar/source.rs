@@ -9,11 +9,11 @@ use super::TarError;
 /// Read-ahead for streams and for reading every payload. Payloads larger than this go straight into
 /// their own buffer.
 pub(super) const BULK_BUFFER: usize = 256 * 1024;
-/// Read-ahead when most payloads are passed over: more would read bytes nobody asked for.
+/// Read-ahead when most payloads are skipped: more would read bytes nobody asked for.
 pub(super) const SCAN_BUFFER: usize = 4 * 1024;
 
 pub(super) enum Source {
-    /// A plain tar of known length: payloads are passed over by seeking.
+    /// A plain tar of known length: payloads are skipped by seeking.
     File { reader: BufReader<File>, length: u64 },
     /// Anything else: payloads are read and thrown away.
     Stream(Box<dyn BufRead + Send>),
@@ -61,7 +61,7 @@ impl Source {
         }))
     }
 
-    /// Passes over `n` bytes from position `at`; returns how many there were.
+    /// Skips `n` bytes from position `at`; returns how many there were.
     pub(super) fn skip(&mut self, at: u64, n: u64) -> io::Result<u64> {
         match self {
             Self::File { reader, length } => {

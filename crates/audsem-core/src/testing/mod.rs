@@ -58,7 +58,7 @@ pub struct Kills {
     pub in_the_middle: usize,
 }
 
-/// Runs a program undisturbed, then `kills` times anew with a `kill -9` at a moment spread over its
+/// Runs a program undisturbed, then `kills` times again with a `kill -9` at a moment spread over its
 /// running time, runs each of those again to the end, and compares the folders byte for byte.
 ///
 /// `program` gives the command for an output folder and a number of workers, which alternates

@@ -25,7 +25,7 @@ pub(super) fn decode(ffmpeg: &Program, file: &Path, max_s: f64, built_in: AudioE
         // channels midway would be resampled. Both are faults.
         .args(["-xerror", "-reinit_filter", "0", "-i"])
         .arg(file)
-        // Times are counted anew: those of chained streams go back, which would be an error too.
+        // Times are counted again: those of chained streams go back, which would be an error too.
         .args(["-vn", "-sn", "-dn", "-af", "asetpts=N/SR/TB", "-t", &limit, "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"])
         .timeout(TIMEOUT)
         .output();

@@ -33,7 +33,7 @@ pub(super) enum Kind {
 pub(super) struct Mp4Track {
     pub(super) id: u32,
     pub(super) kind: Kind,
-    /// Whether players play it unless told otherwise.
+    /// Whether players play it by default.
     pub(super) enabled: bool,
     /// The single edit of an unfragmented file; with several, or in fragmented files, ffmpeg does not trim either.
     pub(super) edit: Option<Edit>,

@@ -67,7 +67,7 @@ fn for_each_media<T: Send>(
         }
         drop(sounds_out);
         let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        // A sink that failed makes the reader end early, which is no error of the source.
+        // A sink that failed makes the reader end early, which is not an error of the source.
         done.and(read)
     })
 }

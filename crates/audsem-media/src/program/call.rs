@@ -102,7 +102,7 @@ impl<'a> Call<'a> {
         command.args(&self.args).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
         // A group of its own: a stop key pressed in the terminal reaches us and not the program, so
-        // the shard in hand can be finished, and killing the group also ends what it started.
+        // the shard in progress can be finished, and killing the group also ends what it started.
         command.process_group(0);
         if let Some(folder) = &self.folder {
             command.current_dir(folder);

@@ -4,7 +4,7 @@ use audsem_media::audio::{BitDepth, Decoder, encode_flac, probe_flac, quantise};
 use audsem_media::program::{Program, Tool};
 use proptest::prelude::*;
 
-/// A tone, noise and silence, of a length that is no multiple of the block.
+/// A tone, noise and silence, of a length that is not a multiple of the block.
 fn sound(channels: usize) -> Vec<f32> {
     let sample = |n: u32| match n % 30_000 {
         0..10_000 => 0.9 * (n as f32 * 0.02).sin(),

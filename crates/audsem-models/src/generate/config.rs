@@ -128,7 +128,7 @@ impl GenerationConfig {
     ///
     /// # Errors
     /// It is not a JSON object, a field has a wrong type, or one asks for something that is not implemented: nothing that
-    /// would change the result is passed over.
+    /// would change the result is skipped.
     pub fn from_json(text: &str) -> Result<Self> {
         let problem = |error: serde_json::Error| GenerationError::config(error.to_string());
         let mut fields: Map<String, Value> = serde_json::from_str(text).map_err(problem)?;

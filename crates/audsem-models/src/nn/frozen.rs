@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, Result, Shape, Sto
 /// `x Wᵀ` for x (N, I) and a weight (O, I) that is not trained, with the gradient of x alone.
 ///
 /// The gradient of candle's own product is that of both factors, whether or not anything asks for it: a third of a
-/// training step, and memory for gradients as large as the weights. Here the weight is no argument of the operation, so
+/// training step, and memory for gradients as large as the weights. Here the weight is not an argument of the operation, so
 /// that none is made.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use super::{Tokenizer, failed};
 use crate::error::Result;
 
 /// Segments words at random, for training: the greedy longest match of WordPiece, where each match longer than one
-/// character is passed over with a fixed probability (Hiraoka, "MaxMatch-Dropout", 2022). A network that sees few
+/// character is skipped with a fixed probability (Hiraoka, "MaxMatch-Dropout", 2022). A network that sees few
 /// words learns from their parts, too.
 #[derive(Debug, Clone)]
 pub struct Segmenter {

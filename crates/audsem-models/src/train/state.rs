@@ -1,4 +1,4 @@
-//! The state of a training between two updates: what is kept so that the same command goes on where it stopped.
+//! The state of a training between two updates: what is kept so that the same command continues where it stopped.
 
 use std::collections::HashMap;
 use std::fs;
@@ -81,7 +81,7 @@ pub struct StateFile {
 }
 
 impl StateFile {
-    /// In `folder`. `purpose` stands for everything that decides the outcome: a state of anything else is passed over.
+    /// In `folder`. `purpose` stands for everything that decides the outcome: a state of anything else is skipped.
     #[must_use]
     pub fn new(folder: &Path, purpose: String) -> Self {
         Self { path: folder.join(NAME), purpose }

@@ -65,7 +65,7 @@ impl Command {
     /// Runs the subcommand.
     ///
     /// # Errors
-    /// Whatever keeps it from running.
+    /// Any error that prevents the run.
     pub fn run(&self, global: &GlobalArgs) -> Result<Finish, Error> {
         let summary = match self {
             Self::EmbedAudio(args) => crate::embed::audio::run(&args.config(), &options(&args.run, global)?),
@@ -100,7 +100,7 @@ fn options(run: &RunArgs, global: &GlobalArgs) -> Result<RunOptions, Error> {
 }
 
 /// The options of a command whose answer is about whole sets: a part of one has another mean, other repeats and other
-/// partners, so `--limit` is refused rather than passed over.
+/// partners, so `--limit` is refused rather than skipped.
 fn whole(run: &RunArgs, global: &GlobalArgs) -> Result<RunOptions, Error> {
     let options = options(run, global)?;
     if options.limit.is_some() {

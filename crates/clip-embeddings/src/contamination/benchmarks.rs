@@ -131,7 +131,7 @@ fn compare_file(
             let n_rows = vectors.n_rows_in(compared.bad.group()) as u64;
             out.announce(n_rows);
             out.work(n_rows as f64 * vectors.dim() as f64 * 4e-6);
-            // Nothing is wrong with a record that is near nothing, so it is no reject.
+            // Nothing is wrong with a record that is near nothing, so it is not a reject.
             out.file_kept(compared.near.len() as u64 + compared.far);
             out.count("near", compared.near.len() as u64);
             compared.bad.file(file, out)?;

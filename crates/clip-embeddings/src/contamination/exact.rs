@@ -1,5 +1,5 @@
 //! Records that repeat an earlier one exactly: by key, or by every number of the vector. Vectors that
-//! cannot be used are no repeats of each other but rejects.
+//! cannot be used are not repeats of each other but rejects.
 //!
 //! A map from hashes to row numbers finds them: 16 bytes a record for each of the two. Two records of
 //! 10⁷ with different vectors share a hash of 64 bits with a probability of 3·10⁻⁶.

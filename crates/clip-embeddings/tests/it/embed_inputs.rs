@@ -234,7 +234,7 @@ fn a_pickled_checkpoint_gives_the_same_vectors() {
     }
 }
 
-/// A tar that is cut, or goes on behind its end marker, plain and compressed.
+/// A tar that is cut, or has data after its end marker, plain and compressed.
 #[test]
 fn tars_without_their_end_or_with_more_behind_it_fail_in_every_command() {
     let bench = Bench::new();

@@ -35,7 +35,7 @@ pub(super) struct Loop {
     pub weight_decay: f64,
     /// Share of tokens that are replaced by the unknown token while learning, special ones apart.
     pub token_dropout: f64,
-    /// Probability with which a match is passed over in cutting words into pieces while learning.
+    /// Probability with which a match is skipped in cutting words into pieces while learning.
     pub subword_dropout: f64,
     /// Seed of order, dropout and new weights.
     pub seed: u64,

@@ -91,7 +91,7 @@ pub struct Config {
     pub weight_decay: f64,
     /// Share of tokens hidden while learning.
     pub token_dropout: f64,
-    /// Probability with which a match is passed over in cutting words into pieces while learning.
+    /// Probability with which a match is skipped in cutting words into pieces while learning.
     pub subword_dropout: f64,
 }
 

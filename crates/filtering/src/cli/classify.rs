@@ -44,7 +44,7 @@ impl ClassifyArgs {
     /// Runs the subcommand.
     ///
     /// # Errors
-    /// Whatever keeps it from running.
+    /// Any error that prevents the run.
     pub fn run(&self, global: &GlobalArgs) -> Result<Summary> {
         let mut config = Config::new(&self.input, checkpoint_of(self.model.resolve(BERT_BASE)?));
         config.device = self.model.device;

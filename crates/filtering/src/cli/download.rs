@@ -65,7 +65,7 @@ impl DownloadArgs {
     /// Runs the subcommand.
     ///
     /// # Errors
-    /// Whatever keeps it from running.
+    /// Any error that prevents the run.
     pub fn run(&self, global: &GlobalArgs) -> Result<Summary> {
         let options = self.run.options(global)?;
         let tools = Tools {

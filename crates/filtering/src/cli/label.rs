@@ -49,7 +49,7 @@ impl LabelArgs {
     /// Runs the subcommand.
     ///
     /// # Errors
-    /// Whatever keeps it from running.
+    /// Any error that prevents the run.
     pub fn run(&self, global: &GlobalArgs) -> Result<Summary> {
         let options = self.run.options(global)?;
         let mut config = Config::new(&self.input)?;

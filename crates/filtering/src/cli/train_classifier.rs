@@ -42,7 +42,7 @@ pub struct TrainClassifierArgs {
     /// Share of tokens hidden while learning [default: 0; 0.1 from scratch]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub token_dropout: Option<f64>,
-    /// Probability with which a match is passed over in cutting words into pieces while learning, for WordPiece
+    /// Probability with which a match is skipped in cutting words into pieces while learning, for WordPiece
     /// tokenizers [default: 0; 0.2 from scratch]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub subword_dropout: Option<f64>,
@@ -85,7 +85,7 @@ impl TrainClassifierArgs {
     /// Runs the subcommand.
     ///
     /// # Errors
-    /// Whatever keeps it from running.
+    /// Any error that prevents the run.
     pub fn run(&self, global: &GlobalArgs) -> Result<Summary> {
         let options = self.run.options(global)?;
         limit_threads(options.workers);

@@ -103,7 +103,7 @@ fn open(table: &Path) -> Result<ParquetFile<ClipText>> {
     Ok(ParquetFile::open(table)?)
 }
 
-/// Lets a candidate take the row if it fits better than the one it has; tells whether it had one.
+/// Lets a candidate take the row if it fits better than the one it has; returns whether it had one.
 fn offer(candidate: &mut Candidate, row: &ClipTextRef<'_>, number: u64) -> bool {
     let State::Named { name: ClipName { start_ms, end_ms, .. }, row: held } = &mut candidate.state else {
         return false;

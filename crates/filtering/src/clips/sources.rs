@@ -58,7 +58,7 @@ pub(super) struct Sources {
     pub(super) candidates: Vec<Candidate>,
     /// The tars, in order.
     pub(super) tars: Vec<PathBuf>,
-    /// Files that are no media by their name.
+    /// Files that are not media by their name.
     pub(super) n_other: u64,
 }
 

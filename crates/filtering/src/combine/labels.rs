@@ -165,7 +165,7 @@ impl Table {
 /// The Parquet files of the label folders that `flag` names.
 ///
 /// # Errors
-/// A folder cannot be listed, its run has not ended, or it holds CSV, which is no format of labels.
+/// A folder cannot be listed, its run has not ended, or it holds CSV, which is not a format of labels.
 pub(super) fn label_files(flag: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let files = folders.iter().map(|folder| tables_under(folder)).collect::<Result<Vec<_>, _>>()?.concat();
     match files.iter().find(|path| is_csv(path)) {

@@ -95,7 +95,7 @@ fn published_rules_keep_their_order_and_their_quirks() {
         ("[cow moo\u{a0}\u{a0}]", "cow moo"),
         ("[\u{201c}cow moo\u{201d}]", "!9 punctuation"),
         ("[cow moo $]", "!5 charset"),
-        // An empty part is no word.
+        // An empty part is not a word.
         ("[cow moo ,]", "!15 not_in_dictionary"),
     ] {
         assert_eq!(told(&reference(), text), expected, "{text}");

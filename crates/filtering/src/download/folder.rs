@@ -24,7 +24,7 @@ fn endings() -> impl Iterator<Item = &'static str> {
     VIDEO.into_iter().chain(AUDIO)
 }
 
-/// The place of a file's ending among [`endings`]; `None` if it is no media by its name.
+/// The place of a file's ending among [`endings`]; `None` if it is not media by its name.
 fn rank_of(path: &Path) -> Option<usize> {
     let ending = path.extension().and_then(OsStr::to_str)?.to_lowercase();
     endings().position(|known| known == ending)
@@ -34,7 +34,7 @@ fn rank_of(path: &Path) -> Option<usize> {
 #[derive(Debug, Default)]
 pub(super) struct Library {
     clips: BTreeMap<ClipId, Found>,
-    /// Files whose names, with whole seconds, are those of clips or of videos of one's own.
+    /// Files whose names, with whole seconds, are those of clips or of videos on disk.
     perhaps_clips: BTreeMap<ClipId, Vec<Found>>,
     videos: BTreeMap<String, Found>,
 }
@@ -77,7 +77,7 @@ impl Library {
         let last = stem.rsplit('/').next().unwrap_or(stem);
         let found = Found { rank, path: file.path, n_bytes, stem: stem.to_owned() };
         let clip = last.parse::<ClipId>().ok();
-        // Seconds with a point are those of a clip alone. `Concert (1-2)` may be a clip or a video of one's own.
+        // Seconds with a point are those of a clip alone. `Concert (1-2)` may be a clip or a video on disk.
         let is_clip_alone = clip.is_some() && last.rsplit(" (").next().is_some_and(|span| span.contains('.'));
         if !is_clip_alone {
             match ids.id_of(stem) {

@@ -69,7 +69,7 @@ pub struct Config {
     pub cut: Cut,
     /// How much shorter than asked a clip may be, milliseconds.
     pub max_missing_ms: u32,
-    /// Clips that a source folder has no file for are left out, and are no failures.
+    /// Clips that a source folder has no file for are left out, and are not failures.
     pub present_only: bool,
 }
 
@@ -179,7 +179,7 @@ struct Job<'a> {
 /// Gets the media of all clips of the table.
 ///
 /// # Errors
-/// Whatever keeps the run from going on, [`crate::error::Error::Blocked`] among it.
+/// Whatever keeps the run from continuing, [`crate::error::Error::Blocked`] among it.
 pub fn run(config: &Config, from: &MediaSource, tools: &Tools, options: &RunOptions) -> Result<Summary> {
     let inputs = tables_under(&config.input)?;
     let library = match from {

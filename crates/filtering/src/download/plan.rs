@@ -127,7 +127,7 @@ impl Rows {
                 return Ok(());
             }
             match cue {
-                // The end is no overflow: the reader has checked the sum.
+                // The end is not an overflow: the reader has checked the sum.
                 Ok(cue) => self.add(&cue.video_id, cue.start_ms, cue.start_ms.saturating_add(cue.dur_ms)),
                 Err(fault) => self.bad_lines.push((format!("{name}, line {}", fault.line()), fault.to_string())),
             }

@@ -13,10 +13,10 @@ use super::rules::{DEFAULT_DURATION_S, DurationLimits};
 use super::subtitles::Naming;
 use crate::languages::Languages;
 
-/// Bytes of a plain dump one shard owns, unless said otherwise.
+/// Bytes of a plain dump one shard owns, by default.
 pub const DEFAULT_SHARD_BYTES: u64 = 64 << 20;
 
-/// Largest object of a dump that is parsed, unless said otherwise. The longest real ones have a few
+/// Largest object of a dump that is parsed, by default. The longest real ones have a few
 /// megabytes (a day's stream with captions in many languages).
 pub const DEFAULT_MAX_OBJECT_BYTES: usize = 32 << 20;
 

@@ -3,7 +3,7 @@
 //! The scripts write captions with doubled but mostly missing quotes, and read them again with pandas,
 //! so that texts with quotes change on the way; times are printed as Python floats. An object that is no
 //! JSON swallows all that follows it. Where the
-//! scripts would have ended with an exception (a missing key, a time that is no number), this reader
+//! scripts would have ended with an exception (a missing key, a time that is not a number), this reader
 //! counts a fault and goes on.
 
 use audsem_core::run::LeftOut;
@@ -311,7 +311,7 @@ vid3,10.0,10.0,[x ten]
             assert!(out.captions.contains("\nv30,1,1.5,[x]\n"), "{odd}");
             assert!(out.kept.contains("\nv1030,1.0,1.5,[x]\n"), "{odd}");
         }
-        // A time that is no number stands in the first file as Python prints it, and fails in the second.
+        // A time that is not a number stands in the first file as Python prints it, and fails in the second.
         let out = run(&object(7, "0").replace("1.50", "NaN"));
         assert_eq!((&*out.captions, out.n_kept, out.harvest.n_read()), ("v7,1,nan,[x]\n", 0, 1));
     }

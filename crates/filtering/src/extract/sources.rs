@@ -41,7 +41,7 @@ pub struct CaptionSource {
 pub struct Sources {
     /// In the order of the inputs, sorted by name within a folder.
     pub files: Vec<CaptionSource>,
-    /// Subtitle files passed over since the same track is there in a more exact format.
+    /// Subtitle files skipped since the same track is there in a more exact format.
     pub n_other_format: u64,
 }
 
@@ -196,7 +196,7 @@ fn folder_of(name: &str) -> &str {
     name.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// Keeps one subtitle file of those with the same name but for the format; tells how many went.
+/// Keeps one subtitle file of those with the same name but for the format; returns how many went.
 fn keep_best_format(files: &mut Vec<CaptionSource>) -> u64 {
     let track = |name: &str| {
         let plain = [".gz", ".zst"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);

@@ -29,7 +29,7 @@ const MAX_SUBTITLE_BYTES: u64 = 64 << 20;
 enum Stop {
     /// The limit is reached.
     Full,
-    /// It cannot go on.
+    /// It cannot continue.
     Error(ShardError),
 }
 

@@ -95,7 +95,7 @@ impl Access {
             call = call.arg("--ffmpeg-location").arg(ffmpeg.path());
         }
         let url = self.url_template.replace(PLACE, video_id);
-        // `--` so that an id that begins with a dash is no flag.
+        // `--` so that an id that begins with a dash is not a flag.
         let call = arguments(call).timeout(self.timeout).arg("--").arg(url);
         let finished = call.run().map_err(Trouble::from_media)?;
         let stdout = String::from_utf8_lossy(&finished.stdout).into_owned();

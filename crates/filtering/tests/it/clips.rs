@@ -24,7 +24,7 @@ fn tone(seconds: f64) -> Vec<u8> {
     encode_flac(&samples, 1, 16_000, BitDepth::Sixteen).unwrap()
 }
 
-/// A WAV of 32-bit floats with one sample that is no number.
+/// A WAV of 32-bit floats with one sample that is not a number.
 fn with_nan() -> Vec<u8> {
     let mut samples = vec![0.25_f32; 16_000 * 2];
     samples[777] = f32::NAN;

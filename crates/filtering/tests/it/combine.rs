@@ -121,7 +121,7 @@ fn a_table_that_cannot_be_read_shows_everywhere() {
     let refused = audsem_core::tables::tables_under(&out).unwrap_err().to_string();
     assert!(refused.contains("unfinished run folder") && refused.contains("shard part-00001 failed"), "{refused}");
 
-    // The file put right is another input, which is said and not mixed with what was done; begun anew it is as
+    // The file put right is another input, which is said and not mixed with what was done; begun again it is as
     // if nothing had been.
     std::fs::write(folder.path().join("cues/1.parquet"), whole).unwrap();
     let other = audsem(folder.path(), &[&args[..], &LISTS].concat());

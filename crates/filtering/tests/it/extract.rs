@@ -172,7 +172,7 @@ fn subtitle_files_are_read_from_folders_and_tars() {
     write(&subs.join("ccccccccccc.de.vtt"), VTT);
     write(&subs.join("more/B [eeeeeeeeeee].en-GB.srt"), SRT);
     write(&subs.join("ddddddddddd.info.json"), "{}");
-    // The records of the run that made the folder are no dumps.
+    // The records of the run that made the folder are not dumps.
     write(&subs.join("run.json"), "{}");
     write(&subs.join("stats.json"), "{}");
     let output = folder.path().join("out");

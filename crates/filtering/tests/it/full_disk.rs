@@ -1,4 +1,4 @@
-//! A disk that takes no more: said, nothing half-done under a final name, and the same command goes on.
+//! A disk that takes no more: said, nothing half-done under a final name, and the same command continues.
 //!
 //! A limit on the size of files stands for the full disk: a write beyond it fails just so, only for another reason.
 

@@ -54,7 +54,7 @@ impl Command {
     /// Runs the subcommand.
     ///
     /// # Errors
-    /// Whatever keeps it from running.
+    /// Any error that prevents the run.
     pub fn run(&self, global: &GlobalArgs) -> Result<Summary, Error> {
         match self {
             Self::Pack(args) => crate::pack::run(&args.config(), &args.run.options(global)?),

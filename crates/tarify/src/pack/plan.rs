@@ -47,7 +47,7 @@ pub(super) struct Plan {
     pub tables: Vec<PathBuf>,
     /// Columns of the table that no JSON can carry.
     pub columns_without_json: BTreeSet<String>,
-    /// Files in the folder that are no media.
+    /// Files in the folder that are not media.
     pub other_files: u64,
     /// Videos of which there are clips.
     pub videos: BTreeSet<String>,

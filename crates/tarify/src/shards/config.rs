@@ -14,7 +14,7 @@ use super::templates::Templates;
 use super::text::TextLimits;
 use crate::error::Error;
 
-/// What a task takes text to be unless told otherwise.
+/// What a task takes text to be by default.
 impl TextLimits {
     /// The limits of a task. Long captions are left out of caption shards only, video shards ask only that there is text,
     /// and an option is often one short word behind its letter.

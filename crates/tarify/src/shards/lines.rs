@@ -5,7 +5,7 @@ use std::io::{self, Read};
 /// Bytes gathered before a batch is handed out.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// A line beyond this is passed over: it would have to be held in memory.
+/// A line beyond this is skipped: it would have to be held in memory.
 const MAX_LINE_BYTES: usize = 256 << 20;
 
 /// Whole lines of a file.

@@ -33,7 +33,7 @@ struct Line {
 pub(super) struct Selection {
     /// In the order of the input.
     pub sources: Vec<PathBuf>,
-    /// Tars passed over.
+    /// Tars skipped.
     pub without_hits: u64,
     /// Tars that the table does not name.
     pub unknown: u64,

@@ -145,7 +145,7 @@ fn joins(rules: &SampleRules) -> bool {
     rules.task.has_pairs() && rules.pairs == Layout::Together
 }
 
-/// What became of one record.
+/// The outcome of one record.
 struct Outcome {
     place: String,
     is_repaired: bool,

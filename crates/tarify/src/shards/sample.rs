@@ -28,7 +28,7 @@ pub struct SampleRules {
     pub seed: u64,
 }
 
-/// What became of a record.
+/// The outcome of a record.
 #[derive(Debug, Default)]
 pub struct Made {
     /// The JSON of the samples, in order.

@@ -47,7 +47,7 @@ impl Templates {
     /// Reads the template `text` of `task`.
     ///
     /// # Errors
-    /// When it holds no request, or is no valid minijinja template over the three variables.
+    /// When it holds no request, or is not a valid minijinja template over the three variables.
     pub fn parse(task: Task, text: Option<&str>) -> Result<Self, Error> {
         let problem = |problem: String| Error::Template { task: task.name(), problem };
         let Some(text) = text else { return Ok(Self::None) };

@@ -40,7 +40,7 @@ impl<'a> Bits<'a> {
         Ok(value)
     }
 
-    /// How many zeros are before the next one, which is passed over too.
+    /// How many zeros are before the next one, which is skipped too.
     pub(super) fn zeros(&mut self) -> Result<u64, Fault> {
         let mut zeros = 0;
         loop {

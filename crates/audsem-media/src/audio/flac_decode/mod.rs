@@ -79,7 +79,7 @@ impl<'a> FlacFrames<'a> {
     fn is_at_end(&self) -> bool {
         let is_tag = self.rest.starts_with(b"TAG") || self.rest.starts_with(b"APETAGEX");
         let is_complete = self.info.frames.is_some_and(|promised| self.done >= promised);
-        // Another file behind it is no tag.
+        // Another file behind it is not a tag.
         let goes_on = || self.rest.starts_with(b"fLaC") || Header::parse(self.rest, &self.info).is_ok();
         self.rest.is_empty() || is_tag || is_complete && !goes_on()
     }

@@ -13,7 +13,7 @@ use super::boundary::{LOOK_BACK, first_boundary, last_boundary};
 pub struct BlockSizes {
     /// Bytes a block is filled to before it is handed on.
     pub block: usize,
-    /// Longest object held in memory; a longer one is passed over and reported.
+    /// Longest object held in memory; a longer one is skipped and reported.
     pub max_object: usize,
 }
 
@@ -90,7 +90,7 @@ pub struct Blocks<R> {
     seeking: Option<u64>,
     /// Prefix of `pending` known to hold no boundary.
     searched: usize,
-    /// Where an object too long to hold began; its bytes are being passed over.
+    /// Where an object too long to hold began; its bytes are being skipped.
     skipping: Option<u64>,
     input_ended: bool,
     finished: bool,
@@ -138,7 +138,7 @@ impl<R: Read> Blocks<R> {
         self.searched = 0;
     }
 
-    /// Passes over bytes up to the first boundary at or after `from`. True once it is reached.
+    /// Skips bytes up to the first boundary at or after `from`. True once it is reached.
     fn pass_to_boundary(&mut self, from: u64) -> bool {
         let from = self.index(from).max(self.searched);
         if let Some(at) = first_boundary(&self.pending, from) {

@@ -3,7 +3,7 @@
 //! In valid JSON a `}` followed, across blanks and line ends only, by a `{` always stands between two
 //! top-level values: inside an array or an object a comma (or a colon) would have to come between.
 //! A raw line end cannot occur inside a JSON string. So wherever a line begins with `{` and the last
-//! byte before it that is no blank is `}`, the input can be cut, without parsing what comes before.
+//! byte before it that is not a blank is `}`, the input can be cut, without parsing what comes before.
 //! The rule looks at a bounded number of bytes, which makes it the same for every reader, wherever in
 //! the file that reader began.
 

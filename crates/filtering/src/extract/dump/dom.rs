@@ -59,7 +59,7 @@ pub(super) fn read(text: &str, options: ParseOptions) -> Result<Object<'_>, Obje
     Ok(Object { video, len: json.position(), mended: json.repairs().surrogates > 0 })
 }
 
-/// Reads an object with `each` for its values; a value of another kind is passed over.
+/// Reads an object with `each` for its values; a value of another kind is skipped.
 fn members<'a>(
     json: &mut Reader<'a>,
     each: impl FnMut(&mut Reader<'a>, Cow<'a, str>) -> Result<(), JsonError>,

@@ -35,7 +35,7 @@ pub enum Found<'a> {
     Corrupt {
         /// Where it begins in the block.
         at: usize,
-        /// The text, from there to where reading goes on.
+        /// The text, from there to where reading continues.
         text: Cow<'a, str>,
         /// What is wrong with it.
         error: ObjectError,

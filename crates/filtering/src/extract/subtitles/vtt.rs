@@ -11,13 +11,13 @@ use super::markup::{has_inline_times, strip, tidy_lines};
 use super::number::{read_number, take_number};
 use super::{Item, Parsed, TimedText};
 
-/// Reads a WebVTT file. Anything that is no cue (header, `NOTE`, `STYLE`, `REGION`) is passed over.
+/// Reads a WebVTT file. Anything that is not a cue (header, `NOTE`, `STYLE`, `REGION`) is skipped.
 #[must_use]
 pub(super) fn parse(text: &str) -> Parsed {
     let mut parsed = Parsed::default();
     let mut lines = text.lines().enumerate().peekable();
     while lines.next_if(|(_, line)| line.trim().is_empty()).is_some() {}
-    // Whatever stands on the line of the signature is no cue.
+    // Whatever stands on the line of the signature is not a cue.
     lines.next_if(|(_, line)| line.starts_with("WEBVTT"));
     let mut block: Vec<&str> = Vec::new();
     // Where a block follows another without an empty line, the number its cue takes from that one's text.
@@ -55,7 +55,7 @@ fn is_payload(line: &str) -> bool {
     !line.is_empty() && !line.contains("-->")
 }
 
-/// Whether the lines of a block begin one that is no cue.
+/// Whether the lines of a block begin one that is not a cue.
 fn is_aside(block: &[&str]) -> bool {
     let word = block.first().and_then(|line| line.split_whitespace().next());
     matches!(word, Some("NOTE" | "STYLE" | "REGION"))
@@ -99,7 +99,7 @@ mod tests {
             "WEBVTT\n\n00:00.000 --> 00:02.000\n[Music]\n \n00:02.000 --> 00:04.000\n[rain]",
             &[cue(0, 2_000, "[Music]"), cue(2_000, 4_000, "[rain]")],
         );
-        // A number between cues is no text, be the line above it blank or the cues numbered.
+        // A number between cues is not text, be the line above it blank or the cues numbered.
         for (first, between) in
             [("", " \n2\n"), ("1\n", "2\n"), ("1\n", " \n2\n"), ("1\n", "\n2\n"), ("", "\nsecond\n")]
         {
