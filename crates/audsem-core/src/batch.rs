@@ -50,15 +50,15 @@ impl Batches {
         Self { size: size.max(1) }
     }
 
-    /// How many items a batch has at most by now: less than at first where memory has run out.
+    /// The current maximum batch size: smaller than the initial one if memory ran out.
     pub fn size(&self) -> usize {
         self.size
     }
 
     /// Runs `forward` over all items, those of similar `cost` (their length, say) together, so that little is padded.
     ///
-    /// Where memory runs out, the batch is halved, and later ones stay so. An item that does not fit into memory even
-    /// alone gets the error's text in place of a result; the others are unaffected.
+    /// If memory runs out, the batch size is halved for this and all later batches. An item that does not fit into memory
+    /// even alone gets the error's text in place of a result; the others are unaffected.
     ///
     /// # Errors
     /// What [`BatchError::Failed`] carries.
@@ -87,7 +87,7 @@ impl Batches {
                 Err(BatchError::OutOfMemory(detail)) if now.len() > 1 => {
                     self.size = now.len() / 2;
                     tracing::warn!(
-                        "batches of {} items do not fit into memory ({detail}); {} do next",
+                        "batches of {} items do not fit into memory ({detail}); continuing with {}",
                         now.len(),
                         self.size
                     );

@@ -39,7 +39,7 @@ pub enum Error {
     },
     /// The output folder holds something else than a run of this command.
     #[error(
-        "the output folder holds files but no run of this command ({problem}): {}\n\
+        "the output folder is not empty and is not a run folder of this command ({problem}): {}\n\
          hint: name an empty or new folder with --output",
         path.display()
     )]
@@ -52,7 +52,7 @@ pub enum Error {
     /// The output folder holds a run with another configuration or other inputs.
     #[error(
         "the output folder holds a run that differs from this one: {}{}\n\
-         hint: name another --output, or pass --fresh to delete that run and start anew",
+         hint: name another --output, or pass --fresh to delete that run and start again",
         path.display(),
         changes.iter().map(|change| format!("\n  {change}")).collect::<String>()
     )]
@@ -76,8 +76,8 @@ pub enum Error {
     /// Too many records failed.
     #[error(
         "{failed} of {read} records failed in step `{step}`, more than --max-fail-rate {max_fail_rate} allows\n\
-         hint: the rejects-*.jsonl files in the output folder name each one with its fault; the same command goes on \
-         where it stopped, with a higher --max-fail-rate if that is to be expected"
+         hint: the rejects-*.jsonl files in the output folder name each one with its fault; the same command continues \
+         where it stopped, with a higher --max-fail-rate if this many failures are expected"
     )]
     TooManyFailures {
         /// The step.
@@ -126,7 +126,7 @@ impl Error {
 fn write_hint(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "\nhint: free some space or name an --output on another disk; the same command then goes on where it stopped"
+            "\nhint: free some space or name an --output on another disk; the same command then continues where it stopped"
         }
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
             "\nhint: name a folder you may write to with --output"

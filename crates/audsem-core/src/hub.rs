@@ -70,7 +70,7 @@ pub struct ModelDir {
 pub struct HubSettings {
     /// The hub cache folder.
     pub cache: PathBuf,
-    /// Never touch the network.
+    /// Never use the network.
     pub offline: bool,
     /// Base address of the hub, where it is not the public one.
     pub endpoint: Option<String>,
@@ -164,7 +164,7 @@ impl ModelDir {
         &self.root
     }
 
-    /// Whether a snapshot has been cached without what its network is fed by, as when a Python program has
+    /// Whether a snapshot has been cached without its tokenizer and feature extractor, as when a Python program has
     /// loaded the network alone. What is known not to exist in the commit is not missed.
     fn lacks_side_files(&self, cache: &Path, commit: &str) -> bool {
         let lacks_any = |names: &[&str]| {
@@ -304,11 +304,11 @@ fn absent_marker(cache: &Path, model: &str, commit: &str, name: &str) -> PathBuf
 }
 
 /// Fetches the files beside the weights that a cached snapshot lacks. Where that does not work the snapshot
-/// is taken as it is: it may do, and what it lacks is named when it is asked for.
+/// is used as it is: the missing files may not be needed, and are reported when they are.
 fn complete(hub: &HubSettings, found: &ModelDir, commit: &str) {
     if let Err(error) = fetch_side_files(hub, found, commit) {
         tracing::warn!(
-            "{} is cached without tokenizer or preprocessor_config.json, and the hub does not give them: {error}",
+            "{} is cached without tokenizer or preprocessor_config.json, and fetching them from the hub failed: {error}",
             found.name
         );
     }
@@ -319,7 +319,7 @@ fn fetch_side_files(hub: &HubSettings, found: &ModelDir, commit: &str) -> Result
     let info = repo.info()?;
     for name in SIDE_FILES.into_iter().filter(|name| found.optional(name).is_none()) {
         if info.siblings.iter().any(|file| file.rfilename == name) {
-            tracing::info!(model = found.name, file = name, "fetching what the cache lacks");
+            tracing::info!(model = found.name, file = name, "fetching a file that the cache lacks");
             repo.get(name)?;
             continue;
         }
@@ -499,7 +499,7 @@ mod tests {
         let asked = hub.calls().iter().filter(|call| call.path.starts_with("/api/")).count();
         assert_eq!(asked, 1, "the hub was asked again for what it does not have");
 
-        // A hub that cannot be asked is no hindrance.
+        // A hub that cannot be reached is not an error.
         put(&repo.join("refs/old"), b"c2");
         put(&repo.join("snapshots/c2/config.json"), b"{}");
         put(&repo.join("snapshots/c2/model.safetensors"), b"x");

@@ -1,4 +1,4 @@
-//! Shared ground of the AudSem stages.
+//! What all AudSem stages share: clip keys, run folders, files, tars, tables, flags and checkpoint folders.
 
 pub mod batch;
 pub mod cli;

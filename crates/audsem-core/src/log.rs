@@ -1,4 +1,4 @@
-//! Logging for people, on stderr.
+//! Human-readable logging on stderr.
 
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 

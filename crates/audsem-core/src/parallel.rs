@@ -1,4 +1,4 @@
-//! Ordered parallel map: many threads work, one thread takes the results in the order of the input.
+//! Ordered parallel map: many threads work, one thread consumes the results in the order of the input.
 
 use std::collections::BTreeMap;
 use std::thread;

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-/// How often the line is drawn again.
+/// How often the line is redrawn.
 const TICK: Duration = Duration::from_millis(200);
 
 /// Fractions of a physical unit are counted in thousandths.
 const PHYSICAL_SCALE: f64 = 1000.0;
 
-/// What all shards of a step have done so far in this process.
+/// Progress of all shards of a step in this process.
 #[derive(Debug, Default)]
 pub struct Counters {
     read: AtomicU64,
@@ -74,12 +74,12 @@ impl Progress {
         &self.counters
     }
 
-    /// One more shard is committed.
+    /// Counts one committed shard.
     pub fn shard_done(&self) {
         self.bar.inc(1);
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
@@ -99,7 +99,7 @@ fn rate_text(counters: &Counters, elapsed: Duration, unit: &str, physical: &str)
     text
 }
 
-/// A number in three digits or so: `942`, `1.2 k`, `3.4 M`.
+/// A number with about three significant digits: `942`, `1.2 k`, `3.4 M`.
 fn short(number: f64) -> String {
     match number {
         n if n >= 1e6 => format!("{:.1} M", n / 1e6),

@@ -1,11 +1,11 @@
-//! Reasons for leaving a record out.
+//! Reasons for dropping or failing a record.
 //!
 //! A record that comes in is kept, dropped by a rule, or fails on a fault. Reasons are closed
 //! enums, never strings made on the spot, so that every count can be listed before a run.
 
 /// Why a record was left out: one variant of a stage's reason enum.
 pub trait Reason: Copy {
-    /// The stable name that stands in `rejects-*.jsonl` and `stats.json`, in snake case.
+    /// The stable name written to `rejects-*.jsonl` and `stats.json`, in snake case.
     fn name(self) -> &'static str;
 
     /// One sentence for people.

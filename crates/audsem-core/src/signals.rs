@@ -1,4 +1,4 @@
-//! Stop requests: SIGINT and SIGTERM let the shards in progress be committed, a second one ends at once.
+//! Stop requests: after SIGINT or SIGTERM the shards in progress are committed; a second signal ends the process at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};

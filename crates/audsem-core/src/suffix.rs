@@ -1,23 +1,23 @@
 //! Which files and members are media, by the ends of their names.
 
-/// Suffixes of video, the most usual first.
+/// Suffixes of video files, the most common first.
 pub const VIDEO: [&str; 10] = ["mp4", "mkv", "webm", "mov", "m4v", "avi", "flv", "wmv", "3gp", "ts"];
 
-/// Suffixes of sound alone, the most exact first.
+/// Suffixes of audio files, lossless formats first.
 pub const AUDIO: [&str; 14] =
     ["flac", "wav", "aiff", "aif", "caf", "m4a", "opus", "ogg", "oga", "mp3", "aac", "mka", "weba", "wma"];
 
-/// Whether a suffix, in any case, is that of video.
+/// Whether a suffix is that of a video file, ignoring case.
 pub fn is_video(suffix: &str) -> bool {
     VIDEO.iter().any(|known| known.eq_ignore_ascii_case(suffix))
 }
 
-/// Whether a suffix, in any case, is that of sound alone.
+/// Whether a suffix is that of an audio file, ignoring case.
 pub fn is_audio(suffix: &str) -> bool {
     AUDIO.iter().any(|known| known.eq_ignore_ascii_case(suffix))
 }
 
-/// Whether a suffix, in any case, is that of sound or video.
+/// Whether a suffix is that of an audio or video file, ignoring case.
 pub fn is_media(suffix: &str) -> bool {
     is_video(suffix) || is_audio(suffix)
 }

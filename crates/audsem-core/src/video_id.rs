@@ -1,7 +1,7 @@
-//! The id of a video that lies on disk: the one rule by which captions and media on disk get theirs.
+//! The id of a video on disk: the one rule that assigns ids to caption and media files.
 //!
-//! What is named is a *stem*: the path of a file below the folder that was given, `/` between its components, without
-//! the endings that say what it holds (`.mp4`; `.en-US.vtt`). Captions and media of one stem have one id, and files
+//! The rule reads a *stem*: the path of a file below the input folder, with `/` between its components and without
+//! the extensions that say what it holds (`.mp4`; `.en-US.vtt`). Captions and media of one stem have one id, and files
 //! of one name in different folders have two.
 //!
 //! [`IdRule::Auto`] takes, in this order,
@@ -22,17 +22,17 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-/// Length of a video id of the site whose ids are told by their looks.
+/// Length of a YouTube video id, the only kind of id that is recognised by its form.
 const SITE_ID_LEN: usize = 11;
 
-/// Longest id: it is a part of file names, which have 255 bytes.
+/// Longest id in bytes: it is part of file names, which are limited to 255 bytes.
 pub const MAX_ID_BYTES: usize = 200;
 
 /// Which part of a file's name is the id of its video.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum IdRule {
-    /// The site's id in the name (`[ID]`, `-ID`, eleven characters), else the path below the input folder
+    /// The YouTube id in the name (`[ID]` or `-ID`, eleven characters), else the path below the input folder
     #[default]
     Auto,
     /// The name without folders
@@ -44,20 +44,20 @@ pub enum IdRule {
 /// Why a name gives no id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VideoIdError {
-    /// Nothing is left of the name.
+    /// The stem is empty.
     #[error("the name is empty")]
     Empty,
-    /// Names of files have a limit.
+    /// The id would be too long for a file name.
     #[error("the id would have {n_bytes} bytes, more than {MAX_ID_BYTES}\nhint: `--id stem` leaves the folders out")]
     TooLong {
-        /// Length of the id.
+        /// Length of the id in bytes.
         n_bytes: usize,
     },
-    /// The name reads like others that are not UTF-8 either.
-    #[error("the name is not UTF-8, or holds U+FFFD, which stands for what is not")]
+    /// The name is not UTF-8, so it cannot be told from other such names.
+    #[error("the name is not UTF-8, or holds U+FFFD, which replaces bytes that are not")]
     NotUtf8,
-    /// The text is nothing that [`encode`] makes.
-    #[error("`{0}` stands for no path")]
+    /// The text is not an output of [`encode`].
+    #[error("`{0}` is not an encoded path")]
     NotEncoded(String),
 }
 
@@ -162,10 +162,10 @@ pub fn encode(path: &str) -> String {
     id
 }
 
-/// The path that [`encode`] has made this id of.
+/// The path that [`encode`] turned into this id.
 ///
 /// # Errors
-/// [`VideoIdError::NotEncoded`] if it has made it of none.
+/// [`VideoIdError::NotEncoded`] if the text is not an output of [`encode`].
 pub fn decode(id: &str) -> Result<String, VideoIdError> {
     let not_encoded = || VideoIdError::NotEncoded(id.to_owned());
     let mut bytes = Vec::with_capacity(id.len());
@@ -177,7 +177,7 @@ pub fn decode(id: &str) -> Result<String, VideoIdError> {
         bytes.push(u8::from_str_radix(digits, 16).map_err(|_| not_encoded())?);
         bytes.extend_from_slice(rest.as_bytes());
     }
-    // Only one text for each path: `%41`, say, is nothing that is ever written.
+    // Each path has exactly one encoding: `%41`, for example, is never written.
     String::from_utf8(bytes).ok().filter(|path| encode(path) == id).ok_or_else(not_encoded)
 }
 
@@ -201,7 +201,7 @@ mod tests {
             ("A title--Qw4w9WgXcQ", "-Qw4w9WgXcQ", "A title--Qw4w9WgXcQ"),
             ("Ünïcode tïtle-dQw4w9WgXcQ", "dQw4w9WgXcQ", "Ünïcode tïtle-dQw4w9WgXcQ"),
             ("T [soundscapes]", "soundscapes", "T [soundscapes]"),
-            // What only looks a little like one.
+            // Near misses.
             ("foo-soundscapes", "foo-soundscapes", "foo-soundscapes"),
             ("a/soundscapes", "a%2Fsoundscapes", "soundscapes"),
             ("show-episode0001", "show-episode0001", "show-episode0001"),

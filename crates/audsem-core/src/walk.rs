@@ -4,7 +4,7 @@
 //! * Links to files and to folders are followed, since data sets are often folders of links. Each folder is read once:
 //!   under its own path if that lies below the root, else under the first link to it, so links in a circle come to an end.
 //! * The order depends on names alone, never on the file system.
-//! * A folder that cannot be listed, and a wanted link that leads nowhere, are errors that name it.
+//! * A folder that cannot be listed and a broken link with a wanted name are errors that name it.
 //!
 //! ```
 //! use audsem_core::walk::Walk;
@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
-/// Ending of files in the making, ours and other programs'.
+/// Extension of unfinished files, ours and those of other programs.
 const TEMPORARY: &str = ".tmp";
 
 /// A file or folder that a walk could not read.
@@ -107,7 +107,7 @@ impl Walk {
     /// Finds the files whose name below `root` is wanted.
     ///
     /// # Errors
-    /// [`WalkError`] if a folder cannot be listed, or a wanted link leads nowhere.
+    /// [`WalkError`] if a folder cannot be listed, or a wanted link is broken.
     pub fn files(self, root: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<FoundFile>, WalkError> {
         let mut search = Search::new(root, self.deep, wanted);
         search.run()?;

@@ -17,7 +17,7 @@ use crate::hub::ModelDir;
 /// Keys under which training frameworks wrap the state dictionary of a pickled checkpoint.
 const STATE_KEYS: [&str; 3] = ["state_dict", "model", "module"];
 
-/// Names shown of a long list of tensors before it is cut.
+/// Maximum number of tensor names shown in a message.
 const SHOWN_NAMES: usize = 12;
 
 /// What can be wrong with a model folder, its weights or the device they go to.
@@ -33,12 +33,12 @@ pub enum ModelError {
         /// What candle says.
         source: Box<candle_core::Error>,
     },
-    /// No such model here, in the cache, or on the hub.
+    /// The model is neither a local folder, nor in the cache, nor on the hub.
     #[error("cannot find model: `{model}`{}\nhint: give `--model` a folder that holds config.json, the weights and tokenizer.json", list_lines(.tried))]
     NotFound {
         /// What was asked for.
         model: String,
-        /// Every place looked at, and why it did not serve.
+        /// Every place searched, and why the model was not found there.
         tried: Vec<String>,
     },
     /// The folder lacks a file.
@@ -84,7 +84,7 @@ pub enum ModelError {
         missing: Vec<String>,
         /// Tensors of another shape: `name: wants [..], has [..]`.
         misshapen: Vec<String>,
-        /// Tensors the network has no place for.
+        /// Tensors that the network does not use.
         unused: Vec<String>,
     },
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{Response, Token};
 
-/// How models mark what they think, where the server leaves it in the text.
+/// Marks around the reasoning of a model, for servers that leave it in the text.
 const MARKS: [(&str, &str); 6] = [
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
@@ -15,15 +15,15 @@ const MARKS: [(&str, &str); 6] = [
 ];
 
 impl Response {
-    /// The text behind the last thought, trimmed. A thought that does not end is followed by no answer; one that
-    /// only ends began in the prompt, where the templates of some models open it.
+    /// The text after the last block of reasoning, trimmed. An unclosed block means that there is no answer; a block with
+    /// only a closing mark began in the prompt, where the chat templates of some models open it.
     #[must_use]
     pub fn answer(&self) -> &str {
         &self.text[answer_range(&self.text)]
     }
 
     /// The token with the character at byte `offset` of [`Response::answer`]. `None` if the server gives no tokens,
-    /// or tokens that do not spell the text: those of a thought that was taken out stand before the text's own.
+    /// or tokens that do not spell the text, for example because the tokens of removed reasoning come first.
     #[must_use]
     pub fn token_at(&self, offset: usize) -> Option<&Token> {
         let spelled: Vec<String> = self.tokens.iter().map(|token| spelling(&token.text)).collect();
@@ -49,7 +49,7 @@ fn answer_range(text: &str) -> Range<usize> {
         if let Some(at) = text[start..end].rfind(close) {
             start += at + close.len();
         }
-        // What stands before an open thought is the beginning of an answer, and mostly nothing.
+        // Text before an unclosed block of reasoning is the beginning of an answer, and usually empty.
         if let Some(at) = text[start..end].find(open) {
             end = start + at;
         }
@@ -59,7 +59,7 @@ fn answer_range(text: &str) -> Range<usize> {
     start..start + answer.trim().len()
 }
 
-/// A token as it stands in the text: some servers show the marks that tokenizers put for blanks and line ends.
+/// A token as it appears in the text: some servers return the marks that tokenizers use for blanks and line ends.
 fn spelling(token: &str) -> String {
     token.replace(['Ġ', '▁'], " ").replace('Ċ', "\n")
 }
@@ -118,9 +118,9 @@ mod tests {
         check("Yes", &["▁Yes", "</s>"], 0, Some("▁Yes"));
         check("Answer: No.", &["Answer", ":", " No", "."], 8, Some(" No"));
         check("<think>no</think>\n\nYes", &["<think>", "no", "</think>", "ĊĊ", "Yes"], 0, Some("Yes"));
-        // Taken out of the text, but not of the tokens.
+        // Removed from the text, but not from the tokens.
         check("Yes", &["<think>", "No", "</think>", "\n\n", "Yes", "<｜end▁of▁sentence｜>"], 0, Some("Yes"));
-        // The thought's own tokens, or nothing that belongs to the text.
+        // Tokens of the reasoning, or none that belong to the text.
         check("Yes", &["No", " speech"], 0, None);
         check("♪ Yes", &["\u{fffd}", "\u{fffd}", " Yes"], 4, None);
         check("Yes", &[], 0, None);

@@ -1,4 +1,4 @@
-//! Command-line flags of whatever asks a language model server.
+//! Command-line flags of subcommands that ask a language model server.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,38 +16,38 @@ pub struct ServerArgs {
     /// (vLLM, SGLang, llama.cpp …), e.g. http://127.0.0.1:8000/v1
     #[arg(long, value_name = "URL")]
     pub server: String,
-    /// Model to ask for; may be left out where the server serves exactly one
+    /// Model to request; may be omitted if the server serves exactly one
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
-    /// Which route to use: `raw` writes chats out as plain text, for base models
+    /// API route: `raw` sends chats as plain text to /completions, for base models without a chat template
     #[arg(long, value_enum, default_value_t)]
     pub api: Api,
-    /// How the server is told about JSON schemas; `json-object` for llama-cpp-python
+    /// How JSON schemas are sent to the server; `json-object` for llama-cpp-python
     #[arg(long, value_enum, default_value_t)]
     pub schema_format: SchemaFormat,
-    /// Requests under way at a time
+    /// Number of concurrent requests
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub concurrency: usize,
-    /// Seconds one request may take
+    /// Timeout of one request, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 120.0)]
     pub timeout: f64,
-    /// Seconds for making a connection
+    /// Timeout of connecting, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub connect_timeout: f64,
-    /// How often a request is asked again after overload, a broken connection or a timeout
+    /// Maximum number of retries of a request after overload, a broken connection or a timeout
     #[arg(long, value_name = "N", default_value_t = 6)]
     pub retries: u32,
-    /// Environment variable that holds the key, if the server wants one; keys are never taken from
-    /// the command line, where every user of the machine could read them
+    /// Name of the environment variable that holds the API key, if the server needs one; keys are never read from
+    /// the command line, which every user of the machine can see
     #[arg(long, value_name = "VARIABLE", default_value = "OPENAI_API_KEY")]
     pub api_key_env: String,
-    /// Further member of every request body, e.g. --server-param 'chat_template_kwargs={"enable_thinking":false}'
+    /// Extra field of every request body, e.g. --server-param 'chat_template_kwargs={"enable_thinking":false}'
     #[arg(long, value_name = "NAME=JSON")]
     pub server_param: Vec<String>,
-    /// Folder of remembered answers; several runs may share one [default: OUTPUT/replay]
+    /// Folder that caches answers; several runs may share one [default: OUTPUT/replay]
     #[arg(long, value_name = "DIR", conflicts_with = "no_replay")]
     pub replay: Option<PathBuf>,
-    /// Neither remember answers nor use remembered ones
+    /// Neither store answers nor use stored ones
     #[arg(long)]
     pub no_replay: bool,
 }
@@ -71,7 +71,7 @@ impl ServerArgs {
         Ok(config)
     }
 
-    /// Where answers are remembered for a run with this output folder; `None` under `--no-replay`.
+    /// The replay folder of a run with this output folder; `None` under `--no-replay`.
     #[must_use]
     pub fn replay_folder(&self, output: &Path) -> Option<PathBuf> {
         (!self.no_replay).then(|| self.replay.clone().unwrap_or_else(|| output.join("replay")))
@@ -79,7 +79,7 @@ impl ServerArgs {
 }
 
 impl OpenAiServer {
-    /// Wraps the client so that answers are remembered in `folder`, if there is one.
+    /// Wraps the client so that answers are stored in `folder`, if there is one.
     ///
     /// # Errors
     /// [`TextError::Replay`].

@@ -85,7 +85,7 @@ impl Media {
     pub fn read(path: &Path) -> Result<Self, TextError> {
         let fault = |reason: String| TextError::Media { path: path.to_owned(), reason };
         let format = path.extension().and_then(|suffix| suffix.to_str());
-        let format = format.ok_or_else(|| fault("the name has no suffix that tells the format".into()))?;
+        let format = format.ok_or_else(|| fault("the name has no suffix that names the format".into()))?;
         let bytes = std::fs::read(path).map_err(|error| fault(error.to_string()))?;
         Ok(Self::from_bytes(format, bytes))
     }
@@ -117,7 +117,7 @@ impl Media {
 }
 
 impl fmt::Debug for Media {
-    /// Bytes stay out of logs.
+    /// Prints no bytes, so that logs stay readable.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Source::Bytes { format, sha256, bytes } => write!(f, "{format}, {} bytes, sha256 {sha256}", bytes.0.len()),
@@ -155,7 +155,7 @@ impl Content {
         }
     }
 
-    /// Puts sounds and pictures before what is said already, where models expect them.
+    /// Inserts sounds and pictures before the existing content, where models expect them.
     pub(super) fn prepend(&mut self, media: Vec<Part>) {
         let said = match std::mem::replace(self, Self::Parts(media)) {
             Self::Text(text) => vec![Part::Text(text)],

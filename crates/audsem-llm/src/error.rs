@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
-    /// No connection, a broken one, or nothing but overload answers until the retries ran out.
+    /// Every attempt failed: no connection, a broken one, a timeout, or only answers that say the server is overloaded.
     #[error(
         "language model server {url}: no answer after {attempts} attempts: {reason}\nhint: check that the server runs \
          and that its address is right (--server), or give it more time (--timeout, --retries)"
@@ -20,11 +20,11 @@ pub enum TextError {
         reason: String,
         /// HTTP status of the last failure; `None` where there was no HTTP answer.
         status: Option<u16>,
-        /// Whether the server answered a short question of another kind afterwards: then this
-        /// request is at fault (a prompt that crashes or outlasts it), not the server.
+        /// Whether the server answered a short request of another kind afterwards: then this
+        /// request is at fault (a prompt that crashes the server or takes too long), not the server.
         alive: bool,
     },
-    /// The server refuses this request for good (4xx).
+    /// The server rejected this request permanently (4xx).
     #[error("language model server {url}: status {status}: {body}{}", status_hint(*status))]
     Rejected {
         /// Address, without credentials.
@@ -57,7 +57,7 @@ pub enum TextError {
         /// Start of the answer.
         excerpt: String,
     },
-    /// What was requested is no JSON schema, or has a keyword that says nothing.
+    /// The requested schema is not a JSON schema, or has an unknown keyword.
     #[error("JSON schema at {pointer}: {reason}\nhint: write it as JSON Schema, draft 2020-12")]
     BadSchema {
         /// JSON pointer into the schema.
@@ -65,11 +65,11 @@ pub enum TextError {
         /// What is wrong there.
         reason: String,
     },
-    /// The request was not sent: the generator had already failed for good in this batch, or the
+    /// The request was not sent, because the generator had already failed permanently in this batch or the
     /// process was asked to stop.
-    #[error("not sent: the language model had already failed for good, or a stop was requested")]
+    #[error("not sent: the language model had already failed permanently, or a stop was requested")]
     NotSent,
-    /// A setting no request can be made with.
+    /// A setting that makes requests impossible.
     #[error("{what}: `{value}`: {reason}\nhint: {hint}")]
     Config {
         /// The setting.
@@ -105,7 +105,7 @@ pub enum TextError {
         /// What is wrong.
         reason: String,
     },
-    /// A model that answers, but nothing that can be used: the rest of the run would be wasted.
+    /// The model answers, but none of its answers can be used, so the rest of the run would be wasted.
     #[error("none of {n} answers of the language model can be used; the last one: {reason}: `{excerpt}`\nhint: {hint}")]
     NoUsableAnswer {
         /// Answers so far.
@@ -119,7 +119,7 @@ pub enum TextError {
     },
     /// The replay folder cannot be read or written.
     #[error(
-        "replay folder, {path}: {source}\nhint: give a writable folder with --replay, or go without with --no-replay"
+        "replay folder, {path}: {source}\nhint: give a writable folder with --replay, or turn it off with --no-replay"
     )]
     Replay {
         /// The file or folder.
@@ -138,8 +138,8 @@ pub enum TextError {
 }
 
 impl TextError {
-    /// Whether further requests are pointless: the server is away, refuses our key, or does not
-    /// know the model or the route. Such an error ends a run; any other one costs a single record.
+    /// Whether further requests are pointless: the server is unreachable, rejects our key, or does not
+    /// know the model or the route. Such an error ends a run; any other error fails a single record.
     #[must_use]
     pub fn is_systemic(&self) -> bool {
         match self {

@@ -1,12 +1,12 @@
 //! Language models behind one trait.
 //!
-//! [`TextGenerator`] is the only door a stage has to a language model. [`OpenAiServer`] answers it
-//! over HTTP (vLLM, SGLang, the llama.cpp servers and whatever else speaks the OpenAI protocol);
-//! [`Replay`] wraps any generator and remembers answers on disk, so that a killed run asks nothing
+//! [`TextGenerator`] is the interface between a stage and a language model. [`OpenAiServer`] implements it
+//! over HTTP (vLLM, SGLang, the llama.cpp servers and any other server with the OpenAI protocol);
+//! [`Replay`] wraps any generator and stores answers on disk, so that a killed run asks nothing
 //! twice. [`PromptTemplate`] turns a record into a [`Prompt`]; [`Schema`] checks on our side that
-//! the answer has the shape that was asked for, whatever the server promised. [`GenerateStep`] puts
-//! them together for all records of a shard: ask, validate, ask again with the reason, keep what was
-//! rejected.
+//! the answer has the requested shape, whatever the server promised. [`GenerateStep`] combines
+//! them for all records of a shard: ask, validate, ask again with the reason, keep rejected
+//! answers.
 //!
 //! ```
 //! use audsem_llm::{PromptTemplate, Request};
@@ -56,7 +56,7 @@ pub trait TextGenerator: Send + Sync {
     /// See [`TextError`]; [`TextError::is_systemic`] tells whether other requests can still succeed.
     fn generate(&self, request: &Request) -> Result<Response, TextError>;
 
-    /// Drops the answers to these requests from whatever remembers them, so that they are asked again.
+    /// Drops stored answers to these requests, so that they are asked again.
     ///
     /// # Errors
     /// [`TextError::Replay`].
@@ -88,7 +88,7 @@ pub trait TextGenerator: Send + Sync {
     }
 }
 
-/// What is done with an answer as it arrives; an error takes the answer's place in the results.
+/// Callback for each answer as it arrives; an error replaces the answer in the results.
 pub type Arrived<'a> = dyn Fn(usize, &Response) -> Result<(), TextError> + Sync + 'a;
 
 impl<G: TextGenerator + ?Sized> TextGenerator for Box<G> {

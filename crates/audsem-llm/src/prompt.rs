@@ -49,7 +49,7 @@ impl PromptTemplate {
         let name = path.display().to_string();
         let source = std::fs::read_to_string(path).map_err(|error| TextError::Template {
             name: name.clone(),
-            reason: format!("{error}\nhint: give a UTF-8 text file, or leave the flag out for the built-in template"),
+            reason: format!("{error}\nhint: give a UTF-8 text file, or omit the flag for the built-in template"),
         })?;
         Self::parse(&name, &source)
     }
@@ -73,7 +73,7 @@ impl PromptTemplate {
             sections.push(section);
         }
         if sections.contains(&Section::Raw) && sections.len() > 1 {
-            return Err(fault("a `raw` section stands alone: remove the others".into()));
+            return Err(fault("a `raw` section must be the only one: remove the others".into()));
         }
         let hash = hex_sha256(source.as_bytes());
         Ok(Self { name: name.to_owned(), hash, sections, environment })
@@ -212,7 +212,7 @@ mod tests {
         check("--- user ---\n\n{{ x", "line 3: syntax error");
         check("--- expert ---\nx", "line 1: unknown section `expert`");
         check("x\n--- user ---\ny", "text before the first section marker");
-        check("--- raw ---\nx\n--- user ---\ny", "stands alone");
+        check("--- raw ---\nx\n--- user ---\ny", "must be the only one");
     }
 
     #[test]

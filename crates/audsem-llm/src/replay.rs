@@ -1,11 +1,11 @@
-//! Answers remembered on disk.
+//! A cache of answers on disk.
 //!
 //! A replay folder holds append-only files of JSON lines, `{"key": …, "response": …}`; the key is
 //! [`Request::key`]. Every process writes a file of its own, so that many can share a folder
-//! (each sees what stood there when it began, and its own answers). A line counts once its newline
-//! is there: a process killed while writing loses that line at most. What is to be forgotten is noted
-//! in files of its own, `{"key": …, "line": …}` with the hash of the answer's line: nothing is
-//! rewritten under another process.
+//! (each sees the answers that existed when it began, and its own). A line counts once its newline
+//! is there: a process killed while writing loses at most that line. Discarded answers are listed
+//! in separate files, `{"key": …, "line": …}` with the hash of the answer's line, so that no file is
+//! rewritten while another process reads it.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Arrived, Request, Response, TextError, TextGenerator};
 
-/// How requests were met so far.
+/// Counts of requests answered so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct ReplayStats {
     /// Answered from the folder, or by an equal request of the same batch.
@@ -30,8 +30,8 @@ pub struct ReplayStats {
     pub torn: u64,
 }
 
-/// A generator that asks its inner one only what the folder does not know yet. Failures are not
-/// remembered.
+/// A generator that asks its inner one only what the folder does not contain yet. Failures are not
+/// stored.
 pub struct Replay<G> {
     inner: G,
     folder: PathBuf,
@@ -39,11 +39,11 @@ pub struct Replay<G> {
 }
 
 struct State {
-    /// Where each answer stands: file, offset, length in bytes. Answers stay on disk, so memory is
+    /// Location of each answer: file, offset, length in bytes. Answers stay on disk, so memory use is
     /// about 60 bytes per answer however long they are.
     index: HashMap<[u8; 32], (u32, u64, u32)>,
     files: Vec<File>,
-    /// This process's own file, once something was written: position in `files`, bytes in it.
+    /// This process's own file, once something was written: index into `files`, bytes in it.
     own: Option<(u32, u64)>,
     stats: ReplayStats,
 }
@@ -69,7 +69,7 @@ struct Forgotten {
 }
 
 impl<G: TextGenerator> Replay<G> {
-    /// Reads what a folder knows. The folder is made when there is something to remember.
+    /// Reads the index of a folder. The folder is created when the first answer is stored.
     ///
     /// # Errors
     /// [`TextError::Replay`] where it cannot be read.
@@ -189,7 +189,7 @@ impl State {
             }
         };
         // One write per line, so that a kill leaves whole lines behind and at most one torn one.
-        // The file is given up on after a failed write: its length is no longer known.
+        // The file is abandoned after a failed write, because its length is no longer known.
         self.own = None;
         self.files[number as usize].write_all(line)?;
         self.own = Some((number, offset + line.len() as u64));
@@ -200,7 +200,7 @@ impl State {
     }
 }
 
-/// A new file with a name no other process has: pid, and a number where a pid came round again.
+/// A new file with a unique name: the pid, and a number in case the pid was reused.
 fn create(folder: &Path, what: &str) -> std::io::Result<File> {
     std::fs::create_dir_all(folder)?;
     let pid = std::process::id();

@@ -1,4 +1,4 @@
-//! What is asked of a language model.
+//! Requests to a language model.
 
 use std::fmt::Write as _;
 
@@ -25,7 +25,7 @@ pub enum Role {
 pub struct Message {
     /// Who speaks.
     pub role: Role,
-    /// What is said.
+    /// Its content.
     pub content: Content,
 }
 
@@ -58,14 +58,14 @@ impl Prompt {
             Self::Raw(_) => None,
         };
         let turn = turn.ok_or(TextError::Prompt {
-            reason: "sounds and pictures need a `--- user ---` section to stand in",
+            reason: "sounds and pictures need a `--- user ---` section",
             hint: "write the template as a chat",
         })?;
         turn.content.prepend(media);
         Ok(self)
     }
 
-    /// Appends an answer and what is said to it, so that the model can do better.
+    /// Appends an answer and a reply to it, so that the model can correct itself.
     pub(crate) fn reply(&mut self, answer: &str, reply: &str) {
         match self {
             Self::Chat(turns) => {

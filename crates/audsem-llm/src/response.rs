@@ -1,4 +1,4 @@
-//! What a language model answers.
+//! Answers of a language model.
 
 use serde::{Deserialize, Serialize};
 
@@ -48,14 +48,14 @@ pub struct Usage {
 pub struct Response {
     /// The answer, without the prompt; see [`Response::answer`].
     pub text: String,
-    /// What the model thought before it answered, if the server tells the two apart.
+    /// The model's reasoning before the answer, if the server separates the two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<String>,
     /// Why it ended.
     pub finish: Finish,
     /// Its tokens with log-probabilities; empty where none were asked for or the server gives none.
     pub tokens: Vec<Token>,
-    /// What it cost.
+    /// Tokens used.
     pub usage: Usage,
     /// The model as the server names it.
     pub model: String,

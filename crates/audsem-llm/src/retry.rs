@@ -1,11 +1,11 @@
-//! When to ask again.
+//! Retry policy.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// Exponential back-off with jitter. Waits never change an answer, but they are a function of the
-/// request and the attempt all the same, so that a run can be repeated and looked at.
+/// Exponential back-off with jitter. Waits never change an answer, but they are a deterministic function of the
+/// request and the attempt, so that a run can be reproduced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RetryPolicy {
     /// Further attempts after the first.
@@ -17,7 +17,7 @@ pub struct RetryPolicy {
 }
 
 impl Default for RetryPolicy {
-    /// Six retries from half a second to half a minute: a server restart of about a minute is survived.
+    /// Six retries from half a second to half a minute, which bridges a server restart of about a minute.
     fn default() -> Self {
         Self { retries: 6, base: Duration::from_millis(500), cap: Duration::from_secs(30) }
     }
@@ -41,7 +41,7 @@ impl RetryPolicy {
 }
 
 /// Statuses after which the same request may succeed: timeouts, conflicts with other requests, too
-/// many requests, and every failure on the server's side.
+/// many requests, and all server errors.
 pub(super) fn is_retryable(status: u16) -> bool {
     matches!(status, 408 | 409 | 425 | 429) || status >= 500
 }

@@ -33,7 +33,7 @@ impl Schema {
     }
 
     /// Parses an answer and checks it. A Markdown code fence around the answer is taken off: models
-    /// asked for JSON write one whatever they are told.
+    /// asked for JSON often write one regardless of the instructions.
     ///
     /// # Errors
     /// [`TextError::Schema`] with the place and the reason.

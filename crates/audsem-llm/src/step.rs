@@ -1,5 +1,5 @@
-//! The step that every generator of data shares: ask about each record, validate the answer, ask again with the
-//! reason, and keep the answers that were rejected.
+//! The step that every generator of data uses: ask about each record, validate the answer, ask again with the
+//! reason, and keep rejected answers.
 
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -16,7 +16,7 @@ use super::{Finish, Request, Response, Schema, TextError, TextGenerator};
 pub trait Task: Sync {
     /// What is asked about.
     type Record: Sync;
-    /// What a good answer becomes.
+    /// The parsed form of a valid answer.
     type Row;
 
     /// Names the record in rejects and rejected answers.
@@ -40,12 +40,12 @@ pub trait Task: Sync {
 pub struct Refusal {
     /// What is wrong, for people.
     pub reason: String,
-    /// What the model is told, if it is asked again.
+    /// The reply to the model when it is asked again.
     pub reply: String,
 }
 
 impl Refusal {
-    /// Tells the model the reason.
+    /// A rejection whose reply to the model is the reason.
     #[must_use]
     pub fn new(reason: impl Into<String>) -> Self {
         let reason = reason.into();
@@ -53,7 +53,7 @@ impl Refusal {
         Self { reason, reply }
     }
 
-    /// Tells the model something else than the reason.
+    /// Replaces the reply to the model.
     #[must_use]
     pub fn with_reply(self, reply: impl Into<String>) -> Self {
         Self { reply: reply.into(), ..self }
@@ -71,16 +71,16 @@ audsem_core::reasons! {
 /// The outcome of one record.
 #[derive(Debug)]
 pub enum Answered<T> {
-    /// An answer was good.
+    /// A valid answer.
     Accepted(T),
-    /// The last answer was not, nor were those before it.
+    /// All answers were rejected; this is the last one.
     Refused(Refusal),
-    /// There was no answer.
+    /// The request failed.
     Failed(TextError),
 }
 
 impl<T> Answered<T> {
-    /// As the accounts of a shard have it: what was refused to the last fails.
+    /// As the accounts of a shard count it: a record whose answers were all rejected fails.
     ///
     /// # Errors
     /// The record is left out.
@@ -108,7 +108,7 @@ pub struct RejectedAnswer {
     pub reason: String,
 }
 
-/// Refused answers, without a good one among them, after which a run is given up.
+/// Number of rejected answers, without a valid one, after which a run ends.
 const HOPELESS: u64 = 20;
 
 /// Asks about all records of a shard. One step serves all shards of a run, in any number of threads.
@@ -121,17 +121,17 @@ pub struct GenerateStep<'a, T: Task> {
     schema: Mutex<Option<(Value, Arc<Schema>)>>,
 }
 
-/// What was seen before the first good answer.
+/// State until the first valid answer.
 #[derive(Default)]
 struct Tally {
     accepted: u64,
     refused: u64,
-    /// Requests whose answers are not to be remembered if no good one follows.
+    /// Requests whose answers are discarded if no valid one follows.
     requests: Vec<Request>,
     last: Option<(Refusal, Response)>,
 }
 
-/// A record under way.
+/// A record being asked about.
 struct Pending<T> {
     request: Option<Request>,
     answered: Option<Answered<T>>,
@@ -161,7 +161,7 @@ impl<'a, T: Task> GenerateStep<'a, T> {
     /// what fails for every record ends the run.
     ///
     /// # Errors
-    /// The model is away or gives nothing but answers that cannot be used, a stop was requested, or the disk is full.
+    /// The model is unreachable or gives only unusable answers, a stop was requested, or the disk is full.
     pub fn run(&self, records: &[T::Record], out: &mut ShardOutput) -> Result<Vec<Answered<T::Row>>, ShardError> {
         let mut answered = Vec::with_capacity(records.len());
         let mut rejected = Vec::new();
@@ -177,8 +177,8 @@ impl<'a, T: Task> GenerateStep<'a, T> {
         Ok(answered)
     }
 
-    /// Ends a run in which no answer could be used; `accepted` and `refused` are its totals, those of earlier
-    /// processes included. What was answered is forgotten, so that a repeated run asks again.
+    /// Ends a run in which no answer could be used; `accepted` and `refused` are its totals, including those of earlier
+    /// processes. Its answers are discarded, so that a repeated run asks again.
     ///
     /// # Errors
     /// [`TextError::NoUsableAnswer`].
@@ -236,7 +236,7 @@ impl<'a, T: Task> GenerateStep<'a, T> {
                 result => answers.push(result),
             }
         }
-        // What was answered is remembered; waiting for the rest could outlast the patience of whoever stops us.
+        // Answers are stored already; waiting for the rest could exceed the grace period of the scheduler.
         if stopped {
             return Err(ShardError::Stopped);
         }
@@ -258,7 +258,7 @@ impl<'a, T: Task> GenerateStep<'a, T> {
         let Some(mut request) = pending.request.take() else { return };
         let response = match answer {
             Ok(response) => response,
-            // An answer that could not be improved on is refused, not lost.
+            // If asking again fails, the record counts as rejected with its last answer.
             Err(error) => {
                 pending.answered.get_or_insert(Answered::Failed(error));
                 return;
@@ -299,7 +299,7 @@ impl<'a, T: Task> GenerateStep<'a, T> {
         self.task.validate(record, response)
     }
 
-    /// The compiled form of a schema. Records mostly share one, so the last is kept.
+    /// The compiled form of a schema. Records usually share one schema, so the last one is cached.
     fn schema(&self, schema: &Value) -> Result<Arc<Schema>, TextError> {
         let mut last = self.schema.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, compiled)) = last.as_ref()
@@ -354,11 +354,11 @@ impl<'a, T: Task> GenerateStep<'a, T> {
         };
         let hint = match finish {
             Finish::Length => {
-                "the answer ends before it says anything: raise --max-tokens, by hundreds for a model that thinks \
+                "the answer was cut off before it said anything: raise --max-tokens, by hundreds for a reasoning model \
                  first, or turn thinking off, for example with --server-param \
                  'chat_template_kwargs={\"enable_thinking\":false}'"
             }
-            Finish::Stop | Finish::Other => "look at what the model is asked (--prompt) and at what it answers",
+            Finish::Stop | Finish::Other => "check the prompt (--prompt) and the model's answers",
         };
         Err(TextError::NoUsableAnswer { n, reason, excerpt: excerpt(text), hint })
     }

@@ -44,7 +44,7 @@ audsem_core::reasons! {
 audsem_core::reasons! {
     /// Why nothing tells which clip a sample is.
     pub enum Fault {
-        BadJson = "bad_json": "the JSON of the sample cannot be parsed, or its names are no strings",
+        BadJson = "bad_json": "the JSON of the sample cannot be parsed, or its names are not strings",
     }
 }
 

@@ -19,13 +19,13 @@ pub struct GlobalArgs {
     /// Print the summary as one JSON object on stdout
     #[arg(long, global = true, help_heading = "General")]
     pub json: bool,
-    /// Say more on stderr; -vv for debugging
+    /// Log more to stderr; -vv for debugging
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "General")]
     pub verbose: u8,
-    /// Say nothing but errors
+    /// Log errors only
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "General")]
     pub quiet: bool,
-    /// Show no progress line (none is shown either when stderr is not a terminal)
+    /// Show no progress line (it is never shown when stderr is not a terminal)
     #[arg(long, global = true, help_heading = "General")]
     pub no_progress: bool,
 }
@@ -55,17 +55,17 @@ pub struct RunArgs {
     /// Seed of every random choice
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Run")]
     pub seed: u64,
-    /// Show what would be done and counted, without models, media or writing
+    /// Count what would be done, without running models, reading media or writing anything
     #[arg(long, help_heading = "Run")]
     pub dry_run: bool,
-    /// Delete an earlier run in the output folder and start again
+    /// Delete the earlier run in the output folder and start again
     #[arg(long, help_heading = "Run")]
     pub fresh: bool,
     /// Share of failed records above which the run ends with exit code 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = parse_share, help_heading = "Run")]
     pub max_fail_rate: f64,
-    /// How to write left-out records to rejects-*.jsonl: `listed`, one line for all that are common
-    /// and of one video (its speech, in `extract`) and one for each other; or `all`, one for each
+    /// How to write dropped and failed records to rejects-*.jsonl: `all` writes one line for each; `listed` merges
+    /// frequent ones of one video (its speech, in `extract`) into one line and writes one for each other
     #[arg(long, value_name = "WHICH", default_value = "listed", value_parser = ["listed", "all"], help_heading = "Run")]
     pub rejects: String,
 }
@@ -122,7 +122,7 @@ fn slurm_selection() -> Result<ShardSelection> {
             None => Ok(None),
             Some(text) => usize::from_str(&text)
                 .map(Some)
-                .map_err(|_| config(name, format!("expected a whole number but it is {text:?}"))),
+                .map_err(|_| config(name, format!("expected a whole number, got {text:?}"))),
         }
     };
     let (Some(id), Some(count)) = (variable("SLURM_ARRAY_TASK_ID")?, variable("SLURM_ARRAY_TASK_COUNT")?) else {
@@ -140,7 +140,7 @@ fn slurm_selection() -> Result<ShardSelection> {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "the flags' own home is where variables are read")]
+#[allow(clippy::disallowed_methods, reason = "this is the one place that reads variables")]
 fn read_variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

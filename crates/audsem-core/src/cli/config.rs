@@ -1,4 +1,4 @@
-//! Flags from variables and configuration files, for every flag alike.
+//! Values of flags from environment variables and configuration files.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -31,11 +31,11 @@ pub enum ConfigError {
         path: PathBuf,
         /// The key, with its table.
         key: String,
-        /// What is known there.
+        /// Hint that lists the keys allowed there.
         hint: String,
     },
     /// A value has a type that no flag takes.
-    #[error("{key} in {}: expected a text, number, truth value or list but found {found}", path.display())]
+    #[error("{key} in {}: expected a string, number, boolean or list, found {found}", path.display())]
     BadValue {
         /// The file.
         path: PathBuf,
@@ -108,7 +108,7 @@ fn with_variable(arg: Arg) -> Arg {
     }
 }
 
-/// Puts a file's values in as defaults, so that flags and variables go before them.
+/// Sets a file's values as defaults, so that flags and variables take precedence.
 fn with_defaults(
     command: Command,
     subcommand: Option<&str>,
@@ -162,7 +162,7 @@ fn with_default(
     let full = format!("{table}{key}");
     let Some(id) = find_flag(&command, key) else {
         let known: Vec<_> = command.get_arguments().filter_map(Arg::get_long).collect();
-        let hint = format!("\nhint: the keys known there are {}", known.join(", "));
+        let hint = format!("\nhint: the keys allowed there are {}", known.join(", "));
         return Err(ConfigError::UnknownKey { path: path.to_owned(), key: full, hint });
     };
     let texts: Vec<&'static str> = texts(value)
@@ -173,7 +173,7 @@ fn with_default(
     Ok(command.mut_arg(id, |arg| arg.required(false).default_values(texts)))
 }
 
-/// A value as the words one would type.
+/// A value as command-line words.
 fn texts(value: &toml::Value) -> Result<Vec<String>, &'static str> {
     match value {
         toml::Value::String(text) => Ok(vec![text.clone()]),

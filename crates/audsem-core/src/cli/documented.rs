@@ -1,9 +1,9 @@
-//! Checks that a command line explains itself.
+//! Checks that every flag and subcommand has a help text.
 
 use clap::Command;
 
-/// What lacks help text: subcommands, flags and positional arguments, as `tool command --flag`. For
-/// tests; empty is good.
+/// Subcommands, flags and positional arguments without help text, as `tool command --flag`. For
+/// tests, which expect none.
 pub fn undocumented(command: &Command) -> Vec<String> {
     let mut found = Vec::new();
     collect(command, command.get_name(), &mut found);

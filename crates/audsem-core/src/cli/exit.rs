@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::run::Summary;
 use crate::{log, signals};
 
-/// What a subcommand hands back to [`main`].
+/// What a subcommand returns to [`main`].
 #[derive(Debug)]
 pub enum Finish {
     /// A run's summary: a table on stderr, or JSON on stdout with `--json`.
@@ -52,7 +52,7 @@ where
     let global = cli.global().clone();
     log::init(global.verbose, global.quiet);
     if let Err(error) = signals::install() {
-        tracing::warn!("stop requests will not be heeded: {error}");
+        tracing::warn!("cannot handle SIGINT and SIGTERM, so a stop request will end the process at once: {error}");
     }
     match dispatch(cli) {
         Ok(finish) => print(&finish, &global),
@@ -67,7 +67,7 @@ fn print(finish: &Finish, global: &GlobalArgs) -> ExitCode {
             let _ = match (global.quiet, summary.exit_code()) {
                 (false, _) => write!(io::stderr(), "{summary}"),
                 (true, 0) => Ok(()),
-                // Quiet is not mute: failed shards are in the log already, here is what they come to.
+                // With --quiet errors are still printed: failed shards were logged, this is their total.
                 (true, _) => write!(io::stderr(), "{}", errors(summary)),
             };
             let json = || serde_json::to_string_pretty(summary).expect("a summary is plain data") + "\n";
@@ -88,7 +88,7 @@ fn errors(summary: &Summary) -> String {
     summary.verdict().iter().map(|line| format!("error: {place}: {line}\n")).collect()
 }
 
-/// Says what went wrong, with the causes that the message does not name already.
+/// Prints an error with those of its causes that the message does not mention.
 fn complain(error: &(dyn StdError + 'static)) -> ExitCode {
     let mut text = error.to_string();
     let mut code = 2;

@@ -6,7 +6,7 @@ use crate::device::{DeviceChoice, Precision};
 use crate::hub::ModelDir;
 use crate::weights::ModelError;
 
-/// Which model, where it runs, and how much at once.
+/// Which model is used, where it runs, and its batch size.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
@@ -35,7 +35,7 @@ impl ModelArgs {
     /// Finds the model named by `--model`, or `default` where the flag is absent.
     ///
     /// # Errors
-    /// The model is in none of the places looked at.
+    /// The model was not found in any of the places searched.
     pub fn resolve(&self, default: &str) -> Result<ModelDir, ModelError> {
         ModelDir::resolve(self.model.as_deref().unwrap_or(default), self.revision.as_deref())
     }

@@ -1,4 +1,4 @@
-//! What a source holds: the sounds and the captions of its records.
+//! Reading the sounds and captions of a source's records.
 
 use std::path::Path;
 
@@ -11,11 +11,11 @@ use crate::run::ShardError;
 use crate::tar::TarError;
 
 impl ClipSource {
-    /// Hands the sounds of the records that `dedupe` accepts to `visit`, in the order of the source; of each sound the
-    /// first `most` bytes.
+    /// Passes the sounds of the records that `dedupe` accepts to `visit`, in the order of the source; of each sound at most
+    /// the first `most` bytes.
     ///
     /// # Errors
-    /// The tar is damaged, lacks its end marker or goes on behind it ([`ShardError::Input`]), or `visit` fails.
+    /// The tar is damaged, lacks its end marker or has data after it ([`ShardError::Input`]), or `visit` fails.
     pub fn for_each_sound(
         &self,
         dedupe: &mut Deduplicator<'_>,
@@ -31,7 +31,7 @@ impl ClipSource {
     /// The captions of the records that `dedupe` accepts, with their keys, in the order of the source.
     ///
     /// # Errors
-    /// The tar is damaged, lacks its end marker or goes on behind it.
+    /// The tar is damaged, lacks its end marker or has data after it.
     pub fn captions(&self, dedupe: &mut Deduplicator<'_>) -> Result<Vec<(String, String)>, ShardError> {
         let mut captions = Vec::new();
         match &self.kind {
@@ -109,7 +109,7 @@ pub struct SoundBytes {
     pub n_bytes: u64,
 }
 
-/// Why a tar is not read to its end.
+/// Why reading a tar stopped before its end.
 enum Stop {
     Tar(TarError),
     Shard(ShardError),

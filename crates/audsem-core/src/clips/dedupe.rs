@@ -47,14 +47,14 @@ fn has_text(text: Option<&str>) -> bool {
     text.is_some_and(|text| !text.trim().is_empty())
 }
 
-/// Why a record stays out.
+/// Why a record is not used.
 #[derive(Debug, Clone, Copy)]
 enum Why {
     Dropped(ClipDrop),
     Failed(ClipFault),
 }
 
-/// Lets the first record of each key through that has what is asked for; the others are rejects.
+/// Accepts the first usable record of each key; later records of the key and unusable ones become rejects.
 #[derive(Debug)]
 pub struct Deduplicator<'a> {
     source: &'a ClipSource,
@@ -104,7 +104,7 @@ impl<'a> Deduplicator<'a> {
         }
     }
 
-    /// The source that has the key already; otherwise it is this one's from now on.
+    /// The source that already has the key; `None` if there is none, in which case the key now belongs to this source.
     fn earlier(&mut self, key: &str) -> Option<String> {
         let hash = text_hash(key);
         if let Some((number, name)) = self.index.and_then(|index| index.owner(hash))
@@ -115,12 +115,12 @@ impl<'a> Deduplicator<'a> {
         (!self.keys.insert(hash)).then(|| place_of(self.number, &self.source.name))
     }
 
-    /// Notes a record that was let through and turned out not to be readable.
+    /// Records that an accepted record turned out to be unreadable.
     pub fn fail(&mut self, key: &str, fault: ClipFault, detail: String) {
         self.left_out.push((key.to_owned(), Why::Failed(fault), detail));
     }
 
-    /// Counts what was read, and files what stayed out.
+    /// Counts what was read, and files what was not used.
     pub fn report(&self, out: &mut ShardOutput) {
         out.read(self.read);
         for (key, why, detail) in &self.left_out {

@@ -66,7 +66,7 @@ impl Description {
             _ => None,
         };
         let (key, original_filename) = (string(key), string(original_filename));
-        // With no other name the sample's own would stand for a clip that is called otherwise.
+        // Falling back to the sample's own name would name a different clip.
         let strange = strange.filter(|_| key.is_none() && original_filename.is_none());
         let problem = strange.map(|field| format!("its JSON: `{field}` is not a string"));
         Self { key, original_filename, text: string(text), problem }
@@ -84,7 +84,7 @@ impl Description {
         named.find(|(_, name)| !name.trim().is_empty())
     }
 
-    /// The one key of the clip, whichever way it is named. A name that is not a clip name keeps its last path component,
+    /// The key of the clip, in whichever way it is named. A name that is not a clip name keeps its last path component,
     /// without a known extension and with dots as underscores.
     pub fn clip_key(&self, sample: &str) -> String {
         clip_key(self.named().map_or(sample, |(_, name)| name))

@@ -40,19 +40,19 @@ fn is_sound(name: &str) -> bool {
 }
 
 impl Found {
-    /// Says what of the folder is not read, because it is read for its tars, or because tars below are not looked for.
+    /// Warns about files that are not read: sounds in a folder that is read for its tars, and tars in subfolders.
     pub(super) fn warn_of_unread(&self, root: &Path, sounds_wanted: bool) {
         let root = root.display();
         if sounds_wanted && self.tars > 0 && !self.sounds.is_empty() {
             tracing::warn!(
-                "sounds beside tars are not read: {} in and below {root}\n\
+                "sounds next to tars are not read: {} in and below {root}\n\
                  hint: keep sounds in a folder of their own, or list them in a CSV file with a column `path`",
                 self.sounds.len()
             );
         }
         if self.tars_below > 0 {
             tracing::warn!(
-                "tars in folders below are not read: {} below {root}\nhint: name the folders they lie in with --input",
+                "tars in subfolders are not read: {} below {root}\nhint: name their folders with --input",
                 self.tars_below
             );
         }

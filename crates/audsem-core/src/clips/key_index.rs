@@ -55,7 +55,7 @@ impl KeyIndex {
         Self { repeated, names: sources.iter().map(|source| source.name.clone()).collect() }
     }
 
-    /// What a source leaves to others, which decides its table as its own content does.
+    /// The keys that a source leaves to earlier ones, which decide its table as much as its own content does.
     fn fingerprint(&self, number: usize, source: &ClipSource, keys: &Keys) -> String {
         let mut all = Fingerprint::new().with(&source.fingerprint);
         for hash in keys.iter().flatten() {
@@ -150,8 +150,8 @@ pub fn index_keys<'a>(run: &mut Run, sources: &'a [ClipSource], content: Content
     Ok(Some(ClipPlan { index, shards }))
 }
 
-/// Reads the keys of sources that another process of this run has not come to yet, rather than waiting for it: so each of
-/// N processes goes through in one call.
+/// Reads the keys of sources that another process of this run has not processed yet instead of waiting for it, so that
+/// each of N processes finishes in one call.
 fn with_the_others(
     mut found: BTreeMap<usize, Keys>,
     sources: &[ClipSource],
@@ -231,7 +231,7 @@ mod tests {
         let index = KeyIndex::new(&sources, &keys);
         assert_eq!([1, 2, 3, 4].map(|hash| index.owner(hash)), [Some((0, "a")), Some((0, "a")), Some((2, "c")), None]);
         let fingerprint = |n: usize| index.fingerprint(n, &sources[n], &keys[n]);
-        // One more source at the end changes nothing for those before it.
+        // Appending a source does not change those before it.
         let more = KeyIndex::new(&sources[..3], &keys[..3]);
         assert_eq!(fingerprint(2), more.fingerprint(2, &sources[2], &keys[2]));
         assert_ne!(fingerprint(2), Fingerprint::new().with(&sources[2].fingerprint).finish());

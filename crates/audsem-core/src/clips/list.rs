@@ -8,7 +8,7 @@ use super::naming::{Naming, keys};
 use super::source::{ClipRow, Content, SoundFile};
 use crate::error::{Error, Result};
 
-/// Where the columns are that a list may have.
+/// Positions of the columns that a list may have.
 struct Header {
     n_columns: usize,
     key: Option<usize>,

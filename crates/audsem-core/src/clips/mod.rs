@@ -1,12 +1,12 @@
 //! Clips as inputs: what a command line names, the samples behind it, and which clip each of them is.
 //!
-//! Every command that reads tars, folders of sounds or lists goes through here, so that one input is the same clips
-//! everywhere:
+//! Every command that reads tars, folders of sounds or lists uses this module, so that an input means the same clips
+//! in every command:
 //!
 //! * [`ClipSource`] is a piece of the input that becomes one shard: a tar, a folder of sounds, or a part of a list.
 //! * [`Description`] is the one rule from a sample to its clip: `key` in its JSON, else `original_filename`, else the
 //!   name of the sample.
-//! * [`Deduplicator`] lets the first sample of each key through, and [`KeyIndex`] does so across the sources of a run.
+//! * [`Deduplicator`] accepts the first sample of each key, and [`KeyIndex`] does so across the sources of a run.
 
 mod contents;
 mod dedupe;

@@ -1,4 +1,4 @@
-//! What sounds and captions outside of shards are called: one rule for lists and for folders, whatever is embedded.
+//! Keys of sounds and captions outside of shards: one rule for lists and folders.
 
 use std::collections::HashMap;
 
@@ -29,7 +29,7 @@ enum Seen<'a> {
 ///
 /// A key that was given stays as it is; where it names a clip it is that clip's tar key, as everywhere. Without one the
 /// file's name is the key, and sounds of one name in different folders get the folders in front. The name of a clip
-/// needs none: it says the same in every folder.
+/// is not prefixed, because it names the same clip in every folder.
 pub(super) fn keys(records: &[Naming<'_>]) -> Vec<String> {
     let named: Vec<String> = records.iter().map(own_key).collect();
     let mut seen: HashMap<&str, Seen<'_>> = HashMap::new();

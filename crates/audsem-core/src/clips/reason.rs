@@ -3,7 +3,7 @@
 crate::reasons! {
     /// The record is broken.
     pub enum ClipFault {
-        BadJson = "bad_json": "the JSON of the sample cannot be parsed, or its names are no strings",
+        BadJson = "bad_json": "the JSON of the sample cannot be parsed, or its names are not strings",
         BadRow = "bad_row": "the line of the list cannot be used",
         NoKey = "no_key": "nothing names the record",
         Unreadable = "unreadable": "the file cannot be read",

@@ -59,7 +59,7 @@ impl Gathered {
 /// A member whose suffix the sample has already begins another sample of the same key.
 ///
 /// # Errors
-/// The tar is damaged, lacks its end marker, or goes on behind it; samples before that have been visited.
+/// The tar is damaged, lacks its end marker, or has data after it; samples before that have been visited.
 pub fn scan(path: &Path, mut visit: impl FnMut(ClipEntry)) -> Result<(), TarError> {
     for_each_gathered(MemberReader::scan(path)?, 0, |gathered| {
         visit(gathered.finish().0);
@@ -78,7 +78,7 @@ fn for_each_gathered<E: From<TarError>>(
         let member = match members.next_member() {
             Ok(Some(member)) => member,
             Ok(None) => break Ok(()),
-            // What stands before the end is whole; a sample that is cut off is lost.
+            // Samples before the end are complete; a sample that is cut off is lost.
             Err(error @ (TarError::NoEndMarker { .. } | TarError::TrailingData { .. })) => break Err(error),
             Err(error) => return Err(error.into()),
         };
@@ -133,7 +133,7 @@ fn keyed(member: &Member) -> Option<(String, String)> {
 /// Hands the sounds of the samples that `wanted` accepts to `visit`. In a plain tar only those are read.
 ///
 /// # Errors
-/// The tar is damaged, lacks its end marker or goes on behind it, or `visit` fails.
+/// The tar is damaged, lacks its end marker or has data after it, or `visit` fails.
 pub fn for_each_sound<E: From<TarError>>(
     path: &Path,
     wanted: impl FnMut(&ClipEntry) -> bool,

@@ -21,7 +21,7 @@ const CAPTIONS_PER_SOURCE: usize = 4096;
 /// Endings of lists.
 const LISTS: [&str; 2] = [".csv", ".tsv"];
 
-/// What of the clips is asked for.
+/// Which part of the clips is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
     /// Their sounds.
@@ -39,11 +39,11 @@ pub struct ClipSource {
     pub fingerprint: String,
     /// What it is.
     pub kind: SourceKind,
-    /// Records of it that count, from the front.
+    /// Maximum number of records to use, from the beginning.
     pub limit: u64,
 }
 
-/// What a source is.
+/// The kinds of sources.
 #[derive(Debug, Clone)]
 pub enum SourceKind {
     /// A tar of samples.
@@ -57,7 +57,7 @@ pub enum SourceKind {
 pub struct ClipRow {
     /// Its key; empty where nothing names it.
     pub key: String,
-    /// Where it stands: its line, or its path below the input.
+    /// Its place: line number, or path below the input.
     pub place: String,
     /// The sound, where it has one.
     pub sound: Option<SoundFile>,
@@ -120,7 +120,7 @@ impl ClipSource {
     }
 }
 
-/// What one input names.
+/// What one `--input` refers to.
 enum Input {
     Sources(Vec<ClipSource>),
     /// Sounds on disk, and the folder they lie in.
@@ -279,7 +279,7 @@ fn fingerprint(rows: &[ClipRow], content: Content) -> String {
             (Content::Sound, None) => {}
             (Content::Sound, Some(sound)) => {
                 all = all.with(&sound.name);
-                // A file that is not there is that row's fault, not the run's.
+                // A missing file fails its row, not the run.
                 all = match FileFingerprint::of(&sound.path) {
                     Ok(content) => all.with_file(&content),
                     Err(_) => all.with("missing"),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use stream::Stream;
 
-/// Ending of the temporary names, so that a listing never takes one for a finished file.
+/// Extension of temporary names, so that a listing never mistakes one for a finished file.
 const TEMPORARY: &str = ".tmp";
 
 /// What a finished file holds.
@@ -26,7 +26,7 @@ pub struct Written {
     pub sha256: String,
 }
 
-/// A file in the making. Dropping it without [`AtomicFile::commit`] removes it.
+/// A file that is being written. Dropping it without [`AtomicFile::commit`] removes it.
 #[derive(Debug)]
 pub struct AtomicFile {
     path: PathBuf,
@@ -46,7 +46,7 @@ impl AtomicFile {
     pub fn create(path: &Path) -> Result<Self> {
         Self::start(path, |file| match file.try_lock() {
             Err(TryLockError::WouldBlock) => Err(io::Error::other("another process is writing this file")),
-            // Some network disks know no locks; without one we still write, only unguarded.
+            // Some network file systems have no locks; the file is then written without one.
             Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
         })
     }
@@ -104,7 +104,7 @@ impl Write for AtomicFile {
 
 impl Drop for AtomicFile {
     fn drop(&mut self) {
-        // Staged: the file is somebody else's now.
+        // Staged: the file now belongs to the `StagedFile`.
         if self.temporary.as_os_str().is_empty() {
             return;
         }
@@ -138,7 +138,7 @@ impl StagedFile {
     ///
     /// # Errors
     /// [`Error::Write`] when the rename fails.
-    #[allow(clippy::disallowed_methods, reason = "this is what the ban points to")]
+    #[allow(clippy::disallowed_methods, reason = "the ban refers callers to this function")]
     pub fn publish(&mut self) -> Result<()> {
         if let Some(temporary) = self.temporary.take() {
             fs::rename(&temporary, &self.path).map_err(Error::write(&self.path))?;
@@ -160,7 +160,7 @@ impl Drop for StagedFile {
 /// # Errors
 /// [`Error::Write`] when the folder or file cannot be written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    // A disk that knows no locks is written to unguarded.
+    // On a file system without locks the file is written without one.
     let mut file = AtomicFile::start(path, |file| file.lock().or(Ok(())))?;
     file.write_all(bytes).map_err(Error::write(path))?;
     file.commit().map(drop)

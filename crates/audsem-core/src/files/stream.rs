@@ -1,4 +1,4 @@
-//! Bytes on their way to the disk: hashed where they are made, written by a thread of their own.
+//! Output streams: bytes are hashed by the producer and written to disk by a separate thread.
 //!
 //! A large file goes past the page cache (`O_DIRECT`) where the disk allows it. Copying into the cache and
 //! writing back later costs more than the disk itself, the final flush then waits for all of it at once, and
@@ -19,14 +19,14 @@ use super::{Written, hex};
 /// to keep the disk busy (a solid-state disk gave as much with 0.5, 1 and 4 MiB).
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// Blocks of a file that may be under way. More only evens out longer pauses of the disk.
+/// Blocks of a file that may be in flight. More of them would only smooth out longer pauses of the disk.
 const BLOCKS: usize = 8;
 
 /// What memory and length of a direct write must be a multiple of; the largest sector and page size in use.
 const ALIGNMENT: usize = 4096;
 
-/// Without direct writes, the disk is made to take the bytes each time so many have gathered, so that
-/// the final flush has little left to wait for.
+/// Without direct writes, data is flushed each time this many bytes have accumulated, so that
+/// the final flush has little left to do.
 const FLUSH_BYTES: u64 = 64 << 20;
 
 /// A file being filled from its beginning to its end.
@@ -148,7 +148,7 @@ impl Disk {
         }
     }
 
-    /// Why the thread has ended before it was told to.
+    /// Why the writer thread ended early.
     fn failure(&mut self) -> io::Error {
         match self.wait() {
             Err(error) => error,
@@ -172,7 +172,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // The file is unwanted, and so is what became of it; but nothing may write to it any more.
+        // The file is discarded, so its result does not matter; but the thread must not write to it any more.
         self.full = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

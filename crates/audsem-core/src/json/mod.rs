@@ -1,25 +1,25 @@
 //! JSON as Python writes it, which is a little more than the standard allows.
 //!
-//! Most JSON of this field was written by Python's `json`, which writes numbers that are none and halves of
-//! surrogate pairs, and reads them again. Read by the standard, a whole record is lost for a field that
-//! nobody looks at. Here everything that `json.loads` reads is read, and this is what becomes of it:
+//! Most JSON of this field was written by Python's `json`, which writes and reads `NaN` and lone
+//! surrogates. A strict reader would lose a whole record because of a field that
+//! nobody uses. This module reads everything that `json.loads` reads, as follows:
 //!
 //! | in the text | here |
 //! |---|---|
-//! | `NaN`, `Infinity`, `-Infinity`, numbers that overflow (`1e999`) | `null`, counted: no field that is read as a number takes it, and written again it is what the standard has for no value |
+//! | `NaN`, `Infinity`, `-Infinity`, numbers that overflow (`1e999`) | `null`, counted: no field that is read as a number takes it, and written again it is the standard's way to write a missing value |
 //! | a whole number beyond 64 bits | its digits as a string, counted: no digit is lost, and no field that is read as a number takes it rounded |
 //! | half a surrogate pair (`"\ud83d"`) | U+FFFD, counted: text in UTF-8 cannot hold it |
 //! | a byte order mark at the beginning | skipped |
 //! | a repeated key | the last value, in the place of the first |
 //! | fractions and exponents | the nearest 64-bit float, as in Python; `-0` is the whole number 0 |
 //! | nesting in what is skipped | any depth |
-//! | nesting in what is read | to [`MAX_DEPTH`], the depth at which Python gives up |
+//! | nesting in what is read | up to [`MAX_DEPTH`], the depth at which Python fails |
 //!
 //! All else is an error, as it is in Python: single quotes, comments, commas before a closing bracket, raw
 //! control characters in strings, leading zeros, anything behind the value.
 //!
 //! [`read`] and [`read_object`] build a value; [`read_fields`] reads a few fields of an object and only
-//! checks the others; [`Reader`] walks through a text without building anything.
+//! validates the others; [`Reader`] walks through a text without building anything.
 
 mod reader;
 #[cfg(test)]
@@ -34,16 +34,16 @@ pub use text::plain_len;
 /// Deepest nesting of lists and objects in a value that is read.
 pub const MAX_DEPTH: usize = 990;
 
-/// What has been read, and what had to be put in place of what no value here can hold.
+/// A value, and how many parts of the text had to be replaced because no value can represent them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Read<T> {
     /// What has been read.
     pub value: T,
-    /// How often something else stands for what was in the text.
+    /// Counts of replaced parts of the text.
     pub repairs: Repairs,
 }
 
-/// How often something else stands for what was in the text. What is skipped is not counted.
+/// Counts of parts of the text that were replaced. Skipped values are not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Repairs {
     /// Halves of surrogate pairs, each now U+FFFD.
@@ -54,7 +54,7 @@ pub struct Repairs {
     pub long_integers: u64,
 }
 
-/// Why a text is no JSON, not even Python's, and where.
+/// Why a text is not valid JSON, not even by Python's rules, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem} at line {line} column {column}")]
 pub struct JsonError {
@@ -66,7 +66,7 @@ pub struct JsonError {
     pub column: usize,
 }
 
-/// Reads one value, which is all there is.
+/// Reads a text that consists of one value.
 ///
 /// ```
 /// use audsem_core::json::read;
@@ -78,12 +78,12 @@ pub struct JsonError {
 /// ```
 ///
 /// # Errors
-/// It is no such text, or nested deeper than [`MAX_DEPTH`].
+/// The text is not valid, or nested deeper than [`MAX_DEPTH`].
 pub fn read(bytes: &[u8]) -> Result<Read<Value>, JsonError> {
     read_with(bytes, |reader| reader.value())
 }
 
-/// Reads one object, which is all there is.
+/// Reads a text that consists of one object.
 ///
 /// # Errors
 /// As [`read`], and if it is another value.
@@ -98,8 +98,8 @@ pub fn read_object(bytes: &[u8]) -> Result<Read<Map<String, Value>>, JsonError> 
     })
 }
 
-/// Reads these fields of one object, each `None` if it is not there. Other fields are only checked, so
-/// nothing in them is an obstacle, however deep.
+/// Reads these fields of one object, each `None` if it is absent. Other fields are only validated, so
+/// their depth is not limited.
 ///
 /// # Errors
 /// As [`read_object`].
@@ -133,7 +133,7 @@ fn read_with<T>(
 }
 
 impl JsonError {
-    /// A problem behind `before`, the text up to it.
+    /// An error at the end of `before`, the text up to it.
     fn at(problem: &'static str, before: &[u8]) -> Self {
         let line = before.split(|&b| b == b'\n').count();
         let last = before.rsplit(|&b| b == b'\n').next().unwrap_or(before);

@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 use super::text::Raw;
 use super::{JsonError, MAX_DEPTH, Repairs};
 
-/// What kind of value comes next.
+/// The kind of the next value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonKind {
     /// `{…}`.
@@ -16,7 +16,7 @@ pub enum JsonKind {
     List,
     /// `"…"`.
     Text,
-    /// A number of the standard, be it beyond all ranges.
+    /// A number by the JSON standard, however large.
     Number,
     /// `NaN`, `Infinity`, `-Infinity`.
     NotFinite,
@@ -27,7 +27,7 @@ pub enum JsonKind {
 }
 
 /// Walks through a JSON text. Each method reads the value that comes next as a whole, or fails; after an error
-/// the reader is of no further use.
+/// the reader must not be used any further.
 ///
 /// ```
 /// use audsem_core::json::{JsonKind, Reader};
@@ -60,37 +60,37 @@ impl<'a> Reader<'a> {
         Self { text, at: 0, depth: 0, repairs: Repairs::default() }
     }
 
-    /// The byte behind what has been read.
+    /// Offset of the first byte that has not been read.
     #[must_use]
     pub fn position(&self) -> usize {
         self.at
     }
 
-    /// The text behind what has been read.
+    /// The text that has not been read.
     #[must_use]
     pub fn rest(&self) -> &'a str {
         &self.text[self.at..]
     }
 
-    /// How often something else stands for what was in the text, so far.
+    /// Counts of replaced parts of the text so far.
     #[must_use]
     pub fn repairs(&self) -> Repairs {
         self.repairs
     }
 
-    /// Makes sure that nothing but blanks is left.
+    /// Checks that only blanks are left.
     ///
     /// # Errors
-    /// There is something.
+    /// Something else follows.
     pub fn end(&mut self) -> Result<(), JsonError> {
         self.blanks();
-        if self.at == self.text.len() { Ok(()) } else { self.fail("text behind the value") }
+        if self.at == self.text.len() { Ok(()) } else { self.fail("text after the value") }
     }
 
-    /// What kind of value comes next.
+    /// The kind of the next value.
     ///
     /// # Errors
-    /// None that begins here.
+    /// No value begins here.
     pub fn kind(&mut self) -> Result<JsonKind, JsonError> {
         self.blanks();
         match (self.peek(), self.text.as_bytes().get(self.at + 1)) {
@@ -109,7 +109,7 @@ impl<'a> Reader<'a> {
     /// Reads an object, handing each key to `each`, which must read the value.
     ///
     /// # Errors
-    /// It is none, or broken, or nested too deep, or an error of `each`.
+    /// The next value is of another kind, invalid or nested too deep, or `each` fails.
     pub fn object(
         &mut self,
         mut each: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), JsonError>,
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
     /// Reads a list; `each` must read one value.
     ///
     /// # Errors
-    /// It is none, or broken, or nested too deep, or an error of `each`.
+    /// The next value is of another kind, invalid or nested too deep, or `each` fails.
     pub fn list(&mut self, mut each: impl FnMut(&mut Self) -> Result<(), JsonError>) -> Result<(), JsonError> {
         self.open(JsonKind::List, "expected a list")?;
         let mut more = !self.closes(b']');
@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
     /// Reads a string. Halves of surrogate pairs become U+FFFD.
     ///
     /// # Errors
-    /// It is none, or broken.
+    /// The next value is of another kind or invalid.
     pub fn text(&mut self) -> Result<Cow<'a, str>, JsonError> {
         self.blanks();
         let raw = self.string()?;
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
     /// Reads a number of either kind ([`JsonKind::Number`], [`JsonKind::NotFinite`]) as it stands in the text.
     ///
     /// # Errors
-    /// It is none.
+    /// The next value is not a number.
     pub fn number(&mut self) -> Result<&'a str, JsonError> {
         let kind = self.kind()?;
         let begin = self.at;
@@ -171,11 +171,11 @@ impl<'a> Reader<'a> {
     /// Skips a value of any depth, checking it, and returns its text.
     ///
     /// # Errors
-    /// It is broken.
+    /// The value is invalid.
     pub fn skip(&mut self) -> Result<&'a str, JsonError> {
         self.blanks();
         let begin = self.at;
-        // The closing brackets that are due.
+        // Closing brackets still expected.
         let mut due = Vec::new();
         loop {
             let end = match self.kind()? {
@@ -209,7 +209,7 @@ impl<'a> Reader<'a> {
     /// Reads a value.
     ///
     /// # Errors
-    /// It is broken, or nested deeper than [`MAX_DEPTH`].
+    /// The value is invalid, or nested deeper than [`MAX_DEPTH`].
     pub fn value(&mut self) -> Result<Value, JsonError> {
         Ok(match self.kind()? {
             JsonKind::Object => {

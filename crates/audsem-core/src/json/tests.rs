@@ -96,8 +96,8 @@ fn errors_tell_what_and_where() {
         (b"{\"a\":1]", "expected `,` or `}` at line 1 column 7"),
         (b"[\"a", "the text ends in a string at line 1 column 4"),
         (b"", "the text ends where a value should be at line 1 column 1"),
-        (b"{} {}", "text behind the value at line 1 column 4"),
-        (b"\"\\ud83\"", "no escape sequence of JSON at line 1 column 2"),
+        (b"{} {}", "text after the value at line 1 column 4"),
+        (b"\"\\ud83\"", "invalid escape sequence at line 1 column 2"),
         (b"[1.]", "expected a digit behind the point at line 1 column 3"),
         (b"\xff", "not UTF-8 at line 1 column 1"),
     ] {

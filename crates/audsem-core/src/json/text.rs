@@ -39,7 +39,7 @@ impl<'a> Reader<'a> {
         self.at += match bytes.get(1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
             Some(b'u') if bytes.get(2..6).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) => 6,
-            _ => return self.fail("no escape sequence of JSON"),
+            _ => return self.fail("invalid escape sequence"),
         };
         Ok(())
     }
@@ -63,7 +63,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The character that the (valid) escape sequence at the beginning of `bytes` names, and its length; `None` for
-/// half a surrogate pair without the other half behind it.
+/// a lone surrogate.
 fn unescape(bytes: &[u8]) -> (Option<char>, usize) {
     let c = match bytes[1] {
         b'b' => '\u{8}',

@@ -60,7 +60,7 @@ impl Choices {
                 Self::new(choices.filter_map(there).collect::<Result<_, _>>()?)
             }
             Value::Array(texts) if texts.len() > LETTERS.count() => {
-                Err(RecordFault::new(Violation::WrongType, format!("{} choices, more than letters", texts.len())))
+                Err(RecordFault::new(Violation::WrongType, format!("{} choices, but only 26 letters", texts.len())))
             }
             Value::Array(texts) => {
                 let choices = LETTERS.map(String::from).zip(texts);
@@ -84,7 +84,7 @@ impl Choices {
         }
         for (number, choice) in choices.iter().enumerate() {
             if choices[..number].iter().any(|earlier| earlier.letter.eq_ignore_ascii_case(&choice.letter)) {
-                let detail = format!("two choices are called {}", choice.letter);
+                let detail = format!("two choices have the letter {}", choice.letter);
                 return Err(RecordFault::new(Violation::WrongType, detail));
             }
         }
@@ -101,11 +101,11 @@ impl Choices {
         Value::Object(self.iter().map(|choice| (choice.letter.clone(), choice.text.as_str().into())).collect())
     }
 
-    /// Which option an answer means: `A. A dog`, `A) A dog`, the letter alone, or the text alone. Case and a full stop at
-    /// the end do not count. Where a letter stands before a text, the text has to be that of the letter.
+    /// The option that an answer means: `A. A dog`, `A) A dog`, the letter alone, or the text alone. Case and a final full
+    /// stop are ignored. If a letter precedes a text, the text must be that of the letter.
     ///
     /// # Errors
-    /// [`Violation::AnswerNotAmongChoices`] where it means none, or could mean several.
+    /// [`Violation::AnswerNotAmongChoices`] if it means no option, or could mean several.
     pub fn find(&self, answer: &str) -> Result<&Choice, RecordFault> {
         let exact = clean(answer);
         if let Some(choice) = self.iter().find(|choice| choice.answer() == exact) {
@@ -128,7 +128,9 @@ impl Choices {
         found.dedup();
         match found.as_slice() {
             [one] => Ok(one),
-            [] => Err(RecordFault::new(Violation::AnswerNotAmongChoices, format!("{answer:?} is no choice"))),
+            [] => {
+                Err(RecordFault::new(Violation::AnswerNotAmongChoices, format!("{answer:?} is not one of the choices")))
+            }
             several => {
                 let detail = format!("{answer:?} could be {} choices", several.len());
                 Err(RecordFault::new(Violation::AnswerNotAmongChoices, detail))
@@ -166,7 +168,7 @@ impl Question {
             Some(at) => (&text[..at], written_out(&text[at + HEADING.len()..])),
             None => (text, Vec::new()),
         };
-        // The heading may be a word of the question: what follows it is only cut off where it is options.
+        // The heading may be a word of the question: it is only cut off if options follow.
         let stem = clean(if embedded.len() < 2 { text } else { stem });
         let choices = match pair.get("choices") {
             None | Some(Value::Null) => Choices::new(embedded)?,

@@ -1,4 +1,4 @@
-//! What a format says of its fields, and the check of an object against it.
+//! The definition of a format, and the check of an object against it.
 
 use std::fmt::Write;
 
@@ -9,13 +9,13 @@ use super::Choices;
 /// A kind of JSON object.
 #[derive(Debug)]
 pub struct RecordFormat {
-    /// What it is called in documents.
+    /// Name of the format in the documentation.
     pub name: &'static str,
-    /// What one object is.
+    /// What one object represents.
     pub doc: &'static str,
     /// Its fields. Others may stand beside them.
     pub fields: &'static [Field],
-    /// What the fields have to do with each other.
+    /// Rules that relate several fields.
     pub rules: &'static [Rule],
     /// An object of this format, as JSON.
     pub example: &'static str,
@@ -28,7 +28,7 @@ pub struct Field {
     pub name: &'static str,
     /// What it holds.
     pub kind: FieldKind,
-    /// When it has to be there.
+    /// When the field is required.
     pub need: Need,
     /// What it means.
     pub doc: &'static str,
@@ -37,7 +37,7 @@ pub struct Field {
 /// What a field holds.
 #[derive(Debug, Clone, Copy)]
 pub enum FieldKind {
-    /// Text that says something.
+    /// Text that is not blank.
     Text,
     /// The options of a question; see [`Choices`].
     Choices,
@@ -45,41 +45,41 @@ pub enum FieldKind {
     List(&'static RecordFormat),
 }
 
-/// When a field has to be there.
+/// When a field is required.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// In every object.
     Always,
     /// Where samples need and use `semantic_elements`.
     WithSemantic,
-    /// It may be absent.
+    /// Never required.
     Optional,
 }
 
-/// What the fields of an object have to do with each other.
+/// A rule that relates several fields of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     /// `answer` is one of `choices`.
     AnswerAmongChoices,
 }
 
-/// The way in which an object is not of its format.
+/// How an object violates its format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Violation {
-    /// A field that has to be there is absent, null or empty.
+    /// A required field is absent, null or empty.
     Missing,
     /// A field has another JSON type.
     WrongType,
     /// A question has fewer than two choices.
     FewChoices,
-    /// The answer is none of the choices, or could be several.
+    /// The answer is not one of the choices, or could be several.
     AnswerNotAmongChoices,
 }
 
 /// What is wrong with an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordFault {
-    /// The way in which it is not of its format.
+    /// The kind of violation.
     pub violation: Violation,
     /// The field or value that decided.
     pub detail: String,
@@ -102,11 +102,11 @@ pub fn clean(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What kind of JSON value this is, for messages.
+/// The type of a JSON value, for messages.
 pub fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
-        Value::Bool(_) => "a truth value",
+        Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
         Value::String(_) => "a string",
         Value::Array(_) => "a list",
@@ -130,7 +130,7 @@ pub fn text_of<'a>(object: &'a Map<String, Value>, name: &str) -> Result<&'a str
 }
 
 impl RecordFormat {
-    /// Checks an object: its fields, with `semantic` those that this needs too, then its rules.
+    /// Checks an object: its fields, with `semantic` also those that need it, then its rules.
     ///
     /// # Errors
     /// The first thing that is wrong; absent fields are named together.

@@ -1,4 +1,4 @@
-//! What training samples teach, and which format that takes.
+//! The tasks of training samples, and the formats of each.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use super::formats::{
     QA_SAMPLES_TOGETHER,
 };
 
-/// What the samples teach.
+/// The task that training samples are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
@@ -18,9 +18,9 @@ pub enum Task {
     Qa,
     /// Questions with options to choose from.
     McQa,
-    /// The same with the whole instruction around the question.
+    /// Questions with options inside a complete instruction.
     McQaLong,
-    /// Captions again, the sound taken from video clips.
+    /// Captions of video clips; the sound is taken from the video.
     Video,
 }
 

@@ -1,8 +1,8 @@
-//! The accounts of a shard: each record is counted by the call that says what became of it.
+//! The accounts of a shard: each record is counted by the call that files its outcome.
 //!
-//! There is no way to count a record as read without saying what became of it, so in every shard
+//! A record cannot be counted as read without filing its outcome, so in every shard
 //! `read = kept + dropped + failed`. One record is filed with [`ShardOutput::file`]. For speed, many
-//! records are filed at once where they share what became of them: [`ShardOutput::file_kept`] for
+//! records with the same outcome are filed at once: [`ShardOutput::file_kept`] for
 //! records that need no line, [`ShardOutput::file_many`] for a line that stands for many records, and
 //! [`ShardOutput::file_batch`] for what a thread inside the shard has filed in a [`RejectBatch`].
 
@@ -18,7 +18,7 @@ use crate::reason::Reason;
 
 impl ShardOutput {
     /// Files one record: counts it as read and as kept, dropped or failed, and writes a line to the
-    /// rejects file if it is left out. Gives back what is kept.
+    /// rejects file if it is left out. Returns what is kept.
     pub fn file<T, D: Display>(&mut self, key: impl Display, outcome: Outcome<T, D>) -> Option<T> {
         match outcome {
             Ok(kept) => {
@@ -81,7 +81,7 @@ impl ShardOutput {
         RejectBatch::new(self.step, !self.dry_run)
     }
 
-    /// Says that the input holds `n` further records, where that is known without counting what is filed
+    /// Announces that the input holds `n` further records, where that is known without counting what is filed
     /// (the rows of a table). The shard cannot be committed unless as many are filed as were announced.
     pub fn announce(&mut self, n: u64) {
         *self.announced.get_or_insert(0) += n;

@@ -2,7 +2,7 @@
 //!
 //! The marker of their shard keeps their hash and records that they were removed, so the shard stays done
 //! and everything built on it stays valid. The marker is written before the file is removed: a kill
-//! in between leaves a file too many, which the next run removes.
+//! in between leaves an extra file, which the next run removes.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Whether a run has ended, for readers of its output.
+//! Whether a run is complete, for readers of its output.
 
 use std::fmt;
 use std::fs;
@@ -27,7 +27,7 @@ impl fmt::Display for Unfinished {
         if self.failed.len() > LISTED {
             write!(f, "\n  and {} more", self.failed.len() - LISTED)?;
         }
-        f.write_str("\nhint: run the same command again until it ends well, then come back")
+        f.write_str("\nhint: run the command that writes it again until it ends with exit code 0, then repeat this one")
     }
 }
 
@@ -40,7 +40,7 @@ struct Ending {
     failed_shards: Vec<FailedShard>,
 }
 
-/// What the run of a folder lacks; `None` if it has ended well, or if this is not a run folder.
+/// What the run of a folder lacks; `None` if it is complete, or if this is not a run folder.
 ///
 /// # Errors
 /// `stats.json` is there and cannot be read.
@@ -76,7 +76,7 @@ pub fn require_finished(folder: &Path) -> Result<()> {
 pub fn warn_if_unfinished(folder: &Path) {
     if let Err(Error::Unfinished(unfinished)) = require_finished(folder) {
         let folder = unfinished.folder.display();
-        tracing::warn!("the run that fills {folder} has not ended: what it has so far is taken");
+        tracing::warn!("the run that fills {folder} has not ended: only what it has written so far is read");
     }
 }
 

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::signals::stop_requested;
 
-/// Below this many records the failure rate says too little to end a run early.
+/// Minimum number of records before a run is ended early because of its failure rate.
 const FAIL_RATE_SAMPLE: u64 = 1000;
 
 /// A step of a subcommand.
@@ -56,11 +56,11 @@ struct StepState<'a, W, F, H> {
 }
 
 impl Run {
-    /// Runs `work` on every shard of `plan` that is this process's and not done yet, for a step that
-    /// hands nothing to the next one but its files and counts.
+    /// Runs `work` on every shard of `plan` that belongs to this process and is not done yet, for a step that
+    /// passes only its files and counts to the next one.
     ///
     /// Shards run on up to [`super::RunOptions::workers`] threads; with fewer shards than workers
-    /// the rest is given to the shards for inside. A stop request lets shards in progress finish.
+    /// the shards may use the remaining threads themselves. After a stop request, shards in progress finish.
     /// A shard that failed is tried again by the next run.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ impl Run {
         self.report(step, plan, fates, via)
     }
 
-    /// Refuses to mix: a done shard must have read what the plan says. Gives the sum of those that are done.
+    /// Checks that every done shard has read what the plan says, and returns the summed stats of the done shards.
     fn check_done<W>(&self, step: Step, plan: &[Shard<W>]) -> Result<Stats> {
         let mut done = Stats::default();
         if self.options.dry_run {

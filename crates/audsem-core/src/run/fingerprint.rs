@@ -1,4 +1,4 @@
-//! Fingerprints of inputs: enough to notice that a file is another one, cheap enough for terabytes.
+//! Fingerprints of inputs: enough to notice that a file has changed, cheap enough for terabytes.
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
@@ -21,7 +21,7 @@ const SAMPLES: u64 = 64;
 /// Size of one such block.
 const SAMPLE_BYTES: u64 = 64 << 10;
 
-/// What is known of one input file. The modification time is left out on purpose: a copy on
+/// The fingerprint of one input file. The modification time is excluded on purpose: a copy on
 /// another disk is the same input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileFingerprint {
@@ -34,7 +34,7 @@ pub struct FileFingerprint {
 }
 
 impl FileFingerprint {
-    /// Reads what is needed of a file.
+    /// Computes the fingerprint of a file.
     ///
     /// # Errors
     /// [`Error::Read`] or [`Error::Input`] when it cannot be read or is a folder.

@@ -1,4 +1,4 @@
-//! Preparing the folder of a run before its first shard, and refusing folders that are not a run's.
+//! Preparing a run folder before its first shard, and refusing folders that do not belong to the run.
 
 use std::fs;
 use std::path::Path;

@@ -93,10 +93,10 @@ impl<T> StepOutputs<T> {
     }
 }
 
-/// How the value of a shard outlives the process that has computed it.
+/// How the value of a shard is stored for later processes.
 pub trait Handover<T>: Sync {
     /// Writes the value into the shard's files, unless the work of the shard has written all that
-    /// [`Handover::load`] needs. Gives the value back as `load` reads it.
+    /// [`Handover::load`] needs. Returns the value as `load` reads it.
     ///
     /// # Errors
     /// [`ShardError::Fatal`] when it cannot be written.
@@ -141,7 +141,7 @@ impl<T: Serialize + DeserializeOwned> Handover<T> for JsonFile {
         let json = serde_json::to_vec(&value).map_err(ShardError::fatal)?;
         let name = self.name(out.name());
         out.write_file(name, &json)?;
-        // The last bit of a number may not survive its text, so a dry run goes by the text, too.
+        // The last bit of a number may be lost in its text form, so a dry run uses the text form, too.
         if out.dry_run() { serde_json::from_slice(&json).map_err(ShardError::fatal) } else { Ok(value) }
     }
 

@@ -1,4 +1,4 @@
-//! Completion markers: the only sign that a shard is done, with the configuration and inputs it was done with.
+//! Completion markers: the only sign that a shard is done, with its configuration and input fingerprint.
 
 use std::fs;
 use std::io;
@@ -45,7 +45,7 @@ impl Marker {
     }
 
     /// Reads a marker; `None` when there is none. One that cannot be parsed counts as none: it
-    /// cannot come from us, because markers are written atomically, and doing a shard again is safe.
+    /// was not written by this program, which writes markers atomically, and running a shard again is safe.
     pub(super) fn read(path: &Path) -> Result<Option<Self>> {
         match fs::read(path) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),

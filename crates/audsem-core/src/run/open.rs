@@ -1,4 +1,4 @@
-//! Opening a run folder: a new one, one to continue with, or one that must not be touched.
+//! Opening a run folder: a new one, one to continue, or one that must be refused.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -159,7 +159,7 @@ impl Run {
     pub fn rerun_changed(mut self) -> Result<Self> {
         self.rerun_changed = true;
         if !self.options.dry_run {
-            // It describes the list as it was. If this process is killed, it must not be taken for the new list's.
+            // It describes the list as it was; if this process is killed, it must not be mistaken for that of the new list.
             remove(&self.folder().join("stats.json"))?;
         }
         Ok(self)
@@ -197,7 +197,7 @@ impl Run {
         append().map_err(Error::write(&path))
     }
 
-    /// Writes `stats.json` and `timing.json` and says what the run came to.
+    /// Writes `stats.json` and `timing.json` and returns the summary of the run.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -235,9 +235,9 @@ impl Run {
         self.log("finish", detail)
     }
 
-    /// Says that the run is of no use if `step` keeps nothing: it then ends with exit code 1 and says why.
+    /// Requires `step` to keep at least one record; otherwise the run ends with exit code 1 and says why.
     ///
-    /// Name the reasons for which the step leaves records out, so that the message can explain the commonest.
+    /// Name the reasons for which the step drops records, so that the message can explain the most frequent one.
     pub fn must_keep(&mut self, step: Step) -> &mut RequiredStep {
         self.required.push(RequiredStep::new(step));
         self.required.last_mut().expect("pushed in the line above")

@@ -1,13 +1,13 @@
-//! What every subcommand lets its user choose about a run.
+//! Options that every subcommand with a run folder has.
 
 use std::path::PathBuf;
 
-/// Which of the shards this process works on: those whose number leaves `index` when divided by `count`.
+/// Which of the shards this process works on: those whose number modulo `count` is `index`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardSelection {
-    /// This process's number, from 0.
+    /// Number of this process, from 0.
     pub index: usize,
-    /// Processes in all.
+    /// Total number of processes.
     pub count: usize,
 }
 
@@ -21,7 +21,7 @@ impl ShardSelection {
     }
 }
 
-/// The choices behind `--output`, `--workers`, `--shard`, `--limit` and their like.
+/// The values of `--output`, `--workers`, `--shard`, `--limit` and the other flags of every run.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     /// The run folder.
@@ -34,7 +34,7 @@ pub struct RunOptions {
     pub limit: Option<u64>,
     /// Seed of every random choice; part of the configuration.
     pub seed: u64,
-    /// Do everything but models, media and writing.
+    /// Run everything except models, media and writing.
     pub dry_run: bool,
     /// Delete an earlier run in the output folder first.
     pub fresh: bool,
@@ -42,7 +42,7 @@ pub struct RunOptions {
     pub max_fail_rate: f64,
     /// Whether a progress line may be shown.
     pub progress: bool,
-    /// Give each left-out record a line of its own, also the common uninteresting ones.
+    /// Write a separate line for each dropped record, also for frequent ones.
     pub all_rejects: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of a record: it is kept, left out by a rule, or fails on a fault.
+//! The outcome of a record: kept, dropped by a rule, or failed on a fault.
 
 use crate::reason::Reason;
 
@@ -9,7 +9,7 @@ use crate::reason::Reason;
 /// [`super::ShardOutput::file`] counts it and writes the line.
 pub type Outcome<T, D = String> = std::result::Result<T, LeftOut<D>>;
 
-/// Why a record is left out, with the value that decided.
+/// Why a record is dropped or failed, with the value that decided.
 ///
 /// It is made from a [`Reason`] alone, so every reason stays one that can be listed before a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +26,12 @@ enum Kind {
 }
 
 impl<D> LeftOut<D> {
-    /// Left out by a rule.
+    /// Dropped by a rule.
     pub fn drop(reason: impl Reason, detail: D) -> Self {
         Self { kind: Kind::Dropped, reason: reason.name(), detail }
     }
 
-    /// Left out because it is broken.
+    /// Failed because it is broken.
     pub fn fail(fault: impl Reason, detail: D) -> Self {
         Self { kind: Kind::Failed, reason: fault.name(), detail }
     }
@@ -56,7 +56,7 @@ impl<D> LeftOut<D> {
         LeftOut { kind: self.kind, reason: self.reason, detail: change(self.detail) }
     }
 
-    /// How `rejects-*.jsonl` calls it.
+    /// Its name in `rejects-*.jsonl`.
     pub(super) fn outcome(&self) -> &'static str {
         match self.kind {
             Kind::Dropped => "dropped",

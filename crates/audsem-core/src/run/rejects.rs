@@ -11,7 +11,7 @@ use crate::clip_id::Seconds;
 use crate::error::{Error, Result};
 use crate::reason::Reason;
 
-/// One line of `rejects-*.jsonl`, as readers get it.
+/// One line of `rejects-*.jsonl`, parsed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectDetail {
     /// The record's key: a clip key, or the place of a record that has none.
@@ -48,7 +48,7 @@ pub(super) struct Line<'a> {
     pub(super) detail: &'a dyn Display,
 }
 
-/// Writes lines without going through a serialiser: millions of drops are usual.
+/// Formats lines directly instead of through a serialiser, because a run often drops millions of records.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RejectWriter {
     lines: Vec<u8>,
@@ -122,7 +122,7 @@ pub fn escape(text: &mut String, detail: impl Display) {
     text.push_str(std::str::from_utf8(&bytes).expect("text with escapes between its characters is text"));
 }
 
-/// What a thread inside a shard files; [`super::ShardOutput::file_batch`] takes it in.
+/// Outcomes filed by a thread inside a shard; [`super::ShardOutput::file_batch`] merges them.
 ///
 /// Where most records are left out, writing the lines is most of the work, so it should not be left
 /// to the one thread that owns the output.
@@ -230,7 +230,7 @@ impl RejectBatch {
         &self.failed
     }
 
-    /// Forgets everything but the memory it lay in.
+    /// Clears the batch but keeps its memory.
     pub(super) fn clear(&mut self) {
         self.lines.lines.clear();
         self.kept = 0;

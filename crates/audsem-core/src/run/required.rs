@@ -1,10 +1,10 @@
-//! Steps that must keep something, and what to say when one of them keeps nothing.
+//! Steps that must keep at least one record, and the message if one keeps none.
 
 use super::execute::Step;
 use super::stats::Stats;
 use crate::reason::Reason;
 
-/// A step without whose records the result of a run is of no use.
+/// A step that must keep at least one record for the run to be useful.
 #[derive(Debug, Clone)]
 pub struct RequiredStep {
     pub(super) step: Step,
@@ -32,7 +32,7 @@ impl RequiredStep {
         self
     }
 
-    /// Why nothing was kept: the commonest reason, what it means and which flag changes it. `None` if something was.
+    /// Why nothing was kept: the most frequent reason, what it means and which flag changes it. `None` if something was.
     pub(super) fn why_empty(&self, stats: &Stats) -> Option<String> {
         let unit = self.step.unit;
         if stats.kept > 0 {

@@ -30,10 +30,10 @@ pub enum ShardError {
     /// Its input is bad: this shard fails, the run continues and ends with exit code 1.
     #[error("{0}")]
     Input(String),
-    /// A stop was requested while it waited for something outside; it is left for the next run.
+    /// A stop was requested while the shard waited for an external service or program; the next run tries it again.
     #[error("stopped on request")]
     Stopped,
-    /// Nothing can be written, or the program is at fault: the run ends.
+    /// Nothing can be written, or the program has an error: the run ends.
     #[error(transparent)]
     Fatal(#[from] Error),
 }
@@ -49,7 +49,7 @@ impl ShardError {
         Self::Fatal(Error::Stage(error.into()))
     }
 
-    /// The fitting kind for an error of this crate: what concerns reading is the shard's, the rest ends the run.
+    /// Converts an error of this crate: a failure to read fails the shard, any other error ends the run.
     pub fn from_core(error: Error) -> Self {
         match error {
             Error::Read { .. } | Error::Input { .. } => Self::input(error),
@@ -171,12 +171,12 @@ impl ShardOutput {
         self.inner_workers
     }
 
-    /// Whether nothing is to be written and no model or media touched.
+    /// Whether nothing may be written and no models or media may be used.
     pub fn dry_run(&self) -> bool {
         self.dry_run
     }
 
-    /// Writes a small file in one go.
+    /// Writes a small file at once.
     ///
     /// # Errors
     /// [`Error::Write`].

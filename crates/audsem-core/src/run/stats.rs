@@ -10,11 +10,11 @@ pub struct Stats {
     /// Records read.
     #[serde(rename = "in")]
     pub read: u64,
-    /// Records that went out.
+    /// Records kept.
     pub kept: u64,
-    /// Records left out by a rule, by reason.
+    /// Records dropped by a rule, by reason.
     pub dropped: BTreeMap<String, u64>,
-    /// Records that were broken, by fault.
+    /// Records that failed, by fault.
     pub failed: BTreeMap<String, u64>,
     /// Further counters of the step.
     pub counts: BTreeMap<String, u64>,
@@ -23,12 +23,12 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Records left out by a rule.
+    /// Records dropped by a rule.
     pub fn n_dropped(&self) -> u64 {
         self.dropped.values().sum()
     }
 
-    /// Records that were broken.
+    /// Records that failed.
     pub fn n_failed(&self) -> u64 {
         self.failed.values().sum()
     }

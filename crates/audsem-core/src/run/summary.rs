@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::required::RequiredStep;
 use super::stats::Stats;
 
-/// A shard whose input could not be worked on.
+/// A shard that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedShard {
     /// The step.
@@ -30,7 +30,7 @@ pub enum Status {
     ShardsLeft,
     /// Done, but shards failed or more records failed than `--max-fail-rate` allows.
     OverFailLimit,
-    /// Done, but nothing came of it: everything was left out, or there was nothing to read.
+    /// Done, but with an empty result: everything was dropped, or there was nothing to read.
     Empty,
     /// Done, but what was checked did not pass.
     CheckFailed,
@@ -47,7 +47,7 @@ pub struct Summary {
     pub output: PathBuf,
     /// How it ended.
     pub status: Status,
-    /// Why nothing came of it, where [`Status::Empty`].
+    /// Why the result is empty, if the status is [`Status::Empty`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub empty: Option<String>,
     /// Whether nothing was written.
@@ -77,7 +77,7 @@ impl Summary {
         self.steps.iter().find(|(step, _)| step == name).map(|(_, stats)| stats)
     }
 
-    /// Says that nothing came of the run, unless it has ended badly already: an empty result is no success.
+    /// Marks the result as empty, unless the run has already failed otherwise: an empty result is not a success.
     #[must_use]
     pub fn as_empty(mut self, why: impl Into<String>) -> Self {
         if self.status == Status::Done {
@@ -102,13 +102,13 @@ impl Summary {
         }
     }
 
-    /// Steps in which more records failed than allowed. Each counts by itself: a later step that reads again
-    /// what is left would make the share of lost records look smaller.
+    /// Steps in which more records failed than allowed. Each step counts by itself, because a later step that reads the
+    /// remaining records again would make the share of failed records look smaller.
     fn steps_over_limit(&self) -> impl Iterator<Item = &(String, Stats)> {
         self.steps.iter().filter(|(_, stats)| stats.is_over(self.max_fail_rate))
     }
 
-    /// The exit code: 0 done or stopped in good order, 1 over the failure limit, empty or a check failed.
+    /// The exit code: 0 done or stopped on request, 1 over the failure limit, empty or a check failed.
     pub fn exit_code(&self) -> u8 {
         match self.status {
             Status::Done | Status::ShardsLeft => 0,
@@ -121,7 +121,7 @@ impl Summary {
         match self.status {
             Status::Done => Vec::new(),
             Status::ShardsLeft => {
-                vec![format!("{} shards left; run the same command again to go on", self.shards_left)]
+                vec![format!("{} shards left; run the same command again to continue", self.shards_left)]
             }
             Status::OverFailLimit => self.failures(),
             Status::Empty => self.empty.iter().cloned().collect(),
@@ -153,7 +153,7 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = self.verdict();
-        // Why it ended badly comes first: it must not be looked for among the counts.
+        // The reason of a failure comes first, so that nobody has to look for it among the counts.
         let (first, last) = if self.exit_code() == 0 { (&[][..], &verdict[..]) } else { (&verdict[..], &[][..]) };
         first.iter().try_for_each(|line| writeln!(f, "error: {line}"))?;
         let dry = if self.dry_run { " (dry run: nothing written)" } else { "" };

@@ -1,4 +1,4 @@
-//! Arrays as the pages of a Parquet file: what the frames of [`super::ParquetWriter`] cannot hold.
+//! Writing arrays as Parquet pages, for columns that the frames of [`super::ParquetWriter`] cannot hold.
 
 use std::io::Write;
 

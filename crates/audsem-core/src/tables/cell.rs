@@ -1,5 +1,5 @@
-//! The values a column can hold: numbers, truth values and texts. Lists and structs are in
-//! modules of their own.
+//! The values a column can hold: numbers, booleans and texts. Lists and structs are in
+//! separate modules.
 
 use std::fmt;
 
@@ -15,11 +15,11 @@ pub type ArrowArray = Box<dyn Array>;
 /// Why a column cannot be read as the type that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Misfit {
-    /// Values are absent where none may be: how many, of how many.
+    /// Values are absent in a column that may not have absent values: how many, of how many.
     Absent(usize, usize),
     /// A value cannot be held by the type.
     Range(String),
-    /// The decoder gave another type than the file told of.
+    /// The decoder returned another type than the file's schema says.
     Type(String),
 }
 
@@ -213,10 +213,10 @@ impl Cell for bool {
 
 /// The message for an array of a type that nothing accepts.
 pub(super) fn wrong_type(array: &dyn Array) -> Misfit {
-    Misfit::Type(format!("the decoder gave {}", super::kind::type_name(array.dtype())))
+    Misfit::Type(format!("the decoder returned {}", super::kind::type_name(array.dtype())))
 }
 
-/// Texts that were read. They lie together in memory; none is copied to look at it.
+/// Texts that were read, stored together in memory and accessed without a copy.
 #[derive(Debug)]
 pub struct StrColumn(Utf8ViewArray);
 

@@ -1,4 +1,4 @@
-//! The columns of any Parquet file as arrays: what the frames of [`super::ParquetFile`] cannot hold.
+//! The columns of any Parquet file as arrays, for columns that the frames of [`super::ParquetFile`] cannot hold.
 
 use std::fs::File;
 use std::io::Cursor;
@@ -18,8 +18,8 @@ use super::TableError;
 use super::cell::ArrowArray;
 use super::parquet_read::guarded;
 
-/// Most rows of a row group that are decoded at once. Programs write a million at most; a damaged or hostile file may
-/// tell of any number, and room would be made for them.
+/// Maximum number of rows of a row group. Programs write at most a million; a damaged or hostile file may
+/// state any number, for which memory would be allocated.
 pub(super) const MAX_ROWS_PER_GROUP: usize = 1 << 26;
 
 /// Largest page. Programs write pages of a megabyte, or one page for each column of a row group.
@@ -51,8 +51,8 @@ impl ColumnChunks {
         if metadata.len() == 0 {
             return Err(TableError::NotParquet { table: name, detail: "the file is empty".to_owned() });
         }
-        // The kernel hands out the pages of its cache: nothing is copied, and memory that is not
-        // looked at again is its to take back.
+        // The pages of the kernel's cache are mapped: nothing is copied, and the kernel can reclaim pages that
+        // are not used again.
         let bytes = guarded(|| Ok(Buffer::from_owner(MMapSemaphore::new_from_file(&file)?)))
             .map_err(|detail| TableError::NotParquet { table: name.clone(), detail })?;
         Self::new(name, bytes)
@@ -61,7 +61,7 @@ impl ColumnChunks {
     /// Opens a table that lies in memory.
     ///
     /// # Errors
-    /// They are no Parquet file.
+    /// The bytes are not a Parquet file.
     pub(super) fn new(name: String, bytes: Buffer<u8>) -> Result<Self, TableError> {
         let (metadata, schema) = guarded(|| {
             let metadata = read_metadata(&mut Cursor::new(bytes.as_slice()))?;

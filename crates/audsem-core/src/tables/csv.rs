@@ -31,7 +31,7 @@ pub enum CsvFault {
         column: &'static str,
     },
     /// A time is not a number of the allowed range.
-    #[error("line {line}: column `{column}` is no time between 0 and 4294967.295 s: `{found}`")]
+    #[error("line {line}: column `{column}` is not a time between 0 and 4294967.295 s: `{found}`")]
     BadTime {
         /// Line number, from 1.
         line: u64,
@@ -77,7 +77,7 @@ struct CueFields {
     video_id: usize,
     start: (usize, Unit),
     length: (usize, Unit, Length),
-    /// `None` where only the spans are wanted.
+    /// `None` if only the spans are read.
     text: Option<usize>,
 }
 
@@ -102,7 +102,7 @@ impl<R: Read> CsvCues<R> {
         Self::open(table, file, true)
     }
 
-    /// Opens a table whose spans alone are wanted: a text column is not asked for, and the texts are empty.
+    /// Opens a table of which only the spans are read: no text column is needed, and the texts are empty.
     ///
     /// # Errors
     /// As [`CsvCues::new`].

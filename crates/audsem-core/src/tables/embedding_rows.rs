@@ -15,7 +15,7 @@ row! {
         pub shard: String,
         /// Samples of the clip at the model's sampling rate, before it was cut or repeated.
         pub n_samples: u32,
-        /// Whether it is longer than the model hears at once.
+        /// Whether it is longer than the input window of the model.
         pub is_longer: bool,
     }
 }

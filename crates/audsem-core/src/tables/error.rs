@@ -21,7 +21,7 @@ pub enum TableError {
     },
     /// The file has no Parquet footer.
     #[error(
-        "not a Parquet file: `{table}`: {detail}\nhint: a table that was cut short must be made again; CSV files must end in `.csv`"
+        "not a Parquet file: `{table}`: {detail}\nhint: a truncated table must be written again; CSV files must end in `.csv`"
     )]
     NotParquet {
         /// Where the table lies.
@@ -60,7 +60,7 @@ pub enum TableError {
         /// The row type that was asked for.
         wanted: &'static str,
     },
-    /// A value is absent where none may be, or does not fit.
+    /// A required value is absent, or a value does not fit the type.
     #[error("column `{column}` of table `{table}`: {detail}")]
     BadValue {
         /// Where the table lies.
@@ -71,7 +71,7 @@ pub enum TableError {
         detail: String,
     },
     /// The footer is fine but the data behind it is not.
-    #[error("damaged Parquet file: `{table}`: {detail}\nhint: make the table again")]
+    #[error("damaged Parquet file: `{table}`: {detail}\nhint: write the table again")]
     Damaged {
         /// Where the table lies.
         table: String,

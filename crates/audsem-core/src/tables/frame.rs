@@ -1,4 +1,4 @@
-//! Rows as the Parquet library hands them over, and the way from there to typed columns.
+//! Rows as the Parquet library returns them, and their conversion to typed columns.
 
 use polars::prelude::ArrowDataType;
 use polars_arrow::array::NullArray;
@@ -40,7 +40,7 @@ impl Frame {
     /// when every value fits.
     ///
     /// # Errors
-    /// The column is missing, has another type, a value does not fit, or one is absent and `C` has no room for that.
+    /// The column is missing or has another type, a value does not fit, or one is absent and `C` is not optional.
     pub fn column<C: Cell>(&self, name: &'static str) -> Result<C::Column, BadColumn> {
         let bad = |misfit| BadColumn { column: name, misfit };
         let Some((_, array)) = self.columns.iter().find(|(found, _)| found == name) else {

@@ -2,7 +2,7 @@
 //!
 //! Lists are arrays, structs objects, maps arrays of objects `key`, `value`; dates, times and decimals are text.
 //!
-//! For tables whose columns are carried along and not computed with. A table whose columns are known has a row type.
+//! For tables whose columns are only passed through. A table whose columns are known has a row type.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use super::cell::ArrowArray;
 use super::column_chunks::ColumnChunks;
 use super::parquet_read::guarded;
 
-/// Nested columns deeper than this are not read: nobody writes them, and each level is a call.
+/// Maximum nesting of columns that are read: deeper ones do not occur, and each level is a recursive call.
 const MAX_DEPTH: usize = 64;
 
 /// A Parquet file whose rows are read as JSON.
@@ -38,10 +38,10 @@ impl JsonRows {
         Self::new(ColumnChunks::open(path)?)
     }
 
-    /// Opens a table that lies in memory; `name` stands for them in messages.
+    /// Opens a table that lies in memory; `name` identifies it in messages.
     ///
     /// # Errors
-    /// They are no Parquet file.
+    /// The bytes are not a Parquet file.
     pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, TableError> {
         Self::new(ColumnChunks::new(name.to_owned(), Buffer::from_vec(bytes))?)
     }

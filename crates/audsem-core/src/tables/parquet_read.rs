@@ -1,6 +1,6 @@
 //! Reading Parquet tables, one row group at a time.
 //!
-//! A file that is no Parquet, was cut short or has other columns is refused before any row is read.
+//! A file that is not Parquet, was truncated or has other columns is refused before any row is read.
 //! Bits that flipped inside a whole file are found as far as the Parquet library finds them; the
 //! SHA-256 that a run folder keeps of each part is the certain test.
 
@@ -42,7 +42,7 @@ impl<R: Row> ParquetFile<R> {
     /// Opens a file and checks its columns against the row type.
     ///
     /// # Errors
-    /// The file cannot be opened, is no Parquet file, or lacks a column or has it in another type.
+    /// The file cannot be opened, is not a Parquet file, or lacks a column or has it in another type.
     pub fn open(path: &Path) -> Result<Self, TableError> {
         let open_error = |source| TableError::Open { path: path.to_owned(), source };
         let file = File::open(path).map_err(open_error)?;
@@ -57,7 +57,7 @@ impl<R: Row> ParquetFile<R> {
         Self::new(path.display().to_string(), Source::File(file), || ColumnChunks::open(path))
     }
 
-    /// Opens a table that lies in memory; `name` stands for them in messages.
+    /// Opens a table that lies in memory; `name` identifies it in messages.
     ///
     /// # Errors
     /// As [`ParquetFile::open`].
@@ -187,12 +187,12 @@ fn is_read_by_frames(found: &ArrowDataType, wanted: &ArrowDataType) -> bool {
         || (*wanted == ArrowDataType::Utf8View && matches!(found, ArrowDataType::Utf8 | ArrowDataType::LargeUtf8))
 }
 
-/// Runs the Parquet reader on foreign bytes. It meets some kinds of damage with a panic, which is
+/// Runs the Parquet reader on untrusted bytes. It panics on some kinds of damage, which is
 /// turned into an error like the rest.
 pub(super) fn guarded<T>(read: impl FnOnce() -> PolarsResult<T>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(result) => result.map_err(|source| source.to_string()),
-        Err(_) => Err("the reader gave up on its contents".to_owned()),
+        Err(_) => Err("the reader cannot decode its contents".to_owned()),
     }
 }
 

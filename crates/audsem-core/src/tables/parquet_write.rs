@@ -54,7 +54,7 @@ pub struct GroupEncoder<R: Row> {
     row: PhantomData<R>,
 }
 
-/// A file to be, by what its columns need.
+/// The writer of a file, chosen by the types of its columns.
 enum Form<W: Write> {
     Flat(BatchedWriter<W>),
     Nested(FileWriter<W>, SchemaDescriptor),
@@ -91,7 +91,7 @@ impl<W: Write> Form<W> {
             (Self::Nested(writer, _), Encoded::Nested(columns)) => {
                 arrow_write::write_group(writer, group.n_rows, columns)
             }
-            _ => unreachable!("the row type decides both"),
+            _ => unreachable!("the row type determines both"),
         }
     }
 
@@ -146,7 +146,7 @@ impl<R: Row, W: Write + Send> ParquetWriter<R, W> {
         Ok(Self { form: Form::new::<R>(file)?, buffers: R::Buffers::default(), n_buffered: 0, n_rows: 0 })
     }
 
-    /// Appends one row; writes a row group when [`ROWS_PER_GROUP`] have come together.
+    /// Appends one row; writes a row group when [`ROWS_PER_GROUP`] rows have accumulated.
     ///
     /// # Errors
     /// A row group cannot be written.

@@ -38,7 +38,7 @@ pub trait Row: Debug + Sized + Send + Sync + 'static {
     fn from_row(row: Self::Ref<'_>) -> Self;
     /// Appends one row to buffers.
     fn push(buffers: &mut Self::Buffers, row: Self::Ref<'_>);
-    /// Appends what stands below a row that is absent, where rows are the structs of a column.
+    /// Appends placeholder values for an absent row, where rows are the structs of a column.
     #[doc(hidden)]
     fn push_placeholder(buffers: &mut Self::Buffers);
     /// Empties the buffers into arrays for the Parquet library, one for each column.
@@ -71,7 +71,7 @@ pub trait Columns: Sized + Send + Sync {
 /// A table may hold more columns than the row type names, so a step that needs two columns of a
 /// wide table declares a row type of those two and reads nothing else.
 ///
-/// Columns are numbers, truth values and texts, lists of them (`Vec<T>`) and structs, each with `Option` where values may
+/// Columns are numbers, booleans and texts, lists of them (`Vec<T>`) and structs, each with `Option` where values may
 /// be absent. A struct is declared like a table, but without the line that names one.
 ///
 /// ```

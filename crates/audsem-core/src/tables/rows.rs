@@ -1,5 +1,5 @@
-//! The row types of captions that two stages meet over, or that this crate itself reads: cues, which come from CSV
-//! files too, and the clip table. A row type that one stage alone reads and writes is declared in that stage.
+//! The row types of captions that two stages share, or that this crate itself reads: cues, which also come from CSV
+//! files, and the clip table. A row type that only one stage reads and writes is declared in that stage.
 
 use crate::row;
 

@@ -1,4 +1,4 @@
-//! The values of a Parquet page of vectors, where they lie there one after the other as they are.
+//! The values of a Parquet page of vectors, if the page stores them contiguously and uncompressed.
 //!
 //! A list column carries, for every number, whether it begins a row (repetition level 0) and whether
 //! anything is absent (definition level below the largest). Where the levels say "every row has `dim`
@@ -33,7 +33,7 @@ enum Levels<'a> {
     Packed(&'a [u8]),
 }
 
-/// Takes the levels apart. Widths over 8 bits do not occur: lists in lists are not vectors.
+/// Iterates over the runs of levels. Widths over 8 bits do not occur: nested lists are not vectors.
 struct Runs<'a> {
     bytes: &'a [u8],
     width: usize,

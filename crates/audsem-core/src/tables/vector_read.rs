@@ -1,8 +1,8 @@
 //! Reading the column of vectors of a table.
 //!
 //! The frames of [`super::ParquetFile`] decode a list number by number. Tables of embeddings are
-//! nothing but such lists, so this reader goes below: a page that holds whole rows of plain `f32` is
-//! handed on as it lies in the file, and only other pages (compressed, dictionary-encoded, with absent
+//! nothing but such lists, so this reader works on pages: a page that holds whole rows of plain `f32` is
+//! returned as it is in the file, and only other pages (compressed, dictionary-encoded, with absent
 //! values) go through the general decoder.
 
 use std::path::Path;
@@ -44,12 +44,12 @@ impl VectorFile {
     /// Opens a file and looks for its column [`VECTOR_COLUMN`].
     ///
     /// # Errors
-    /// The file cannot be opened, is no Parquet file, or lacks the column or has it in another type.
+    /// The file cannot be opened, is not a Parquet file, or lacks the column or has it in another type.
     pub fn open(path: &Path) -> Result<Self, TableError> {
         Self::new(ColumnChunks::open(path)?)
     }
 
-    /// Opens a table that lies in memory; `name` stands for them in messages.
+    /// Opens a table that lies in memory; `name` identifies it in messages.
     ///
     /// # Errors
     /// As [`VectorFile::open`].
@@ -151,8 +151,8 @@ impl VectorFile {
         Ok(rows)
     }
 
-    /// Room for the numbers of row group `i`. A damaged file may tell of any number of rows: no more room than it has
-    /// bytes is made at once.
+    /// A buffer for the numbers of row group `i`. A damaged file may state any number of rows, so the initial capacity is
+    /// limited by the size of the file.
     pub fn room(&self, i: usize) -> usize {
         self.n_rows_in(i).saturating_mul(self.dim).min(self.chunks.n_bytes())
     }

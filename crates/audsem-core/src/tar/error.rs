@@ -44,7 +44,7 @@ pub enum TarError {
         members: u64,
         /// Samples handed out before the break (0 when members are read without grouping).
         samples: u64,
-        /// Key of the sample that was being gathered and is lost.
+        /// Key of the incomplete sample that is lost.
         pending: Option<String>,
     },
     /// The bytes at a header position are not a tar header.
@@ -71,10 +71,10 @@ pub enum TarError {
         /// Members read before.
         members: u64,
     },
-    /// Something follows the end marker: mostly two tars in one file. Readers stop at the marker and never see it.
+    /// Data follows the end marker, usually because two tars were concatenated. Readers stop at the marker and never see it.
     #[error(
-        "tar goes on behind its end marker at byte {offset}: {}: readers stop at the marker, after {members} members\n\
-         hint: two tars in one file must be parted or packed again: `tar --ignore-zeros -xf FILE` unpacks all of it",
+        "tar has data after its end marker at byte {offset}: {}: readers stop at the marker, after {members} members\n\
+         hint: if two tars were concatenated, split them or pack them again: `tar --ignore-zeros -xf FILE` unpacks all of it",
         path.display()
     )]
     TrailingData {
@@ -109,7 +109,7 @@ pub enum TarError {
         /// The cap in bytes.
         limit: u64,
     },
-    /// A key or suffix that would not be read back as it was given.
+    /// A key or suffix that would not be read back unchanged.
     #[error("`{key}` with suffix `{suffix}` cannot be a tar sample: {detail}")]
     BadKey {
         /// The key.

@@ -34,7 +34,8 @@ pub fn tars_under(path: &Path) -> Result<Vec<PathBuf>> {
         require_finished(path)?;
     }
     if tars.is_empty() {
-        let problem = "this folder holds no tar\nhint: name tars (.tar, .tar.gz, .tar.zst) or the folder they lie in";
+        let problem =
+            "this folder holds no tar\nhint: name tars (.tar, .tar.gz, .tar.zst) or the folder that holds them";
         return Err(Error::input(path, problem));
     }
     Ok(tars)

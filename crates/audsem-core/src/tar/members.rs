@@ -1,4 +1,4 @@
-//! Members one after the other, with payloads read on demand.
+//! Sequential reading of members, with payloads read on demand.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::source::{BULK_BUFFER, SCAN_BUFFER, Source};
 use super::{BLOCK, TarError};
 
-/// Extension headers (long names, PAX records) larger than this are taken for damage.
+/// Extension headers (long names, PAX records) larger than this are treated as damage.
 const MAX_EXTENSION: u64 = 1 << 20;
 
 /// Bytes of the end marker: two blocks of zeros.
@@ -100,8 +100,8 @@ impl MemberReader {
         self.members
     }
 
-    /// Goes on to the next member; `None` at the end of the archive, which is the end marker with nothing but zeros
-    /// behind it.
+    /// Advances to the next member; `None` at the end of the archive, which is the end marker followed by nothing but
+    /// zeros.
     ///
     /// # Errors
     /// [`TarError::Read`], [`TarError::Truncated`], [`TarError::BadHeader`], and at the end [`TarError::NoEndMarker`] and

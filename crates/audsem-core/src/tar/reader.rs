@@ -1,4 +1,4 @@
-//! Samples one after the other.
+//! Sequential reading of samples.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ pub struct ReadCounts {
 /// Reads the samples of a tar in one pass.
 ///
 /// Errors that concern one sample ([`TarError::is_fatal`] is false) leave the reader usable: the
-/// sample is lost, the next call goes on behind it.
+/// sample is lost, the next call continues after it.
 pub struct SampleReader {
     members: MemberReader,
     /// First member of the next sample, read while looking for the end of the last one.
@@ -60,7 +60,7 @@ pub struct SampleReader {
     max_member: u64,
     counts: ReadCounts,
     spare: Vec<Vec<u8>>,
-    /// Error that came while a complete sample was in hand, to be returned next.
+    /// Error that occurred while a complete sample was pending, to be returned next.
     held: Option<TarError>,
 }
 
@@ -105,7 +105,7 @@ impl SampleReader {
         ReadCounts { members: self.members.members(), ..self.counts }
     }
 
-    /// Gives a sample's buffers back, so that the next ones need no fresh memory.
+    /// Returns a sample's buffers to the reader, so that the next samples reuse their memory.
     pub fn recycle(&mut self, sample: Sample) {
         self.spare.extend(sample.members.into_iter().map(|(_, bytes)| bytes));
         self.spare.truncate(8);
@@ -124,7 +124,7 @@ impl SampleReader {
             let member = match self.members.next_member() {
                 Ok(Some(member)) => member,
                 Ok(None) => return Ok(self.pending.take().map(|sample| self.hand_out(sample))),
-                // What stands before the end is whole; whether something follows is another question.
+                // Members before the end are complete, whatever follows.
                 Err(error @ (TarError::NoEndMarker { .. } | TarError::TrailingData { .. }))
                     if self.pending.is_some() =>
                 {

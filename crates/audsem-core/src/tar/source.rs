@@ -9,7 +9,7 @@ use super::TarError;
 /// Read-ahead for streams and for reading every payload. Payloads larger than this go straight into
 /// their own buffer.
 pub(super) const BULK_BUFFER: usize = 256 * 1024;
-/// Read-ahead when most payloads are skipped: more would read bytes nobody asked for.
+/// Read-ahead when most payloads are skipped: more would read bytes that are not needed.
 pub(super) const SCAN_BUFFER: usize = 4 * 1024;
 
 pub(super) enum Source {
@@ -88,8 +88,8 @@ impl Source {
 
     /// Appends up to `n` bytes from position `at` to `buffer`; returns how many there were.
     pub(super) fn read_into(&mut self, at: u64, n: u64, buffer: &mut Vec<u8>) -> io::Result<u64> {
-        // A damaged size field must not make us reserve what is not there: a file says how much it
-        // has, a stream is trusted for a little and grows from there.
+        // A damaged size field must not cause a huge allocation: of a file the length is known,
+        // for a stream a small buffer is reserved and grows as data arrives.
         let reserve = match self {
             Self::File { length, .. } => length.saturating_sub(at).min(n),
             Self::Stream(_) => n.min(8 * 1024 * 1024),

@@ -1,4 +1,4 @@
-//! Deterministic shards.
+//! Writing deterministic shards.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -129,7 +129,7 @@ fn checked_names(key: &str, members: &[(&str, &[u8])]) -> Result<Vec<String>, Ta
             ));
         }
         if super::is_metadata(&name) || name.contains('\0') {
-            return Err(bad(suffix, "readers would pass over it or cut the name"));
+            return Err(bad(suffix, "readers would skip it or cut the name"));
         }
         if members[..index].iter().any(|(earlier, _)| earlier == suffix) {
             return Err(bad(suffix, "the suffix comes twice"));

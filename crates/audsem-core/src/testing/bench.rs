@@ -1,4 +1,4 @@
-//! A place to call a binary in, and what came of it.
+//! A temporary folder in which tests run a binary, and the result of the call.
 
 use std::fs;
 use std::io;
@@ -10,14 +10,14 @@ use tempfile::TempDir;
 
 use crate::run::RejectDetail;
 
-/// What a call of a binary came to.
+/// The result of a call of a binary.
 #[derive(Debug)]
 pub struct Called {
     /// Exit code; -1 for a signal.
     pub code: i32,
-    /// What it printed.
+    /// Its standard output.
     pub stdout: String,
-    /// What it said.
+    /// Its standard error.
     pub stderr: String,
 }
 

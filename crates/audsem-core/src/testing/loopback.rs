@@ -26,13 +26,13 @@ pub struct ReceivedRequest {
 pub enum Reply {
     /// Status, further header lines (each ending in CRLF), body.
     Send(u16, &'static str, Vec<u8>),
-    /// Closes the connection without a word.
+    /// Closes the connection without an answer.
     Close,
     /// Promises more bytes than it sends, then closes.
     Cut(Vec<u8>),
     /// The same with further header lines.
     CutAs(&'static str, Vec<u8>),
-    /// Says nothing until the client gives up.
+    /// Sends nothing until the client gives up.
     Hang,
 }
 

@@ -1,4 +1,4 @@
-//! How a server is reached and asked.
+//! Settings of a server.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::{RetryPolicy, TextError};
 
-/// Which route prompts go to.
+/// The API route that prompts are sent to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Api {
@@ -20,7 +20,7 @@ pub enum Api {
     Raw,
 }
 
-/// How a server is told about a JSON schema. The answer is checked on our side in any case.
+/// How a JSON schema is sent to the server. The answer is validated on our side in any case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum SchemaFormat {
@@ -29,11 +29,11 @@ pub enum SchemaFormat {
     JsonSchema,
     /// `response_format.type = json_object` with a `schema` beside it: llama-cpp-python.
     JsonObject,
-    /// Not at all; the prompt must say it.
+    /// The schema is not sent; the prompt must describe it.
     None,
 }
 
-/// A key that shows up in no log, message or file.
+/// A key that never appears in a log, message or file.
 #[derive(Clone)]
 pub struct Secret(String);
 
@@ -68,26 +68,26 @@ pub struct ServerConfig {
     pub url: String,
     /// Model to ask for; `None` asks the server, which must then serve exactly one.
     pub model: Option<String>,
-    /// Which route prompts go to.
+    /// The API route that prompts are sent to.
     pub api: Api,
-    /// Requests under way at a time, at least 1.
+    /// Number of concurrent requests, at least 1.
     pub concurrency: usize,
     /// Longest time from sending a request to the last byte of its answer.
     pub timeout: Duration,
     /// Longest time for making a connection.
     pub connect_timeout: Duration,
-    /// When to ask again.
+    /// The retry policy.
     pub retry: RetryPolicy,
     /// How schemas are sent.
     pub schema_format: SchemaFormat,
-    /// Further members of every request body, e.g. `chat_template_kwargs`.
+    /// Extra fields of every request body, e.g. `chat_template_kwargs`.
     pub extra: Map<String, Value>,
     /// Sent as bearer token where present.
     pub api_key: Option<Secret>,
 }
 
 impl ServerConfig {
-    /// Defaults for an address: 16 requests under way, two minutes each, the default retries.
+    /// Defaults for an address: 16 concurrent requests, a timeout of two minutes, the default retries.
     #[must_use]
     pub fn new(url: &str) -> Self {
         Self {
@@ -118,7 +118,7 @@ impl ServerConfig {
             );
         }
         if self.concurrency == 0 {
-            return refuse("requests under way", "0", "must be at least 1", "give --concurrency 1 or more");
+            return refuse("concurrent requests", "0", "must be at least 1", "give --concurrency 1 or more");
         }
         Ok(())
     }
@@ -144,7 +144,7 @@ impl ServerConfig {
         identity
     }
 
-    /// Takes our key out of a text the server sent: some servers quote it back.
+    /// Removes our key from a text the server sent, because some servers quote it.
     pub(super) fn redact(&self, text: &str) -> String {
         match &self.api_key {
             Some(Secret(key)) => text.replace(key.as_str(), "***"),

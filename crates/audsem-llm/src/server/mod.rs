@@ -21,25 +21,25 @@ use config::redact_url;
 pub use config::{Api, SchemaFormat, Secret, ServerConfig};
 use permits::Permits;
 
-/// How long the question "are you there?" may take after a request has failed for good.
+/// Timeout of the health check after a request has failed permanently.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Client of one server. Cheap to share: at most [`ServerConfig::concurrency`] requests are under
-/// way at a time, whoever sends them.
+/// Client of one server. It can be shared by threads: at most [`ServerConfig::concurrency`] requests are in
+/// flight at a time, whoever sends them.
 pub struct OpenAiServer {
     config: ServerConfig,
     model: String,
     agent: ureq::Agent,
     permits: Permits,
-    /// No request is sent before this moment: the server asked all of us to wait.
+    /// No request is sent before this moment, because the server asked clients to wait.
     hold_until: Mutex<Option<Instant>>,
 }
 
 /// One failed attempt.
 enum Failure {
-    /// Asking again cannot help.
+    /// A retry cannot succeed.
     Permanent(TextError),
-    /// Asking again may help.
+    /// A retry may succeed.
     Transient { reason: String, status: Option<u16>, retry_after: Option<Duration> },
     /// A success status with a body outside the protocol; may be a broken proxy, so worth a retry.
     Malformed(TextError),
@@ -72,7 +72,7 @@ impl OpenAiServer {
         Ok(server)
     }
 
-    /// The model answers come from.
+    /// The model that gives the answers.
     #[must_use]
     pub fn model(&self) -> &str {
         &self.model
@@ -207,7 +207,7 @@ impl OpenAiServer {
         TextError::Malformed { url: redact_url(&self.config.url), reason, excerpt: excerpt(body) }
     }
 
-    /// Whether anything at all answers at the address.
+    /// Whether any server answers at the address.
     fn is_alive(&self) -> bool {
         let request = self.agent.get(self.config.endpoint("models"));
         request.config().timeout_global(Some(PROBE_TIMEOUT)).build().call().is_ok()
@@ -275,7 +275,7 @@ impl TextGenerator for OpenAiServer {
     }
 }
 
-/// Largest answer that is read; far above any real one, below what hurts.
+/// Largest answer that is read, in bytes; far above any real one, but bounded.
 const MAX_BODY: u64 = 64 << 20;
 
 /// Seconds since 1970, for dates in `Retry-After` only.

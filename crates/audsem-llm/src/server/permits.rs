@@ -2,13 +2,13 @@
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// Bounds how many requests are under way.
+/// Limits the number of requests in flight.
 pub(super) struct Permits {
     free: Mutex<usize>,
     returned: Condvar,
 }
 
-/// Leave to send one request; given back when dropped.
+/// A permit for one request, released when dropped.
 pub(super) struct Permit<'a>(&'a Permits);
 
 impl Permits {

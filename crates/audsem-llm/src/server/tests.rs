@@ -245,7 +245,7 @@ fn sounds_and_pictures_go_out_as_openai_writes_them() {
 
     let raw = OpenAiServer::connect(ServerConfig { api: Api::Raw, ..client.config }).unwrap();
     let error = raw.generate(&request).unwrap_err().to_string();
-    assert!(error.contains("no sounds or pictures\nhint: leave out --api raw"), "{error}");
+    assert!(error.contains("no sounds or pictures\nhint: omit --api raw"), "{error}");
     assert_eq!(server.calls().len(), 1, "a prompt that lost its sound was sent");
     let error = Prompt::Raw("x".into()).with_media(Vec::new()).unwrap_err().to_string();
     assert!(error.contains("--- user ---"), "{error}");

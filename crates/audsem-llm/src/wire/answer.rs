@@ -1,4 +1,4 @@
-//! Answers as servers send them.
+//! Parsing of answers as servers send them.
 
 use serde_json::Value;
 
@@ -33,8 +33,8 @@ pub(crate) fn response(body: &Value, prompt: &Prompt, asked_model: &str) -> Resu
     })
 }
 
-/// The text of an answer: a string, or a list of parts, of which those count that are text. Parts in which a model
-/// thinks are no answer. An empty answer is null on some servers.
+/// The text of an answer: a string, or a list of parts, of which the text parts count; parts that hold
+/// reasoning are not part of the answer. Some servers send an empty answer as null.
 fn content(value: Option<&Value>) -> String {
     match value {
         Some(Value::String(text)) => text.clone(),
@@ -54,7 +54,7 @@ fn text_of_part(part: &Value) -> Option<&str> {
     }
 }
 
-/// What a model thought before it answered, under the names that vLLM, SGLang, llama.cpp, DeepSeek and others give it.
+/// The model's reasoning before the answer, under the field names that vLLM, SGLang, llama.cpp, DeepSeek and others use.
 fn reasoning(message: &Value) -> Option<String> {
     let text = |key: &&str| message.get(*key).and_then(Value::as_str).filter(|text| !text.is_empty());
     ["reasoning_content", "reasoning"].iter().find_map(text).map(str::to_owned)
@@ -126,7 +126,7 @@ mod tests {
         ]
     }
 
-    /// The members that are looked for, most of the time.
+    /// Usually the fields that the parser reads.
     fn key() -> impl Strategy<Value = String> {
         static KNOWN: &[&str] = &[
             "choices",
@@ -158,7 +158,7 @@ mod tests {
         })
     }
 
-    /// A body that gets as far as the answer more often than chance would have it.
+    /// A body that reaches the parsing of the answer more often than random JSON would.
     fn body() -> impl Strategy<Value = Value> {
         let whole = (json(), json(), json(), json()).prop_map(|(message, text, logprobs, usage)| {
             let choice = json!({"message": message, "text": text, "logprobs": logprobs});

@@ -106,8 +106,8 @@ pub(super) fn as_raw(prompt: &Prompt) -> Result<Prompt, TextError> {
     for message in messages {
         if !message.content.is_text() {
             return Err(TextError::Prompt {
-                reason: "the raw route takes text alone, no sounds or pictures",
-                hint: "leave out --api raw",
+                reason: "the raw route takes text only, no sounds or pictures",
+                hint: "omit --api raw",
             });
         }
         let name = match message.role {

@@ -255,8 +255,8 @@ fn tars_without_their_end_or_with_more_behind_it_fail_in_every_command() {
     ];
     for (input, problem) in [
         ("cut", "tar without end marker"),
-        ("glued", "tar goes on behind its end marker"),
-        ("glued-zst", "tar goes on behind its end marker"),
+        ("glued", "tar has data after its end marker"),
+        ("glued-zst", "tar has data after its end marker"),
     ] {
         for command in each {
             let command = command.replace("MODEL", &model().display().to_string());

@@ -6,7 +6,7 @@ audsem_core::reasons! {
         Truncated = "truncated": "the tar ends early",
         DamagedTar = "damaged_tar": "the tar cannot be read on from here",
         NoEndMarker = "no_end_marker": "the tar lacks its end marker: it may be cut between two members",
-        TrailingData = "trailing_data": "the tar goes on behind its end marker, where readers stop: two tars in one file",
+        TrailingData = "trailing_data": "the tar has data after its end marker, where readers stop: two tars in one file",
         NoKey = "no_key": "the member's name has no dot, so it belongs to no sample",
         RepeatedSuffix = "repeated_suffix": "two members of a sample have the same suffix",
         DuplicateKey = "duplicate_key": "an earlier sample of this tar has the same key",

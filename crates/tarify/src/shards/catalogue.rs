@@ -75,7 +75,7 @@ impl Catalogue {
     /// Reads headers and JSON of a tar from its beginning, passing over the media.
     ///
     /// # Errors
-    /// The tar is damaged, lacks its end marker or goes on behind it.
+    /// The tar is damaged, lacks its end marker or has data after it.
     pub(super) fn read(tar: &mut MemberReader, task: Task) -> Result<Self, TarError> {
         let mut catalogue = Self::default();
         let mut by_stem = HashMap::new();

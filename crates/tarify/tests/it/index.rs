@@ -83,7 +83,7 @@ fn a_tar_without_its_end_or_with_more_behind_it_fails() {
     bench.write("in/2.tar", [whole.clone(), whole.clone()].concat());
     let called = bench.call("index -i in -o out").ended(1);
     called.says("tar without end marker at byte 1024");
-    called.says("tar goes on behind its end marker at byte 3072");
+    called.says("tar has data after its end marker at byte 3072");
     assert_eq!(called.step("part")["kept"], 2, "the tar that is whole");
     bench.write("in/0.tar", &whole);
     bench.write("in/2.tar", &whole);

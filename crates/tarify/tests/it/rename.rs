@@ -93,7 +93,7 @@ fn a_tar_without_its_end_or_with_more_behind_it_fails() {
     bench.write("in/1.tar", [whole.clone(), whole.clone()].concat());
     let called = bench.call("rename -i in -o out").ended(1);
     called.says("tar without end marker at byte 1024");
-    called.says("tar goes on behind its end marker at byte 3072");
+    called.says("tar has data after its end marker at byte 3072");
     assert!(!bench.path("out/0.tar").exists() && !bench.path("out/1.tar").exists());
     let limited = bench.call("rename -i in -o limited --limit 1").ended(0);
     assert_eq!(limited.step("part")["in"], 1);

@@ -56,7 +56,7 @@ fn a_tar_without_its_end_or_with_more_behind_it_fails() {
     bench.write("in/1.tar", [whole.clone(), whole.clone()].concat());
     let called = bench.call("transcode -i in -o out").ended(1);
     called.says("tar without end marker at byte 2048");
-    called.says("tar goes on behind its end marker at byte 4096");
+    called.says("tar has data after its end marker at byte 4096");
     assert!(!bench.path("out/0.tar").exists() && !bench.path("out/1.tar").exists());
     bench.call("transcode -i in -o limited --limit 1").ended(0);
 }

@@ -125,7 +125,7 @@ impl<'a> FlacFrames<'a> {
         })
     }
 
-    /// Checks the CRC-16 behind a frame of `length` bytes and goes on behind it.
+    /// Checks the CRC-16 behind a frame of `length` bytes and moves past it.
     fn check_sum(&mut self, length: usize) -> Result<(), Fault> {
         let (frame, rest) = self.rest.split_at_checked(length).ok_or(Fault::Cut)?;
         let (sum, rest) = rest.split_first_chunk().ok_or(Fault::Cut)?;

@@ -33,7 +33,7 @@ fn a_tar_that_is_cut_or_goes_on_fails_and_nothing_is_built_without_it() {
     for (bytes, problem) in [
         (tar()[..one + 2000].to_vec(), "tar ends early"),
         (tar()[..one].to_vec(), "tar without end marker"),
-        ([tar(), tar()].concat(), "tar goes on behind its end marker"),
+        ([tar(), tar()].concat(), "tar has data after its end marker"),
     ] {
         let world = World::new(&[bytes], &records());
         let out = world.run(&world.config(Task::Caption));
