@@ -1,4 +1,4 @@
-//! By which number clips are judged, and which side of a threshold is the suspicious one.
+//! The score by which clips are judged, and which side of a threshold is suspicious.
 
 use audsem_core::error::Error as CoreError;
 use serde::Serialize;
@@ -51,7 +51,7 @@ impl Column {
         }
     }
 
-    /// What it is, for readers of a report.
+    /// Its definition, for readers of a report.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Dissimilarity => "1 minus the mean cosine to the reference, from 0 to 2",
@@ -70,7 +70,7 @@ impl Column {
         }
     }
 
-    /// What its largest and its smallest values say of a clip.
+    /// What its largest and its smallest values mean for a clip.
     pub fn ends(self) -> (&'static str, &'static str) {
         match self {
             Self::Dissimilarity => ("Most dissimilar", "Most similar"),
@@ -84,7 +84,7 @@ impl Column {
         if self == Self::Dissimilarity { Side::Over } else { Side::Under }
     }
 
-    /// Thresholds to try, and the one to use, by default.
+    /// Default thresholds of a report, and the default threshold of `extract`.
     pub fn thresholds(self) -> ([f32; 3], f32) {
         match self {
             Self::Dissimilarity => ([0.9, 0.95, 0.99], 0.95),
@@ -98,7 +98,7 @@ impl Column {
     }
 }
 
-/// What a command line asks for; what it leaves open depends on the tables.
+/// A criterion from the command line; what it leaves open depends on the tables.
 #[derive(Debug, Clone, Default)]
 pub struct CriterionArgs {
     /// The column.

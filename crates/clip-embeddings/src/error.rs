@@ -20,7 +20,7 @@ pub enum Error {
     Table(#[from] audsem_core::tables::TableError),
     /// Vectors of different lengths cannot be compared.
     #[error(
-        "vectors of {found} numbers where others have {expected}: {}\nhint: embed all sets with the same model",
+        "vectors of {found} dimensions where others have {expected}: {}\nhint: embed all sets with the same model",
         path.display()
     )]
     OtherDimension {
@@ -54,17 +54,17 @@ pub enum Error {
         /// What it holds.
         found: &'static str,
     },
-    /// A table whose columns do not tell what it holds.
+    /// A table whose modality cannot be inferred from its columns.
     #[error(
-        "this table of embeddings tells not what of (it has neither `text` nor `shard`): {}\n\
-         hint: say so with --modality audio or --modality text",
+        "cannot tell whether this table holds audio or text embeddings (it has neither `text` nor `shard`): {}\n\
+         hint: pass --modality audio or --modality text",
         path.display()
     )]
     UnknownModality {
         /// The table.
         path: PathBuf,
     },
-    /// A reference from which no direction comes.
+    /// A reference without a usable vector.
     #[error(
         "the reference is empty: {n_rows} rows in {n_files} files, none with a usable vector\n\
          hint: name sets that hold embeddings with --reference NAME=PATH"
@@ -75,7 +75,7 @@ pub enum Error {
         /// Rows in them.
         n_rows: u64,
     },
-    /// A benchmark that nothing can come near to.
+    /// A benchmark without a usable vector.
     #[error(
         "the benchmark `{name}` is empty: {n_rows} rows in {n_files} files, none with a usable vector\n\
          hint: name sets that hold embeddings with --benchmark NAME=PATH"
@@ -88,13 +88,13 @@ pub enum Error {
         /// Rows in them.
         n_rows: u64,
     },
-    /// Captions that no clip can match.
+    /// A set of captions without rows.
     #[error("there are no captions: {n_files} files without a row\nhint: name the output of `embed-text` with --text")]
     NoCaptions {
         /// Files read.
         n_files: usize,
     },
-    /// A saved reference that is no such file, or cannot be used so.
+    /// A file that is not a saved reference, or a reference that cannot be used this way.
     #[error("the saved reference cannot be used: {problem}: {}", path.display())]
     SavedReference {
         /// The file.
@@ -103,7 +103,7 @@ pub enum Error {
         problem: String,
     },
     /// Two sets would have one name.
-    #[error("two sets are called `{name}`\nhint: give each a name of its own: NAME=PATH")]
+    #[error("two sets are called `{name}`\nhint: give each set a unique name: NAME=PATH")]
     SameSet {
         /// The name.
         name: String,

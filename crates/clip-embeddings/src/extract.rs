@@ -1,5 +1,5 @@
-//! Listening copies: the sounds of clips on the suspicious side of a threshold, out of the shards, as
-//! files.
+//! `extract`: copies the sounds of clips on the suspicious side of a threshold out of the shards, as
+//! files to listen to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Write};
@@ -110,7 +110,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     }
     let threshold = format!("{}_threshold", scores.criterion.side.name());
     let summary = run.finish()?.with_result(&threshold, wanted.len()).with_result("found", found.len());
-    // Nothing beyond the threshold is a good result; what is beyond it and cannot be found is none.
+    // Finding nothing beyond the threshold is a success; not finding the clips that are beyond it is not.
     if wanted.is_empty() || !found.is_empty() {
         return Ok(summary);
     }
@@ -143,7 +143,7 @@ fn wanted_keys(scores: &Scores, modality: Modality, limit: Option<u64>) -> Resul
     Ok(keys)
 }
 
-/// Why a tar is not gone through to its end.
+/// Why reading a tar stopped before its end.
 enum Stop {
     Tar(TarError),
     Shard(ShardError),
@@ -194,7 +194,7 @@ fn extract(
     Ok(met)
 }
 
-/// Copies a sound; gives its file, or `None` if it is a reject.
+/// Copies a sound; returns its file, or `None` if it is a reject.
 fn copy(
     entry: &ClipEntry,
     bytes: &[u8],

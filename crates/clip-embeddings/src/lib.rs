@@ -1,5 +1,5 @@
-//! AudSem stage 2: how far clips and captions lie from reference sets, how near they come to benchmarks,
-//! and how well they match each other.
+//! AudSem stage 2: distances of clips and captions to reference sets, contamination with benchmarks,
+//! and how well clips and captions match.
 //!
 //! Each subcommand is a module with a `Config` and a function `run` that fills a run folder.
 //!

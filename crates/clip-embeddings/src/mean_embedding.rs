@@ -1,4 +1,4 @@
-//! The mean direction of many vectors: all that a mean dissimilarity needs to know of a reference.
+//! The mean direction of many vectors, from which a mean dissimilarity to a reference is computed.
 //!
 //! The mean of `1 − cos(x, y)` over all reference vectors `y` is `1 − ⟨x̂, m⟩` with `m` the mean of
 //! the unit vectors `ŷ`, so one vector stands for the whole reference, and two passes stand for the
@@ -100,8 +100,8 @@ impl BatchSums {
     }
 }
 
-/// Reads numbers to the last bit: the shortest text that is one number and no other is what the JSON
-/// library writes, but its own reading may be one bit off.
+/// Parses numbers exactly: the JSON library writes the shortest text that identifies a number,
+/// but its own parser may be off by one bit.
 pub(crate) fn exact<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
     let texts = Vec::<Box<RawValue>>::deserialize(deserializer)?;
     texts.iter().map(|text| text.get().parse().map_err(serde::de::Error::custom)).collect()

@@ -1,4 +1,4 @@
-//! Shards of several folders as one numbered sequence.
+//! `merge-shards`: shards of several folders as one numbered sequence.
 //!
 //! ```text
 //! out/00000.tar         the shards, in the order of the sources, linked or copied
@@ -112,12 +112,12 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         repeated = Some(write_lists(&mut run, &planned, &samples)?);
     }
     let mut summary = run.finish()?.with_result("tars", planned.len());
-    // Tars are merged as they are, whatever their samples say, so only tars without samples are nothing.
+    // Tars are merged unchanged whatever their samples hold, so only tars without samples give an empty result.
     if done.stats.counts.get(SAMPLES).is_none_or(|n| *n == 0) {
         summary = summary.as_empty("nothing was merged: the tars hold no samples");
     }
     Ok(match repeated {
-        // A shard stays as it is, so that a link will do; whoever reads it decides about repeats.
+        // Shards are not modified, so that a link suffices; readers decide about repeated clips.
         Some(n) if n > 0 => summary.with_result("repeated_clips", n).with_result(
             "note",
             "repeated clips are in duplicates.csv and stay in their tars; embed-audio and embed-text take the first of each",
@@ -148,7 +148,7 @@ fn one(tar: &Planned, mode: MergeMode, out: &mut ShardOutput) -> Result<(), Shar
     let (mut samples, mut failed) = (0, None);
     scan(&tar.from.path, |entry| {
         samples += 1;
-        // A guessed key would make repeats of samples that have nothing to do with each other.
+        // A guessed key would make unrelated samples look like repeats.
         let key = if entry.problem.is_some() { String::new() } else { entry.key };
         let line = KeyLine { key, sample: entry.sample };
         failed = failed.take().or(keys.serialize(line).err());
@@ -203,7 +203,7 @@ fn same_content(a: &Path, b: &Path) -> std::io::Result<bool> {
     }
 }
 
-/// Makes the links. A link is there at once or not at all, so there is nothing to take up: each run
+/// Makes the links. Creating a link is atomic, so nothing has to be resumed: each run
 /// makes those that are missing.
 fn link_all(planned: &[Planned], folder: &Path) -> Result<(), Error> {
     for tar in planned {
@@ -261,7 +261,7 @@ fn duplicates(planned: &[Planned], samples: &[u64], folder: &Path, out: &mut Sha
         for line in csv::Reader::from_reader(input::open(&path)?).deserialize() {
             let KeyLine { key, sample } = line.map_err(ShardError::fatal)?;
             if key.is_empty() {
-                let fault = LeftOut::fail(ClipFault::BadJson, "nothing tells which clip it is");
+                let fault = LeftOut::fail(ClipFault::BadJson, "its JSON does not say which clip it is");
                 out.file_left_out(format_args!("{}: {sample}", tar.name), fault);
                 continue;
             }

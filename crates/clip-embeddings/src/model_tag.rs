@@ -30,7 +30,7 @@ impl ModelTag {
         Self { name: name.rsplit('/').next().unwrap_or_default().to_owned(), known: Some(known) }
     }
 
-    /// Reads a tag; any text is one.
+    /// Parses a tag; any text is valid.
     pub fn parse(text: &str) -> Self {
         Self::parse_known(text).unwrap_or_else(|| Self { name: text.to_owned(), known: None })
     }
@@ -45,8 +45,8 @@ impl ModelTag {
         whole.then(|| Self { name: name.to_owned(), known: Some(known) })
     }
 
-    /// Whether vectors of both models may be compared: their files are the same, or, as far as an older table tells,
-    /// their weights are. What their folders are called does not matter, nor the type of the numbers.
+    /// Whether vectors of both models may be compared: their files are the same or, for older tables,
+    /// their weights are. Names of folders and the number type do not matter.
     #[must_use]
     pub fn agrees_with(&self, other: &Self) -> bool {
         match (&self.known, &other.known) {

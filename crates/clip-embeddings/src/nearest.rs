@@ -95,7 +95,7 @@ impl VectorIndex {
     /// The `k` nearest rows of each query. `queries` are unit vectors, one after the other. With
     /// `before`, query `i` sees only rows with numbers below `before[i]`, which must ascend.
     ///
-    /// Rows without direction are not neighbours; who needs them counted reads the table anyway.
+    /// Rows without direction are not neighbours; they are not counted here, because the callers count them.
     ///
     /// # Errors
     /// A table is damaged.

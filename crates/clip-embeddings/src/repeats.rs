@@ -1,4 +1,4 @@
-//! Rows whose key an earlier row has, so that no clip counts twice.
+//! Rows whose key an earlier row has; they are dropped so that no clip counts twice.
 //!
 //! Found by keys alone, before the vectors are read and in the same way in every process of a run: a
 //! row is left out or not whatever the number of workers and whichever shards are this process's. Keys

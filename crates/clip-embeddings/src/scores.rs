@@ -12,7 +12,7 @@ use crate::criterion::{Column, Criterion, CriterionArgs};
 use crate::error::Error;
 use crate::repeats::{Repeats, Seen};
 
-/// What stands for the modality where clip and caption are scored together.
+/// The modality of tables that score clip and caption together.
 pub const MATCH: &str = "match";
 
 /// Which command has written a table.
@@ -171,7 +171,7 @@ pub fn list_scores(paths: &[PathBuf]) -> Result<Vec<ScoreFile>, Error> {
     Ok(files)
 }
 
-/// What a row counts for.
+/// How a row counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Counts {
     /// It counts, with this value; not for all sets together if an earlier set has its key.

@@ -31,7 +31,7 @@ impl FromStr for SetPath {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // A path that is there is meant as such, whatever signs are in it.
+        // An existing path is taken as a path, even if it contains `=`.
         let named = text.split_once('=').filter(|(name, _)| !name.contains('/') && !Path::new(text).exists());
         let (name, path) = match named {
             Some((name, path)) => (name.to_owned(), PathBuf::from(path)),
@@ -95,7 +95,7 @@ impl EmbeddingFile {
         if vectors.dim() == 0 && vectors.n_rows() > 0 {
             return Err(CoreError::input(&path, "this table has rows, but every vector is absent").into());
         }
-        // Any table of embeddings has keys: better to say so before a long run than in it.
+        // Any table of embeddings has keys: a missing column should fail before a long run.
         ParquetFile::<EmbeddingKey>::open(&path)?;
         let has = |found: Result<(), TableError>| found.is_ok();
         let modality = match () {
@@ -151,7 +151,7 @@ pub fn list_files(sets: &[SetPath]) -> Result<Vec<EmbeddingFile>, Error> {
         }
         for path in tables_under(&set.path)? {
             if is_csv(&path) {
-                let problem = "embeddings are read from Parquet only\nhint: docs/formats.md says how to convert others";
+                let problem = "embeddings are read from Parquet only\nhint: docs/formats.md describes how to convert other formats";
                 return Err(CoreError::input(&path, problem).into());
             }
             files.push(EmbeddingFile::open(&set.name, path)?);
@@ -167,7 +167,7 @@ pub struct Comparable {
     pub dim: usize,
     /// The model, as far as it is known: see [`ModelTag`].
     pub model: Option<String>,
-    /// Whether numbers of different types have been met, which is said once.
+    /// Whether the warning about different number types has been given.
     mixed: bool,
 }
 
@@ -212,7 +212,7 @@ impl Comparable {
                 path.display()
             );
         }
-        // What comes later is held against the one that tells most.
+        // Later tags are compared with the most detailed one.
         if !tag.is_whole() && other.is_whole() {
             self.model = Some(found.to_owned());
         }

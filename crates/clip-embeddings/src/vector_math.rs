@@ -43,8 +43,8 @@ pub fn dot_and_square(x: &[f32], direction: &[f64]) -> (f64, f64) {
 /// The factor that makes a vector a unit vector, from its scalar product with itself.
 ///
 /// # Errors
-/// The vector has no direction, or numbers that are none. The squares of 32-bit numbers neither
-/// overflow nor vanish in 64 bits, so the sum alone tells.
+/// The vector has no direction, or numbers that are not finite. The squares of 32-bit numbers neither
+/// overflow nor underflow in 64 bits, so the sum is sufficient to decide.
 pub fn scale(square: f64) -> Result<f64, Fault> {
     if square == 0.0 {
         return Err(Fault::ZeroVector);

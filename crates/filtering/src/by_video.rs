@@ -1,12 +1,12 @@
-//! Shards that are called after their video, so that a list of videos may grow.
+//! Shards that are named after their video, so that a list of videos may grow.
 
 use audsem_core::run::Fingerprint;
 
-/// Longest id that names its shard itself; names of files have a limit, and the id is but a part of them.
+/// Longest id that is used as the name of its shard; file names have a limited length, of which the id is only a part.
 const MAX_CHARS: usize = 64;
 
-/// The name of a video's shard: its id, or a hash of an id that cannot be part of a file's name. A dot is in
-/// no plain id, so the two kinds never meet, and neither meets a name with another word before the dot.
+/// The name of a video's shard: its id, or a hash of an id that cannot be part of a file name. Plain ids contain no
+/// dot, so the two kinds never collide, nor do they collide with names that have another word before the dot.
 pub(crate) fn shard_name(video_id: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if !video_id.is_empty() && video_id.len() <= MAX_CHARS && video_id.chars().all(plain) {
@@ -15,7 +15,7 @@ pub(crate) fn shard_name(video_id: &str) -> String {
     format!("id.{}", &Fingerprint::new().with(video_id).finish()[..32])
 }
 
-/// The result that tells of videos which an earlier list named and this one does not.
+/// Name of the result that counts videos of an earlier list that the current list does not name.
 pub(crate) const UNLISTED: &str = "videos of an earlier list, kept and not counted";
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub enum Error {
     #[error(
         "the site refuses further requests, at {key}: {detail}\n\
          hint: wait some hours, ask less often (--requests-per-hour), or use your own account (--cookies, \
-         --cookies-from-browser); the same command then goes on where it stopped"
+         --cookies-from-browser); the same command then continues where it stopped"
     )]
     Blocked {
         /// The video that was asked for.
@@ -44,7 +44,7 @@ pub enum Error {
     #[error(transparent)]
     Model(#[from] audsem_core::weights::ModelError),
     /// Labelled captions cannot be used for training.
-    #[error("cannot train on labelled captions: {}: {problem}\nhint: a CSV file with columns text (or Caption), label (or matches_condition) and, if there is a fixed split, split", .path.display())]
+    #[error("cannot train on labelled captions: {}: {problem}\nhint: give a CSV file with the columns text (or Caption), label (or matches_condition) and, for a fixed split, split", .path.display())]
     Labelled {
         /// The file.
         path: std::path::PathBuf,

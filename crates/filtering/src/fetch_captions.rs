@@ -1,8 +1,8 @@
 //! `fetch-captions`: manual English subtitle tracks of videos, through yt-dlp.
 //!
-//! One call a video, at a bounded rate. Each video is a shard and its marker is called after it, so
-//! that the list may grow: what is fetched stays fetched, a video that is gone is not asked for again,
-//! and one that failed in passing is tried again by the next run. A site that takes us for a robot
+//! One call of yt-dlp per video, at a bounded rate. Each video is a shard whose marker is named after it, so
+//! that the list may grow: what is fetched stays fetched, a video that is gone is not requested again,
+//! and one that failed temporarily is tried again by the next run. A site that suspects a bot
 //! ends the run. The files are named `subtitles/VIDEO.LANGUAGE.FORMAT`, which `extract` reads.
 
 use std::collections::HashSet;
@@ -64,7 +64,7 @@ impl<'a> HashedConfig<'a> {
 /// Fetches the tracks of all videos of the list.
 ///
 /// # Errors
-/// Whatever keeps the run from continuing, [`crate::error::Error::Blocked`] among it.
+/// Any error that prevents the run from continuing, including [`crate::error::Error::Blocked`].
 pub fn run(config: &Config, access: &Access, pace: &Pace, options: &RunOptions) -> Result<Summary> {
     let ids = read_ids(&config.input, options.limit)?;
     let mut run = Run::open(options, RunSpec::new(&HashedConfig::of(config)))?.rerun_changed()?;
@@ -87,7 +87,7 @@ fn read_ids(path: &Path, limit: Option<u64>) -> Result<Vec<String>> {
         if ids.len() as u64 >= limit.unwrap_or(u64::MAX) {
             break;
         }
-        // Bytes that are not text make no id, and are filed as such; the other lines are not to blame.
+        // A line that is not UTF-8 is a bad id and is filed as one; other lines are unaffected.
         let line = String::from_utf8_lossy(&line.map_err(CoreError::read(path))?).into_owned();
         let id = line.trim_start_matches('\u{feff}').trim();
         if id.is_empty() || id.starts_with('#') {
@@ -100,7 +100,7 @@ fn read_ids(path: &Path, limit: Option<u64>) -> Result<Vec<String>> {
         }
     }
     if n_repeated > 0 {
-        tracing::warn!("{n_repeated} ids of {} stand there more than once; each is fetched once", path.display());
+        tracing::warn!("{n_repeated} ids of {} are repeated; each is fetched once", path.display());
     }
     Ok(ids)
 }

@@ -1,4 +1,4 @@
-//! Which languages' tracks are wanted: one syntax for `fetch-captions` and `extract`.
+//! Selection of tracks by language: one syntax for `fetch-captions` and `extract`.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,14 +11,14 @@ pub struct Languages(Vec<Entry>);
 enum Entry {
     /// This code and no other.
     Code(String),
-    /// All codes that begin so.
+    /// All codes with this prefix.
     Begin(String),
 }
 
-/// A list with an entry that can be no language.
+/// A list with an entry that cannot be a language.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a list of languages: `{0}`\nhint: give codes with commas between; `*` at the end of one stands for all that begin so, as in `en,en-*`"
+    "not a list of languages: `{0}`\nhint: give codes separated by commas; `*` at the end of a code matches all that begin with it, as in `en,en-*`"
 )]
 pub struct LanguagesError(pub String);
 

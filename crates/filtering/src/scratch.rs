@@ -8,8 +8,8 @@ use audsem_core::error::Error as CoreError;
 
 use crate::error::{Error, Result};
 
-/// A folder for half-done files, on the disk of the results. Named after its shard, so that what a
-/// killed run left is cleared when the shard is done again. Removed when dropped.
+/// A folder for unfinished files, on the disk of the results. It is named after its shard, so that what a
+/// killed run left is cleared when the shard is run again. Removed when dropped.
 #[derive(Debug)]
 pub(crate) struct Scratch(PathBuf);
 
@@ -41,7 +41,7 @@ impl Scratch {
     }
 }
 
-/// Whether a program complains about a full disk.
+/// Whether the error output of a program reports a full disk.
 pub(crate) fn full_disk(stderr: &str) -> bool {
     ["No space left on device", "Disk quota exceeded", "[Errno 28]"].iter().any(|phrase| stderr.contains(phrase))
 }

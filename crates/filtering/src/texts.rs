@@ -95,7 +95,7 @@ impl TextFiles<'_> {
         if self.seen.len() as u64 >= self.limit {
             return Ok(());
         }
-        // Every cue goes out, in the row of its text.
+        // Every cue counts as kept: it is part of the row of its text.
         self.out.file_kept(1);
         let text_hash = text_hash(text);
         if !self.seen.insert(text_hash) {
@@ -107,7 +107,7 @@ impl TextFiles<'_> {
         if self.current.len() == self.per_file { self.close() } else { Ok(()) }
     }
 
-    /// Writes what has come together.
+    /// Writes the accumulated texts.
     fn close(&mut self) -> Result<(), ShardError> {
         if self.current.is_empty() {
             return Ok(());

@@ -118,7 +118,7 @@ impl VideoEncoder {
         Ok(encoder)
     }
 
-    /// The first line that this ffmpeg says about its version: it decides the bytes of the output.
+    /// The first line of ffmpeg's version output, which is hashed because the version affects the bytes of the output.
     pub fn version(&self) -> &str {
         &self.version
     }
@@ -149,7 +149,7 @@ impl VideoEncoder {
         }
     }
 
-    /// Transcodes a file and gives the MP4.
+    /// Transcodes a file and returns the MP4.
     pub(crate) fn file(&self, source: &Path) -> Result<Vec<u8>, EncodeError> {
         let output = self.temporary_file("mp4", &[])?;
         let result = self
@@ -171,7 +171,7 @@ impl VideoEncoder {
         Ok(bytes)
     }
 
-    /// Transcodes a clip in memory. It goes through a file: ffmpeg must jump about in most MP4s.
+    /// Transcodes a clip in memory, through a temporary file because ffmpeg must seek in most MP4s.
     pub(crate) fn bytes(&self, media: &[u8], suffix: &str) -> Result<Vec<u8>, EncodeError> {
         let source = self.temporary_file(suffix, media)?;
         self.file(source.path())
@@ -222,7 +222,7 @@ impl VideoEncoder {
         })
     }
 
-    /// Asks ffmpeg what is in a file that it could not transcode. Its wording for "no such track"
+    /// Asks ffmpeg which tracks a file has that it could not transcode. Its wording for "no such track"
     /// changes between versions, the list of tracks does not.
     fn missing_track(&self, source: &Path) -> Option<DropReason> {
         let call = self.ffmpeg.call().args(["-nostdin", "-hide_banner", "-i"]).arg(source);
@@ -236,8 +236,8 @@ impl VideoEncoder {
     }
 }
 
-/// A message without what differs between two equal runs: names of temporary files, and the addresses
-/// that ffmpeg prints behind the names of its parts (`[mp4 @ 0x55a504da27c0]`).
+/// A message without the parts that differ between equal runs: names of temporary files, and the addresses
+/// that ffmpeg prints after the names of its components (`[mp4 @ 0x55a504da27c0]`).
 fn without_accidents(message: &str, paths: &[(&Path, &str)]) -> String {
     let mut text = message.to_owned();
     for (path, name) in paths {

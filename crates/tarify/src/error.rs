@@ -25,7 +25,7 @@ pub enum Error {
     },
     /// Two inputs would be one output.
     #[error(
-        "two tars have the same name: {} and {}\nhint: work on one folder after the other, each with an --output of its own",
+        "two tars have the same name: {} and {}\nhint: process the folders separately, each with its own --output",
         first.display(), second.display()
     )]
     SameName {
@@ -53,12 +53,12 @@ pub enum Error {
         version: String,
         /// The sound codec asked for.
         codec: &'static str,
-        /// What it said.
+        /// Its error output.
         detail: String,
     },
     /// A template cannot be used.
     #[error(
-        "the template for {task} cannot be used: {problem}\nhint: --templates names it; leave that out for the built-in one"
+        "the template for {task} cannot be used: {problem}\nhint: it is given by --templates; omit the flag for the built-in one"
     )]
     Template {
         /// The task.

@@ -1,7 +1,7 @@
-//! Which clip is in which tar, and where.
+//! `index`: which clip is in which tar, and where.
 //!
 //! ```text
-//! out/tar_mp4_mapping.csv   tar_file,mp4_name: one line for each clip, the first of doubles
+//! out/tar_mp4_mapping.csv   tar_file,mp4_name: one line for each clip, the first of duplicates
 //! out/sizes.json            how many samples each tar holds
 //! out/part-00000.parquet    every member with its place, one table for each tar
 //! out/names-00000.csv       what the first file is put together from
@@ -42,7 +42,7 @@ audsem_core::reasons! {
 }
 
 audsem_core::reasons! {
-    /// Why nothing tells which clip a sample is.
+    /// Why it is unknown which clip a sample is.
     pub enum Fault {
         BadJson = "bad_json": "the JSON of the sample cannot be parsed, or its names are not strings",
     }
@@ -71,7 +71,7 @@ impl RunConfig for HashedConfig {
 struct Name {
     tar_file: String,
     mp4_name: String,
-    /// What tells doubles: the clip, or the sample's key where it names none.
+    /// The key by which duplicates are found: the clip, or the sample's key if it names no clip.
     key: String,
 }
 
@@ -88,7 +88,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let shards = plan(tars.clone(), Unit::Samples, options.limit);
     run.must_keep(step).explain(DropReason::ALL).explain(Fault::ALL);
     let scanned = run.execute(step, &shards, scan)?;
-    // A tar that failed can be repaired and added: what is about all tars waits for it.
+    // A tar that failed can be repaired and added, so the files about all tars wait for it.
     if let Some(scanned) = scanned.whole() {
         write(&mut run, &tars, &scanned)?;
     }

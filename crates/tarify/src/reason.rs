@@ -1,4 +1,4 @@
-//! Why a clip or a member does not come out of `pack`, `rename` or `transcode`.
+//! Why `pack`, `rename` or `transcode` drop or fail a clip or a member.
 
 audsem_core::reasons! {
     /// A rule left it out.
@@ -19,7 +19,7 @@ audsem_core::reasons! {
         TimedOut = "timed_out": "ffmpeg did not end within --timeout-s" => "--timeout-s",
         Unreadable = "unreadable": "the clip's file cannot be read",
         Unwritable = "unwritable": "a tar cannot hold the sample under this key",
-        BadTableRow = "bad_table_row": "the row of the clip table names no video, or its times are none",
+        BadTableRow = "bad_table_row": "the row of the clip table names no video, or its times cannot be parsed",
         BadSample = "bad_sample": "the sample of the input tar has a repeated, oversized or wrongly named member",
     }
 }

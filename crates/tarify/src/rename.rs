@@ -1,4 +1,4 @@
-//! Member names as readers expect them: `VID (1_0-3_5).mp4`.
+//! `rename`: copies tars with member names as readers expect them: `VID (1_0-3_5).mp4`.
 //!
 //! ```text
 //! tar/VID (1.0-3.5).mp4   ->  VID (1_0-3_5).mp4     a dot would cut the key
@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Contents are copied unchanged. A tar with members that name no clip is refused as a whole,
-//! unless `--unmatched` says what is to become of them.
+//! unless `--unmatched` says what to do with them.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -164,9 +164,10 @@ fn inspect(config: &Config, work: &TarWork) -> Result<(), ShardError> {
             Renamed::Sample { key, .. } => {
                 if !keys.insert(key.clone()) {
                     let place = format!("{}: `{}`", work.tar.path.display(), member.name);
-                    let problem = format!("members of `{key}` lie apart or two clips have this key: {place}");
+                    let problem =
+                        format!("members of `{key}` are not consecutive, or two clips have this key: {place}");
                     return Err(ShardError::Input(format!(
-                        "{problem}\nhint: pack this tar anew; readers would lose one part"
+                        "{problem}\nhint: pack this tar again; readers would lose one part"
                     )));
                 }
                 last = key;

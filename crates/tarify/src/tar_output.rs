@@ -8,7 +8,7 @@ use audsem_core::tar::{ShardOptions, ShardWriter, TarError};
 
 use crate::reason::Fault;
 
-/// A tar in the run folder that comes into being with its first sample, so that none is empty.
+/// A tar in the run folder that is created with its first sample, so that no tar is empty.
 pub(crate) struct TarOutput {
     name: String,
     options: ShardOptions,

@@ -1,4 +1,4 @@
-//! Tars as inputs: which ones a command line names, in which order, and what their members are.
+//! Tars as inputs: which ones a command line names, their order, and the kind of their members.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub fn list_tars(inputs: &[PathBuf]) -> Result<Vec<TarInput>, Error> {
     Ok(tars)
 }
 
-/// Outputs and tables know a tar by its file name, so two must not share one.
+/// Outputs and tables refer to a tar by its file name, so names must be unique.
 fn refuse_equal_names(tars: &[TarInput]) -> Result<(), Error> {
     let mut seen: BTreeMap<String, &TarInput> = BTreeMap::new();
     for tar in tars {

@@ -1,4 +1,4 @@
-//! Smaller copies of video tars: 360 lines, 2 frames per second, one pass.
+//! `transcode`: smaller copies of video tars: 360 lines, 2 frames per second, one pass.
 //!
 //! The input stays as it is. A sample whose video cannot be transcoded is left out with its JSON;
 //! samples without video are copied.
@@ -27,7 +27,7 @@ pub struct Config {
     pub video: VideoConfig,
     /// Modification time of the members, seconds since 1970.
     pub mtime: u64,
-    /// Programs and folders to work with; no part of what comes out.
+    /// Programs and folders to work with; not part of the hashed configuration.
     pub paths: EncoderPaths,
 }
 
@@ -125,7 +125,7 @@ enum Made {
         key: String,
         reason: LeftOut,
     },
-    /// The tar cannot be read on.
+    /// The tar cannot be read any further.
     Broken(TarError),
     /// No sample could be transcoded.
     Impossible(Error),
@@ -163,7 +163,7 @@ fn made(encoder: Option<&VideoEncoder>, sample: Result<Sample, TarError>) -> Mad
     }
 }
 
-/// A video whose name has a dot too early hides behind a suffix such as `0-2.5).mp4`.
+/// A video whose name has an early dot has a suffix such as `0-2.5).mp4`.
 fn cut_name(sample: &Sample) -> Option<String> {
     let cut = |suffix: &str| suffix.rsplit_once('.').is_some_and(|(_, last)| is_video(last));
     let (suffix, _) = sample.members.iter().find(|(suffix, _)| cut(suffix))?;
@@ -182,7 +182,7 @@ fn add(tar: &mut TarOutput, out: &mut ShardOutput, sample: &Sample) -> Result<()
     Ok(())
 }
 
-/// Members without a key belong to no sample: going on would lose them without a word.
+/// Members without a key belong to no sample: continuing would lose them silently.
 fn refuse_keyless(work: &TarWork, reader: &SampleReader) -> Result<(), ShardError> {
     match reader.counts().keyless {
         0 => Ok(()),

@@ -243,7 +243,7 @@ fn the_end_of_a_tar_is_looked_at() {
             assert_eq!(handed_out.iter().any(Result::is_err), by_members.is_some());
             match by_members? {
                 TarError::NoEndMarker { offset, members: 6, .. } => Some(("no end", offset)),
-                TarError::TrailingData { offset, members: 6, .. } => Some(("goes on", offset)),
+                TarError::TrailingData { offset, members: 6, .. } => Some(("after its end marker", offset)),
                 other => panic!("{other}"),
             }
         });
@@ -254,10 +254,10 @@ fn the_end_of_a_tar_is_looked_at() {
     assert_eq!(end(&gnu), [None; 3]);
     assert_eq!(end(members), [Some(("no end", n)); 3]);
     assert_eq!(end(&whole[..members.len() + 512]), [Some(("no end", n)); 3], "one block of zeros is no end");
-    assert_eq!(end(&[&whole[..], &whole].concat()), [Some(("goes on", n + 1024)); 3]);
-    assert_eq!(end(&[&gnu[..], &whole].concat()), [Some(("goes on", gnu.len() as u64)); 3]);
-    assert_eq!(end(&[&whole[..], &[0; 700], b"x"].concat()), [Some(("goes on", n + 1724)); 3]);
-    assert_eq!(end(&[members, &[0; 512], &whole].concat()), [Some(("goes on", n + 512)); 3]);
+    assert_eq!(end(&[&whole[..], &whole].concat()), [Some(("after its end marker", n + 1024)); 3]);
+    assert_eq!(end(&[&gnu[..], &whole].concat()), [Some(("after its end marker", gnu.len() as u64)); 3]);
+    assert_eq!(end(&[&whole[..], &[0; 700], b"x"].concat()), [Some(("after its end marker", n + 1724)); 3]);
+    assert_eq!(end(&[members, &[0; 512], &whole].concat()), [Some(("after its end marker", n + 512)); 3]);
 }
 
 /// Two compressed tars in one file decompress to two tars, one behind the other.

@@ -352,7 +352,7 @@ fn too_many_failures_end_the_run() {
     let error = run.execute(STEP, &plan(9), failing).unwrap_err();
     assert!(matches!(error, Error::TooManyFailures { failed: 1000, read: 1000, .. }), "{error}");
     let message = error.to_string();
-    assert!(message.contains("--max-fail-rate") && message.contains("the same command goes on"), "{message}");
+    assert!(message.contains("--max-fail-rate") && message.contains("the same command continues"), "{message}");
 }
 
 #[test]

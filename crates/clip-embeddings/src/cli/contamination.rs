@@ -10,19 +10,19 @@ use crate::sets::SetPath;
 /// Flags of `contamination`.
 #[derive(Debug, Args)]
 pub struct ContaminationArgs {
-    /// Embeddings to look through (run folder, folder of Parquet files, or one file); repeat for more
+    /// Embeddings to search (run folder, folder of Parquet files, or one file); may be given several times
     #[arg(short, long, value_name = "[NAME=]PATH", required = true, num_args = 1..)]
     pub input: Vec<SetPath>,
-    /// Embeddings of a benchmark and its name; repeat for more; without any only duplicates are looked for
+    /// Embeddings of a benchmark and its name; may be given several times; without it only duplicates are searched
     #[arg(long = "benchmark", value_name = "[NAME=]PATH", num_args = 1..)]
     pub benchmark: Vec<SetPath>,
-    /// Cosine from which a benchmark item counts as near
+    /// Minimum cosine at which a benchmark item counts as near
     #[arg(long, value_name = "COSINE", default_value_t = 0.9, value_parser = cosine)]
     pub threshold: f32,
-    /// Items listed for each record and benchmark, the nearest first
+    /// Maximum number of items listed for each record and benchmark, the nearest first
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub top_k: u16,
-    /// Also compare the input with itself: list records with an earlier one at this cosine or above
+    /// Also find near duplicates within the input: records with an earlier one at this cosine or above
     #[arg(long, value_name = "COSINE", value_parser = cosine)]
     pub near_duplicates: Option<f32>,
     #[command(flatten)]

@@ -29,17 +29,17 @@ fn settings(args: &ModelArgs, batch_size: usize) -> ModelSettings {
 /// Flags of `embed-audio`.
 #[derive(Debug, Args)]
 pub struct EmbedAudioArgs {
-    /// Audio shards (.tar), sounds, folders of either, or CSV files with a column `path` and, if wanted, `key`; of a key
-    /// that comes again the first counts
+    /// Audio shards (.tar), audio files, folders of either, or CSV files with a column `path` and optionally `key`; if a key
+    /// is repeated, its first clip counts
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
-    /// Which part of a sound is heard that is longer than the model hears at once (CLAP: 10 s)
+    /// Which part to embed of a sound that is longer than the model's input window (CLAP: 10 s)
     #[arg(long, value_enum, default_value = "centre")]
     pub crop: CropRule,
-    /// How often such a sound is heard
+    /// How many windows of such a sound to embed
     #[arg(long, value_enum, default_value = "single")]
     pub windows: Windows,
-    /// The ffmpeg to use for sounds that the built-in decoders cannot read [default: from PATH]
+    /// Path of ffmpeg, for formats that the built-in decoders cannot read [default: from PATH]
     #[arg(long, value_name = "FILE")]
     pub ffmpeg: Option<PathBuf>,
     #[command(flatten)]
@@ -67,11 +67,11 @@ impl EmbedAudioArgs {
 #[derive(Debug, Args)]
 pub struct EmbedTextArgs {
     /// Shards (.tar) whose JSON members have `text`, folders of them, or CSV files with columns `text` and `key` (or
-    /// `path`); of a key that comes again the first counts
+    /// `path`); if a key is repeated, its first caption counts
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
-    /// Truncate captions to this many tokens, special ones included; the published embeddings have 32
-    /// [default: what the model takes]
+    /// Truncate captions to this many tokens, special tokens included; the published embeddings used 32
+    /// [default: the model's own limit]
     #[arg(long, alias = "max-length", value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
     pub max_tokens: Option<u32>,
     #[command(flatten)]
@@ -96,13 +96,13 @@ impl EmbedTextArgs {
 /// Flags of `similarity`.
 #[derive(Debug, Args)]
 pub struct SimilarityArgs {
-    /// The sound
+    /// Audio file
     #[arg(value_name = "CLIP")]
     pub clip: PathBuf,
-    /// Texts that may fit it
+    /// Texts to compare with it
     #[arg(value_name = "TEXT", required = true, num_args = 1..)]
     pub texts: Vec<String>,
-    /// The ffmpeg to use for sounds that the built-in decoders cannot read [default: from PATH]
+    /// Path of ffmpeg, for formats that the built-in decoders cannot read [default: from PATH]
     #[arg(long, value_name = "FILE")]
     pub ffmpeg: Option<PathBuf>,
     /// Threads to use; never changes the result [default: all cores]

@@ -9,10 +9,10 @@ use crate::sets::SetPath;
 /// Flags of `match`.
 #[derive(Debug, Args)]
 pub struct MatchArgs {
-    /// Embeddings of clips (run folder, folder of Parquet files, or one file); repeat for more
+    /// Embeddings of clips (run folder, folder of Parquet files, or one file); may be given several times
     #[arg(long, value_name = "[NAME=]PATH", required = true, num_args = 1..)]
     pub audio: Vec<SetPath>,
-    /// Embeddings of their captions; repeat for more; of captions with one key the first counts
+    /// Embeddings of their captions; may be given several times; if a key is repeated, its first caption counts
     #[arg(long, value_name = "[NAME=]PATH", required = true, num_args = 1..)]
     pub text: Vec<SetPath>,
     #[command(flatten)]

@@ -10,10 +10,10 @@ use crate::merge::{Config, MergeMode};
 /// Flags of `merge-shards`.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
-    /// A folder of tars, or a tar; repeat for more: they are numbered in this order
+    /// A folder of tars, or a tar; may be given several times: tars are numbered in this order
     #[arg(long = "source", value_name = "PATH", required = true, num_args = 1..)]
     pub source: Vec<PathBuf>,
-    /// How shards get into the output folder
+    /// How shards are put into the output folder
     #[arg(long, value_enum, default_value = "link")]
     pub mode: MergeMode,
     #[command(flatten)]

@@ -49,15 +49,15 @@ pub enum Command {
     Reference(ReferenceArgs),
     /// Score every embedding: mean dissimilarity to a reference, and its nearest neighbours there
     Score(ScoreArgs),
-    /// List what comes near to benchmarks, and what repeats itself
+    /// Find contamination: records near to benchmark items, and duplicates
     Contamination(ContaminationArgs),
-    /// Cosine of each clip with its own caption
+    /// Compute the cosine of each clip and its own caption
     Match(MatchArgs),
-    /// Histogram, quantiles and yield of scores, as text and as a page with the extremes to listen to
+    /// Report histogram, quantiles and yield of scores, as text and as an HTML page with the extremes to listen to
     Report(ReportArgs),
     /// Copy the sounds of clips beyond a threshold out of the shards
     Extract(ExtractArgs),
-    /// How well texts fit one sound
+    /// Rank texts by their similarity to one sound
     Similarity(SimilarityArgs),
 }
 
@@ -104,8 +104,7 @@ fn options(run: &RunArgs, global: &GlobalArgs) -> Result<RunOptions, Error> {
 fn whole(run: &RunArgs, global: &GlobalArgs) -> Result<RunOptions, Error> {
     let options = options(run, global)?;
     if options.limit.is_some() {
-        let problem =
-            "this command is about whole sets\nhint: limit the step that makes the embeddings, or name fewer files";
+        let problem = "this command works on whole sets\nhint: use --limit in the step that makes the embeddings, or give fewer files";
         return Err(CoreError::Config { what: "--limit".to_owned(), problem: problem.to_owned() }.into());
     }
     Ok(options)

@@ -24,14 +24,14 @@ pub enum ReferenceCommand {
 /// Flags of `reference build`.
 #[derive(Debug, Args)]
 pub struct BuildArgs {
-    /// A set of embeddings (run folder, folder of Parquet files, or one file) and its name; repeat for more
+    /// A set of embeddings (run folder, folder of Parquet files, or one file) and its name; may be given several times
     #[arg(long = "reference", value_name = "[NAME=]PATH", required = true, num_args = 1..)]
     pub reference: Vec<SetPath>,
-    /// Weigh every batch of N vectors the same, the last and shorter one too, as programs do that
-    /// average over batches [default: every vector counts the same]
+    /// Weight every batch of N vectors equally, including the last, shorter one, as programs do that
+    /// average over batches [default: every vector has the same weight]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub compat_batch: Option<u64>,
-    /// Keep the vectors themselves, which nearest neighbours need
+    /// Also store the vectors, which are needed for nearest neighbours
     #[arg(long)]
     pub index: bool,
     #[command(flatten)]

@@ -14,7 +14,7 @@ use crate::sets::Modality;
 /// Flags of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Run folders of `score` or of `match`, folders of such tables, or tables
+    /// Run folders of `score` or `match`, folders of such tables, or single tables
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
     /// The column to report on [default: dissimilarity for scores, cosine for matches]
@@ -23,23 +23,23 @@ pub struct ReportArgs {
     /// Which side of a threshold is suspicious [default: over for dissimilarity, under for the others]
     #[arg(long, value_enum)]
     pub side: Option<Side>,
-    /// Thresholds to try; for each one a list of what lies beyond it is written
+    /// Thresholds to try; for each one a list of the clips beyond it is written
     /// [default: 0.9, 0.95, 0.99 for dissimilarity; 0.3, 0.5, 0.7 for neighbours; 0.1, 0.2, 0.3 for matches]
     #[arg(long, value_name = "SCORE", num_args = 1.., value_delimiter = ',', allow_negative_numbers = true, value_parser = score)]
     pub threshold: Vec<f32>,
-    /// Tables with `key` and `text`, such as the run folder of `embed-text`, for captions beside the keys
+    /// Tables with `key` and `text`, such as the run folder of `embed-text`, from which captions are added
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub text: Vec<PathBuf>,
-    /// Audio shards in which the clips are, to listen to the extremes
+    /// Audio shards that hold the clips, to listen to the extremes
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub shards: Vec<PathBuf>,
-    /// Clips shown at either end
+    /// Number of clips shown at either end
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub extremes: u16,
-    /// How the page has its sounds
+    /// How sounds are included in the page
     #[arg(long, value_enum, default_value = "embed")]
     pub clips: ClipsMode,
-    /// Title of the page [default: what the column is about]
+    /// Title of the page [default: depends on the column]
     #[arg(long, value_name = "TEXT")]
     pub title: Option<String>,
     #[command(flatten)]
@@ -67,7 +67,7 @@ impl ReportArgs {
 /// Flags of `extract`.
 #[derive(Debug, Args)]
 pub struct ExtractArgs {
-    /// Run folders of `score` or of `match`, folders of such tables, or tables
+    /// Run folders of `score` or `match`, folders of such tables, or single tables
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
     /// The column to go by [default: dissimilarity for scores, cosine for matches]
@@ -76,13 +76,13 @@ pub struct ExtractArgs {
     /// Which side of the threshold is suspicious [default: over for dissimilarity, under for the others]
     #[arg(long, value_enum)]
     pub side: Option<Side>,
-    /// Audio shards in which the clips are
+    /// Audio shards that hold the clips
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     pub shards: Vec<PathBuf>,
-    /// Copy clips beyond this [default: 0.95 for dissimilarity, 0.5 for neighbours, 0.2 for matches]
+    /// Copy clips beyond this threshold [default: 0.95 for dissimilarity, 0.5 for neighbours, 0.2 for matches]
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = score)]
     pub threshold: Option<f32>,
-    /// Whose scores count; matches always do
+    /// Modality whose scores count (for scores; matches have none)
     #[arg(long, value_enum, default_value = "audio")]
     pub modality: Modality,
     /// How copies are stored

@@ -18,23 +18,23 @@ pub enum ScoreKind {
 /// Flags of `score`.
 #[derive(Debug, Args)]
 pub struct ScoreArgs {
-    /// Embeddings to score (run folder, folder of Parquet files, or one file) and their name; repeat for more
+    /// Embeddings to score (run folder, folder of Parquet files, or one file) and their name; may be given several times
     #[arg(short, long, value_name = "[NAME=]PATH", required = true, num_args = 1..)]
     pub input: Vec<SetPath>,
-    /// What to compare with: embeddings, or what `reference build` has written; repeat for more
+    /// Reference to compare with: embeddings, or the output of `reference build`; may be given several times
     #[arg(long = "reference", value_name = "[NAME=]PATH", required = true, num_args = 1..)]
     pub reference: Vec<SetPath>,
     /// Which scores to compute
     #[arg(long, value_enum, default_value = "mean")]
     pub score: ScoreKind,
-    /// With --score knn: how many neighbours `mean_top_k` is the mean of
+    /// With --score knn: number of neighbours averaged in `mean_top_k`
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     pub top_k: u16,
-    /// What the input is of [default: seen from its columns]
+    /// Modality of the input [default: inferred from its columns]
     #[arg(long, value_enum)]
     pub modality: Option<Modality>,
-    /// Weigh every batch of N reference vectors the same, the last and shorter one too, as programs do
-    /// that average over batches [default: every vector counts the same]
+    /// Weight every batch of N reference vectors equally, including the last, shorter one, as programs do
+    /// that average over batches [default: every vector has the same weight]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub compat_batch: Option<u64>,
     #[command(flatten)]

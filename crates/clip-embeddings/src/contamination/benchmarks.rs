@@ -28,7 +28,7 @@ struct Near {
     hits: Vec<(usize, usize, Hit)>,
 }
 
-/// How near records come to one benchmark.
+/// Contamination with one benchmark.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Nearness {
     /// Records over the threshold.
@@ -40,7 +40,7 @@ pub(super) struct Nearness {
 }
 
 impl Nearness {
-    /// Takes in the hits of one record, nearest first, of which `n_pairs` are over the threshold.
+    /// Adds the hits of one record, nearest first, of which `n_pairs` are over the threshold.
     fn add(&mut self, hits: &[Hit], n_pairs: usize) {
         let nearest = hits.first().map(|hit| hit.cosine);
         self.merge(&Self { near: u64::from(n_pairs > 0), pairs: n_pairs as u64, max_cosine: nearest });
@@ -56,7 +56,7 @@ impl Nearness {
     }
 }
 
-/// What all records come to.
+/// Totals of all records.
 pub(super) struct Compared {
     /// What the shards have written.
     pub(super) outputs: Vec<ShardOutputs>,
@@ -64,10 +64,10 @@ pub(super) struct Compared {
     pub(super) nearness: Vec<Nearness>,
 }
 
-/// What one row group comes to.
+/// Result of one row group.
 struct ComparedGroup {
     near: Vec<Near>,
-    /// How many records are near nothing.
+    /// Number of records that are not near to any item.
     far: u64,
     nearness: Vec<Nearness>,
     bad: BadRows,

@@ -1,5 +1,5 @@
-//! The items of benchmarks: how many there are, and which cannot be compared with anything. A broken
-//! benchmark must not look like one that nothing comes near to.
+//! The items of benchmarks: their number, and which of them cannot be used. A broken
+//! benchmark must not look like one without contamination.
 
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{Run, Shard, ShardError, ShardOutput, Step};

@@ -1,11 +1,11 @@
-//! What of a set comes too near to benchmarks, and what of it repeats itself.
+//! `contamination`: finds records of a set that are near to benchmark items, and duplicates in the set.
 //!
 //! ```text
 //! out/part-00000.parquet         pairs of a record and a benchmark item with a cosine over the threshold
-//! out/pairs.csv                  the same pairs, to be read
+//! out/pairs.csv                  the same pairs, human-readable
 //! out/benchmarks.csv             items, unusable items, near records and largest cosine of each benchmark
 //! out/near-00000.parquet         with --near-duplicates: records and the nearest earlier one
-//! out/duplicates-all.parquet     records with the key or the very numbers of an earlier one
+//! out/duplicates-all.parquet     records with the key or exactly the vector of an earlier one
 //! ```
 
 mod benchmarks;
@@ -41,7 +41,7 @@ impl RunConfig for Config {
     const COMMAND: &'static str = "contamination";
 }
 
-/// Looks for contamination and duplicates.
+/// Finds contamination and duplicates.
 ///
 /// # Errors
 /// A set cannot be read or compared, and what [`Run::open`] and [`Run::execute`] give.
@@ -53,7 +53,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let mut run = Run::open(options, spec)?;
     let mut found = Vec::new();
     if !benchmarks.is_empty() {
-        // What is near is looked for only once it is known that every benchmark has something to be near to.
+        // The search starts only after it is known that every benchmark has usable items.
         let Some(items) = items::count(&mut run, &benchmarks)? else { return Ok(run.finish()?) };
         if let Some(nearness) = benchmarks::compare(&mut run, config, &inputs, &benchmarks, comparable.dim)? {
             found = pairs::write(&mut run, &benchmarks, &items, nearness)?;

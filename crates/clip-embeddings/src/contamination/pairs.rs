@@ -1,4 +1,4 @@
-//! What was found, for people: all pairs in one CSV file, and a line for each benchmark.
+//! Human-readable results: all pairs in one CSV file, and a line for each benchmark.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use super::items::Items;
 use super::{Benchmark, Found};
 use crate::error::Error;
 
-/// Writes `pairs.csv` and `benchmarks.csv`; gives what the latter says.
+/// Writes `pairs.csv` and `benchmarks.csv`; returns the rows of the latter.
 pub(super) fn write(
     run: &mut Run,
     benchmarks: &[Benchmark],

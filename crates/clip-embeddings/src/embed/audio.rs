@@ -46,7 +46,7 @@ impl RunConfig for HashedConfig {
 /// # Errors
 /// The model or an input cannot be read, or the output cannot be written.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
-    // Before the run folder is touched: one that a wrong model has left behind would be in the way of the right one.
+    // Before the run folder is created: a folder left by a wrong model would block the right one.
     let model = config.model.open_for_tables(None, options.dry_run)?;
     let decoder = if options.dry_run { Decoder::new() } else { decoder(config) };
     let (crop, windows) = (config.crop, config.windows);

@@ -1,13 +1,13 @@
-//! Vectors of captions that come again and again.
+//! A cache of the vectors of repeated captions.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Memory for vectors. Captions are heavily repeated, and the common ones come early, so a fixed number of the first
-/// ones serves nearly as well as all.
+/// Memory for vectors. Captions are heavily repeated and frequent ones occur early, so caching a fixed number of the
+/// first ones is nearly as good as caching all.
 const MAX_BYTES: usize = 256 << 20;
 
-/// Vectors by caption, shared by all workers. What it holds decides on speed alone: a caption's vector is the same
+/// Vectors by caption, shared by all workers. Its content affects speed only: a caption's vector is the same
 /// whenever it is computed.
 #[derive(Debug)]
 pub(super) struct CaptionCache {

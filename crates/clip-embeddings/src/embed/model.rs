@@ -27,7 +27,7 @@ pub struct ModelSettings {
 #[derive(Debug)]
 pub(super) struct TableModel {
     pub encoder: ClapEncoder,
-    /// What tables say of it.
+    /// Its identity in the tables.
     pub tag: String,
     pub fingerprint: ModelFingerprint,
 }
@@ -46,7 +46,7 @@ impl ModelSettings {
     /// Finds and loads the model.
     ///
     /// # Errors
-    /// It is nowhere, the device cannot be opened, or the checkpoint is not one of a supported CLAP.
+    /// It cannot be found, the device cannot be opened, or the checkpoint is not a supported CLAP model.
     pub fn open(&self, max_tokens: Option<usize>) -> Result<ClapEncoder, Error> {
         self.load(&self.find()?, max_tokens)
     }

@@ -1,4 +1,4 @@
-//! `similarity`: how well texts fit one sound, the quick look at a model.
+//! `similarity`: ranks texts by their similarity to one sound, as a quick check of a model.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

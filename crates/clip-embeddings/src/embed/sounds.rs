@@ -1,4 +1,4 @@
-//! From a decoded sound to the features that the model hears.
+//! From a decoded sound to the input features of the model.
 
 use audsem_core::tables::text_hash;
 use audsem_media::audio::{Audio, FrontEndError, resample};
@@ -6,7 +6,7 @@ use audsem_media::batch::{ClipError, MediaFault};
 use audsem_models::clap::{Crop, FeatureError, FeatureExtractor, Features as Mel};
 use serde::Serialize;
 
-/// Which part of a sound is heard that is longer than the model hears at once.
+/// Which part is embedded of a sound that is longer than the model's input window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum CropRule {
@@ -16,13 +16,13 @@ pub enum CropRule {
     Random,
 }
 
-/// How often a long sound is heard.
+/// How many windows of a long sound are embedded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Windows {
-    /// Once, as --crop says
+    /// One window, chosen by --crop
     Single,
-    /// In windows from the beginning to the end; the mean of their vectors counts
+    /// Windows from the beginning to the end; the result is the mean of their vectors
     Mean,
 }
 
@@ -34,13 +34,13 @@ pub(super) struct AudioPreprocessor<'a> {
     pub seed: u64,
 }
 
-/// What the model hears of one sound.
+/// The model's input for one sound.
 pub(super) struct Features {
     /// One spectrogram for each window.
     pub windows: Vec<Mel>,
     /// The length of the sound at the model's rate.
     pub n_samples: u32,
-    /// Whether it is longer than the model hears at once.
+    /// Whether it is longer than the model's input window.
     pub is_longer: bool,
 }
 

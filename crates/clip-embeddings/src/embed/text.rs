@@ -29,7 +29,7 @@ pub struct Config {
     pub max_tokens: Option<usize>,
 }
 
-/// Counter of captions whose end is in no vector.
+/// Counter of captions that were truncated.
 const TRUNCATED: &str = "truncated";
 
 /// What decides the content of the output.
@@ -49,7 +49,7 @@ impl RunConfig for HashedConfig {
 /// # Errors
 /// The model or an input cannot be read, or the output cannot be written.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
-    // Before the run folder is touched: one that a wrong model has left behind would be in the way of the right one.
+    // Before the run folder is created: a folder left by a wrong model would block the right one.
     let model = config.model.open_for_tables(config.max_tokens, options.dry_run)?;
     let sources = limited(list_captions(&config.inputs)?, options.limit)?;
     let record = HashedConfig { model: model.as_ref().map(|model| model.tag.clone()), max_tokens: config.max_tokens };
@@ -74,7 +74,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let truncated = report.stats.counts.get(TRUNCATED).copied().unwrap_or(0);
     if let Some(model) = model.as_ref().filter(|_| truncated > 0) {
         let limit = model.encoder.max_tokens();
-        tracing::warn!("{truncated} captions have more than {limit} tokens; their vectors do not know their ends");
+        tracing::warn!("{truncated} captions have more than {limit} tokens and were truncated");
     }
     Ok(run.finish()?.with_result("shards", sources.len()).with_result(TRUNCATED, truncated))
 }
@@ -132,7 +132,7 @@ fn vectors<'a>(
         distinct.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(text, _)| *text).collect();
     let mut vectors: HashMap<&str, Arc<[f32]>> =
         distinct.iter().zip(known).filter_map(|(text, known)| Some((*text, known?))).collect();
-    // How many are known already depends on the order in which workers came by, so it is counted nowhere.
+    // The number of cache hits depends on the order of the workers, so it is not counted.
     let computed = encoder.embed_texts(&unknown).and_then(|rows| Ok(rows.to_vec2::<f32>()?));
     for (text, vector) in unknown.iter().zip(computed.map_err(ShardError::fatal)?) {
         let vector: Arc<[f32]> = vector.into();

@@ -1,4 +1,4 @@
-//! Reference sets: their mean direction, saved or summed again, and with an index all their vectors.
+//! Reference sets: their mean direction, saved or computed, and with an index all their vectors.
 //!
 //! ```text
 //! out/reference.json         count, mean direction, model, sets

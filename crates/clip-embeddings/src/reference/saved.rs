@@ -45,7 +45,7 @@ impl SavedReference {
     /// Reads the file, or the one in a folder.
     ///
     /// # Errors
-    /// It cannot be read or is no such file.
+    /// It cannot be read or is not a saved reference.
     pub fn open(path: &Path) -> Result<(PathBuf, Self), Error> {
         let file = if path.is_dir() { path.join(REFERENCE) } else { path.to_owned() };
         let bytes = std::fs::read(&file).map_err(CoreError::read(&file))?;

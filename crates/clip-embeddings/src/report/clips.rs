@@ -1,4 +1,4 @@
-//! The sounds and captions of the extremes, out of the shards.
+//! Reads the sounds and captions of the extremes from the shards.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Write as _;
@@ -16,13 +16,13 @@ use crate::error::Error;
 use crate::missing;
 use crate::scores::file_name;
 
-/// How the page has its sounds.
+/// How sounds are included in the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum ClipsMode {
-    /// Inside the page, which can be moved by itself
+    /// Embedded in the page, which is then self-contained
     Embed,
-    /// As files beside the page
+    /// As files next to the page
     Files,
 }
 
@@ -95,7 +95,7 @@ pub(super) fn find(
     Ok(Some(sounds))
 }
 
-/// Why a tar is not gone through to its end.
+/// Why reading a tar stopped before its end.
 enum Stop {
     Tar(TarError),
     Core(CoreError),

@@ -1,4 +1,4 @@
-//! Lists of what lies beyond the thresholds: what later stages leave out.
+//! Lists of the clips beyond each threshold, which later stages can drop.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::scores::{Counts, Scored, Scores, TableKind, file_name};
 use crate::texts::{Captions, TextTables};
 
-/// One list in the making.
+/// A list that is being written.
 struct List {
     modality: String,
     threshold: f32,

@@ -1,8 +1,8 @@
-//! What the scores look like, and what each threshold would leave out.
+//! `report`: the distribution of scores, and what each threshold would drop.
 //!
 //! ```text
 //! out/report.txt             counts, quantiles, histogram, yield
-//! out/report.html            the same as a page of its own, with the extremes to listen to
+//! out/report.html            the same as a self-contained page, with the extremes to listen to
 //! out/over-audio-0.95.csv    key, source and score of everything over a threshold (`under-` below one)
 //! out/clips/00000/KEY.flac   the extremes' sounds, with --shards
 //! ```

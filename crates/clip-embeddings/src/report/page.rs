@@ -1,4 +1,4 @@
-//! The report as a page of its own.
+//! The report as a self-contained HTML page.
 
 use audsem_report::{Histogram, Mark, Markup};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! What a report knows of many scores: counts that add up, never the scores themselves.
+//! Mergeable summaries of scores: counts and sums, never the scores themselves.
 
 use std::collections::BTreeMap;
 
@@ -83,7 +83,7 @@ pub struct Summaries {
     pub totals: BTreeMap<String, SetSummary>,
 }
 
-/// What is summary_config.
+/// The configuration of a summary.
 #[derive(Debug, Clone, Copy)]
 pub struct SummaryConfig<'a> {
     /// Thresholds, and which side of them is counted.
@@ -93,7 +93,7 @@ pub struct SummaryConfig<'a> {
 }
 
 impl Summaries {
-    /// Takes in one score; `first` unless an earlier set has its key.
+    /// Adds one score; `first` unless an earlier set has its key.
     pub fn add(&mut self, scored: Scored<'_>, value: f32, first: bool, summary_config: SummaryConfig<'_>) {
         let empty = || SetSummary::new(summary_config.criterion.thresholds.len());
         let sets = entry(&mut self.sets, scored.modality, BTreeMap::new);
@@ -116,7 +116,7 @@ impl Summaries {
     }
 }
 
-/// The value under a name, made if there is none; its name is copied only then.
+/// The value of a name, inserted if it is absent; the name is copied only then.
 fn entry<'m, T>(map: &'m mut BTreeMap<String, T>, name: &str, make: impl FnOnce() -> T) -> &'m mut T {
     if !map.contains_key(name) {
         map.insert(name.to_owned(), make());
@@ -167,7 +167,7 @@ impl SetSummary {
     }
 }
 
-/// Puts an extreme in its place, behind its equals.
+/// Inserts an extreme at its rank, after equal values.
 fn offer(list: &mut Vec<Extreme>, extreme: Extreme, n: usize, in_front: impl Fn(f32, f32) -> bool) {
     let at = list.partition_point(|other| in_front(other.value, extreme.value));
     list.insert(at, extreme);

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use super::{HashedConfig, SetSummary, Summaries};
 use crate::criterion::label;
 
-/// Shares whose quantiles are told.
+/// The quantiles that are reported.
 pub(super) const QUANTILES: [f64; 9] = [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99];
 
 /// Lines of a histogram.
 const LINES: usize = 24;
 
-/// Signs of its longest bar.
+/// Characters of its longest bar.
 const WIDTH: f64 = 50.0;
 
 /// Counts of a histogram of `n` equal bins over the range of the scores: where each bin begins, and how
@@ -71,7 +71,7 @@ fn draw(out: &mut String, total: &SetSummary) -> std::fmt::Result {
     Ok(())
 }
 
-/// A caption on a line of its own, whatever is in it.
+/// A caption on a single line.
 fn one_line(text: &str) -> String {
     text.split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty())

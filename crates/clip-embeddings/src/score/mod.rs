@@ -1,4 +1,4 @@
-//! How embeddings lie to a reference: the mean dissimilarity, and with `--score knn` the nearest ones.
+//! `score`: compares embeddings with a reference: the mean dissimilarity, and with `--score knn` the nearest neighbours.
 //!
 //! Every key of a set gets one score; what to leave out is decided where scores are read. `reference.json` in
 //! the output folder is the mean direction the scores are made with.
@@ -43,7 +43,7 @@ impl RunConfig for Config {
     const COMMAND: &'static str = "score";
 }
 
-/// What scores are made with.
+/// The inputs of scoring.
 struct Reference {
     saved: SavedReference,
     fingerprint: String,
@@ -109,7 +109,7 @@ fn named_references(config: &Config) -> Result<Named, Error> {
         }
         let (path, reference) = SavedReference::open(&set.path)?;
         if config.compat_batch.is_some() {
-            let problem = "--compat-batch weighs tables, and a saved reference is weighed already\n\
+            let problem = "--compat-batch weights tables, but a saved reference has its weights already\n\
                            hint: name the tables, or give --compat-batch to `reference build`";
             return Err(Error::SavedReference { path, problem: problem.to_owned() });
         }

@@ -165,6 +165,6 @@ fn a_limit_is_refused_where_whole_sets_are_compared() {
         "reference build --reference in.parquet",
     ];
     for command in commands {
-        bench.call(&format!("{command} -o out --limit 1")).ended(2).says("hint: limit the step");
+        bench.call(&format!("{command} -o out --limit 1")).ended(2).says("hint: use --limit in the step");
     }
 }

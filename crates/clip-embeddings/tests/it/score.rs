@@ -91,7 +91,7 @@ fn a_saved_reference_gives_the_same_scores() {
         assert!((a.dissimilarity - b.dissimilarity).abs() < 1e-6);
     }
     bench.call("score -i in.parquet --reference one --score knn -o none").ended(2).says("--index");
-    bench.call("score -i in.parquet --reference one --compat-batch 9 -o none").ended(2).says("weighed already");
+    bench.call("score -i in.parquet --reference one --compat-batch 9 -o none").ended(2).says("has its weights already");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A trained classifier as the Hugging Face libraries write and read one.
+//! A trained classifier in the layout of the Hugging Face libraries.
 
 use audsem_models::bert::Config as BertConfig;
 use audsem_models::checkpoint::safetensors_bytes;

@@ -25,7 +25,7 @@ pub(super) fn sound_class(config: &Config, chosen: Option<&str>) -> Result<usize
     let numbered = names.keys().copied().eq(0..names.len() as u32);
     let contradicted = names.iter().any(|(id, name)| config.label2id.get(name).is_some_and(|other| other != id));
     if names.len() < 2 || !numbered || contradicted {
-        return Err(refused(names, "two classes or more, numbered from 0, with label2id and id2label in agreement"));
+        return Err(refused(names, "two classes or more, numbered from 0, with consistent label2id and id2label"));
     }
     let found = match chosen {
         Some(chosen) => names.values().position(|name| name == chosen),

@@ -1,4 +1,4 @@
-//! What is told of an epoch.
+//! The report of an epoch.
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ pub(super) struct Epoch {
     pub heldout: Metrics,
 }
 
-/// An epoch as whole numbers, since numbers with a point need not come back from text as they were.
+/// An epoch stored as integers, because floats may change when they are written as text and read again.
 pub(super) type EpochBits = [u64; 8];
 
 impl Epoch {

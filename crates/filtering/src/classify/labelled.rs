@@ -48,23 +48,23 @@ pub struct Example {
 /// Which part of the data a caption belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LabelledSplit {
-    /// Learned from.
+    /// Used for training.
     Train,
-    /// Only tested on.
+    /// Used for evaluation only.
     HeldOut,
 }
 
-/// Captions to learn from and captions to test on.
+/// Captions for training and for evaluation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Examples {
-    /// Learned from.
+    /// Used for training.
     pub train: Vec<Example>,
-    /// Only tested on.
+    /// Used for evaluation only.
     pub heldout: Vec<Example>,
 }
 
 /// Reads a CSV file of labelled captions. A column `split` decides what is held out; without one, a share `heldout`
-/// of the rows, drawn with `seed`, is. Rows left out are told to `out`.
+/// of the rows, drawn with `seed`, is. Dropped and failed rows are filed in `out`.
 ///
 /// # Errors
 /// The file cannot be read, lacks a column, or one of the parts comes out empty or with one class only.

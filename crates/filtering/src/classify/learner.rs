@@ -1,4 +1,4 @@
-//! What the classifier learns: the class of a caption.
+//! The training task of the classifier: the class of a caption.
 
 use audsem_models::Result;
 use audsem_models::bert::BertClassifier;
@@ -31,11 +31,11 @@ pub(super) struct Loop {
     pub learning_rate: f64,
     /// Steps over which the learning rate rises from 0.
     pub warmup_steps: usize,
-    /// Decoupled weight decay, spared on biases and norms.
+    /// Decoupled weight decay, not applied to biases and norms.
     pub weight_decay: f64,
-    /// Share of tokens that are replaced by the unknown token while learning, special ones apart.
+    /// Share of tokens that are replaced by the unknown token during training, special tokens excepted.
     pub token_dropout: f64,
-    /// Probability with which a match is skipped in cutting words into pieces while learning.
+    /// MaxMatch-Dropout: probability with which a match is skipped while splitting words during training.
     pub subword_dropout: f64,
     /// Seed of order, dropout and new weights.
     pub seed: u64,
@@ -132,7 +132,7 @@ impl<'a> Learner<'a> {
         examples.iter().map(&mut row).collect()
     }
 
-    /// Hides words: a network that saw few captions must not hang its verdict on one of them.
+    /// Masks words, so that a network trained on few captions does not depend on single words.
     fn drop_tokens(&self, ids: &mut [u32], share: f64, rng: &mut ChaCha8Rng) {
         let unknown = self.begun.encoder.inner().token_to_id("[UNK]").filter(|_| share > 0.0);
         let (Some(unknown), Some(last)) = (unknown, ids.len().checked_sub(1)) else { return };

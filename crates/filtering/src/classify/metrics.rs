@@ -1,4 +1,4 @@
-//! How good a classifier is.
+//! Metrics of a classifier.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub struct Confusion {
     pub true_negative: u64,
 }
 
-/// What is reported of a set of verdicts.
+/// Metrics of a set of verdicts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Share of right verdicts.
@@ -33,7 +33,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// From probabilities of *positive* and the truth. Ratios with nothing below the line are 0, as scikit-learn has it.
+    /// Computes metrics from probabilities of *positive* and the truth. Ratios with a zero denominator are 0, as in scikit-learn.
     #[must_use]
     pub fn of(verdicts: impl IntoIterator<Item = (f32, bool)>) -> Self {
         let (mut c, mut loss, mut n) = (Confusion::default(), 0.0, 0u64);

@@ -53,7 +53,7 @@ pub struct Config {
     pub max_tokens: Option<usize>,
     /// Texts in one forward pass.
     pub batch_size: usize,
-    /// Name of the class that means *names a sound*; `None` if the names tell.
+    /// Name of the class that means *names a sound*; `None` to infer it from the names.
     pub sound_label: Option<String>,
     /// A text names a sound if its probability lies above this.
     pub threshold: f32,
@@ -88,7 +88,7 @@ impl Config {
     }
 }
 
-/// Counter of texts that were judged without their end.
+/// Counter of texts that were truncated.
 const TRUNCATED: &str = "truncated";
 
 /// What decides the content of the output. The batch size does, in the last bits of a probability.
@@ -149,11 +149,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let report = run.execute(step, &plan, |path, out| score(config, &scorer, path, out))?;
     let count = |name| report.stats.counts.get(name).copied().unwrap_or(0);
     if count(TRUNCATED) > 0 {
-        tracing::warn!(
-            "{} texts have more than {} tokens and were judged without their end",
-            count(TRUNCATED),
-            scorer.max_tokens()
-        );
+        tracing::warn!("{} texts have more than {} tokens and were truncated", count(TRUNCATED), scorer.max_tokens());
     }
     let summary = run.finish()?.with_result("texts that name a sound", count("sounds"));
     Ok(summary.with_result(TRUNCATED, count(TRUNCATED)))

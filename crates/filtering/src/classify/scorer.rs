@@ -39,7 +39,7 @@ pub struct ScorerOptions {
     pub max_tokens: Option<usize>,
     /// Texts in one forward pass.
     pub batch_size: usize,
-    /// Name of the class that means *names a sound*; `None` if the names tell.
+    /// Name of the class that means *names a sound*; `None` to infer it from the names.
     pub sound_label: Option<String>,
 }
 
@@ -57,7 +57,7 @@ impl Scorer {
     /// Loads a checkpoint.
     ///
     /// # Errors
-    /// It is no BERT, its classes do not tell which one means a sound, its weights do not fit, or it has no tokenizer.
+    /// It is not a BERT model, the names of its classes are unclear, its weights do not fit, or it has no tokenizer.
     pub fn open(dir: &ModelDir, device: &Device, options: &ScorerOptions) -> Result<Self> {
         let config: Config = dir.json("config.json")?;
         let sound = sound_class(&config, options.sound_label.as_deref())?;

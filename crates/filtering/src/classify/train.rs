@@ -1,10 +1,10 @@
 //! `train-classifier`: a BERT classifier from labelled captions.
 //!
-//! Either an existing checkpoint is tuned, with the settings of the published scripts, or a small network with its
-//! own WordPiece vocabulary is trained from nothing, which takes seconds and needs no download. The run folder gets
+//! Either an existing checkpoint is fine-tuned, with the settings of the published scripts, or a small network with its
+//! own WordPiece vocabulary is trained from scratch, which takes seconds and needs no download. The run folder gets
 //! `model/` (a checkpoint as the Hugging Face libraries write and read it), `metrics.json` and `heldout.csv` (the
-//! verdict on every held-out caption). The same seed gives the same bytes. A stop request is heeded at the next step;
-//! after each epoch weights and optimiser are kept, so that the same command then goes on, to the same bytes.
+//! verdict on every held-out caption). The same seed gives the same bytes. A stop request takes effect at the next step;
+//! after each epoch weights and optimiser are kept, so that the same command then continues, with the same final bytes.
 
 use std::path::PathBuf;
 
@@ -32,7 +32,7 @@ use super::metrics::Metrics;
 use super::scorer::without_brackets;
 use crate::error::{Error, Result};
 
-/// Dropout of a network trained from nothing: more than BERT's, because it sees few captions many times.
+/// Dropout of a network trained from scratch: more than BERT's, because it sees few captions many times.
 const SCRATCH_DROPOUT: f64 = 0.3;
 
 /// Standard deviation of its new weights: more than BERT's 0.02, which suits a width of 768.
@@ -43,11 +43,11 @@ const SCRATCH_DEVIATION: f64 = 0.05;
 pub enum Start {
     /// A checkpoint; a classification head is made new where it has none.
     Checkpoint(Box<ModelDir>),
-    /// Nothing.
+    /// New weights.
     Scratch(Size),
 }
 
-/// Size of a network trained from nothing.
+/// Size of a network trained from scratch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Size {
     /// Most tokens in the vocabulary.
@@ -89,14 +89,14 @@ pub struct Config {
     pub warmup_steps: Option<usize>,
     /// Decoupled weight decay.
     pub weight_decay: f64,
-    /// Share of tokens hidden while learning.
+    /// Share of tokens masked during training.
     pub token_dropout: f64,
-    /// Probability with which a match is skipped in cutting words into pieces while learning.
+    /// MaxMatch-Dropout: probability with which a match is skipped while splitting words during training.
     pub subword_dropout: f64,
 }
 
 impl Config {
-    /// The settings of the published scripts for tuning a checkpoint.
+    /// The settings of the published scripts for fine-tuning a checkpoint.
     #[must_use]
     pub fn fine_tune(input: impl Into<PathBuf>, model: ModelDir) -> Self {
         Self {
@@ -213,18 +213,18 @@ fn read_metrics(shard: &ShardOutputs) -> Result<Option<Metrics>, CoreError> {
     let path = shard.file_ending("/metrics.json")?;
     let bytes = std::fs::read(path).map_err(CoreError::read(path))?;
     let written: Written = serde_json::from_slice(&bytes)
-        .map_err(|error| CoreError::input(path, format!("not what this command has written: {error}")))?;
+        .map_err(|error| CoreError::input(path, format!("not written by this command: {error}")))?;
     Ok(written.heldout)
 }
 
-/// What a kept state must be of.
+/// Identifies the run that a saved state belongs to.
 fn purpose(record: &HashedConfig, options: &RunOptions, input: &str) -> String {
     let config = serde_json::to_string(record).expect("a configuration is plain data");
     let options = format!("{} {:?}", options.seed, options.limit);
     Fingerprint::new().with(env!("CARGO_PKG_VERSION")).with(config).with(options).with(input).finish()
 }
 
-/// The one shard. Gives how good the last epoch is, or nothing on a dry run.
+/// The only shard. Returns the metrics of the last epoch, or nothing on a dry run.
 fn train(
     config: &Config,
     options: &RunOptions,
@@ -315,7 +315,7 @@ fn begin_checkpoint(config: &Config, dir: &ModelDir, seed: u64, device: &Device)
     let weights = Weights::open(dir, device, DType::F32)?;
     let params = Params::from_weights(seed, &weights);
     audsem_models::bert::BertClassifier::load(params.var_builder(DType::F32, device), &network)?;
-    // The head may be absent: it is new then. Anything else that is missing or of another shape is an error.
+    // The head may be absent and is then new. Any other missing tensor or wrong shape is an error.
     params.finish(|name| name.starts_with("classifier.") || name.contains("pooler."), |_| true)?;
     tracing::info!(tensors = ?params.newly_initialized(), "made new");
     let encoder = Tokenizer::load(dir, network.max_position_embeddings, Some(config.max_length))?;

@@ -20,16 +20,16 @@ pub struct ClassifyArgs {
     /// Run folder of `extract`, or any file or folder of caption tables (Parquet or CSV)
     #[arg(short, long, value_name = "PATH")]
     pub input: PathBuf,
-    /// Truncate texts to this many tokens, special ones included [default: what the model takes]
+    /// Truncate texts to this many tokens, special tokens included [default: the model's own limit]
     #[arg(long, alias = "max-length", value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
     pub max_tokens: Option<u32>,
-    /// Name of the class that means a sound, if the names of the classes do not tell
+    /// Name of the class that means a sound, if it is not clear from the names of the classes
     #[arg(long, value_name = "NAME")]
     pub sound_label: Option<String>,
-    /// A text names a sound if its probability lies above this
+    /// Probability above which a text is labelled as a sound
     #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = probability)]
     pub threshold: f32,
-    /// Texts scored and committed at a time
+    /// Texts per shard, which are scored and committed together
     #[arg(long, value_name = "N", default_value_t = 16384, value_parser = clap::value_parser!(u32).range(1..))]
     pub texts_per_shard: u32,
     /// The checkpoint: the folder `train-classifier` wrote, or any two-class BERT.

@@ -7,32 +7,32 @@ use clap::Args;
 
 use crate::clips::{Config, Limits};
 
-/// Media of clips to audio shards: 48 kHz mono FLAC and JSON.
+/// Convert media of clips to audio shards: tars of 48 kHz mono FLAC and JSON.
 #[derive(Debug, Args)]
 pub struct ClipsArgs {
-    /// Media named `VIDEO (START-END).ext`: output folder of `download`, any other folder (with its
-    /// folders), a tar (plain, .gz or .zst) or a file; may be repeated
+    /// Media named `VIDEO (START-END).ext`: output folder of `download`, any other folder (searched with its
+    /// subfolders), a tar (plain, .gz or .zst) or a file; may be given several times
     #[arg(short, long, required = true, num_args = 1.., value_name = "PATH")]
     pub input: Vec<PathBuf>,
-    /// Clip table: output folder of `combine`, or a Parquet file with its columns; may be repeated
+    /// Clip table: output folder of `combine`, or a Parquet file with its columns; may be given several times
     #[arg(short, long, required = true, num_args = 1.., value_name = "PATH")]
     pub clips: Vec<PathBuf>,
-    /// Seconds kept before the cue, where the media have them
+    /// Seconds of media kept before the cue, as far as there are any
     #[arg(long, default_value_t = Limits::DEFAULT.buffer_s, value_name = "SECONDS")]
     pub buffer: f64,
-    /// Shortest media that are kept, in seconds
+    /// Minimum duration of the media, in seconds
     #[arg(long, default_value_t = Limits::DEFAULT.min_s, value_name = "SECONDS")]
     pub min_duration: f64,
-    /// Longest media that are kept, in seconds
+    /// Maximum duration of the media, in seconds
     #[arg(long, default_value_t = Limits::DEFAULT.max_s, value_name = "SECONDS")]
     pub max_duration: f64,
-    /// Files of the input in one shard; those left out leave gaps
+    /// Number of input files per shard; a file that is dropped leaves a gap in the numbering
     #[arg(long, default_value_t = 4096, value_name = "N")]
     pub per_shard: usize,
-    /// The ffmpeg program [default: the one in PATH]
+    /// Path of ffmpeg [default: from PATH]
     #[arg(long, value_name = "FILE", conflicts_with = "no_ffmpeg")]
     pub ffmpeg: Option<PathBuf>,
-    /// Do without ffmpeg: Opus, AC-3 and surround AAC become rejects
+    /// Decode without ffmpeg; Opus, AC-3 and surround AAC then become rejects
     #[arg(long)]
     pub no_ffmpeg: bool,
     /// Flags of every run.

@@ -24,7 +24,7 @@ pub struct CombineArgs {
     pub run: RunArgs,
 }
 
-/// Tell which rule decides about a caption, and what each rule makes of it.
+/// Show which rule decides about a caption, and what each rule does to it.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// The caption, with its brackets
@@ -35,19 +35,19 @@ pub struct ExplainArgs {
     pub judging: JudgingArgs,
 }
 
-/// What there is to be compatible with.
+/// Values of `--compat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Compat {
-    /// The published scripts, quirk for quirk
+    /// The published scripts, including their quirks
     Reference,
 }
 
-/// What `--groups` may say.
+/// Values of `--groups`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Groups {
-    /// Leave the caption out
+    /// Drop the caption
     Drop,
-    /// Make one caption of them, with commas between
+    /// Join the groups into one caption, separated by commas
     Join,
 }
 
@@ -57,48 +57,48 @@ pub struct JudgingArgs {
     /// Labels of the classifier: output folder of `classify`; may be given several times
     #[arg(long, value_name = "DIR", help_heading = "Labels")]
     pub bert: Vec<PathBuf>,
-    /// Labels of the language model: output folder of `label`; may be given several times, and
-    /// later folders answer what earlier ones left unclear
+    /// Labels of the language model: output folder of `label`; may be given several times: a clear answer in
+    /// a later folder replaces an unclear one in an earlier folder
     #[arg(long, value_name = "DIR", help_heading = "Labels")]
     pub llm: Vec<PathBuf>,
-    /// Whose labels must say that a caption names a sound [default: all that are named; `bert` with
-    /// --compat reference]
+    /// Which labelers must say yes (the caption names a sound) for a caption to be kept [default: each one whose labels
+    /// are given; `bert` with --compat reference]
     #[arg(long, value_enum, value_name = "WHOSE", help_heading = "Labels")]
     pub policy: Option<Policy>,
-    /// Probability from which the classifier says yes [default: its label decides]
+    /// Minimum probability at which the classifier says yes [default: its label decides]
     #[arg(long, value_name = "P", value_parser = probability, help_heading = "Labels")]
     pub bert_threshold: Option<f32>,
-    /// Probability from which the language model says yes [default: its label decides]
+    /// Minimum probability at which the language model says yes [default: its label decides]
     #[arg(long, value_name = "P", value_parser = probability, help_heading = "Labels")]
     pub llm_threshold: Option<f32>,
-    /// First names, one on each line: in captions they become `person`
+    /// First names, one per line: in captions they are replaced by `person`
     #[arg(long, value_name = "FILE", help_heading = "Rules")]
     pub names: Option<PathBuf>,
-    /// Names to leave alone because they are ordinary words [default: a built-in list]
+    /// Names that are not replaced because they are also ordinary words [default: a built-in list]
     #[arg(long, value_name = "FILE", help_heading = "Rules")]
     pub names_exclude: Option<PathBuf>,
-    /// Words a caption may have: one on each line, or a JSON object with the words as keys
+    /// Words that captions may use: one per line, or a JSON object with the words as keys
     #[arg(long, value_name = "FILE", help_heading = "Rules")]
     pub dictionary: Option<PathBuf>,
-    /// Fewest characters of a caption
+    /// Minimum number of characters of a caption
     #[arg(long, value_name = "N", default_value_t = Settings::new().min_chars, help_heading = "Rules")]
     pub min_chars: usize,
-    /// Most characters of a caption
+    /// Maximum number of characters of a caption
     #[arg(long, value_name = "N", default_value_t = Settings::new().max_chars, help_heading = "Rules")]
     pub max_chars: usize,
-    /// Fewest words of a caption
+    /// Minimum number of words of a caption
     #[arg(long, value_name = "N", default_value_t = Settings::new().min_words, help_heading = "Rules")]
     pub min_words: usize,
-    /// Most persons in a caption
+    /// Maximum number of persons in a caption
     #[arg(long, value_name = "N", default_value_t = Settings::new().max_persons, help_heading = "Rules")]
     pub max_persons: usize,
-    /// Words that mark speech, with commas between
+    /// Words that mark a caption as speech, separated by commas
     #[arg(long, value_name = "WORDS", value_delimiter = ',', default_values_t = Settings::new().pronouns, help_heading = "Rules")]
     pub pronouns: Vec<String>,
     /// What to do with a caption of several bracket groups, such as `[door slams] [dog barks]`
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = Groups::Drop, help_heading = "Rules")]
     pub groups: Groups,
-    /// Do exactly what an earlier implementation did
+    /// Reproduce an earlier implementation exactly
     #[arg(long, value_enum, value_name = "WHICH", help_heading = "Rules")]
     pub compat: Option<Compat>,
 }
@@ -138,7 +138,7 @@ impl CombineArgs {
     /// The configuration these flags stand for.
     ///
     /// # Errors
-    /// Neither labels nor a policy are named.
+    /// Neither labels nor a policy are given.
     pub fn config(&self) -> Result<Config> {
         Ok(Config { input: self.input.clone(), judging: self.judging.judging(self.judging.policy()?) })
     }
@@ -148,7 +148,7 @@ impl ExplainArgs {
     /// How the caption is judged; without labels, by its words alone.
     ///
     /// # Errors
-    /// The labels that are named are not those that decide.
+    /// The labels that are given are not those that the policy reads.
     pub fn judging(&self) -> Result<Judging> {
         let JudgingArgs { bert, llm, policy, .. } = &self.judging;
         let by_words_alone = policy.is_none() && bert.is_empty() && llm.is_empty();

@@ -16,41 +16,41 @@ use crate::error::Result;
 #[derive(Debug, Clone, Args)]
 pub struct DownloadArgs {
     /// Clip table: run folder of `combine`, or any file or folder of tables (Parquet, CSV) with video_id,
-    /// start_ms, end_ms. It may grow: the same command then gets the new videos, and those again whose clips
-    /// have changed. Videos taken off it keep their files and are not counted
+    /// start_ms, end_ms. The table may grow: the same command then gets new videos, and again those whose clips
+    /// have changed. Videos removed from it keep their files and are not counted
     #[arg(short, long, value_name = "PATH")]
     pub input: PathBuf,
-    /// Folder of media on disk to cut the clips from, instead of asking a site: whole videos, whose ids `--id` tells from
+    /// Folder of local media to cut the clips from, instead of fetching them: whole videos, whose ids `--id` reads from
     /// their names, or clips named `VIDEO (START-END).ext`. The flags under Site then have no effect
     #[arg(long, value_name = "DIR", conflicts_with_all = ["whole_from", "format"])]
     pub source: Option<PathBuf>,
-    /// What is the id of a video in the folder of --source: `auto` takes the site's id in the name (`[ID]`, `-ID`, eleven characters),
-    /// else the path below the folder without ending; `stem` the name alone; `path` the path always. Say the same to
-    /// `extract`
+    /// How the id of a video in the folder of --source is found: `auto` takes the YouTube id in the name (`[ID]` or `-ID`, eleven
+    /// characters), else the path below the folder without extension; `stem` takes the file name; `path` always takes the path.
+    /// Use the same value for `extract`
     #[arg(long, default_value = "auto", value_name = "RULE", requires = "source")]
     pub id: IdRule,
-    /// Take the folder for all there is: leave out clips of videos that it does not have. Without this
-    /// each of them is a failure
+    /// Drop clips of videos that the folder of --source does not have. Without this flag each of them counts as a
+    /// failure
     #[arg(long, requires = "source")]
     pub present_only: bool,
-    /// `exact` re-encodes, so that a clip begins at its very sample; `copy` keeps the streams and begins
-    /// at the key frame before. Fetched sections are always copied unless this says exact
+    /// `exact` re-encodes, so that a clip begins exactly at its start; `copy` copies the streams, so that it begins
+    /// at the preceding key frame [default: `exact` for local files, `copy` for fetched sections]
     #[arg(long, value_enum)]
     pub cut: Option<Cut>,
-    /// Fetch a video whole, once, and cut it here, if this many clips are wanted of it
+    /// Fetch the whole video once and cut it locally if at least this many of its clips are needed
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub whole_from: usize,
     /// Which streams to fetch, in yt-dlp's format language
     #[arg(long, value_name = "FORMAT", default_value = "bv*[height<=720]+ba/b[height<=720]/bv*+ba/b")]
     pub format: String,
-    /// How much shorter than asked a clip may be, for captions that outlast their video. A section that comes
-    /// shorter though its video goes on is fetched again, in this run and the next
+    /// How much shorter than its cue a clip may be, for captions that outlast their video. A section that is
+    /// shorter although its video continues is fetched again, in this run and the next
     #[arg(long, value_name = "MS", default_value_t = 500)]
     pub max_missing_ms: u32,
-    /// ffmpeg, if not in PATH
+    /// Path of ffmpeg [default: from PATH]
     #[arg(long, value_name = "FILE")]
     pub ffmpeg: Option<PathBuf>,
-    /// ffprobe, if not in PATH
+    /// Path of ffprobe [default: from PATH]
     #[arg(long, value_name = "FILE")]
     pub ffprobe: Option<PathBuf>,
     /// The site.

@@ -10,35 +10,35 @@ use crate::extract::config::{Compat, Config};
 use crate::extract::rules::DurationLimits;
 use crate::languages::Languages;
 
-/// Captions dumps and subtitle files to a table of bracketed sound captions.
+/// Extract bracketed sound captions from captions dumps and subtitle files into a table.
 #[derive(Debug, Args)]
 pub struct ExtractArgs {
     /// Captions dump (JSON objects, one video each; plain, .gz or .zst), subtitle file (.vtt, .srt,
-    /// .json3, .srv1-3, .ttml), tar of subtitle files, or folder of any of these; may be repeated
+    /// .json3, .srv1-3, .ttml), tar of subtitle files, or folder of any of these; may be given several times
     #[arg(short, long, required = true, num_args = 1.., value_name = "PATH")]
     pub input: Vec<PathBuf>,
-    /// Languages whose tracks are read, with commas between; `en*` stands for all that begin so
+    /// Languages whose tracks are read, separated by commas; `en*` matches all that begin with `en`
     /// [default: `en` in dumps, as in the published data set; `en,en-*` among subtitle files]
     #[arg(long, alias = "lang", value_name = "CODES")]
     pub languages: Option<Languages>,
-    /// What is the id of a subtitle file's video: `auto` takes the site's id in the name (`[ID]`, `-ID`, eleven characters), else
-    /// the path below the input folder without ending and language; `stem` the name alone; `path` the path always. Say the
-    /// same to `download --source`
+    /// How the video id of a subtitle file is found: `auto` takes the YouTube id in the name (`[ID]` or `-ID`, eleven characters),
+    /// else the path below the input folder without extension and language; `stem` takes the file name; `path` always takes the
+    /// path. Use the same value for `download --source`
     #[arg(long, default_value = "auto", value_name = "RULE")]
     pub id: IdRule,
-    /// Shortest cue that is kept, in seconds
+    /// Minimum duration of a cue, in seconds
     #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
     pub min_duration: f64,
-    /// Longest cue that is kept, in seconds
+    /// Maximum duration of a cue, in seconds
     #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
     pub max_duration: f64,
-    /// Parse videos that cannot have a bracketed caption too, so that every cue is counted (slower)
+    /// Also parse videos that cannot have a bracketed caption, so that every cue is counted (slower)
     #[arg(long)]
     pub count_all: bool,
-    /// `reference` gives the CSV files of the published data set's scripts, quirks included
+    /// `reference` writes the CSV files of the published data set's scripts, including their quirks
     #[arg(long, default_value = "none", value_name = "WHOSE")]
     pub compat: Compat,
-    /// Megabytes (2^20 bytes) of a plain dump in one shard
+    /// Size of a shard of an uncompressed dump, in megabytes (2^20 bytes)
     #[arg(long, default_value_t = 64, value_name = "MB")]
     pub shard_mb: u64,
     /// Largest object of a dump that is parsed, in megabytes (2^20 bytes)

@@ -14,16 +14,16 @@ use crate::languages::Languages;
 /// Flags of `fetch-captions`.
 #[derive(Debug, Clone, Args)]
 pub struct FetchCaptionsArgs {
-    /// Text file of video ids, one a line (# begins a remark); plain, gzip or zstd. It may grow: the same
-    /// command then fetches what is new. Videos taken off the list keep their files and are not counted
+    /// Text file of video ids, one per line (# begins a comment); plain, gzip or zstd. The list may grow: the same
+    /// command then fetches the new videos. Videos removed from the list keep their files and are not counted
     #[arg(short, long, value_name = "FILE")]
     pub input: PathBuf,
-    /// Languages of manual tracks, as the site names them, with commas between; `en*` stands for all that
-    /// begin so
+    /// Languages of manual tracks, as the site names them, separated by commas; `en*` matches all that
+    /// begin with `en`
     #[arg(long, alias = "lang", value_name = "CODES", default_value_t = Languages::english_and_variants())]
     pub languages: Languages,
-    /// Formats by preference, as yt-dlp names them; `best` takes what there is where all before it are
-    /// missing, and is the only one of the default that `extract` may not be able to read
+    /// Formats in order of preference, as yt-dlp names them; `best` accepts any format if those before it are
+    /// missing, and is the only default that may give a format that `extract` cannot read
     #[arg(long, value_name = "FORMAT", default_value = "json3,srv3,vtt,srt,best", value_delimiter = ',')]
     pub formats: Vec<String>,
     /// The site.

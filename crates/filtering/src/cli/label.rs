@@ -17,24 +17,24 @@ pub struct LabelArgs {
     /// Run folder of `extract`, or any file or folder of caption tables (Parquet or CSV)
     #[arg(short, long, value_name = "PATH")]
     pub input: PathBuf,
-    /// Prompt template to use instead of the built-in one; sections `--- system ---`, `--- user ---`
-    /// (or `--- raw ---` alone), with {{ caption }} where the caption goes
+    /// Prompt template that replaces the built-in one: sections `--- system ---` and `--- user ---`
+    /// (or a single `--- raw ---`), with {{ caption }} in place of the caption
     #[arg(long, value_name = "FILE")]
     pub prompt: Option<PathBuf>,
-    /// Most tokens of an answer; hundreds for a model that thinks first
+    /// Maximum number of tokens of an answer; use hundreds for a reasoning model
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_tokens: u32,
-    /// Alternatives to ask for at each token; 0 for servers without log-probabilities, at most 20 on most
+    /// Top log-probabilities to request for each token; 0 for servers without log-probabilities; most allow at most 20
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub top_logprobs: u8,
-    /// Least P(yes) of a yes
+    /// Minimum P(yes) for the label yes
     #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = probability)]
     pub threshold: f32,
-    /// Reply to an answer that is neither yes nor no with a reminder, up to N times. To ask again about
-    /// the unknowns of an earlier run, repeat it with this flag and --fresh: all other answers are remembered
+    /// Reply to an answer that is neither yes nor no with a reminder, up to N times. To ask only the
+    /// unknowns of an earlier run again, repeat it with this flag and --fresh: all other answers are cached
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub retry_unknown: u32,
-    /// Texts asked about and committed at a time
+    /// Texts per shard, which are asked about and committed together
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
     pub texts_per_shard: u32,
     /// The server.

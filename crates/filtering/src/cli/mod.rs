@@ -24,7 +24,7 @@ pub use label::LabelArgs;
 pub use site::SiteArgs;
 pub use train_classifier::TrainClassifierArgs;
 
-/// Closed captions to a clean clip table, media and audio shards.
+/// Turn closed captions into a clean clip table, media files and audio shards.
 #[derive(Debug, Parser)]
 #[command(name = "audsem-filtering", version, max_term_width = 100)]
 pub struct Cli {
@@ -39,9 +39,9 @@ pub struct Cli {
 /// The subcommands, in the order a pipeline uses them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Fetch manual subtitle tracks of a list of videos with yt-dlp
+    /// Fetch manually written subtitle tracks of a list of videos with yt-dlp
     FetchCaptions(Box<FetchCaptionsArgs>),
-    /// Captions dumps and subtitle files to a table of bracketed sound captions
+    /// Extract bracketed sound captions from captions dumps and subtitle files into a table
     Extract(Box<ExtractArgs>),
     /// Train a BERT classifier that tells captions of sounds from others
     TrainClassifier(Box<TrainClassifierArgs>),
@@ -49,13 +49,13 @@ pub enum Command {
     Classify(Box<ClassifyArgs>),
     /// Ask a language model server whether each distinct caption names a sound
     Label(Box<LabelArgs>),
-    /// Cues and labels to a clean clip table and a list of distinct captions
+    /// Apply labels and text rules to cues: a clean clip table and a list of distinct captions
     Combine(Box<CombineArgs>),
-    /// Which rule of `combine` decides about a caption, and what each rule makes of it
+    /// Show which rule of `combine` decides about a caption, and what each rule does to it
     Explain(Box<ExplainArgs>),
-    /// Get a media file for each clip, from a site with yt-dlp or from a folder
+    /// Get a media file for each clip, from a video site with yt-dlp or from a folder
     Download(Box<DownloadArgs>),
-    /// Media of clips to audio shards: 48 kHz mono FLAC and JSON
+    /// Convert media of clips to audio shards: tars of 48 kHz mono FLAC and JSON
     Clips(Box<ClipsArgs>),
 }
 

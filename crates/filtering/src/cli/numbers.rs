@@ -1,6 +1,6 @@
 //! Numbers of flags that must lie in a range.
 
-/// A share of something, of which some must be left.
+/// A share from 0 to below 1.
 pub(super) fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(share) if (0.0..1.0).contains(&share) => Ok(share),

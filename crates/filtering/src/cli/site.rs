@@ -1,4 +1,4 @@
-//! Flags of whatever asks a site through yt-dlp.
+//! Flags of subcommands that fetch from a site through yt-dlp.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,36 +11,36 @@ use clap::Args;
 use crate::error::Result;
 use crate::ytdlp::{Access, Pace};
 
-/// Flags for asking a site.
+/// Flags for fetching from a site.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Site")]
 pub struct SiteArgs {
     /// Address of a video, with {id} where its id goes
     #[arg(long, value_name = "URL", default_value = "https://www.youtube.com/watch?v={id}")]
     pub url_template: String,
-    /// Videos to ask for in an hour, over all workers; sites block who asks more (about 300 without an
-    /// account, 1000 with one, at the time of writing)
+    /// Videos requested per hour, over all workers; sites block clients that request more (at the time of writing
+    /// about 300 without an account, 1000 with one)
     #[arg(long, value_name = "N", default_value_t = 300.0)]
     pub requests_per_hour: f64,
-    /// How often a failure that may pass is tried again in this run
+    /// Maximum number of retries of a temporary failure in this run
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub retries: u32,
-    /// Seconds before the first such try; doubles up to 20 minutes
+    /// Seconds before the first retry; doubles up to 20 minutes
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
     pub retry_wait: f64,
-    /// Minutes one video may take
+    /// Timeout of one video, in minutes
     #[arg(long, value_name = "MINUTES", default_value_t = 30.0)]
     pub video_timeout: f64,
-    /// Your own cookies file, for videos that want a login
+    /// Your cookies file, for videos that require a login
     #[arg(long, value_name = "FILE")]
     pub cookies: Option<PathBuf>,
-    /// Your own browser to take cookies from, as yt-dlp names it (firefox, chrome …)
+    /// The browser to take your cookies from, as yt-dlp names it (firefox, chrome …)
     #[arg(long, value_name = "BROWSER", conflicts_with = "cookies")]
     pub cookies_from_browser: Option<String>,
-    /// Your own configuration file of yt-dlp; without this flag none is read
+    /// Your configuration file of yt-dlp; without this flag yt-dlp reads no configuration file
     #[arg(long, value_name = "FILE")]
     pub yt_dlp_config: Option<PathBuf>,
-    /// yt-dlp, if not in PATH
+    /// Path of yt-dlp [default: from PATH]
     #[arg(long, value_name = "FILE")]
     pub yt_dlp: Option<PathBuf>,
 }
@@ -49,7 +49,7 @@ pub struct SiteArgs {
 const RETRY_CAP: Duration = Duration::from_secs(1200);
 
 impl SiteArgs {
-    /// yt-dlp as these flags want it called; `ffmpeg` where it is needed.
+    /// The access to yt-dlp that these flags describe; `ffmpeg` if it is needed.
     ///
     /// # Errors
     /// yt-dlp is missing, or a flag makes no sense.
@@ -77,7 +77,7 @@ impl SiteArgs {
 
 fn duration(flag: &str, seconds: f64) -> Result<Duration> {
     let config = |problem: &str| CoreError::Config { what: flag.to_owned(), problem: problem.to_owned() };
-    // The upper bound keeps moments in time representable; nobody waits for a century.
+    // The upper bound keeps points in time representable.
     if !(seconds > 0.0 && seconds < 3e9) {
         return Err(config("expected a number above 0").into());
     }

@@ -21,44 +21,44 @@ pub struct TrainClassifierArgs {
     /// CSV file with columns `text`, `label` (1: names a sound) and, for a fixed split, `split` (train, heldout)
     #[arg(short, long, value_name = "FILE")]
     pub input: PathBuf,
-    /// Train a small network from nothing instead of tuning `--model` (bert-base-uncased unless given)
+    /// Train a small network from scratch instead of fine-tuning `--model` (by default bert-base-uncased)
     #[arg(long, conflicts_with_all = ["model", "revision"])]
     pub from_scratch: bool,
     /// With --from-scratch: fewer epochs, for demonstrations and tests
     #[arg(long, requires = "from_scratch", conflicts_with = "epochs")]
     pub quick: bool,
-    /// Passes over the data [default: 3; 10 from scratch]
+    /// Number of epochs [default: 3; 10 from scratch]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub epochs: Option<u32>,
-    /// Highest learning rate [default: 5e-5; 2e-3 from scratch]
+    /// Peak learning rate [default: 5e-5; 2e-3 from scratch]
     #[arg(long, value_name = "RATE", value_parser = not_negative)]
     pub lr: Option<f64>,
-    /// Steps over which the learning rate rises [default: 500; a tenth of all steps from scratch]
+    /// Warm-up steps, over which the learning rate rises from 0 [default: 500; a tenth of all steps from scratch]
     #[arg(long, value_name = "N")]
     pub warmup_steps: Option<usize>,
-    /// Weight decay, spared on biases and norms
+    /// Weight decay, not applied to biases and norms
     #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = not_negative)]
     pub weight_decay: f64,
-    /// Share of tokens hidden while learning [default: 0; 0.1 from scratch]
+    /// Share of tokens masked during training [default: 0; 0.1 from scratch]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub token_dropout: Option<f64>,
-    /// Probability with which a match is skipped in cutting words into pieces while learning, for WordPiece
-    /// tokenizers [default: 0; 0.2 from scratch]
+    /// MaxMatch-Dropout of WordPiece tokenizers: probability with which a match is skipped while splitting words during
+    /// training [default: 0; 0.2 from scratch]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub subword_dropout: Option<f64>,
-    /// Truncate captions to this many tokens, special ones included
+    /// Truncate captions to this many tokens, special tokens included
     #[arg(long, alias = "max-length", value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(3..))]
     pub max_tokens: u32,
-    /// Share of captions held out where the file has no column `split`
+    /// Share of captions held out for evaluation if the file has no column `split`
     #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = share)]
     pub heldout: f64,
-    /// With --from-scratch: most tokens in the vocabulary [default: 1000]
+    /// With --from-scratch: maximum size of the vocabulary [default: 1000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(6..), help_heading = "Size")]
     pub vocab_size: Option<u32>,
     /// With --from-scratch: width of the network, a multiple of 4 [default: 64]
     #[arg(long, value_name = "N", value_parser = width, help_heading = "Size")]
     pub hidden_size: Option<u32>,
-    /// With --from-scratch: layers [default: 1]
+    /// With --from-scratch: number of layers [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Size")]
     pub layers: Option<u32>,
     /// Checkpoint to start from: a folder, or an id on the Hugging Face hub [default: bert-base-uncased]
@@ -70,7 +70,7 @@ pub struct TrainClassifierArgs {
     /// Device to train on: `auto`, `cpu` or `cuda:N` [default: auto; cpu from scratch, where it is faster]
     #[arg(long, value_name = "DEVICE", help_heading = "Model")]
     pub device: Option<DeviceChoice>,
-    /// Captions in one step [default: 1024; 32 from scratch]
+    /// Batch size in captions [default: 1024; 32 from scratch]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Model")]
     pub batch_size: Option<u32>,
     /// The run.
@@ -78,7 +78,7 @@ pub struct TrainClassifierArgs {
     pub run: RunArgs,
 }
 
-/// Epochs with `--quick`.
+/// Number of epochs with `--quick`.
 const QUICK_EPOCHS: usize = 6;
 
 impl TrainClassifierArgs {
@@ -129,15 +129,15 @@ impl TrainClassifierArgs {
         Ok(config)
     }
 
-    /// A checkpoint has its size. Checked here, because clap's `requires` knows nothing of a `from-scratch` that
-    /// stands in a configuration file.
+    /// Refuses flags that set the size of a new network together with a checkpoint. Checked here, because clap's
+    /// `requires` does not see a `from-scratch` in a configuration file.
     fn refuse_sizes(&self) -> Result<()> {
         let sizes = [("--vocab-size", self.vocab_size), ("--hidden-size", self.hidden_size), ("--layers", self.layers)];
         match sizes.into_iter().find(|(_, size)| size.is_some()) {
             None => Ok(()),
             Some((flag, _)) => Err(CoreError::Config {
                 what: flag.to_owned(),
-                problem: "it shapes a network that is trained from nothing; a checkpoint has its size\n\
+                problem: "it sets the size of a network that is trained from scratch; a checkpoint has a fixed size\n\
                           hint: add --from-scratch, or leave the flag out"
                     .to_owned(),
             }
@@ -187,7 +187,7 @@ mod tests {
             let error = config(&[flag, "8"]).unwrap_err();
             assert!(error.contains(flag) && error.contains("hint: add --from-scratch"), "{error}");
         }
-        // The number type of the weights is none of training's choices.
+        // Training always uses f32 weights.
         let error = config(&["--from-scratch", "--dtype", "bf16"]).unwrap_err();
         assert!(error.contains("unexpected argument '--dtype'"), "{error}");
     }

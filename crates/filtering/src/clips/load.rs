@@ -1,4 +1,4 @@
-//! The bytes of the candidates, one after the other.
+//! Sequential reading of the bytes of candidates.
 
 use std::path::PathBuf;
 
@@ -41,7 +41,7 @@ impl<'a> Loader<'a> {
         let mut size = 0;
         while next <= number {
             let path = || self.tars[tar].clone();
-            let gone = || TarError::Open { path: path(), source: std::io::Error::other("it has become shorter") };
+            let gone = || TarError::Open { path: path(), source: std::io::Error::other("the file has become shorter") };
             size = reader.next_member()?.ok_or_else(gone)?.size;
             next += 1;
         }

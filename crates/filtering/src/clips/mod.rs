@@ -69,9 +69,9 @@ impl Config {
     fn check(&self) -> Result<()> {
         let Limits { min_s, max_s, buffer_s } = self.limits;
         let problem = if !(min_s >= 0.0 && min_s <= max_s && max_s.is_finite()) {
-            Some(("--min-duration and --max-duration", format!("{min_s} to {max_s} s is no range of lengths")))
+            Some(("--min-duration and --max-duration", format!("{min_s} to {max_s} s is not a range of lengths")))
         } else if !(buffer_s >= 0.0 && buffer_s.is_finite()) {
-            Some(("--buffer", format!("{buffer_s} s is no length of time")))
+            Some(("--buffer", format!("{buffer_s} s is not a duration")))
         } else if self.per_shard == 0 {
             Some(("--per-shard", "a shard holds at least 1 clip".to_owned()))
         } else {

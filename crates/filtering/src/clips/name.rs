@@ -1,4 +1,4 @@
-//! What the file name of a clip tells.
+//! Parsing the file name of a clip.
 
 use audsem_core::clip_id::{ClipId, ClipIdError, parse_seconds};
 

@@ -21,7 +21,7 @@ audsem_core::reasons! {
         NoEndMarker = "no_end_marker": "the tar lacks its end marker: it may be cut between two members",
         Truncated = "truncated": "the media are cut short",
         Empty = "empty": "there is no sound in it, not one sample",
-        NanSamples = "nan_samples": "a sample is no finite number",
+        NanSamples = "nan_samples": "a sample is not a finite number",
         Undecodable = "undecodable": "no decoder can read it",
     }
 }

@@ -89,7 +89,7 @@ pub(super) fn run(work: &Work<'_>, group: &Group<'_>, out: &mut ShardOutput) -> 
     Ok(())
 }
 
-/// A full disk is told with the file and the hint that goes with it.
+/// Converts an error of a full disk to one with the file's name and a hint.
 fn cannot_write(shard: &str, error: TarError) -> ShardError {
     match error {
         TarError::Write { source } => ShardError::Fatal(Error::write(Path::new(&format!("{shard}.tar")))(source)),

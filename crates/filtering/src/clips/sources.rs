@@ -13,7 +13,7 @@ use super::name::ClipName;
 use super::rows::Row;
 use crate::error::Result;
 
-/// Endings of files that were to become media.
+/// Extensions of unfinished downloads.
 const PARTIAL: [&str; 3] = ["part", "ytdl", "temp"];
 
 /// Where a candidate's bytes are.
@@ -28,11 +28,11 @@ pub(super) enum Place {
 /// What is known of a candidate before it is read.
 #[derive(Debug, Clone)]
 pub(super) enum State {
-    /// Its name tells a clip; the row is found later.
+    /// Its name is that of a clip; the row is found later.
     Named { name: ClipName, row: Option<Box<Row>> },
     /// An earlier candidate has the same row.
     Duplicate { of: String },
-    /// Its name tells nothing.
+    /// Its name is not that of a clip.
     BadName(String),
     /// A download that did not end.
     Partial,

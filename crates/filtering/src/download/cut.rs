@@ -16,7 +16,7 @@ use crate::scratch::{self, full_disk};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Cut {
-    /// Re-encoded, from the very first sample: H.264 and AAC in MP4; sound alone becomes FLAC.
+    /// Re-encoded, exact to the sample: H.264 and AAC in MP4; audio without video becomes FLAC.
     Exact,
     /// The streams as they are, from the key frame before; what was asked for is at the end.
     Copy,
@@ -25,7 +25,7 @@ pub enum Cut {
 /// Longest time for cutting one clip.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// Endings of formats without an index, in which ffmpeg guesses a time's place from the bit rate:
+/// Extensions of formats without an index, in which ffmpeg estimates positions from the bit rate:
 /// an exact cut must be decoded from the beginning. The same holds for ADPCM in any container.
 const GUESSED_SEEK: [&str; 2] = ["mp3", "aac"];
 

@@ -24,7 +24,7 @@ fn endings() -> impl Iterator<Item = &'static str> {
     VIDEO.into_iter().chain(AUDIO)
 }
 
-/// The place of a file's ending among [`endings`]; `None` if it is not media by its name.
+/// The rank of a file's extension among [`endings`]; `None` if it is not media by its name.
 fn rank_of(path: &Path) -> Option<usize> {
     let ending = path.extension().and_then(OsStr::to_str)?.to_lowercase();
     endings().position(|known| known == ending)
@@ -82,7 +82,7 @@ impl Library {
         if !is_clip_alone {
             match ids.id_of(stem) {
                 Ok(id) => better(self.videos.entry(id), found.clone())?,
-                Err(error) => tracing::warn!("{} is passed over: {error}", found.path.display()),
+                Err(error) => tracing::warn!("{} is skipped: {error}", found.path.display()),
             }
         }
         match clip {
@@ -99,7 +99,7 @@ impl Library {
         for (clip, files) in std::mem::take(&mut self.perhaps_clips) {
             if files.iter().any(|file| file.stem != files[0].stem) {
                 let paths: Vec<_> = files.iter().map(|file| file.path.display().to_string()).collect();
-                tracing::warn!("{} are taken for videos, and none of them for the clip {clip}", paths.join(", "));
+                tracing::warn!("{} are treated as videos, not as the clip {clip}", paths.join(", "));
                 continue;
             }
             files.into_iter().try_for_each(|file| better(self.clips.entry(clip.clone()), file))?;
@@ -180,7 +180,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
     use super::*;
 
-    /// Looking at every clip of the folder for each video would take a day for a million of them.
+    /// Scanning all clips of the folder for each video would take a day for a million of them.
     #[test]
     fn clips_of_a_video_are_a_range_of_the_sorted_keys() {
         let mut library = Library::default();

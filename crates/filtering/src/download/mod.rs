@@ -1,12 +1,12 @@
 //! `download`: a media file for each clip, from a site through yt-dlp or from files on disk.
 //!
-//! Each video is a shard, called after it so that the table may grow: one call of yt-dlp for all its
+//! Each video is a shard, named after it so that the table may grow: one call of yt-dlp for all its
 //! clips, or one fetch of the whole video where many clips are wanted. A video whose clips have
-//! changed is done again. A clip counts only when its file plays as long as it should; half
-//! files lie in a working folder and never under a clip's name. Files are named by our own key,
+//! changed is done again. A clip counts only if its file plays as long as it should; unfinished
+//! files are in a working folder and never under a clip's name. Files are named by our own key,
 //! `clips/VIDEO (START-END).ext`, and listed with their times in milliseconds in
 //! `part-VIDEO.parquet`. Failures are typed (see [`crate::ytdlp::FetchFault`]): what is gone is
-//! dropped and not asked for again, what may pass is tried again by the next run, and a site that
+//! dropped and not requested again, temporary failures are tried again by the next run, and a site that
 //! refuses ends the run.
 
 mod cut;
@@ -179,7 +179,7 @@ struct Job<'a> {
 /// Gets the media of all clips of the table.
 ///
 /// # Errors
-/// Whatever keeps the run from continuing, [`crate::error::Error::Blocked`] among it.
+/// Any error that prevents the run from continuing, including [`crate::error::Error::Blocked`].
 pub fn run(config: &Config, from: &MediaSource, tools: &Tools, options: &RunOptions) -> Result<Summary> {
     let inputs = tables_under(&config.input)?;
     let library = match from {

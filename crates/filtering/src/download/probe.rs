@@ -1,4 +1,4 @@
-//! What ffprobe knows about a media file.
+//! Facts about a media file, from ffprobe.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use serde_json::Value;
 /// Facts about a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Probe {
-    /// Length in milliseconds; `None` where nothing plays.
+    /// Length in milliseconds; `None` if there is nothing to play.
     pub(super) duration_ms: Option<u32>,
-    /// Whether it has moving pictures (a cover picture is none).
+    /// Whether it has video (a cover picture does not count).
     pub(super) has_video: bool,
-    /// What is known of its sound.
+    /// Its sound.
     pub(super) sound: Sound,
-    /// Whether its sound is ADPCM, in which ffmpeg guesses a time's place from an average bit rate.
+    /// Whether its sound is ADPCM, in which ffmpeg estimates positions from an average bit rate.
     pub(super) is_adpcm: bool,
 }
 

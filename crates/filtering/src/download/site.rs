@@ -34,9 +34,9 @@ struct Reported {
 /// Why a clip plays shorter than it should.
 #[derive(Debug, PartialEq, Eq)]
 enum Lack {
-    /// The video goes on at that time, so the transfer was broken.
+    /// The video continues at that time, so the transfer was interrupted.
     Broken { clip: ClipId, played_ms: u32 },
-    /// The transfer was broken, or the video ends there: the site does not say how long it is.
+    /// The transfer was interrupted or the video ends there: the site does not say how long it is.
     Unexplained,
 }
 
@@ -63,7 +63,7 @@ impl Site<'_> {
                         let detail = format!("{played_ms} of {} ms of {clip} came", clip.duration_ms());
                         Err(Trouble::Fetch(FetchFault::Incomplete, detail))
                     }
-                    // A section of a video that is cut short is not lost the same way twice; its end is.
+                    // A broken transfer does not break at the same place again; the end of a video does.
                     Some(Lack::Unexplained) if !whole && !repeated => {
                         repeated = true;
                         Err(Trouble::Fetch(FetchFault::Incomplete, "a section is too short".into()))
@@ -134,7 +134,7 @@ impl Site<'_> {
     }
 }
 
-/// What a clip lacks of which `played_ms` came. The end of the video is no lack: nothing more will come.
+/// Why a clip of which `played_ms` arrived is too short. A clip that ends with its video is complete.
 fn lack_of(clip: &ClipId, played_ms: u32, max_missing_ms: u32, video_ms: Option<u32>) -> Option<Lack> {
     let enough = |wanted_ms: u32| played_ms.saturating_add(max_missing_ms) >= wanted_ms;
     if enough(clip.duration_ms()) {

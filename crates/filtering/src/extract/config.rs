@@ -23,13 +23,13 @@ pub const DEFAULT_MAX_OBJECT_BYTES: usize = 32 << 20;
 /// Bytes read and parsed at a time: small enough to stay in the cache of the processor.
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// Whose results to give.
+/// Which implementation's results to produce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Compat {
-    /// The right ones, as a Parquet table.
+    /// Corrected results, as a Parquet table.
     None,
-    /// Those of the published data set's scripts, quirks included, as their two CSV files.
+    /// Those of the published data set's scripts, including their quirks, as their two CSV files.
     Reference,
 }
 
@@ -126,7 +126,10 @@ impl Config {
         let DurationLimits { min_s, max_s } = self.duration;
         let problem = |what: &str, problem: String| Err(Error::Config { what: what.to_owned(), problem });
         if !(min_s >= 0.0 && max_s.is_finite() && min_s <= max_s) {
-            return problem("--min-duration and --max-duration", format!("{min_s} and {max_s} enclose no length"));
+            return problem(
+                "--min-duration and --max-duration",
+                format!("{min_s} to {max_s} s is not a range of lengths"),
+            );
         }
         if self.shard_bytes == 0 {
             return problem("--shard-mb", "expected more than 0".to_owned());

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 /// Cases each fuzz test runs.
 const CASES: u64 = 10_000;
 
-/// Bytes that mean something to one of the formats.
+/// Bytes with a meaning in one of the formats.
 const TELLING: &[u8] = b"\"\\{}[]()<>&;:,.-> \t\r\n/u0d8btfn1e#=!\0\x1f\x7f\x80\xc2\xe2\xff";
 
 /// Calls `check` with many damaged copies of `texts`.

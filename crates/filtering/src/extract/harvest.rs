@@ -1,5 +1,5 @@
-//! What one block of a dump, or one subtitle file, yielded: plain data, so that blocks can be worked on
-//! in any order and committed in theirs.
+//! The result of one block of a dump or one subtitle file: plain data, so that blocks can be processed
+//! in any order and committed in input order.
 
 use super::reasons::{DropReason, Fault};
 use super::rules::{DurationLimits, Verdict, judge, parse_seconds};
@@ -19,7 +19,7 @@ pub struct KeptCue {
     pub text: String,
 }
 
-/// One record left out, to be written down.
+/// One dropped or failed record, to be written to the rejects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
     /// The cue (`VIDEO@SECONDS`) or the place in the file (`FILE@OFFSET`).
@@ -30,7 +30,7 @@ pub struct Reject {
     pub detail: String,
 }
 
-/// Records of one video left out for a common reason, written down in one line.
+/// Records of one video dropped for a frequent reason, written as one line of the rejects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// The video.
@@ -41,7 +41,7 @@ pub struct Group {
     pub records: u64,
 }
 
-/// Exact counters beside those of kept, dropped and failed cues.
+/// Exact counters in addition to those of kept, dropped and failed cues.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Dump objects, subtitle files.
@@ -193,7 +193,7 @@ impl<'a> CueText<'a> {
     }
 }
 
-/// The first characters of a text, for a person to recognise it by.
+/// The first characters of a text, by which a reader can recognise it.
 #[must_use]
 pub fn excerpt(text: &str) -> String {
     const CHARACTERS: usize = 120;

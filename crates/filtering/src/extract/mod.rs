@@ -11,7 +11,7 @@
 //! (a corrupt object, a broken file) counts as one record that failed. Every record read is kept,
 //! dropped or failed. The speech of a video shares a line of the rejects, unless `--rejects all`.
 //!
-//! Most videos have no bracketed caption. Those of a dump are told by their bytes and not parsed (see
+//! Most videos have no bracketed caption. Those of a dump are recognised by their bytes and not parsed (see
 //! `dump::prefilter`), so their speech is not counted either; `--count-all` parses everything.
 
 pub mod config;
@@ -58,7 +58,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let mut summary = run.finish()?;
     if sources.n_other_format > 0 {
         let n = Value::from(sources.n_other_format);
-        summary.results.insert("subtitle files passed over for another format of the same track".to_owned(), n);
+        summary.results.insert("subtitle files skipped for another format of the same track".to_owned(), n);
     }
     Ok(summary)
 }

@@ -45,7 +45,7 @@ pub struct Work {
 /// comes before the limit is only known by reading in order.
 ///
 /// # Errors
-/// If a file cannot be read, or is of a kind the mode cannot take.
+/// If a file cannot be read, or is of a kind that the mode does not support.
 pub fn plan(files: &[CaptionSource], config: &Config, limited: bool) -> Result<Vec<Shard<Work>>> {
     let mut pieces: Vec<(Fingerprint, Piece)> = Vec::new();
     let mut group = Group::default();

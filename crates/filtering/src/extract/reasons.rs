@@ -8,7 +8,7 @@ audsem_core::reasons! {
         TooShort = "too_short": "the cue is shorter than the minimum duration" => "--min-duration",
         NoWordCharacter = "no_word_character": "the text has no letter, number or underscore",
         TripleQuote = "triple_quote": "the text has three double quotes in a row",
-        MissingField = "missing_field": "the cue lacks its text, its begin or its duration",
+        MissingField = "missing_field": "the cue lacks its text, its start or its duration",
         RollingRepeat = "rolling_repeat": "the cue only repeats what the cue before it already shows",
     }
 }
@@ -17,11 +17,11 @@ audsem_core::reasons! {
     /// Why a cue, or a stretch of a file that may hold cues, cannot be read.
     pub enum Fault {
         BadField = "bad_field": "a field of the cue has an unexpected type",
-        BadTime = "bad_time": "the begin or the duration is not a time that can be stored",
+        BadTime = "bad_time": "the start or the duration is not a time that can be stored",
         CorruptObject = "corrupt_object": "a stretch of the dump is not a JSON object",
         ObjectTooLarge = "object_too_large": "an object of the dump is larger than the limit",
         BrokenInput = "broken_input": "a file cannot be read to its end; what came before counts",
-        NoVideoId = "no_video_id": "the object does not tell the video id, or the name of the file makes none",
+        NoVideoId = "no_video_id": "the object has no video id, or the name of the file gives none",
         MalformedCue = "malformed_cue": "a cue of a subtitle file cannot be read",
         MalformedFile = "malformed_file": "a subtitle file cannot be read, or not to its end",
     }

@@ -1,10 +1,10 @@
 //! `--compat reference`: the two CSV files of the published data set's scripts, byte for byte.
 //!
 //! The scripts write captions with doubled but mostly missing quotes, and read them again with pandas,
-//! so that texts with quotes change on the way; times are printed as Python floats. An object that is no
-//! JSON swallows all that follows it. Where the
+//! so that texts with quotes change on the way; times are printed as Python floats. Nothing is read after an
+//! object that is not JSON. Where the
 //! scripts would have ended with an exception (a missing key, a time that is not a number), this reader
-//! counts a fault and goes on.
+//! counts a fault and continues.
 
 use audsem_core::run::LeftOut;
 use std::borrow::Cow;

@@ -19,7 +19,7 @@ pub struct DurationLimits {
     pub max_s: f64,
 }
 
-/// What becomes of one complete cue.
+/// The outcome of one complete cue.
 #[derive(Debug, PartialEq)]
 pub enum Verdict<'a> {
     /// It is a sound caption.
@@ -31,7 +31,7 @@ pub enum Verdict<'a> {
         /// The caption on one line, brackets included.
         text: Cow<'a, str>,
     },
-    /// It is none.
+    /// It is not a sound caption.
     Drop(DropReason),
     /// It cannot be judged.
     Fail(Fault),

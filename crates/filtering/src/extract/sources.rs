@@ -73,7 +73,7 @@ pub fn find(inputs: &[PathBuf], naming: Naming<'_>) -> Result<Sources> {
     Ok(sources)
 }
 
-/// Whether a medium of this stem lies beside a file.
+/// Whether there is a media file of this stem next to a file.
 fn is_medium_beside(file: &Path, stem: &str) -> bool {
     let endings = VIDEO.iter().chain(&AUDIO).flat_map(|ending| [(*ending).to_owned(), ending.to_uppercase()]);
     let mut media = endings.map(|ending| file.with_file_name(format!("{stem}.{ending}")));
@@ -83,7 +83,7 @@ fn is_medium_beside(file: &Path, stem: &str) -> bool {
 const NOTHING: &str = "no dump (.json, .jsonl, .ndjson, .txt), tar or subtitle file (.vtt, .srt, .json3, .srv1-3, .ttml) \
      in this folder; a file that is called otherwise must be named itself";
 
-/// What a file holds by its name; `None` if nothing of ours.
+/// The content of a file by its name; `None` if it is not a caption file.
 fn kind_of(name: &str) -> Option<CaptionSourceKind> {
     if parse_name(name).is_some() {
         return Some(CaptionSourceKind::Subtitles);
@@ -94,7 +94,7 @@ fn kind_of(name: &str) -> Option<CaptionSourceKind> {
     if ends(&[".tar", ".tgz"]) {
         return Some(CaptionSourceKind::Tar);
     }
-    // What downloaders write beside the subtitles.
+    // Other files that downloaders write next to the subtitles.
     if ends(&[".info.json", ".live_chat.json"]) {
         return None;
     }
@@ -105,7 +105,7 @@ fn kind_of(name: &str) -> Option<CaptionSourceKind> {
 fn in_folder(folder: &Path, naming: Naming<'_>) -> Result<Vec<CaptionSource>> {
     let files = Walk::deep().files(folder, |name| kind_of(name).is_some() || media_stem(name).is_some())?;
     let media: HashSet<&str> = files.iter().filter_map(|file| media_stem(&file.name)).collect();
-    // The records of a run folder are JSON, but no dump.
+    // The records of a run folder are JSON, but not a dump.
     let is_run_record = |file: &&FoundFile| file.file_name() == "run.json";
     let run_folders: HashSet<&str> = files.iter().filter(is_run_record).map(|file| folder_of(&file.name)).collect();
     let source = |FoundFile { path, name }: &FoundFile| {
@@ -132,7 +132,7 @@ fn media_stem(name: &str) -> Option<&str> {
     name.rsplit_once('.').filter(|(_, ending)| is_media(ending)).map(|(stem, _)| stem)
 }
 
-/// Makes sure that captions of two videos do not come under one id, where not the site has given it.
+/// Checks that captions of two videos do not get the same id, unless the site has given it.
 fn refuse_shared_ids(files: &[CaptionSource], naming: Naming<'_>) -> Result<()> {
     let mut owners = HashMap::new();
     for file in files {
@@ -169,14 +169,14 @@ fn own(owners: &mut HashMap<String, PathBuf>, place: PathBuf, track: &TrackName)
 /// The error that two videos would have one id.
 pub(crate) fn shared_id(id: &str, first: &Path, second: &Path) -> Error {
     let problem = format!(
-        "`{id}` would be the id of two videos: {} and {}\nhint: give one folder that holds both, and `--id path`; or take one away",
+        "`{id}` would be the id of two videos: {} and {}\nhint: give one folder that holds both and use `--id path`, or remove one",
         first.display(),
         second.display()
     );
     Error::Config { what: "--id".to_owned(), problem }
 }
 
-/// The subtitle files in a tar. What is wrong with it is told when it is read.
+/// The subtitle files in a tar. Errors are reported when it is read.
 fn stems_in_tar(path: &Path) -> Vec<String> {
     let mut stems = Vec::new();
     let Ok(mut members) = MemberReader::scan(path) else { return stems };

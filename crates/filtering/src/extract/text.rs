@@ -1,4 +1,4 @@
-//! What counts as a blank, a bracket and a word character, exactly as the published data set has it.
+//! Definitions of blanks, brackets and word characters, exactly as in the published data set.
 
 use std::borrow::Cow;
 

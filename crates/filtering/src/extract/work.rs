@@ -29,7 +29,7 @@ const MAX_SUBTITLE_BYTES: u64 = 64 << 20;
 enum Stop {
     /// The limit is reached.
     Full,
-    /// It cannot continue.
+    /// An error that ends the shard.
     Error(ShardError),
 }
 
@@ -84,7 +84,7 @@ impl Part<'_> {
         let blocks = open_dump(&file.path, range, plain, self.config)?;
         let all_rejects = self.out.files_all_rejects();
         let (parse, options) = (self.config.parse_options(all_rejects), self.config.harvest_options(all_rejects));
-        // What is before the limit is known in order only, so then one block after the other is read.
+        // Which records are within the limit depends on the order, so blocks are then read sequentially.
         let threads = if self.limit.is_some() { 1 } else { self.out.inner_workers() };
         let (limit, n_read) = (self.limit, AtomicU64::new(self.n_read));
         let harvest = |block: io::Result<Block>| {
@@ -219,5 +219,5 @@ fn read_all(reader: impl Read) -> io::Result<Vec<u8>> {
 }
 
 fn too_large() -> io::Error {
-    io::Error::other(format!("larger than any subtitle file ({MAX_SUBTITLE_BYTES} bytes)"))
+    io::Error::other(format!("larger than the limit of a subtitle file ({MAX_SUBTITLE_BYTES} bytes)"))
 }

@@ -12,7 +12,7 @@ use crate::scratch::{full_disk, no_space};
 /// Where `{id}` stands in an address.
 const PLACE: &str = "{id}";
 
-/// Seconds yt-dlp waits for a silent server.
+/// Seconds that yt-dlp waits for a server that sends nothing.
 const SOCKET_TIMEOUT_S: &str = "30";
 
 /// How yt-dlp is called: its program, the addresses, and what the user gives it to identify with.
@@ -117,5 +117,5 @@ pub(crate) fn check_id(video_id: &str) -> Result<(), Trouble> {
     if !video_id.is_empty() && video_id.chars().all(plain) {
         return Ok(());
     }
-    Err(Trouble::Fetch(FetchFault::Unsupported, format!("`{video_id}` is no video id")))
+    Err(Trouble::Fetch(FetchFault::Unsupported, format!("`{video_id}` is not a video id")))
 }

@@ -1,4 +1,4 @@
-//! What yt-dlp's complaints mean: gone for good, worth another try, or told to stay away.
+//! The meaning of yt-dlp's errors: permanent, temporary, or a refusal of the site.
 
 use audsem_core::run::{LeftOut, ShardError};
 use audsem_media::program::MediaError;
@@ -10,28 +10,28 @@ audsem_core::reasons! {
     pub enum FetchFault {
         Gone = "gone": "the video does not exist any more",
         Private = "private": "the video is private",
-        Restricted = "restricted": "the video wants a login, an age, a membership or another country",
+        Restricted = "restricted": "the video requires a login, an age, a membership or another country",
         Unsupported = "unsupported": "there is no media at the address, or none in the wanted format",
         NotYet = "not_yet": "the video is announced or still live",
-        Incomplete = "incomplete": "the transfer ended before everything had come",
+        Incomplete = "incomplete": "the transfer ended early",
         Network = "network": "the connection failed or timed out, or the server had an error",
         Throttled = "throttled": "the site asks for fewer requests",
-        BotCheck = "bot_check": "the site takes us for a robot and refuses",
-        Other = "other": "yt-dlp failed in a way not known here",
+        BotCheck = "bot_check": "the site suspects a bot and refuses",
+        Other = "other": "yt-dlp failed for an unknown reason",
     }
 }
 
 /// What to do after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
-    /// The site does not give the video to us, or to nobody: that is no fault of the run, and trying again
-    /// cannot help.
+    /// The site does not serve the video to us, or to anybody: not a failure of the run, and a retry
+    /// cannot succeed.
     Refused,
-    /// Something is wrong, and trying again cannot help.
+    /// A failure that a retry cannot change.
     Permanent,
-    /// Trying again may help.
+    /// A temporary failure; a retry may succeed.
     Retryable,
-    /// Every further request makes it worse.
+    /// The site refuses; every further request makes it worse.
     Blocked,
 }
 
@@ -46,8 +46,8 @@ impl FetchFault {
         }
     }
 
-    /// How a record that is lost to it is filed. What a site does not give is dropped: of any real list of videos a
-    /// good part is gone, and a limit for failures must not end such a run.
+    /// How a record that is lost to this fault is filed. What a site does not serve is dropped: many videos of any real
+    /// list are gone, and the failure limit must not end such a run.
     pub(crate) fn left_out(self, detail: String) -> LeftOut {
         match self.kind() {
             FaultKind::Refused => LeftOut::drop(self, detail),
@@ -56,14 +56,14 @@ impl FetchFault {
     }
 }
 
-/// Why an attempt came to nothing.
+/// Why an attempt failed.
 #[derive(Debug)]
 pub enum Trouble {
     /// The video cannot be had: cause and yt-dlp's own words.
     Fetch(FetchFault, String),
     /// A stop was requested.
     Stopped,
-    /// Something that concerns every video.
+    /// An error that concerns every video.
     Fatal(Error),
     /// The same, as a shard says it.
     Shard(ShardError),
@@ -78,7 +78,7 @@ impl Trouble {
         }
     }
 
-    /// The end of the shard for what is no matter of a single clip; the fault otherwise.
+    /// Ends the shard for errors that concern more than a single clip; returns the fault otherwise.
     ///
     /// # Errors
     /// [`ShardError::Stopped`], [`ShardError::Fatal`].

@@ -1,7 +1,7 @@
-//! yt-dlp, called politely: one call a video, at a bounded rate, with failures told apart.
+//! Calls of yt-dlp: one per video, at a bounded rate, with failures classified.
 //!
-//! Keys and passwords never pass through here. Who needs an account gives yt-dlp their own cookies,
-//! by file or browser name, or a configuration file of their own.
+//! Keys and passwords are never handled here. Users who need an account give yt-dlp their cookies,
+//! by file or browser name, or a configuration file.
 
 mod access;
 mod fault;

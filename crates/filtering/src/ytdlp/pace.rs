@@ -1,4 +1,4 @@
-//! The rate plan: how often a site is asked, and how often a failure is tried again.
+//! Rate limiting and retries of requests to a site.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
@@ -10,7 +10,7 @@ use audsem_llm::RetryPolicy;
 use super::{FaultKind, FetchFault, Trouble};
 use crate::error::Error;
 
-/// How often a waiting thread looks whether it shall stop.
+/// How often a waiting thread checks for a stop request.
 const GLANCE: Duration = Duration::from_millis(100);
 
 /// Spreads requests of all workers evenly over time.
@@ -28,7 +28,7 @@ impl Pace {
         Self { interval: Duration::from_secs_f64(3600.0 / requests_per_hour), retry, next: Mutex::new(None) }
     }
 
-    /// Takes the next free moment at or after `now`.
+    /// Reserves the next free slot at or after `now`.
     fn reserve(&self, now: Instant) -> Instant {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = next.map_or(now, |next| next.max(now));
@@ -43,8 +43,8 @@ impl Pace {
     }
 
     /// Runs `attempt` on the video `key` until it succeeds, fails for good, or the retries are used up.
-    /// A site that blocks us ends the run: at once where it takes us for a robot, after the retries
-    /// where it only asks for patience.
+    /// A site that blocks us ends the run: at once if it suspects a bot, after the retries
+    /// if it only asks for fewer requests.
     ///
     /// # Errors
     /// The last [`Trouble`].
@@ -79,7 +79,7 @@ impl Pace {
     }
 }
 
-/// Sleeps until a moment; false if a stop was requested before.
+/// Sleeps until a point in time; false if a stop was requested first.
 fn wait_until(moment: Instant) -> bool {
     loop {
         if stop_requested() {

@@ -1,8 +1,8 @@
-//! Are the tars whole, and do they hold what their readers expect?
+//! `check`: are the tars complete, and do they hold what their readers expect?
 //!
-//! Only headers are read unless fields (`--task`, `--require`) or sound (`--verify`) are to be
-//! looked at. Every problem is one line of `rejects-*.jsonl`; any problem makes the exit code 1, unless
-//! `--max-fail-rate` lets some pass.
+//! Only headers are read unless fields (`--task`, `--require`) or sound (`--verify`) are
+//! checked. Every problem is one line of `rejects-*.jsonl`; any problem makes the exit code 1, unless
+//! `--max-fail-rate` allows some.
 //!
 //! ```text
 //! out/report-00000.json   counts of one tar
@@ -37,14 +37,14 @@ pub struct Config {
     pub task: Option<Task>,
     /// Whether the training shards were built with `--semantic`.
     pub semantic: bool,
-    /// Further JSON fields that must be there and not be empty.
+    /// Further JSON fields that must be present and not empty.
     pub fields: Vec<String>,
     /// Decode every sound to its end.
     pub verify: bool,
 }
 
 impl Config {
-    /// Whether the JSON of samples is looked at.
+    /// Whether the JSON of samples is checked.
     fn reads_json(&self) -> bool {
         self.task.is_some() || !self.fields.is_empty() || self.verify
     }
@@ -74,7 +74,7 @@ impl<'a> HashedConfig<'a> {
     }
 }
 
-/// Checks the tars and writes reports into the output folder. The summary's status tells the result:
+/// Checks the tars and writes reports into the output folder. The summary's status is the result:
 /// whether more than [`RunOptions::max_fail_rate`] of what was checked has problems.
 ///
 /// # Errors

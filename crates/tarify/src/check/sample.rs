@@ -1,4 +1,4 @@
-//! One sample, member by member.
+//! Checks of one sample, member by member.
 
 use audsem_core::records::{Layout, Violation};
 use audsem_core::suffix::is_media;
@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::{Config, Fault};
 
-/// What was found wrong, with the value that decided.
+/// A problem, with the value that decided.
 pub(super) type Problem = (Fault, String);
 
-/// What is known of a sample so far.
+/// The state of the sample being read.
 #[derive(Debug)]
 pub(super) struct Gathered {
     /// Its key.
@@ -54,7 +54,7 @@ impl Gathered {
         self.suffixes.iter().any(|suffix| suffix == "json")
     }
 
-    /// Everything that is wrong, the first problem counting; empty if all is well.
+    /// All problems of the sample, of which the first one counts; empty if there are none.
     pub(super) fn finish(mut self) -> Vec<Problem> {
         let members = self.suffixes.join(", ");
         match self.media() {

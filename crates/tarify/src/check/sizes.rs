@@ -1,4 +1,4 @@
-//! `sizes.json` against the tars it speaks of.
+//! Checks `sizes.json` against the tars that it lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

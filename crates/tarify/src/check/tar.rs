@@ -1,4 +1,4 @@
-//! One tar.
+//! Checks of one tar.
 
 use std::collections::HashSet;
 
@@ -108,7 +108,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Looks inside a member, where that was asked for.
+    /// Checks the content of a member, if that was requested.
     fn content(
         &mut self,
         members: &mut MemberReader,

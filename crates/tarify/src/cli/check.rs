@@ -12,18 +12,18 @@ use crate::check::Config;
 #[derive(Debug, Args)]
 #[command(mut_arg("max_fail_rate", |arg| arg
     .default_value("0")
-    .help("Share of samples with problems above which the exit code is 1; all are reported in any case")))]
+    .help("Share of samples with problems above which the exit code is 1; all problems are reported in any case")))]
 pub struct CheckArgs {
-    /// Tars (plain, gzip, zstd), or folders of them; a sizes.json beside them is checked as well
+    /// Tars (plain, gzip, zstd), or folders of them; a sizes.json next to them is checked as well
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
-    /// The tars are training shards of this task: the JSON must be of its format (docs/formats.md)
+    /// Check that the tars are training shards of this task: the JSON must have its format (docs/formats.md)
     #[arg(long, value_enum)]
     pub task: Option<Task>,
     /// The training shards were built with --semantic
     #[arg(long, requires = "task")]
     pub semantic: bool,
-    /// Further JSON fields that must be there and not be empty
+    /// Further JSON fields that must be present and not empty
     #[arg(long, value_name = "FIELD", num_args = 1..)]
     pub require: Vec<String>,
     /// Decode every sound to its end (videos are not decoded)

@@ -1,4 +1,4 @@
-//! Flags of the subcommands that transcode.
+//! Flags of subcommands that transcode.
 
 use std::path::PathBuf;
 
@@ -6,23 +6,23 @@ use clap::Args;
 
 use crate::encode::{AudioCodec, EncoderPaths, VideoConfig};
 
-/// How sound and picture are encoded.
+/// How audio and video are encoded.
 #[derive(Debug, Clone, Args)]
 pub struct EncodingArgs {
-    /// How sound is stored in the MP4
+    /// Audio codec of the MP4
     #[arg(long, value_enum, default_value = "flac", help_heading = "Encoding")]
     pub audio_codec: AudioCodec,
-    /// Sample rate of the sound, mono
+    /// Sample rate of the audio in Hz; audio is mixed to mono
     #[arg(long, value_name = "HZ", default_value_t = 32_000, help_heading = "Encoding")]
     pub audio_rate: u32,
-    /// x264 preset: slower ones make smaller files
+    /// x264 preset: slower presets give smaller files
     #[arg(long, value_name = "NAME", default_value = "medium", help_heading = "Encoding", value_parser =
         ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"])]
     pub preset: String,
-    /// x264 quality: 0 is lossless, 51 the worst
+    /// x264 constant rate factor (CRF): 0 is lossless, 51 the lowest quality
     #[arg(long, value_name = "N", default_value_t = 23, value_parser = clap::value_parser!(u8).range(0..=51), help_heading = "Encoding")]
     pub crf: u8,
-    /// Seconds that one clip may take before it counts as failed
+    /// Timeout of transcoding one clip, in seconds; the clip then fails
     #[arg(long, value_name = "S", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Encoding")]
     pub timeout_s: u64,
 }
@@ -41,13 +41,13 @@ impl EncodingArgs {
     }
 }
 
-/// Which programs and folders are used on the way.
+/// Programs and temporary folders.
 #[derive(Debug, Clone, Args)]
 pub struct ProgramArgs {
-    /// The ffmpeg to use [default: from PATH]
+    /// Path of ffmpeg [default: from PATH]
     #[arg(long, value_name = "FILE", help_heading = "Encoding")]
     pub ffmpeg: Option<PathBuf>,
-    /// Folder for temporary files, best in memory [default: the system's]
+    /// Folder for temporary files, ideally in memory [default: the system's]
     #[arg(long, value_name = "DIR", help_heading = "Encoding")]
     pub temp_dir: Option<PathBuf>,
 }

@@ -44,7 +44,7 @@ pub enum Command {
     Transcode(TranscodeArgs),
     /// Check tars: pairs, keys, truncation, sizes.json, JSON fields, sound; exit code 1 if anything is wrong
     Check(CheckArgs),
-    /// Write tar_mp4_mapping.csv, sizes.json and a Parquet table of where every member lies
+    /// Write tar_mp4_mapping.csv, sizes.json and a Parquet table with the location of every member
     Index(IndexArgs),
     /// Build train/valid WebDataset shards from generated text and tars of clips
     Shards(Box<ShardsArgs>),

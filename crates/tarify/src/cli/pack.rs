@@ -20,10 +20,10 @@ pub struct PackArgs {
     /// Clip table: the folder of a `combine` run, a Parquet file, or CSV with video_id,start,duration,text
     #[arg(long, value_name = "PATH")]
     pub table: PathBuf,
-    /// Pack the clips as they are instead of transcoding them
+    /// Pack the clips unchanged instead of transcoding them
     #[arg(long)]
     pub copy: bool,
-    /// Clips meant for one tar; a clip that fails leaves a gap
+    /// Number of clips planned per tar; a clip that fails leaves its tar with fewer samples
     #[arg(long, value_name = "N", default_value = "2048")]
     pub per_tar: NonZeroUsize,
     /// Modification time of the members, seconds since 1970

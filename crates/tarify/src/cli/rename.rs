@@ -13,10 +13,10 @@ pub struct RenameArgs {
     /// Tars (plain, gzip, zstd), or folders of them
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
-    /// What stands before each name; `tar/` for readers that expect it
+    /// Prefix of each member name, such as `tar/` for readers that expect it
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub prefix: String,
-    /// What becomes of members that name no clip
+    /// What to do with members whose names are not clip names
     #[arg(long, value_enum, default_value = "refuse")]
     pub unmatched: Unmatched,
     /// Modification time of the members, seconds since 1970

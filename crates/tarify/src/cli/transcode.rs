@@ -12,7 +12,7 @@ use crate::transcode::Config;
 /// Flags of `transcode`.
 #[derive(Debug, Args)]
 pub struct TranscodeArgs {
-    /// Video tars (plain, gzip, zstd), or folders of them; they stay as they are
+    /// Video tars (plain, gzip, zstd), or folders of them; they are not modified
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
     /// Height of the videos in pixels

@@ -1,4 +1,4 @@
-//! Clips on disk and their table in, tars of videos out.
+//! `pack`: clips on disk and their table in, tars of videos out.
 //!
 //! ```text
 //! out/00000.tar …   samples `VID (1_0-3_5).mp4`, `VID (1_0-3_5).json`, at most --per-tar each
@@ -41,11 +41,11 @@ pub struct Config {
     pub table: PathBuf,
     /// How clips are transcoded; `None` packs them as they are.
     pub video: Option<VideoConfig>,
-    /// Most clips in a tar.
+    /// Maximum number of clips per tar.
     pub per_tar: NonZeroUsize,
     /// Modification time of the members, seconds since 1970.
     pub mtime: u64,
-    /// Programs and folders to work with; no part of what comes out.
+    /// Programs and folders to work with; not part of the hashed configuration.
     pub paths: EncoderPaths,
 }
 
@@ -98,14 +98,14 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let mut summary = run.finish()?;
     if !plan.columns_without_json.is_empty() {
         let columns: Vec<&String> = plan.columns_without_json.iter().collect();
-        tracing::warn!("columns of bytes are not packed, as JSON has no form for them: {columns:?}");
+        tracing::warn!("columns of bytes are not packed, because JSON cannot represent them: {columns:?}");
         summary = summary.with_result("columns_not_packed", serde_json::json!(columns));
     }
     Ok(if plan.other_files > 0 { summary.with_result("other_files", plan.other_files) } else { summary })
 }
 
-/// Puts on file which rows of the clip table cannot be used. Rows of other videos are no concern of
-/// this run; those that do not even name their video may be.
+/// Files the rows of the clip table that cannot be used: rows of the clips' videos, and rows
+/// that do not even name their video.
 fn account_for_table(run: &mut Run, plan: &Plan) -> Result<(), Error> {
     let fingerprint = run.inputs().iter().fold(Fingerprint::new(), Fingerprint::with_file);
     let fingerprint = plan.videos.iter().fold(fingerprint, Fingerprint::with).finish();

@@ -1,4 +1,4 @@
-//! Which files are packed, under which key and with which metadata, decided before any is read.
+//! Plans which files are packed, under which key and with which metadata, before any is read.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -16,7 +16,7 @@ use super::table::ClipTable;
 use crate::error::Error;
 use crate::reason::DropReason;
 
-/// A media file and what is to become of it.
+/// A media file and how it is packed.
 #[derive(Debug)]
 pub(super) struct Candidate {
     /// Where it is.
@@ -29,7 +29,7 @@ pub(super) struct Candidate {
     content: String,
 }
 
-/// What a clip is in a tar.
+/// A clip as a sample of a tar.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Packable {
     /// Key of the sample.
@@ -45,7 +45,7 @@ pub(super) struct Plan {
     pub candidates: Vec<Candidate>,
     /// Files of the clip table.
     pub tables: Vec<PathBuf>,
-    /// Columns of the table that no JSON can carry.
+    /// Columns of the table that JSON cannot represent.
     pub columns_without_json: BTreeSet<String>,
     /// Files in the folder that are not media.
     pub other_files: u64,
@@ -116,8 +116,8 @@ fn packable(
     Ok(Packable { json: row.json(name, &key), key, suffix })
 }
 
-/// Hash of what a shard reads. Media are told by name, size and their first and last 4 KiB: hashing
-/// them whole would read everything twice.
+/// Hash of what a shard reads. Media are identified by name, size and their first and last 4 KiB, because hashing
+/// all of them would read everything twice.
 pub(super) fn fingerprint(work: &[Candidate]) -> String {
     let mut fingerprint = Fingerprint::new();
     for candidate in work {

@@ -61,7 +61,7 @@ pub(super) fn each(file: &Path, take: impl FnMut(Result<FoundRow<'_>, BadRow<'_>
     each_in_csv(input::open(file)?, &name, take).map_err(bad_table)
 }
 
-/// Columns of a Parquet table that JSON has no form for; none for CSV.
+/// Columns of a Parquet table that JSON cannot represent; empty for CSV.
 ///
 /// # Errors
 /// The table cannot be read.
@@ -142,7 +142,7 @@ pub(super) fn each_in_csv(
     }
 }
 
-/// A table with both the clean caption and the caption as it was calls them as clips do.
+/// Renames the columns of a table that has both the clean and the original caption to the names that clips use.
 fn name_texts(names: &mut [String]) {
     let has = |wanted: &str| names.iter().any(|name| name == wanted);
     if !has("clean_text") || has("original_text") {
@@ -195,7 +195,7 @@ impl SpanColumns {
             let text = field(column);
             let text = text.trim();
             let time = if ms { text.parse().ok() } else { parse_seconds(text) };
-            time.ok_or_else(|| format!("{text:?} is no time"))
+            time.ok_or_else(|| format!("{text:?} is not a time"))
         };
         let video_id = field(self.video_id);
         if video_id.is_empty() {
@@ -233,9 +233,9 @@ mod tests {
     fn unusable_rows_are_told_with_their_line() {
         let csv = b"video_id,start,duration\na,x,1.0\na,1.0,0.0\na,1.0\n,1.0,1.0\na,1.0,1.0\n\xff,1.0,1.0\n";
         let expected = [
-            ("t.csv:2", "\"x\" is no time"),
+            ("t.csv:2", "\"x\" is not a time"),
             ("t.csv:3", "it starts at 1000 ms and ends at 1000 ms"),
-            ("t.csv:4", "\"\" is no time"),
+            ("t.csv:4", "\"\" is not a time"),
             ("t.csv:5", "it names no video"),
             ("t.csv:7", "invalid UTF-8"),
         ];

@@ -1,4 +1,4 @@
-//! The clip table: which text belongs to a clip.
+//! The clip table: the text that belongs to a clip.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ impl TableRow {
         for (name, ms) in [("start", start_ms), ("duration", end_ms - start_ms), ("end", end_ms)] {
             columns.insert(name.to_owned(), (f64::from(ms) / 1000.0).into());
         }
-        // The clip's own, added below, would otherwise stand in the JSON twice.
+        // The clip's own fields, added below, would otherwise be in the JSON twice.
         for name in ["original_filename", "key"] {
             columns.shift_remove(name);
         }
@@ -53,7 +53,7 @@ pub(super) struct ClipTable {
     by_video: HashMap<String, Vec<TableRow>>,
     /// Files it was read from.
     pub files: Vec<PathBuf>,
-    /// Columns that hold bytes, which no JSON can carry.
+    /// Columns that hold bytes, which JSON cannot represent.
     pub columns_without_json: BTreeSet<String>,
 }
 

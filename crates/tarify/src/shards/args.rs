@@ -20,7 +20,7 @@ use crate::error::Error;
 /// Build train/valid WebDataset shards from generated text and tars of clips.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ShardsArgs {
-    /// What the samples teach
+    /// Task of the training samples
     #[arg(long, value_enum)]
     pub task: Task,
     /// Generated text: JSON lines (plain, gzip, zstd), CSV or Parquet by the ending, or folders of such files
@@ -29,52 +29,52 @@ pub struct ShardsArgs {
     /// Tars of clips (plain, gzip, zstd), or folders of them; taken in the order of their numbers
     #[arg(short, long, value_name = "DIR", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
-    /// The tar_mp4_mapping.csv that `index` wrote about these tars: those without a clip of the records
-    /// are not opened
+    /// The tar_mp4_mapping.csv that `index` wrote for these tars: tars that hold no clip of the records
+    /// are then not opened
     #[arg(long, value_name = "FILE")]
     pub mapping_csv: Option<PathBuf>,
     /// Also require and store `semantic_elements`
     #[arg(long)]
     pub semantic: bool,
-    /// Clips wanted for validation; whole videos are taken, in the order of a seeded hash
+    /// Number of clips for validation; whole videos are taken, in the order of a seeded hash
     #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Split")]
     pub num_valid: usize,
-    /// Put everything into train and make no valid folder
+    /// Put everything into train and write no valid folder
     #[arg(long, help_heading = "Split")]
     pub skip_validation: bool,
     /// The split.json of an earlier run: exactly its videos are the validation split
     #[arg(long, value_name = "FILE", conflicts_with = "skip_validation", help_heading = "Split")]
     pub split_in: Option<PathBuf>,
-    /// Most samples in a shard
+    /// Maximum number of samples per shard
     #[arg(long, value_name = "N", default_value = "2048", help_heading = "Shards")]
     pub max_count: NonZeroU64,
-    /// Most bytes in a shard [default: no limit]
+    /// Maximum number of bytes per shard [default: no limit]
     #[arg(long, value_name = "BYTES", help_heading = "Shards")]
     pub max_bytes: Option<NonZeroU64>,
     /// One sample per question-answer pair, or all pairs of a clip in one sample
     #[arg(long, value_enum, default_value = "repeat", help_heading = "Shards")]
     pub pairs: Layout,
-    /// Write the answers to questions with choices as `X. text` (canonical), or as the records have them (keep)
+    /// Write the answers to questions with choices as `X. text` (canonical), or unchanged (keep)
     #[arg(long, value_enum, default_value = "canonical", help_heading = "Text")]
     pub answers: Answers,
-    /// Which record counts where several have the same clip (and question, in tables of questions)
+    /// Which record counts if several have the same clip (and question, in tables of questions)
     #[arg(long, value_enum, default_value = "first", help_heading = "Text")]
     pub duplicates: Duplicates,
-    /// Most words of a caption [default: 100 for caption, no limit for video]
+    /// Maximum number of words of a caption [default: 100 for caption, no limit for video]
     #[arg(long, value_name = "N", help_heading = "Text")]
     pub max_words: Option<usize>,
-    /// Fewest characters of a caption, question, thinking or list of semantic elements
+    /// Minimum number of characters of a caption, question, thinking or list of semantic elements
     /// [default: 10; 1 for video]
     #[arg(long, value_name = "N", help_heading = "Text")]
     pub min_chars: Option<usize>,
-    /// Fewest characters of the answer of a pair [default: 10 for qa, 3 for mc-qa and mc-qa-long]
+    /// Minimum number of characters of the answer of a pair [default: 10 for qa, 3 for mc-qa and mc-qa-long]
     #[arg(long, value_name = "N", help_heading = "Text")]
     pub min_answer_chars: Option<usize>,
-    /// Leave out text that holds this, case-sensitive; may be given again; an empty one turns the
-    /// defaults off
+    /// Drop text that contains this phrase, case-sensitive; may be given several times; an empty phrase
+    /// removes the default phrases
     #[arg(long, value_name = "TEXT", default_values = super::text::OMIT_PHRASES, help_heading = "Text")]
     pub omit_phrase: Vec<String>,
-    /// Own words: for caption and video a file with one request per line, for mc-qa-long a minijinja
+    /// Custom prompts: for caption and video a file with one request per line, for mc-qa-long a minijinja
     /// template over `question`, `choices` (`letter`, `text`) and `semantic`
     #[arg(long, value_name = "FILE", help_heading = "Text")]
     pub templates: Option<PathBuf>,
@@ -82,16 +82,16 @@ pub struct ShardsArgs {
     /// header only (none)
     #[arg(long, value_enum, default_value = "full", help_heading = "Audio")]
     pub verify: VerifyMode,
-    /// Shortest clip in seconds
+    /// Minimum duration of a clip, in seconds
     #[arg(long, value_name = "S", default_value_t = 0.1, help_heading = "Audio")]
     pub min_seconds: f64,
-    /// Longest clip in seconds
+    /// Maximum duration of a clip, in seconds
     #[arg(long, value_name = "S", default_value_t = 300.0, help_heading = "Audio")]
     pub max_seconds: f64,
-    /// A clip is silent if no sample reaches this (full scale is 1)
+    /// Peak below which a clip counts as silent (full scale is 1)
     #[arg(long, value_name = "X", default_value_t = 0.001, help_heading = "Audio")]
     pub min_peak: f64,
-    /// The ffmpeg to use for videos that the built-in decoders cannot read [default: from PATH]
+    /// Path of ffmpeg, for videos that the built-in decoders cannot read [default: from PATH]
     #[arg(long, value_name = "FILE", help_heading = "Audio")]
     pub ffmpeg: Option<PathBuf>,
     #[command(flatten)]
@@ -140,7 +140,10 @@ impl ShardsArgs {
             config.valid_videos = Some(read_split(path)?);
         }
         if self.answers == Answers::Keep && !task.has_choices() {
-            return Err(flag("--answers", format!("{} has no choices, so its answers are always kept", task.name())));
+            return Err(flag(
+                "--answers",
+                format!("{} has no choices, so its answers are never rewritten", task.name()),
+            ));
         }
         if let Some(path) = &self.templates {
             if config.template.is_none() {

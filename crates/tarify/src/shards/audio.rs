@@ -1,4 +1,4 @@
-//! Listening to a clip: is it sound to learn from, and how long is it.
+//! Checks whether the audio of a clip is usable for training, and how long it is.
 
 use audsem_media::audio::{
     Audio, AudioError, BitDepth, CheckFailure, Decoder, Verify as Depth, check_audio, encode_flac, probe_flac, resample,
@@ -10,17 +10,17 @@ use super::config::{AudioLimits, Config, VerifyMode};
 use super::reason::{DropReason, Fault};
 use super::text::LeftOut;
 
-/// What the trainers' models hear: audio taken from video is stored at this rate already.
+/// Sample rate of the models: audio taken from video is stored at this rate.
 const VIDEO_AUDIO_HZ: u32 = 16_000;
 
-/// Enough for a FLAC header, even behind a short tag.
+/// Enough bytes for a FLAC header, even after a short tag.
 const HEADER_BYTES: u64 = 4096;
 
 /// A clip that passed.
 #[derive(Debug)]
 pub(super) struct Heard {
-    /// The FLAC: what came in, or for video what was made of it. Only the head of it when no more
-    /// was asked for.
+    /// The FLAC: the input, or the encoded audio of a video. Only its head if no more
+    /// was requested.
     pub flac: Vec<u8>,
     /// Length in milliseconds.
     pub ms: u64,
@@ -57,17 +57,17 @@ impl Listener {
     /// Why it is left out.
     pub(super) fn listen(&self, media: Vec<u8>) -> Result<Heard, LeftOut> {
         let (flac, verify) = match self.task {
-            // What was just encoded here is proven in full, whatever was asked for.
+            // Audio that was just encoded here is always verified in full.
             Task::Video => (self.sound_of(&media).map_err(of_audio)?, VerifyMode::Full),
             Task::Caption | Task::Qa | Task::McQa | Task::McQaLong => (media, self.limits.verify),
         };
         let Some(info) = probe_flac(&flac) else {
-            return Err((Fault::Undecodable.into(), "it is no FLAC file".to_owned()));
+            return Err((Fault::Undecodable.into(), "it is not a FLAC file".to_owned()));
         };
         let seconds = match (verify, info.duration_s()) {
             (VerifyMode::None, Some(seconds)) => self.in_limits(seconds)?,
             (VerifyMode::None, None) => {
-                return Err((Fault::Undecodable.into(), "its header does not tell its length".to_owned()));
+                return Err((Fault::Undecodable.into(), "its header does not state its length".to_owned()));
             }
             (VerifyMode::Full, _) => self.decode(&flac, Depth::Full)?,
             (VerifyMode::Fast, _) => self.decode(&flac, Depth::Fast)?,

@@ -1,4 +1,4 @@
-//! What a source tar holds: clips by the stem of their members, whatever order those come in.
+//! The content of a source tar: clips by the stem of their members, in any order of members.
 
 use std::collections::HashMap;
 
@@ -234,7 +234,7 @@ mod tests {
             ("1", r#"{"original_filename": "AAA\n(1.0-2.5).mp4", "loudness": NaN}"#, aaa.clone()),
             ("AAA (1.0-2.5)", "", aaa.clone()),
             ("AAA (1.0-2.5)", r#"{"text": "dog"}"#, aaa),
-            // What the JSON would have said is unknown, so the stem may be the name of another clip.
+            // What the JSON says is unknown, so the stem may be the name of another clip.
             ("AAA (1_0-2_5)", "not json", Err(Cause::Fail(Fault::BadJson))),
             ("AAA (1_0-2_5)", r#"{"key": 17}"#, Err(Cause::Fail(Fault::BadJson))),
             ("AAA (1_0-2_5)", r#"{"key": "17"}"#, Err(Cause::Fail(Fault::BadName))),

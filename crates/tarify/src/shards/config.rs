@@ -14,10 +14,10 @@ use super::templates::Templates;
 use super::text::TextLimits;
 use crate::error::Error;
 
-/// What a task takes text to be by default.
+/// The default text limits of a task.
 impl TextLimits {
-    /// The limits of a task. Long captions are left out of caption shards only, video shards ask only that there is text,
-    /// and an option is often one short word behind its letter.
+    /// The limits of a task. Long captions are dropped from caption shards only, video shards only require some text,
+    /// and an option is often one short word after its letter.
     pub fn of(task: Task) -> Self {
         Self {
             max_words: (task == Task::Caption).then_some(100),
@@ -52,7 +52,7 @@ pub enum Duplicates {
     Last,
 }
 
-/// How closely the audio is looked at.
+/// How thoroughly the audio is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum VerifyMode {
@@ -64,13 +64,13 @@ pub enum VerifyMode {
     None,
 }
 
-/// What a clip must be like.
+/// Requirements on clips.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
 pub struct AudioLimits {
     /// Length and loudness.
     #[serde(flatten)]
     pub limits: CheckLimits,
-    /// How closely to look.
+    /// How thoroughly to check.
     pub verify: VerifyMode,
 }
 
@@ -90,9 +90,9 @@ pub struct Config {
     pub task: Task,
     /// Whether samples need and use `semantic_elements`.
     pub semantic: bool,
-    /// What text must be like.
+    /// Requirements on text.
     pub text: TextLimits,
-    /// What audio must be like.
+    /// Requirements on audio.
     pub audio: AudioLimits,
     /// One sample per pair or per clip.
     pub pairs: Layout,
@@ -106,9 +106,9 @@ pub struct Config {
     pub num_valid: usize,
     /// Video ids for validation, in place of choosing `num_valid` clips by the seed.
     pub valid_videos: Option<Vec<String>>,
-    /// Most samples in a shard.
+    /// Maximum number of samples per shard.
     pub max_count: NonZeroU64,
-    /// Most bytes in a shard; `None` for no limit.
+    /// Maximum number of bytes per shard; `None` for no limit.
     pub max_bytes: Option<NonZeroU64>,
 }
 
@@ -194,14 +194,14 @@ impl Config {
         }
     }
 
-    /// Refuses limits that no clip could keep.
+    /// Refuses limits that no clip can meet.
     ///
     /// # Errors
     /// Naming the flag and what is wrong with its value.
     pub fn check(&self) -> Result<(), Error> {
         let CheckLimits { min_s, max_s, min_peak } = self.audio.limits;
         let (what, problem) = if !(min_s >= 0.0 && min_s <= max_s && max_s.is_finite()) {
-            ("--min-seconds and --max-seconds", format!("{min_s} to {max_s} s is no range of lengths"))
+            ("--min-seconds and --max-seconds", format!("{min_s} to {max_s} s is not a range of lengths"))
         } else if !(0.0..=1.0).contains(&min_peak) {
             ("--min-peak", format!("expected a share of full scale, from 0 to 1, but it is {min_peak}"))
         } else {

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 /// Bytes gathered before a batch is handed out.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// A line beyond this is skipped: it would have to be held in memory.
+/// Maximum length of a line, in bytes; longer lines are skipped, because a line is held in memory.
 const MAX_LINE_BYTES: usize = 256 << 20;
 
 /// Whole lines of a file.
@@ -34,7 +34,7 @@ impl Batch {
 /// Cuts a stream into [`Batch`]es.
 pub(super) struct Batches<R> {
     reader: R,
-    /// The beginning of a line whose end has not been read.
+    /// The beginning of an incomplete line.
     carry: Vec<u8>,
     next_line: u64,
     ended: bool,

@@ -1,8 +1,8 @@
-//! The table of `index` that says which tar holds which clip: with it, tars of which no record
-//! speaks are not even opened.
+//! The table of `index` that says which tar holds which clip: with it, tars without a clip of the
+//! records are not opened.
 //!
-//! What the table does not know is opened all the same: tars that it does not name, and tars with a
-//! line whose name is that of no clip.
+//! Tars that the table does not name, and tars with a line whose name is not that of a clip, are
+//! always opened.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use super::sample::clip_of;
 use crate::error::Error;
 use crate::tars::plain_name;
 
-/// Names in a message; there may be thousands.
+/// Maximum number of names in a message; there may be thousands.
 const NAMED: usize = 3;
 
 /// A line of the table.
@@ -85,7 +85,7 @@ fn some<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
     format!("{}{}", few.join(", "), if names.next().is_some() { ", …" } else { "" })
 }
 
-/// The clips the records speak of, whatever else is wrong with those.
+/// The clips that the records refer to, whatever else is wrong with those.
 fn clips_of(records: &[PathBuf], workers: usize) -> Result<HashSet<ClipId>, Error> {
     let mut clips = HashSet::new();
     let clip = |found: Found| clip_of(&found.record.ok()?).ok();
@@ -110,7 +110,7 @@ fn hits_in(text: impl std::io::Read, wanted: &HashSet<ClipId>) -> Result<BTreeMa
     for line in lines.deserialize() {
         let Line { tar_file, mp4_name } = line.map_err(|error: csv::Error| error.to_string())?;
         let file = tar_file.rsplit('/').next().unwrap_or(&tar_file);
-        // A name that tells no clip may still stand for one: the tar's own JSON has more to say.
+        // A name that is not a clip name may still belong to a clip, which the JSON in the tar names.
         let hit = mp4_name.parse::<ClipId>().map_or(true, |clip| wanted.contains(&clip));
         *tars.entry(plain_name(file)).or_default() |= hit;
     }

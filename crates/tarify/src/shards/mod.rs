@@ -2,11 +2,11 @@
 //!
 //! Five steps, each resumable on its own:
 //!
-//! 1. *records*: the text of every record is judged and made into the JSON of its samples;
+//! 1. *records*: the text of every record is checked and converted to the JSON of its samples;
 //! 2. *scan*: each source tar is searched for clips with a record, their audio is checked;
-//! 3. *plan*: doubles are dropped, videos divided between train and valid, samples laid out;
+//! 3. *plan*: duplicates are dropped, videos divided between train and valid, samples assigned to shards;
 //! 4. *write*: each output tar is filled, the audio copied unchanged;
-//! 5. *sizes*: `sizes.json` counts what is really there.
+//! 5. *sizes*: `sizes.json` counts the samples that were written.
 //!
 //! ```text
 //! out/train/0000.tar …  train/sizes.json     samples `KEY.flac`, `KEY.json`
@@ -47,11 +47,11 @@ use crate::error::Error;
 /// The subcommand, as `run.json` has it.
 const COMMAND: &str = "shards";
 
-/// What a step hands to the next one; `None` when shards of it are left or failed, so that the run
-/// has to end here.
+/// What a step passes to the next one; `None` if some of its shards are left or failed, so that the run
+/// ends here.
 type StepResult<T> = Option<T>;
 
-/// Goes on to the next step if this one is whole.
+/// Continues with the next step if this one is complete.
 fn next_step<W, T>(
     report: &StepOutputs,
     plan: &[Shard<W>],
@@ -108,7 +108,7 @@ fn steps(run: &mut Run, config: &Config, rules: &sample::SampleRules) -> Result<
     Ok(sizes)
 }
 
-/// Adds what the splits hold, and says when a split came out other than asked for.
+/// Adds the sizes of the splits, and warns if a split differs from what was requested.
 fn describe(mut summary: Summary, config: &Config, sizes: &write::Sizes) -> Summary {
     let mut empty = false;
     for (split, shards) in sizes {
@@ -125,7 +125,7 @@ fn describe(mut summary: Summary, config: &Config, sizes: &write::Sizes) -> Summ
     if config.valid_videos.is_none() && valid != config.num_valid as u64 {
         tracing::warn!(
             "{valid} clips are in the valid split, not --num-valid {}: videos are never divided between the splits, \
-             and this is the nearest count whole videos make",
+             and this is the nearest count that whole videos allow",
             config.num_valid
         );
     }

@@ -1,4 +1,4 @@
-//! Third step: which clip goes into which split and shard. Nothing is read but the lists.
+//! Third step: assigns clips to splits and shards. Only the lists are read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -20,9 +20,9 @@ use crate::error::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// What is learnt from.
+    /// The training split.
     Train,
-    /// What progress is measured on.
+    /// The validation split.
     Valid,
 }
 
@@ -36,7 +36,7 @@ impl Split {
     }
 }
 
-/// A sample in a shard to be.
+/// A planned sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Planned {
     /// Number of the source tar.
@@ -47,7 +47,7 @@ pub(super) struct Planned {
     pub sample: u32,
 }
 
-/// A shard to be. It has at least one sample.
+/// A planned shard. It has at least one sample.
 #[derive(Debug)]
 pub(super) struct PlannedShard {
     /// Its split.

@@ -1,4 +1,4 @@
-//! The records of a file one after the other, whatever its form: JSON lines, CSV or Parquet.
+//! Sequential reading of the records of a JSON-lines, CSV or Parquet file.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -18,19 +18,19 @@ use super::text::LeftOut;
 /// Endings of files of records.
 pub(super) const ENDINGS: [&str; 7] = [".jsonl", ".jsonl.gz", ".jsonl.zst", ".csv", ".csv.gz", ".csv.zst", ".parquet"];
 
-/// Rows of a table that are worked on together.
+/// Rows of a table that are processed together.
 const ROWS_PER_BATCH: usize = 1024;
 
 /// Fields whose values are lists or objects: in a cell of text, they stand as JSON.
 const NESTED_FIELDS: [&str; 2] = ["qa_pairs", "choices"];
 
-/// A record, or why there is none at its place.
+/// A record, or why it cannot be read.
 pub(super) struct Found {
     /// File name and number of the line or row, from 1.
     pub place: String,
     /// Its fields.
     pub record: Result<Map<String, Value>, LeftOut>,
-    /// Whether it holds something that is not JSON and something else stands for; see [`audsem_core::json`].
+    /// Whether parts of it that are not standard JSON were replaced; see [`audsem_core::json`].
     pub is_repaired: bool,
 }
 

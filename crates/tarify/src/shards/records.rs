@@ -61,7 +61,7 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// The number of a clip's record, `None` when no usable record speaks of it.
+    /// The number of a clip's record, `None` if no usable record refers to it.
     pub(super) fn find(&self, clip: &ClipId) -> Option<u32> {
         self.by_clip.get(clip).copied()
     }
@@ -182,7 +182,7 @@ fn make(config: &Config, rules: &SampleRules, limit: u64, out: &mut ShardOutput)
     Ok(accounts.records)
 }
 
-/// Why the records are not read on.
+/// Why reading the records stopped.
 enum Stop {
     Core(CoreError),
     Shard(ShardError),
@@ -425,7 +425,7 @@ mod tests {
     }
 
     proptest! {
-        // Foreign bytes: no panic, whatever stands in a record file.
+        // Foreign bytes: no panic, whatever a record file contains.
         #![proptest_config(ProptestConfig::with_cases(10_000))]
 
         #[test]

@@ -1,4 +1,4 @@
-//! Second step: which clips of the source tars have text and usable audio, and where they lie.
+//! Second step: finds the clips of the source tars that have text and usable audio, and their positions.
 
 use std::fs::File;
 use std::io::Write;
@@ -22,7 +22,7 @@ use super::text::LeftOut;
 use super::{Config, StepResult, Task, next_step};
 use crate::error::Error;
 
-/// A clip that a record speaks of.
+/// A clip that a record refers to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Candidate {
     /// Number of its record.
@@ -103,7 +103,7 @@ const STEP: &str = "scan";
 const CANDIDATES: &str = ".candidates.jsonl";
 const PAYLOADS: &str = ".payloads";
 
-/// Has the sound be made again if shards are to be written that need it: it goes once all are
+/// Has the audio extracted again if shards must be written that need it: payload files are removed once all shards are
 /// written ([`clear`]), and a shard may have been lost since.
 ///
 /// # Errors
@@ -163,7 +163,7 @@ impl Scan {
             check(listener, matched.into_iter(), |place| read_at(&file, place, wanted), &mut found, out)?;
         } else {
             let again = MemberReader::open(&self.path).map_err(ShardError::input)?;
-            let unread = |_: Place| Err(std::io::Error::other("the payload was not read on the way"));
+            let unread = |_: Place| Err(std::io::Error::other("the payload was not read during the scan"));
             check(listener, InOrder::new(again, matched), unread, &mut found, out)?;
         }
         found.finish(out)

@@ -1,4 +1,4 @@
-//! Which videos are kept for validation.
+//! Selects the videos for validation.
 //!
 //! Clips of one video sound alike, so a video is never divided between the two splits. The order in
 //! which videos are asked follows from a hash of their id and the seed; it does not depend on which

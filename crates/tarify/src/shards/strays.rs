@@ -1,7 +1,7 @@
-//! Shards that no marker knows of.
+//! Shards without a marker.
 //!
-//! A run that is killed between giving a shard its name and noting it leaves a tar that `--fresh`
-//! does not find in the notes of the earlier run. Trainers read every `*.tar`, so it must go.
+//! A run that is killed between renaming a shard and writing its marker leaves a tar that `--fresh`
+//! does not find in the markers of the earlier run. Trainers read every `*.tar`, so it must be removed.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The words put before the model: requests for captions, the instruction around a question.
+//! Prompts: requests for captions, and the instruction around a question.
 
 use audsem_core::records::{Choices, Question, Task};
 use minijinja::Environment;
@@ -29,7 +29,7 @@ pub enum Templates {
     Requests(Vec<String>),
     /// A minijinja template over `question`, `choices` and `semantic`.
     Instruction(Box<Environment<'static>>),
-    /// The task's question stands in the record.
+    /// The question comes from the record.
     None,
 }
 

@@ -1,4 +1,4 @@
-//! Judging the text fields of a record.
+//! Checks of the text fields of a record.
 
 pub(super) use audsem_core::records::clean;
 use audsem_core::records::{RecordFault, Violation, text_of};
@@ -7,19 +7,19 @@ use serde_json::{Map, Value};
 
 use super::reason::{Cause, DropReason, Fault};
 
-/// Substrings that betray the data a language model was shown; text that has one speaks of that
+/// Substrings that refer to the data a language model was given; text that contains one describes that
 /// data instead of the sound.
 pub(super) const OMIT_PHRASES: [&str; 4] =
     ["original caption", "original data", "original description", "original title"];
 
-/// What text must be like to be used.
+/// Requirements that text must meet to be used.
 #[derive(Debug, Clone, Serialize, serde::Deserialize, PartialEq, Eq)]
 pub struct TextLimits {
-    /// Most words of a caption, split at white space; `None` for no limit.
+    /// Maximum number of words of a caption, split at white space; `None` for no limit.
     pub max_words: Option<usize>,
-    /// Fewest characters of a caption, question, thinking or list of semantic elements.
+    /// Minimum number of characters of a caption, question, thinking or list of semantic elements.
     pub min_chars: usize,
-    /// Fewest characters of the answer of a pair.
+    /// Minimum number of characters of the answer of a pair.
     pub min_answer_chars: usize,
     /// Substrings, case-sensitive, that no used field may hold.
     pub omit_phrases: Vec<String>,

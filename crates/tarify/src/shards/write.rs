@@ -1,4 +1,4 @@
-//! Last steps: the shards themselves, then what they hold.
+//! Last steps: writing the shards, then `sizes.json`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -38,7 +38,7 @@ pub(super) struct Material<'a> {
     pub records: &'a Records,
     /// The samples' audio.
     pub scanned: &'a [Scanned],
-    /// What goes where.
+    /// The plan.
     pub plan: &'a Plan,
 }
 
@@ -108,7 +108,7 @@ fn fatal(file: &str, error: TarError) -> ShardError {
     ShardError::Fatal(CoreError::write(Path::new(file))(error))
 }
 
-/// A tar that is begun with its first sample, so that there never is an empty one.
+/// A tar that is created with its first sample, so that there is never an empty one.
 struct Lazy {
     file: String,
     writer: Option<ShardWriter<OutputFile>>,
@@ -151,7 +151,7 @@ impl<'a> SampleReader<'a> {
     fn read(&mut self, planned: &Planned) -> io::Result<(String, &[u8])> {
         let tar = &self.material.scanned[planned.source as usize];
         let candidate = &tar.candidates[planned.candidate as usize];
-        let missing = || io::Error::other("the lists of the scan do not fit together");
+        let missing = || io::Error::other("the lists of the scan are inconsistent");
         let place = candidate.audio.ok_or_else(missing)?;
         if self.samples.as_ref().is_none_or(|(record, _)| *record != candidate.record) {
             let records = self.material.records;

@@ -1,4 +1,4 @@
-//! Where one top-level object of a dump ends and the next begins, told from a few bytes alone.
+//! Finds where one top-level object of a dump ends and the next begins, from a few bytes.
 //!
 //! In valid JSON a `}` followed, across blanks and line ends only, by a `{` always stands between two
 //! top-level values: inside an array or an object a comma (or a colon) would have to come between.

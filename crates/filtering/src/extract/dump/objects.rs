@@ -68,7 +68,7 @@ pub fn for_each_object<'a>(block: &'a [u8], options: ParseOptions, mut each: imp
 
 fn read_segment<'a>(bytes: &'a [u8], at: usize, options: ParseOptions, each: &mut impl FnMut(Found<'a>)) {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    // The check is many times faster than the search for what to replace, which is hardly ever needed.
+    // Validation is many times faster than replacement, which is rarely needed.
     match std::str::from_utf8(bytes) {
         Ok(text) => read_text(text, options, |found| each(found.moved(at))),
         Err(_) => {

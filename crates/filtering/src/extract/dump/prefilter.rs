@@ -1,4 +1,4 @@
-//! Tells, without parsing, that a stretch of JSON holds no bracketed caption.
+//! Detects, without parsing, that a stretch of JSON holds no bracketed caption.
 //!
 //! Most videos of a real dump have speech captions only; parsing them would be most of the work. A
 //! caption that counts begins, after blanks, with `[`, `(` or `{`. In the bytes of the JSON text that
@@ -24,7 +24,7 @@ pub(super) fn may_hold_bracketed(json: &[u8]) -> bool {
 #[must_use]
 pub(super) fn may_begin_bracketed(raw: &str) -> bool {
     match raw.as_bytes().first() {
-        // The common case is told from one byte: speech begins with a letter.
+        // The common case is decided by one byte: speech begins with a letter.
         Some(b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'"' | b'\'' | b'>') | None => false,
         // Blanks and escapes are left to the exact rule.
         Some(_) => true,

@@ -1,5 +1,5 @@
-//! The fast reader of dump objects: one pass over the JSON text, nothing copied, nothing built for
-//! what the rules do not look at.
+//! The fast reader of dump objects: one pass over the JSON text, without copies and without building values
+//! that the rules do not use.
 //!
 //! It accepts a subset of JSON in the shape dumps have, and gives up (`None`) on anything unusual: an
 //! escaped or repeated key, half a surrogate pair, a field of another type, deep nesting, any
@@ -223,7 +223,7 @@ impl<'a> Scanner<'a> {
         self.bytes[self.pos..].starts_with(word.as_bytes()).then(|| self.pos += word.len())
     }
 
-    /// A number, be it one of Python's that are none; what follows it is checked by the caller.
+    /// A number, including Python's `NaN` and infinities; the caller checks what follows it.
     fn number(&mut self) -> Option<()> {
         if self.peek() == Some(b'-') {
             self.pos += 1;

@@ -33,7 +33,7 @@ fn milliseconds(fraction: &str) -> Option<u64> {
     Some(digits.fold(0, |ms, digit| ms * 10 + u64::from(digit - b'0')))
 }
 
-/// What is said of times that are none.
+/// The message about times that cannot be parsed.
 pub(super) const UNREADABLE: &str = "the times of the cue cannot be read";
 
 /// Begin and end of a cue in milliseconds, or what is wrong with them.

@@ -7,7 +7,7 @@ use super::markup::tidy_lines;
 use super::{Item, Parsed, TimedText, clock};
 
 /// Reads a `json3` file. Events without text (window definitions, line feeds of rolling captions) are
-/// no cues.
+/// not cues.
 #[must_use]
 pub(super) fn parse(text: &str) -> Parsed {
     let value = match json::read(text.as_bytes()) {
@@ -29,7 +29,7 @@ fn read_event(index: usize, event: &Value) -> Option<Item> {
         return None;
     }
     let time = |name: &str| event.get(name).map(Value::as_u64);
-    // The begin is left out where it is 0.
+    // The start is omitted if it is 0.
     let (Some(start_ms), Some(Some(dur_ms))) = (time("tStartMs").unwrap_or(Some(0)), time("dDurationMs")) else {
         return Some(Item::Malformed { place: format!("event {index}"), what: clock::UNREADABLE, text });
     };

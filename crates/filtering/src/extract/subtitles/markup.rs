@@ -1,4 +1,4 @@
-//! Takes styling out of the text of a cue.
+//! Removes styling from the text of a cue.
 
 /// Removes tags (`<i>`, `<c.colour>`, `<v Name>`, `<00:01.000>`) and override blocks (`{\an8}`), and
 /// resolves character references. An opening sign without its closing partner is kept as text.
@@ -36,7 +36,7 @@ fn markup_len(text: &str) -> usize {
     text.find(end).map_or(0, |at| at + 1)
 }
 
-/// Resolves character references (`&amp;`, `&#39;`, `&#x2019;`); what is none stays as it is.
+/// Resolves character references (`&amp;`, `&#39;`, `&#x2019;`); other text is unchanged.
 #[must_use]
 pub(super) fn resolve(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());

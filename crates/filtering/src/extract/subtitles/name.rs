@@ -1,4 +1,4 @@
-//! What the name of a subtitle file says: video, language, format.
+//! Parsing the name of a subtitle file: video, language, format.
 
 use audsem_core::video_id::{IdRule, VideoIdError, site_id};
 
@@ -14,7 +14,7 @@ pub struct SubtitleName<'a> {
     pub format: SubtitleFormat,
 }
 
-/// Takes a file name apart; `None` if its extension is none of a subtitle file.
+/// Parses a file name; `None` if its extension is not that of a subtitle file.
 #[must_use]
 pub fn parse(path: &str) -> Option<SubtitleName<'_>> {
     let path = path.trim_start_matches("./");
@@ -49,7 +49,7 @@ pub struct Naming<'a> {
 }
 
 impl Naming<'_> {
-    /// Tells the track from a stem. A file that has a medium of the same stem beside it belongs to that, whatever its
+    /// Finds the track of a stem. A file next to a media file of the same stem belongs to that, whatever its
     /// name ends in (`my.cat.srt` to `my.cat.mp4`); else a language tag behind the last dot is the language.
     #[must_use]
     pub fn track(&self, stem: &str, has_media: impl Fn(&str) -> bool) -> TrackName {

@@ -11,7 +11,7 @@ const MAX_GAP_MS: u64 = 20;
 /// Longest cue that only serves to hold a line between two others, in milliseconds.
 const HOLD_MS: u64 = 10;
 
-/// Whether the cues roll, told from the short cues in between that repeat a line.
+/// Whether the cues roll, which the short cues in between that repeat a line show.
 #[must_use]
 pub(super) fn rolls<'a>(cues: impl IntoIterator<Item = &'a TimedText>) -> bool {
     let mut last: Option<&TimedText> = None;

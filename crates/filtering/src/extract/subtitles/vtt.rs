@@ -3,8 +3,8 @@
 //! A *block* ends at an empty line or before a line that holds `-->`. A line of blanks is not empty: the
 //! automatic captions of video sites have one in most cues. So the text of a cue runs on over it, and a
 //! header, a `NOTE` or a `STYLE` that has no empty line behind it ends where the next times stand.
-//! Two things are taken more kindly than the standard does: a file may lack its signature, and a number
-//! between two cues that no empty line parts is the next cue's, not text.
+//! The parser is more lenient than the standard in two ways: a file may lack its signature, and a number
+//! between two cues without an empty line belongs to the next cue and is not text.
 
 use super::clock;
 use super::markup::{has_inline_times, strip, tidy_lines};
@@ -17,7 +17,7 @@ pub(super) fn parse(text: &str) -> Parsed {
     let mut parsed = Parsed::default();
     let mut lines = text.lines().enumerate().peekable();
     while lines.next_if(|(_, line)| line.trim().is_empty()).is_some() {}
-    // Whatever stands on the line of the signature is not a cue.
+    // The line of the signature is never a cue.
     lines.next_if(|(_, line)| line.starts_with("WEBVTT"));
     let mut block: Vec<&str> = Vec::new();
     // Where a block follows another without an empty line, the number its cue takes from that one's text.
@@ -55,7 +55,7 @@ fn is_payload(line: &str) -> bool {
     !line.is_empty() && !line.contains("-->")
 }
 
-/// Whether the lines of a block begin one that is not a cue.
+/// Whether a block that begins with these lines is not a cue.
 fn is_aside(block: &[&str]) -> bool {
     let word = block.first().and_then(|line| line.split_whitespace().next());
     matches!(word, Some("NOTE" | "STYLE" | "REGION"))
@@ -99,7 +99,7 @@ mod tests {
             "WEBVTT\n\n00:00.000 --> 00:02.000\n[Music]\n \n00:02.000 --> 00:04.000\n[rain]",
             &[cue(0, 2_000, "[Music]"), cue(2_000, 4_000, "[rain]")],
         );
-        // A number between cues is not text, be the line above it blank or the cues numbered.
+        // A number between cues is not text if the line above it is blank or the cues are numbered.
         for (first, between) in
             [("", " \n2\n"), ("1\n", "2\n"), ("1\n", " \n2\n"), ("1\n", "\n2\n"), ("", "\nsecond\n")]
         {
