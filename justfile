@@ -9,7 +9,7 @@ profile := env("AUDSEM_PROFILE", "dev")
 default:
     @just --list --unsorted
 
-# The whole road on real sounds, with the funnel of what was dropped where (--quick: under a minute)
+# Run the full pipeline on real sounds and print what each step dropped (--quick: under a minute)
 demo *ARGS:
     scripts/demo "$@"
 
@@ -21,7 +21,7 @@ test *ARGS:
 check:
     scripts/check
 
-# Captions to clip table and clips: fetch-captions, extract, train-classifier, classify, label, combine, explain, download, clips
+# From captions to clip table and clips: fetch-captions, extract, train-classifier, classify, label, combine, explain, download, clips
 filtering *ARGS:
     cargo run --quiet --profile {{ profile }} -p audsem-filtering -- "$@"
 
@@ -33,7 +33,7 @@ clip-embeddings *ARGS:
 tarify *ARGS:
     cargo run --quiet --profile {{ profile }} -p audsem-tarify -- "$@"
 
-# Fetch the pinned sounds, pictures and word lists of the demo into assets/ (--quick: the small ones)
+# Fetch the pinned sounds, pictures and word lists of the demo into assets/ (--quick: the small set)
 assets *ARGS:
     scripts/fetch-assets "$@"
 
@@ -49,7 +49,7 @@ bench *ARGS:
 docs:
     cargo doc --workspace --no-deps --open
 
-# Make the golden files again with the reference libraries (downloads PyTorch)
+# Regenerate the golden files with the reference libraries (downloads PyTorch)
 goldens:
     scripts/goldens
 

@@ -1,4 +1,4 @@
-# Shared by the scripts beside it: speaking to people, and getting what the system lacks.
+# Shared by the scripts in this folder: messages on stderr, and installing missing programs.
 # shellcheck shell=bash
 
 say() { printf '%s\n' "$*" >&2; }

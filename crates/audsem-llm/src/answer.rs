@@ -76,14 +76,14 @@ fn is_special(token: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Finish, Usage};
+    use crate::{FinishReason, Usage};
 
     fn response(text: &str, tokens: &[&str]) -> Response {
         let token = |text: &&str| Token { text: (*text).into(), logprob: -0.5, alternatives: Vec::new() };
         Response {
             text: text.into(),
             reasoning: None,
-            finish: Finish::Stop,
+            finish: FinishReason::Stop,
             tokens: tokens.iter().map(token).collect(),
             usage: Usage::default(),
             model: "m".into(),

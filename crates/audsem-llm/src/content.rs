@@ -14,7 +14,7 @@ use super::request::hex_sha256;
 /// The content of a message. Text alone is a string on the wire, as every server reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Content {
+pub enum MessageContent {
     /// Text alone.
     Text(String),
     /// Text, sounds and pictures in the order in which the model gets them.
@@ -133,7 +133,7 @@ fn parse_data_url(url: &str) -> Option<(String, Vec<u8>)> {
     Some((format.to_owned(), STANDARD.decode(data).ok()?))
 }
 
-impl Content {
+impl MessageContent {
     /// The texts of all parts, one below the other; sounds and pictures are left out.
     #[must_use]
     pub fn text(&self) -> String {
@@ -167,13 +167,13 @@ impl Content {
     }
 }
 
-impl From<String> for Content {
+impl From<String> for MessageContent {
     fn from(text: String) -> Self {
         Self::Text(text)
     }
 }
 
-impl From<&str> for Content {
+impl From<&str> for MessageContent {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
@@ -186,7 +186,7 @@ mod tests {
     use crate::{Message, Prompt, Request, Role};
 
     fn key(parts: Vec<Part>) -> String {
-        let message = Message { role: Role::User, content: Content::Parts(parts) };
+        let message = Message { role: Role::User, content: MessageContent::Parts(parts) };
         Request::greedy(Prompt::Chat(vec![message]), 4).key("m")
     }
 

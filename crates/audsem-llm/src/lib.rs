@@ -32,16 +32,16 @@ mod step;
 mod wire;
 
 pub use args::ServerArgs;
-pub use content::{Content, Media, Part};
+pub use content::{Media, MessageContent, Part};
 pub use error::TextError;
 pub use prompt::PromptTemplate;
 pub use replay::{Replay, ReplayStats};
 pub use request::{Message, Prompt, Request, Role};
-pub use response::{Alternative, Finish, Response, Token, Usage};
+pub use response::{Alternative, FinishReason, Response, Token, Usage};
 pub use retry::RetryPolicy;
 pub use schema::Schema;
 pub use server::{Api, OpenAiServer, SchemaFormat, Secret, ServerConfig};
-pub use step::{Answered, Fault, GenerateStep, Refusal, RejectedAnswer, Task};
+pub use step::{Answered, Fault, GenerateStep, GenerateTask, Refusal, RejectedAnswer};
 
 /// Something that continues text: a server or a model in this process.
 pub trait TextGenerator: Send + Sync {

@@ -311,7 +311,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::{Finish, Prompt, Token, Usage};
+    use crate::{FinishReason, Prompt, Token, Usage};
 
     /// Answers with the prompt; fails where it holds `bad`; counts what it is asked.
     #[derive(Default)]
@@ -332,7 +332,7 @@ mod tests {
             Ok(Response {
                 text: text.clone(),
                 reasoning: None,
-                finish: Finish::Stop,
+                finish: FinishReason::Stop,
                 tokens: vec![token],
                 usage: Usage::default(),
                 model: "p".into(),

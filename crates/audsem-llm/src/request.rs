@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Content, Part, TextError};
+use super::{MessageContent, Part, TextError};
 
 /// Who speaks in a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,13 +26,13 @@ pub struct Message {
     /// Who speaks.
     pub role: Role,
     /// Its content.
-    pub content: Content,
+    pub content: MessageContent,
 }
 
 impl Message {
     /// A turn.
     #[must_use]
-    pub fn new(role: Role, content: impl Into<Content>) -> Self {
+    pub fn new(role: Role, content: impl Into<MessageContent>) -> Self {
         Self { role, content: content.into() }
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Why generation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Finish {
+pub enum FinishReason {
     /// End of turn or a stop text.
     Stop,
     /// The token bound was reached: the text may be cut.
@@ -52,7 +52,7 @@ pub struct Response {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<String>,
     /// Why it ended.
-    pub finish: Finish,
+    pub finish: FinishReason,
     /// Its tokens with log-probabilities; empty where none were asked for or the server gives none.
     pub tokens: Vec<Token>,
     /// Tokens used.

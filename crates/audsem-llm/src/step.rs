@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::excerpt;
-use super::{Finish, Request, Response, Schema, TextError, TextGenerator};
+use super::{FinishReason, Request, Response, Schema, TextError, TextGenerator};
 
 /// What a step asks about each record, and what it makes of the answer.
-pub trait Task: Sync {
+pub trait GenerateTask: Sync {
     /// What is asked about.
     type Record: Sync;
     /// The parsed form of a valid answer.
@@ -103,7 +103,7 @@ pub struct RejectedAnswer {
     /// What the model wrote.
     pub answer: String,
     /// Why it ended there.
-    pub finish: Finish,
+    pub finish: FinishReason,
     /// What is wrong with it.
     pub reason: String,
 }
@@ -112,7 +112,7 @@ pub struct RejectedAnswer {
 const HOPELESS: u64 = 20;
 
 /// Asks about all records of a shard. One step serves all shards of a run, in any number of threads.
-pub struct GenerateStep<'a, T: Task> {
+pub struct GenerateStep<'a, T: GenerateTask> {
     task: &'a T,
     generator: &'a dyn TextGenerator,
     max_attempts: u32,
@@ -138,7 +138,7 @@ struct Pending<T> {
     rejected: Vec<RejectedAnswer>,
 }
 
-impl<'a, T: Task> GenerateStep<'a, T> {
+impl<'a, T: GenerateTask> GenerateStep<'a, T> {
     /// Asks once about each record, 256 records at a time.
     pub fn new(task: &'a T, generator: &'a dyn TextGenerator) -> Self {
         Self { task, generator, max_attempts: 1, batch: 256, tally: Mutex::default(), schema: Mutex::default() }
@@ -350,15 +350,15 @@ impl<'a, T: Task> GenerateStep<'a, T> {
         self.generator.forget(&requests)?;
         let (reason, text, finish) = match &last {
             Some((refusal, response)) => (refusal.reason.clone(), response.text.as_str(), response.finish),
-            None => ("see refused-*.jsonl".to_owned(), "", Finish::Other),
+            None => ("see refused-*.jsonl".to_owned(), "", FinishReason::Other),
         };
         let hint = match finish {
-            Finish::Length => {
+            FinishReason::Length => {
                 "the answer was cut off before it said anything: raise --max-tokens, by hundreds for a reasoning model \
                  first, or turn thinking off, for example with --server-param \
                  'chat_template_kwargs={\"enable_thinking\":false}'"
             }
-            Finish::Stop | Finish::Other => "check the prompt (--prompt) and the model's answers",
+            FinishReason::Stop | FinishReason::Other => "check the prompt (--prompt) and the model's answers",
         };
         Err(TextError::NoUsableAnswer { n, reason, excerpt: excerpt(text), hint })
     }

@@ -14,7 +14,7 @@ use crate::nn::encoder::EncoderConfig;
 use crate::nn::text::{EmbeddingsConfig, FusedTextModel, Pooling, TextModel};
 use crate::nn::{Activation, Dropout, Linear, Mode, Pooler};
 
-/// Tensors that checkpoints carry and this network computes or has no use for.
+/// Tensors of checkpoints that this network computes itself or does not use.
 pub const IGNORABLE: [&str; 2] = ["embeddings.position_ids", "cls."];
 
 /// What `config.json` says; absent keys have the defaults of the transformers class.
@@ -98,7 +98,7 @@ impl Config {
         self.id2label.len()
     }
 
-    /// Names every setting this network does not have.
+    /// Checks that this network supports all settings.
     ///
     /// # Errors
     /// The first such setting.

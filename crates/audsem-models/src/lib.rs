@@ -1,7 +1,7 @@
 //! Neural networks of AudSem in [candle](candle_core), each proven against its reference implementation.
 //!
 //! A network is one file: a `Config` that reads the checkpoint's own `config.json`, private blocks, `load` and
-//! `forward`. Tensor names are those of the checkpoint. Files, tables and downloads are none of its business:
+//! `forward`. Tensor names are those of the checkpoint. A network does not access files, tables or the hub:
 //! weights come as a `VarBuilder`, text as token ids.
 //!
 //! ```

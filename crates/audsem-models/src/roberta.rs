@@ -76,7 +76,7 @@ impl Config {
         Self { max_position_embeddings: 514, type_vocab_size: 1, ..Self::default() }
     }
 
-    /// Names every setting this network does not have.
+    /// Checks that this network supports all settings.
     ///
     /// # Errors
     /// The first such setting.

@@ -1,4 +1,4 @@
-//! Vectors of sentences: BERT with the mean over tokens, as all-MiniLM-L6-v2 and its kin have it.
+//! Vectors of sentences: BERT with the mean over tokens, as in all-MiniLM-L6-v2 and similar models.
 
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::nn::text::{FusedTextModel, Pooling};
 use crate::tokenizer::Tokenizer;
 
-/// Tensors that such checkpoints carry and the mean has no use for.
+/// Tensors of such checkpoints that are not used.
 const IGNORABLE: [&str; 2] = ["pooler.", "cls."];
 
 /// A sentence encoder with its tokenizer.

@@ -12,7 +12,7 @@ use serde::Serialize;
 #[error("the template of a page: {}", chain(.0))]
 pub struct ReportError(#[from] minijinja::Error);
 
-/// An error of the template library with its causes, which it does not print by itself.
+/// The message of a template error with its causes, which the library does not print by default.
 fn chain(error: &minijinja::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -23,8 +23,8 @@ fn chain(error: &minijinja::Error) -> String {
     text
 }
 
-/// Text that a template inserts as it is. It belongs into a struct that is given to [`render`]; a detour through
-/// `serde_json::Value` would have it escaped.
+/// Text that a template inserts without escaping. It must be a field of a struct that is passed to [`render`]; converted
+/// to a `serde_json::Value`, it would be escaped.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Markup(Value);

@@ -1,4 +1,4 @@
-//! Sounds in a page: inside it, or as files beside it.
+//! Sounds in a page: embedded, or as files next to it.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::Markup;
 
-/// What RFC 3986 leaves as it is in a path.
+/// Characters that RFC 3986 does not escape in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 /// A `data:` URL of an audio file, by its file extension: the page can be moved without its sounds.

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use audsem_clip_embeddings::cli::Cli;
-use audsem_core::cli::Finish;
+use audsem_core::cli::CommandOutput;
 
 fn main() -> ExitCode {
     audsem_core::cli::main(dispatch)
 }
 
-fn dispatch(cli: Cli) -> anyhow::Result<Finish> {
+fn dispatch(cli: Cli) -> anyhow::Result<CommandOutput> {
     Ok(cli.command.run(&cli.global)?)
 }

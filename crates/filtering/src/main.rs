@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use audsem_core::cli::Finish;
+use audsem_core::cli::CommandOutput;
 use audsem_filtering::cli::{Cli, Command};
 use audsem_filtering::{clips, combine, extract};
 
@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     audsem_core::cli::main(dispatch)
 }
 
-fn dispatch(cli: Cli) -> anyhow::Result<Finish> {
+fn dispatch(cli: Cli) -> anyhow::Result<CommandOutput> {
     let global = &cli.global;
     match cli.command {
         Command::Extract(args) => Ok(extract::run(&args.config(), &args.run.options(global)?)?.into()),
@@ -21,7 +21,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Finish> {
         Command::Combine(args) => Ok(combine::run(&args.config()?, &args.run.options(global)?)?.into()),
         Command::Explain(args) => {
             let explanation = combine::explain(&args.judging()?.load(1)?, &args.text);
-            Ok(Finish::Text(if global.json { explanation.to_json() } else { explanation.to_string() }))
+            Ok(CommandOutput::Text(if global.json { explanation.to_json() } else { explanation.to_string() }))
         }
         Command::Download(args) => Ok(args.run(global)?.into()),
         Command::Clips(args) => Ok(clips::run(&args.config(), &args.run.options(global)?)?.into()),

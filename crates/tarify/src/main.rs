@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use audsem_core::cli::Finish;
+use audsem_core::cli::CommandOutput;
 use audsem_tarify::cli::Cli;
 
 fn main() -> ExitCode {
     audsem_core::cli::main(dispatch)
 }
 
-fn dispatch(cli: Cli) -> anyhow::Result<Finish> {
+fn dispatch(cli: Cli) -> anyhow::Result<CommandOutput> {
     Ok(cli.command.run(&cli.global)?.into())
 }

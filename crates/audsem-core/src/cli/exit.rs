@@ -15,14 +15,14 @@ use crate::{log, signals};
 
 /// What a subcommand returns to [`main`].
 #[derive(Debug)]
-pub enum Finish {
+pub enum CommandOutput {
     /// A run's summary: a table on stderr, or JSON on stdout with `--json`.
     Run(Box<Summary>),
     /// Text for stdout (already JSON where `--json` asked for it).
     Text(String),
 }
 
-impl From<Summary> for Finish {
+impl From<Summary> for CommandOutput {
     fn from(summary: Summary) -> Self {
         Self::Run(Box::new(summary))
     }
@@ -36,7 +36,7 @@ pub trait HasGlobal {
 
 /// Parses the command line, starts logging and signal handling, runs `dispatch`, prints its result
 /// and gives the exit code. A closed pipe on stdout is a normal end.
-pub fn main<C, E>(dispatch: impl FnOnce(C) -> Result<Finish, E>) -> ExitCode
+pub fn main<C, E>(dispatch: impl FnOnce(C) -> Result<CommandOutput, E>) -> ExitCode
 where
     C: CommandFactory + FromArgMatches + HasGlobal,
     E: Into<Box<dyn StdError + Send + Sync>>,
@@ -60,10 +60,10 @@ where
     }
 }
 
-fn print(finish: &Finish, global: &GlobalArgs) -> ExitCode {
+fn print(finish: &CommandOutput, global: &GlobalArgs) -> ExitCode {
     let (text, code) = match finish {
-        Finish::Text(text) => (text.clone(), 0),
-        Finish::Run(summary) => {
+        CommandOutput::Text(text) => (text.clone(), 0),
+        CommandOutput::Run(summary) => {
             let _ = match (global.quiet, summary.exit_code()) {
                 (false, _) => write!(io::stderr(), "{summary}"),
                 (true, 0) => Ok(()),

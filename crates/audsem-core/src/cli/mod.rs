@@ -14,6 +14,6 @@ mod model;
 pub use args::{GlobalArgs, RunArgs};
 pub use config::{ConfigError, parse_from};
 pub use documented::undocumented;
-pub use exit::{Finish, HasGlobal, main};
+pub use exit::{CommandOutput, HasGlobal, main};
 #[cfg(feature = "nn")]
 pub use model::ModelArgs;

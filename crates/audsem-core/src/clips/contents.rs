@@ -5,7 +5,7 @@ use std::path::Path;
 use super::ClipFault;
 use super::dedupe::{Candidate, Deduplicator};
 use super::samples::{ClipEntry, for_each_head, scan};
-use super::source::{ClipRow, ClipSource, Content, SourceKind};
+use super::source::{ClipContent, ClipRow, ClipSource, SourceKind};
 use crate::error::Result;
 use crate::run::ShardError;
 use crate::tar::TarError;
@@ -36,13 +36,13 @@ impl ClipSource {
         let mut captions = Vec::new();
         match &self.kind {
             SourceKind::Tar(path) => scan(path, |entry| {
-                if dedupe.accept(Candidate::of_entry(&entry, Content::Caption)) {
+                if dedupe.accept(Candidate::of_entry(&entry, ClipContent::Caption)) {
                     captions.push((entry.key, entry.text.unwrap_or_default()));
                 }
             })
             .map_err(ShardError::input)?,
             SourceKind::Rows(rows) => {
-                let rows = rows.iter().filter(|row| dedupe.accept(Candidate::of_row(row, Content::Caption)));
+                let rows = rows.iter().filter(|row| dedupe.accept(Candidate::of_row(row, ClipContent::Caption)));
                 captions.extend(rows.map(|row| (row.key.clone(), row.text.clone().unwrap_or_default())));
             }
         }
@@ -56,7 +56,7 @@ impl ClipSource {
         most: u64,
         mut visit: impl FnMut(SoundBytes) -> Result<(), ShardError>,
     ) -> Result<(), ShardError> {
-        let wanted = |entry: &ClipEntry| dedupe.accept(Candidate::of_entry(entry, Content::Sound));
+        let wanted = |entry: &ClipEntry| dedupe.accept(Candidate::of_entry(entry, ClipContent::Sound));
         let visited = for_each_head(path, most, wanted, |entry, bytes| {
             let (extension, n_bytes) = match &entry.sound {
                 Some(sound) => (sound.suffix.clone(), sound.n_bytes),
@@ -79,7 +79,7 @@ fn sounds_of_rows(
     mut visit: impl FnMut(SoundBytes) -> Result<(), ShardError>,
 ) -> Result<(), ShardError> {
     for row in rows {
-        if !dedupe.accept(Candidate::of_row(row, Content::Sound)) {
+        if !dedupe.accept(Candidate::of_row(row, ClipContent::Sound)) {
             continue;
         }
         let Some(file) = &row.sound else { continue };

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::key_index::KeyIndex;
-use super::source::{ClipRow, ClipSource, Content};
+use super::source::{ClipContent, ClipRow, ClipSource};
 use super::{ClipDrop, ClipEntry, ClipFault};
 use crate::run::ShardOutput;
 use crate::tables::text_hash;
@@ -23,20 +23,20 @@ pub struct Candidate<'a> {
 
 impl<'a> Candidate<'a> {
     /// A candidate from a sample of a tar.
-    pub fn of_entry(entry: &'a ClipEntry, content: Content) -> Self {
+    pub fn of_entry(entry: &'a ClipEntry, content: ClipContent) -> Self {
         let has_content = match content {
-            Content::Sound => entry.sound.is_some(),
-            Content::Caption => has_text(entry.text.as_deref()),
+            ClipContent::Sound => entry.sound.is_some(),
+            ClipContent::Caption => has_text(entry.text.as_deref()),
         };
         let problem = entry.problem.as_deref().map(|problem| (ClipFault::BadJson, problem));
         Self { key: &entry.key, place: &entry.sample, has_content, problem }
     }
 
     /// A candidate from a row of a list or a folder.
-    pub fn of_row(row: &'a ClipRow, content: Content) -> Self {
+    pub fn of_row(row: &'a ClipRow, content: ClipContent) -> Self {
         let has_content = match content {
-            Content::Sound => row.sound.is_some(),
-            Content::Caption => has_text(row.text.as_deref()),
+            ClipContent::Sound => row.sound.is_some(),
+            ClipContent::Caption => has_text(row.text.as_deref()),
         };
         let problem = row.problem.as_deref().map(|problem| (ClipFault::BadRow, problem));
         Self { key: &row.key, place: &row.place, has_content, problem }
@@ -59,7 +59,7 @@ enum Why {
 pub struct Deduplicator<'a> {
     source: &'a ClipSource,
     number: usize,
-    content: Content,
+    content: ClipContent,
     index: Option<&'a KeyIndex>,
     keys: HashSet<u64, foldhash::fast::FixedState>,
     read: u64,
@@ -68,7 +68,7 @@ pub struct Deduplicator<'a> {
 
 impl<'a> Deduplicator<'a> {
     /// Starts with source number `number`. Without an index, keys are unique within the source alone.
-    pub fn new(source: &'a ClipSource, number: usize, content: Content, index: Option<&'a KeyIndex>) -> Self {
+    pub fn new(source: &'a ClipSource, number: usize, content: ClipContent, index: Option<&'a KeyIndex>) -> Self {
         Self { source, number, content, index, keys: HashSet::default(), read: 0, left_out: Vec::new() }
     }
 
@@ -99,8 +99,8 @@ impl<'a> Deduplicator<'a> {
     /// Why a record without content is left out.
     fn nothing(&self) -> ClipDrop {
         match self.content {
-            Content::Sound => ClipDrop::NoAudio,
-            Content::Caption => ClipDrop::NoCaption,
+            ClipContent::Sound => ClipDrop::NoAudio,
+            ClipContent::Caption => ClipDrop::NoCaption,
         }
     }
 
@@ -149,7 +149,7 @@ mod tests {
             kind: SourceKind::Rows(Vec::new()),
             limit: 6,
         };
-        let mut dedupe = Deduplicator::new(&source, 3, Content::Caption, None);
+        let mut dedupe = Deduplicator::new(&source, 3, ClipContent::Caption, None);
         let record = |key, has_content| Candidate { key, place: "7", has_content, problem: None };
         assert!(dedupe.accept(record("a", true)));
         assert!(!dedupe.accept(record("b", false)));

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::dedupe::{Candidate, Deduplicator};
 use super::samples::scan;
-use super::source::{ClipSource, Content, SourceKind};
+use super::source::{ClipContent, ClipSource, SourceKind};
 use crate::error::{Error, Result};
 use crate::input;
 use crate::parallel::ordered_map;
@@ -97,7 +97,7 @@ impl ClipPlan<'_> {
     pub fn deduplicator<'p>(
         &'p self,
         planned: &'p PlannedSource<'p>,
-        content: Content,
+        content: ClipContent,
     ) -> Result<Deduplicator<'p>, ShardError> {
         match &planned.problem {
             Some(problem) => Err(ShardError::input(problem)),
@@ -110,7 +110,7 @@ impl ClipPlan<'_> {
 ///
 /// # Errors
 /// As [`Run::execute`].
-pub fn index_keys<'a>(run: &mut Run, sources: &'a [ClipSource], content: Content) -> Result<Option<ClipPlan<'a>>> {
+pub fn index_keys<'a>(run: &mut Run, sources: &'a [ClipSource], content: ClipContent) -> Result<Option<ClipPlan<'a>>> {
     let shard = |(number, source): (usize, &'a ClipSource)| Shard {
         name: format!("{number:05}"),
         fingerprint: source.fingerprint.clone(),
@@ -155,7 +155,7 @@ pub fn index_keys<'a>(run: &mut Run, sources: &'a [ClipSource], content: Content
 fn with_the_others(
     mut found: BTreeMap<usize, Keys>,
     sources: &[ClipSource],
-    content: Content,
+    content: ClipContent,
     threads: usize,
 ) -> Vec<Keys> {
     let others: Vec<usize> = (0..sources.len()).filter(|number| !found.contains_key(number)).collect();
@@ -168,7 +168,7 @@ fn with_the_others(
 }
 
 /// The keys under which something of a source can be embedded, each once, in its order.
-fn keys_of(source: &ClipSource, number: usize, content: Content) -> Result<Vec<String>, String> {
+fn keys_of(source: &ClipSource, number: usize, content: ClipContent) -> Result<Vec<String>, String> {
     let mut dedupe = Deduplicator::new(source, number, content, None);
     let mut keys = Vec::new();
     match &source.kind {

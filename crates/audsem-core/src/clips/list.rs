@@ -5,7 +5,7 @@ use std::path::Path;
 use csv::StringRecord;
 
 use super::naming::{Naming, keys};
-use super::source::{ClipRow, Content, SoundFile};
+use super::source::{ClipContent, ClipRow, SoundFile};
 use crate::error::{Error, Result};
 
 /// Positions of the columns that a list may have.
@@ -22,10 +22,10 @@ impl Header {
         Self { n_columns: record.len(), key: column("key"), path: column("path"), text: column("text") }
     }
 
-    fn needs(&self, content: Content, list: &Path) -> Result<()> {
+    fn needs(&self, content: ClipContent, list: &Path) -> Result<()> {
         let (found, problem) = match content {
-            Content::Sound => (self.path, "no column `path`\nhint: a list of sounds has a column `path`"),
-            Content::Caption => (self.text, "no column `text`\nhint: a list of captions has a column `text`"),
+            ClipContent::Sound => (self.path, "no column `path`\nhint: a list of sounds has a column `path`"),
+            ClipContent::Caption => (self.text, "no column `text`\nhint: a list of captions has a column `text`"),
         };
         let problem = format!("{problem}, and `key` if wanted; the first line names the columns");
         found.map(drop).ok_or_else(|| Error::input(list, problem))
@@ -46,7 +46,7 @@ struct Line {
 ///
 /// # Errors
 /// The list cannot be read, is empty, or lacks the column that `content` needs.
-pub(super) fn rows(list: &Path, content: Content) -> Result<Vec<ClipRow>> {
+pub(super) fn rows(list: &Path, content: ClipContent) -> Result<Vec<ClipRow>> {
     let lines = lines(list, content)?;
     let namings: Vec<Naming<'_>> =
         lines.iter().map(|line| Naming { key: line.key.as_deref(), path: line.path.as_deref() }).collect();
@@ -62,7 +62,7 @@ pub(super) fn rows(list: &Path, content: Content) -> Result<Vec<ClipRow>> {
     Ok(lines.into_iter().zip(keys).map(row).collect())
 }
 
-fn lines(list: &Path, content: Content) -> Result<Vec<Line>> {
+fn lines(list: &Path, content: ClipContent) -> Result<Vec<Line>> {
     let failed = |error: csv::Error| Error::input(list, error.to_string());
     let tsv = list.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tsv"));
     let mut reader = csv::ReaderBuilder::new()
@@ -87,7 +87,7 @@ fn lines(list: &Path, content: Content) -> Result<Vec<Line>> {
     Ok(lines)
 }
 
-fn line(number: u64, header: &Header, record: &StringRecord, content: Content) -> Line {
+fn line(number: u64, header: &Header, record: &StringRecord, content: ClipContent) -> Line {
     if record.len() != header.n_columns {
         // Which value belongs to which column cannot be known.
         return Line::unusable(
@@ -100,7 +100,7 @@ fn line(number: u64, header: &Header, record: &StringRecord, content: Content) -
     };
     let mut line =
         Line { number, key: value(header.key), path: value(header.path), text: value(header.text), problem: None };
-    if content == Content::Sound && line.path.is_none() {
+    if content == ClipContent::Sound && line.path.is_none() {
         line.problem = Some("no `path`".to_owned());
     }
     line
@@ -118,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    fn read(name: &str, bytes: &[u8], content: Content) -> Result<Vec<ClipRow>, String> {
+    fn read(name: &str, bytes: &[u8], content: ClipContent) -> Result<Vec<ClipRow>, String> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(name), bytes).unwrap();
         rows(&folder.path().join(name), content).map_err(|error| error.to_string())
@@ -129,8 +129,8 @@ mod tests {
         let list = b"path,text,key\na/x.wav,dog,\nb/x.wav,cat,\nc/y.wav,,k\nV (1.0-2.5).wav,rain,\n";
         let keys =
             |content| -> Vec<String> { read("l.csv", list, content).unwrap().into_iter().map(|row| row.key).collect() };
-        assert_eq!(keys(Content::Sound), ["a/x", "b/x", "k", "V (1_0-2_5)"]);
-        assert_eq!(keys(Content::Sound), keys(Content::Caption));
+        assert_eq!(keys(ClipContent::Sound), ["a/x", "b/x", "k", "V (1_0-2_5)"]);
+        assert_eq!(keys(ClipContent::Sound), keys(ClipContent::Caption));
     }
 
     #[test]
@@ -144,23 +144,23 @@ mod tests {
         let utf8 = Some("not UTF-8".to_owned());
         let expected = [None, columns(4), no_path, utf8, columns(2), None];
         let places = (2..8).map(|n| format!("l.csv, line {n}"));
-        let audio = problems(Content::Sound);
+        let audio = problems(ClipContent::Sound);
         assert_eq!(audio, places.zip(expected).collect::<Vec<_>>());
-        assert_eq!(problems(Content::Caption)[2].1, None, "a caption needs no path");
+        assert_eq!(problems(ClipContent::Caption)[2].1, None, "a caption needs no path");
     }
 
     #[test]
     fn tabs_part_the_columns_of_a_tsv() {
-        let rows = read("l.tsv", b"path\ttext\na, b.wav\tdog, cat\n", Content::Caption).unwrap();
+        let rows = read("l.tsv", b"path\ttext\na, b.wav\tdog, cat\n", ClipContent::Caption).unwrap();
         assert_eq!((rows[0].key.as_str(), rows[0].text.as_deref()), ("a, b", Some("dog, cat")));
     }
 
     #[test]
     fn a_list_without_its_column_or_lines_is_refused() {
         for (bytes, content, expected) in [
-            ("name\nx\n", Content::Sound, "no column `path`"),
-            ("path\nx\n", Content::Caption, "no column `text`"),
-            ("path\n", Content::Sound, "empty"),
+            ("name\nx\n", ClipContent::Sound, "no column `path`"),
+            ("path\nx\n", ClipContent::Caption, "no column `text`"),
+            ("path\n", ClipContent::Sound, "empty"),
         ] {
             let error = read("l.csv", bytes.as_bytes(), content).unwrap_err();
             assert!(error.contains(expected), "{error}");

@@ -23,7 +23,7 @@ const LISTS: [&str; 2] = [".csv", ".tsv"];
 
 /// Which part of the clips is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Content {
+pub enum ClipContent {
     /// Their sounds.
     Sound,
     /// Their captions.
@@ -149,7 +149,7 @@ pub fn list_sounds(inputs: &[PathBuf]) -> Result<Vec<ClipSource>> {
                 };
                 let n = sounds.len();
                 let rows: Vec<ClipRow> = sounds.into_iter().zip(keys.by_ref().take(n)).map(row).collect();
-                sources.extend(of_rows(&rows, &base(&folder), Content::Sound));
+                sources.extend(of_rows(&rows, &base(&folder), ClipContent::Sound));
             }
         }
     }
@@ -158,8 +158,8 @@ pub fn list_sounds(inputs: &[PathBuf]) -> Result<Vec<ClipSource>> {
 
 fn sounds_of(input: &Path) -> Result<Input> {
     if is(input, &LISTS) {
-        let rows = list::rows(input, Content::Sound)?;
-        return Ok(Input::Sources(of_rows(&rows, &base(input), Content::Sound)));
+        let rows = list::rows(input, ClipContent::Sound)?;
+        return Ok(Input::Sources(of_rows(&rows, &base(input), ClipContent::Sound)));
     }
     if is_tar(&base(input)) && !input.is_dir() {
         return Ok(Input::Sources(of_tars(input)?));
@@ -190,8 +190,8 @@ pub fn list_captions(inputs: &[PathBuf]) -> Result<Vec<ClipSource>> {
     let mut sources = Vec::new();
     for input in inputs {
         if is(input, &LISTS) {
-            let rows = list::rows(input, Content::Caption)?;
-            sources.extend(of_rows(&rows, &base(input), Content::Caption));
+            let rows = list::rows(input, ClipContent::Caption)?;
+            sources.extend(of_rows(&rows, &base(input), ClipContent::Caption));
             continue;
         }
         if input.is_dir() {
@@ -255,10 +255,10 @@ fn loose_keys(inputs: &[Input]) -> Vec<String> {
     keys(&namings)
 }
 
-fn of_rows(rows: &[ClipRow], name: &str, content: Content) -> Vec<ClipSource> {
+fn of_rows(rows: &[ClipRow], name: &str, content: ClipContent) -> Vec<ClipSource> {
     let size = match content {
-        Content::Sound => SOUNDS_PER_SOURCE,
-        Content::Caption => CAPTIONS_PER_SOURCE,
+        ClipContent::Sound => SOUNDS_PER_SOURCE,
+        ClipContent::Caption => CAPTIONS_PER_SOURCE,
     };
     let source = |chunk: &[ClipRow]| ClipSource {
         name: name.to_owned(),
@@ -270,14 +270,14 @@ fn of_rows(rows: &[ClipRow], name: &str, content: Content) -> Vec<ClipSource> {
 }
 
 /// Hash of all of the rows that decides what becomes of them.
-fn fingerprint(rows: &[ClipRow], content: Content) -> String {
+fn fingerprint(rows: &[ClipRow], content: ClipContent) -> String {
     let mut all = Fingerprint::new();
     for row in rows {
         all = all.with(&row.key).with(&row.place).with(row.problem.as_deref().unwrap_or(""));
         match (content, &row.sound) {
-            (Content::Caption, _) => all = all.with(row.text.as_deref().unwrap_or("")),
-            (Content::Sound, None) => {}
-            (Content::Sound, Some(sound)) => {
+            (ClipContent::Caption, _) => all = all.with(row.text.as_deref().unwrap_or("")),
+            (ClipContent::Sound, None) => {}
+            (ClipContent::Sound, Some(sound)) => {
                 all = all.with(&sound.name);
                 // A missing file fails its row, not the run.
                 all = match FileFingerprint::of(&sound.path) {

@@ -67,7 +67,7 @@ fn what_python_reads_is_read_and_nothing_else() {
         }
         let mut reader = Reader::new(text.trim_start_matches('\u{feff}'));
         let skipped = reader.skip().is_ok() && reader.end().is_ok();
-        assert_eq!(skipped, super::read(text.as_bytes()).is_ok(), "passed over: {text:.60?}");
+        assert_eq!(skipped, super::read(text.as_bytes()).is_ok(), "skipped: {text:.60?}");
     }
 }
 

@@ -260,7 +260,7 @@ fn the_end_of_a_tar_is_looked_at() {
     assert_eq!(end(&[members, &[0; 512], &whole].concat()), [Some(("after its end marker", n + 512)); 3]);
 }
 
-/// Two compressed tars in one file decompress to two tars, one behind the other.
+/// Two compressed tars in one file decompress to two concatenated tars.
 #[test]
 fn compressed_tars_in_one_file_are_found() {
     let zstd = zstd::encode_all(&three_samples()[..], 1).unwrap();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::config::{Secret, redact_url};
 use super::*;
-use crate::{Alternative, Finish, Media, Message, Part, Prompt, RetryPolicy, Role, Schema};
+use crate::{Alternative, FinishReason, Media, Message, Part, Prompt, RetryPolicy, Role, Schema};
 use audsem_core::testing::loopback::{self, Loopback, Reply};
 
 fn chat(text: &str) -> Request {
@@ -58,7 +58,10 @@ fn chat_request_and_answer_on_the_wire() {
     let expected = json!({"model": "m", "max_tokens": 4, "temperature": 0.0, "seed": 7, "stop": ["\n"], "top_k": 1,
         "messages": [{"role": "user", "content": "hi"}], "logprobs": true, "top_logprobs": 5});
     assert_eq!(serde_json::from_str::<Value>(&call.body).unwrap(), expected);
-    assert_eq!((response.text.as_str(), response.finish, response.model.as_str()), ("Yes", Finish::Length, "m-7b"));
+    assert_eq!(
+        (response.text.as_str(), response.finish, response.model.as_str()),
+        ("Yes", FinishReason::Length, "m-7b")
+    );
     let alternative = |text: &str, logprob| Alternative { text: text.into(), logprob };
     assert_eq!(response.tokens[0].alternatives, vec![alternative(" yes", -0.25), alternative("No", -1.5)]);
     assert!(!format!("{:?}", client.config).contains("secret"), "the key shows in debug output");
@@ -304,7 +307,7 @@ fn real_server_speaks_the_protocol() {
     let mut request = chat("Name three animals.");
     request.top_logprobs = 3;
     let answer = client.generate(&request).unwrap();
-    assert_eq!((answer.finish, answer.tokens.len()), (Finish::Length, 4));
+    assert_eq!((answer.finish, answer.tokens.len()), (FinishReason::Length, 4));
     assert!(answer.tokens.iter().all(|token| token.logprob <= 0.0 && token.alternatives.len() == 3), "{answer:?}");
     assert_eq!(answer.tokens.iter().map(|token| token.text.as_str()).collect::<String>(), answer.text);
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Alternative, Finish, Prompt, Response, Token, Usage};
+use crate::{Alternative, FinishReason, Prompt, Response, Token, Usage};
 
 /// Reads an answer; the error says what is missing.
 pub(crate) fn response(body: &Value, prompt: &Prompt, asked_model: &str) -> Result<Response, String> {
@@ -18,9 +18,9 @@ pub(crate) fn response(body: &Value, prompt: &Prompt, asked_model: &str) -> Resu
         Prompt::Raw(_) => (choice.get("text").and_then(Value::as_str).ok_or("no `choices[0].text`")?.to_owned(), None),
     };
     let finish = match choice.get("finish_reason").and_then(Value::as_str) {
-        Some("stop" | "eos" | "eos_token") => Finish::Stop,
-        Some("length") => Finish::Length,
-        _ => Finish::Other,
+        Some("stop" | "eos" | "eos_token") => FinishReason::Stop,
+        Some("length") => FinishReason::Length,
+        _ => FinishReason::Other,
     };
     let count = |key: &str| body.pointer(&format!("/usage/{key}")).and_then(Value::as_u64).unwrap_or(0);
     Ok(Response {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 pub(super) use answer::response;
 
-use super::{Content, Media, Message, Part, Prompt, Request, Role, SchemaFormat, TextError};
+use super::{Media, Message, MessageContent, Part, Prompt, Request, Role, SchemaFormat, TextError};
 
 /// Route of a prompt below the server's address.
 pub(super) fn route(prompt: &Prompt) -> &'static str {
@@ -67,8 +67,8 @@ pub(super) fn body(model: &str, request: &Request, format: SchemaFormat, extra: 
 
 fn message(message: &Message) -> Value {
     let content = match &message.content {
-        Content::Text(text) => json!(text),
-        Content::Parts(parts) => parts.iter().map(part).collect(),
+        MessageContent::Text(text) => json!(text),
+        MessageContent::Parts(parts) => parts.iter().map(part).collect(),
     };
     json!({"role": message.role, "content": content})
 }

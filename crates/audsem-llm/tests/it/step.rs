@@ -8,8 +8,8 @@ use std::time::Duration;
 use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, Step};
 use audsem_core::testing::loopback::{Loopback, ReceivedRequest, Reply};
 use audsem_llm::{
-    Answered, GenerateStep, Media, OpenAiServer, Part, PromptTemplate, Refusal, RejectedAnswer, Request, Response,
-    RetryPolicy, ServerConfig, Task, TextError,
+    Answered, GenerateStep, GenerateTask, Media, OpenAiServer, Part, PromptTemplate, Refusal, RejectedAnswer, Request,
+    Response, RetryPolicy, ServerConfig, TextError,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ struct Captions {
     template: PromptTemplate,
 }
 
-impl Task for Captions {
+impl GenerateTask for Captions {
     type Record = Clip;
     type Row = String;
 

@@ -1,9 +1,9 @@
-//! Whether a sound is fit to learn from: not empty, finite, of a sensible length, not silent.
+//! Checks whether a sound is usable for training: not empty, finite, of a sensible length, not silent.
 
 use super::flac_decode::FlacFrames;
 use super::{Audio, AudioError, Decoder, FlacInfo, probe_flac};
 
-/// What a sound must be.
+/// Requirements on a sound.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct CheckLimits {
     /// Shortest length, in seconds.
@@ -29,7 +29,7 @@ pub enum Verify {
     Full,
 }
 
-/// What was found out about a sound that passed.
+/// Facts about a sound that passed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Checked {
     /// Length in seconds.
@@ -123,7 +123,7 @@ fn measure(audio: &Audio) -> Checked {
     }
 }
 
-/// What decoding showed.
+/// Results of decoding.
 struct Decoded {
     frames: u64,
     peak: f64,

@@ -1,7 +1,7 @@
-//! Whether a container file is complete, told from its outermost sizes.
+//! Checks whether a container file is complete, by its outermost sizes.
 //!
-//! A decoder that meets the end of a half-copied file often stops as if the sound ended there, and
-//! ffmpeg only mutters; what the headers promise settles it at the cost of a few seeks.
+//! A decoder that reaches the end of a half-copied file often stops as if the sound ended there, and
+//! ffmpeg only warns; comparing the sizes in the headers with the file costs only a few seeks.
 
 use super::AudioError;
 use super::ogg::{self, Pages};

@@ -1,4 +1,4 @@
-//! Which decoder reads what.
+//! Chooses the decoder of a file.
 
 use super::container::{self, Container};
 use super::flac_info::skip_id3;
@@ -110,8 +110,8 @@ impl Decoder {
         checked(self.by_ffmpeg(error, |ffmpeg, error| self.with_program(ffmpeg, path, error)))
     }
 
-    /// The built-in decoders, with their panics turned into errors: they are made for foreign
-    /// bytes, but say themselves that some streams may still panic.
+    /// The built-in decoders, with panics turned into errors: they are meant for untrusted
+    /// bytes, but their documentation says that some streams may still panic.
     fn built_in<S: MediaSource>(
         &self,
         kind: Container,

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// Packets are copied, not decoded; a program that takes this long hangs.
+/// Timeout of ffmpeg: packets are copied, not decoded, so a program that takes this long hangs.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Where sound and pictures end, in seconds from the same beginning; `None` for what there is none of.

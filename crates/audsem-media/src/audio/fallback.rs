@@ -5,7 +5,7 @@ use crate::program::{MediaError, Program};
 use std::path::Path;
 use std::time::Duration;
 
-/// Sound decodes hundreds of times faster than it plays; a program that takes this long hangs.
+/// Timeout of ffmpeg: sound decodes hundreds of times faster than it plays, so a program that takes this long hangs.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Decodes the default audio track of a file to 32-bit floats: the first of those with the default flag, or else of
@@ -15,7 +15,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// [`AudioError::NoAudioTrack`], [`AudioError::TooLong`], [`AudioError::Empty`], or
 /// [`AudioError::Undecodable`] with the reason `built_in` that led here.
 pub(super) fn decode(ffmpeg: &Program, file: &Path, max_s: f64, built_in: AudioError) -> Result<Audio, AudioError> {
-    // One second more than accepted is enough to see that a file is too long.
+    // One second more than the limit is enough to detect that a file is too long.
     let limit = format!("{:.3}", max_s + 1.0);
     let output = ffmpeg
         .call()

@@ -1,7 +1,7 @@
 //! FLAC files, through the strict decoder.
 //!
-//! symphonia and ffmpeg look for the next frame that fits when one is damaged; the sound behind it is then early, and
-//! nothing is said. Here every frame must follow the one before it. The length is that of the frames that are there:
+//! If a frame is damaged, symphonia and ffmpeg silently resume at the next valid one, so that the sound after it is too
+//! early. Here every frame must follow the previous one. The length is that of the frames in the file:
 //! a file copied out of a longer one (`ffmpeg -ss 2 -t 3 -c copy`) is whole although its header promises more, and a
 //! file that ends within a frame is cut.
 
@@ -9,7 +9,7 @@ use super::error::checked_rate;
 use super::flac_decode::{FlacFrames, speaker_mask};
 use super::{Audio, AudioError, ChannelLayout, FlacInfo, probe_flac};
 
-/// Most samples for which memory is taken at once, on the word of the header alone.
+/// Maximum number of samples for which memory is reserved because of the header alone.
 const TRUSTED_SAMPLES: u64 = 1 << 24;
 
 /// Decodes a FLAC file.

@@ -1,4 +1,4 @@
-//! What the header of a FLAC file says.
+//! The header of a FLAC file.
 
 /// The STREAMINFO block (RFC 9639, section 8.2): facts about a FLAC file that cost no decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::packet::Packet;
 use symphonia::core::units::TimeBase;
 
-/// What the caller knows of the file.
+/// What the caller knows about the file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Options<'a> {
     /// The extension of the file name, which helps with formats that have no magic number.
@@ -101,7 +101,7 @@ struct Wanted {
     max_s: f64,
 }
 
-/// What a container that counts frames says about a track.
+/// Frame counts of a track, from a container that has them.
 #[derive(Debug, Clone, Copy)]
 struct Promise {
     /// Frames of encoder delay in front of the sound, which are to be cut off.
@@ -135,7 +135,7 @@ fn open(container: &str, track: &Track, options: Options<'_>) -> Result<(Wanted,
     let promised = promise(container, track);
     let edit = facts.and_then(|facts| facts.edit);
     if support::is_pcm(params.codec) && edit.is_some_and(|edit| edit.start > 0) {
-        return Err(unsupported("PCM of which an edit list hides the beginning".to_owned()));
+        return Err(unsupported("PCM whose beginning is hidden by an edit list".to_owned()));
     }
     Ok((Wanted { id: track.id, edit, promised, max_s: options.max_s }, decoder))
 }
@@ -221,7 +221,7 @@ fn finish(mut sound: Audio, track: &Wanted, end_frame: Option<usize>) -> Result<
             return Err(AudioError::Truncated { what: format!("{frames} of {} frames are there", promise.frames) });
         }
         if promise.padded {
-            // More than the padding of an encoder is more sound: files put one behind the other.
+            // More than the padding of an encoder is more sound: concatenated files.
             if frames > promise.frames + LONGEST_PADDING {
                 let what = format!("{frames} frames are there, although its header counts {}", promise.frames);
                 return Err(AudioError::Unsupported { what });

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
-/// What a walk over all pages shows.
+/// The result of walking over all pages.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Pages {
     /// Whether a stream begins after the pages of another: symphonia would leave it out.
@@ -14,7 +14,7 @@ pub(super) struct Pages {
 /// Magic number, version, flags, position, serial number, sequence number, checksum, number of segments.
 const HEADER_BYTES: usize = 27;
 
-/// Walks the pages from the first to the last, or to the first bytes that are none.
+/// Walks the pages from the first to the last, or to the first bytes that are not a page.
 ///
 /// # Errors
 /// The source cannot be read.

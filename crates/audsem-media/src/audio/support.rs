@@ -1,7 +1,7 @@
-//! What the built-in decoders may read: the containers and codecs in which they give the samples of ffmpeg.
+//! The containers and codecs that the built-in decoders may read: those for which they give the same samples as ffmpeg.
 //!
-//! A combination stands here only if the test `cross_check` has compared it with ffmpeg, sample by sample. Everything
-//! else goes to ffmpeg before a sample is decoded, or is refused where there is none. Left out on purpose:
+//! A combination is listed only if the test `cross_check` has compared it with ffmpeg, sample by sample. Everything
+//! else is decoded by ffmpeg, or refused if there is no ffmpeg. Excluded on purpose:
 //!
 //! | container | codec | why |
 //! |---|---|---|

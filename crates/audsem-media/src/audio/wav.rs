@@ -1,7 +1,7 @@
 //! WAV files, with sizes of 32 bits or, as RF64 and Sony Wave64, of 64.
 //!
-//! The chunks are walked here, because three things matter that `hound` does not tell: the loudspeaker
-//! mask, whether the data chunk is all there, and sizes left open by programs that write to a pipe.
+//! The chunks are parsed here, because `hound` does not report three things: the loudspeaker
+//! mask, whether the data chunk is complete, and sizes left open by programs that write to a pipe.
 //! `hound` then reads the samples from a header of just the format and the data.
 
 use super::error::checked_rate;

@@ -1,8 +1,8 @@
-//! How long a sound is, from its header alone.
+//! The length of a sound, from its header only.
 
 use crate::audio::probe_flac;
 
-/// So many first bytes of a sound hold its header, unless a picture is in front.
+/// Number of first bytes of a sound that hold its header, unless a picture precedes it.
 pub(super) const HEAD_BYTES: u64 = 256 << 10;
 
 /// The length in milliseconds of a sound that begins with `head` and has `n_bytes` in all; nothing where its header does
@@ -14,11 +14,11 @@ pub(super) fn milliseconds(head: &[u8], n_bytes: u64) -> Option<u64> {
     let wav = hound::WavReader::new(head).ok()?;
     let (spec, frames) = (wav.spec(), u64::from(wav.duration()));
     let frame_bytes = u64::from(spec.channels) * u64::from(spec.bits_per_sample.div_ceil(8));
-    // Written to a pipe, it says that it is as long as can be.
+    // A WAV written to a pipe states the maximum length.
     (spec.sample_rate > 0 && frames * frame_bytes <= n_bytes).then(|| of_frames(frames, spec.sample_rate))
 }
 
-/// The length of so many samples of one channel.
+/// The length in milliseconds of a number of samples of one channel.
 pub(super) fn of_frames(frames: u64, rate_hz: u32) -> u64 {
     frames.saturating_mul(1000) / u64::from(rate_hz).max(1)
 }

@@ -1,9 +1,9 @@
 //! A network over the clips of shards: clips → decode → features → batches by length → network → rows.
 //!
-//! [`BatchStep`] does all of a command but the network itself, which is a [`ClipNetwork`]: it lists tars, folders and
+//! [`BatchStep`] implements a command around a network, which is a [`ClipNetwork`]: it lists tars, folders and
 //! lists of sounds, drops repeated clips, decodes each clip once with a bounded queue, and writes one table for each
-//! shard of input. Several networks share what was
-//! decoded. Resume, rejects, `--limit`, `--shard`, `--dry-run` and progress in seconds of sound come with it.
+//! shard of input. Several networks share decoded
+//! clips. Resume, rejects, `--limit`, `--shard`, `--dry-run` and progress in seconds of sound are included.
 //!
 //! ```text
 //! out/keys-00000.csv        keys of a source under which there is a sound
@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A clip that cannot be decoded, or that the network refuses, is a counted reject and leaves other clips unaffected.
-//! Rows do not depend on the number of workers, on the size of batches, or on what lies beside a clip.
+//! Rows do not depend on the number of workers, on the batch size, or on other clips.
 
 mod length;
 mod network;
@@ -21,7 +21,7 @@ mod several;
 mod step;
 mod table;
 
-pub use network::{ClipError, ClipName, ClipNetwork};
+pub use network::{ClipError, ClipIdentity, ClipNetwork};
 pub use reason::MediaFault;
 pub use several::{AnyFeatures, AnyNetwork, AnyOutput};
 pub use step::{BatchStep, MILLISECONDS};

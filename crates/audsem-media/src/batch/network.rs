@@ -1,4 +1,4 @@
-//! What a network has to say of itself to run over clips.
+//! The interface of a network that runs over clips.
 
 use audsem_core::batch::BatchError;
 use audsem_core::run::OutputFile;
@@ -9,7 +9,7 @@ use crate::audio::Audio;
 
 /// A clip as its row names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClipName {
+pub struct ClipIdentity {
     /// The clip's key.
     pub key: String,
     /// The tar it lies in, or its own path below the input.
@@ -46,7 +46,7 @@ pub trait ClipNetwork: Sync {
     ///
     /// # Errors
     /// Why this clip cannot be used; it becomes a reject.
-    fn features(&self, clip: &ClipName, audio: &Audio) -> Result<Self::Features, ClipError>;
+    fn features(&self, clip: &ClipIdentity, audio: &Audio) -> Result<Self::Features, ClipError>;
 
     /// What a clip costs in a batch, its length for example: clips of similar cost share batches.
     fn cost(&self, features: &Self::Features) -> usize {

@@ -1,4 +1,4 @@
-//! One shard: its clips are read ahead, decoded on all threads, and given to the networks in batches.
+//! One shard: its clips are prefetched, decoded on all threads, and passed to the networks in batches.
 
 use audsem_core::batch::Batches;
 use audsem_core::clips::{Deduplicator, PlannedSource, SoundBytes};
@@ -7,7 +7,7 @@ use crossbeam_channel::{Sender, bounded};
 use rayon::prelude::*;
 
 use super::length::of_frames;
-use super::{AnyFeatures, AnyNetwork, AnyOutput, ClipError, ClipName, ClipTable, MILLISECONDS, MediaFault};
+use super::{AnyFeatures, AnyNetwork, AnyOutput, ClipError, ClipIdentity, ClipTable, MILLISECONDS, MediaFault};
 use crate::audio::Decoder;
 
 /// Batches that are gathered before the network runs, so that clips of similar length come together.
@@ -82,7 +82,7 @@ fn read(
 
 /// A clip on its way to the networks.
 struct Prepared {
-    clip: ClipName,
+    clip: ClipIdentity,
     /// Length in milliseconds; 0 if it could not be decoded.
     ms: u64,
     seconds: f64,
@@ -93,7 +93,7 @@ struct Prepared {
 /// Decodes a sound, once for all networks, and makes the features of each.
 fn prepare(networks: &Networks<'_>, decoder: &Decoder, sound: SoundBytes) -> Prepared {
     let SoundBytes { key, place, extension, bytes, .. } = sound;
-    let clip = ClipName { key, place };
+    let clip = ClipIdentity { key, place };
     match decoder.decode_bytes(&bytes, Some(&extension)) {
         Err(error) => Prepared { clip, ms: 0, seconds: 0.0, features: Err(ClipError::from(&error)) },
         Ok(audio) => {
@@ -104,7 +104,7 @@ fn prepare(networks: &Networks<'_>, decoder: &Decoder, sound: SoundBytes) -> Pre
     }
 }
 
-/// A network, the size of its batches by now, and its table.
+/// A network, its current batch size, and its table.
 struct Lane<'n, 'f> {
     network: &'n dyn AnyNetwork,
     batches: Batches,

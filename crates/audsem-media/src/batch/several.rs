@@ -6,7 +6,7 @@ use audsem_core::batch::BatchError;
 use audsem_core::run::OutputFile;
 use audsem_core::tables::TableError;
 
-use super::{ClipError, ClipName, ClipNetwork, ClipTable};
+use super::{ClipError, ClipIdentity, ClipNetwork, ClipTable};
 use crate::audio::Audio;
 
 /// What some network reads of one clip.
@@ -21,7 +21,7 @@ pub trait AnyNetwork: Sync {
     ///
     /// # Errors
     /// As there.
-    fn any_features(&self, clip: &ClipName, audio: &Audio) -> Result<AnyFeatures, ClipError>;
+    fn any_features(&self, clip: &ClipIdentity, audio: &Audio) -> Result<AnyFeatures, ClipError>;
 
     /// As [`ClipNetwork::cost`].
     fn any_cost(&self, features: &AnyFeatures) -> usize;
@@ -44,7 +44,7 @@ where
     N::Features: 'static,
     N::Output: 'static,
 {
-    fn any_features(&self, clip: &ClipName, audio: &Audio) -> Result<AnyFeatures, ClipError> {
+    fn any_features(&self, clip: &ClipIdentity, audio: &Audio) -> Result<AnyFeatures, ClipError> {
         Ok(Box::new(self.features(clip, audio)?))
     }
 
@@ -70,7 +70,7 @@ fn own<N: ClipNetwork<Features: 'static>>(features: &AnyFeatures) -> &N::Feature
 struct AnyTable<'f, O>(Box<dyn ClipTable<O> + 'f>);
 
 impl<O: 'static> ClipTable<AnyOutput> for AnyTable<'_, O> {
-    fn push(&mut self, clip: &ClipName, output: AnyOutput) -> Result<(), TableError> {
+    fn push(&mut self, clip: &ClipIdentity, output: AnyOutput) -> Result<(), TableError> {
         self.0.push(clip, *output.downcast().expect("a table gets its own network's output"))
     }
 

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use audsem_core::clips::{ClipDrop, ClipFault, Content, Deduplicator, PlannedSource, index_keys, limited, list_sounds};
+use audsem_core::clips::{
+    ClipContent, ClipDrop, ClipFault, Deduplicator, PlannedSource, index_keys, limited, list_sounds,
+};
 use audsem_core::error::Result;
 use audsem_core::run::{
     ModelFingerprint, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Stats, Step, Summary,
@@ -15,7 +17,7 @@ use crate::audio::Decoder;
 /// Counter of the length of all clips.
 pub const MILLISECONDS: &str = "milliseconds";
 
-/// Counter of clips whose length only decoding tells.
+/// Counter of clips whose length is known only after decoding.
 const UNKNOWN_LENGTH: &str = "unknown_length";
 
 /// A command that runs a network over clips: everything but the network.
@@ -55,11 +57,11 @@ impl<C: RunConfig> BatchStep<'_, C> {
     pub fn run_all(self, networks: &[(&str, &dyn AnyNetwork)], options: &RunOptions) -> Result<Summary> {
         let sources = limited(list_sounds(self.inputs)?, options.limit)?;
         let mut run = Run::open(options, RunSpec::new(self.config).models(self.models))?;
-        let Some(plan) = index_keys(&mut run, &sources, Content::Sound)? else { return run.finish() };
+        let Some(plan) = index_keys(&mut run, &sources, ClipContent::Sound)? else { return run.finish() };
         let step = Step { name: "part", unit: "clips", physical: "s of sound" };
         run.must_keep(step).explain(ClipDrop::ALL).explain(ClipFault::ALL).explain(MediaFault::ALL);
         let report = run.execute(step, &plan.shards, |planned, out| {
-            let mut dedupe = plan.deduplicator(planned, Content::Sound)?;
+            let mut dedupe = plan.deduplicator(planned, ClipContent::Sound)?;
             if options.dry_run {
                 count(planned, &mut dedupe, out)?;
             } else {

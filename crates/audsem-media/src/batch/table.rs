@@ -3,15 +3,15 @@
 use audsem_core::run::OutputFile;
 use audsem_core::tables::{ParquetWriter, Row, TableError};
 
-use super::ClipName;
+use super::ClipIdentity;
 
-/// The table of one shard in the making. Rows come in the order of the clips.
+/// The table of one shard that is being written. Rows come in the order of the clips.
 pub trait ClipTable<Output> {
     /// Appends the row of a clip.
     ///
     /// # Errors
     /// It cannot be written.
-    fn push(&mut self, clip: &ClipName, output: Output) -> Result<(), TableError>;
+    fn push(&mut self, clip: &ClipIdentity, output: Output) -> Result<(), TableError>;
 
     /// Writes what is left.
     ///
@@ -26,7 +26,7 @@ pub trait ClipTable<Output> {
 /// The first bytes cannot be written.
 pub fn row_table<'f, R, Output>(
     file: &'f mut OutputFile,
-    row: impl Fn(&ClipName, Output) -> R + 'f,
+    row: impl Fn(&ClipIdentity, Output) -> R + 'f,
 ) -> Result<Box<dyn ClipTable<Output> + 'f>, TableError>
 where
     R: Row + 'f,
@@ -40,8 +40,8 @@ struct RowTable<'f, R: Row, F> {
     row: F,
 }
 
-impl<R: Row, Output, F: Fn(&ClipName, Output) -> R> ClipTable<Output> for RowTable<'_, R, F> {
-    fn push(&mut self, clip: &ClipName, output: Output) -> Result<(), TableError> {
+impl<R: Row, Output, F: Fn(&ClipIdentity, Output) -> R> ClipTable<Output> for RowTable<'_, R, F> {
+    fn push(&mut self, clip: &ClipIdentity, output: Output) -> Result<(), TableError> {
         self.writer.push((self.row)(clip, output).as_row())
     }
 

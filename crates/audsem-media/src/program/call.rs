@@ -13,11 +13,11 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How much of standard error is remembered: the last lines tell the cause, and some builds print
+/// Number of bytes of standard error that are kept: the last lines state the cause, and some builds print
 /// a line per broken packet.
 const STDERR_TAIL_BYTES: usize = 16 << 10;
 
-/// A call being put together; see [`Program::call`].
+/// The builder of a call; see [`Program::call`].
 #[derive(Debug)]
 #[must_use = "a call does nothing until `output`, `run` or `spawn`"]
 pub struct Call<'a> {
@@ -112,7 +112,7 @@ impl<'a> Call<'a> {
         let mut stderr = child.stderr.take().expect("stderr is piped");
         let tail = std::thread::spawn(move || read_tail(&mut stderr));
         let feeder = child.stdin.take().zip(self.stdin).map(|(mut pipe, bytes)| {
-            // An error means that the program ended early; its exit code tells whether that is one.
+            // An error means that the program ended early; its exit code decides whether that is a failure.
             std::thread::spawn(move || drop(pipe.write_all(&bytes)))
         });
         let group = Pid::from_child(&child);
@@ -206,8 +206,8 @@ impl Running {
     /// Waits, reaps, and joins the threads; standard output must have been drained or closed.
     fn end(&mut self) -> Result<(ProgramStatus, String, bool), MediaError> {
         let tool = self.tool;
-        // First wait without reaping: as long as the process is not reaped its number is not given
-        // to another one, so the timer may still kill it without hitting a stranger.
+        // First wait without reaping: as long as the process is not reaped, its pid is not reused,
+        // so the timer can still kill it without hitting another process.
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while let Err(errno) = waitid(WaitId::Pid(self.group), options) {
             if errno != rustix::io::Errno::INTR {
@@ -215,7 +215,7 @@ impl Running {
             }
         }
         let timed_out = self.timer.take().is_some_and(Timer::stop);
-        // What it left behind would hold its pipes open.
+        // Processes that it left behind would hold its pipes open.
         kill_group(self.group);
         let status = self.child.wait().map_err(|source| MediaError::Pipe { tool, source })?;
         self.ended = true;
@@ -269,7 +269,7 @@ impl Timer {
         Timer { limit, stop, thread, fired }
     }
 
-    /// Ends the timer and tells whether it had fired.
+    /// Stops the timer and returns whether it had fired.
     fn stop(self) -> bool {
         self.stop.send(()).ok();
         self.thread.join().ok();

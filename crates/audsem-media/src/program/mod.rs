@@ -1,8 +1,8 @@
 //! The external programs for media: where ffmpeg, ffprobe and yt-dlp are, and how they are run.
 //!
 //! Programs are only ever run with an argument list (no shell), with closed or piped standard input,
-//! with a bounded memory of what they write on standard error, and they never outlive the value that
-//! stands for them: dropping a [`Running`] kills the program and everything it started.
+//! with bounded memory for what they write on standard error, and they never outlive their
+//! handle: dropping a [`Running`] kills the program and everything it started.
 //!
 //! ```no_run
 //! use audsem_media::program::{Program, Tool};

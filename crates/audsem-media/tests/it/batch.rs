@@ -9,7 +9,7 @@ use audsem_core::tables::{TableError, read_parquet};
 use audsem_core::tar::{ShardOptions, ShardWriter};
 use audsem_core::testing::tree;
 use audsem_media::audio::{Audio, BitDepth, Decoder, encode_flac};
-use audsem_media::batch::{BatchStep, ClipError, ClipName, ClipNetwork, ClipTable, MediaFault, row_table};
+use audsem_media::batch::{BatchStep, ClipError, ClipIdentity, ClipNetwork, ClipTable, MediaFault, row_table};
 use serde::Serialize;
 
 // The extractor begins here: all of it is what stands between the two lines.
@@ -45,7 +45,7 @@ impl ClipNetwork for LoudnessMeter {
     type Features = f32;
     type Output = f32;
 
-    fn features(&self, _: &ClipName, audio: &Audio) -> Result<f32, ClipError> {
+    fn features(&self, _: &ClipIdentity, audio: &Audio) -> Result<f32, ClipError> {
         let sum: f64 = audio.samples.iter().map(|x| f64::from(*x).powi(2)).sum();
         Ok((sum / audio.samples.len() as f64) as f32)
     }
@@ -179,7 +179,7 @@ impl ClipNetwork for SmallMeter {
     type Features = usize;
     type Output = f32;
 
-    fn features(&self, clip: &ClipName, audio: &Audio) -> Result<usize, ClipError> {
+    fn features(&self, clip: &ClipIdentity, audio: &Audio) -> Result<usize, ClipError> {
         match clip.key.starts_with("C") {
             true => Err(ClipError::new(MediaFault::Unusable, "silence")),
             false => Ok(audio.frames()),

@@ -41,7 +41,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Names every setting this network does not have.
+    /// Checks that this network supports all settings.
     ///
     /// # Errors
     /// The first such setting.
@@ -142,7 +142,7 @@ impl Default for AudioConfig {
 const INITIALIZER_RANGE: f64 = 0.02;
 
 impl AudioConfig {
-    /// Names every setting this network does not have.
+    /// Checks that this network supports all settings.
     ///
     /// # Errors
     /// The first such setting.

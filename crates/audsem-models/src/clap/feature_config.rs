@@ -20,7 +20,7 @@ struct Joint {
     audio_processor: Option<FeatureConfig>,
 }
 
-/// What becomes of sounds that are too long.
+/// How sounds that are too long are truncated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Truncation {
@@ -30,7 +30,7 @@ pub enum Truncation {
     RandTrunc,
 }
 
-/// What becomes of sounds that are too short.
+/// How sounds that are too short are padded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClipPadding {
@@ -65,9 +65,9 @@ pub struct FeatureConfig {
     pub frequency_max: f64,
     /// Length of what the network sees, in seconds.
     pub max_length_s: u32,
-    /// What becomes of sounds that are too long. It decides on the filters too.
+    /// How sounds that are too long are truncated. It decides on the filters too.
     pub truncation: Truncation,
-    /// What becomes of sounds that are too short.
+    /// How sounds that are too short are padded.
     pub padding: ClipPadding,
     /// The file that says so, for messages.
     #[serde(skip)]

@@ -33,7 +33,7 @@ pub struct Features {
     /// Whether the sound was too long and pieces were taken.
     ///
     /// The fused reference marks a random sound of each batch as longer if none is. That changes its embedding,
-    /// depends on its batch, and is left to who wants it.
+    /// depends on its batch, and is therefore not reproduced here.
     pub is_longer: bool,
 }
 
@@ -65,7 +65,7 @@ pub enum FeatureError {
     #[error(transparent)]
     Sound(#[from] FrontEndError),
     /// A piece would start too late.
-    #[error("a piece from {unit} {start} on: the last one of this sound is from {last} on")]
+    #[error("a piece cannot start at {unit} {start}: the last possible start in this sound is {last}")]
     Start {
         /// "sample" or "frame".
         unit: &'static str,
@@ -75,7 +75,7 @@ pub enum FeatureError {
         last: usize,
     },
     /// The crop is not one for this truncation.
-    #[error("{crop:?} is not for a sound that is cut into {pieces}\nhint: Centre and Seeded are for both")]
+    #[error("{crop:?} cannot be used for a sound that is cut into {pieces}\nhint: Centre and Seeded work for both")]
     Crop {
         /// The crop.
         crop: Crop,
@@ -124,7 +124,7 @@ impl FeatureExtractor {
     /// # Errors
     /// All but those of [`new`](Self::new).
     pub fn extract(&self, samples: &[f32], crop: Crop) -> Result<Features, FeatureError> {
-        // A sound is as broken outside of the pieces that are taken.
+        // The whole sound is checked, not only the pieces that are used.
         check_samples(samples)?;
         let limit = self.config.max_samples();
         match self.config.truncation {

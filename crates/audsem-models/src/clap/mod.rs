@@ -1,7 +1,7 @@
 //! CLAP: sounds and texts as vectors of one space.
 //!
 //! Any checkpoint of `ClapModel` loads (unfused and fused, of any size); what differs comes from its `config.json` and
-//! `preprocessor_config.json` (or `processor_config.json`). [`ClapEncoder`] is the whole road from samples and strings
+//! `preprocessor_config.json` (or `processor_config.json`). [`ClapEncoder`] is the full pipeline from samples and strings
 //! to vectors, [`Clap`] the network alone, which can be trained.
 
 mod config;

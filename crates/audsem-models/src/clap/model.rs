@@ -130,7 +130,7 @@ impl Clap {
         Ok((self.logit_scale_a.exp()?, self.logit_scale_t.exp()?))
     }
 
-    /// Turns it into its fastest form for this device; the weights are moved, not doubled.
+    /// Turns it into its fastest form for this device; the weights are moved, not copied.
     ///
     /// # Errors
     /// A weight cannot be read.

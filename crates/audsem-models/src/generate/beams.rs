@@ -13,7 +13,7 @@ use super::{
 };
 use crate::Result;
 
-/// What stands for minus infinity where sums must stay finite.
+/// Replaces minus infinity where sums must stay finite.
 const NEVER: f32 = -1e9;
 
 /// A running or finished sequence, prompt included.
@@ -87,7 +87,7 @@ impl<'a> Search<'a> {
             config,
             processors: LogitsProcessors::new(config, prompt_length)?,
             prompt_length,
-            // The copies of the prompt would all go the same way: only the first counts at the first step.
+            // All copies of the prompt would continue identically, so only the first counts at the first step.
             running: (0..config.num_beams).map(|i| beam(if i == 0 { 0.0 } else { NEVER })).collect(),
             finished: vec![beam(NEVER); config.num_beams],
             improvable: true,
@@ -113,7 +113,7 @@ impl<'a> Search<'a> {
         Ok((self.improvable && !is_full && !all_ended).then_some(parents))
     }
 
-    /// The continuations that are looked at: enough that all beams can go on where every end is among the best.
+    /// The continuations that are looked at: enough that all beams can continue even if every end is among the best.
     fn candidates(&mut self, scores: &[Vec<f32>]) -> Vec<Candidate> {
         let n = self.config.num_beams * 2.max(1 + self.config.eos_token_id.len());
         let places = match &mut self.random {

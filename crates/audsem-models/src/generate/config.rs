@@ -128,7 +128,7 @@ impl GenerationConfig {
     ///
     /// # Errors
     /// It is not a JSON object, a field has a wrong type, or one asks for something that is not implemented: nothing that
-    /// would change the result is skipped.
+    /// would change the result is silently ignored.
     pub fn from_json(text: &str) -> Result<Self> {
         let problem = |error: serde_json::Error| GenerationError::config(error.to_string());
         let mut fields: Map<String, Value> = serde_json::from_str(text).map_err(problem)?;
@@ -161,7 +161,7 @@ impl GenerationConfig {
         Ok(limit)
     }
 
-    /// Tokens that sampling keeps at least, so that beams can go on where every end is likely.
+    /// Minimum number of tokens that sampling keeps, so that beams can continue where every end is likely.
     pub(super) fn min_tokens_to_keep(&self) -> usize {
         match (self.num_beams, self.eos_token_id.len()) {
             (..=1, _) => 1,

@@ -32,7 +32,7 @@ pub trait CausalDecoder {
     /// As for [`CausalDecoder::prefill`].
     fn step(&mut self, tokens: &[u32]) -> Result<Vec<Vec<f32>>>;
 
-    /// Goes on with these rows, in this order; a row may be named several times or not at all.
+    /// Continues with these rows, in this order; a row may be repeated or omitted.
     ///
     /// # Errors
     /// As for [`CausalDecoder::prefill`].

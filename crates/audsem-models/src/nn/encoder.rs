@@ -231,14 +231,14 @@ impl FusedLayer {
     }
 }
 
-/// [`Encoder`] on sequences laid one behind the other.
+/// [`Encoder`] on concatenated sequences.
 #[derive(Debug, Clone)]
 pub struct FusedEncoder {
     layers: Vec<FusedLayer>,
 }
 
 impl FusedEncoder {
-    /// Replaces the rows of `x`, sequences of `lengths` tokens one behind the other, by their hidden states.
+    /// Replaces the rows of `x`, concatenated sequences of `lengths` tokens, by their hidden states.
     pub fn forward(&self, x: &mut fused::Matrix, lengths: &[usize], scratch: &mut EncoderScratch) {
         for layer in &self.layers {
             layer.forward(x, lengths, scratch);

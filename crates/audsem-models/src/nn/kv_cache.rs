@@ -1,4 +1,4 @@
-//! Keys and values of tokens that were read before.
+//! Cached keys and values of tokens that were read before.
 
 use candle_core::{Result, Tensor, bail};
 
@@ -55,7 +55,7 @@ impl KvCache {
         }
     }
 
-    /// Forgets all but the first `len` tokens.
+    /// Drops all but the first `len` tokens.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }
@@ -91,7 +91,7 @@ fn write(buffer: &mut Option<Tensor>, len: usize, new: &Tensor) -> Result<()> {
     }
 }
 
-/// What one decoder layer remembers.
+/// The cache of one decoder layer.
 #[derive(Debug, Default)]
 pub struct LayerCache {
     /// The decoder's own tokens.
@@ -100,8 +100,8 @@ pub struct LayerCache {
     pub cross: KvCache,
 }
 
-/// What a decoder remembers of the tokens it has read. Reading tokens in several passes with a cache gives what reading
-/// all of them in one pass gives. For inference only: the past carries no gradient.
+/// The cache of a decoder. Reading tokens in several passes with a cache gives the same result as reading
+/// all of them in one pass. For inference only: cached tokens carry no gradient.
 #[derive(Debug)]
 pub struct DecoderCache {
     layers: Vec<LayerCache>,
@@ -134,7 +134,7 @@ impl DecoderCache {
         self.span.batch()
     }
 
-    /// Notes the tokens that are read next and gives the span they end.
+    /// Records the tokens that are read next and returns the span that ends with them.
     ///
     /// # Errors
     /// Another number of rows.
@@ -143,7 +143,7 @@ impl DecoderCache {
         Ok(&self.span)
     }
 
-    /// The memory of layer `n`.
+    /// The cache of layer `n`.
     ///
     /// # Errors
     /// There is no such layer.
@@ -155,7 +155,7 @@ impl DecoderCache {
         }
     }
 
-    /// Forgets all but the first `len` tokens of each row.
+    /// Drops all but the first `len` tokens of each row.
     pub fn truncate(&mut self, len: usize) {
         self.layers.iter_mut().for_each(|layer| layer.own.truncate(len));
         self.span.truncate(len);

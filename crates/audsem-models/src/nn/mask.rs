@@ -1,4 +1,4 @@
-//! What queries may see: biases that are added to attention scores.
+//! Attention masks as biases that are added to attention scores.
 //!
 //! A bias is 0 where a query sees a key and the most negative f32 where it does not; softmax then gives exactly 0.
 
@@ -107,7 +107,7 @@ impl TokenSpan {
         self.rows.len()
     }
 
-    /// Forgets all but the first `len` tokens of each row.
+    /// Drops all but the first `len` tokens of each row.
     pub fn truncate(&mut self, len: usize) {
         self.rows.iter_mut().for_each(|row| row.truncate(len));
         self.new = self.new.min(self.len());

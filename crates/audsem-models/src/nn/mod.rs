@@ -1,9 +1,9 @@
-//! Layers every network is built of.
+//! The layers that all networks are built from.
 //!
 //! **Invariant:** no layer here ever cuts a gradient. candle's fused operations (its own `LayerNorm` and
 //! `softmax_last_dim` among them) return a result without a gradient and without an error; a layer here takes the
-//! fused way only where nothing it touches is tracked for gradients, and composes differentiable operations elsewhere.
-//! Both ways agree within 1e-5, which a test asserts, as one asserts that every trainable tensor gets its gradient. A
+//! fused path only where no gradient is tracked, and composes differentiable operations elsewhere.
+//! Tests assert that both paths agree within 1e-5 and that every trainable tensor gets its gradient. A
 //! [`KvCache`] does cut them, and is refused in training.
 
 mod activation;

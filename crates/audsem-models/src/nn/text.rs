@@ -13,7 +13,7 @@ use crate::tokens::{batch, length_buckets};
 /// that what they become stays in the second-level cache.
 const GROUP_TOKENS: usize = 384;
 
-/// Texts in a padded batch where the fused layers do not serve, if nothing else is said.
+/// Default number of texts in a padded batch, if the fused layers cannot be used.
 const PADDED_BATCH: usize = 64;
 
 /// Sizes of the tables.
@@ -110,7 +110,7 @@ impl TextModel {
         Ok(self.encoder.hidden_states(self.embeddings.forward(ids, segments, Mode::Infer)?, mask, Mode::Infer)?)
     }
 
-    /// Turns it into its fastest form for this device; the weights are moved, not doubled.
+    /// Turns it into its fastest form for this device; the weights are moved, not copied.
     ///
     /// # Errors
     /// A weight cannot be read.
@@ -240,7 +240,7 @@ struct Fused {
     encoder: FusedEncoder,
 }
 
-/// What one thread works with.
+/// Scratch memory of one thread.
 #[derive(Default)]
 struct Scratch {
     x: fused::Matrix,

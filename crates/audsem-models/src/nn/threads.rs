@@ -1,11 +1,11 @@
-//! How many threads networks run on.
+//! The number of threads that networks run on.
 
-/// Gives the pool that networks and matrix products run on so many threads: all there are is too many where a job has
-/// been given a part of a machine. Call it once, before the first network is run.
+/// Sets the number of threads of the pool that networks and matrix products run on; the default, all cores, is too many
+/// for a job that has only a part of a machine. Call it once, before the first network is run.
 pub fn limit_threads(threads: usize) {
     if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global() {
         // A program that uses this library has a pool already, and has chosen its size.
-        tracing::debug!("the threads stay as they are: {error}");
+        tracing::debug!("the number of threads was not changed: {error}");
     }
 }
 

@@ -110,7 +110,7 @@ impl Settings {
     /// The limit of a text: the least of what the network has `positions` for, what the tokenizer is
     /// configured to, and what the caller asks for.
     pub(super) fn max_tokens(&self, positions: usize, limit: Option<usize>) -> usize {
-        // Often 1e30, which stands for no limit: it saturates.
+        // Often 1e30, which means no limit: it saturates.
         let own = self.values.get("model_max_length").and_then(Value::as_f64).filter(|length| *length >= 1.0);
         positions.min(own.map_or(usize::MAX, |length| length as usize)).min(limit.unwrap_or(usize::MAX))
     }

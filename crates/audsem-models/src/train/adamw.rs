@@ -70,10 +70,10 @@ impl AdamW {
         self.slots.iter().map(|slot| (slot.name.as_str(), &slot.first, &slot.second))
     }
 
-    /// Goes on after `steps` updates, with the moments that `stored` gives for a tensor's name.
+    /// Continues after `steps` updates, with the moments that `stored` gives for a tensor's name.
     ///
     /// # Errors
-    /// Moments of another shape, or what `stored` says; the optimiser is of no use then.
+    /// Moments of another shape, or an error of `stored`; the optimiser must not be used then.
     pub fn resume(&mut self, steps: usize, stored: impl Fn(&str) -> Result<(Tensor, Tensor)>) -> Result<()> {
         for slot in &mut self.slots {
             let (first, second) = stored(&slot.name)?;

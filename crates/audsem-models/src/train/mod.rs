@@ -1,5 +1,5 @@
-//! Training: optimiser, learning-rate schedules, accumulation, the loop, and the state from which an interrupted training
-//! goes on to the same bytes.
+//! Training: optimiser, learning-rate schedules, gradient accumulation, the loop, and the state from which an interrupted
+//! training continues with bit-identical results.
 
 mod adamw;
 mod gradients;
@@ -11,4 +11,4 @@ pub use adamw::{AdamW, AdamWConfig, is_decayed};
 pub use gradients::{Accumulated, Gradients};
 pub use schedule::Schedule;
 pub use state::StateFile;
-pub use trainer::{EpochSummary, Task, TrainConfig, Trainer};
+pub use trainer::{EpochSummary, TrainConfig, TrainTask, Trainer};

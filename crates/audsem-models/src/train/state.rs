@@ -30,8 +30,8 @@ const STEPS: &str = "steps";
 const PLACE: &str = "place";
 const HISTORY: &str = "history";
 
-/// Where a training is within its epoch. Numbers with a point are kept as their bits, since they need not come back from
-/// text as they were.
+/// The position of a training within its epoch. Floats are stored as their bits, because text may not represent them
+/// exactly.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Place {
     /// Updates done in this epoch.
@@ -40,7 +40,7 @@ pub(super) struct Place {
     loss_sum: u64,
     /// Learning rate of the last one.
     learning_rate: u64,
-    /// How far the epoch's generator has come, in words of 32 bits: the upper and the lower half.
+    /// Position of the epoch's random generator, in words of 32 bits: the upper and the lower half.
     drawn: [u64; 2],
 }
 
@@ -52,7 +52,7 @@ impl Place {
         self.learning_rate = learning_rate.to_bits();
     }
 
-    /// Notes how far the generator has come.
+    /// Records the position of the random generator.
     pub(super) fn note(&mut self, rng: &ChaCha8Rng) {
         let words = rng.get_word_pos();
         self.drawn = [(words >> 64) as u64, words as u64];
@@ -66,7 +66,7 @@ impl Place {
         }
     }
 
-    /// What there is to tell at the end of the epoch.
+    /// The summary at the end of the epoch.
     pub(super) fn summary(&self, epoch: usize) -> EpochSummary {
         let train_loss = f64::from_bits(self.loss_sum) / self.steps.max(1) as f64;
         EpochSummary { epoch, train_loss, learning_rate: f64::from_bits(self.learning_rate) }
@@ -81,13 +81,14 @@ pub struct StateFile {
 }
 
 impl StateFile {
-    /// In `folder`. `purpose` stands for everything that decides the outcome: a state of anything else is skipped.
+    /// The state file in `folder`. `purpose` identifies everything that decides the outcome; a state with another purpose is
+    /// ignored.
     #[must_use]
     pub fn new(folder: &Path, purpose: String) -> Self {
         Self { path: folder.join(NAME), purpose }
     }
 
-    /// Keeps what there is, in place of what was kept before.
+    /// Saves the state, replacing the one saved before.
     pub(super) fn save<R: Serialize>(
         &self,
         vars: &[(String, Var)],
@@ -109,8 +110,8 @@ impl StateFile {
         Ok(write_atomically(&self.path, &serialize(&named, notes)?)?)
     }
 
-    /// Puts weights and optimiser where an earlier process left them, and gives its place and reports; nothing, where
-    /// there was no such process or it trained for something else.
+    /// Restores weights and optimiser from the state of an earlier process, and returns its position and reports; `None` if
+    /// there is no state, or it has another purpose.
     pub(super) fn load<R: DeserializeOwned>(
         &self,
         vars: &[(String, Var)],
@@ -122,7 +123,7 @@ impl StateFile {
             read => read.map_err(CoreError::read(&self.path))?,
         };
         let broken = |error: &dyn std::fmt::Display| {
-            let problem = format!("an interrupted training cannot go on: {error}\nhint: start anew with --fresh");
+            let problem = format!("an interrupted training cannot continue: {error}\nhint: start again with --fresh");
             CoreError::input(&self.path, problem)
         };
         let (_, metadata) = SafeTensors::read_metadata(&state).map_err(|error| broken(&error))?;
@@ -136,7 +137,7 @@ impl StateFile {
         let history: Vec<R> = serde_json::from_str(note(HISTORY)).map_err(|error| broken(&error))?;
         restore(&state, steps, vars, optimizer, device).map_err(|error| broken(&error))?;
         let epochs = history.len();
-        tracing::info!("going on after epoch {epochs} and {} updates of the next", place.steps);
+        tracing::info!("continuing after epoch {epochs} and {} updates of the next", place.steps);
         Ok(Some((place, history)))
     }
 
@@ -157,7 +158,7 @@ fn json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| candle_core::Error::wrap(error).into())
 }
 
-/// Puts weights and optimiser where the state left them. All is looked at before anything is changed.
+/// Restores weights and optimiser from the state. Everything is checked before anything is changed.
 fn restore(state: &[u8], steps: usize, vars: &[(String, Var)], optimizer: &mut AdamW, device: &Device) -> Result<()> {
     let tensors = candle_core::safetensors::load_buffer(state, device)?;
     let stored = |kind: &str, name: &str| -> Result<Tensor> {

@@ -15,23 +15,23 @@ use crate::nn::{Mode, Params};
 /// Settings of the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TrainConfig {
-    /// Passes over the examples.
+    /// Number of epochs.
     pub epochs: usize,
     /// Examples in one forward pass.
     pub batch_size: usize,
     /// Forward passes in one update.
     pub accumulation: usize,
-    /// Highest learning rate.
+    /// Peak learning rate.
     pub learning_rate: f64,
     /// How it changes.
     pub schedule: Schedule,
-    /// Updates over which it rises from 0.
+    /// Warm-up updates, over which it rises from 0.
     pub warmup_steps: usize,
     /// The optimiser.
     pub optimizer: AdamWConfig,
     /// Seed of order, dropout and what a task draws.
     pub seed: u64,
-    /// Updates after which the state is kept; it always is at the end of an epoch, and when a stop is requested.
+    /// Number of updates between saves of the state, which is also saved at the end of an epoch and when a stop is requested.
     pub save_steps: Option<usize>,
 }
 
@@ -49,11 +49,11 @@ impl TrainConfig {
     }
 }
 
-/// What is learned.
-pub trait Task {
+/// What a network is trained on.
+pub trait TrainTask {
     /// One example.
     type Example;
-    /// What is told of an epoch. It is kept with the state as JSON, and has to come back from it exactly.
+    /// The report of an epoch. It is saved with the state as JSON, which must represent it exactly.
     type Report: Serialize + DeserializeOwned;
 
     /// The mean loss of some examples, a scalar. `rng` is for what the task draws, such as changed inputs.
@@ -62,13 +62,13 @@ pub trait Task {
     /// The network cannot be run.
     fn loss(&self, examples: &[&Self::Example], rng: &mut ChaCha8Rng, mode: Mode) -> Result<Tensor>;
 
-    /// By how much the mean loss of these examples counts in an update of several forward passes; their number if the
+    /// Weight of the mean loss of these examples in an update of several forward passes; their number if the
     /// mean is over examples.
     fn weight(&self, examples: &[&Self::Example]) -> f64 {
         examples.len() as f64
     }
 
-    /// Tells of an epoch that is done, with the network as it stands.
+    /// Reports on a finished epoch, with the current network.
     ///
     /// # Errors
     /// The network cannot be run.
@@ -103,12 +103,12 @@ pub struct Trainer<'a> {
 
 impl Trainer<'_> {
     /// Learns from the examples and reports epoch by epoch, from where the kept state is. `None` when a stop was
-    /// requested before the end: what was done is in the state then, and the same call goes on to the same bytes.
+    /// requested before the end: the state is saved then, and the same call continues with bit-identical results.
     ///
     /// # Errors
     /// A tensor without a gradient, or with one that is not finite; what the task says; the state cannot be read or
     /// written.
-    pub fn run<T: Task>(
+    pub fn run<T: TrainTask>(
         &self,
         task: &T,
         examples: &[T::Example],
@@ -124,7 +124,7 @@ impl Trainer<'_> {
         let mut order: Vec<&T::Example> = examples.iter().collect();
         for epoch in 1..=self.config.epochs {
             let mut rng = epoch_rng(self.config.seed, epoch);
-            // Each epoch shuffles the order of the one before, also where that was done by another process.
+            // Each epoch shuffles the order of the previous one, even if another process ran that.
             order.shuffle(&mut rng);
             if epoch <= history.len() {
                 continue;
@@ -152,7 +152,7 @@ fn epoch_rng(seed: u64, epoch: usize) -> ChaCha8Rng {
     rng
 }
 
-/// An epoch under way.
+/// A running epoch.
 struct Epoch<'a, T> {
     trainer: &'a Trainer<'a>,
     task: &'a T,
@@ -161,8 +161,8 @@ struct Epoch<'a, T> {
     total: usize,
 }
 
-impl<T: Task> Epoch<'_, T> {
-    /// Goes on from `place` to the end of the epoch; false if a stop was requested before.
+impl<T: TrainTask> Epoch<'_, T> {
+    /// Continues from `place` to the end of the epoch; false if a stop was requested first.
     fn train(
         &self,
         order: &[&T::Example],

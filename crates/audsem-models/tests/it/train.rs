@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use audsem_models::checkpoint::safetensors_bytes;
 use audsem_models::nn::{Dropout, Linear, Mode, Params};
-use audsem_models::train::{AdamWConfig, EpochSummary, Schedule, StateFile, Task, TrainConfig, Trainer};
+use audsem_models::train::{AdamWConfig, EpochSummary, Schedule, StateFile, TrainConfig, TrainTask, Trainer};
 use audsem_models::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use rand::Rng;
@@ -52,7 +52,7 @@ impl Sums {
     }
 }
 
-impl Task for Sums {
+impl TrainTask for Sums {
     type Example = [f32; 4];
     type Report = (usize, u64);
 
@@ -177,7 +177,7 @@ fn a_state_of_something_else_is_passed_over_and_a_broken_one_refused() {
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, &whole[..40]).unwrap();
     let error = trainer.run(&task, &examples(), |_| ()).unwrap_err().to_string();
-    assert!(error.contains("cannot go on") && error.contains("--fresh"), "{error}");
+    assert!(error.contains("cannot continue") && error.contains("--fresh"), "{error}");
     StateFile::remove(folder.path()).unwrap();
     StateFile::remove(folder.path()).unwrap();
     assert!(!file.exists());

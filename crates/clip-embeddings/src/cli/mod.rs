@@ -16,7 +16,7 @@ pub use reference::{BuildArgs, ReferenceArgs, ReferenceCommand};
 pub use report::{ExtractArgs, ReportArgs};
 pub use score::{ScoreArgs, ScoreKind};
 
-use audsem_core::cli::{Finish, GlobalArgs, HasGlobal, RunArgs};
+use audsem_core::cli::{CommandOutput, GlobalArgs, HasGlobal, RunArgs};
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::RunOptions;
 use audsem_models::nn::limit_threads;
@@ -66,7 +66,7 @@ impl Command {
     ///
     /// # Errors
     /// Any error that prevents the run.
-    pub fn run(&self, global: &GlobalArgs) -> Result<Finish, Error> {
+    pub fn run(&self, global: &GlobalArgs) -> Result<CommandOutput, Error> {
         let summary = match self {
             Self::EmbedAudio(args) => crate::embed::audio::run(&args.config(), &options(&args.run, global)?),
             Self::EmbedText(args) => crate::embed::text::run(&args.config(), &options(&args.run, global)?),
@@ -76,7 +76,11 @@ impl Command {
                 }
                 let found = crate::embed::similarity::run(&args.config())?;
                 let json = || serde_json::to_string(&found).expect("names and numbers are plain data");
-                return Ok(Finish::Text(if global.json { json() } else { crate::embed::similarity::table(&found) }));
+                return Ok(CommandOutput::Text(if global.json {
+                    json()
+                } else {
+                    crate::embed::similarity::table(&found)
+                }));
             }
             Self::MergeShards(args) => crate::merge::run(&args.config(), &options(&args.run, global)?),
             Self::Reference(ReferenceArgs { command: ReferenceCommand::Build(args) }) => {

@@ -4,7 +4,7 @@ use audsem_core::batch::BatchError;
 use audsem_core::run::OutputFile;
 use audsem_core::tables::{AudioEmbedding, AudioEmbeddingRef, TableError, VectorWriter};
 use audsem_media::audio::Audio;
-use audsem_media::batch::{ClipError, ClipName, ClipNetwork, ClipTable, MediaFault};
+use audsem_media::batch::{ClipError, ClipIdentity, ClipNetwork, ClipTable, MediaFault};
 use audsem_models::clap::{ClapEncoder, Features as Mel};
 
 use super::sounds::{AudioPreprocessor, Features};
@@ -30,7 +30,7 @@ impl ClipNetwork for ClapAudio<'_> {
     type Features = Features;
     type Output = Embedded;
 
-    fn features(&self, clip: &ClipName, audio: &Audio) -> Result<Features, ClipError> {
+    fn features(&self, clip: &ClipIdentity, audio: &Audio) -> Result<Features, ClipError> {
         self.preprocessor.preprocess(&clip.key, audio)
     }
 
@@ -67,7 +67,7 @@ fn batch_error(error: audsem_models::Error) -> BatchError {
 struct EmbeddingTable<'f>(VectorWriter<AudioEmbedding, &'f mut OutputFile>);
 
 impl ClipTable<Embedded> for EmbeddingTable<'_> {
-    fn push(&mut self, clip: &ClipName, output: Embedded) -> Result<(), TableError> {
+    fn push(&mut self, clip: &ClipIdentity, output: Embedded) -> Result<(), TableError> {
         let Embedded { vector, n_samples, is_longer } = output;
         self.0.push(AudioEmbeddingRef { key: &clip.key, shard: &clip.place, n_samples, is_longer }, &vector)
     }

@@ -70,7 +70,7 @@ impl AudioPreprocessor<'_> {
     }
 }
 
-/// Begins of windows of `limit` samples, one behind the other; the last ends with the sound.
+/// Starts of consecutive windows of `limit` samples; the last ends with the sound.
 fn starts(length: usize, limit: usize) -> Vec<usize> {
     let mut starts: Vec<usize> = (0..length / limit).map(|n| n * limit).collect();
     if !length.is_multiple_of(limit) {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use audsem_core::clips::{ClipDrop, ClipFault, Content, index_keys, limited, list_captions};
+use audsem_core::clips::{ClipContent, ClipDrop, ClipFault, index_keys, limited, list_captions};
 use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{TextEmbedding, TextEmbeddingRef, VectorWriter, text_hash};
 use audsem_models::clap::ClapEncoder;
@@ -55,12 +55,12 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let record = HashedConfig { model: model.as_ref().map(|model| model.tag.clone()), max_tokens: config.max_tokens };
     let spec = RunSpec::new(&record).models(model.iter().map(|model| model.fingerprint.clone()).collect());
     let mut run = Run::open(options, spec)?;
-    let Some(plan) = index_keys(&mut run, &sources, Content::Caption)? else { return Ok(run.finish()?) };
+    let Some(plan) = index_keys(&mut run, &sources, ClipContent::Caption)? else { return Ok(run.finish()?) };
     let cache = CaptionCache::new(model.as_ref().map_or(1, |model| model.encoder.dim()));
     let step = Step { name: "part", unit: "captions", physical: "distinct" };
     run.must_keep(step).explain(ClipDrop::ALL).explain(ClipFault::ALL).explain(Fault::ALL);
     let report = run.execute(step, &plan.shards, |planned, out| {
-        let mut dedupe = plan.deduplicator(planned, Content::Caption)?;
+        let mut dedupe = plan.deduplicator(planned, ClipContent::Caption)?;
         let captions = planned.source.captions(&mut dedupe)?;
         dedupe.report(out);
         match &model {

@@ -5,7 +5,7 @@ use audsem_models::bert::BertClassifier;
 use audsem_models::nn::Mode;
 use audsem_models::tokenizer::Segmenter;
 use audsem_models::tokens::batch;
-use audsem_models::train::{AdamWConfig, EpochSummary, Schedule, Task, TrainConfig};
+use audsem_models::train::{AdamWConfig, EpochSummary, Schedule, TrainConfig, TrainTask};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_nn::loss::cross_entropy;
@@ -72,7 +72,7 @@ pub(super) struct Learner<'a> {
 /// Token ids and class of a caption.
 type Row = (Vec<u32>, u32);
 
-impl Task for Learner<'_> {
+impl TrainTask for Learner<'_> {
     type Example = Example;
     type Report = EpochBits;
 

@@ -16,8 +16,8 @@ use crate::tables::{LlmLabel, LlmLabelRef};
 use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{ParquetWriter, read_parquet, tables_under};
 use audsem_llm::{
-    Answered, Fault, Finish, GenerateStep, OpenAiServer, PromptTemplate, Refusal, Request, Response, ServerConfig,
-    Task, TextError, TextGenerator,
+    Answered, Fault, FinishReason, GenerateStep, GenerateTask, OpenAiServer, PromptTemplate, Refusal, Request,
+    Response, ServerConfig, TextError, TextGenerator,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -186,7 +186,7 @@ fn label(step: &GenerateStep<'_, Question<'_>>, path: &Path, out: &mut ShardOutp
 /// The question about each text.
 struct Question<'a>(&'a Config);
 
-impl Task for Question<'_> {
+impl GenerateTask for Question<'_> {
     type Record = DistinctText;
     type Row = Verdict;
 
@@ -201,8 +201,8 @@ impl Task for Question<'_> {
     fn validate(&self, _: &DistinctText, answer: &Response) -> Result<Verdict, Refusal> {
         judge(answer, self.0.threshold).ok_or_else(|| {
             let reason = match answer.finish {
-                Finish::Length => "it reached the limit of tokens before it was yes or no",
-                Finish::Stop | Finish::Other => "it is neither yes nor no",
+                FinishReason::Length => "it reached the limit of tokens before it was yes or no",
+                FinishReason::Stop | FinishReason::Other => "it is neither yes nor no",
             };
             Refusal::new(reason).with_reply(REMINDER)
         })

@@ -4,7 +4,7 @@
 //! if *yes* and *no* together have at least [`MIN_MASS`] there, and if the likelier of the two is what the text says:
 //! otherwise they belong to another position (such as reasoning that the server removed), and there is no score.
 
-use audsem_llm::{Finish, Response, Token};
+use audsem_llm::{FinishReason, Response, Token};
 
 /// A language model's verdict on a text.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,7 +71,7 @@ const NOT_A_NO: [&str; 14] = [
 
 /// Judges an answer; `threshold` is the minimum P(yes) of a yes. `None` if it is neither yes nor no.
 pub fn judge(response: &Response, threshold: f32) -> Option<Verdict> {
-    let said = answer(response.answer(), response.finish == Finish::Length)?;
+    let said = answer(response.answer(), response.finish == FinishReason::Length)?;
     let yes_prob = response.token_at(said.offset).and_then(|token| yes_prob(token, said.yes));
     let yes = yes_prob.map_or(said.yes, |probability| probability >= threshold);
     Some(Verdict { label: i8::from(yes), yes_prob })
@@ -204,7 +204,7 @@ mod tests {
         Response {
             text: text.into(),
             reasoning: None,
-            finish: Finish::Stop,
+            finish: FinishReason::Stop,
             tokens,
             usage: Usage::default(),
             model: "m".into(),
@@ -279,7 +279,7 @@ mod tests {
     fn cut_answer_has_no_conclusion() {
         let mut cut = response("A door slams, so the answer is no", Vec::new());
         assert_eq!(judge(&cut, 0.5).map(|verdict| verdict.label), Some(0));
-        cut.finish = Finish::Length;
+        cut.finish = FinishReason::Length;
         assert_eq!(judge(&cut, 0.5), None, "`no` may be the beginning of `no doubt yes`");
         cut.text = "Yes, a door".into();
         assert_eq!(judge(&cut, 0.5).map(|verdict| verdict.label), Some(1));

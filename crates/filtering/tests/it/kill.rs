@@ -149,7 +149,7 @@ fn training_heeds_a_stop_request_and_goes_on_after_its_last_epoch() {
 
     let output = run("stopped").arg("-v").output().unwrap();
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(log.contains("going on after epoch"), "{log}");
+    assert!(log.contains("continuing after epoch"), "{log}");
     assert_eq!(summary(output)["status"], "done");
     assert_eq!(tree(&folder.path().join("stopped")).unwrap(), tree(&folder.path().join("undisturbed")).unwrap());
 }

@@ -63,7 +63,7 @@ impl<'a> Bits<'a> {
         let length = zeros + 1 + parameter;
         if length <= self.held {
             let rest = self.cache << (zeros + 1);
-            // In two steps, because a shift by 64 is none.
+            // In two steps, because shifting by 64 is undefined.
             let low = rest >> 1 >> (63 - parameter);
             self.cache = rest << parameter;
             self.held -= length;

@@ -1,7 +1,7 @@
 //! Decoding FLAC (RFC 9639) strictly, to prove that a file is whole.
 //!
-//! A player makes the best of damaged data: it looks for the next frame that fits. Here every frame must
-//! follow the one before it and pass both of its checksums. No file is needed, no frame is copied, and
+//! A player conceals damage by resuming at the next valid frame. Here every frame must
+//! follow the previous one and pass both of its checksums. No file is needed, no frame is copied, and
 //! samples stay integers, so that their MD5 can be made from them.
 
 mod bits;
@@ -55,7 +55,7 @@ impl<'a> FlacFrames<'a> {
     }
 
     /// Decodes the next block: the samples of each channel, in the range of the file's bits. `None` at the end of the
-    /// data, at a tag, and at bytes that are no frame behind as many samples as the header promises. The promise alone
+    /// data, at a tag, and at bytes that are not a frame after as many samples as the header promises. The header alone
     /// decides nothing: a file whose streams were copied out of a longer one keeps the count of that one.
     ///
     /// # Errors
@@ -101,7 +101,7 @@ impl<'a> FlacFrames<'a> {
         Ok(())
     }
 
-    /// How many samples per channel lie from here to the end, told by the numbers of the next and of the last frame.
+    /// Number of samples per channel from here to the end, computed from the numbers of the next and of the last frame.
     /// `None` if the file does not end with a whole frame.
     pub(super) fn frames_left(&self) -> Option<u64> {
         let (first, _) = Header::parse(self.rest, &self.info).ok()?;

@@ -1,7 +1,7 @@
 //! The samples of one channel in a frame (RFC 9639, section 9.2).
 //!
-//! Sums wrap around instead of ending the program: what overflows is damaged, and is found out by the
-//! frame's checksum or the range of its samples.
+//! Sums wrap around instead of panicking: data that overflows is damaged, which the
+//! frame's checksum or the range of its samples reveals.
 
 use super::Fault;
 use super::bits::Bits;
@@ -95,8 +95,8 @@ fn predict_padded<const N: usize>(order: usize, factors: &[i64; MAX_ORDER], shif
     predict(factors, shift, samples);
 }
 
-/// Adds to every sample from the `N`th on what the `N` samples before it, in order, times the factors
-/// foretell.
+/// Adds to every sample from the `N`th on its prediction: the `N` samples before it, in order, times the
+/// factors.
 fn predict<const N: usize>(factors: &[i64; N], shift: u32, samples: &mut [i64]) {
     for at in N..samples.len() {
         let (before, rest) = samples.split_at_mut(at);

@@ -1,4 +1,4 @@
-//! What a front end is made from.
+//! The configuration of a front end.
 
 use serde::{Deserialize, Serialize};
 
@@ -110,11 +110,11 @@ pub enum FftPrecision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FrameCount {
-    /// All that there are.
+    /// All frames.
     All,
     /// All but the last one.
     AllButLast,
-    /// So many; features of zero follow those of a sound that has fewer. They are added before the normalization.
+    /// A fixed number; shorter sounds are padded with zero features, before the normalization.
     Fixed(usize),
 }
 
@@ -129,7 +129,7 @@ pub struct Normalization {
 }
 
 impl FrameConfig {
-    /// How many frames a sound of that many samples has.
+    /// Number of frames of a sound of this many samples.
     pub fn count(&self, n_samples: usize) -> usize {
         let whole = |n_samples: usize| n_samples.checked_sub(self.length).map_or(0, |rest| 1 + rest / self.hop_length);
         match self.padding {
@@ -197,7 +197,7 @@ impl FrontEndConfig {
     }
 }
 
-/// Refuses a field that is not as it must be.
+/// Refuses a field with an invalid value.
 pub(super) fn check(
     good: bool,
     field: &'static str,

@@ -97,7 +97,7 @@ impl FrontEnd {
         Ok(n_frames)
     }
 
-    /// What is done with all frames of a clip at once.
+    /// Steps that need all frames of a clip.
     fn finish_clip(&self, values: &mut Vec<f32>) {
         self.config.log.finish_clip(values);
         if let FrameCount::Fixed(n) = self.config.n_frames {

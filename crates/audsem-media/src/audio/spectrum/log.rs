@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::FrontEndError;
 use super::config::check;
 
-/// What becomes of the value x of a band.
+/// The logarithm applied to the value x of a band.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum LogScale {
@@ -46,7 +46,7 @@ pub enum DbReference {
     Max,
 }
 
-/// The least power that Whisper tells from silence.
+/// The floor of power in Whisper's features.
 const WHISPER_FLOOR: f64 = 1e-10;
 
 impl LogScale {

@@ -2,7 +2,7 @@
 
 use super::Padding;
 
-/// A sound that is read in frames, without a copy where a frame lies inside of it.
+/// A sound that is read in frames; frames that lie inside the sound are borrowed without a copy.
 #[derive(Debug, Clone, Copy)]
 pub struct Signal<'a> {
     samples: &'a [f32],

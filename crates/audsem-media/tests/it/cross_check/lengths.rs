@@ -71,7 +71,7 @@ fn mp3_with_tags_and_garbage_gives_the_sound_alone() {
         std::fs::write(&file, bytes).unwrap();
         assert_eq!(Decoder::new().decode_file(&file).unwrap().frames(), 6 * 44_100, "{name}");
     }
-    // Two files one behind the other: the header of the first counts only that one.
+    // Two concatenated files: the header of the first counts only that one.
     let twice = folder.path().join("twice.mp3");
     std::fs::write(&twice, [&bytes[..], &bytes].concat()).unwrap();
     assert_refused(&twice);

@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 
 use crate::error::Result;
 
-/// Kept from seeing each other: tokens that the roll brought into one window from different ends of the grid.
+/// Score of masked pairs: tokens that the roll moved into one window from different ends of the grid.
 const MASKED: f32 = -100.0;
 
 /// A square grid cut into windows, rolled by `shift` first.

@@ -108,7 +108,7 @@ impl Block {
         Ok((self.down.forward(&self.activation.forward(&y)?)? + x)?)
     }
 
-    /// Attention within windows, which lie one behind the other: (B, N, C) to (B, N, C).
+    /// Attention within consecutive windows: (B, N, C) to (B, N, C).
     fn attend(&self, x: &Tensor) -> Result<Tensor> {
         let (b, n, c) = x.dims3()?;
         let (count, tokens) = (self.windows.count(), self.windows.tokens());

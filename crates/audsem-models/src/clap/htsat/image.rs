@@ -64,7 +64,7 @@ impl BatchNorm {
     pub(super) fn load(vb: &VarBuilder<'_>, channels: usize) -> Result<Self> {
         let vb = vb.to_dtype(DType::F32);
         let get = |name, value| vb.get_with_hints(channels, name, Init::Const(value));
-        // Statistics are measured, not learned, so no gradient goes their way.
+        // Statistics are measured, not learned, so they get no gradient.
         let (mean, variance) = (get("running_mean", 0.0)?.detach(), get("running_var", 1.0)?.detach());
         let scale = (variance + EPS)?.sqrt()?.recip()?;
         Ok(Self { weight: get("weight", 1.0)?, bias: get("bias", 0.0)?, mean, scale })

@@ -18,14 +18,14 @@ pub struct Linear {
     outputs: usize,
 }
 
-/// What is done with a tile of the product before it is stored.
+/// The epilogue of a tile of the product before it is stored.
 #[derive(Debug, Clone, Copy)]
 pub enum Epilogue {
-    /// It replaces the target.
+    /// The tile replaces the target.
     Set,
-    /// Its activation replaces the target.
+    /// The activation of the tile replaces the target.
     Activate(Activation),
-    /// It is added to the target.
+    /// The tile is added to the target.
     Add,
 }
 
@@ -39,7 +39,7 @@ impl Linear {
         let mut bias = Vec::new();
         for part in parts {
             if !part.is_plain() {
-                bail!("a layer for inference knows no adapter: merge it first");
+                bail!("fused layers do not support adapters: merge it first");
             }
             let weight = part.weight().to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
             rows.extend(weight.to_vec2::<f32>()?);

@@ -1,10 +1,10 @@
-//! The same layers for inference on the CPU in f32: no gradient, no copy, no temporary tensor.
+//! Fused layers for inference on the CPU in f32, without gradients, copies or temporary tensors.
 //!
-//! candle runs a layer as a dozen operations, each with a result of its own that goes to memory and comes back. Here a
+//! candle runs a layer as a dozen operations, each of which writes its result to memory. Here a
 //! layer works on rows in scratch memory small enough for the caches: weights are reordered once so that the inner loop
 //! reads them in order; bias, activation and residual sum are done on each tile of the product while it is in the
-//! first-level cache; attention reads its heads straight from the rows of the query-key-value product. Sequences lie one
-//! behind the other without padding, so a result depends on its own sequence alone.
+//! first-level cache; attention reads its heads straight from the rows of the query-key-value product. Sequences are
+//! concatenated without padding, so a result depends on its own sequence alone.
 //!
 //! Instructions are chosen at run time (AVX-512, AVX2 with FMA, else what the compiler makes of plain loops). Results
 //! agree with the layers of [`nn`](super) within 1e-5; tests assert it.

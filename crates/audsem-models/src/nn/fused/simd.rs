@@ -1,4 +1,4 @@
-//! The few instructions that decide the speed, per instruction set, chosen at run time.
+//! The kernels that determine the speed, one per instruction set, chosen at run time.
 #![allow(unsafe_code, reason = "vector instructions; every block says why it is sound")]
 
 use audsem_media::simd::InstructionSet;
@@ -51,7 +51,7 @@ fn with<K: Kernel>(set: InstructionSet, kernel: K) {
     }
 }
 
-/// What the compiler makes of plain loops.
+/// Plain loops, vectorised by the compiler.
 #[derive(Clone, Copy)]
 pub(super) struct Portable;
 

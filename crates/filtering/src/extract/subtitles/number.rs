@@ -3,7 +3,7 @@
 /// The number a line consists of.
 #[must_use]
 pub(super) fn read_number(line: &str) -> Option<u64> {
-    // Files that were put one behind the other keep their byte order marks.
+    // Concatenated files keep their byte order marks.
     let line = line.trim_start_matches('\u{feff}').trim();
     let digits = !line.is_empty() && line.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| line.parse().ok()).flatten()
