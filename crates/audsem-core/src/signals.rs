@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -10,6 +12,9 @@ static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::n
 
 /// Exit code of a process ended by a second SIGINT, as shells report it (128 + 2).
 const EXIT_INTERRUPTED: i32 = 130;
+
+/// How often a waiting thread checks for a stop request.
+pub const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Installs the handlers. Call once, early in `main`.
 ///
@@ -27,4 +32,17 @@ pub fn install() -> std::io::Result<()> {
 /// Whether the user or the scheduler has asked this process to stop.
 pub fn stop_requested() -> bool {
     STOP.load(Ordering::Relaxed)
+}
+
+/// Sleeps until a point in time. Returns false, without further waiting, if a stop is requested before.
+pub fn sleep_until(moment: Instant) -> bool {
+    loop {
+        if stop_requested() {
+            return false;
+        }
+        match moment.checked_duration_since(Instant::now()) {
+            Some(wait) if !wait.is_zero() => thread::sleep(wait.min(POLL_INTERVAL)),
+            _ => return true,
+        }
+    }
 }

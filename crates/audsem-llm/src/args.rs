@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::server::Secret;
-use super::{Api, OpenAiServer, Replay, RetryPolicy, SchemaFormat, ServerConfig, TextError};
+use super::{Api, OpenAiServer, Replay, RetryPolicy, SchemaFormat, ServerConfig, TextError, Unanswered};
 
 /// Flags for reaching an OpenAI-compatible server; flattened into the arguments of a subcommand.
 #[derive(Debug, Clone, clap::Args)]
@@ -37,6 +37,9 @@ pub struct ServerArgs {
     /// Maximum number of retries of a request after overload, a broken connection or a timeout
     #[arg(long, value_name = "N", default_value_t = 6)]
     pub retries: u32,
+    /// What happens to a question that the server has not answered after all retries, although it answers others
+    #[arg(long, value_enum, default_value_t)]
+    pub unanswered: Unanswered,
     /// Name of the environment variable that holds the API key, if the server needs one; keys are never read from
     /// the command line, which every user of the machine can see
     #[arg(long, value_name = "VARIABLE", default_value = "OPENAI_API_KEY")]

@@ -20,8 +20,8 @@ pub enum TextError {
         reason: String,
         /// HTTP status of the last failure; `None` where there was no HTTP answer.
         status: Option<u16>,
-        /// Whether the server answered a short request of another kind afterwards: then this
-        /// request is at fault (a prompt that crashes the server or takes too long), not the server.
+        /// Whether the server answered a short request of another kind afterwards, so that other
+        /// requests may succeed.
         alive: bool,
     },
     /// The server rejected this request permanently (4xx).
@@ -132,23 +132,46 @@ pub enum TextError {
     Other {
         /// What the generator says.
         reason: String,
-        /// Whether other requests would fail as well.
-        systemic: bool,
+        /// Which requests are affected.
+        scope: ErrorScope,
     },
 }
 
+/// Which requests an error affects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorScope {
+    /// This request, every time it is sent: it is at fault.
+    Request,
+    /// This request, but not necessarily when it is sent again: the server was overloaded, broken or too slow.
+    Temporary,
+    /// Every request: sending more is pointless.
+    All,
+}
+
 impl TextError {
+    /// Which requests the error affects. One that affects all ends a run, a temporary one leaves its question open for
+    /// the next run, and any other fails a single record.
+    #[must_use]
+    pub fn scope(&self) -> ErrorScope {
+        match self {
+            Self::Unavailable { status, alive, .. } if *alive && *status != Some(429) => ErrorScope::Temporary,
+            Self::Malformed { .. } => ErrorScope::Temporary,
+            Self::Unavailable { .. }
+            | Self::NotSent
+            | Self::Config { .. }
+            | Self::Replay { .. }
+            | Self::NoUsableAnswer { .. } => ErrorScope::All,
+            Self::Rejected { status: 401..=405, .. } => ErrorScope::All,
+            Self::Other { scope, .. } => *scope,
+            _ => ErrorScope::Request,
+        }
+    }
+
     /// Whether further requests are pointless: the server is unreachable, rejects our key, or does not
-    /// know the model or the route. Such an error ends a run; any other error fails a single record.
+    /// know the model or the route.
     #[must_use]
     pub fn is_systemic(&self) -> bool {
-        match self {
-            Self::Unavailable { status, alive, .. } => !alive || *status == Some(429),
-            Self::NotSent | Self::Config { .. } | Self::Replay { .. } | Self::NoUsableAnswer { .. } => true,
-            Self::Rejected { status, .. } => matches!(status, 401..=405),
-            Self::Other { systemic, .. } => *systemic,
-            _ => false,
-        }
+        self.scope() == ErrorScope::All
     }
 }
 

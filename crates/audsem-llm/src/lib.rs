@@ -21,6 +21,7 @@ mod answer;
 mod args;
 mod content;
 mod error;
+mod outcome;
 mod prompt;
 mod replay;
 mod request;
@@ -33,7 +34,8 @@ mod wire;
 
 pub use args::ServerArgs;
 pub use content::{Media, MessageContent, Part};
-pub use error::TextError;
+pub use error::{ErrorScope, TextError};
+pub use outcome::{Answered, Fault, Refusal, RejectedAnswer, Unanswered};
 pub use prompt::PromptTemplate;
 pub use replay::{Replay, ReplayStats};
 pub use request::{Message, Prompt, Request, Role};
@@ -41,7 +43,7 @@ pub use response::{Alternative, FinishReason, Response, Token, Usage};
 pub use retry::RetryPolicy;
 pub use schema::Schema;
 pub use server::{Api, OpenAiServer, SchemaFormat, Secret, ServerConfig};
-pub use step::{Answered, Fault, GenerateStep, GenerateTask, Refusal, RejectedAnswer};
+pub use step::{GenerateStep, GenerateTask};
 
 /// Something that continues text: a server or a model in this process.
 pub trait TextGenerator: Send + Sync {

@@ -13,7 +13,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,8 @@ pub struct ReplayStats {
     pub sent: u64,
     /// Lines of the folder that could not be read when it was opened.
     pub torn: u64,
+    /// Answers of this process that are flushed to disk.
+    pub flushed: u64,
 }
 
 /// A generator that asks its inner one only what the folder does not contain yet. Failures are not
@@ -36,15 +38,20 @@ pub struct Replay<G> {
     inner: G,
     folder: PathBuf,
     state: Mutex<State>,
+    /// What of this process's own file is known to be on disk.
+    flushed: Mutex<Place>,
 }
+
+/// A place in the files of a folder: index into [`State::files`], offset in bytes.
+type Place = (u32, u64);
 
 struct State {
     /// Location of each answer: file, offset, length in bytes. Answers stay on disk, so memory use is
     /// about 60 bytes per answer however long they are.
     index: HashMap<[u8; 32], (u32, u64, u32)>,
-    files: Vec<File>,
-    /// This process's own file, once something was written: index into `files`, bytes in it.
-    own: Option<(u32, u64)>,
+    files: Vec<Arc<File>>,
+    /// The end of this process's own file, once something was written.
+    own: Option<Place>,
     stats: ReplayStats,
 }
 
@@ -99,12 +106,12 @@ impl<G: TextGenerator> Replay<G> {
         for path in &paths {
             let file = File::open(path).map_err(fault(path))?;
             state.read(&file, &dropped).map_err(fault(path))?;
-            state.files.push(file);
+            state.files.push(Arc::new(file));
         }
         if state.stats.torn > 0 {
             tracing::warn!(lines = state.stats.torn, folder = %folder.display(), "replay folder has unreadable lines");
         }
-        Ok(Self { inner, folder: folder.to_owned(), state: Mutex::new(state) })
+        Ok(Self { inner, folder: folder.to_owned(), state: Mutex::new(state), flushed: Mutex::new((0, 0)) })
     }
 
     /// Counts so far.
@@ -140,8 +147,34 @@ impl<G: TextGenerator> Replay<G> {
         let fault = |source| TextError::Replay { path: self.folder.clone(), source };
         let mut line = serde_json::to_vec(&LineOut { key, response }).map_err(|error| fault(error.into()))?;
         line.push(b'\n');
+        let own = self.lock().append(&self.folder, &line).map_err(fault)?;
+        self.flush(own).map_err(fault)?;
         let mut state = self.lock();
-        state.append(&self.folder, key, &line).map_err(fault)
+        state.stats.flushed += 1;
+        if let Some(hash) = unhex(key) {
+            let n_bytes = line.len() as u32;
+            state.index.insert(hash, (own.0, own.1 - u64::from(n_bytes), n_bytes));
+        }
+        Ok(())
+    }
+
+    /// Waits until this process's own file is on disk up to `end`. Threads that come while one flushes share the next
+    /// flush.
+    fn flush(&self, (number, end): Place) -> std::io::Result<()> {
+        let mut flushed = self.flushed.lock().unwrap_or_else(PoisonError::into_inner);
+        if flushed.0 == number && flushed.1 >= end {
+            return Ok(());
+        }
+        let (file, written) = {
+            let state = self.lock();
+            (
+                Arc::clone(&state.files[number as usize]),
+                state.own.filter(|own| own.0 == number).unwrap_or((number, end)),
+            )
+        };
+        file.sync_data()?;
+        *flushed = written;
+        Ok(())
     }
 }
 
@@ -180,27 +213,26 @@ impl State {
         Ok(Some(bytes))
     }
 
-    fn append(&mut self, folder: &Path, key: &str, line: &[u8]) -> std::io::Result<()> {
+    /// Appends a line to this process's own file; returns its new end.
+    fn append(&mut self, folder: &Path, line: &[u8]) -> std::io::Result<Place> {
         let (number, offset) = match self.own {
             Some(own) => own,
             None => {
-                self.files.push(create(folder, "answers")?);
+                self.files.push(Arc::new(create(folder, "answers")?));
                 (self.files.len() as u32 - 1, 0)
             }
         };
         // One write per line, so that a kill leaves whole lines behind and at most one torn one.
         // The file is abandoned after a failed write, because its length is no longer known.
         self.own = None;
-        self.files[number as usize].write_all(line)?;
-        self.own = Some((number, offset + line.len() as u64));
-        if let Some(hash) = unhex(key) {
-            self.index.insert(hash, (number, offset, line.len() as u32));
-        }
-        Ok(())
+        (&*self.files[number as usize]).write_all(line)?;
+        let end = (number, offset + line.len() as u64);
+        self.own = Some(end);
+        Ok(end)
     }
 }
 
-/// A new file with a unique name: the pid, and a number in case the pid was reused.
+/// A new file with a unique name, which is on disk: the pid, and a number in case the pid was reused.
 fn create(folder: &Path, what: &str) -> std::io::Result<File> {
     std::fs::create_dir_all(folder)?;
     let pid = std::process::id();
@@ -208,7 +240,14 @@ fn create(folder: &Path, what: &str) -> std::io::Result<File> {
         let path = folder.join(format!("{what}-{pid}-{n}.jsonl"));
         match OpenOptions::new().read(true).append(true).create_new(true).open(path) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            result => return result,
+            result => {
+                let file = result?;
+                for folder in [Some(folder), folder.parent()].into_iter().flatten() {
+                    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+                    File::open(folder)?.sync_all()?;
+                }
+                return Ok(file);
+            }
         }
     }
     Err(std::io::Error::other("every file name is taken"))
@@ -256,15 +295,16 @@ impl<G: TextGenerator> TextGenerator for Replay<G> {
         if lines.is_empty() {
             return Ok(());
         }
-        create(&self.folder, "forgotten").and_then(|mut file| file.write_all(&lines)).map_err(fault)
+        let write = |mut file: File| file.write_all(&lines).and_then(|()| file.sync_data());
+        create(&self.folder, "forgotten").and_then(write).map_err(fault)
     }
 
     fn generate(&self, request: &Request) -> Result<Response, TextError> {
         self.generate_batch(std::slice::from_ref(request)).pop().unwrap_or(Err(TextError::NotSent))
     }
 
-    /// Each answer is on disk the moment it arrives: a kill loses what is under way, never what was
-    /// answered. Equal requests of a batch are sent once.
+    /// Each answer is flushed to disk before it counts: a kill or a power failure loses requests in flight, never an
+    /// answer that was used. Equal requests of a batch are sent once.
     fn generate_batch_with(&self, requests: &[Request], arrived: &Arrived<'_>) -> Vec<Result<Response, TextError>> {
         let identity = self.identity();
         let keys: Vec<String> = requests.iter().map(|request| request.key(&identity)).collect();
@@ -297,8 +337,8 @@ impl<G: TextGenerator> TextGenerator for Replay<G> {
         for (i, leader) in followers {
             results[i] = results[leader].as_ref().map(|result| match result {
                 Ok(response) => arrived(i, response).map(|()| response.clone()),
-                // An error cannot be copied, and asking again would only repeat it.
-                Err(error) => Err(TextError::Other { reason: error.to_string(), systemic: error.is_systemic() }),
+                // An error cannot be cloned, and asking again would only repeat it.
+                Err(error) => Err(TextError::Other { reason: error.to_string(), scope: error.scope() }),
             });
         }
         results.into_iter().map(|result| result.unwrap_or(Err(TextError::NotSent))).collect()
@@ -311,7 +351,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::{FinishReason, Prompt, Token, Usage};
+    use crate::{ErrorScope, FinishReason, Prompt, Token, Usage};
 
     /// Answers with the prompt; fails where it holds `bad`; counts what it is asked.
     #[derive(Default)]
@@ -326,7 +366,7 @@ mod tests {
             self.0.fetch_add(1, Ordering::SeqCst);
             let Prompt::Raw(text) = &request.prompt else { panic!("raw prompts only") };
             if text.contains("bad") {
-                return Err(TextError::Other { reason: "bad".into(), systemic: false });
+                return Err(TextError::Other { reason: "bad".into(), scope: ErrorScope::Request });
             }
             let token = Token { text: text.clone(), logprob: -0.123_456_79, alternatives: Vec::new() };
             Ok(Response {
@@ -362,7 +402,7 @@ mod tests {
         assert_eq!(asked(&first), 3, "equal requests are sent once");
         assert_eq!(ask(&first, &["b"]), ["b"]);
         assert_eq!(asked(&first), 3);
-        assert_eq!(first.stats(), ReplayStats { replayed: 2, sent: 3, torn: 0 });
+        assert_eq!(first.stats(), ReplayStats { replayed: 2, sent: 3, torn: 0, flushed: 2 });
 
         let second = open(folder.path());
         assert_eq!(ask(&second, &["c", "b", "a", "bad"]), ["c", "b", "a", "!bad"]);
@@ -425,6 +465,7 @@ mod tests {
         replay.generate_batch_with(&requests, &|i, _| {
             let other = open(folder.path());
             assert_eq!(other.lock().index.len(), i + 1);
+            assert_eq!(replay.stats().flushed, i as u64 + 1, "an answer counts before it is flushed to disk");
             Ok(())
         });
     }

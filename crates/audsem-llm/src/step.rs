@@ -2,15 +2,17 @@
 //! reason, and keep rejected answers.
 
 use std::borrow::Cow;
-use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use audsem_core::run::{LeftOut, Outcome, ShardError, ShardOutput};
-use serde::{Deserialize, Serialize};
+use audsem_core::run::{ShardError, ShardOutput};
 use serde_json::Value;
 
 use super::error::excerpt;
-use super::{FinishReason, Request, Response, Schema, TextError, TextGenerator};
+use super::outcome::write_rejected;
+use super::{
+    Answered, ErrorScope, FinishReason, Refusal, RejectedAnswer, Request, Response, Schema, TextError, TextGenerator,
+    Unanswered,
+};
 
 /// What a step asks about each record, and what it makes of the answer.
 pub trait GenerateTask: Sync {
@@ -35,79 +37,6 @@ pub trait GenerateTask: Sync {
     fn validate(&self, record: &Self::Record, answer: &Response) -> Result<Self::Row, Refusal>;
 }
 
-/// Why an answer cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// What is wrong, for people.
-    pub reason: String,
-    /// The reply to the model when it is asked again.
-    pub reply: String,
-}
-
-impl Refusal {
-    /// A rejection whose reply to the model is the reason.
-    #[must_use]
-    pub fn new(reason: impl Into<String>) -> Self {
-        let reason = reason.into();
-        let reply = format!("This answer cannot be used: {reason}. Answer again.");
-        Self { reason, reply }
-    }
-
-    /// Replaces the reply to the model.
-    #[must_use]
-    pub fn with_reply(self, reply: impl Into<String>) -> Self {
-        Self { reply: reply.into(), ..self }
-    }
-}
-
-audsem_core::reasons! {
-    /// What can be wrong with the answer to a record.
-    pub enum Fault {
-        NoAnswer = "no_answer": "the language model server gave no usable answer to this record",
-        AnswerRefused = "answer_refused": "no answer to this record could be used, however often it was asked again",
-    }
-}
-
-/// The outcome of one record.
-#[derive(Debug)]
-pub enum Answered<T> {
-    /// A valid answer.
-    Accepted(T),
-    /// All answers were rejected; this is the last one.
-    Refused(Refusal),
-    /// The request failed.
-    Failed(TextError),
-}
-
-impl<T> Answered<T> {
-    /// As the accounts of a shard count it: a record whose answers were all rejected fails.
-    ///
-    /// # Errors
-    /// The record is left out.
-    pub fn outcome(self) -> Outcome<T> {
-        match self {
-            Self::Accepted(row) => Ok(row),
-            Self::Refused(refusal) => Err(LeftOut::fail(Fault::AnswerRefused, refusal.reason)),
-            Self::Failed(error) => Err(LeftOut::fail(Fault::NoAnswer, error.to_string())),
-        }
-    }
-}
-
-/// One line of `refused-N.jsonl`: an answer that could not be used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RejectedAnswer {
-    /// The record.
-    pub key: String,
-    /// Which attempt this was, from 1.
-    pub attempt: u32,
-    /// What the model wrote.
-    pub answer: String,
-    /// Why it ended there.
-    pub finish: FinishReason,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
 /// Number of rejected answers, without a valid one, after which a run ends.
 const HOPELESS: u64 = 20;
 
@@ -117,6 +46,7 @@ pub struct GenerateStep<'a, T: GenerateTask> {
     generator: &'a dyn TextGenerator,
     max_attempts: u32,
     batch: usize,
+    unanswered: Unanswered,
     tally: Mutex<Tally>,
     schema: Mutex<Option<(Value, Arc<Schema>)>>,
 }
@@ -136,12 +66,21 @@ struct Pending<T> {
     request: Option<Request>,
     answered: Option<Answered<T>>,
     rejected: Vec<RejectedAnswer>,
+    /// Why the question is still open.
+    open: Option<TextError>,
 }
 
 impl<'a, T: GenerateTask> GenerateStep<'a, T> {
     /// Asks once about each record, 256 records at a time.
     pub fn new(task: &'a T, generator: &'a dyn TextGenerator) -> Self {
-        Self { task, generator, max_attempts: 1, batch: 256, tally: Mutex::default(), schema: Mutex::default() }
+        let (unanswered, tally, schema) = (Unanswered::Open, Mutex::default(), Mutex::default());
+        Self { task, generator, max_attempts: 1, batch: 256, unanswered, tally, schema }
+    }
+
+    /// Sets what happens to questions without an answer.
+    #[must_use]
+    pub fn with_unanswered(self, unanswered: Unanswered) -> Self {
+        Self { unanswered, ..self }
     }
 
     /// Asks up to `n` times, each time with the last answer and what is wrong with it.
@@ -157,21 +96,30 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
     }
 
     /// Asks about the records of a shard; results stand in the order of the records. Writes the rejected answers to
-    /// `refused-N.jsonl`, counts tokens, and reports them as work. A request that fails alone fails its record;
+    /// `refused-N.jsonl`, counts tokens, and reports them as work. A request that the server rejects fails its record;
     /// what fails for every record ends the run.
     ///
     /// # Errors
-    /// The model is unreachable or gives only unusable answers, a stop was requested, or the disk is full.
+    /// [`ShardError::Input`] if questions are still open: the server did not answer them, which may pass. The model is
+    /// unreachable or gives only unusable answers, a stop was requested, or the disk is full.
     pub fn run(&self, records: &[T::Record], out: &mut ShardOutput) -> Result<Vec<Answered<T::Row>>, ShardError> {
         let mut answered = Vec::with_capacity(records.len());
         let mut rejected = Vec::new();
+        let (mut n_open, mut last) = (0, None);
         for records in records.chunks(self.batch) {
             for record in self.ask(records, out)? {
                 rejected.extend(record.rejected);
+                n_open += usize::from(record.open.is_some());
+                last = record.open.or(last);
                 answered.push(record.answered.unwrap_or(Answered::Failed(TextError::NotSent)));
             }
         }
         self.give_up_if_hopeless(HOPELESS)?;
+        if let Some(error) = last {
+            let n = records.len();
+            let problem = format!("{n_open} of {n} questions have no answer yet (--unanswered); the last one: {error}");
+            return Err(ShardError::Input(problem));
+        }
         write_rejected(&rejected, out)?;
         out.count("rejected_answers", rejected.len() as u64);
         Ok(answered)
@@ -211,8 +159,10 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
             Ok(request)
         });
         match request {
-            Ok(request) => Pending { request: Some(request), answered: None, rejected: Vec::new() },
-            Err(error) => Pending { request: None, answered: Some(Answered::Failed(error)), rejected: Vec::new() },
+            Ok(request) => Pending { request: Some(request), answered: None, rejected: Vec::new(), open: None },
+            Err(error) => {
+                Pending { request: None, answered: Some(Answered::Failed(error)), rejected: Vec::new(), open: None }
+            }
         }
     }
 
@@ -258,6 +208,10 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
         let Some(mut request) = pending.request.take() else { return };
         let response = match answer {
             Ok(response) => response,
+            Err(error) if error.scope() == ErrorScope::Temporary && self.unanswered == Unanswered::Open => {
+                pending.open = Some(error);
+                return;
+            }
             // If asking again fails, the record counts as rejected with its last answer.
             Err(error) => {
                 pending.answered.get_or_insert(Answered::Failed(error));
@@ -362,17 +316,4 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
         };
         Err(TextError::NoUsableAnswer { n, reason, excerpt: excerpt(text), hint })
     }
-}
-
-fn write_rejected(rejected: &[RejectedAnswer], out: &mut ShardOutput) -> Result<(), ShardError> {
-    if rejected.is_empty() {
-        return Ok(());
-    }
-    let mut file = out.create(format!("refused-{}.jsonl", out.name()))?;
-    let path = file.path().to_owned();
-    for answer in rejected {
-        let line = serde_json::to_string(answer).map_err(ShardError::fatal)?;
-        writeln!(file, "{line}").map_err(audsem_core::error::Error::write(&path))?;
-    }
-    Ok(out.close(file)?)
 }

@@ -1,7 +1,7 @@
 //! A language model behind an OpenAI-compatible HTTP server.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -9,20 +9,25 @@ use serde_json::Value;
 use super::error::excerpt;
 use super::retry::{is_retryable, retry_after};
 use super::{Arrived, Request, Response, TextError, TextGenerator, wire};
-use audsem_core::signals::stop_requested;
+use audsem_core::signals::{sleep_until, stop_requested};
 
 mod config;
+mod exchange;
+mod permits;
 #[cfg(test)]
 mod tests;
 
-mod permits;
-
 use config::redact_url;
 pub use config::{Api, SchemaFormat, Secret, ServerConfig};
+use exchange::{Answer, exchange};
 use permits::Permits;
 
 /// Timeout of the health check after a request has failed permanently.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Number of requests in a row without an answer, each after all its retries, from which the server counts as
+/// unreachable.
+const MAX_UNANSWERED: u32 = 64;
 
 /// Client of one server. It can be shared by threads: at most [`ServerConfig::concurrency`] requests are in
 /// flight at a time, whoever sends them.
@@ -33,6 +38,8 @@ pub struct OpenAiServer {
     permits: Permits,
     /// No request is sent before this moment, because the server asked clients to wait.
     hold_until: Mutex<Option<Instant>>,
+    /// Requests in a row without an answer.
+    unanswered: AtomicU32,
 }
 
 /// One failed attempt.
@@ -43,6 +50,8 @@ enum Failure {
     Transient { reason: String, status: Option<u16>, retry_after: Option<Duration> },
     /// A success status with a body outside the protocol; may be a broken proxy, so worth a retry.
     Malformed(TextError),
+    /// A stop was requested.
+    Stopped,
 }
 
 impl OpenAiServer {
@@ -65,7 +74,8 @@ impl OpenAiServer {
         );
         let permits = Permits::new(config.concurrency);
         let model = config.model.clone().unwrap_or_default();
-        let mut server = Self { config, model, agent, permits, hold_until: Mutex::new(None) };
+        let mut server =
+            Self { config, model, agent, permits, hold_until: Mutex::new(None), unanswered: AtomicU32::new(0) };
         if server.model.is_empty() {
             server.model = server.only_model()?;
         }
@@ -100,7 +110,7 @@ impl OpenAiServer {
 
     fn ask(&self, request: &Request) -> Result<Response, TextError> {
         let body = wire::body(&self.model, request, self.config.schema_format, &self.config.extra);
-        let body = body.to_string();
+        let body: Arc<str> = body.to_string().into();
         let url = self.config.endpoint(wire::route(&request.prompt));
         let key = request.key(&self.model);
         self.with_retries(&key, || {
@@ -113,44 +123,56 @@ impl OpenAiServer {
     fn with_retries<T>(&self, key: &str, send: impl Fn() -> Result<T, Failure>) -> Result<T, TextError> {
         let mut attempt = 0;
         loop {
-            self.wait_while_held();
+            self.wait_while_held()?;
             let result = {
                 let _permit = self.permits.take();
-                send()
+                if stop_requested() { Err(Failure::Stopped) } else { send() }
             };
             let (reason, status, asked_wait, malformed) = match result {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    self.unanswered.store(0, Ordering::Relaxed);
+                    return Ok(value);
+                }
                 Err(Failure::Permanent(error)) => return Err(error),
+                Err(Failure::Stopped) => return Err(TextError::NotSent),
                 Err(Failure::Malformed(error)) => (error.to_string(), None, None, Some(error)),
                 Err(Failure::Transient { reason, status, retry_after }) => (reason, status, retry_after, None),
             };
             if attempt == self.config.retry.retries {
-                let url = redact_url(&self.config.url);
-                let alive = malformed.is_some() || self.is_alive();
-                return Err(malformed.unwrap_or(TextError::Unavailable {
-                    url,
-                    attempts: attempt + 1,
-                    reason,
-                    status,
-                    alive,
-                }));
+                return Err(self.no_answer(attempt + 1, reason, status, malformed));
             }
             let wait = self.config.retry.wait(key, attempt, asked_wait);
             tracing::debug!(attempt, reason, wait_ms = wait.as_millis() as u64, "asking the language model again");
             if asked_wait.is_some() {
                 self.hold(wait);
             }
-            std::thread::sleep(wait);
+            if !sleep_until(Instant::now() + wait) {
+                return Err(TextError::NotSent);
+            }
             attempt += 1;
         }
     }
 
-    fn post(&self, url: &str, body: &str) -> Result<Value, Failure> {
+    /// The error of a request that got no answer. After many of them in a row the server counts as unreachable, even if it
+    /// answers other requests.
+    fn no_answer(&self, attempts: u32, reason: String, status: Option<u16>, malformed: Option<TextError>) -> TextError {
+        let is_hopeless = self.unanswered.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_UNANSWERED;
+        match malformed {
+            Some(error) if !is_hopeless => error,
+            malformed => {
+                let alive = !is_hopeless && (malformed.is_some() || self.is_alive());
+                TextError::Unavailable { url: redact_url(&self.config.url), attempts, reason, status, alive }
+            }
+        }
+    }
+
+    fn post(&self, url: &str, body: &Arc<str>) -> Result<Value, Failure> {
         let mut request = self.agent.post(url).header("content-type", "application/json");
         if let Some(key) = &self.config.api_key {
             request = request.header("authorization", key.bearer());
         }
-        self.read(request.send(body))
+        let body = Arc::clone(body);
+        self.read(exchange(move || request.send(&*body)))
     }
 
     fn get(&self, route: &str) -> Result<Value, Failure> {
@@ -158,15 +180,13 @@ impl OpenAiServer {
         if let Some(key) = &self.config.api_key {
             request = request.header("authorization", key.bearer());
         }
-        self.read(request.call())
+        self.read(exchange(move || request.call()))
     }
 
-    fn read(&self, result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, Failure> {
-        let mut answer = result.map_err(|error| self.transport(&error))?;
-        let status = answer.status().as_u16();
-        let header = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
-        let wait = header.and_then(|header| retry_after(header, unix_s()));
-        let text = answer.body_mut().with_config().limit(MAX_BODY).lossy_utf8(true).read_to_string();
+    fn read(&self, result: Option<Result<Answer, ureq::Error>>) -> Result<Value, Failure> {
+        let Some(result) = result else { return Err(Failure::Stopped) };
+        let Answer { status, retry_after: header, text } = result.map_err(|error| self.transport(&error))?;
+        let wait = header.and_then(|header| retry_after(&header, unix_s()));
         let text = match text {
             Ok(text) => self.config.redact(&text),
             Err(error) if status < 400 => return Err(self.transport(&error)),
@@ -218,12 +238,16 @@ impl OpenAiServer {
         *hold = (*hold).max(Instant::now().checked_add(wait));
     }
 
-    fn wait_while_held(&self) {
+    fn wait_while_held(&self) -> Result<(), TextError> {
         loop {
             let hold = *self.hold_until.lock().unwrap_or_else(PoisonError::into_inner);
-            match hold.map(|until| until.saturating_duration_since(Instant::now())) {
-                Some(wait) if !wait.is_zero() => std::thread::sleep(wait),
-                _ => return,
+            match hold {
+                Some(until) if until > Instant::now() => {
+                    if !sleep_until(until) {
+                        return Err(TextError::NotSent);
+                    }
+                }
+                _ => return Ok(()),
             }
         }
     }
@@ -274,9 +298,6 @@ impl TextGenerator for OpenAiServer {
         results.into_iter().map(|(_, result)| result).collect()
     }
 }
-
-/// Largest answer that is read, in bytes; far above any real one, but bounded.
-const MAX_BODY: u64 = 64 << 20;
 
 /// Seconds since 1970, for dates in `Retry-After` only.
 fn unix_s() -> u64 {

@@ -61,6 +61,7 @@ impl LabelArgs {
         config.threshold = self.threshold;
         config.retry_unknown = self.retry_unknown;
         config.texts_per_shard = self.texts_per_shard as usize;
+        config.unanswered = self.server.unanswered;
         let replay = self.server.replay_folder(&options.output);
         run_server(&config, self.server.to_config()?, replay, &options)
     }

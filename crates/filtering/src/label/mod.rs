@@ -2,8 +2,9 @@
 //!
 //! The label depends on the text alone, so each distinct text is asked about once. Decoding is
 //! greedy; the label is what the text of the answer says, and the score compares the probabilities of *yes*
-//! and *no* at the word that says it, so it needs no sampling and repeats exactly. Answers are remembered in a
-//! replay folder: a run that was killed asks nothing twice. A run without a single yes or no is an error.
+//! and *no* at the word that says it, so it needs no sampling and repeats exactly. Answers are stored in a
+//! replay folder: a run that was killed asks nothing twice, and questions that an overloaded server did not answer stay
+//! open for the next run. A run without a single yes or no is an error.
 //!
 //! Step `texts` collects the distinct texts, step `part` asks about them.
 
@@ -17,7 +18,7 @@ use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOut
 use audsem_core::tables::{ParquetWriter, read_parquet, tables_under};
 use audsem_llm::{
     Answered, Fault, FinishReason, GenerateStep, GenerateTask, OpenAiServer, PromptTemplate, Refusal, Request,
-    Response, ServerConfig, TextError, TextGenerator,
+    Response, ServerConfig, TextError, TextGenerator, Unanswered,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -50,6 +51,9 @@ pub struct Config {
     pub retry_unknown: u32,
     /// Texts per shard, which are asked about and committed together.
     pub texts_per_shard: usize,
+    /// What happens to a text about which the server gave no answer. Not part of the hashed configuration, so that a
+    /// run can be ended in which some texts stay open.
+    pub unanswered: Unanswered,
 }
 
 impl Config {
@@ -67,6 +71,7 @@ impl Config {
             threshold: 0.5,
             retry_unknown: 0,
             texts_per_shard: 2000,
+            unanswered: Unanswered::default(),
         })
     }
 
@@ -93,7 +98,7 @@ impl RunConfig for HashedConfig<'_> {
     const COMMAND: &'static str = "label";
 }
 
-/// Labels with a server; answers are remembered in `replay`.
+/// Labels with a server; answers are stored in `replay`.
 ///
 /// # Errors
 /// Whatever prevents the run from continuing: see [`crate::error::Error`].
@@ -152,10 +157,14 @@ pub fn run(config: &Config, generator: &dyn TextGenerator, options: &RunOptions)
     let step = Step { name: "part", unit: "texts", physical: "tok" };
     run.must_keep(step).explain(Fault::ALL);
     let question = Question(config);
-    let generate = GenerateStep::new(&question, generator).with_max_attempts(config.retry_unknown.saturating_add(1));
+    let generate = GenerateStep::new(&question, generator)
+        .with_max_attempts(config.retry_unknown.saturating_add(1))
+        .with_unanswered(config.unanswered);
     let report = run.execute(step, &plan, |path, out| label(&generate, path, out))?;
     let count = |name| report.stats.counts.get(name).copied().unwrap_or(0);
-    generate.finish(count("yes") + count("no"), count("unknown"))?;
+    if report.complete {
+        generate.finish(count("yes") + count("no"), count("unknown"))?;
+    }
     Ok(run.finish()?.with_result("unknown", count("unknown")))
 }
 

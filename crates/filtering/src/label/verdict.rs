@@ -48,7 +48,7 @@ const LEAD: [&str; 23] = [
     "a",
 ];
 
-/// Those of these words that introduce an answer anywhere in the text.
+/// Words of that list that introduce an answer anywhere in the text.
 const ANNOUNCE: [&str; 8] = ["answer", "verdict", "label", "decision", "conclusion", "judgement", "judgment", "boxed"];
 
 /// Words after a *no* that change its meaning (`no doubt`).

@@ -1,17 +1,13 @@
 //! Rate limiting and retries of requests to a site.
 
 use std::sync::{Mutex, PoisonError};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use audsem_core::signals::stop_requested;
+use audsem_core::signals::sleep_until;
 use audsem_llm::RetryPolicy;
 
 use super::{FaultKind, FetchFault, Trouble};
 use crate::error::Error;
-
-/// How often a waiting thread checks for a stop request.
-const GLANCE: Duration = Duration::from_millis(100);
 
 /// Spreads requests of all workers evenly over time.
 #[derive(Debug)]
@@ -50,7 +46,7 @@ impl Pace {
     /// The last [`Trouble`].
     pub fn attempts<T>(&self, key: &str, mut attempt: impl FnMut() -> Result<T, Trouble>) -> Result<T, Trouble> {
         for n in 0.. {
-            if !wait_until(self.reserve(Instant::now())) {
+            if !sleep_until(self.reserve(Instant::now())) {
                 return Err(Trouble::Stopped);
             }
             let (fault, detail) = match attempt() {
@@ -69,26 +65,13 @@ impl Pace {
                     tracing::info!(key, ?fault, detail, wait_s = wait.as_secs_f64(), "will try again");
                     if kind == FaultKind::Blocked {
                         self.hold(wait);
-                    } else if !wait_until(Instant::now() + wait) {
+                    } else if !sleep_until(Instant::now() + wait) {
                         return Err(Trouble::Stopped);
                     }
                 }
             }
         }
         Err(Trouble::Stopped)
-    }
-}
-
-/// Sleeps until a point in time; false if a stop was requested first.
-fn wait_until(moment: Instant) -> bool {
-    loop {
-        if stop_requested() {
-            return false;
-        }
-        match moment.checked_duration_since(Instant::now()) {
-            Some(wait) if !wait.is_zero() => sleep(wait.min(GLANCE)),
-            _ => return true,
-        }
     }
 }
 

@@ -13,7 +13,7 @@ use audsem_core::tables::{Cue, read_parquet, text_hash, write_parquet};
 use audsem_filtering::error::Error;
 use audsem_filtering::label::{Config, run_server};
 use audsem_filtering::tables::LlmLabel;
-use audsem_llm::{RetryPolicy, ServerConfig};
+use audsem_llm::{RetryPolicy, ServerConfig, Unanswered};
 use serde_json::{Value, json};
 
 use audsem_core::testing::loopback::{Loopback, ReceivedRequest, Reply};
@@ -274,6 +274,125 @@ fn killed_process_goes_on_where_it_was() {
     let asked: Vec<String> = healthy.calls().iter().map(caption).collect();
     assert_eq!(asked, texts[8..].to_vec());
     assert_eq!(table(&out).len(), 12);
+}
+
+/// Temporary failures of a server that answers other requests leave their questions open; the next run asks only those.
+#[test]
+fn questions_without_an_answer_stay_open_and_alone_are_asked_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = cues(folder.path(), &["[dog barks]", "[hail]", "[rain]", "[door slams]", "[wind]", "[dog howls]"]);
+    let whole = folder.path().join("whole");
+    let healthy = || Loopback::start(|call, _| judge(call));
+    label(&healthy(), &input, &RunOptions::new(&whole), |_| {}).unwrap();
+
+    let status = |status| move || Reply::Send(status, "", b"busy".to_vec());
+    type Failure = Box<dyn Fn() -> Reply + Send + Sync>;
+    let failures: [(&str, Failure); 9] = [
+        ("429", Box::new(status(429))),
+        ("500", Box::new(status(500))),
+        ("502", Box::new(status(502))),
+        ("503", Box::new(status(503))),
+        ("504", Box::new(status(504))),
+        ("closed", Box::new(|| Reply::Close)),
+        ("cut", Box::new(|| Reply::Cut(b"{".to_vec()))),
+        ("page", Box::new(|| Reply::Send(200, "", b"<html>come back later</html>".to_vec()))),
+        ("slow", Box::new(|| Reply::Hang)),
+    ];
+    for (name, failure) in failures {
+        let out = folder.path().join(name);
+        let overloaded = Loopback::start(move |call, _| match call.method == "GET" {
+            true => send(&json!({"data": [{"id": "m"}]})),
+            false if caption(call) == "[rain]" => failure(),
+            false => judge(call),
+        });
+        let mut server = server_config(&overloaded);
+        server.timeout = Duration::from_millis(300);
+        let mut config = Config::new(&input).unwrap();
+        config.texts_per_shard = 2;
+        let first = run_server(&config, server, Some(out.join("replay")), &RunOptions::new(&out));
+        match &first {
+            // Too many requests: the run ends at once, for the server's sake.
+            Err(error) => assert!(name == "429" && error.to_string().contains("status 429"), "{name}: {error}"),
+            Ok(summary) => {
+                let failed: Vec<&str> = summary.failed_shards.iter().map(|shard| &*shard.shard).collect();
+                assert_eq!((failed, summary.exit_code()), (vec!["00001"], 1), "{name}");
+                let error = &summary.failed_shards[0].error;
+                assert!(error.contains("1 of 2 questions have no answer yet"), "{name}: {error}");
+            }
+        }
+        assert!(!out.join("part-00001.done.json").exists(), "{name}: the shard counts as done");
+
+        let server = healthy();
+        let summary = label(&server, &input, &RunOptions::new(&out), |_| {}).unwrap();
+        assert_eq!(summary.status, Status::Done, "{name}");
+        let mut asked: Vec<String> = server.calls().iter().map(caption).collect();
+        asked.retain(|caption| name != "429" || caption == "[rain]");
+        assert_eq!(asked, ["[rain]"], "{name}");
+        assert_eq!(data(&out), data(&whole), "{name}");
+    }
+}
+
+/// A question that no server ever answers need not keep a run open for ever.
+#[test]
+fn open_questions_can_be_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, out) = (cues(folder.path(), &["[dog barks]", "[rain]"]), folder.path().join("out"));
+    let server = Loopback::start(|call, _| match call.method == "GET" {
+        true => send(&json!({"data": [{"id": "m"}]})),
+        false if caption(call) == "[rain]" => Reply::Send(500, "", b"crash".to_vec()),
+        false => judge(call),
+    });
+    let mut options = RunOptions::new(&out);
+    assert_eq!(label(&server, &input, &options, |_| {}).unwrap().failed_shards.len(), 1);
+    options.max_fail_rate = 0.5;
+    let summary = label(&server, &input, &options, |config| config.unanswered = Unanswered::Fail).unwrap();
+    assert_eq!((summary.status, summary.step("part").unwrap().n_failed()), (Status::Done, 1));
+}
+
+/// A stop request ends the wait for a server: between retries, while it asked to wait, and for an answer that does not
+/// come.
+#[test]
+fn stop_request_ends_the_wait_for_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts: Vec<String> = (0..12).map(|i| format!("[noise {i}]")).collect();
+    let input = cues(folder.path(), &texts.iter().map(String::as_str).collect::<Vec<_>>());
+    type Waiting = fn() -> Reply;
+    let cases: [(&str, Waiting); 3] = [
+        ("hang", || Reply::Hang),
+        ("busy", || Reply::Send(503, "retry-after: 500\r\n", b"busy".to_vec())),
+        ("broken", || Reply::Send(500, "", b"broken".to_vec())),
+    ];
+    for (name, reply) in cases {
+        let out = folder.path().join(name);
+        let command = |server: &Loopback| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_audsem-filtering"));
+            command.args(["label", "--model", "m", "--concurrency", "2", "--retries", "30", "--server"]);
+            command.arg(server.url("/v1")).arg("--input").arg(&input).arg("--output").arg(&out);
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        };
+        let (reached, wait) = std::sync::mpsc::channel();
+        let reached = std::sync::Mutex::new(reached);
+        let waiting = Loopback::start(move |call, n| {
+            if n < 5 {
+                return judge(call);
+            }
+            let _ = reached.lock().unwrap().send(());
+            reply()
+        });
+        let mut child = command(&waiting).spawn().unwrap();
+        for _ in 0..if name == "broken" { 4 } else { 2 } {
+            wait.recv_timeout(Duration::from_secs(60)).unwrap();
+        }
+        let asked = std::time::Instant::now();
+        assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{name}");
+        assert!(asked.elapsed() < Duration::from_secs(20), "{name}: stopped after {:?}", asked.elapsed());
+
+        let healthy = Loopback::start(|call, _| judge(call));
+        assert!(command(&healthy).status().unwrap().success());
+        assert_eq!((healthy.calls().len(), table(&out).len()), (7, 12), "{name}");
+    }
 }
 
 /// A stop request does not wait for the texts that are left; what was answered is not asked again.
