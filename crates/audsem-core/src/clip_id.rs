@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::suffix::is_media;
+use crate::video_id::MAX_ID_BYTES;
 
 /// File extensions that may follow a clip's name, beside those of media; anything else after the parenthesis is an error.
 const EXTENSIONS: [&str; 4] = ["json", "jpg", "png", "txt"];
@@ -72,7 +73,9 @@ pub enum ClipIdError {
         end_ms: u32,
     },
     /// The video id cannot be part of a file name and a WebDataset key.
-    #[error("a video id is not empty and has no dot, slash, blank edge or control character: {video_id:?}")]
+    #[error(
+        "a video id has 1 to {MAX_ID_BYTES} bytes and no dot, slash, blank edge or control character: {video_id:?}"
+    )]
     BadVideoId {
         /// The offending id.
         video_id: String,
@@ -83,12 +86,13 @@ impl ClipId {
     /// A key from its parts.
     ///
     /// # Errors
-    /// [`ClipIdError::BadVideoId`] when the id is empty, has blank edges, a dot, a slash or a
+    /// [`ClipIdError::BadVideoId`] when the id is empty or longer than [`MAX_ID_BYTES`], has blank edges, a dot, a slash or a
     /// control character; [`ClipIdError::EmptySpan`] unless `start_ms < end_ms`.
     pub fn new(video_id: impl Into<String>, start_ms: u32, end_ms: u32) -> Result<Self, ClipIdError> {
         let video_id = video_id.into();
         let forbidden = |c: char| matches!(c, '.' | '/' | '\\') || c.is_control();
-        if video_id.is_empty() || video_id.trim() != video_id || video_id.contains(forbidden) {
+        let fits = (1..=MAX_ID_BYTES).contains(&video_id.len());
+        if !fits || video_id.trim() != video_id || video_id.contains(forbidden) {
             return Err(ClipIdError::BadVideoId { video_id });
         }
         if start_ms >= end_ms {
@@ -246,6 +250,7 @@ mod tests {
 
     #[test]
     fn says_what_is_wrong_with_anything_else() {
+        let long = format!("{} (1.0-2.0)", "v".repeat(201));
         let cases = [
             ("abc", "no ` (start-end)` part"),
             ("abc (1.0)", "no ` (start-end)` part"),
@@ -257,8 +262,9 @@ mod tests {
             ("abc (1.0-2.0).mp4.part", "unknown ending \".mp4.part\""),
             ("abc (1.0-2.0)_qa_1", "unknown ending \"_qa_1\""),
             ("abc (2.0-2.0)", "not after its start"),
-            (" (1.0-2.0)", "a video id is not empty"),
-            ("a.b (1.0-2.0)", "has no dot"),
+            (" (1.0-2.0)", "a video id has 1 to 200 bytes"),
+            (&*long, "a video id has 1 to 200 bytes"),
+            ("a.b (1.0-2.0)", "no dot"),
         ];
         for (name, message) in cases {
             let error = name.parse::<ClipId>().unwrap_err().to_string();

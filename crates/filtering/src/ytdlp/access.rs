@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use audsem_core::video_id::MAX_ID_BYTES;
 use audsem_media::program::{Call, Program, Tool};
 
 use super::{FetchFault, Trouble, classify};
@@ -105,7 +106,7 @@ impl Access {
         if full_disk(&finished.stderr) {
             return Err(Trouble::Fatal(no_space(Path::new("the working folder"))));
         }
-        let (fault, detail) = classify(&finished.stderr);
+        let (fault, detail) = classify(&finished.stderr, video_id);
         tracing::debug!(video_id, ?fault, status = %finished.status, "yt-dlp failed");
         Err(Trouble::Fetch(fault, detail))
     }
@@ -114,8 +115,11 @@ impl Access {
 /// Whether an id can be part of an address and a file name.
 pub(crate) fn check_id(video_id: &str) -> Result<(), Trouble> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
-    if !video_id.is_empty() && video_id.chars().all(plain) {
-        return Ok(());
-    }
-    Err(Trouble::Fetch(FetchFault::Unsupported, format!("`{video_id}` is not a video id")))
+    let problem = match video_id.len() {
+        n_bytes if n_bytes > MAX_ID_BYTES => format!("an id of {n_bytes} bytes, more than {MAX_ID_BYTES}"),
+        0 => "the id is empty".to_owned(),
+        _ if !video_id.chars().all(plain) => format!("`{video_id}` is not a video id"),
+        _ => return Ok(()),
+    };
+    Err(Trouble::Fetch(FetchFault::Unsupported, problem))
 }

@@ -1,7 +1,10 @@
 //! The meaning of yt-dlp's errors: permanent, temporary, or a refusal of the site.
 
+use std::sync::LazyLock;
+
 use audsem_core::run::{LeftOut, ShardError};
 use audsem_media::program::MediaError;
+use regex::Regex;
 
 use crate::error::Error;
 
@@ -59,7 +62,7 @@ impl FetchFault {
 /// Why an attempt failed.
 #[derive(Debug)]
 pub enum Trouble {
-    /// The video cannot be had: cause and yt-dlp's own words.
+    /// The video cannot be fetched: the cause and yt-dlp's message.
     Fetch(FetchFault, String),
     /// A stop was requested.
     Stopped,
@@ -154,11 +157,27 @@ const PHRASES: [(FetchFault, &[&str]); 9] = [
     ),
 ];
 
-/// Reads the cause out of what yt-dlp wrote on standard error; returns it with the telling line.
-pub fn classify(stderr: &str) -> (FetchFault, String) {
+/// The parts of an error line that yt-dlp does not word itself: the id of the video in front, quoted ids and names, and
+/// addresses and paths. All of them may contain any phrase.
+static FOREIGN: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = r#"(?m)^(ERROR:\s*)?\[[^\]]+\] [^\s:]+:\s|(?:^|[\s(])'[^'\n]*/[^'\n]*'|\S*/\S*"#;
+    Regex::new(pattern).expect("the pattern is a constant that the tests compile")
+});
+
+/// What yt-dlp itself says in some error lines, in lower case.
+fn wording(lines: &str, video_id: &str) -> String {
+    let mut text = lines.to_owned();
+    for (open, close) in [('\'', '\''), ('"', '"'), ('‘', '’')] {
+        text = text.replace(&format!("{open}{video_id}{close}"), " ");
+    }
+    FOREIGN.replace_all(&text, " ").to_lowercase()
+}
+
+/// Reads the cause out of what yt-dlp wrote on standard error about a video; returns it with the line that says so.
+pub fn classify(stderr: &str, video_id: &str) -> (FetchFault, String) {
     let errors: Vec<&str> = stderr.lines().filter(|line| line.starts_with("ERROR:")).collect();
     let lines = if errors.is_empty() { stderr.lines().rev().take(3).collect() } else { errors };
-    let text = lines.join("\n").to_lowercase();
+    let text = wording(&lines.join("\n"), video_id);
     let found = PHRASES.iter().find(|(_, phrases)| phrases.iter().any(|phrase| text.contains(phrase)));
     let detail = lines.last().map_or("no error message", |line| line.trim_start_matches("ERROR:").trim());
     (found.map_or(FetchFault::Other, |(fault, _)| *fault), shorten(detail))
@@ -180,7 +199,7 @@ mod tests {
     #[test]
     fn messages_are_told_apart() {
         use FetchFault::*;
-        let check = |message: &str, expected: FetchFault| assert_eq!(classify(message).0, expected, "{message}");
+        let check = |message: &str, expected: FetchFault| assert_eq!(classify(message, "x").0, expected, "{message}");
         check("ERROR: [youtube] x: Video unavailable. This video has been removed by the uploader", Gone);
         check(
             "ERROR: [youtube] x: Video unavailable. This video is no longer available because the YouTube account associated with this video has been terminated.",
@@ -226,6 +245,29 @@ mod tests {
     #[test]
     fn only_error_lines_count() {
         let stderr = "WARNING: HTTP Error 429, retrying\nERROR: [youtube] x: Video unavailable";
-        assert_eq!(classify(stderr), (FetchFault::Gone, "[youtube] x: Video unavailable".into()));
+        assert_eq!(classify(stderr, "x"), (FetchFault::Gone, "[youtube] x: Video unavailable".into()));
+    }
+
+    /// Ids, addresses and paths are not yt-dlp's words, whatever they contain.
+    #[test]
+    fn an_id_says_nothing_about_the_failure() {
+        use FetchFault::*;
+        let check = |id: &str, message: &str, expected: FetchFault| {
+            let message = message.replace("ID", id);
+            assert_eq!(classify(&message, id).0, expected, "{message}");
+        };
+        for id in ["aDrM-xyz123", "ssl_offline", "removed", "captcha", "Private_video-1", "not", "429"] {
+            check(id, "ERROR: [youtube] ID: Video unavailable. This video has been removed by the uploader", Gone);
+            check(id, "ERROR: [youtube] ID: Premieres in 3 hours", NotYet);
+            check(id, "ERROR: [generic] ID: Unable to download webpage: HTTP Error 503: Service Unavailable", Network);
+            check(id, "ERROR: [generic] 'ID' is not a valid URL. Set --default-search", Unsupported);
+            check(id, "ERROR: Unsupported URL: https://example.org/watch?v=ID", Unsupported);
+            check(
+                id,
+                "ERROR: unable to open for writing: [Errno 5] Input/output error: '/data/ID files/track.vtt'",
+                Other,
+            );
+            check(id, "ERROR: [youtube] ID: This video is DRM protected", Restricted);
+        }
     }
 }

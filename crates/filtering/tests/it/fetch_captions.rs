@@ -79,6 +79,24 @@ fn tracks_are_fetched_named_and_accounted_for() {
     assert!(!names(&out).iter().any(|name| name.starts_with(".scratch")), "a working folder stayed behind");
 }
 
+/// An id may contain what would be a refusal in yt-dlp's own words, and may be longer than a file name.
+#[test]
+fn neither_the_letters_nor_the_length_of_an_id_end_or_mislead_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let (long, longest) = ("a".repeat(250), "b".repeat(200));
+    let input = list(folder.path(), &["DrM-gone", &long, "ok", "captcha_gone", &longest]);
+    let server = Loopback::start(|call, n| match call.path.ends_with("gone.html") {
+        true => Reply::Send(404, "", Vec::new()),
+        false => site(call, n),
+    });
+    let summary = fetch(&server, &input, &out).unwrap();
+    let part = summary.step("part").unwrap();
+    assert_eq!((part.read, part.kept, part.dropped["gone"], part.failed["unsupported"]), (5, 2, 2, 1));
+    assert_eq!(names(&out.join("subtitles")), [format!("{longest}.en.vtt"), "ok.en.vtt".to_owned()]);
+    assert!(server.calls().iter().all(|call| !call.path.contains(&long)), "an impossible id was asked for");
+}
+
 #[test]
 fn a_longer_list_goes_on_and_a_shorter_one_deletes_nothing() {
     let folder = tempfile::tempdir().unwrap();
