@@ -24,7 +24,7 @@ impl DeviceChoice {
     /// Opens the device.
     ///
     /// # Errors
-    /// [`ModelError::NoCuda`] when CUDA was asked for by name and cannot be had; `auto` never fails.
+    /// [`ModelError::NoCuda`] if CUDA was requested by name and is not available; `auto` never fails.
     pub fn open(self) -> Result<Device, ModelError> {
         match self {
             Self::Cpu => Ok(Device::Cpu),

@@ -2,7 +2,7 @@
 //!
 //! * Hidden files and folders (`.name`) and temporary files (`*.tmp`) are skipped.
 //! * Links to files and to folders are followed, since data sets are often folders of links. Each folder is read once:
-//!   under its own path if that lies below the root, else under the first link to it, so links in a circle come to an end.
+//!   under its own path if that lies below the root, else under the first link to it, so cycles of links end.
 //! * The order depends on names alone, never on the file system.
 //! * A folder that cannot be listed and a broken link with a wanted name are errors that name it.
 //!

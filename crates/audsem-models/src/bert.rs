@@ -151,7 +151,7 @@ impl Bert {
     /// Loads the encoder; tensors may stand under `bert.` (task models) or at the root (plain encoders).
     ///
     /// # Errors
-    /// The configuration asks for something unsupported, or a tensor cannot be had.
+    /// The configuration asks for something unsupported, or a tensor is missing or unreadable.
     pub fn load(vb: VarBuilder<'_>, config: &Config) -> Result<Self> {
         config.validate()?;
         let plain = vb.contains_tensor("embeddings.word_embeddings.weight");
@@ -204,7 +204,7 @@ impl BertClassifier {
     /// Loads `bert.*`, `bert.pooler.dense` and `classifier`.
     ///
     /// # Errors
-    /// The configuration asks for something unsupported, or a tensor cannot be had.
+    /// The configuration asks for something unsupported, or a tensor is missing or unreadable.
     pub fn load(vb: VarBuilder<'_>, config: &Config) -> Result<Self> {
         let (dim, stdev) = (config.hidden_size, config.initializer_range);
         Ok(Self {

@@ -133,7 +133,7 @@ impl Roberta {
     /// Loads `embeddings`, `encoder` and `pooler` below `vb`.
     ///
     /// # Errors
-    /// The configuration asks for something unsupported, or a tensor cannot be had.
+    /// The configuration asks for something unsupported, or a tensor is missing or unreadable.
     pub fn load(vb: &VarBuilder<'_>, config: &Config) -> Result<Self> {
         config.validate()?;
         let (dim, stdev) = (config.hidden_size, config.initializer_range);

@@ -51,7 +51,7 @@ impl Column {
         }
     }
 
-    /// Its definition, for readers of a report.
+    /// Definition of the column, for readers of a report.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Dissimilarity => "1 minus the mean cosine to the reference, from 0 to 2",

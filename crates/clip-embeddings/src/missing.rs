@@ -1,4 +1,4 @@
-//! Keys that were looked for in shards and are in none of them.
+//! Keys that were not found in any shard.
 
 use std::collections::BTreeSet;
 

@@ -70,7 +70,7 @@ const TWO_LETTERS: &str = "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm
     so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu";
 
 /// Languages that have but a code of three letters and that captions are offered in. A word such as `cat`, which would
-/// be a code if its language had none of two letters, is none.
+/// be a code if its language had no code of two letters, is not one.
 const THREE_LETTERS: &str = "ada asa bem bho brx ceb chr dje doi dua efi ewo fil fon gaa gsw guz hak haw hil hmn ilo iba kam \
     kar kha kln kok kri kru lad lua luo lus luy mai mas mer mfe mni mul nan nap naq nds new nso nyn pam pap pcm rof rup rwk \
     sat scn sco sdp seh shi srn syr tlh tpi tum und vec vro vun wal war wuu yue zxx";
@@ -98,7 +98,7 @@ pub fn looks_like_tag(text: &str) -> bool {
 
 impl Entry {
     /// `None` unless the entry is a code of letters, digits, `-` and `_`, or a beginning of one with `*` behind
-    /// (or `.*`, as yt-dlp writes it). `all`, which yt-dlp does not take for a code, is none.
+    /// (or `.*`, as yt-dlp writes it). `all`, which has another meaning for yt-dlp, is not a code.
     fn parse(text: &str) -> Option<Self> {
         let is_code = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         // yt-dlp takes a leading hyphen for an exclusion.

@@ -4,7 +4,7 @@
 //! out/tar_mp4_mapping.csv   tar_file,mp4_name: one line for each clip, the first of duplicates
 //! out/sizes.json            how many samples each tar holds
 //! out/part-00000.parquet    every member with its place, one table for each tar
-//! out/names-00000.csv       what the first file is put together from
+//! out/names-00000.csv       the parts from which the first file is made
 //! ```
 //!
 //! Headers and JSON are read, media are skipped.

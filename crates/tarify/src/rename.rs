@@ -23,7 +23,7 @@ use crate::sizes::{SAMPLES, write_sizes};
 use crate::tar_output::TarOutput;
 use crate::tars::{TarInput, TarWork, Unit, list_tars, plain_name, plan};
 
-/// What becomes of members that name no clip.
+/// What to do with members whose names are not clip names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Unmatched {
@@ -42,7 +42,7 @@ pub struct Config {
     pub inputs: Vec<PathBuf>,
     /// What stands before each name, `tar/` for readers that expect it.
     pub prefix: String,
-    /// What becomes of members that name no clip.
+    /// What to do with members whose names are not clip names.
     pub unmatched: Unmatched,
     /// Modification time of the members, seconds since 1970.
     pub mtime: u64,

@@ -136,7 +136,7 @@ mod tests {
         check("17", None, Some("tar/V (1.0-3.5).mp4"), "V (1_0-3_5)");
         check("17", Some(" "), Some("V (1.0-3.5)"), "V (1_0-3_5)");
         check("V (1_0-3_5)", None, None, "V (1_0-3_5)");
-        // C17: the last dot is not an extension when what follows is none.
+        // C17: a last dot begins an extension only if a known extension follows.
         check("17", None, Some("dogs/a.b (x.y).flac"), "a_b (x_y)");
         check("17", None, Some("rain v1.2"), "rain v1_2");
         check("17", None, None, "17");

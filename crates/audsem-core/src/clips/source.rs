@@ -269,7 +269,7 @@ fn of_rows(rows: &[ClipRow], name: &str, content: ClipContent) -> Vec<ClipSource
     rows.chunks(size).map(source).collect()
 }
 
-/// Hash of all of the rows that decides what becomes of them.
+/// Hash of everything in the rows that decides their outcome.
 fn fingerprint(rows: &[ClipRow], content: ClipContent) -> String {
     let mut all = Fingerprint::new();
     for row in rows {

@@ -266,7 +266,7 @@ mod tests {
             // Opened for reading only.
             let mut stream = Stream::new(File::open(&path).unwrap());
             let written = write_all(&mut stream, &pattern(blocks * BLOCK_BYTES + 10));
-            // More than may be under way: it cannot be the end that tells.
+            // More blocks than may be in flight, so that the error shows before the end.
             assert!(blocks <= BLOCKS || written.is_err());
             if written.is_ok() {
                 stream.finish().unwrap_err();

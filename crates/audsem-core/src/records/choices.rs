@@ -188,7 +188,7 @@ impl Question {
     }
 }
 
-/// Reads `A. … B. …`: one option per line, or, when the lines do not say so, all in one. Options without text are none.
+/// Reads `A. … B. …`: one option per line, or, when the lines do not say so, all in one. Options without text are ignored.
 fn written_out(text: &str) -> Vec<Choice> {
     let by_line = split_at_letters(text, |before| before.is_empty() || before.ends_with('\n'));
     if by_line.len() >= 2 {

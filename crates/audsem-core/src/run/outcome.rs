@@ -56,7 +56,7 @@ impl<D> LeftOut<D> {
         LeftOut { kind: self.kind, reason: self.reason, detail: change(self.detail) }
     }
 
-    /// Its name in `rejects-*.jsonl`.
+    /// Name of the outcome in `rejects-*.jsonl`.
     pub(super) fn outcome(&self) -> &'static str {
         match self.kind {
             Kind::Dropped => "dropped",

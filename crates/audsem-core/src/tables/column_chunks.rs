@@ -167,8 +167,8 @@ impl ColumnChunks {
     }
 }
 
-/// A dictionary is a way of storing values: the values are what readers want. Only the key of the metadata says that a
-/// field is one, so the decoder has to be told nothing of it.
+/// Resolves dictionaries, which are only a way of storing values. Only a key of the metadata marks a
+/// field as one, so the decoder needs no special handling.
 fn without_dictionaries(mut field: ArrowField) -> ArrowField {
     field.metadata = None;
     field.dtype = match field.dtype {

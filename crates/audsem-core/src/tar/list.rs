@@ -7,7 +7,7 @@ use crate::input::files_of;
 use crate::run::{FileFingerprint, Fingerprint, require_finished};
 use crate::walk::Walk;
 
-/// Endings of tars; what is inside is told by the first bytes.
+/// Extensions of tars; the compression is detected by the first bytes.
 const ENDINGS: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
 
 /// The name of a tar before its ending, and the ending in lower case; `None` for what is not a tar by its name.

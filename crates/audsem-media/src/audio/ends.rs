@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Timeout of ffmpeg: packets are copied, not decoded, so a program that takes this long hangs.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Where sound and pictures end, in seconds from the same beginning; `None` for what there is none of.
+/// Where sound and pictures end, in seconds from the same start; `None` if the file has no such stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Ends {
     pub(super) sound_s: Option<f64>,

@@ -45,7 +45,7 @@ pub(super) fn decode<'s>(source: Box<dyn MediaSource + 's>, options: Options<'_>
     let container = format.format_info().short_name;
     let (wanted, decoder) = open(container, track, options)?;
     let counted = Ends::of_index(options.index, wanted.id);
-    // Packets are looked at only where that is asked for and the index does not tell.
+    // Packets are inspected only if that was requested and the index does not have the lengths.
     let is_measured = options.end_tolerance_s.is_some() && counted.is_none();
     let timed = format.tracks().iter().filter(|_| is_measured);
     let clocks: Vec<Clock> = timed.filter_map(|track| Clock::of(track, wanted.id)).collect();

@@ -12,7 +12,7 @@
 //! | any | Vorbis of more than two channels | channels that are coded together come out wrong |
 //! | MPEG-TS, AVI, ASF, … | any | no built-in reader; searching them for something that looks like MP3 or AAC gives noise |
 //! | MOV | PCM behind an edit list | ffmpeg begins with a whole packet |
-//! | Matroska | several tracks of sound | which is the default is not told |
+//! | Matroska | several tracks of sound | the default track is unknown |
 //! | Ogg | chained streams | what follows the first stream would be lost |
 
 use symphonia::core::codecs::audio::well_known::profiles::{CODEC_PROFILE_AAC_HE, CODEC_PROFILE_AAC_HE_V2};

@@ -24,7 +24,7 @@ struct Joint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Truncation {
-    /// Four channels: the whole sound, shrunk, and three pieces of it.
+    /// Four channels: the whole sound, downsampled, and three pieces of it.
     Fusion,
     /// One piece of it.
     RandTrunc,

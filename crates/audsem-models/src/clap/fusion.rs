@@ -1,4 +1,4 @@
-//! Features of long sounds: the whole, shrunk, and three pieces.
+//! Features of long sounds: the whole sound, downsampled, and three pieces.
 
 use std::ops::Range;
 

@@ -57,7 +57,7 @@ impl Clap {
     /// Loads all tensors, with the names of `ClapModel`.
     ///
     /// # Errors
-    /// The configuration asks for something unsupported, or a tensor cannot be had.
+    /// The configuration asks for something unsupported, or a tensor is missing or unreadable.
     pub fn load(vb: &VarBuilder<'_>, config: &Config) -> Result<Self> {
         config.validate()?;
         let scale =

@@ -157,7 +157,7 @@ impl MultiHeadAttention {
     }
 }
 
-/// The cache, if it is of use here: it would cut gradients, and its tokens belong to no block.
+/// The cache, if it can be used here: it would cut gradients, and its tokens belong to no block.
 fn checked<'a>(cache: &'a mut KvCache, context: &AttentionContext<'_>) -> Result<&'a mut KvCache> {
     if context.mode != Mode::Infer {
         bail!("a cache of keys and values has no gradient: it is for inference");

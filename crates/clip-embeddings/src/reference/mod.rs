@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! out/reference.json         count, mean direction, model, sets
-//! out/sums-00000.json        sums of one table, from which the mean is put together
+//! out/sums-00000.json        sums of one table, from which the mean is computed
 //! out/index-00000.parquet    with --index: the unit vectors of one table, for nearest neighbours
 //! ```
 

@@ -78,7 +78,7 @@ impl Scorer {
         Ok(Self { model, encoder, batch_size: batch_size.max(1), sound })
     }
 
-    /// The probability that each text names a sound. `progress` is told now and then how many tokens were done.
+    /// The probability that each text names a sound. `progress` is called from time to time with the number of processed tokens.
     /// Tokens beyond [`Scorer::max_tokens`] are not seen.
     ///
     /// # Errors

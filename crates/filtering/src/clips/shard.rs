@@ -97,7 +97,7 @@ fn cannot_write(shard: &str, error: TarError) -> ShardError {
     }
 }
 
-/// What becomes of a candidate.
+/// The outcome of a candidate.
 ///
 /// # Errors
 /// [`ShardError::Fatal`] when nothing can be decoded here, this or any other.

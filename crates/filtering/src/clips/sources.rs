@@ -121,7 +121,7 @@ impl Sources {
         Ok(sources)
     }
 
-    /// Adds a file; one that was named by the user is taken for media whatever its ending.
+    /// Adds a file; a file named by the user is treated as media whatever its extension.
     fn add(&mut self, path: &Path, name: &str, named: bool) -> Result<()> {
         if is_tar(name) {
             self.list_tar(path);

@@ -191,7 +191,7 @@ impl fmt::Display for ByLabel<'_> {
 /// Shows why another rule drops a caption.
 struct ByRule<'a> {
     rule: u8,
-    /// The caption as the rule met it.
+    /// The caption as the rule received it.
     caption: &'a str,
 }
 

@@ -9,7 +9,7 @@ pub(super) const NAME: &str = "merged_bert_thatisin_mixtral_captions_nodupe.csv"
 pub(super) const HEADER: &[u8] = b"text\n";
 
 /// Lines of the file for some captions. Fields are quoted where they hold a comma or a quote, lines end in `\n`: so do the
-/// writer of polars and, told that line end, Python's.
+/// writer of polars does, and Python's with that line end.
 ///
 /// # Errors
 /// The CSV library cannot write one.

@@ -160,7 +160,7 @@ impl Config {
         HarvestOptions { languages: self.subtitle_languages.clone(), ..self.harvest_options(all_rejects) }
     }
 
-    /// How ids and languages are told from the names of subtitle files.
+    /// How ids and languages are read from the names of subtitle files.
     pub(super) fn naming(&self) -> Naming<'_> {
         Naming { ids: self.ids, languages: &self.subtitle_languages, fetched: false }
     }

@@ -338,7 +338,7 @@ pub(super) fn leave_out(out: &mut ShardOutput, key: &str, (cause, detail): &Left
     }
 }
 
-/// Reads back which clips the file of this step speaks of.
+/// Reads back which clips the file of this step refers to.
 fn load(path: PathBuf, fingerprint: String, joins: bool) -> Result<Records, Error> {
     let reader = BufReader::new(File::open(&path).map_err(CoreError::read(&path))?);
     let mut records = Records { path: path.clone(), fingerprint, joins, ..Records::default() };

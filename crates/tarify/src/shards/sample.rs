@@ -250,7 +250,7 @@ pub(super) fn identity_of(clip: &ClipId, record: &Map<String, Value>, task: Task
     (clip.clone(), question.map_or(0, |question| xxh3_64(clean(question).as_bytes())))
 }
 
-/// Takes the clip a record speaks of from its `file_name`.
+/// The clip that a record refers to, from its `file_name`.
 ///
 /// # Errors
 /// [`Fault::NoName`] and [`Fault::BadName`].

@@ -48,7 +48,7 @@ pub(super) struct Audio {
 /// What the step found in one source tar.
 #[derive(Debug, Default)]
 pub(super) struct Scanned {
-    /// The file that [`Audio::offset`] speaks of: the tar, or a payload file beside it when the tar
+    /// The file that [`Audio::offset`] refers to: the tar, or a payload file beside it when the tar
     /// is compressed or holds video.
     pub payloads: PathBuf,
     /// Hash of what was found.

@@ -55,7 +55,7 @@ impl AudioTower {
     /// Loads the tensors below `audio_encoder`.
     ///
     /// # Errors
-    /// The configuration asks for something unsupported, or a tensor cannot be had.
+    /// The configuration asks for something unsupported, or a tensor is missing or unreadable.
     pub fn load(vb: &VarBuilder<'_>, config: &AudioConfig) -> Result<Self> {
         config.validate()?;
         let layers = vb.pp("layers");

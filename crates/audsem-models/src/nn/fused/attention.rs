@@ -118,7 +118,7 @@ fn load_keys_and_values(attention: &Attention<'_>, kv_head: usize, scratch: &mut
     let (t, width) = (attention.length, attention.width());
     let key_panel = width * PANEL;
     let value_panel = t * PANEL;
-    // What stays in a panel beyond the last key or column from earlier calls reaches only sums that nobody takes.
+    // What stays in a panel beyond the last key or column from earlier calls affects only sums that are discarded.
     resize(&mut scratch.keys, t.div_ceil(PANEL) * key_panel);
     resize(&mut scratch.values, width.div_ceil(PANEL) * value_panel);
     for row in 0..t {

@@ -37,7 +37,7 @@ pub struct TrackName {
     pub language: Option<String>,
 }
 
-/// How ids and languages are told from names.
+/// How ids and languages are read from names.
 #[derive(Debug, Clone, Copy)]
 pub struct Naming<'a> {
     /// The rule of ids.
