@@ -30,7 +30,7 @@ pub enum ModelError {
     NoCuda {
         /// Its number.
         ordinal: usize,
-        /// What candle says.
+        /// The error of candle.
         source: Box<candle_core::Error>,
     },
     /// The model is neither a local folder, nor in the cache, nor on the hub.
@@ -72,7 +72,7 @@ pub enum ModelError {
     Load {
         /// The file.
         path: PathBuf,
-        /// What candle says.
+        /// The error of candle.
         source: Box<candle_core::Error>,
     },
     /// The weights do not fit the network.

@@ -38,7 +38,7 @@ pub struct ServerArgs {
     #[arg(long, value_name = "N", default_value_t = 6)]
     pub retries: u32,
     /// What happens to a question that the server has not answered after all retries, although it answers others
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub unanswered: Unanswered,
     /// Name of the environment variable that holds the API key, if the server needs one; keys are never read from
     /// the command line, which every user of the machine can see

@@ -124,13 +124,13 @@ pub enum TextError {
     Replay {
         /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// A generator outside this module failed (a model in this process).
     #[error("{reason}")]
     Other {
-        /// What the generator says.
+        /// The error of the generator.
         reason: String,
         /// Which requests are affected.
         scope: ErrorScope,

@@ -22,9 +22,9 @@ pub enum Error {
     Unsupported {
         /// Its key.
         key: &'static str,
-        /// What it says.
+        /// The value found.
         value: String,
-        /// What it may say.
+        /// The supported values.
         supported: String,
     },
     /// A tokenizer cannot be read, trained or applied.
@@ -32,7 +32,7 @@ pub enum Error {
     Tokenizer {
         /// Its file; empty for one trained in memory.
         path: PathBuf,
-        /// What the library says.
+        /// The error of the library.
         message: String,
     },
     /// A text has no token or too many.

@@ -34,7 +34,7 @@ pub enum Error {
     Blocked {
         /// The video that was asked for.
         key: String,
-        /// What the site said.
+        /// The message of the site.
         detail: String,
     },
     /// A network cannot be loaded, run or trained.

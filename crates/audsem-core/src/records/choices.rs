@@ -16,7 +16,7 @@ const LETTERS: std::ops::RangeInclusive<char> = 'A'..='Z';
 pub struct Choice {
     /// What names it, `A`, `B`, ….
     pub letter: String,
-    /// What it says.
+    /// Text of the option.
     pub text: String,
 }
 

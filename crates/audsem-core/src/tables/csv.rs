@@ -19,7 +19,7 @@ pub enum CsvFault {
     Malformed {
         /// Line number, from 1.
         line: u64,
-        /// What the CSV reader said.
+        /// The error of the CSV reader.
         detail: String,
     },
     /// A field is not UTF-8.

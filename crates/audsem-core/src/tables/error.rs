@@ -16,7 +16,7 @@ pub enum TableError {
     Open {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The file has no Parquet footer.
@@ -26,7 +26,7 @@ pub enum TableError {
     NotParquet {
         /// Where the table lies.
         table: String,
-        /// What the Parquet reader said.
+        /// The error of the Parquet reader.
         detail: String,
     },
     /// A column that the row type needs is absent.
@@ -75,13 +75,13 @@ pub enum TableError {
     Damaged {
         /// Where the table lies.
         table: String,
-        /// What the Parquet reader said.
+        /// The error of the Parquet reader.
         detail: String,
     },
     /// The table could not be written.
     #[error("cannot write table: {detail}")]
     Write {
-        /// What the Parquet writer or the system said.
+        /// The error of the Parquet writer or the operating system.
         detail: String,
     },
     /// A run folder whose run has not ended, or has ended without some of its shards.

@@ -11,7 +11,7 @@ pub enum TarError {
     Open {
         /// The tar.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A folder was given where a tar is expected.
@@ -27,7 +27,7 @@ pub enum TarError {
         path: PathBuf,
         /// Position in the (uncompressed) tar, in bytes.
         offset: u64,
-        /// What the system or the decompressor said.
+        /// The error of the operating system or the decompressor.
         source: io::Error,
     },
     /// The tar ends in the middle of a header or a payload.
@@ -140,7 +140,7 @@ pub enum TarError {
     /// Writing failed.
     #[error("cannot write tar: {source}")]
     Write {
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }

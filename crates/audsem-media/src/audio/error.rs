@@ -70,9 +70,9 @@ pub enum AudioError {
     /// The built-in decoders could not read it, and ffmpeg could not either.
     #[error("{built_in}; and by ffmpeg: {ffmpeg}")]
     Undecodable {
-        /// What the built-in decoders said.
+        /// The error of the built-in decoders.
         built_in: Box<AudioError>,
-        /// What ffmpeg said.
+        /// The error of ffmpeg.
         ffmpeg: MediaError,
     },
     /// A sample rate no resampler or container is made for.

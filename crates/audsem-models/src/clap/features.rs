@@ -48,9 +48,9 @@ pub enum FeatureError {
         file: &'static str,
         /// Its key.
         key: &'static str,
-        /// What it says.
+        /// The value found.
         value: String,
-        /// What it may say.
+        /// The supported values.
         supported: &'static str,
     },
     /// The configuration asks for filters that cannot be.

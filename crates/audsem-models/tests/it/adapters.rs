@@ -247,7 +247,7 @@ fn what_is_missing_or_unexpected_is_named() {
             assert!(error.contains(part), "{part} not in {error}");
         }
     }
-    // A new tensor that nobody trains would be random for ever.
+    // A new tensor that is not trained would stay random.
     let params = Params::over(
         7,
         &checkpoint.weights(),

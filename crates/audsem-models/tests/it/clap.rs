@@ -102,7 +102,7 @@ fn embeddings_of_both_forms_are_those_of_transformers() {
     }
 }
 
-/// Compares where there are tokens; what stands at padding is nobody's business.
+/// Compares values at tokens only; values at padding are unspecified.
 fn check_tokens(goldens: &Goldens, name: &str, got: &Tensor, mask: &Tensor) {
     let mask = mask.to_dtype(DType::F32).unwrap().unsqueeze(2).unwrap();
     let (got, wanted) = (got.broadcast_mul(&mask).unwrap(), goldens.get(name).broadcast_mul(&mask).unwrap());

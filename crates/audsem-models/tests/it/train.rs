@@ -100,7 +100,7 @@ fn config() -> TrainConfig {
 /// Reports, and weights as bytes; none if the training was stopped.
 type Outcome = Option<(Vec<(usize, u64)>, Vec<u8>)>;
 
-/// One process: begins with new weights and goes on from what the folder holds.
+/// One process: begins with new weights, or continues from the state in the folder.
 fn process(folder: &std::path::Path, config: TrainConfig, stop: fn() -> bool, breaks_at: usize) -> Result<Outcome> {
     let params = Params::new(9);
     let task = Sums { breaks_at, ..Sums::new(&params, 0.2, 0.1) };

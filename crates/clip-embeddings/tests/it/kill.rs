@@ -1,4 +1,4 @@
-//! Killed runs go on to the same bytes.
+//! Killed runs continue with the same final bytes.
 
 use std::path::Path;
 

@@ -98,7 +98,7 @@ fn real_videos(assets: &Path, media: &Path) -> Result<Vec<(String, Vec<Cue>)>> {
     Ok(made)
 }
 
-/// Videos that were captioned once and whose media nobody has any more.
+/// Videos with captions whose media no longer exist.
 fn gone_videos(table: &[Sound]) -> Vec<(String, Vec<Cue>)> {
     let cue = |(i, sound): (usize, &Sound)| Cue {
         start_ms: 5_000 * i as u32,

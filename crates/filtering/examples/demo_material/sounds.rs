@@ -44,7 +44,7 @@ pub(crate) fn decode_mono(path: &Path) -> Result<Vec<f32>> {
     Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
 }
 
-/// One RGB frame that shows the picture beside a sound, or a plain one where there is none.
+/// One RGB frame that shows the picture beside a sound, or a plain one if there is no picture.
 pub(crate) fn picture(sound: &Path) -> Result<Vec<u8>> {
     let found = ["png", "svg"].iter().map(|ext| sound.with_extension(ext)).find(|path| path.exists());
     let Some(path) = found else {

@@ -18,7 +18,7 @@ use crate::scratch::{self, full_disk};
 pub enum Cut {
     /// Re-encoded, exact to the sample: H.264 and AAC in MP4; audio without video becomes FLAC.
     Exact,
-    /// The streams as they are, from the key frame before; what was asked for is at the end.
+    /// Copied streams, from the preceding key frame; the requested span is at the end.
     Copy,
 }
 

@@ -29,7 +29,7 @@ const BLOCK_BYTES: usize = 1 << 20;
 pub enum Compat {
     /// Corrected results, as a Parquet table.
     None,
-    /// Those of the published data set's scripts, including their quirks, as their two CSV files.
+    /// Results of the published data set's scripts, including their quirks, as their two CSV files.
     Reference,
 }
 

@@ -266,7 +266,7 @@ fn tars_give_what_their_files_give() {
     assert_eq!(read("tars", "by-tar"), by_files);
     assert_eq!(read("all.tar.gz", "by-gz"), by_files);
 
-    // A tar that ends too early fails its shard: nobody knows how much was lost behind the break.
+    // A tar that ends too early fails its shard: it is not known how much was lost after the damage.
     fs::write(setting.path("tars/all.tar"), &tar[..tar.len() / 2]).unwrap();
     let config = Config { input: vec![setting.path("tars")], per_shard: 64, ..setting.config() };
     let cut = setting.run(&config, "by-cut", 2);

@@ -196,7 +196,7 @@ fn subtitle_files_are_read_from_folders_and_tars() {
     run(&config(&whole), &RunOptions::new(&output)).unwrap();
     assert_eq!(texts(&output), expected);
 
-    // A broken tar fails its shard: nobody knows how much was lost behind the break.
+    // A broken tar fails its shard: it is not known how much was lost after the damage.
     let packed = gzip(&bytes);
     let cut = write(&folder.path().join("cut.tar.gz"), &packed[..packed.len() - 20]);
     let output = folder.path().join("cut");

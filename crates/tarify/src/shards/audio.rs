@@ -18,7 +18,7 @@ const HEADER_BYTES: u64 = 4096;
 
 /// A clip that passed.
 #[derive(Debug)]
-pub(super) struct Heard {
+pub(super) struct CheckedAudio {
     /// The FLAC: the input, or the encoded audio of a video. Only its head if no more
     /// was requested.
     pub flac: Vec<u8>,
@@ -27,13 +27,13 @@ pub(super) struct Heard {
 }
 
 /// Checks clips, from any thread.
-pub(super) struct Listener {
+pub(super) struct AudioChecker {
     task: Task,
     limits: AudioLimits,
     decoder: Decoder,
 }
 
-impl Listener {
+impl AudioChecker {
     /// Finds ffmpeg if the task may need it; without it, fewer formats of video can be read.
     pub(super) fn new(config: &Config) -> Self {
         let mut decoder = Decoder::new();
@@ -46,16 +46,16 @@ impl Listener {
         Self { task: config.task, limits: config.audio.clone(), decoder }
     }
 
-    /// How many bytes of a clip [`Listener::listen`] wants, from its beginning.
+    /// How many bytes of a clip [`AudioChecker::check`] wants, from its beginning.
     pub(super) fn bytes_wanted(&self) -> u64 {
         if self.limits.verify == VerifyMode::None && self.task != Task::Video { HEADER_BYTES } else { u64::MAX }
     }
 
-    /// Listens to a clip as it lies in the source tar.
+    /// Checks the audio of a clip from the source tar.
     ///
     /// # Errors
     /// Why it is left out.
-    pub(super) fn listen(&self, media: Vec<u8>) -> Result<Heard, LeftOut> {
+    pub(super) fn check(&self, media: Vec<u8>) -> Result<CheckedAudio, LeftOut> {
         let (flac, verify) = match self.task {
             // Audio that was just encoded here is always verified in full.
             Task::Video => (self.sound_of(&media).map_err(of_audio)?, VerifyMode::Full),
@@ -72,7 +72,7 @@ impl Listener {
             (VerifyMode::Full, _) => self.decode(&flac, Depth::Full)?,
             (VerifyMode::Fast, _) => self.decode(&flac, Depth::Fast)?,
         };
-        Ok(Heard { flac, ms: (seconds * 1000.0).round() as u64 })
+        Ok(CheckedAudio { flac, ms: (seconds * 1000.0).round() as u64 })
     }
 
     fn decode(&self, flac: &[u8], depth: Depth) -> Result<f64, LeftOut> {

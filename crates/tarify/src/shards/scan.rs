@@ -14,7 +14,7 @@ use audsem_core::tar::MemberReader;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::audio::{Heard, Listener, duration_class};
+use super::audio::{AudioChecker, CheckedAudio, duration_class};
 use super::catalogue::{Catalogue, Clip, Place};
 use super::reason::{DropReason, Fault};
 use super::records::{Records, leave_out};
@@ -70,11 +70,11 @@ pub(super) fn step(run: &mut Run, config: &Config, records: &Records) -> Result<
     };
     let plan: Vec<_> = inputs.iter().enumerate().map(shard).collect();
     let on_dry_run: Mutex<Vec<(usize, Vec<Candidate>)>> = Mutex::default();
-    let listener = Listener::new(config);
+    let checker = AudioChecker::new(config);
     let step = Step { name: STEP, unit: "clips", physical: "MB" };
     run.must_keep(step).explain(DropReason::ALL).explain(Fault::ALL);
     let report = run.execute(step, &plan, |scan, out| {
-        let candidates = scan.run(config, records, &listener, out)?;
+        let candidates = scan.run(config, records, &checker, out)?;
         if out.dry_run() {
             on_dry_run.lock().expect("no thread panics while holding it").push((scan.number, candidates));
         }
@@ -144,7 +144,7 @@ impl Scan {
         &self,
         config: &Config,
         records: &Records,
-        listener: &Listener,
+        checker: &AudioChecker,
         out: &mut ShardOutput,
     ) -> Result<Vec<Candidate>, ShardError> {
         let mut tar = MemberReader::scan(&self.path).map_err(ShardError::input)?;
@@ -159,12 +159,12 @@ impl Scan {
         }
         if tar.is_seekable() {
             let file = audsem_core::input::open_file(&self.path).map_err(ShardError::from_core)?;
-            let wanted = if store { u64::MAX } else { listener.bytes_wanted() };
-            check(listener, matched.into_iter(), |place| read_at(&file, place, wanted), &mut found, out)?;
+            let wanted = if store { u64::MAX } else { checker.bytes_wanted() };
+            check(checker, matched.into_iter(), |place| read_at(&file, place, wanted), &mut found, out)?;
         } else {
             let again = MemberReader::open(&self.path).map_err(ShardError::input)?;
             let unread = |_: Place| Err(std::io::Error::other("the payload was not read during the scan"));
-            check(listener, InOrder::new(again, matched), unread, &mut found, out)?;
+            check(checker, InOrder::new(again, matched), unread, &mut found, out)?;
         }
         found.finish(out)
     }
@@ -210,24 +210,24 @@ impl Scan {
 }
 
 fn check<'a>(
-    listener: &Listener,
+    checker: &AudioChecker,
     matched: impl Iterator<Item = Matched<'a>> + Send,
     read: impl Fn(Place) -> std::io::Result<Vec<u8>> + Sync,
     found: &mut Found,
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {
-    let listen = |mut matched: Matched<'a>| {
+    let check_audio = |mut matched: Matched<'a>| {
         let bytes = matched.bytes.take().unwrap_or_else(|| read(matched.media));
-        let heard = match bytes {
-            Ok(bytes) => listener.listen(bytes),
+        let checked = match bytes {
+            Ok(bytes) => checker.check(bytes),
             Err(error) => Err((Fault::Unreadable.into(), error.to_string())),
         };
-        (matched, heard)
+        (matched, checked)
     };
     let workers = out.inner_workers();
-    ordered_map(matched, workers, 2 * workers, listen, |(matched, heard)| {
+    ordered_map(matched, workers, 2 * workers, check_audio, |(matched, checked)| {
         out.work(matched.media.size as f64 / 1e6);
-        found.take(matched, heard, out)
+        found.take(matched, checked, out)
     })
 }
 
@@ -286,12 +286,12 @@ impl Found {
     fn take(
         &mut self,
         matched: Matched<'_>,
-        heard: Result<Heard, LeftOut>,
+        checked: Result<CheckedAudio, LeftOut>,
         out: &mut ShardOutput,
     ) -> Result<(), ShardError> {
         let Matched { clip, id, record, media, .. } = matched;
-        let heard = match heard {
-            Ok(heard) => heard,
+        let checked = match checked {
+            Ok(checked) => checked,
             Err(why) => {
                 leave_out(out, &id.tar_key(), &why);
                 self.candidates.push(Candidate { record, audio: None, described: None });
@@ -300,8 +300,8 @@ impl Found {
         };
         let (mut offset, mut size) = (media.offset, media.size);
         if let Some(file) = &mut self.payloads {
-            file.write_all(&heard.flac).map_err(CoreError::write(file.path()))?;
-            (offset, size) = (self.written, heard.flac.len() as u64);
+            file.write_all(&checked.flac).map_err(CoreError::write(file.path()))?;
+            (offset, size) = (self.written, checked.flac.len() as u64);
             self.written += size;
         }
         let described = match &clip.described {
@@ -310,9 +310,9 @@ impl Found {
         };
         out.read(1);
         out.keep(1);
-        out.count("milliseconds", heard.ms);
-        out.count(duration_class(heard.ms), 1);
-        let audio = Some(Audio { offset, size, ms: heard.ms });
+        out.count("milliseconds", checked.ms);
+        out.count(duration_class(checked.ms), 1);
+        let audio = Some(Audio { offset, size, ms: checked.ms });
         self.candidates.push(Candidate { record, audio, described });
         Ok(())
     }
