@@ -199,10 +199,13 @@ fn what_has_no_features_says_why() {
         samples[4321] = bad;
         says(extract(&classic(), &samples, Crop::Centre), &format!("sample 4321 is {bad}"));
     }
-    says(extract(&classic(), &long, Crop::At(2)), "from sample 2 on: the last one of this sound is from 1 on");
+    says(
+        extract(&classic(), &long, Crop::At(2)),
+        "cannot start at sample 2: the last possible start in this sound is 1",
+    );
     says(extract(&classic(), &long, Crop::Frames([0, 0, 0])), "one piece");
     says(extract(&fusion, &wave(480_480), Crop::At(0)), "three pieces");
-    says(extract(&fusion, &wave(480_480), Crop::Frames([0, 2, 0])), "from frame 2 on");
+    says(extract(&fusion, &wave(480_480), Crop::Frames([0, 2, 0])), "cannot start at frame 2");
     // A sound that fits is never cut.
     assert!(extract(&classic(), &wave(400), Crop::At(1)).is_ok());
 }

@@ -156,13 +156,13 @@ fn what_a_folder_with_tars_hides_is_said() {
     bench.write("in/x/b.flac", flac(300.0));
     bench.write("in/x/1.tar", shard(&[("W (1.0-2.0)", "rain")]));
     let called = call(&bench, "embed-audio -i in -o audio").ended(0);
-    called.says("tars in folders below are not read: 1 below in");
+    called.says("tars in subfolders are not read: 1 below in");
     let called = call(&bench, "embed-audio -i in -o again").ended(0);
-    called.says("sounds beside tars are not read: 2 in and below in");
-    call(&bench, "embed-text -i in -o text").ended(0).says("tars in folders below are not read: 1 below in");
+    called.says("sounds next to tars are not read: 2 in and below in");
+    call(&bench, "embed-text -i in -o text").ended(0).says("tars in subfolders are not read: 1 below in");
     // A folder with nothing but tars below names them, too.
     bench.write("out/x/1.tar", shard(&[("W (1.0-2.0)", "rain")]));
-    call(&bench, "embed-audio -i out -o none").ended(2).says("tars in folders below are not read: 1 below out");
+    call(&bench, "embed-audio -i out -o none").ended(2).says("tars in subfolders are not read: 1 below out");
 }
 
 #[test]

@@ -183,7 +183,7 @@ fn what_cannot_be_compared_is_refused() {
     bench
         .call("score -i four.parquet --reference five.parquet -o out")
         .ended(2)
-        .says("vectors of 4 numbers where others have 5");
+        .says("vectors of 4 dimensions where others have 5");
     bench.call("score -i four.parquet --reference nowhere -o out").ended(2).says("cannot open table `nowhere`");
     bench
         .call("score -i four.parquet --modality text --reference four.parquet -o out")

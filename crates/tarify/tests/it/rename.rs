@@ -69,7 +69,10 @@ fn members_that_would_share_a_key_are_refused() {
         "in/0.tar",
         tar_of(&[("A (1.0-2.0).mp4", b"a"), ("B (1.0-2.0).mp4", b"b"), ("A (1.00-2.00).mp4", b"c")]),
     );
-    bench.call("rename -i in -o out").ended(1).says("members of `A (1_0-2_0)` lie apart or two clips have this key");
+    bench
+        .call("rename -i in -o out")
+        .ended(1)
+        .says("members of `A (1_0-2_0)` are not consecutive, or two clips have this key");
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn no_clip_has_a_record() {
     check(
         &world,
         &world.config(Task::Caption),
-        "none of 2 clips was kept; 2 are left out as `no_record`: no usable record speaks of this clip\n  \
+        "none of 2 clips was kept; 2 are left out as `no_record`: no usable record refers to this clip\n  \
          hint: --records changes that",
     );
 }
