@@ -281,6 +281,9 @@ impl SimpleBackend for Params {
                 Some(frozen) => frozen,
                 None => {
                     tensors.missing.insert(name.to_owned());
+                    if let Some((weights, _)) = &self.inner.base {
+                        weights.allow_new(&shape)?;
+                    }
                     Tensor::zeros(shape, dtype, device)?
                 }
             };
@@ -291,6 +294,9 @@ impl SimpleBackend for Params {
             Some(stored) => stored,
             None => {
                 tensors.new.push(name.to_owned());
+                if let Some((weights, _)) = &self.inner.base {
+                    weights.allow_new(&shape)?;
+                }
                 self.create(shape, name, init, dtype, device)?
             }
         };

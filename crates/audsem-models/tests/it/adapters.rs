@@ -167,7 +167,7 @@ fn dropout_of_an_adapter_is_keyed_by_its_name_and_spares_the_base() {
 }
 
 fn tensors_of(weights: &Weights, name: &str) -> Tensor {
-    weights.load(name).unwrap()
+    weights.var_builder().get_unchecked(name).unwrap()
 }
 
 /// The golden decoder, with dropout.

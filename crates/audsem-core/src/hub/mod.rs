@@ -3,21 +3,22 @@
 //! Layout of the cache (shared with the Python libraries): `models--ORG--NAME/refs/REVISION` holds a commit,
 //! `models--ORG--NAME/snapshots/COMMIT/` the files.
 
-use std::collections::BTreeMap;
+mod fetch;
+mod names;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
-use hf_hub::{Cache, Repo, RepoType};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use crate::files::{create_folder, write_atomically};
 use crate::run::ModelFingerprint;
 use crate::walk::{Walk, WalkError};
 use crate::weights::ModelError;
+use fetch::{absent_marker, cached_snapshot, complete, fetch};
 
 /// Files beside the weights that are fetched where the repository has them.
 const SIDE_FILES: [&str; 13] = [
@@ -53,6 +54,9 @@ const HASHED_FILES: [&str; 10] = [
 /// Names of weight files, in the order in which they are preferred.
 const WEIGHT_FILES: [&str; 4] =
     ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+
+/// Largest JSON file that is read; tokenizers with a million tokens have a tenth of it.
+const MAX_JSON_BYTES: u64 = 1 << 28;
 
 /// The branch meant when no revision is named.
 const DEFAULT_REVISION: &str = "main";
@@ -122,6 +126,10 @@ impl ModelDir {
             return Err(ModelError::NotFound { model: model.to_owned(), tried });
         }
         let revision = revision.unwrap_or(DEFAULT_REVISION);
+        if !names::is_relative(revision) {
+            tried.push(format!("hub: `{revision}` is no name of a branch, tag or commit"));
+            return Err(ModelError::NotFound { model: model.to_owned(), tried });
+        }
         match cached_snapshot(&hub.cache, model, revision) {
             Ok((commit, root)) => {
                 let found = Self { name: model.to_owned(), commit: Some(commit.clone()), root };
@@ -197,10 +205,17 @@ impl ModelDir {
     /// Reads a JSON file of the folder.
     ///
     /// # Errors
-    /// The file is absent, unreadable, or not what `T` expects (the message names the key).
+    /// The file is absent, unreadable, absurdly large, or not what `T` expects (the message names the key).
     pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T, ModelError> {
         let path = self.file(name)?;
-        let bytes = fs::read(&path).map_err(|source| ModelError::Read { path: path.clone(), source })?;
+        let unreadable = |source| ModelError::Read { path: path.clone(), source };
+        let file = fs::File::open(&path).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        // One byte more, to see whether there is more; a length that was looked up can be that of a pipe or device.
+        file.take(MAX_JSON_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_JSON_BYTES {
+            return Err(ModelError::TooLarge { path, most: MAX_JSON_BYTES });
+        }
         serde_json::from_slice(&bytes).map_err(|source| ModelError::Json { path, source })
     }
 
@@ -219,8 +234,8 @@ impl ModelDir {
                 return Ok(vec![path]);
             }
             let index: WeightIndex = self.json(name)?;
-            let shards: std::collections::BTreeSet<String> = index.weight_map.into_values().collect();
-            return shards.iter().map(|shard| self.file(shard)).collect();
+            let shards: BTreeSet<String> = index.weight_map.into_values().collect();
+            return shards.iter().map(|shard| self.shard(shard)).collect();
         }
         for extension in ["safetensors", "bin", "pt", "pth"] {
             let found = Walk::flat().files(&self.root, |name| has_extension(name, extension)).map_err(unreadable)?;
@@ -229,6 +244,22 @@ impl ModelDir {
             }
         }
         self.file(WEIGHT_FILES[0]).map(|path| vec![path])
+    }
+
+    /// A file that another file of the folder names: it must lie in the folder, or among the files of the hub's cache that
+    /// the folder is a snapshot of.
+    fn shard(&self, name: &str) -> Result<PathBuf, ModelError> {
+        let outside = || ModelError::Outside { name: name.to_owned(), folder: self.root.clone() };
+        if !names::is_relative(name) {
+            return Err(outside());
+        }
+        let path = self.file(name)?;
+        let real =
+            |path: &Path| path.canonicalize().map_err(|source| ModelError::Read { path: path.to_owned(), source });
+        let (file, root) = (real(&path)?, real(&self.root)?);
+        let blobs = names::blobs_of_snapshot(&root);
+        let inside = file.starts_with(&root) || blobs.is_some_and(|blobs| file.starts_with(blobs));
+        if inside { Ok(path) } else { Err(outside()) }
     }
 
     /// Hashes weights, configurations and tokenizer, in this order, for `run.json`.
@@ -275,111 +306,6 @@ fn is_hub_id(text: &str) -> bool {
     };
     let parts: Vec<&str> = text.split('/').collect();
     (1..=2).contains(&parts.len()) && parts.into_iter().all(ok)
-}
-
-/// Looks a snapshot up in the cache; the error says why it does not serve.
-fn cached_snapshot(cache: &Path, model: &str, revision: &str) -> Result<(String, PathBuf), String> {
-    let repo = cache.join(format!("models--{}", model.replace('/', "--")));
-    if !repo.is_dir() {
-        return Err(format!("cache `{}`: not there", repo.display()));
-    }
-    let commit = match fs::read_to_string(repo.join("refs").join(revision)) {
-        Ok(commit) => commit.trim().to_owned(),
-        Err(_) => revision.to_owned(),
-    };
-    let root = repo.join("snapshots").join(&commit);
-    if !root.is_dir() {
-        return Err(format!("cache `{}`: no revision `{revision}`", repo.display()));
-    }
-    let found = ModelDir { name: model.to_owned(), commit: None, root: root.clone() };
-    match (found.optional("config.json"), found.weight_files()) {
-        (Some(_), Ok(_)) => Ok((commit, root)),
-        _ => Err(format!("cache `{}`: incomplete, it has {:?}", root.display(), list_files(&root))),
-    }
-}
-
-/// Where the cache remembers that a commit does not have a file; the Python library keeps the same.
-fn absent_marker(cache: &Path, model: &str, commit: &str, name: &str) -> PathBuf {
-    cache.join(format!("models--{}", model.replace('/', "--"))).join(".no_exist").join(commit).join(name)
-}
-
-/// Fetches the files beside the weights that a cached snapshot lacks. Where that does not work the snapshot
-/// is used as it is: the missing files may not be needed, and are reported when they are.
-fn complete(hub: &HubSettings, found: &ModelDir, commit: &str) {
-    if let Err(error) = fetch_side_files(hub, found, commit) {
-        tracing::warn!(
-            "{} is cached without tokenizer or preprocessor_config.json, and fetching them from the hub failed: {error}",
-            found.name
-        );
-    }
-}
-
-fn fetch_side_files(hub: &HubSettings, found: &ModelDir, commit: &str) -> Result<(), Box<ApiError>> {
-    let repo = api(hub)?.repo(Repo::with_revision(found.name.clone(), RepoType::Model, commit.to_owned()));
-    let info = repo.info()?;
-    for name in SIDE_FILES.into_iter().filter(|name| found.optional(name).is_none()) {
-        if info.siblings.iter().any(|file| file.rfilename == name) {
-            tracing::info!(model = found.name, file = name, "fetching a file that the cache lacks");
-            repo.get(name)?;
-            continue;
-        }
-        // Remembered, so that the hub is asked once. A cache that cannot be written to is asked about again.
-        let marker = absent_marker(&hub.cache, &found.name, commit, name);
-        let folder = marker.parent().unwrap_or(&hub.cache);
-        if let Err(error) = create_folder(folder).and_then(|()| write_atomically(&marker, b"")) {
-            tracing::debug!("{error}");
-        }
-    }
-    Ok(())
-}
-
-fn api(hub: &HubSettings) -> Result<Api, Box<ApiError>> {
-    let mut builder = ApiBuilder::from_cache(Cache::new(hub.cache.clone()))
-        .with_progress(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_retries(3);
-    if let Some(endpoint) = &hub.endpoint {
-        builder = builder.with_endpoint(endpoint.clone());
-    }
-    if hub.token.is_some() {
-        builder = builder.with_token(hub.token.clone());
-    }
-    Ok(builder.build()?)
-}
-
-/// Downloads what a model needs into the cache.
-fn fetch(hub: &HubSettings, model: &str, revision: &str) -> Result<(String, PathBuf), Box<ApiError>> {
-    let api = api(hub)?;
-    let info = api.repo(Repo::with_revision(model.to_owned(), RepoType::Model, revision.to_owned())).info()?;
-    // The commit is pinned first, so that files of two commits are never mixed when the branch moves meanwhile.
-    let repo = api.repo(Repo::with_revision(model.to_owned(), RepoType::Model, info.sha.clone()));
-    let has = |name: &str| info.siblings.iter().any(|file| file.rfilename == name);
-    for name in SIDE_FILES.into_iter().filter(|name| has(name)) {
-        repo.get(name)?;
-    }
-    for name in fetch_weight_names(&repo, &has)? {
-        tracing::info!(model, file = name, "fetching weights");
-        repo.get(&name)?;
-    }
-    let cache =
-        Cache::new(hub.cache.clone()).repo(Repo::with_revision(model.to_owned(), RepoType::Model, revision.to_owned()));
-    cache.create_ref(&info.sha).map_err(ApiError::IoError)?;
-    Ok((info.sha.clone(), cache.pointer_path(&info.sha)))
-}
-
-/// Names of the weight files to fetch; fetches the index on the way where there is one.
-fn fetch_weight_names(repo: &ApiRepo, has: &dyn Fn(&str) -> bool) -> Result<Vec<String>, Box<ApiError>> {
-    let Some(name) = WEIGHT_FILES.into_iter().find(|name| has(name)) else {
-        return Ok(Vec::new());
-    };
-    if !name.ends_with(".index.json") {
-        return Ok(vec![name.to_owned()]);
-    }
-    let bytes = fs::read(repo.get(name)?).map_err(ApiError::IoError)?;
-    let index: Result<WeightIndex, _> = serde_json::from_slice(&bytes);
-    let mut shards: Vec<String> = index.map(|index| index.weight_map.into_values().collect()).unwrap_or_default();
-    shards.sort();
-    shards.dedup();
-    Ok(shards)
 }
 
 fn sha256_of(path: &Path) -> Result<String, ModelError> {
@@ -538,5 +464,120 @@ mod tests {
         put(&dir.path().join("model.safetensors"), b"abc");
         let print = ModelDir::local(dir.path()).fingerprint().unwrap();
         assert_eq!(print.sha256[0], "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn an_index_names_nothing_outside_the_folder() {
+        let outside = tempfile::tempdir().unwrap();
+        put(&outside.path().join("secret.safetensors"), b"s");
+        let absolute = outside.path().join("secret.safetensors");
+        let dir = tempfile::tempdir_in(outside.path()).unwrap();
+        put(&dir.path().join("own.safetensors"), b"o");
+        put(&dir.path().join("part/own.safetensors"), b"o");
+        std::os::unix::fs::symlink(&absolute, dir.path().join("link.safetensors")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("up")).unwrap();
+        let files = |shard: &str| {
+            let path = dir.path().join("model.safetensors.index.json");
+            let _ = fs::remove_file(&path);
+            put(&path, serde_json::json!({ "weight_map": { "a": shard } }).to_string().as_bytes());
+            ModelDir::local(dir.path()).weight_files()
+        };
+        for shard in ["own.safetensors", "part/own.safetensors"] {
+            assert_eq!(files(shard).unwrap(), [dir.path().join(shard)]);
+        }
+        let absolute = absolute.to_str().unwrap();
+        for shard in [
+            "../secret.safetensors",
+            "part/../../secret.safetensors",
+            "link.safetensors",
+            "up/secret.safetensors",
+            absolute,
+        ] {
+            let error = files(shard).unwrap_err();
+            assert!(matches!(error, ModelError::Outside { .. }), "{shard}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_shard_of_a_cached_snapshot_may_be_a_link_to_its_blob_and_to_nothing_else() {
+        let cache = tempfile::tempdir().unwrap();
+        let repo = cache.path().join("models--org--tiny");
+        put(&repo.join("refs/main"), b"c1");
+        put(&repo.join("blobs/e1"), b"x");
+        put(&cache.path().join("secret"), b"x");
+        put(&repo.join("snapshots/c1/config.json"), b"{}");
+        put(&repo.join("snapshots/c1/model.safetensors.index.json"), br#"{"weight_map": {"a": "m.safetensors"}}"#);
+        let link = repo.join("snapshots/c1/m.safetensors");
+        std::os::unix::fs::symlink("../../blobs/e1", &link).unwrap();
+        assert!(ModelDir::resolve_with("org/tiny", None, &settings(cache.path())).is_ok());
+        fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink("../../../secret", &link).unwrap();
+        assert!(ModelDir::resolve_with("org/tiny", None, &settings(cache.path())).is_err());
+    }
+
+    #[test]
+    fn revisions_do_not_lead_out_of_the_cache() {
+        let cache = tempfile::tempdir().unwrap();
+        let repo = cache.path().join("models--org--tiny");
+        put(&cache.path().join("elsewhere/config.json"), b"{}");
+        put(&cache.path().join("elsewhere/model.safetensors"), b"x");
+        put(&repo.join("snapshots/.keep"), b"");
+        put(&repo.join("refs/evil"), b"../../elsewhere");
+        put(&cache.path().join("ref"), b"c1");
+        let absolute = cache.path().join("elsewhere");
+        for revision in ["../../elsewhere", "evil", "../../ref", absolute.to_str().unwrap(), ""] {
+            let error = ModelDir::resolve_with("org/tiny", Some(revision), &settings(cache.path())).unwrap_err();
+            assert!(matches!(error, ModelError::NotFound { .. }), "{revision}: {error}");
+        }
+    }
+
+    /// What a hub says that wants a file written beside the cache.
+    #[test]
+    fn what_the_hub_says_does_not_lead_out_of_the_cache() {
+        use crate::testing::loopback::{Loopback, Reply};
+
+        let evil = [
+            ("../../../out", "c1", "c1", "model.safetensors"),
+            ("/tmp/audsem-out", "c1", "c1", "model.safetensors"),
+            ("e1", "../../../out", "c1", "model.safetensors"),
+            ("e1", "c1", "../../../out", "model.safetensors"),
+            ("e1", "c1", "c1", "../../../out"),
+        ];
+        for (etag, header, sha, shard) in evil {
+            let index = serde_json::json!({ "weight_map": { "a": shard } }).to_string();
+            let headers =
+                format!("x-repo-commit: {header}\r\netag: \"{etag}\"\r\ncontent-range: bytes 0-1/{}\r\n", index.len());
+            let headers: &'static str = Box::leak(headers.into_boxed_str());
+            let hub = Loopback::start(move |call, _| match call.path.starts_with("/api/") {
+                true => {
+                    let files = [serde_json::json!({ "rfilename": "model.safetensors.index.json" })];
+                    let info = serde_json::json!({ "sha": sha, "siblings": files });
+                    Reply::Send(200, "content-type: application/json\r\n", info.to_string().into_bytes())
+                }
+                false => Reply::Send(206, headers, index.clone().into_bytes()),
+            });
+            let root = tempfile::tempdir().unwrap();
+            let cache = root.path().join("a/b/cache");
+            fs::create_dir_all(&cache).unwrap();
+            let online = HubSettings { offline: false, endpoint: Some(hub.url("")), ..settings(&cache) };
+            let error = ModelDir::resolve_with("org/evil", None, &online).unwrap_err().to_string();
+            assert!(error.contains("must not become part of a path"), "{etag} {header} {sha} {shard}: {error}");
+            let outside: Vec<_> = [root.path().join("a"), root.path().join("a/b")]
+                .iter()
+                .flat_map(|folder| fs::read_dir(folder).unwrap())
+                .map(|entry| entry.unwrap().file_name())
+                .filter(|name| name != "b" && name != "cache")
+                .collect();
+            assert!(outside.is_empty(), "{outside:?}");
+        }
+    }
+
+    #[test]
+    fn absurdly_large_json_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        put(&dir.path().join("config.json"), b"{}");
+        fs::OpenOptions::new().write(true).open(dir.path().join("config.json")).unwrap().set_len(1 << 40).unwrap();
+        let error = ModelDir::local(dir.path()).json::<serde_json::Value>("config.json").unwrap_err();
+        assert!(matches!(error, ModelError::TooLarge { .. }), "{error}");
     }
 }
