@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::nn::encoder::EncoderConfig;
 use crate::nn::text::{EmbeddingsConfig, FusedTextModel, Pooling, TextModel};
-use crate::nn::{Activation, Dropout, Linear, Mode, Pooler};
+use crate::nn::{Activation, Dropout, InferencePooler, Linear, Mode, Pooler, RowLinear};
 
 /// Tensors of checkpoints that this network computes itself or does not use.
 pub const IGNORABLE: [&str; 2] = ["embeddings.position_ids", "cls."];
@@ -113,6 +113,7 @@ impl Config {
         if self.is_decoder {
             return refuse("is_decoder", &self.is_decoder, "false");
         }
+        self.embeddings().validate()?;
         self.encoder()?.validate()
     }
 
@@ -247,8 +248,8 @@ impl BertClassifier {
 #[derive(Debug, Clone)]
 pub struct BertClassifierInference {
     encoder: FusedTextModel,
-    pooler: Pooler,
-    classifier: Linear,
+    pooler: InferencePooler,
+    classifier: RowLinear,
 }
 
 impl BertClassifier {
@@ -258,7 +259,11 @@ impl BertClassifier {
     /// A weight cannot be read.
     pub fn into_inference(self) -> Result<BertClassifierInference> {
         let Self { bert, pooler, classifier, dropout: _ } = self;
-        Ok(BertClassifierInference { encoder: bert.into_inference()?, pooler, classifier })
+        Ok(BertClassifierInference {
+            encoder: bert.into_inference()?,
+            pooler: pooler.into_inference()?,
+            classifier: RowLinear::new(classifier)?,
+        })
     }
 }
 
@@ -274,7 +279,7 @@ impl BertClassifierInference {
     /// # Errors
     /// As [`FusedTextModel::pooled`].
     pub fn logits(&self, texts: &[&[u32]]) -> Result<Tensor> {
-        let pooled = self.pooler.forward_first(&self.encoder.pooled(texts, Pooling::First)?)?; // (B, D)
+        let pooled = self.pooler.forward(&self.encoder.pooled(texts, Pooling::First)?)?; // (B, D)
         Ok(self.classifier.forward(&pooled)?.to_dtype(DType::F32)?)
     }
 }

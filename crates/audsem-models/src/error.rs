@@ -2,8 +2,13 @@
 
 use std::path::PathBuf;
 
+use audsem_core::batch::BatchError;
 use audsem_core::weights::ModelError;
 use thiserror::Error as ThisError;
+
+/// Largest size that a configuration may give: that of a vocabulary is a thousandth of it, so that products of two sizes
+/// can be counted.
+const MAX_SIZE: usize = 1 << 28;
 
 /// What can go wrong in loading, running or training a network.
 #[derive(Debug, ThisError)]
@@ -34,6 +39,14 @@ pub enum Error {
         path: PathBuf,
         /// The error of the library.
         message: String,
+    },
+    /// A text is too long to be tokenised as a whole, and its head does not determine its first tokens.
+    #[error("text has {bytes} bytes; its first {most} do not determine its tokens")]
+    TextBytes {
+        /// Its bytes.
+        bytes: usize,
+        /// The most that are tokenised.
+        most: usize,
     },
     /// A text has no token or too many.
     #[error(
@@ -75,6 +88,12 @@ pub enum Error {
     /// Features cannot be made.
     #[error(transparent)]
     Features(#[from] crate::clap::FeatureError),
+    /// Stored variances that are no variances.
+    #[error("weights hold a negative variance: `{name}`")]
+    Variance {
+        /// The tensor.
+        name: String,
+    },
     /// Features of different extractors in one batch.
     #[error("features of different shapes in one batch\nhint: make all of them with the same extractor")]
     MixedFeatures,
@@ -111,9 +130,33 @@ pub enum Error {
 
 impl Error {
     /// Whether memory ran out, of the device or of the system, so that a smaller batch may do.
-    pub fn is_out_of_memory(&self) -> bool {
+    fn is_out_of_memory(&self) -> bool {
         // No library gives it a variant: CUDA's text is CUDA_ERROR_OUT_OF_MEMORY, others have it in words.
         matches!(self, Self::Tensor(_)) && self.to_string().to_lowercase().replace('_', " ").contains("out of memory")
+    }
+
+    /// The error of a batch: a smaller one is tried where memory ran out.
+    pub fn into_batch_error<E: From<Self>>(self) -> BatchError<E> {
+        match self.is_out_of_memory() {
+            true => BatchError::OutOfMemory(self.to_string()),
+            false => BatchError::Failed(self.into()),
+        }
+    }
+
+    /// Refuses sizes that no network has.
+    pub(crate) fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<()> {
+        match sizes.iter().find(|(_, size)| !(1..=MAX_SIZE).contains(size)) {
+            Some((key, size)) => Err(Self::unsupported(key, size, &format!("1 to {MAX_SIZE}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses an epsilon that makes no number finite.
+    pub(crate) fn check_eps(key: &'static str, eps: f64) -> Result<()> {
+        match (0.0..1.0).contains(&eps) {
+            true => Ok(()),
+            false => Err(Self::unsupported(key, &eps, "0 to 1")),
+        }
     }
 
     /// [`Error::Unsupported`] with the value as text.
@@ -124,3 +167,18 @@ impl Error {
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_ran_out_is_told_from_other_errors() {
+        let error = |text: &str| Error::from(candle_core::Error::Msg(text.to_owned())).into_batch_error::<Error>();
+        assert!(matches!(
+            error("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")"),
+            BatchError::OutOfMemory(_)
+        ));
+        assert!(matches!(error("shape mismatch"), BatchError::Failed(_)));
+    }
+}

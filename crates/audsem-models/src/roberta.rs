@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::nn::encoder::EncoderConfig;
 use crate::nn::text::{EmbeddingsConfig, FusedTextModel, Pooling, TextModel};
-use crate::nn::{Activation, Mode, Pooler};
+use crate::nn::{Activation, InferencePooler, Mode, Pooler};
 
 /// Tensors that checkpoints carry and this network computes.
 pub const IGNORABLE: [&str; 2] = ["embeddings.position_ids", "embeddings.token_type_ids"];
@@ -88,6 +88,7 @@ impl Config {
         if self.max_position_embeddings <= self.pad_token_id as usize + 1 {
             return refuse("max_position_embeddings", &self.max_position_embeddings, "more than pad_token_id + 1");
         }
+        self.embeddings().validate()?;
         self.encoder()?.validate()
     }
 
@@ -173,7 +174,7 @@ impl Roberta {
     /// # Errors
     /// A weight cannot be read.
     pub fn into_inference(self) -> Result<RobertaInference> {
-        Ok(RobertaInference { network: self.network.into_inference()?, pooler: self.pooler })
+        Ok(RobertaInference { network: self.network.into_inference()?, pooler: self.pooler.into_inference()? })
     }
 }
 
@@ -181,7 +182,7 @@ impl Roberta {
 #[derive(Debug, Clone)]
 pub struct RobertaInference {
     network: FusedTextModel,
-    pooler: Pooler,
+    pooler: InferencePooler,
 }
 
 impl RobertaInference {
@@ -197,6 +198,6 @@ impl RobertaInference {
     /// As [`FusedTextModel::pooled`].
     pub fn pooled(&self, texts: &[&[u32]]) -> Result<Tensor> {
         let first = self.network.pooled(texts, Pooling::First)?; // (B, D)
-        Ok(self.pooler.forward_first(&first)?.to_dtype(DType::F32)?)
+        Ok(self.pooler.forward(&first)?.to_dtype(DType::F32)?)
     }
 }

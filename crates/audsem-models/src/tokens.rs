@@ -4,14 +4,6 @@ use candle_core::{Device, Tensor};
 
 use crate::error::Result;
 
-/// Groups rows of similar length: indices sorted by (length, index), cut into batches of `batch_size`.
-#[must_use]
-pub fn length_buckets(lengths: &[usize], batch_size: usize) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..lengths.len()).collect();
-    order.sort_by_key(|&row| (lengths[row], row));
-    order.chunks(batch_size.max(1)).map(<[usize]>::to_vec).collect()
-}
-
 /// Rows of ids as one tensor (B, T), padded at the end; the mask (B, T) is absent where nothing had to be padded.
 ///
 /// # Errors
@@ -37,12 +29,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-
-    #[test]
-    fn buckets_hold_every_row_once_in_order_of_length() {
-        assert_eq!(length_buckets(&[5, 2, 9, 2, 5], 2), [vec![1, 3], vec![0, 4], vec![2]]);
-        assert!(length_buckets(&[], 4).is_empty());
-    }
 
     #[test]
     fn a_batch_is_masked_only_where_it_is_padded() {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::key_index::KeyIndex;
 use super::source::{ClipContent, ClipRow, ClipSource};
 use super::{ClipDrop, ClipEntry, ClipFault};
-use crate::run::ShardOutput;
+use crate::run::{LeftOut, ShardOutput};
 use crate::tables::text_hash;
 
 /// A record that may be used.
@@ -47,13 +47,6 @@ fn has_text(text: Option<&str>) -> bool {
     text.is_some_and(|text| !text.trim().is_empty())
 }
 
-/// Why a record is not used.
-#[derive(Debug, Clone, Copy)]
-enum Why {
-    Dropped(ClipDrop),
-    Failed(ClipFault),
-}
-
 /// Accepts the first usable record of each key; later records of the key and unusable ones become rejects.
 #[derive(Debug)]
 pub struct Deduplicator<'a> {
@@ -63,7 +56,7 @@ pub struct Deduplicator<'a> {
     index: Option<&'a KeyIndex>,
     keys: HashSet<u64, foldhash::fast::FixedState>,
     read: u64,
-    left_out: Vec<(String, Why, String)>,
+    left_out: Vec<(String, LeftOut)>,
 }
 
 impl<'a> Deduplicator<'a> {
@@ -79,20 +72,20 @@ impl<'a> Deduplicator<'a> {
         }
         self.read += 1;
         let named = if record.key.is_empty() { record.place } else { record.key };
-        let (why, detail) = match record {
+        let left_out = match record {
             Candidate { problem: Some((fault, problem)), .. } => {
-                (Why::Failed(fault), format!("{}: {problem}", record.place))
+                LeftOut::fail(fault, format!("{}: {problem}", record.place))
             }
-            Candidate { has_content: false, .. } => (Why::Dropped(self.nothing()), record.place.to_owned()),
+            Candidate { has_content: false, .. } => LeftOut::drop(self.nothing(), record.place.to_owned()),
             Candidate { key: "", .. } => {
-                (Why::Failed(ClipFault::NoKey), format!("{}: neither a key nor a file name", record.place))
+                LeftOut::fail(ClipFault::NoKey, format!("{}: neither a key nor a file name", record.place))
             }
             Candidate { key, .. } => match self.earlier(key) {
                 None => return true,
-                Some(earlier) => (Why::Dropped(ClipDrop::RepeatedKey), format!("{}; first in {earlier}", record.place)),
+                Some(earlier) => LeftOut::drop(ClipDrop::RepeatedKey, format!("{}; first in {earlier}", record.place)),
             },
         };
-        self.left_out.push((named.to_owned(), why, detail));
+        self.left_out.push((named.to_owned(), left_out));
         false
     }
 
@@ -117,17 +110,15 @@ impl<'a> Deduplicator<'a> {
 
     /// Records that an accepted record turned out to be unreadable.
     pub fn fail(&mut self, key: &str, fault: ClipFault, detail: String) {
-        self.left_out.push((key.to_owned(), Why::Failed(fault), detail));
+        self.left_out.push((key.to_owned(), LeftOut::fail(fault, detail)));
     }
 
-    /// Counts what was read, and files what was not used.
+    /// Announces what was read and files what was not used. Accepted records are filed by the caller; the shard cannot be
+    /// committed before all of them are.
     pub fn report(&self, out: &mut ShardOutput) {
-        out.read(self.read);
-        for (key, why, detail) in &self.left_out {
-            match why {
-                Why::Dropped(reason) => out.drop(key, *reason, detail),
-                Why::Failed(fault) => out.fail(key, *fault, detail),
-            }
+        out.announce(self.read);
+        for (key, left_out) in &self.left_out {
+            out.file_left_out(key, left_out.borrowed());
         }
     }
 }
@@ -159,7 +150,7 @@ mod tests {
         assert!(dedupe.accept(record("b", true)), "the first b had no caption");
         assert!(!dedupe.accept(record("d", true)), "over the limit");
         let left_out: Vec<(&str, &str)> =
-            dedupe.left_out.iter().map(|(key, _, detail)| (key.as_str(), detail.as_str())).collect();
+            dedupe.left_out.iter().map(|(key, why)| (key.as_str(), why.detail().as_str())).collect();
         let expected = [
             ("b", "7"),
             ("a", "7; first in part 00003, 0.tar"),

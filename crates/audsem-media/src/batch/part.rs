@@ -2,7 +2,7 @@
 
 use audsem_core::batch::Batches;
 use audsem_core::clips::{Deduplicator, PlannedSource, SoundBytes};
-use audsem_core::run::{ShardError, ShardOutput};
+use audsem_core::run::{LeftOut, ShardError, ShardOutput};
 use crossbeam_channel::{Sender, bounded};
 use rayon::prelude::*;
 
@@ -161,12 +161,14 @@ impl BatchBuffers<'_, '_> {
                 }
             };
             match of_each {
-                Err(ClipError { fault, detail }) => out.fail(&clip.key, fault, detail),
+                Err(ClipError { fault, detail }) => {
+                    out.file_left_out(&clip.key, LeftOut::fail(fault, detail));
+                }
                 Ok(of_each) => {
                     for (lane, output) in self.lanes.iter_mut().zip(of_each) {
                         lane.table.push(clip, output).map_err(ShardError::fatal)?;
                     }
-                    out.keep(1);
+                    out.file_kept(1);
                     out.count(MILLISECONDS, *ms);
                     out.work(*seconds);
                 }

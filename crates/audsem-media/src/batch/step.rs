@@ -77,7 +77,7 @@ impl<C: RunConfig> BatchStep<'_, C> {
 /// Counts the clips of a source and their length, as far as their headers tell.
 fn count(planned: &PlannedSource<'_>, dedupe: &mut Deduplicator<'_>, out: &mut ShardOutput) -> Result<(), ShardError> {
     planned.source.for_each_sound(dedupe, HEAD_BYTES, |sound| {
-        out.keep(1);
+        out.file_kept(1);
         match milliseconds(&sound.bytes, sound.n_bytes) {
             Some(ms) => out.count(MILLISECONDS, ms),
             None => out.count(UNKNOWN_LENGTH, 1),

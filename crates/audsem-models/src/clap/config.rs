@@ -49,6 +49,7 @@ impl Config {
         if self.model_type != "clap" {
             return Err(Error::unsupported("model_type", &self.model_type, "clap"));
         }
+        Error::check_sizes(&[("projection_dim", self.projection_dim)])?;
         self.audio_config.validate()?;
         self.text_config.validate()?;
         Activation::from_name("projection_hidden_act", &self.projection_hidden_act).map(drop)
@@ -138,6 +139,15 @@ impl Default for AudioConfig {
     }
 }
 
+/// Largest side of the image, eight times that of the published networks. No weight depends on it, and memory does.
+const MAX_SIDE: usize = 2048;
+
+/// Most stages: each halves the image.
+const MAX_STAGES: usize = 8;
+
+/// Most numbers in the masks of a block's windows.
+const MAX_MASK: usize = 1 << 24;
+
 /// Standard deviation of new weights.
 const INITIALIZER_RANGE: f64 = 0.02;
 
@@ -148,6 +158,41 @@ impl AudioConfig {
     /// The first such setting.
     pub fn validate(&self) -> Result<()> {
         Activation::from_name("hidden_act", &self.hidden_act)?;
+        self.validate_sizes()?;
+        self.validate_grid()?;
+        if self.enable_fusion && (self.aff_block_r == 0 || self.patch_embeds_hidden_size < self.aff_block_r) {
+            return Err(Error::unsupported("aff_block_r", &self.aff_block_r, "1 to patch_embeds_hidden_size"));
+        }
+        if self.enable_fusion && self.fusion_type.as_deref() == Some("channel_map") {
+            return Err(Error::unsupported("fusion_type", &self.fusion_type, "aff_2d, or null"));
+        }
+        Ok(())
+    }
+
+    /// Refuses what is absurd, before anything is computed from it.
+    fn validate_sizes(&self) -> Result<()> {
+        Error::check_sizes(&[
+            ("patch_embeds_hidden_size", self.patch_embeds_hidden_size),
+            ("window_size", self.window_size),
+            ("num_mel_bins", self.num_mel_bins),
+            ("patch_size", self.patch_size),
+        ])?;
+        Error::check_eps("layer_norm_eps", self.layer_norm_eps)?;
+        if !(1..=MAX_SIDE).contains(&self.spec_size) {
+            return Err(Error::unsupported("spec_size", &self.spec_size, &format!("1 to {MAX_SIDE}")));
+        }
+        if !(1..=MAX_STAGES).contains(&self.depths.len()) {
+            let supported = format!("1 to {MAX_STAGES} stages");
+            return Err(Error::unsupported("depths", &self.depths.len(), &supported));
+        }
+        if !(self.mlp_ratio > 0.0 && self.mlp_ratio <= 1024.0) {
+            return Err(Error::unsupported("mlp_ratio", &self.mlp_ratio, "above 0, to 1024"));
+        }
+        Ok(())
+    }
+
+    /// Names what does not fit together, of patches, windows, stages and heads.
+    fn validate_grid(&self) -> Result<()> {
         if self.patch_stride != [self.patch_size; 2] || self.patch_size == 0 {
             return Err(Error::unsupported("patch_stride", &self.patch_stride, "the patch size, twice"));
         }
@@ -157,14 +202,11 @@ impl AudioConfig {
         if !self.flatten_patch_embeds {
             return Err(Error::unsupported("flatten_patch_embeds", &false, "true"));
         }
-        if self.enable_fusion && self.fusion_type.as_deref() == Some("channel_map") {
-            return Err(Error::unsupported("fusion_type", &self.fusion_type, "aff_2d, or null"));
-        }
         if self.num_mel_bins == 0 || !self.spec_size.is_multiple_of(self.num_mel_bins) {
             return Err(Error::unsupported("spec_size", &self.spec_size, "a multiple of num_mel_bins"));
         }
         let heads = &self.num_attention_heads;
-        if self.depths.is_empty() || heads.len() != self.depths.len() {
+        if heads.len() != self.depths.len() {
             return Err(Error::unsupported("num_attention_heads", heads, "as many numbers as depths has"));
         }
         for (stage, &heads) in heads.iter().enumerate() {
@@ -185,8 +227,8 @@ impl AudioConfig {
                 ));
             }
         }
-        if self.enable_fusion && (self.aff_block_r == 0 || self.patch_embeds_hidden_size < self.aff_block_r) {
-            return Err(Error::unsupported("aff_block_r", &self.aff_block_r, "1 to patch_embeds_hidden_size"));
+        if (self.side(0) * self.window(0)).pow(2) > MAX_MASK {
+            return Err(Error::unsupported("window_size", &self.window_size, "windows whose masks fit into memory"));
         }
         Ok(())
     }
@@ -271,6 +313,24 @@ mod tests {
             (r#"{"audio_config": {"num_attention_heads": [4, 8, 16]}}"#, "num_attention_heads"),
             (r#"{"audio_config": {"num_attention_heads": [5, 8, 16, 32]}}"#, "num_attention_heads"),
             (r#"{"projection_hidden_act": "swish?"}"#, "projection_hidden_act"),
+            (r#"{"projection_dim": 0}"#, "projection_dim"),
+            (r#"{"projection_dim": 18446744073709551615}"#, "projection_dim"),
+            (r#"{"text_config": {"hidden_size": 0}}"#, "hidden_size"),
+            (r#"{"text_config": {"vocab_size": 1099511627776}}"#, "vocab_size"),
+            (r#"{"text_config": {"layer_norm_eps": -1.0}}"#, "layer_norm_eps"),
+            (r#"{"audio_config": {"spec_size": 1099511627776}}"#, "spec_size"),
+            (r#"{"audio_config": {"patch_embeds_hidden_size": 9223372036854775808}}"#, "patch_embeds_hidden_size"),
+            (
+                r#"{"audio_config": {"depths": [1,1,1,1,1,1,1,1,1], "num_attention_heads": [1,1,1,1,1,1,1,1,1]}}"#,
+                "depths",
+            ),
+            (r#"{"audio_config": {"depths": [], "num_attention_heads": []}}"#, "depths"),
+            (r#"{"audio_config": {"spec_size": 2048, "num_mel_bins": 64, "window_size": 256}}"#, "window_size"),
+            (r#"{"audio_config": {"window_size": 0}}"#, "window_size"),
+            (r#"{"audio_config": {"patch_size": 0, "patch_stride": [0, 0]}}"#, "patch_size"),
+            (r#"{"audio_config": {"mlp_ratio": -4.0}}"#, "mlp_ratio"),
+            (r#"{"audio_config": {"mlp_ratio": 1e300}}"#, "mlp_ratio"),
+            (r#"{"audio_config": {"num_attention_heads": [0, 8, 16, 32]}}"#, "num_attention_heads"),
         ] {
             let config: Config = serde_json::from_str(json).unwrap();
             let error = config.validate().unwrap_err().to_string();

@@ -25,6 +25,15 @@ impl ClapEncoder {
     pub fn open(dir: &ModelDir, device: &Device, dtype: DType, max_tokens: Option<usize>) -> Result<Self> {
         let extractor = FeatureExtractor::new(&FeatureConfig::open(dir)?)?;
         let model = Clap::open(dir, device, dtype)?;
+        let (features, network) = (extractor.config(), &model.config().audio_config);
+        if features.feature_size != network.num_mel_bins || features.frames() > network.max_frames() {
+            return Err(Error::FeatureShape {
+                frames: features.frames(),
+                mels: features.feature_size,
+                max_frames: network.max_frames(),
+                wanted_mels: network.num_mel_bins,
+            });
+        }
         let tokenizer = Tokenizer::load(dir, model.config().text_config.longest(), max_tokens)?;
         Ok(Self { model: model.into_inference()?, extractor, tokenizer })
     }
@@ -79,33 +88,25 @@ impl ClapEncoder {
     /// # Errors
     /// The tokenizer refuses a text, memory, device.
     pub fn embed_texts(&self, texts: &[&str]) -> Result<Tensor> {
+        let ids = texts.iter().map(|text| self.tokenizer.ids(text)).collect::<Result<Vec<_>>>()?;
+        self.embed_ids(&ids.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+
+    /// Unit vectors (B, D) of texts given as token ids, as [`ClapEncoder::tokenizer`] makes them; otherwise as
+    /// [`ClapEncoder::embed_texts`].
+    ///
+    /// # Errors
+    /// A text without a token or with more than the network takes, an id outside the vocabulary, memory, device.
+    pub fn embed_ids(&self, texts: &[&[u32]]) -> Result<Tensor> {
         if texts.is_empty() {
             return Ok(Tensor::zeros((0, self.dim()), DType::F32, self.model.device())?);
         }
-        let ids = texts.iter().map(|text| self.tokenizer.ids(text)).collect::<Result<Vec<_>>>()?;
-        let ids: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
-        self.model.embed_text(&ids)
+        self.model.embed_text(texts)
     }
 
-    /// Token ids of a text.
-    ///
-    /// # Errors
-    /// The tokenizer refuses it.
-    pub fn token_ids(&self, text: &str) -> Result<Vec<u32>> {
-        self.tokenizer.ids(text)
-    }
-
-    /// Most tokens of a text, special ones included.
+    /// The tokenizer.
     #[must_use]
-    pub fn max_tokens(&self) -> usize {
-        self.tokenizer.max_tokens()
-    }
-
-    /// Whether a text has more tokens than [`ClapEncoder::max_tokens`], so that its end is in no vector.
-    ///
-    /// # Errors
-    /// The tokenizer refuses it.
-    pub fn is_truncated(&self, text: &str) -> Result<bool> {
-        Ok(self.tokenizer.encode(text)?.truncated)
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
     }
 }

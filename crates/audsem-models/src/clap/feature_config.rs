@@ -92,6 +92,13 @@ impl Default for FeatureConfig {
     }
 }
 
+/// What features may be made of at most: many times what any network reads, and what memory holds.
+const MAX_RATE_HZ: u32 = 768_000;
+const MAX_BANDS: usize = 1024;
+const MAX_FFT: usize = 1 << 16;
+const MAX_SAMPLES: usize = 1 << 26;
+const MAX_FRAMES: usize = 1 << 16;
+
 const EXTRACTOR: &str = "ClapFeatureExtractor";
 
 impl FeatureConfig {
@@ -127,15 +134,32 @@ impl FeatureConfig {
         if self.feature_extractor_type != EXTRACTOR {
             return refuse("feature_extractor_type", self.feature_extractor_type.clone(), EXTRACTOR);
         }
+        if !(1..=MAX_RATE_HZ).contains(&self.sampling_rate) {
+            return refuse("sampling_rate", self.sampling_rate.to_string(), "1 to 768000");
+        }
         if self.hop_length == 0 {
             return refuse("hop_length", "0".to_owned(), "1 or more");
+        }
+        if !(1..=MAX_BANDS).contains(&self.feature_size) {
+            return refuse("feature_size", self.feature_size.to_string(), "1 to 1024");
+        }
+        if self.fft_window_size > MAX_FFT {
+            return refuse("fft_window_size", self.fft_window_size.to_string(), "at most 65536");
+        }
+        if !(self.frequency_min >= 0.0 && self.frequency_min < self.frequency_max && self.frequency_max.is_finite()) {
+            let edges = format!("{} (frequency_min {})", self.frequency_max, self.frequency_min);
+            return refuse("frequency_max", edges, "above frequency_min, which is 0 or more");
         }
         // Of an odd length the middle is between two samples, and pieces would have another number of frames.
         if self.fft_window_size < 2 || self.fft_window_size % 2 == 1 {
             return refuse("fft_window_size", self.fft_window_size.to_string(), "even lengths");
         }
-        if self.max_samples() == 0 {
-            return refuse("max_length_s", self.max_length_s.to_string(), "1 or more, at a sampling_rate of 1 or more");
+        if self.max_length_s == 0 || self.max_samples() > MAX_SAMPLES || self.frames() > MAX_FRAMES {
+            return refuse(
+                "max_length_s",
+                self.max_length_s.to_string(),
+                "1 or more, to 65536 frames and 2^26 samples",
+            );
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use candle_nn::{Init, VarBuilder};
 use super::config::Config;
 use super::htsat::{self, AudioInference, AudioTower};
 use crate::error::Result;
-use crate::nn::{Activation, Linear, Mode};
+use crate::nn::{Activation, Linear, Mode, RowLinear};
 use crate::roberta::{self, Roberta, RobertaInference};
 
 /// Smallest norm that vectors are divided by.
@@ -35,10 +35,34 @@ impl Projection {
     /// Pooled vectors (B, I) to unit vectors (B, D), in f32.
     fn forward(&self, pooled: &Tensor) -> Result<Tensor> {
         let x = pooled.to_dtype(self.first.weight().dtype())?;
-        let x = self.second.forward(&self.activation.forward(&self.first.forward(&x)?)?)?.to_dtype(DType::F32)?;
-        let norm = x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?;
-        Ok(x.broadcast_div(&norm.maximum(MIN_NORM)?)?)
+        unit(&self.second.forward(&self.activation.forward(&self.first.forward(&x)?)?)?)
     }
+
+    fn into_inference(self) -> Result<InferenceProjection> {
+        let Self { first, second, activation } = self;
+        Ok(InferenceProjection { first: RowLinear::new(first)?, second: RowLinear::new(second)?, activation })
+    }
+}
+
+/// [`Projection`] for inference; no row depends on the others.
+#[derive(Debug, Clone)]
+struct InferenceProjection {
+    first: RowLinear,
+    second: RowLinear,
+    activation: Activation,
+}
+
+impl InferenceProjection {
+    fn forward(&self, pooled: &Tensor) -> Result<Tensor> {
+        unit(&self.second.forward(&self.activation.forward(&self.first.forward(pooled)?)?)?)
+    }
+}
+
+/// Rows (B, D) over their norms, in f32.
+fn unit(x: &Tensor) -> Result<Tensor> {
+    let x = x.to_dtype(DType::F32)?;
+    let norm = x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?;
+    Ok(x.broadcast_div(&norm.maximum(MIN_NORM)?)?)
 }
 
 /// CLAP: audio and text to vectors of one space (Wu et al., 2023). Differentiable, on any device.
@@ -140,8 +164,8 @@ impl Clap {
         Ok(ClapInference {
             audio: self.audio.into_inference()?,
             text: self.text.into_inference()?,
-            audio_projection: self.audio_projection,
-            text_projection: self.text_projection,
+            audio_projection: self.audio_projection.into_inference()?,
+            text_projection: self.text_projection.into_inference()?,
             config: self.config,
             device,
             logit_scale,
@@ -160,8 +184,8 @@ fn ignorable(name: &str) -> bool {
 pub struct ClapInference {
     audio: AudioInference,
     text: RobertaInference,
-    audio_projection: Projection,
-    text_projection: Projection,
+    audio_projection: InferenceProjection,
+    text_projection: InferenceProjection,
     config: Config,
     device: Device,
     logit_scale: f32,

@@ -34,8 +34,10 @@ impl EncoderConfig {
     /// Names the setting that no encoder can have.
     ///
     /// # Errors
-    /// The heads do not divide the width.
+    /// A size is 0 or absurd, the heads do not divide the width, or epsilon is no small number.
     pub fn validate(&self) -> crate::error::Result<()> {
+        Error::check_sizes(&[("hidden_size", self.dim), ("intermediate_size", self.intermediate)])?;
+        Error::check_eps("layer_norm_eps", self.layer_norm_eps)?;
         if self.heads == 0 || !self.dim.is_multiple_of(self.heads) {
             return Err(Error::unsupported("num_attention_heads", &self.heads, "a divisor of hidden_size"));
         }

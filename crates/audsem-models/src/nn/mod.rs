@@ -29,6 +29,7 @@ mod norm;
 mod params;
 mod pooler;
 mod rotary;
+mod row_linear;
 pub mod text;
 mod threads;
 
@@ -47,6 +48,7 @@ pub use mlp::{GatedMlp, MlpConfig};
 pub use multi_head::{AttentionContext, MultiHeadAttention, MultiHeadConfig, ProjectionBias};
 pub use norm::{LayerNorm, RmsNorm};
 pub use params::{Params, Trainable};
-pub use pooler::Pooler;
+pub use pooler::{InferencePooler, Pooler};
 pub use rotary::{Angles, RopeScaling, Rotary};
+pub use row_linear::RowLinear;
 pub use threads::limit_threads;

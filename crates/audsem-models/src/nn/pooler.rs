@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::Linear;
+use super::{Linear, RowLinear};
 
 /// The first token's hidden state through a dense layer and tanh.
 #[derive(Debug, Clone)]
@@ -25,14 +25,30 @@ impl Pooler {
     /// # Errors
     /// Memory or device.
     pub fn forward(&self, hidden: &Tensor) -> Result<Tensor> {
-        self.forward_first(&hidden.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?)
+        self.dense.forward(&hidden.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?)?.tanh()
     }
 
+    /// Turns it into its form for inference.
+    ///
+    /// # Errors
+    /// A weight cannot be read.
+    pub fn into_inference(self) -> Result<InferencePooler> {
+        Ok(InferencePooler { dense: RowLinear::new(self.dense)? })
+    }
+}
+
+/// [`Pooler`] for inference; no text depends on the others.
+#[derive(Debug, Clone)]
+pub struct InferencePooler {
+    dense: RowLinear,
+}
+
+impl InferencePooler {
     /// Hidden states (B, D) of the first tokens alone to vectors (B, D), in the type of the weights.
     ///
     /// # Errors
     /// Memory or device.
-    pub fn forward_first(&self, first: &Tensor) -> Result<Tensor> {
-        self.dense.forward(&first.to_dtype(self.dense.weight().dtype())?)?.tanh()
+    pub fn forward(&self, first: &Tensor) -> Result<Tensor> {
+        self.dense.forward(first)?.tanh()
     }
 }

@@ -1,5 +1,9 @@
 //! Encoders of text: embeddings and transformer, with one vector per text at the end.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use audsem_core::batch::{BatchError, Batches};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use rayon::prelude::*;
@@ -7,7 +11,7 @@ use rayon::prelude::*;
 use super::encoder::{Encoder, EncoderConfig, EncoderScratch, FusedEncoder};
 use super::{Dropout, Embedding, LayerNorm, Mode, fused};
 use crate::error::{Error, Result};
-use crate::tokens::{batch, length_buckets};
+use crate::tokens::batch;
 
 /// Tokens that go through the fused layers together: enough that the weights' way from memory is hidden, few enough
 /// that what they become stays in the second-level cache.
@@ -110,6 +114,18 @@ impl TextModel {
         Ok(self.encoder.hidden_states(self.embeddings.forward(ids, segments, Mode::Infer)?, mask, Mode::Infer)?)
     }
 
+    /// One vector for each text of a padded batch.
+    fn vectors(&self, texts: &[&&[u32]], pooling: Pooling) -> std::result::Result<Vec<Vec<f32>>, BatchError<Error>> {
+        let device = self.embeddings.words.table().device();
+        let texts: Vec<&[u32]> = texts.iter().map(|text| **text).collect();
+        let run = || -> Result<Vec<Vec<f32>>> {
+            let (ids, mask) = batch(&texts, self.embeddings.config.pad_id, device)?;
+            let hidden = self.forward(&ids, mask.as_ref(), None, Mode::Infer)?.to_dtype(DType::F32)?; // (B, T, D)
+            Ok(pool(&hidden, mask.as_ref(), pooling)?.to_vec2()?)
+        };
+        run().map_err(Error::into_batch_error)
+    }
+
     /// Turns it into its fastest form for this device; the weights are moved, not copied.
     ///
     /// # Errors
@@ -118,7 +134,7 @@ impl TextModel {
         let Some(encoder) = self.encoder.fuse()? else {
             return Ok(FusedTextModel {
                 config: self.embeddings.config,
-                batch_size: PADDED_BATCH,
+                batch_size: Arc::new(PADDED_BATCH.into()),
                 form: Form::Composed(self),
             });
         };
@@ -126,7 +142,7 @@ impl TextModel {
         let tables = Tables::new(&self.embeddings)?;
         Ok(FusedTextModel {
             config: self.embeddings.config,
-            batch_size: PADDED_BATCH,
+            batch_size: Arc::new(PADDED_BATCH.into()),
             form: Form::Fused(Fused { tables, norm, encoder }),
         })
     }
@@ -141,11 +157,13 @@ pub enum Pooling {
     Mean,
 }
 
-/// A text encoder for inference. A text's vector does not depend on the texts beside it.
+/// A text encoder for inference. A text's vector does not depend on the texts beside it; on the CPU it is the same alone
+/// and in any company, bit for bit.
 #[derive(Debug, Clone)]
 pub struct FusedTextModel {
     config: EmbeddingsConfig,
-    batch_size: usize,
+    /// Texts in a padded batch, less where memory has run out.
+    batch_size: Arc<AtomicUsize>,
     form: Form,
 }
 
@@ -160,7 +178,7 @@ impl FusedTextModel {
     /// batches.
     #[must_use]
     pub fn with_batch_size(mut self, batch_size: usize) -> Self {
-        self.batch_size = batch_size.max(1);
+        self.batch_size = Arc::new(batch_size.max(1).into());
         self
     }
 
@@ -173,13 +191,38 @@ impl FusedTextModel {
             self.config.check(text)?;
         }
         match &self.form {
-            Form::Composed(network) => composed(network, texts, pooling, self.batch_size),
+            Form::Composed(network) => self.composed(network, texts, pooling),
             Form::Fused(fused) => fused.pooled(texts, self.config.first_position, pooling),
         }
+    }
+
+    /// Batches of similar length, padded. On the CPU each text goes alone, because a product of other shape has other last
+    /// bits.
+    fn composed(&self, network: &TextModel, texts: &[&[u32]], pooling: Pooling) -> Result<Tensor> {
+        let device = network.embeddings.words.table().device();
+        let mut batches = Batches::new(if device.is_cpu() { 1 } else { self.batch_size.load(Ordering::Relaxed) });
+        let vectors = batches.run(texts, |text| text.len(), |batch| network.vectors(batch, pooling))?;
+        self.batch_size.fetch_min(batches.size().max(1), Ordering::Relaxed);
+        let vectors =
+            vectors.into_iter().collect::<std::result::Result<Vec<_>, _>>().map_err(candle_core::Error::Msg)?;
+        let dim = vectors.first().map_or(0, Vec::len);
+        Ok(Tensor::from_vec(vectors.concat(), (texts.len(), dim), device)?)
     }
 }
 
 impl EmbeddingsConfig {
+    /// Names a size that no table has.
+    ///
+    /// # Errors
+    /// A size is 0 or absurd.
+    pub fn validate(&self) -> Result<()> {
+        Error::check_sizes(&[
+            ("vocab_size", self.vocab_size),
+            ("max_position_embeddings", self.positions),
+            ("type_vocab_size", self.segments),
+        ])
+    }
+
     /// Most tokens of a text.
     #[must_use]
     pub fn longest(&self) -> usize {
@@ -195,27 +238,6 @@ impl EmbeddingsConfig {
             None => Ok(()),
         }
     }
-}
-
-/// Batches of similar length, padded.
-fn composed(network: &TextModel, texts: &[&[u32]], pooling: Pooling, batch_size: usize) -> Result<Tensor> {
-    let lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
-    let device = network.embeddings.words.table().device().clone();
-    let mut place = vec![0u32; texts.len()];
-    let mut parts = Vec::new();
-    let mut done = 0;
-    for rows in length_buckets(&lengths, batch_size) {
-        let chosen: Vec<&[u32]> = rows.iter().map(|&row| texts[row]).collect();
-        let (ids, mask) = batch(&chosen, network.embeddings.config.pad_id, &device)?;
-        let hidden = network.forward(&ids, mask.as_ref(), None, Mode::Infer)?.to_dtype(DType::F32)?; // (B, T, D)
-        parts.push(pool(&hidden, mask.as_ref(), pooling)?);
-        for row in rows {
-            place[row] = done;
-            done += 1;
-        }
-    }
-    let order = Tensor::from_vec(place, texts.len(), &device)?;
-    Ok(Tensor::cat(&parts, 0)?.index_select(&order, 0)?)
 }
 
 /// Hidden states (B, T, D) to vectors (B, D).

@@ -1,6 +1,7 @@
 //! Text to token ids, as the tokenizers of Hugging Face transformers make them.
 
 mod bert;
+mod head;
 mod load;
 mod segmenter;
 mod settings;
@@ -85,10 +86,29 @@ impl Tokenizer {
     /// Token ids of one text, with special tokens, and whether any were cut off.
     ///
     /// # Errors
-    /// The tokenizer refuses the text.
+    /// The tokenizer refuses the text; or [`Error::TextBytes`]: it is too long, and its head does not determine its tokens.
     pub fn encode(&self, text: &str) -> Result<Encoded> {
-        let encoding = self.inner.encode_fast(text, true).map_err(|e| failed(Path::new(""), &e))?;
-        Ok(Encoded { ids: encoding.get_ids().to_vec(), truncated: !encoding.get_overflowing().is_empty() })
+        self.encode_head(text, head::WHOLE_BYTES)
+    }
+
+    /// As [`Tokenizer::encode`]; texts of up to `most` bytes are tokenised as a whole.
+    fn encode_head(&self, text: &str, most: usize) -> Result<Encoded> {
+        let head = self.head(text, most)?;
+        let encoding = self.inner.encode_fast(head, true).map_err(|e| failed(Path::new(""), &e))?;
+        let truncated = !encoding.get_overflowing().is_empty();
+        if head.len() < text.len() && !truncated {
+            return Err(Error::TextBytes { bytes: text.len(), most });
+        }
+        Ok(Encoded { ids: encoding.get_ids().to_vec(), truncated })
+    }
+
+    /// The text, or at most `most` bytes from its beginning whose tokens are the first ones of the whole text.
+    fn head<'a>(&self, text: &'a str, most: usize) -> Result<&'a str> {
+        if text.len() <= most {
+            return Ok(text);
+        }
+        let head = if head::ends_words_at_blanks(&self.inner) { head::head(text, most) } else { None };
+        head.ok_or(Error::TextBytes { bytes: text.len(), most })
     }
 
     /// As [`Tokenizer::encode`]; the ids alone.

@@ -6,8 +6,9 @@ use std::path::Path;
 use rand::Rng;
 use tokenizers::{NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
 
+use super::head::WHOLE_BYTES;
 use super::{Tokenizer, failed};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Segments words at random, for training: the greedy longest match of WordPiece, where each match longer than one
 /// character is skipped with a fixed probability (Hiraoka, "MaxMatch-Dropout", 2022). A network that sees few
@@ -32,7 +33,8 @@ impl Segmenter {
     /// The tokenizer refuses the text.
     pub fn encode(&self, text: &str, share: f64, rng: &mut impl Rng) -> Result<Vec<u32>> {
         let failed = |e: tokenizers::Error| failed(Path::new(""), &e);
-        let mut normalized = NormalizedString::from(text);
+        let head = self.tokenizer.head(text, WHOLE_BYTES)?;
+        let mut normalized = NormalizedString::from(head);
         if let Some(normalizer) = self.tokenizer.inner.get_normalizer() {
             normalizer.normalize(&mut normalized).map_err(failed)?;
         }
@@ -48,6 +50,9 @@ impl Segmenter {
                 Some(pieces) => ids.extend(pieces),
                 None => ids.push(unknown),
             }
+        }
+        if head.len() < text.len() && ids.len() < self.max_length {
+            return Err(Error::TextBytes { bytes: text.len(), most: WHOLE_BYTES });
         }
         ids.truncate(self.max_length.saturating_sub(1));
         ids.push(sep);

@@ -79,3 +79,81 @@ fn a_folder_without_a_tokenizer_is_an_error_that_names_it() {
     let error = Tokenizer::load(&ModelDir::local(folder.path()), 32, None).unwrap_err().to_string();
     assert!(error.contains("lacks `tokenizer.json`"), "{error}");
 }
+
+/// Heads of every length, of texts with all kinds of blanks, marks, ideographs, unknown and special words: where a head
+/// tells its tokens at all, they are those of the whole text.
+#[test]
+fn the_head_of_a_long_text_has_the_tokens_of_the_whole() {
+    use rand::Rng;
+    let parts = [
+        "rain",
+        " ",
+        "  ",
+        "\t",
+        "\n\n",
+        "\u{a0}",
+        "\u{3000}",
+        "dog's",
+        "'s",
+        "e\u{301}",
+        "\u{301}",
+        "\u{4e2d}\u{6587}",
+        "[SEP]",
+        "</s>",
+        "<mask>",
+        ",",
+        "...",
+        "7",
+        "\u{1f415}",
+        "\u{1}",
+        "\u{fffd}",
+        "\u{200b}",
+        "Stra\u{df}e",
+        "\u{3a3}",
+    ];
+    let bert = || Tokenizer::new(train_wordpiece(TEXTS, 120).unwrap(), 9).unwrap();
+    let roberta = || Tokenizer::new(train_byte_level_bpe(TEXTS, 320).unwrap(), 9).unwrap();
+    let checkpoint = |name: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/goldens").join(name);
+        Tokenizer::load(&ModelDir::local(&folder), 64, Some(9)).unwrap()
+    };
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(8);
+    for tokenizer in [bert(), roberta(), checkpoint("clap_tiny"), checkpoint("minilm_tiny")] {
+        let (mut told, mut untold) = (0, 0);
+        for _ in 0..60 {
+            let text: String = (0..40).map(|_| parts[rng.random_range(0..parts.len())]).collect();
+            let whole = tokenizer.encode(&text).unwrap();
+            for most in 1..text.len() {
+                match tokenizer.encode_head(&text, most) {
+                    Ok(encoded) => {
+                        told += 1;
+                        assert_eq!(encoded, whole, "{most} bytes of {text:?}");
+                    }
+                    Err(error) => {
+                        untold += 1;
+                        assert!(matches!(error, Error::TextBytes { .. }), "{error}");
+                    }
+                }
+            }
+        }
+        assert!(told > 1000 && untold > 100, "{told} told, {untold} not");
+    }
+}
+
+#[test]
+fn very_long_texts_take_little_memory_or_are_refused() {
+    let tokenizer = Tokenizer::new(train_wordpiece(TEXTS, 120).unwrap(), 9).unwrap();
+    let words = "rain falls ".repeat(10 << 20);
+    let encoded = tokenizer.encode(&words).unwrap();
+    assert!(encoded.truncated);
+    assert_eq!(encoded.ids, tokenizer.ids(&words[..1100]).unwrap());
+    // One word, which is unknown whatever it is, and blanks: neither tells what comes behind the head.
+    for text in ["x".repeat(50 << 20), format!("rain {}", " ".repeat(50 << 20))] {
+        assert!(matches!(tokenizer.encode(&text), Err(Error::TextBytes { .. })));
+    }
+    // A token with a blank in it might reach over any cut.
+    let mut inner = train_wordpiece(TEXTS, 120).unwrap();
+    inner.add_tokens([tokenizers::AddedToken::from("rain falls", false)]).unwrap();
+    let tokenizer = Tokenizer::new(inner, 9).unwrap();
+    assert!(matches!(tokenizer.encode(&words), Err(Error::TextBytes { .. })));
+}

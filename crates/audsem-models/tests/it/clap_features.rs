@@ -227,7 +227,7 @@ fn configurations_are_read_with_the_defaults_of_the_class() {
         (r#"{"fft_window_size": 1023}"#, "fft_window_size"),
         (r#"{"max_length_s": 0}"#, "max_length_s"),
         (r#"{"frequency_max": 30000}"#, "30000"),
-        (r#"{"feature_size": 0}"#, "mel.n_mels"),
+        (r#"{"feature_size": 0}"#, "feature_size"),
     ] {
         let error = FeatureExtractor::new(&serde_json::from_str(json).unwrap()).unwrap_err().to_string();
         assert!(error.starts_with("preprocessor_config.json: ") && error.contains(part), "{error}");

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod adapters;
+mod alone;
 mod bert;
 mod blocks;
 mod clap;

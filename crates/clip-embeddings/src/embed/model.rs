@@ -2,7 +2,7 @@
 
 use audsem_core::device::{DeviceChoice, Precision};
 use audsem_core::hub::ModelDir;
-use audsem_core::run::{FileFingerprint, Fingerprint, ModelFingerprint};
+use audsem_core::run::{Fingerprint, ModelFingerprint};
 use audsem_models::clap::ClapEncoder;
 
 use crate::error::Error;
@@ -63,22 +63,16 @@ impl ModelSettings {
         let dir = self.find()?;
         let encoder = self.load(&dir, max_tokens)?;
         let fingerprint = dir.fingerprint().map_err(audsem_models::Error::from)?;
-        let tag = tag(&dir, &fingerprint, self.precision)?;
+        let tag = tag(&fingerprint, self.precision);
         Ok(Some(TableModel { encoder, tag, fingerprint }))
     }
 }
 
 /// Names the model by everything that decides its vectors: all weights, configurations and the tokenizer.
-fn tag(dir: &ModelDir, model: &ModelFingerprint, precision: Precision) -> Result<String, Error> {
-    let mut all = model.sha256.iter().fold(Fingerprint::new(), |all, sha256| all.with(sha256));
-    // Read where there is no tokenizer.json, and not in the fingerprint.
-    if dir.optional("tokenizer.json").is_none()
-        && let Some(config) = dir.optional("tokenizer_config.json")
-    {
-        all = all.with_file(&FileFingerprint::of(&config)?);
-    }
+fn tag(model: &ModelFingerprint, precision: Precision) -> String {
+    let all = model.sha256.iter().fold(Fingerprint::new(), |all, sha256| all.with(sha256));
     let weights = model.sha256.first().map_or("", String::as_str);
-    Ok(ModelTag::new(&model.name, weights, &all.finish(), precision.name()).to_string())
+    ModelTag::new(&model.name, weights, &all.finish(), precision.name()).to_string()
 }
 
 #[cfg(test)]
@@ -90,17 +84,21 @@ mod tests {
     #[test]
     fn a_model_is_known_by_its_files_and_not_by_its_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let model = |name: &str, tokenizer: &str| {
+        let model = |name: &str, last: (&str, &str)| {
             let root = folder.path().join(name);
             std::fs::create_dir_all(&root).unwrap();
-            for (file, content) in [("model.safetensors", "w"), ("config.json", "{}"), ("tokenizer.json", tokenizer)] {
+            for (file, content) in [("model.safetensors", "w"), ("config.json", "{}"), last] {
                 std::fs::write(root.join(file), content).unwrap();
             }
-            let dir = ModelDir::local(&root);
-            tag(&dir, &dir.fingerprint().unwrap(), Precision::F32).unwrap()
+            tag(&ModelDir::local(&root).fingerprint().unwrap(), Precision::F32)
         };
-        let (a, renamed, other) = (model("a", "t"), model("b", "t"), model("c", "u"));
-        assert!(ModelTag::parse(&a).agrees_with(&ModelTag::parse(&renamed)));
-        assert!(!ModelTag::parse(&a).agrees_with(&ModelTag::parse(&other)), "{a} {other}");
+        // A tokenizer in one file or in several: each of its files counts.
+        for file in ["tokenizer.json", "tokenizer_config.json", "vocab.json"] {
+            let [a, renamed, other] = ["a", "b", "c"].map(|name| format!("{file}-{name}"));
+            let (a, renamed, other) =
+                (model(&a, (file, "t")), model(&renamed, (file, "t")), model(&other, (file, "u")));
+            assert!(ModelTag::parse(&a).agrees_with(&ModelTag::parse(&renamed)));
+            assert!(!ModelTag::parse(&a).agrees_with(&ModelTag::parse(&other)), "{a} {other}");
+        }
     }
 }

@@ -39,7 +39,7 @@ impl ClipNetwork for ClapAudio<'_> {
         let mut vectors = Vec::with_capacity(windows.len());
         for windows in windows.chunks(batch.len()) {
             let rows = self.encoder.embed_features(windows).and_then(|rows| Ok(rows.to_vec2::<f32>()?));
-            vectors.extend(rows.map_err(batch_error)?);
+            vectors.extend(rows.map_err(audsem_models::Error::into_batch_error)?);
         }
         let mut vectors = vectors.as_slice();
         let embedded = batch.iter().map(|clip| {
@@ -53,14 +53,6 @@ impl ClipNetwork for ClapAudio<'_> {
 
     fn table<'f>(&self, file: &'f mut OutputFile) -> Result<Box<dyn ClipTable<Embedded> + 'f>, TableError> {
         Ok(Box::new(EmbeddingTable(VectorWriter::new(file, self.encoder.dim(), &[(MODEL_KEY, self.tag)])?)))
-    }
-}
-
-/// The error that says whether a smaller batch may do.
-fn batch_error(error: audsem_models::Error) -> BatchError {
-    match error.is_out_of_memory() {
-        true => BatchError::OutOfMemory(error.to_string()),
-        false => BatchError::failed(error),
     }
 }
 
@@ -121,15 +113,5 @@ mod tests {
         assert_eq!(mean(&[zero]), Err(MediaFault::ZeroVector));
         assert_eq!(mean(std::slice::from_ref(&nan)), Err(MediaFault::NotFinite));
         assert_eq!(mean(&[x, nan]), Err(MediaFault::NotFinite));
-    }
-
-    #[test]
-    fn memory_that_ran_out_is_told_from_other_errors() {
-        let error = |text: &str| batch_error(candle_core::Error::Msg(text.to_owned()).into());
-        assert!(matches!(
-            error("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")"),
-            BatchError::OutOfMemory(_)
-        ));
-        assert!(matches!(error("shape mismatch"), BatchError::Failed(_)));
     }
 }

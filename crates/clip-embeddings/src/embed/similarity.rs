@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::ModelSettings;
 use super::sounds::{AudioPreprocessor, CropRule, Windows};
 use crate::error::Error;
+use crate::vector_math::dot;
 
 /// What is compared.
 #[derive(Debug, Clone)]
@@ -53,11 +54,15 @@ pub fn run(config: &Config) -> Result<Vec<Similarity>, Error> {
     let unreadable = |detail: String| CoreError::input(&config.clip, detail);
     let audio = decoder.decode_bytes(&bytes, Some(&extension)).map_err(|error| unreadable(error.to_string()))?;
     let features = preprocessor.preprocess("", &audio).map_err(|error| unreadable(error.detail))?;
-    let audio = encoder.embed_features(&features.windows.iter().collect::<Vec<_>>())?; // (1, D)
+    let windows: Vec<_> = features.windows.iter().collect();
+    let audio = encoder.embed_features(&windows)?.flatten_all().and_then(|sound| sound.to_vec1::<f32>()); // (D)
+    let audio = audio.map_err(audsem_models::Error::from)?;
     let texts: Vec<&str> = config.texts.iter().map(String::as_str).collect();
-    let text = encoder.embed_texts(&texts)?; // (N, D)
-    let cosines = text.t().and_then(|text| audio.matmul(&text)?.flatten_all()?.to_vec1::<f32>());
-    Ok(ranked(&config.texts, &cosines.map_err(audsem_models::Error::from)?, encoder.logit_scale()))
+    let texts = encoder.embed_texts(&texts)?.to_vec2::<f32>().map_err(audsem_models::Error::from)?; // (N, D)
+    // One by one: in a product of all of them a text's cosine would depend on how many there are.
+    #[expect(clippy::cast_possible_truncation, reason = "the vectors have 32 bits")]
+    let cosines: Vec<f32> = texts.iter().map(|text| dot(&audio, text) as f32).collect();
+    Ok(ranked(&config.texts, &cosines, encoder.logit_scale()))
 }
 
 fn ranked(texts: &[String], cosines: &[f32], scale: f32) -> Vec<Similarity> {

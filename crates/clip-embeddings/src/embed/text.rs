@@ -2,21 +2,28 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use audsem_core::clips::{ClipContent, ClipDrop, ClipFault, index_keys, limited, list_captions};
-use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
+use audsem_core::run::{LeftOut, Outcome, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{TextEmbedding, TextEmbeddingRef, VectorWriter, text_hash};
+use audsem_models::Error as NetworkError;
 use audsem_models::clap::ClapEncoder;
 use serde::Serialize;
 
 use super::ModelSettings;
-use super::caption_cache::CaptionCache;
+use super::caption_cache::{CaptionCache, EmbeddedCaption};
 use super::model::TableModel;
 use crate::error::Error;
 use crate::reason::Fault;
 use crate::sets::MODEL_KEY;
 use crate::vector_math::{dot, scale};
+
+audsem_core::reasons! {
+    /// What can be wrong with a caption.
+    pub enum TextFault {
+        TooLong = "too_long": "the caption is too long, and its beginning does not determine its first tokens",
+    }
+}
 
 /// Settings of `embed-text`.
 #[derive(Debug, Clone)]
@@ -58,7 +65,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let Some(plan) = index_keys(&mut run, &sources, ClipContent::Caption)? else { return Ok(run.finish()?) };
     let cache = CaptionCache::new(model.as_ref().map_or(1, |model| model.encoder.dim()));
     let step = Step { name: "part", unit: "captions", physical: "distinct" };
-    run.must_keep(step).explain(ClipDrop::ALL).explain(ClipFault::ALL).explain(Fault::ALL);
+    run.must_keep(step).explain(ClipDrop::ALL).explain(ClipFault::ALL).explain(Fault::ALL).explain(TextFault::ALL);
     let report = run.execute(step, &plan.shards, |planned, out| {
         let mut dedupe = plan.deduplicator(planned, ClipContent::Caption)?;
         let captions = planned.source.captions(&mut dedupe)?;
@@ -66,14 +73,14 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         match &model {
             Some(model) => write(&captions, model, &cache, out),
             None => {
-                out.keep(captions.len() as u64);
+                out.file_kept(captions.len() as u64);
                 Ok(())
             }
         }
     })?;
     let truncated = report.stats.counts.get(TRUNCATED).copied().unwrap_or(0);
     if let Some(model) = model.as_ref().filter(|_| truncated > 0) {
-        let limit = model.encoder.max_tokens();
+        let limit = model.encoder.tokenizer().max_tokens();
         tracing::warn!("{truncated} captions have more than {limit} tokens and were truncated");
     }
     Ok(run.finish()?.with_result("shards", sources.len()).with_result(TRUNCATED, truncated))
@@ -86,59 +93,54 @@ fn write(
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {
     let encoder = &model.encoder;
-    let vectors = vectors(captions, encoder, cache, out)?;
-    let truncated = truncated(&vectors, encoder)?;
+    let embedded = embed(captions, encoder, cache, out)?;
     let mut file = out.create(format!("part-{}.parquet", out.name()))?;
     let mut writer = VectorWriter::<TextEmbedding, _>::new(&mut file, encoder.dim(), &[(MODEL_KEY, &model.tag)])
         .map_err(ShardError::fatal)?;
     for (key, text) in captions {
-        let vector = &vectors[text.as_str()];
-        if let Err(fault) = scale(dot(vector, vector)) {
-            out.fail(key, fault, "the model's vector");
-            continue;
-        }
-        out.count(TRUNCATED, u64::from(truncated.contains(text.as_str())));
+        let usable = embedded[text.as_str()].as_ref().map_err(LeftOut::clone).and_then(|caption| {
+            let direction = scale(dot(&caption.vector, &caption.vector));
+            direction.map(|_| caption).map_err(|fault| LeftOut::fail(fault, "the model's vector".to_owned()))
+        });
+        let Some(EmbeddedCaption { vector, truncated }) = out.file(key, usable) else { continue };
+        out.count(TRUNCATED, u64::from(*truncated));
         let row = TextEmbeddingRef { key, text, text_hash: text_hash(text) };
         writer.push(row, vector).map_err(ShardError::fatal)?;
-        out.keep(1);
     }
     writer.finish().map_err(ShardError::fatal)?;
     Ok(out.close(file)?)
 }
 
-/// The texts that are longer than the model takes.
-fn truncated<'a, V>(vectors: &HashMap<&'a str, V>, encoder: &ClapEncoder) -> Result<HashSet<&'a str>, ShardError> {
-    let mut found = HashSet::new();
-    for text in vectors.keys() {
-        if encoder.is_truncated(text).map_err(ShardError::fatal)? {
-            found.insert(*text);
-        }
-    }
-    Ok(found)
-}
-
-/// Vectors of all captions, each distinct one computed at most once.
-fn vectors<'a>(
+/// What the model makes of all captions, each distinct one computed at most once.
+fn embed<'a>(
     captions: &'a [(String, String)],
     encoder: &ClapEncoder,
     cache: &CaptionCache,
     out: &mut ShardOutput,
-) -> Result<HashMap<&'a str, Arc<[f32]>>, ShardError> {
+) -> Result<HashMap<&'a str, Outcome<EmbeddedCaption>>, ShardError> {
     let mut seen = HashSet::new();
-    let distinct: Vec<&str> =
-        captions.iter().map(|(_, text)| text.as_str()).filter(|text| seen.insert(*text)).collect();
-    let known = cache.get(&distinct);
-    let unknown: Vec<&str> =
-        distinct.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(text, _)| *text).collect();
-    let mut vectors: HashMap<&str, Arc<[f32]>> =
-        distinct.iter().zip(known).filter_map(|(text, known)| Some((*text, known?))).collect();
+    let distinct = captions.iter().map(|(_, text)| text.as_str()).filter(|text| seen.insert(*text));
+    let (known, unknown) = cache.divide(distinct);
     // The number of cache hits depends on the order of the workers, so it is not counted.
-    let computed = encoder.embed_texts(&unknown).and_then(|rows| Ok(rows.to_vec2::<f32>()?));
-    for (text, vector) in unknown.iter().zip(computed.map_err(ShardError::fatal)?) {
-        let vector: Arc<[f32]> = vector.into();
-        cache.keep(text, &vector);
-        vectors.insert(text, vector);
+    out.work((known.len() + unknown.len()) as f64);
+    let mut embedded: HashMap<&str, Outcome<EmbeddedCaption>> =
+        known.into_iter().map(|(text, caption)| (text, Ok(caption))).collect();
+    let mut tokens = Vec::with_capacity(unknown.len());
+    for text in unknown {
+        match encoder.tokenizer().encode(text) {
+            Ok(encoded) => tokens.push((text, encoded)),
+            Err(error @ NetworkError::TextBytes { .. }) => {
+                embedded.insert(text, Err(LeftOut::fail(TextFault::TooLong, error.to_string())));
+            }
+            Err(error) => return Err(ShardError::fatal(error)),
+        }
     }
-    out.work(distinct.len() as f64);
-    Ok(vectors)
+    let ids: Vec<&[u32]> = tokens.iter().map(|(_, encoded)| encoded.ids.as_slice()).collect();
+    let vectors = encoder.embed_ids(&ids).and_then(|rows| Ok(rows.to_vec2::<f32>()?)).map_err(ShardError::fatal)?;
+    for ((text, encoded), vector) in tokens.into_iter().zip(vectors) {
+        let caption = EmbeddedCaption { vector: vector.into(), truncated: encoded.truncated };
+        cache.keep(text, &caption);
+        embedded.insert(text, Ok(caption));
+    }
+    Ok(embedded)
 }

@@ -1,12 +1,14 @@
 //! Tests of this crate through its public interface and its binary.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod alone;
 mod contamination;
 mod dry_run;
 mod embed;
 mod embed_inputs;
 mod empty;
 mod extract;
+mod hostile_models;
 mod kill;
 mod matching;
 mod merge;

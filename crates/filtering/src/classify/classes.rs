@@ -5,9 +5,6 @@ use std::collections::BTreeMap;
 use audsem_models::bert::Config;
 use audsem_models::{Error, Result};
 
-/// The class that means *names a sound* in what `train-classifier` makes.
-pub(super) const TRAINED: usize = 1;
-
 /// Names of the class of sounds, in lower case with `_` between words.
 const SOUND: [&str; 9] = ["sound", "sounds", "is_sound", "sdh", "yes", "true", "positive", "1", "matches_condition"];
 

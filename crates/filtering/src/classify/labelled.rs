@@ -10,6 +10,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::beginning;
 use super::scorer::without_brackets;
 use crate::error::{Error, Result};
 
@@ -28,6 +29,7 @@ audsem_core::reasons! {
         BadLabel = "bad_label": "the label is neither true nor false",
         BadSplit = "bad_split": "the split is neither train nor held out",
         Contradiction = "contradiction": "the same words stood in an earlier row with the other label",
+        TooLong = "too_long": "the text has more than 65536 bytes",
     }
 }
 
@@ -35,6 +37,9 @@ audsem_core::reasons! {
 const TEXT_COLUMNS: [&str; 2] = ["text", "Caption"];
 const LABEL_COLUMNS: [&str; 2] = ["label", "matches_condition"];
 const SPLIT_COLUMN: &str = "split";
+
+/// Longest text that is no mistake.
+const MAX_BYTES: usize = 1 << 16;
 
 /// A caption and whether it names a sound.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +86,9 @@ pub fn read_labelled(
     let mut rows: Vec<(Example, Option<LabelledSplit>)> = Vec::new();
     for (i, row) in parsed.take(limit.map_or(usize::MAX, |n| n as usize)).enumerate() {
         let fresh = |(example, split): (Example, Option<LabelledSplit>)| {
+            if example.text.len() > MAX_BYTES {
+                return Err(LeftOut::fail(Fault::TooLong, beginning(&example.text).to_owned()));
+            }
             let words = words(&example.text);
             match seen.get(&words) {
                 _ if words.is_empty() => return Err(LeftOut::drop(DropReason::Empty, example.text)),

@@ -13,12 +13,11 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use super::classes::TRAINED;
+use super::begin::Begun;
 use super::epoch::{Epoch, EpochBits};
 use super::labelled::Example;
 use super::metrics::Metrics;
 use super::scorer::{Scorer, without_brackets};
-use super::train::Begun;
 
 /// Settings of the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -109,9 +108,10 @@ impl<'a> Learner<'a> {
     pub(super) fn probabilities(&self, examples: &[Example]) -> Result<Vec<f32>> {
         let vb = VarBuilder::from_tensors(self.begun.params.without_adapters(), DType::F32, self.device);
         let model = BertClassifier::load(vb, &self.begun.network)?;
-        let scorer = Scorer::new(model, self.begun.encoder.clone(), 64, TRAINED)?;
+        let scorer = Scorer::new(model, self.begun.encoder.clone(), 64, self.begun.sound)?;
         let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
-        Ok(scorer.score(&texts, |_| ())?.iter().map(|score| score.probability).collect())
+        // `read_labelled` leaves out captions that are too long for the tokenizer, so each has a score.
+        Ok(scorer.score(&texts, |_| ())?.into_iter().flatten().map(|score| score.probability).collect())
     }
 
     fn evaluate(&self, examples: &[Example]) -> Result<Metrics> {
@@ -127,7 +127,7 @@ impl<'a> Learner<'a> {
                 share => self.segmenter.encode(&text, share, rng)?,
             };
             self.drop_tokens(&mut ids, self.settings.token_dropout, rng);
-            Ok((ids, u32::from(example.sound)))
+            Ok((ids, self.begun.class_of(example.sound)))
         };
         examples.iter().map(&mut row).collect()
     }

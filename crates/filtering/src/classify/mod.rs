@@ -6,6 +6,7 @@
 //!
 //! Step `texts` collects the distinct texts, step `part` scores them.
 
+mod begin;
 mod checkpoint;
 mod classes;
 mod epoch;
@@ -35,6 +36,7 @@ audsem_core::reasons! {
     /// What can be wrong with a text.
     pub enum Fault {
         NoVerdict = "no_verdict": "the classifier gave no probability for this text",
+        TooLong = "too_long": "the text is too long, and its beginning does not determine its first tokens",
     }
 }
 
@@ -91,7 +93,10 @@ impl Config {
 /// Counter of texts that were truncated.
 const TRUNCATED: &str = "truncated";
 
-/// What decides the content of the output. The batch size does, in the last bits of a probability.
+/// Bytes of a text that is too long, in the rejects.
+const SHOWN_BYTES: usize = 200;
+
+/// What decides the content of the output. The batch size does, on a GPU, in the last bits of a probability.
 #[derive(Serialize)]
 struct HashedConfig<'a> {
     precision: Precision,
@@ -163,7 +168,11 @@ fn score(config: &Config, scorer: &Scorer, path: &Path, out: &mut ShardOutput) -
     let mut file = out.create(format!("part-{}.parquet", out.name()))?;
     let mut writer = ParquetWriter::<BertLabel, _>::new(&mut file).map_err(ShardError::fatal)?;
     out.announce(rows.len() as u64);
-    for (row, SoundScore { probability, truncated }) in rows.iter().zip(scores) {
+    for (row, score) in rows.iter().zip(scores) {
+        let Some(SoundScore { probability, truncated }) = score else {
+            out.file_left_out(beginning(&row.text), LeftOut::fail(Fault::TooLong, format!("{} bytes", row.text.len())));
+            continue;
+        };
         out.count(TRUNCATED, u64::from(truncated));
         if !probability.is_finite() {
             out.file_left_out(&row.text, LeftOut::fail(Fault::NoVerdict, probability));
@@ -182,4 +191,9 @@ fn score(config: &Config, scorer: &Scorer, path: &Path, out: &mut ShardOutput) -
     }
     writer.finish().map_err(ShardError::fatal)?;
     Ok(out.close(file)?)
+}
+
+/// So much of a text that is too long for a line as tells which one it is.
+pub(super) fn beginning(text: &str) -> &str {
+    &text[..text.floor_char_boundary(SHOWN_BYTES)]
 }

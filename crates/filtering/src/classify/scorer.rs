@@ -1,6 +1,5 @@
 //! A classifier with its tokenizer: texts in, probabilities out.
 
-use audsem_core::batch::{BatchError, Batches};
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
 use audsem_models::bert::{BertClassifier, BertClassifierInference, Config, IGNORABLE};
@@ -79,37 +78,37 @@ impl Scorer {
     }
 
     /// The probability that each text names a sound. `progress` is called from time to time with the number of processed tokens.
-    /// Tokens beyond [`Scorer::max_tokens`] are not seen.
+    /// Tokens beyond [`Scorer::max_tokens`] are not seen. A text that is too long for the tokenizer
+    /// ([`NetworkError::TextBytes`]) has no score.
     ///
     /// # Errors
     /// The tokenizer refuses a text; memory; device.
-    pub fn score(&self, texts: &[&str], mut progress: impl FnMut(usize)) -> NetworkResult<Vec<SoundScore>> {
-        let rows: NetworkResult<Vec<Encoded>> =
-            texts.iter().map(|text| self.encoder.encode(&without_brackets(text))).collect();
+    pub fn score(&self, texts: &[&str], mut progress: impl FnMut(usize)) -> NetworkResult<Vec<Option<SoundScore>>> {
+        let rows: NetworkResult<Vec<Option<Encoded>>> = texts.iter().map(|text| self.encode(text)).collect();
         let rows = rows?;
-        let mut scores = Vec::with_capacity(texts.len());
-        let mut batches = Batches::new(self.batch_size);
-        for part in rows.chunks(self.batch_size * BATCHES_PER_REPORT) {
-            let probabilities = batches.run(part, |row| row.ids.len(), |batch| self.probabilities(batch))?;
-            for (row, probability) in part.iter().zip(probabilities) {
-                let probability = probability.map_err(candle_core::Error::Msg)?;
+        let known: Vec<&Encoded> = rows.iter().flatten().collect();
+        let mut scores = Vec::with_capacity(known.len());
+        for part in known.chunks(self.batch_size * BATCHES_PER_REPORT) {
+            for (row, probability) in part.iter().zip(self.probabilities(part)?) {
                 scores.push(SoundScore { probability, truncated: row.truncated });
             }
             progress(part.iter().map(|row| row.ids.len()).sum());
         }
-        Ok(scores)
+        let mut scores = scores.into_iter();
+        Ok(rows.iter().map(|row| row.as_ref().and_then(|_| scores.next())).collect())
     }
 
-    fn probabilities(&self, batch: &[&Encoded]) -> std::result::Result<Vec<f32>, BatchError<NetworkError>> {
-        let ids: Vec<&[u32]> = batch.iter().map(|row| row.ids.as_slice()).collect();
-        let run = || -> NetworkResult<Vec<f32>> {
-            let sound = softmax(&self.model.logits(&ids)?)?.narrow(1, self.sound, 1)?; // (B, 1)
-            Ok(sound.flatten_all()?.to_vec1::<f32>()?)
-        };
-        run().map_err(|error| match error.is_out_of_memory() {
-            true => BatchError::OutOfMemory(error.to_string()),
-            false => BatchError::Failed(error),
-        })
+    fn encode(&self, text: &str) -> NetworkResult<Option<Encoded>> {
+        match self.encoder.encode(&without_brackets(text)) {
+            Err(NetworkError::TextBytes { .. }) => Ok(None),
+            encoded => encoded.map(Some),
+        }
+    }
+
+    fn probabilities(&self, rows: &[&Encoded]) -> NetworkResult<Vec<f32>> {
+        let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();
+        let sound = softmax(&self.model.logits(&ids)?)?.narrow(1, self.sound, 1)?; // (B, 1)
+        Ok(sound.flatten_all()?.to_vec1::<f32>()?)
     }
 
     /// Most tokens of a text that are seen, special ones included.

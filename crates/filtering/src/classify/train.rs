@@ -15,15 +15,12 @@ use audsem_core::run::{
     FileFingerprint, Fingerprint, ReadBack, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput,
     ShardOutputs, Step, Summary,
 };
-use audsem_core::weights::Weights;
-use audsem_models::bert::Config as BertConfig;
-use audsem_models::nn::Params;
-use audsem_models::tokenizer::{Tokenizer, train_wordpiece};
+use audsem_models::tokenizer::Tokenizer;
 use audsem_models::train::{StateFile, Trainer};
-use candle_core::{DType, Device};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::begin::begin;
 use super::checkpoint::{checkpoint_files, pretty};
 use super::epoch::Epoch;
 use super::labelled::{Examples, read_labelled};
@@ -32,11 +29,8 @@ use super::metrics::Metrics;
 use super::scorer::without_brackets;
 use crate::error::{Error, Result};
 
-/// Dropout of a network trained from scratch: more than BERT's, because it sees few captions many times.
-const SCRATCH_DROPOUT: f64 = 0.3;
-
-/// Standard deviation of its new weights: more than BERT's 0.02, which suits a width of 768.
-const SCRATCH_DEVIATION: f64 = 0.05;
+/// Counter of captions that are learned from or tested on without their end.
+const TRUNCATED: &str = "truncated";
 
 /// What training starts from.
 #[derive(Debug, Clone)]
@@ -190,7 +184,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     if trained.complete && !options.dry_run {
         StateFile::remove(&folder)?;
     }
-    let mut summary = run.finish()?;
+    let truncated = trained.stats.counts.get(TRUNCATED).copied().unwrap_or(0);
+    let mut summary = run.finish()?.with_result(TRUNCATED, truncated);
     for heldout in trained.values.into_iter().flatten() {
         for (name, value) in [
             ("accuracy", heldout.accuracy),
@@ -237,6 +232,7 @@ fn train(
     }
     let device = config.device.open().map_err(Error::from)?;
     let begun = begin(config, options.seed, &examples, &device)?;
+    count_truncated(&begun.encoder, &examples, out)?;
     let n_steps = config.epochs * examples.train.len().div_ceil(config.batch_size);
     let settings = Loop {
         epochs: config.epochs,
@@ -273,71 +269,20 @@ fn train(
     Ok(history.last().map(|epoch| epoch.heldout))
 }
 
-/// What training begins with.
-#[derive(Debug)]
-pub(super) struct Begun {
-    pub(super) network: BertConfig,
-    pub(super) params: Params,
-    pub(super) encoder: Tokenizer,
-    /// Tokenizer settings to pass on unchanged.
-    pub(super) side: Vec<(&'static str, Vec<u8>)>,
-}
-
-fn begin(config: &Config, seed: u64, examples: &Examples, device: &Device) -> Result<Begun> {
-    match &config.start {
-        Start::Scratch(size) => begin_scratch(config, size, seed, examples),
-        Start::Checkpoint(dir) => begin_checkpoint(config, dir, seed, device),
+/// Counts the captions that are cut to the limit of tokens.
+fn count_truncated(encoder: &Tokenizer, examples: &Examples, out: &mut ShardOutput) -> Result<()> {
+    let mut truncated = 0;
+    for example in examples.train.iter().chain(&examples.heldout) {
+        truncated += u64::from(encoder.encode(&without_brackets(&example.text))?.truncated);
     }
-}
-
-fn begin_scratch(config: &Config, size: &Size, seed: u64, examples: &Examples) -> Result<Begun> {
-    let texts: Vec<String> = examples.train.iter().map(|example| without_brackets(&example.text)).collect();
-    let tokenizer = train_wordpiece(texts.iter().map(String::as_str), size.vocab_size)?;
-    let network = BertConfig {
-        vocab_size: tokenizer.get_vocab_size(true),
-        hidden_size: size.hidden_size,
-        num_hidden_layers: size.layers,
-        num_attention_heads: size.heads,
-        intermediate_size: 2 * size.hidden_size,
-        max_position_embeddings: config.max_length,
-        hidden_dropout_prob: SCRATCH_DROPOUT,
-        initializer_range: SCRATCH_DEVIATION,
-        ..BertConfig::default()
-    };
-    let encoder = Tokenizer::new(tokenizer, config.max_length)?;
-    Ok(Begun { network: named(network), params: Params::new(seed), encoder, side: Vec::new() })
-}
-
-fn begin_checkpoint(config: &Config, dir: &ModelDir, seed: u64, device: &Device) -> Result<Begun> {
-    let network: BertConfig = dir.json("config.json")?;
-    network.validate()?;
-    let network = named(network);
-    let weights = Weights::open(dir, device, DType::F32)?;
-    let params = Params::from_weights(seed, &weights);
-    audsem_models::bert::BertClassifier::load(params.var_builder(DType::F32, device), &network)?;
-    // The head may be absent and is then new. Any other missing tensor or wrong shape is an error.
-    params.finish(|name| name.starts_with("classifier.") || name.contains("pooler."), |_| true)?;
-    tracing::info!(tensors = ?params.newly_initialized(), "made new");
-    let encoder = Tokenizer::load(dir, network.max_position_embeddings, Some(config.max_length))?;
-    let mut side = Vec::new();
-    for name in ["tokenizer_config.json", "special_tokens_map.json"] {
-        if let Some(path) = dir.optional(name) {
-            let bytes = std::fs::read(&path).map_err(CoreError::read(&path))?;
-            side.push((name, bytes));
-        }
+    out.count(TRUNCATED, truncated);
+    if truncated > 0 {
+        let limit = encoder.max_tokens();
+        tracing::warn!(
+            "{truncated} captions have more than {limit} tokens and are learned and judged without their end"
+        );
     }
-    Ok(Begun { network, params, encoder, side })
-}
-
-/// The two classes, by name.
-fn named(network: BertConfig) -> BertConfig {
-    let classes = [(0, "other".to_owned()), (1, "sound".to_owned())];
-    BertConfig {
-        architectures: Some(vec!["BertForSequenceClassification".to_owned()]),
-        label2id: classes.iter().map(|(n, name)| (name.clone(), *n)).collect(),
-        id2label: classes.into_iter().collect(),
-        ..network
-    }
+    Ok(())
 }
 
 fn metrics(settings: &Loop, examples: &Examples, history: &[Epoch]) -> Value {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use audsem_core::hub::ModelDir;
-use audsem_core::run::{RunOptions, Status, Summary};
+use audsem_core::run::{RunOptions, ShardSelection, Status, Summary};
 use audsem_core::tables::{Cue, read_parquet, text_hash, write_parquet};
 use audsem_filtering::classify::{self, Scorer, ScorerOptions, checkpoint_of, train};
 use audsem_filtering::tables::BertLabel;
@@ -137,7 +137,7 @@ fn a_small_network_from_nothing_generalises() {
     let mut reader = csv::Reader::from_path(folder.path().join("heldout.csv")).unwrap();
     for record in reader.records().step_by(9) {
         let record = record.unwrap();
-        let alone = scorer.score(&[&record[0]], |_| ()).unwrap()[0].probability;
+        let alone = scorer.score(&[&record[0]], |_| ()).unwrap()[0].unwrap().probability;
         assert!((alone - record[2].parse::<f32>().unwrap()).abs() < 1e-5, "{record:?} {alone}");
     }
 }
@@ -252,8 +252,8 @@ fn distinct_texts_are_scored_once_whatever_the_workers_and_as_if_alone() {
     for label in &labels {
         assert_eq!(label.text_hash, text_hash(&label.text));
         assert_eq!(label.bert_label == 1, label.bert_prob > 0.5);
-        let alone = scorer.score(&[&label.text], |_| ()).unwrap()[0].probability;
-        assert!((alone - label.bert_prob).abs() < 1e-6, "{}: {alone} {}", label.text, label.bert_prob);
+        let alone = scorer.score(&[&label.text], |_| ()).unwrap()[0].unwrap().probability;
+        assert_eq!(alone.to_bits(), label.bert_prob.to_bits(), "{}: {alone} {}", label.text, label.bert_prob);
     }
     assert_eq!(labels[0].bert_prob, labels[1].bert_prob, "brackets say nothing about the sound");
 }
@@ -276,7 +276,7 @@ fn classes_are_taken_by_name_and_unclear_ones_are_refused() {
         fs::write(&path, config.to_string()).unwrap();
         let options = ScorerOptions { sound_label: sound_label.map(str::to_owned), ..scorer_options(8) };
         let scorer = Scorer::open(&model, &Device::Cpu, &options).map_err(|error| error.to_string())?;
-        Ok::<f32, String>(scorer.score(&["[dog barks]"], |_| ()).unwrap()[0].probability)
+        Ok::<f32, String>(scorer.score(&["[dog barks]"], |_| ()).unwrap()[0].unwrap().probability)
     };
     let sound = probability(["other", "sound"], None).unwrap();
     assert!((sound - 0.5).abs() > 1e-4, "{sound} says nothing about order");
@@ -286,6 +286,41 @@ fn classes_are_taken_by_name_and_unclear_ones_are_refused() {
     assert!(["alpha", "beta", "--sound-label"].iter().all(|part| error.contains(part)), "{error}");
     assert_eq!(probability(["alpha", "beta"], Some("beta")).unwrap(), sound);
     assert!((probability(["alpha", "beta"], Some("alpha")).unwrap() - (1.0 - sound)).abs() < 1e-6);
+}
+
+/// Bit for bit, whatever lies in the same batch or shard, by any number of workers or processes.
+#[test]
+fn a_text_has_the_same_probability_in_any_company() {
+    let folder = tempfile::tempdir().unwrap();
+    trained(&folder.path().join("model"), 1, 1);
+    let model = checkpoint_of(ModelDir::local(&folder.path().join("model")));
+    let texts: Vec<String> = rows().into_iter().take(150).map(|row| row.text).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let input = cues(folder.path(), &texts);
+    let run = |name: &str, texts_per_shard, batch_size, workers, shards: &[(usize, usize)]| {
+        let config = classify::Config { texts_per_shard, batch_size, ..classify::Config::new(&input, model.clone()) };
+        for &(index, count) in shards {
+            let shard = ShardSelection { index, count };
+            let options = RunOptions { workers, shard, ..RunOptions::new(folder.path().join(name)) };
+            classify::run(&config, &options).unwrap();
+        }
+        let parts = audsem_core::tables::parts(&folder.path().join(name), "part").unwrap();
+        let labels: Vec<BertLabel> = parts.iter().flat_map(|path| read_parquet(path).unwrap()).collect();
+        let bits: BTreeMap<String, u32> =
+            labels.into_iter().map(|label| (label.text, label.bert_prob.to_bits())).collect();
+        assert_eq!(bits.len(), 150);
+        bits
+    };
+    let whole = [(0, 1)];
+    let wanted = run("one", 1000, 64, 1, &whole);
+    for (name, per_shard, batch_size, workers) in [("a", 1, 64, 2), ("b", 7, 3, 1), ("c", 1000, 1, 2), ("d", 33, 5, 4)]
+    {
+        assert!(run(name, per_shard, batch_size, workers, &whole) == wanted, "{name}");
+    }
+    run("whole", 20, 64, 2, &whole);
+    // The first process collects the texts, and the second scores its share of them.
+    run("split", 20, 64, 1, &[(0, 2), (1, 2), (0, 2)]);
+    assert_eq!(relative(&folder.path().join("split")), relative(&folder.path().join("whole")));
 }
 
 /// A text is read as far as the model takes it, and one that is longer is counted.
@@ -327,4 +362,67 @@ fn the_commands_work_together_and_a_wrong_model_is_named() {
     let (code, message) = run(&["classify", "-i", &input, "-o", "other", "--model", "org/absent"]);
     assert_eq!(code, Some(2), "{message}");
     assert!(message.contains("org/absent") && message.contains("HF_HUB_OFFLINE"), "{message}");
+}
+
+/// A text so long that its first tokens cannot be told is counted, whatever else there is.
+#[test]
+fn a_text_without_an_end_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    trained(&folder.path().join("model"), 1, 1);
+    let model = checkpoint_of(ModelDir::local(&folder.path().join("model")));
+    let (words, one) = ("wind howls ".repeat(1 << 20), "x".repeat(10 << 20));
+    let input = cues(folder.path(), &["[dog barks]", &words, &one]);
+    let options = RunOptions { max_fail_rate: 1.0, ..RunOptions::new(folder.path().join("out")) };
+    let summary = classify::run(&classify::Config::new(&input, model), &options).unwrap();
+    let step = summary.step("part").unwrap();
+    assert_eq!((step.kept, step.failed["too_long"], step.counts["truncated"]), (2, 1, 1));
+    let rejects = fs::read(folder.path().join("out/rejects-00000.jsonl")).unwrap();
+    assert!(rejects.len() < 1000, "{}", rejects.len());
+}
+
+/// The head of the checkpoint that training begins with says in its names which class is the sound.
+#[test]
+fn training_takes_the_classes_of_its_checkpoint_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    trained(&folder.path().join("first"), 0, 1);
+    let start = checkpoint_of(ModelDir::local(&folder.path().join("first")));
+    let path = start.root().join("config.json");
+    let tuned = |output: &str, names: [&str; 2]| -> Result<Vec<f64>, String> {
+        let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        config["id2label"] = serde_json::json!({"0": names[0], "1": names[1]});
+        config["label2id"] = serde_json::json!({names[0]: 0, names[1]: 1});
+        fs::write(&path, config.to_string()).unwrap();
+        let config =
+            train::Config { epochs: 1, learning_rate: 0.0, ..train::Config::fine_tune(captions(), start.clone()) };
+        let output = folder.path().join(output);
+        let options = RunOptions { limit: Some(400), ..RunOptions::new(&output) };
+        train::run(&config, &options).map_err(|error| error.to_string())?;
+        let mut reader = csv::Reader::from_path(output.join("heldout.csv")).unwrap();
+        Ok(reader.records().map(|row| row.unwrap()[2].parse().unwrap()).collect())
+    };
+    let wanted = tuned("same", ["other", "sound"]).unwrap();
+    let inverted = tuned("inverted", ["sound", "not_sound"]).unwrap();
+    assert!(wanted.iter().zip(&inverted).all(|(a, b)| (a + b - 1.0).abs() < 1e-6), "{wanted:?} {inverted:?}");
+    let written: Value =
+        serde_json::from_slice(&fs::read(folder.path().join("inverted/model/config.json")).unwrap()).unwrap();
+    assert_eq!(written["id2label"], serde_json::json!({"0": "sound", "1": "other"}));
+    assert_eq!(written["label2id"], serde_json::json!({"sound": 0, "other": 1}));
+    let error = tuned("unclear", ["music", "noise"]).unwrap_err();
+    assert!(["id2label", "music", "noise"].iter().all(|part| error.contains(part)), "{error}");
+}
+
+#[test]
+fn captions_that_training_cuts_or_cannot_read_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("captions.csv");
+    let (long, endless) = ("wind ".repeat(40), "rain ".repeat(20_000));
+    let learned = format!("{long},1,train\nParis,0,train\nrain,1,train\n{endless},1,train\n");
+    let heldout = "London,0,heldout\ndoor slams,1,heldout\nhe left,0,heldout\n";
+    fs::write(&path, format!("text,label,split\n{learned}{heldout}")).unwrap();
+    let config = train::Config { epochs: 1, ..train::Config::scratch(&path) };
+    let options = RunOptions { max_fail_rate: 1.0, ..RunOptions::new(folder.path().join("out")) };
+    let summary = train::run(&config, &options).unwrap();
+    assert_eq!(summary.results["truncated"], 1);
+    let step = summary.step("train").unwrap();
+    assert_eq!((step.counts["truncated"], step.failed["too_long"]), (1, 1));
 }

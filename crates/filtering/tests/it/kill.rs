@@ -102,6 +102,38 @@ fn clips_tells_of_a_full_disk_and_goes_on() {
     assert!(told.contains("cannot write") && told.contains(".tar: File too large"), "{told}");
 }
 
+#[test]
+fn classify_survives_kills() {
+    let folder = tempfile::tempdir().unwrap();
+    let captions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/captions/labelled.csv");
+    let model = folder.path().join("model");
+    let train = ["train-classifier", "--from-scratch", "--epochs", "1", "--limit", "400", "--input"];
+    let trained = program(&[&train[..], &[captions.to_str().unwrap()]].concat(), &model, 1).output().unwrap();
+    assert!(trained.status.success(), "{}", String::from_utf8_lossy(&trained.stderr));
+    let cue = |n: u64| audsem_core::tables::Cue {
+        row_id: n,
+        video_id: format!("v{n}"),
+        start_ms: 0,
+        dur_ms: 2000,
+        text: format!("[{} number {n}]", "a long sound of rain and wind ".repeat(n as usize % 7)),
+    };
+    let rows: Vec<_> = (0..3000).map(cue).collect();
+    let table = folder.path().join("cues.parquet");
+    audsem_core::tables::write_parquet(&rows, std::fs::File::create(&table).unwrap()).unwrap();
+    let arguments = [
+        "classify",
+        "--texts-per-shard",
+        "100",
+        "--model",
+        model.to_str().unwrap(),
+        "--input",
+        table.to_str().unwrap(),
+    ];
+    let seen =
+        kill_and_resume(folder.path(), kills(KILLS), |output, workers| program(&arguments, output, workers)).unwrap();
+    assert!(seen.killed > 0 && seen.in_the_middle > 0, "no kill came in the middle: {seen:?}");
+}
+
 /// Long enough for a signal between two epochs.
 fn training() -> [String; 8] {
     let captions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/captions/labelled.csv");

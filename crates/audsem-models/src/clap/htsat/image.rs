@@ -67,6 +67,9 @@ impl BatchNorm {
         // Statistics are measured, not learned, so they get no gradient.
         let (mean, variance) = (get("running_mean", 0.0)?.detach(), get("running_var", 1.0)?.detach());
         let scale = (variance + EPS)?.sqrt()?.recip()?;
+        if !scale.sum_all()?.to_scalar::<f32>()?.is_finite() {
+            return Err(Error::Variance { name: format!("{}.running_var", vb.prefix()) });
+        }
         Ok(Self { weight: get("weight", 1.0)?, bias: get("bias", 0.0)?, mean, scale })
     }
 

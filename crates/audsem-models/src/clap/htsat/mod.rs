@@ -12,6 +12,7 @@ mod patches;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
+use rayon::prelude::*;
 
 use super::config::AudioConfig;
 use crate::error::Result;
@@ -48,6 +49,16 @@ impl Head {
     fn forward(&self, mel: &Tensor, is_longer: &[bool]) -> Result<Tensor> {
         let image = self.folding.forward(mel)?; // (B, 1 or 4, S, S)
         self.patches.forward(&image, is_longer)
+    }
+
+    /// As [`Head::forward`], each clip in products of its own, so that none depends on how many there are.
+    fn forward_each(&self, mel: &Tensor, is_longer: &[bool]) -> Result<Tensor> {
+        let clips = mel.dim(0)?;
+        if clips != is_longer.len() || clips < 2 {
+            return self.forward(mel, is_longer);
+        }
+        let tokens = is_longer.par_chunks(1).enumerate().map(|(n, longer)| self.forward(&mel.narrow(0, n, 1)?, longer));
+        Ok(Tensor::cat(&tokens.collect::<Result<Vec<_>>>()?, 0)?)
     }
 }
 
@@ -136,15 +147,23 @@ enum Form {
 }
 
 impl AudioInference {
-    /// As [`AudioTower::pooled`]; no clip depends on the others.
+    /// As [`AudioTower::pooled`]; no clip depends on the others. On the CPU its vector is the same alone and in any batch, bit
+    /// for bit.
     ///
     /// # Errors
     /// As [`AudioTower::pooled`].
     pub fn pooled(&self, mel: &Tensor, is_longer: &[bool]) -> Result<Tensor> {
         match &self.0 {
+            Form::Composed(tower)
+                if mel.device().is_cpu() && is_longer.len() > 1 && is_longer.len() == mel.dim(0)? =>
+            {
+                let clips = is_longer.iter().enumerate();
+                let pooled = clips.map(|(n, longer)| tower.pooled(&mel.narrow(0, n, 1)?, &[*longer]));
+                Ok(Tensor::cat(&pooled.collect::<Result<Vec<_>>>()?, 0)?)
+            }
             Form::Composed(tower) => tower.pooled(mel, is_longer),
             Form::Fused { head, stages } => {
-                let tokens = head.forward(mel, is_longer)?; // (B, N, C)
+                let tokens = head.forward_each(mel, is_longer)?; // (B, N, C)
                 let (batch, _, _) = tokens.dims3()?;
                 let pooled = stages.pooled(tokens.flatten_all()?.to_vec1()?, batch, head.side);
                 Ok(Tensor::from_vec(pooled, (batch, stages.output_dim()), &Device::Cpu)?)

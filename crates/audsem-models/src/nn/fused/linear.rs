@@ -2,13 +2,18 @@
 //! still in the first-level cache.
 
 use candle_core::{DType, Device, Result, Tensor, bail};
+use rayon::prelude::*;
 
 use super::math::activate;
 use super::matrix::Matrix;
 use super::simd::{Kernel, MAX_TILE_ROWS, PANEL, Simd, Tile, dispatch};
 use crate::nn::Activation;
 
-/// `x Wᵀ + b`, for inference on the CPU in f32.
+/// Rows of a tensor that a thread maps at a time.
+const GROUP_ROWS: usize = 256;
+
+/// `x Wᵀ + b`, for inference on the CPU in f32. What becomes of a row depends on that row alone: each output is one sum in
+/// the order of the inputs, wherever the row lies in a tile.
 #[derive(Debug, Clone)]
 pub struct Linear {
     /// Panels of [`PANEL`] outputs; each holds, input by input, the weights of its outputs.
@@ -76,26 +81,33 @@ impl Linear {
         dispatch(Product { linear: self, x, out, into });
     }
 
-    /// Maps a candle tensor (…, I) to (…, O).
+    /// Maps a candle tensor (…, I) to (…, O), on all threads.
     ///
     /// # Errors
-    /// The tensor cannot be read.
+    /// The last dimension is not I, or the tensor cannot be read.
     pub fn forward_tensor(&self, x: &Tensor) -> Result<Tensor> {
         let mut shape = x.dims().to_vec();
-        let rows = x.elem_count() / self.inputs.max(1);
-        let values = x.reshape((rows, self.inputs))?.to_vec2::<f32>()?;
-        let (mut input, mut output) = (Matrix::default(), Matrix::default());
-        input.reshape(rows, self.inputs);
-        output.reshape(rows, self.outputs);
-        for (n, row) in values.iter().enumerate() {
-            input.row_mut(n).copy_from_slice(row);
+        match shape.last_mut() {
+            Some(last) if *last == self.inputs && self.inputs > 0 && self.outputs > 0 => *last = self.outputs,
+            _ => bail!("a map of {} inputs to {} outputs, of rows {shape:?}", self.inputs, self.outputs),
         }
-        self.forward(&input, &mut output, Epilogue::Set);
-        if let Some(last) = shape.last_mut() {
-            *last = self.outputs;
-        }
-        let values: Vec<f32> = (0..rows).flat_map(|n| output.row(n).to_vec()).collect();
-        Tensor::from_vec(values, shape, &Device::Cpu)
+        let values = x.flatten_all()?.to_vec1::<f32>()?;
+        let rows = values.len() / self.inputs;
+        let per_group = rows.div_ceil(rayon::current_num_threads()).clamp(1, GROUP_ROWS);
+        let mut mapped = vec![0f32; rows * self.outputs];
+        let groups = mapped.par_chunks_mut(per_group * self.outputs).zip(values.par_chunks(per_group * self.inputs));
+        groups.for_each_init(<(Matrix, Matrix)>::default, |(input, output), (out, x)| {
+            input.reshape(x.len() / self.inputs, self.inputs);
+            output.reshape(input.rows(), self.outputs);
+            for (n, row) in x.chunks_exact(self.inputs).enumerate() {
+                input.row_mut(n).copy_from_slice(row);
+            }
+            self.forward(input, output, Epilogue::Set);
+            for (n, row) in out.chunks_exact_mut(self.outputs).enumerate() {
+                row.copy_from_slice(output.row(n));
+            }
+        });
+        Tensor::from_vec(mapped, shape, &Device::Cpu)
     }
 }
 
