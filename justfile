@@ -17,6 +17,10 @@ demo *ARGS:
 test *ARGS:
     scripts/test "$@"
 
+# Every command under injected faults and random kills, compared with undisturbed runs: just chaos --seed 1
+chaos *ARGS:
+    scripts/chaos "$@"
+
 # Formatting, lints and documentation, without the tests
 check:
     scripts/check

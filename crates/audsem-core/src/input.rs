@@ -73,7 +73,7 @@ pub fn decompress(mut stream: impl Read + Send + 'static) -> io::Result<Box<dyn 
     let mut head = Vec::with_capacity(4);
     stream.by_ref().take(4).read_to_end(&mut head)?;
     let compression = Compression::of(&head);
-    let whole: Chain<Cursor<Vec<u8>>, _> = Cursor::new(head).chain(stream);
+    let whole: Chain<Cursor<Vec<u8>>, _> = Cursor::new(head).chain(Uninterrupted(stream));
     Ok(match compression {
         Compression::Plain => Box::new(BufReader::with_capacity(BUFFER_BYTES, whole)),
         Compression::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, whole))),
@@ -81,6 +81,20 @@ pub fn decompress(mut stream: impl Read + Send + 'static) -> io::Result<Box<dyn 
             Box::new(zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(BUFFER_BYTES, whole))?)
         }
     })
+}
+
+/// Reads again what a signal has interrupted, as not every reader of lines does.
+struct Uninterrupted<R>(R);
+
+impl<R: Read> Read for Uninterrupted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
 }
 
 /// The files an `--input` names: itself if it is a file, or the files directly in it whose name

@@ -24,7 +24,7 @@ use audsem_core::run::{
     Fingerprint, LeftOut, OutputFile, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step,
     Summary,
 };
-use audsem_core::tables::text_hash;
+use audsem_core::tables::{csv_lines, text_hash};
 use audsem_core::tar::{TarInput, list_tars, split_ending};
 use serde::{Deserialize, Serialize};
 
@@ -258,7 +258,7 @@ fn duplicates(planned: &[Planned], samples: &[u64], folder: &Path, out: &mut Sha
             continue;
         }
         let path = folder.join(format!("keys-{number:05}.csv"));
-        for line in csv::Reader::from_reader(input::open(&path)?).deserialize() {
+        for line in csv_lines(input::open(&path)?).map_err(ShardError::fatal)? {
             let KeyLine { key, sample } = line.map_err(ShardError::fatal)?;
             if key.is_empty() {
                 let fault = LeftOut::fail(ClipFault::BadJson, "its JSON does not say which clip it is");

@@ -21,7 +21,7 @@ use audsem_core::run::{
     Summary,
 };
 use audsem_core::suffix::is_media;
-use audsem_core::tables::{text_hash, write_parquet};
+use audsem_core::tables::{csv_lines, text_hash, write_parquet};
 use audsem_core::tar::{Member, MemberReader, is_metadata, split_key};
 use serde::{Deserialize, Serialize};
 
@@ -245,8 +245,8 @@ fn mapping(names: &[PathBuf], out: &mut ShardOutput) -> Result<(), ShardError> {
     let mut seen: HashMap<u64, usize> = HashMap::new();
     let mut tars: Vec<String> = Vec::new();
     for path in names {
-        let mut rows = csv::Reader::from_reader(input::open(path).map_err(ShardError::Fatal)?);
-        for name in rows.deserialize() {
+        let rows = csv_lines(input::open(path).map_err(ShardError::Fatal)?).map_err(ShardError::fatal)?;
+        for name in rows {
             let name: Name = name.map_err(ShardError::fatal)?;
             if tars.last() != Some(&name.tar_file) {
                 tars.push(name.tar_file.clone());

@@ -15,7 +15,7 @@ use crate::input;
 use crate::parallel::ordered_map;
 use crate::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
 use crate::signals::stop_requested;
-use crate::tables::text_hash;
+use crate::tables::{csv_lines, text_hash};
 
 /// A line of `keys-*.csv`.
 #[derive(Deserialize)]
@@ -206,9 +206,8 @@ fn write(keys: &[String], out: &mut ShardOutput) -> Result<(), ShardError> {
 fn read(path: &Path) -> Result<Vec<u64>> {
     let damaged =
         |error: csv::Error| Error::input(path, format!("{error}\nhint: pass --fresh to make this file again"));
-    let mut csv = csv::Reader::from_reader(input::open(path)?);
-    let lines = csv.deserialize().map(|line| line.map(|line: KeyLine| text_hash(&line.key)));
-    lines.collect::<Result<_, _>>().map_err(damaged)
+    let lines = csv_lines(input::open(path)?).map_err(damaged)?;
+    lines.map(|line| line.map(|line: KeyLine| text_hash(&line.key))).collect::<Result<_, _>>().map_err(damaged)
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ impl Drop for AtomicFile {
         if self.temporary.as_os_str().is_empty() {
             return;
         }
-        self.stream = None;
+        // Before the lock goes with the stream: afterwards it may be another process's.
         let _ = fs::remove_file(&self.temporary);
     }
 }
@@ -140,8 +140,10 @@ impl StagedFile {
     /// [`Error::Write`] when the rename fails.
     #[allow(clippy::disallowed_methods, reason = "the ban refers callers to this function")]
     pub fn publish(&mut self) -> Result<()> {
-        if let Some(temporary) = self.temporary.take() {
-            fs::rename(&temporary, &self.path).map_err(Error::write(&self.path))?;
+        if let Some(temporary) = &self.temporary {
+            // What keeps its temporary name is removed when dropped.
+            fs::rename(temporary, &self.path).map_err(Error::write(&self.path))?;
+            self.temporary = None;
         }
         Ok(())
     }
@@ -254,6 +256,17 @@ mod tests {
         let error = file.stage().unwrap_err().to_string();
         assert!(error.contains("cannot write"), "{error}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_renamed_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        let mut staged = AtomicFile::create(&path).unwrap().stage().unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(staged.publish().unwrap_err().to_string().contains("cannot write"));
+        drop(staged);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "only the folder in the way is left");
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //! Behind the feature `testing`, which only dev-dependencies turn on.
 
 mod bench;
+/// Commands under injected faults and kills.
+#[cfg(target_os = "linux")]
+pub mod chaos;
 mod documents;
 pub mod loopback;
 pub mod sounds;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod alone;
+mod chaos;
 mod contamination;
 mod dry_run;
 mod embed;

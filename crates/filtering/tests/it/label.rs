@@ -45,7 +45,7 @@ fn send(body: &Value) -> Reply {
 }
 
 /// Says yes to dogs with probability 0.75, no to the rest; vague about fog; fails on poison.
-fn judge(call: &ReceivedRequest) -> Reply {
+pub(crate) fn judge(call: &ReceivedRequest) -> Reply {
     let (text, reminded) = (caption(call), call.body.contains("one word"));
     if text.contains("poison") {
         return Reply::Send(400, "", b"cannot".to_vec());

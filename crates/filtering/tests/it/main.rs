@@ -1,6 +1,7 @@
 //! The crate and its binary from outside.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod chaos;
 mod checkpoint;
 mod classify;
 mod clips;

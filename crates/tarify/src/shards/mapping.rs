@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
 use audsem_core::input;
+use audsem_core::tables::csv_lines;
 use serde::Deserialize;
 
 use super::Config;
@@ -106,8 +107,7 @@ fn hits(mapping: &Path, wanted: &HashSet<ClipId>) -> Result<BTreeMap<String, boo
 
 fn hits_in(text: impl std::io::Read, wanted: &HashSet<ClipId>) -> Result<BTreeMap<String, bool>, String> {
     let mut tars: BTreeMap<String, bool> = BTreeMap::new();
-    let mut lines = csv::Reader::from_reader(text);
-    for line in lines.deserialize() {
+    for line in csv_lines(text).map_err(|error| error.to_string())? {
         let Line { tar_file, mp4_name } = line.map_err(|error: csv::Error| error.to_string())?;
         let file = tar_file.rsplit('/').next().unwrap_or(&tar_file);
         // A name that is not a clip name may still belong to a clip, which the JSON in the tar names.

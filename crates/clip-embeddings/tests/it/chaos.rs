@@ -1,0 +1,132 @@
+//! Every command under injected faults and random kills.
+
+use std::fs;
+
+use audsem_core::testing::chaos::{survive, survive_printing};
+
+use crate::report::score;
+use crate::workbench::{Bench, flac, model, shard};
+
+/// Runs a command through its rounds; `--output` and `--workers` are added.
+fn check(bench: &Bench, name: &str, arguments: &str) {
+    survive(name, &bench.path(""), |output, workers| {
+        let mut command = bench.command(arguments);
+        command.arg("--output").arg(output).args(["--workers", &workers.to_string()]);
+        command
+    });
+}
+
+/// A bench with a model in the folder that faults reach.
+fn with_model() -> Bench {
+    let bench = Bench::new();
+    for entry in fs::read_dir(model()).unwrap() {
+        let path = entry.unwrap().path();
+        bench.write(&format!("model/{}", path.file_name().unwrap().to_str().unwrap()), fs::read(&path).unwrap());
+    }
+    bench
+}
+
+/// Shards of two clips each, of which the second is in two shards.
+fn shards(bench: &Bench) {
+    for n in 0..3 {
+        let names = [format!("V{n} (1.0-2.0)"), format!("V{} (3.0-4.0)", n / 2)];
+        let texts = [format!("rain on roof {n}"), format!("dog {n} barks")];
+        bench.write(&format!("in/{n}.tar"), shard(&[(&names[0], &texts[0]), (&names[1], &texts[1])]));
+    }
+}
+
+fn embeddings(bench: &Bench) {
+    for n in 0..3 {
+        bench.random(&format!("in/{n}.parquet"), &format!("q{n}-"), 30, 8, n);
+        bench.random(&format!("ref/{n}.parquet"), &format!("r{n}-"), 30, 8, 10 + n);
+    }
+}
+
+#[test]
+fn merge_shards_by_copy() {
+    let bench = Bench::new();
+    shards(&bench);
+    check(&bench, "merge-shards", "merge-shards --source in --mode copy");
+}
+
+#[test]
+fn merge_shards_by_link() {
+    let bench = Bench::new();
+    shards(&bench);
+    check(&bench, "merge-shards-link", "merge-shards --source in");
+}
+
+#[test]
+fn embed_audio() {
+    let bench = with_model();
+    shards(&bench);
+    check(&bench, "embed-audio", "embed-audio -i in --model model");
+}
+
+#[test]
+fn similarity() {
+    let bench = with_model();
+    bench.write("a.flac", flac(300.0));
+    survive_printing("similarity", &bench.path(""), |workers| {
+        bench.command(&format!("similarity a.flac rain wind --model model --json --workers {workers}"))
+    });
+}
+
+#[test]
+fn reference_build() {
+    let bench = Bench::new();
+    embeddings(&bench);
+    check(&bench, "reference-build", "reference build --reference ref --index");
+}
+
+#[test]
+fn score_of_neighbours() {
+    let bench = Bench::new();
+    embeddings(&bench);
+    check(&bench, "score", "score -i in --reference ref --score knn --top-k 2");
+}
+
+#[test]
+fn contamination() {
+    let bench = Bench::new();
+    embeddings(&bench);
+    check(&bench, "contamination", "contamination -i in --benchmark ref --threshold 0.5 --near-duplicates 0.9");
+}
+
+#[test]
+fn match_of_captions() {
+    let bench = Bench::new();
+    for n in 0..3 {
+        let vectors = bench.random(&format!("audio/{n}.parquet"), &format!("k{n}-"), 12, 8, n);
+        let keys: Vec<String> = (0..12).map(|k| format!("k{}-{k}", 2 - n)).collect();
+        let rows: Vec<_> = keys.iter().map(|key| (key.as_str(), "text", vectors[0].clone())).collect();
+        bench.texts(&format!("text/{n}.parquet"), &rows);
+    }
+    check(&bench, "match", "match --audio audio --text text");
+}
+
+/// Tables of scores and the shards with their clips.
+fn scored_shards(bench: &Bench) {
+    for i in 0..3 {
+        let name = |n: usize| format!("V{i} ({n}.0-{}.5)", n + 1);
+        let rows: Vec<_> = (0..12).map(|n| score(&name(n).replace('.', "_"), "s", n as f32 / 8.0)).collect();
+        bench.table(&format!("scores/{i}.parquet"), &rows);
+        let names: Vec<String> = (0..12).step_by(3).map(name).collect();
+        let clips: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "text")).collect();
+        bench.write(&format!("shards/{i}.tar"), shard(&clips));
+    }
+}
+
+#[test]
+fn report_with_sounds() {
+    let bench = Bench::new();
+    scored_shards(&bench);
+    check(&bench, "report", "report -i scores --shards shards --clips files");
+}
+
+#[test]
+fn extract_as_wav() {
+    let bench = Bench::new();
+    scored_shards(&bench);
+    check(&bench, "extract-clips", "extract -i scores --shards shards --format wav");
+}
