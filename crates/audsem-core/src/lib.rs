@@ -24,6 +24,7 @@ pub mod suffix;
 #[cfg(feature = "tables")]
 pub mod tables;
 pub mod tar;
+pub mod terminal;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod video_id;

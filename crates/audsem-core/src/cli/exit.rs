@@ -1,8 +1,9 @@
 //! From `main` to the exit code: 0 done, 1 done but over the failure limit or a check failed,
 //! 2 could not run.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -11,6 +12,7 @@ use super::args::GlobalArgs;
 use super::config::{ConfigError, parse_from};
 use crate::error::Error;
 use crate::run::Summary;
+use crate::terminal::plain;
 use crate::{log, signals};
 
 /// What a subcommand returns to [`main`].
@@ -65,15 +67,17 @@ fn print(finish: &CommandOutput, global: &GlobalArgs) -> ExitCode {
         CommandOutput::Text(text) => (text.clone(), 0),
         CommandOutput::Run(summary) => {
             let _ = match (global.quiet, summary.exit_code()) {
-                (false, _) => write!(io::stderr(), "{summary}"),
+                (false, _) => write!(io::stderr(), "{}", plain(&summary.to_string())),
                 (true, 0) => Ok(()),
                 // With --quiet errors are still printed: failed shards were logged, this is their total.
-                (true, _) => write!(io::stderr(), "{}", errors(summary)),
+                (true, _) => write!(io::stderr(), "{}", plain(&errors(summary))),
             };
             let json = || serde_json::to_string_pretty(summary).expect("a summary is plain data") + "\n";
             (if global.json { json() } else { String::new() }, summary.exit_code())
         }
     };
+    // Data are exact for another program; on a terminal they must not control it.
+    let text = if io::stdout().is_terminal() { plain(&text) } else { Cow::Borrowed(&*text) };
     match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             complain(&Error::Write { path: "standard output".into(), source: error })
@@ -103,6 +107,6 @@ fn complain(error: &(dyn StdError + 'static)) -> ExitCode {
         }
         cause = error.source();
     }
-    let _ = writeln!(io::stderr(), "error: {text}");
+    let _ = writeln!(io::stderr(), "error: {}", plain(&text));
     ExitCode::from(code)
 }
