@@ -56,6 +56,14 @@ pub fn open_file(path: &Path) -> Result<File> {
     Ok(file)
 }
 
+/// Reads a file to its end and discards the bytes, to find out whether a program failed on it because of the disk.
+///
+/// # Errors
+/// The file cannot be opened or read.
+pub fn read_through(path: &Path) -> io::Result<u64> {
+    io::copy(&mut BufReader::with_capacity(BUFFER_BYTES, File::open(path)?), &mut io::sink())
+}
+
 /// Opens a file and decompresses it on the way.
 ///
 /// # Errors

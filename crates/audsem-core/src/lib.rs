@@ -1,6 +1,7 @@
 //! What all AudSem stages share: clip keys, run folders, files, tars, tables, flags and checkpoint folders.
 
 pub mod batch;
+pub mod blame;
 pub mod cli;
 pub mod clip_id;
 #[cfg(feature = "tables")]

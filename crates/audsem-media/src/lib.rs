@@ -5,3 +5,4 @@ pub mod audio;
 pub mod batch;
 pub mod program;
 pub mod simd;
+pub mod video;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error as CoreError;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A folder for unfinished files, on the disk of the results. It is named after its shard, so that what a
 /// killed run left is cleared when the shard is run again. Removed when dropped.
@@ -39,16 +39,6 @@ impl Scratch {
         }
         Ok(fs::create_dir_all(&self.0).map_err(CoreError::write(&self.0))?)
     }
-}
-
-/// Whether the error output of a program reports a full disk.
-pub(crate) fn full_disk(stderr: &str) -> bool {
-    ["No space left on device", "Disk quota exceeded", "[Errno 28]"].iter().any(|phrase| stderr.contains(phrase))
-}
-
-/// The error of a full disk under a folder.
-pub(crate) fn no_space(folder: &Path) -> Error {
-    CoreError::write(folder)(ErrorKind::StorageFull.into()).into()
 }
 
 impl std::ops::Drop for Scratch {

@@ -1,12 +1,13 @@
 //! Video through ffmpeg: H.264 in MP4 at a fixed height and frame rate, mono sound.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::LeftOut;
-use audsem_media::program::{MediaError, Program, Tool};
+use audsem_core::run::{LeftOut, Outcome, ShardError};
+use audsem_media::audio::{AudioError, Decoder};
+use audsem_media::program::{MediaError, Program, Tool, plain_message};
+use audsem_media::video::{VideoFacts, without_addresses};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -84,23 +85,22 @@ impl VideoConfig {
     }
 }
 
+/// Longest clip in seconds; its sound is held in memory while it is measured.
+const LONGEST_S: f64 = 6.0 * 3600.0;
+
 /// Transcodes clips; may be used from several threads, one ffmpeg process each.
 #[derive(Debug)]
 pub struct VideoEncoder {
     ffmpeg: Program,
+    decoder: Decoder,
     version: String,
     config: VideoConfig,
     temporary: TempDir,
 }
 
-/// Why a clip was not transcoded.
-#[derive(Debug)]
-pub(crate) enum EncodeError {
-    /// It is the clip's fault.
-    Clip(LeftOut),
-    /// It would happen to every clip.
-    Fatal(Error),
-}
+/// A transcoded clip, or the reason why it is left out. The error means that the disk or ffmpeg failed, and the shard
+/// stays open.
+pub(crate) type Encoded = Result<Outcome<Vec<u8>>, ShardError>;
 
 impl VideoEncoder {
     /// Finds ffmpeg and makes sure that it can write what is asked for.
@@ -113,7 +113,8 @@ impl VideoEncoder {
         let parent = temp_dir.map_or_else(std::env::temp_dir, Path::to_owned);
         let temporary =
             tempfile::Builder::new().prefix("audsem-tarify-").tempdir_in(&parent).map_err(CoreError::write(&parent))?;
-        let encoder = Self { ffmpeg, version, config: config.clone(), temporary };
+        let decoder = Decoder::new().with_ffmpeg(ffmpeg.clone()).max_seconds(LONGEST_S);
+        let encoder = Self { ffmpeg, decoder, version, config: config.clone(), temporary };
         encoder.probe()?;
         Ok(encoder)
     }
@@ -149,42 +150,48 @@ impl VideoEncoder {
         }
     }
 
-    /// Transcodes a file and returns the MP4.
-    pub(crate) fn file(&self, source: &Path) -> Result<Vec<u8>, EncodeError> {
-        let output = self.temporary_file("mp4", &[])?;
-        let result = self
-            .call()
-            .args(["-analyzeduration", "10000000", "-probesize", "10000000", "-i"])
-            .arg(source)
-            .args(["-map", "0:v:0", "-map", "0:a:0"])
-            .args(self.output_arguments())
-            .arg(output.path())
-            .timeout(Duration::from_secs(self.config.timeout_s))
-            .output();
-        if let Err(error) = result {
-            return Err(self.explain(error, source, output.path()));
-        }
-        let bytes = std::fs::read(output.path()).map_err(|error| fatal(CoreError::read(output.path())(error)))?;
-        if bytes.is_empty() {
-            return Err(EncodeError::Clip(LeftOut::fail(Fault::Undecodable, "ffmpeg wrote nothing".to_owned())));
-        }
-        Ok(bytes)
-    }
-
-    /// Transcodes a clip in memory, through a temporary file because ffmpeg must seek in most MP4s.
-    pub(crate) fn bytes(&self, media: &[u8], suffix: &str) -> Result<Vec<u8>, EncodeError> {
-        let source = self.temporary_file(suffix, media)?;
-        self.file(source.path())
-    }
-
-    fn temporary_file(&self, suffix: &str, content: &[u8]) -> Result<tempfile::NamedTempFile, EncodeError> {
-        let folder = self.temporary.path();
-        let make = || {
-            let mut file = tempfile::Builder::new().suffix(&format!(".{suffix}")).tempfile_in(folder)?;
-            file.write_all(content)?;
-            Ok(file)
+    /// Transcodes a clip in memory, which messages call `name`.
+    ///
+    /// The clip is measured before, and the MP4 after: neither a truncated clip nor a truncated MP4 is accepted, whatever
+    /// the exit code of ffmpeg is.
+    pub(crate) fn transcode(&self, name: &str, media: &[u8], suffix: &str) -> Encoded {
+        let facts = match VideoFacts::measure(&self.decoder, &self.ffmpeg, media, suffix) {
+            Ok(facts) => facts,
+            Err(error) => return Ok(Err(unusable(&error.of_record(name)?))),
         };
-        make().map_err(|error| fatal(CoreError::write(folder)(error)))
+        match (facts.sound_s, facts.pictures) {
+            (None, None) => {
+                return Ok(Err(LeftOut::fail(Fault::Undecodable, "it has neither pictures nor sound".to_owned())));
+            }
+            (None, Some(_)) => return Ok(Err(LeftOut::drop(DropReason::NoAudio, String::new()))),
+            (Some(_), None) => return Ok(Err(LeftOut::drop(DropReason::NoVideo, String::new()))),
+            (Some(_), Some(_)) => {}
+        }
+        let copy = match self.run(media)? {
+            Ok(copy) => copy,
+            Err(error) => return Ok(Err(failed(error.of_record(name)?))),
+        };
+        let whole = VideoFacts::measure(&self.decoder, &self.ffmpeg, &copy, "mp4")
+            .and_then(|copied| facts.check_copy(&copied, self.config.fps));
+        match whole {
+            Ok(()) => Ok(Ok(copy)),
+            Err(error) => Ok(Err(LeftOut::fail(Fault::Incomplete, error.of_record(name)?.to_string()))),
+        }
+    }
+
+    /// Runs ffmpeg on a clip, with the tracks that it selects by default, which are also those of [`Decoder`].
+    fn run(&self, media: &[u8]) -> Result<Result<Vec<u8>, MediaError>, ShardError> {
+        let folder = self.temporary.path();
+        let output = tempfile::Builder::new().suffix(".mp4").tempfile_in(folder).map_err(CoreError::write(folder))?;
+        let call = self.call().args(["-analyzeduration", "10000000", "-probesize", "10000000"]);
+        let call = match call.input_bytes(media, folder) {
+            Ok(call) => call.args(self.output_arguments()).arg(output.path()),
+            Err(error) => return Ok(Err(error)),
+        };
+        if let Err(error) = call.timeout(Duration::from_secs(self.config.timeout_s)).output() {
+            return Ok(Err(error));
+        }
+        Ok(Ok(std::fs::read(output.path()).map_err(CoreError::read(output.path()))?))
     }
 
     /// One thread: as many processes run as there are workers, and x264 gives the same bytes only
@@ -208,51 +215,18 @@ impl VideoEncoder {
         arguments.extend(["-movflags", "+faststart", "-f", "mp4"].map(str::to_owned));
         arguments
     }
-
-    fn explain(&self, error: MediaError, source: &Path, output: &Path) -> EncodeError {
-        if error.is_unavailable() {
-            return EncodeError::Fatal(error.into());
-        }
-        let timed_out = matches!(error, MediaError::TimedOut { .. });
-        let text = without_accidents(&error.to_string(), &[(source, "input"), (output, "output")]);
-        EncodeError::Clip(match (timed_out, self.missing_track(source)) {
-            (true, _) => LeftOut::fail(Fault::TimedOut, text),
-            (false, Some(reason)) => LeftOut::drop(reason, String::new()),
-            (false, None) => LeftOut::fail(Fault::Undecodable, text),
-        })
-    }
-
-    /// Asks ffmpeg which tracks a file has that it could not transcode. Its wording for "no such track"
-    /// changes between versions, the list of tracks does not.
-    fn missing_track(&self, source: &Path) -> Option<DropReason> {
-        let call = self.ffmpeg.call().args(["-nostdin", "-hide_banner", "-i"]).arg(source);
-        let listed = call.timeout(Duration::from_secs(60)).run().ok()?.stderr;
-        let has = |kind: &str| listed.lines().any(|line| line.contains("Stream #") && line.contains(kind));
-        match (has(": Video:"), has(": Audio:")) {
-            (true, false) => Some(DropReason::NoAudio),
-            (false, true) => Some(DropReason::NoVideo),
-            _ => None,
-        }
-    }
 }
 
-/// A message without the parts that differ between equal runs: names of temporary files, and the addresses
-/// that ffmpeg prints after the names of its components (`[mp4 @ 0x55a504da27c0]`).
-fn without_accidents(message: &str, paths: &[(&Path, &str)]) -> String {
-    let mut text = message.to_owned();
-    for (path, name) in paths {
-        text = text.replace(&*path.to_string_lossy(), name);
-    }
-    let mut parts = text.split(" @ 0x");
-    let mut plain = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        plain.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
-    }
-    plain
+/// The reject of a clip that ffmpeg failed on.
+fn failed(error: MediaError) -> LeftOut {
+    let fault = if matches!(error, MediaError::TimedOut { .. }) { Fault::TimedOut } else { Fault::Undecodable };
+    LeftOut::fail(fault, without_addresses(&plain_message(&error.to_string())))
 }
 
-fn fatal(error: CoreError) -> EncodeError {
-    EncodeError::Fatal(error.into())
+/// The reject of a clip that cannot be read to its end.
+pub(crate) fn unusable(error: &AudioError) -> LeftOut {
+    let fault = if matches!(error, AudioError::Truncated { .. }) { Fault::Truncated } else { Fault::Undecodable };
+    LeftOut::fail(fault, without_addresses(&plain_message(&error.to_string())))
 }
 
 /// Where ffmpeg is and where it may put what it works on.
@@ -262,20 +236,4 @@ pub struct EncoderPaths {
     pub ffmpeg: Option<PathBuf>,
     /// Folder for temporary files; the system's if `None`.
     pub temp_dir: Option<PathBuf>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_of_equal_runs_are_equal() {
-        let check = |message: &str, expected: &str| {
-            assert_eq!(without_accidents(message, &[(Path::new("/tmp/x1/a.mp4"), "input")]), expected);
-        };
-        check("[mov,mp4 @ 0x562cf6b424c0] moov atom not found", "[mov,mp4] moov atom not found");
-        check("/tmp/x1/a.mp4: Invalid data", "input: Invalid data");
-        check("[a @ 0x1f] [b @ 0x2] c", "[a] [b] c");
-        check("nothing of the kind", "nothing of the kind");
-    }
 }

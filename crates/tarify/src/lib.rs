@@ -20,6 +20,7 @@
 //!     semantic: false,
 //!     fields: Vec::new(),
 //!     verify: false,
+//!     ffmpeg: None,
 //! };
 //! let options = RunOptions { max_fail_rate: 0.0, ..RunOptions::new(folder.path().join("out")) };
 //! let summary = check::run(&config, &options)?;

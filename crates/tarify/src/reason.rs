@@ -16,6 +16,8 @@ audsem_core::reasons! {
     /// Why a sample is broken.
     pub enum Fault {
         Undecodable = "undecodable": "ffmpeg cannot read or write the clip",
+        Truncated = "truncated": "the clip is truncated",
+        Incomplete = "incomplete": "the transcoded clip is shorter than the clip",
         TimedOut = "timed_out": "ffmpeg did not end within --timeout-s" => "--timeout-s",
         Unreadable = "unreadable": "the clip's file cannot be read",
         Unwritable = "unwritable": "a tar cannot hold the sample under this key",

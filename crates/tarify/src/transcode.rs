@@ -11,7 +11,7 @@ use audsem_core::suffix::is_video;
 use audsem_core::tar::{Sample, SampleReader, ShardOptions, TarError};
 use serde::Serialize;
 
-use crate::encode::{EncodeError, EncoderPaths, VideoConfig, VideoEncoder};
+use crate::encode::{EncoderPaths, VideoConfig, VideoEncoder};
 use crate::error::Error;
 use crate::reason::{DropReason, Fault};
 use crate::sizes::write_sizes;
@@ -99,7 +99,7 @@ fn transcode(
         |made| {
             match made {
                 Made::Broken(error) => return Err(ShardError::input(error)),
-                Made::Impossible(error) => return Err(ShardError::fatal(error)),
+                Made::Trouble(error) => return Err(error),
                 Made::LeftOut { key, reason } => out.file_left_out(key, reason),
                 Made::Sample { sample, copied } => {
                     if copied {
@@ -127,8 +127,8 @@ enum Made {
     },
     /// The tar cannot be read any further.
     Broken(TarError),
-    /// No sample could be transcoded.
-    Impossible(Error),
+    /// The disk or ffmpeg failed.
+    Trouble(ShardError),
 }
 
 fn made(encoder: Option<&VideoEncoder>, sample: Result<Sample, TarError>) -> Made {
@@ -152,14 +152,14 @@ fn made(encoder: Option<&VideoEncoder>, sample: Result<Sample, TarError>) -> Mad
     // A dry run touches no media.
     let Some(encoder) = encoder else { return Made::Sample { sample, copied: false } };
     let (suffix, media) = &mut sample.members[at];
-    match encoder.bytes(media, suffix) {
-        Ok(video) => {
+    match encoder.transcode(&sample.key, media, suffix) {
+        Ok(Ok(video)) => {
             *media = video;
             "mp4".clone_into(suffix);
             Made::Sample { sample, copied: false }
         }
-        Err(EncodeError::Clip(reason)) => Made::LeftOut { key: sample.key, reason },
-        Err(EncodeError::Fatal(error)) => Made::Impossible(error),
+        Ok(Err(reason)) => Made::LeftOut { key: sample.key, reason },
+        Err(error) => Made::Trouble(error),
     }
 }
 

@@ -1,11 +1,13 @@
 //! Reading the sounds and captions of a source's records.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::ClipFault;
 use super::dedupe::{Candidate, Deduplicator};
 use super::samples::{ClipEntry, for_each_head, scan};
 use super::source::{ClipContent, ClipRow, ClipSource, SourceKind};
+use crate::blame::Blame;
 use crate::error::Result;
 use crate::run::ShardError;
 use crate::tar::TarError;
@@ -84,6 +86,10 @@ fn sounds_of_rows(
         }
         let Some(file) = &row.sound else { continue };
         match file.read(most) {
+            // A missing file is a fault of the row that names it; a failing disk is not.
+            Err(error) if error.kind() != ErrorKind::NotFound && Blame::of_io(&error) == Blame::Surroundings => {
+                return Err(ShardError::Input(format!("{}: {error}", file.name)));
+            }
             Err(error) => dedupe.fail(&row.key, ClipFault::Unreadable, format!("{}: {error}", file.name)),
             Ok((bytes, n_bytes)) => {
                 let extension = file.path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::blame::Blame;
+
 /// A failure while reading or writing a tar.
 #[derive(Debug, thiserror::Error)]
 pub enum TarError {
@@ -149,5 +151,13 @@ impl TarError {
     /// Whether reading cannot continue after this error. Other errors concern one sample only.
     pub fn is_fatal(&self) -> bool {
         !matches!(self, Self::RepeatedSuffix { .. } | Self::TooLarge { .. })
+    }
+    /// The cause: the tar itself, or the disk it is stored on.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Open { source, .. } | Self::Read { source, .. } => Blame::of_io(source),
+            Self::Write { .. } => Blame::Surroundings,
+            _ => Blame::Record,
+        }
     }
 }

@@ -26,8 +26,29 @@ pub(super) enum Container {
     Known,
     /// `RIFF`…`AVI `: for ffmpeg.
     Avi,
+    /// A playlist or other text that refers to media files, with its kind: no decoder may open it.
+    Playlist(&'static str),
     /// Anything else: for ffmpeg.
     Unknown,
+}
+
+/// First characters of texts that refer to media files, which ffmpeg would open.
+const PLAYLISTS: [(&str, &str); 8] = [
+    ("#extm3u", "an HLS playlist"),
+    ("ffconcat", "an ffconcat script"),
+    ("file '", "an ffconcat script"),
+    ("<", "XML, as DASH, IMF and SMIL are"),
+    ("v=0", "an SDP description"),
+    ("[playlist]", "a PLS playlist"),
+    ("[reference]", "an ASX reference"),
+    ("rtsp://", "an address"),
+];
+
+/// The kind of playlist, if the bytes are one, after white space and a byte order mark.
+fn playlist(start: &[u8]) -> Option<&'static str> {
+    let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start();
+    let begins = |with: &str| text.get(..with.len()).is_some_and(|text| text.eq_ignore_ascii_case(with.as_bytes()));
+    PLAYLISTS.iter().find(|(with, _)| begins(with)).map(|(_, what)| *what)
 }
 
 impl Container {
@@ -61,10 +82,11 @@ pub(super) fn detect(start: &[u8], extension: Option<&str>) -> Container {
         Container::Tagged
     } else if at(0, b"OggS") {
         Container::Ogg
-    } else if at(0, b"FORM") || at(0, b"caff") || is_mpeg_frame(start) || is_called_mp3(extension) {
+    } else if at(0, b"FORM") || at(0, b"caff") || is_mpeg_frame(start) {
         Container::Known
     } else {
-        Container::Unknown
+        let kind = if is_called_mp3(extension) { Container::Known } else { Container::Unknown };
+        playlist(start).map_or(kind, Container::Playlist)
     }
 }
 
@@ -91,7 +113,12 @@ pub(super) fn check_complete(kind: Container, source: &mut (impl Read + Seek)) -
             }
             pages => pages.map(|pages| pages.gap),
         },
-        Container::Wav | Container::Flac | Container::Tagged | Container::Known | Container::Unknown => Ok(None),
+        Container::Wav
+        | Container::Flac
+        | Container::Tagged
+        | Container::Known
+        | Container::Playlist(_)
+        | Container::Unknown => Ok(None),
     };
     // A read error shows again, with its cause, when the sound is decoded.
     let missing = missing.unwrap_or(None);

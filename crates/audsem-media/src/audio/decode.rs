@@ -1,15 +1,17 @@
 //! Chooses the decoder of a file.
 
 use super::container::{self, Container};
+use super::ends::Ends;
 use super::flac_info::skip_id3;
-use super::{Audio, AudioError, ends, fallback, flac_file, mp4_index, native, wav};
+use super::packets::Packets;
+use super::{Audio, AudioError, fallback, flac_file, mp4_index, native, wav};
 use crate::program::Program;
+use audsem_core::blame::Blame;
 use std::any::Any;
 use std::fs::File;
-use std::io::{Cursor, Read, Seek, SeekFrom, Write as _};
+use std::io::{self, Cursor, Read as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use symphonia::core::io::MediaSource;
 
 /// Longer sounds are refused unless the caller says otherwise; it bounds the memory a small file that
 /// unpacks to hours of silence can take.
@@ -66,80 +68,49 @@ impl Decoder {
             return Err(AudioError::Empty);
         }
         let kind = container::detect(bytes, extension);
-        let built_in = self.built_in(kind, Cursor::new(bytes), extension, |source| Ok(source.get_ref().to_vec()));
-        let error = match (&self.ffmpeg, built_in) {
-            (Some(_), Err(error)) if kind.is_worth_another_decoder(&error) => error,
-            (_, result) => return checked(result),
-        };
-        checked(self.by_ffmpeg(error, |ffmpeg, error| {
-            // A file, because ffmpeg must seek in MP4.
-            let suffix = extension.map(|extension| format!(".{extension}")).unwrap_or_default();
-            let file = tempfile::Builder::new().prefix("audsem-").suffix(&suffix).tempfile();
-            let file = file.and_then(|mut file| file.write_all(bytes).map(|()| file));
-            let file = file.map_err(|source| AudioError::Read { path: std::env::temp_dir(), source })?;
-            self.with_program(ffmpeg, file.path(), error)
-        }))
+        match (&self.ffmpeg, self.built_in(kind, bytes, extension)) {
+            (Some(ffmpeg), Err(error)) if kind.is_worth_another_decoder(&error) => {
+                checked(self.with_program(ffmpeg, bytes, error))
+            }
+            (_, result) => checked(result),
+        }
     }
 
-    /// Decodes the default audio track of a media file, as [`Decoder::decode_bytes`].
+    /// Decodes the default audio track of a media file, as [`Decoder::decode_bytes`]. The whole file is read first: a
+    /// failing disk is then a read error, and can neither make decoding fall back to ffmpeg nor end the sound early.
     ///
     /// # Errors
     /// [`AudioError`].
     pub fn decode_file(&self, path: &Path) -> Result<Audio, AudioError> {
-        let read_error = |source| AudioError::Read { path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(read_error)?;
-        if !file.metadata().map_err(read_error)?.is_file() {
-            return Err(read_error(std::io::Error::other("it is not a file")));
-        }
-        let mut start = Vec::new();
-        Read::by_ref(&mut file).take(16).read_to_end(&mut start).map_err(read_error)?;
-        file.seek(SeekFrom::Start(0)).map_err(read_error)?;
-        if start.is_empty() {
-            return Err(AudioError::Empty);
-        }
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        let whole = |mut file: File| {
+        let read = || -> io::Result<Vec<u8>> {
+            let mut file = File::open(path)?;
+            if !file.metadata()?.is_file() {
+                return Err(io::Error::other("it is not a file"));
+            }
             let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).map(|_| bytes).map_err(read_error)
+            file.read_to_end(&mut bytes)?;
+            Ok(bytes)
         };
-        let kind = container::detect(&start, extension);
-        let error = match (&self.ffmpeg, self.built_in(kind, file, extension, whole)) {
-            (Some(_), Err(error)) if kind.is_worth_another_decoder(&error) => error,
-            (_, result) => return checked(result),
-        };
-        checked(self.by_ffmpeg(error, |ffmpeg, error| self.with_program(ffmpeg, path, error)))
+        let bytes = read().map_err(|source| AudioError::Read { path: path.to_owned(), source })?;
+        self.decode_bytes(&bytes, path.extension().and_then(|extension| extension.to_str()))
     }
 
     /// The built-in decoders, with panics turned into errors: they are meant for untrusted
     /// bytes, but their documentation says that some streams may still panic.
-    fn built_in<S: MediaSource>(
-        &self,
-        kind: Container,
-        mut source: S,
-        extension: Option<&str>,
-        whole: impl FnOnce(S) -> Result<Vec<u8>, AudioError>,
-    ) -> Result<Audio, AudioError> {
+    fn built_in(&self, kind: Container, bytes: &[u8], extension: Option<&str>) -> Result<Audio, AudioError> {
         let decode = move || {
-            container::check_complete(kind, &mut source)?;
+            container::check_complete(kind, &mut Cursor::new(bytes))?;
             match kind {
-                Container::Wav => {
-                    let bytes = whole(source)?;
-                    match wav::decode(&bytes, self.max_s) {
-                        Err(AudioError::Unsupported { .. }) => self.native(kind, Cursor::new(&bytes[..]), extension),
-                        result => result,
-                    }
+                Container::Wav => match wav::decode(bytes, self.max_s) {
+                    Err(AudioError::Unsupported { .. }) => self.native(kind, bytes, extension),
+                    result => result,
+                },
+                Container::Flac => flac_file::decode(bytes, self.max_s),
+                Container::Tagged if skip_id3(bytes).starts_with(b"fLaC") => flac_file::decode(bytes, self.max_s),
+                Container::Tagged | Container::Mp4 | Container::Matroska | Container::Ogg | Container::Known => {
+                    self.native(kind, bytes, extension)
                 }
-                Container::Flac => flac_file::decode(&whole(source)?, self.max_s),
-                Container::Tagged => {
-                    let bytes = whole(source)?;
-                    if skip_id3(&bytes).starts_with(b"fLaC") {
-                        return flac_file::decode(&bytes, self.max_s);
-                    }
-                    self.native(kind, Cursor::new(&bytes[..]), extension)
-                }
-                Container::Mp4 | Container::Matroska | Container::Ogg | Container::Known => {
-                    self.native(kind, source, extension)
-                }
+                Container::Playlist(what) => Err(AudioError::NamesFiles { what }),
                 Container::Avi | Container::Unknown => {
                     Err(AudioError::Unsupported { what: "no known container".to_owned() })
                 }
@@ -149,37 +120,43 @@ impl Decoder {
             .unwrap_or_else(|panic| Err(AudioError::DecoderPanicked { what: panic_message(panic.as_ref()) }))
     }
 
-    fn native<S: MediaSource>(
-        &self,
-        kind: Container,
-        mut source: S,
-        extension: Option<&str>,
-    ) -> Result<Audio, AudioError> {
-        let index = if kind == Container::Mp4 { mp4_index::read_tracks(&mut source) } else { Vec::new() };
+    fn native(&self, kind: Container, bytes: &[u8], extension: Option<&str>) -> Result<Audio, AudioError> {
+        let index = if kind == Container::Mp4 { mp4_index::read_tracks(&mut Cursor::new(bytes)) } else { Vec::new() };
         native::decode(
-            Box::new(source),
+            Box::new(Cursor::new(bytes)),
             native::Options { extension, max_s: self.max_s, end_tolerance_s: self.end_tolerance_s, index: &index },
         )
     }
 
-    fn with_program(&self, ffmpeg: &Program, file: &Path, built_in: AudioError) -> Result<Audio, AudioError> {
-        let audio = fallback::decode(ffmpeg, file, self.max_s, built_in)?;
+    fn with_program(&self, ffmpeg: &Program, media: &[u8], built_in: AudioError) -> Result<Audio, AudioError> {
+        let audio = fallback::decode(ffmpeg, media, self.max_s, built_in)?;
         if let Some(tolerance_s) = self.end_tolerance_s {
-            // What ffmpeg decodes it can also copy; an error here would be one of the pictures.
-            ends::by_ffmpeg(ffmpeg, file).unwrap_or_default().check(tolerance_s)?;
+            match Packets::read(ffmpeg, media) {
+                Ok(packets) => Ends::of_packets(&packets).check(tolerance_s)?,
+                Err(error) if error.blame() == Blame::Surroundings => return Err(AudioError::Helper(error)),
+                // ffmpeg can copy what it decodes, so this is an error of the pictures.
+                Err(_) => {}
+            }
         }
         Ok(audio)
     }
+}
 
-    fn by_ffmpeg(
-        &self,
-        error: AudioError,
-        decode: impl FnOnce(&Program, AudioError) -> Result<Audio, AudioError>,
-    ) -> Result<Audio, AudioError> {
-        match &self.ffmpeg {
-            Some(ffmpeg) => decode(ffmpeg, error),
-            None => Err(error),
-        }
+/// Checks without decoding whether bytes may be a complete media file: not a playlist, and not shorter than the container
+/// states.
+///
+/// # Errors
+/// [`AudioError::Empty`], [`AudioError::NamesFiles`] or [`AudioError::Truncated`].
+pub fn check_media(bytes: &[u8], extension: Option<&str>) -> Result<(), AudioError> {
+    if bytes.is_empty() {
+        return Err(AudioError::Empty);
+    }
+    match container::detect(bytes, extension) {
+        Container::Playlist(what) => Err(AudioError::NamesFiles { what }),
+        kind => match container::check_complete(kind, &mut Cursor::new(bytes)) {
+            Err(error @ AudioError::Truncated { .. }) => Err(error),
+            _ => Ok(()),
+        },
     }
 }
 

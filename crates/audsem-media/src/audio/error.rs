@@ -1,6 +1,8 @@
 //! What can go wrong with sound.
 
 use crate::program::MediaError;
+use audsem_core::blame::Blame;
+use audsem_core::run::ShardError;
 use std::path::PathBuf;
 
 /// Why something could not be decoded, resampled or encoded.
@@ -67,6 +69,15 @@ pub enum AudioError {
         /// Where the pictures end.
         pictures_s: f64,
     },
+    /// It is not a media file but refers to other files, which a decoder might open.
+    #[error("it refers to other files instead of holding media: {what}")]
+    NamesFiles {
+        /// The kind of playlist or reference.
+        what: &'static str,
+    },
+    /// ffmpeg was killed, is missing or had no disk space: this says nothing about the sound.
+    #[error(transparent)]
+    Helper(MediaError),
     /// The built-in decoders could not read it, and ffmpeg could not either.
     #[error("{built_in}; and by ffmpeg: {ffmpeg}")]
     Undecodable {
@@ -100,9 +111,24 @@ pub(super) fn checked_rate(rate_hz: u32) -> Result<u32, AudioError> {
 }
 
 impl AudioError {
-    /// Whether the cause is an external program that is absent or does not start, which is the same
-    /// for every further record.
-    pub fn is_unavailable_program(&self) -> bool {
-        matches!(self, AudioError::Undecodable { ffmpeg, .. } if ffmpeg.is_unavailable())
+    /// The cause: the sound itself, or the disk or program that should have read it.
+    pub fn blame(&self) -> Blame {
+        match self {
+            AudioError::Read { source, .. } => Blame::of_io(source),
+            AudioError::Helper(error) => error.blame(),
+            _ => Blame::Record,
+        }
+    }
+
+    /// Returns the error to be filed as a reject, if the record is the cause.
+    ///
+    /// # Errors
+    /// As [`MediaError::of_record`]: otherwise the shard stays open.
+    pub fn of_record(self, record: &str) -> Result<AudioError, ShardError> {
+        match self {
+            AudioError::Helper(error) => error.of_record(record).map(AudioError::Helper),
+            error if error.blame() == Blame::Record => Ok(error),
+            error => Err(ShardError::Input(format!("{record}: {error}"))),
+        }
     }
 }

@@ -2,19 +2,19 @@
 
 use super::{Audio, AudioError, wav};
 use crate::program::{MediaError, Program};
-use std::path::Path;
+use audsem_core::blame::Blame;
 use std::time::Duration;
 
 /// Timeout of ffmpeg: sound decodes hundreds of times faster than it plays, so a program that takes this long hangs.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Decodes the default audio track of a file to 32-bit floats: the first of those with the default flag, or else of
-/// all, that have the most channels.
+/// Decodes the default audio track of media held in memory to 32-bit floats: the first of those with the default flag, or
+/// else of all, that have the most channels.
 ///
 /// # Errors
-/// [`AudioError::NoAudioTrack`], [`AudioError::TooLong`], [`AudioError::Empty`], or
+/// [`AudioError::NoAudioTrack`], [`AudioError::TooLong`], [`AudioError::Empty`], [`AudioError::Helper`], or
 /// [`AudioError::Undecodable`] with the reason `built_in` that led here.
-pub(super) fn decode(ffmpeg: &Program, file: &Path, max_s: f64, built_in: AudioError) -> Result<Audio, AudioError> {
+pub(super) fn decode(ffmpeg: &Program, media: &[u8], max_s: f64, built_in: AudioError) -> Result<Audio, AudioError> {
     // One second more than the limit is enough to detect that a file is too long.
     let limit = format!("{:.3}", max_s + 1.0);
     let output = ffmpeg
@@ -23,8 +23,9 @@ pub(super) fn decode(ffmpeg: &Program, file: &Path, max_s: f64, built_in: AudioE
         .args(["-nostdin", "-v", "error", "-threads", "1"])
         // A packet that cannot be decoded would be left out, and what follows would be early; a change of rate or
         // channels midway would be resampled. Both are faults.
-        .args(["-xerror", "-reinit_filter", "0", "-i"])
-        .arg(file)
+        .args(["-xerror", "-reinit_filter", "0"])
+        .input_bytes(media, &std::env::temp_dir())
+        .map_err(AudioError::Helper)?
         // Times are counted again: those of chained streams go back, which would be an error too.
         .args(["-vn", "-sn", "-dn", "-af", "asetpts=N/SR/TB", "-t", &limit, "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"])
         .timeout(TIMEOUT)
@@ -34,6 +35,7 @@ pub(super) fn decode(ffmpeg: &Program, file: &Path, max_s: f64, built_in: AudioE
         Err(MediaError::Failed { stderr, .. }) if stderr.contains("does not contain any stream") => {
             Err(AudioError::NoAudioTrack)
         }
+        Err(error) if error.blame() == Blame::Surroundings => Err(AudioError::Helper(error)),
         Err(ffmpeg) => Err(AudioError::Undecodable { built_in: Box::new(built_in), ffmpeg }),
     }
 }

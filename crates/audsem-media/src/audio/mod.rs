@@ -34,6 +34,7 @@ mod layout;
 mod mp4_index;
 mod native;
 mod ogg;
+pub(crate) mod packets;
 mod resample;
 mod sinc_hann;
 mod spectrum;
@@ -42,7 +43,7 @@ mod tracks;
 mod wav;
 
 pub use check::{CheckFailure, CheckLimits, Checked, Verify, check_audio};
-pub use decode::Decoder;
+pub use decode::{Decoder, check_media};
 pub use downmix::mono_weights;
 pub use error::AudioError;
 pub use flac::{BitDepth, encode_flac, quantise};

@@ -6,6 +6,7 @@
 //! * The byte order of PCM: `in24`, `in32`, `fl32` and `fl64` are big-endian unless an `enda` box says otherwise.
 //! * Which tracks are sound, and which of them is the default.
 //! * Where the pictures end.
+//! * Which tracks are stored in other files.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -39,6 +40,8 @@ pub(super) struct Mp4Track {
     pub(super) edit: Option<Edit>,
     /// Whether its PCM samples have the highest byte first although their code does not tell.
     pub(super) big_endian: bool,
+    /// Whether its samples are stored in another file, which is never opened.
+    pub(super) is_external: bool,
     /// Seconds from the start of the movie to the end of the track; `None` if the index does not count them.
     pub(super) end_s: Option<f64>,
 }
@@ -75,6 +78,7 @@ fn read_track(track: &[u8], movie_scale: u32, fragmented: bool) -> Option<Mp4Tra
         enabled: header.get(3).is_some_and(|flags| flags & 1 == 1),
         edit: if fragmented { None } else { single_edit(track, movie_scale) },
         big_endian: sample_entry(media).is_some_and(|(kind, entry)| is_big_endian(kind, entry)),
+        is_external: is_external(media),
         end_s: counted.map(|duration| duration as f64 / f64::from(movie_scale)),
     })
 }
@@ -97,6 +101,20 @@ fn single_edit(track: &[u8], movie_scale: u32) -> Option<Edit> {
 fn sample_entry(media: &[u8]) -> Option<([u8; 4], &[u8])> {
     let table = child(child(child(media, b"minf")?, b"stbl")?, b"stsd")?;
     boxes(table.get(8..)?).next()
+}
+
+/// Whether the data reference of a track's first sample entry names a file: it lacks the flag "in this file" and holds
+/// more than the flags.
+fn is_external(media: &[u8]) -> bool {
+    let references = child(media, b"minf").and_then(|body| child(body, b"dinf")).and_then(|body| child(body, b"dref"));
+    let number = sample_entry(media).and_then(|(_, entry)| entry.get(6..8));
+    let (Some(references), Some(&[high, low])) = (references.and_then(|body| body.get(8..)), number) else {
+        return false;
+    };
+    let index = usize::from(u16::from_be_bytes([high, low])).saturating_sub(1);
+    boxes(references)
+        .nth(index)
+        .is_some_and(|(_, body)| body.len() > 5 && body.get(3).is_some_and(|flags| flags & 1 == 0))
 }
 
 fn is_big_endian(kind: [u8; 4], entry: &[u8]) -> bool {

@@ -42,6 +42,9 @@ pub(super) fn decode<'s>(source: Box<dyn MediaSource + 's>, options: Options<'_>
         .probe(&hint, stream, Default::default(), Default::default())
         .map_err(probe_error)?;
     let track = tracks::default_sound(format.tracks(), options.index)?;
+    if options.index.iter().any(|facts| facts.id == track.id && facts.is_external) {
+        return Err(AudioError::NamesFiles { what: "the sound of this MP4 or MOV lies in another file" });
+    }
     let container = format.format_info().short_name;
     let (wanted, decoder) = open(container, track, options)?;
     let counted = Ends::of_index(options.index, wanted.id);

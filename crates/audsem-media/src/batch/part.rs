@@ -36,7 +36,7 @@ pub(super) fn write(
         }
         let mut buffers = BatchBuffers { lanes, capacity: BATCHES_AHEAD * batch_size, waiting: Vec::new() };
         let map = |sound| prepare(networks, decoder, sound);
-        for_each_media(planned, dedupe, batch_size, map, |prepared| buffers.push(prepared, out))?;
+        for_each_media(planned, dedupe, batch_size, map, |prepared| buffers.push(prepared?, out))?;
         buffers.flush(out)?;
         buffers.lanes.into_iter().try_for_each(|lane| lane.table.finish()).map_err(ShardError::fatal)?;
     }
@@ -91,17 +91,23 @@ struct Prepared {
 }
 
 /// Decodes a sound, once for all networks, and makes the features of each.
-fn prepare(networks: &Networks<'_>, decoder: &Decoder, sound: SoundBytes) -> Prepared {
+///
+/// # Errors
+/// It is not the sound's fault that it could not be decoded; see [`crate::audio::AudioError::of_record`].
+fn prepare(networks: &Networks<'_>, decoder: &Decoder, sound: SoundBytes) -> Result<Prepared, ShardError> {
     let SoundBytes { key, place, extension, bytes, .. } = sound;
     let clip = ClipIdentity { key, place };
-    match decoder.decode_bytes(&bytes, Some(&extension)) {
-        Err(error) => Prepared { clip, ms: 0, seconds: 0.0, features: Err(ClipError::from(&error)) },
+    Ok(match decoder.decode_bytes(&bytes, Some(&extension)) {
+        Err(error) => {
+            let error = error.of_record(&clip.key)?;
+            Prepared { clip, ms: 0, seconds: 0.0, features: Err(ClipError::from(&error)) }
+        }
         Ok(audio) => {
             let features = networks.iter().map(|(_, network)| network.any_features(&clip, &audio)).collect();
             let ms = of_frames(audio.frames() as u64, audio.sample_rate_hz);
             Prepared { clip, ms, seconds: audio.duration_s(), features }
         }
-    }
+    })
 }
 
 /// A network, its current batch size, and its table.

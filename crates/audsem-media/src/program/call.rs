@@ -1,9 +1,11 @@
 //! One call of an external program.
 
-use super::{MediaError, Program, ProgramStatus, Tool};
+use super::guard::Guarded;
+use super::{MediaError, Program, ProgramStatus, Tool, trouble};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
@@ -23,9 +25,17 @@ const STDERR_TAIL_BYTES: usize = 16 << 10;
 pub struct Call<'a> {
     program: &'a Program,
     args: Vec<OsString>,
-    stdin: Option<Vec<u8>>,
+    stdin: Input,
     timeout: Option<Duration>,
     folder: Option<PathBuf>,
+}
+
+/// Standard input of a program.
+#[derive(Debug)]
+enum Input {
+    Nothing,
+    Bytes(Vec<u8>),
+    File(File),
 }
 
 /// A call that ended.
@@ -41,7 +51,7 @@ pub struct Finished {
 
 impl<'a> Call<'a> {
     pub(super) fn new(program: &'a Program) -> Call<'a> {
-        Call { program, args: Vec::new(), stdin: None, timeout: None, folder: None }
+        Call { program, args: Vec::new(), stdin: Input::Nothing, timeout: None, folder: None }
     }
 
     /// Adds one argument.
@@ -58,8 +68,18 @@ impl<'a> Call<'a> {
 
     /// Gives the program these bytes on standard input, which is otherwise empty.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.stdin = Some(bytes.into());
+        self.stdin = Input::Bytes(bytes.into());
         self
+    }
+
+    /// Gives the program this file as standard input.
+    pub(super) fn stdin_file(mut self, file: File) -> Self {
+        self.stdin = Input::File(file);
+        self
+    }
+
+    pub(super) fn tool(&self) -> Tool {
+        self.program.tool()
     }
 
     /// Kills the program, and all it started, if it has not ended after this time.
@@ -84,7 +104,7 @@ impl<'a> Call<'a> {
         if status.success() { Ok(stdout) } else { Err(MediaError::Failed { tool, status, stderr }) }
     }
 
-    /// Runs the program to its end, whatever its exit code.
+    /// Runs the program to its end, whatever its exit code, unless that of a program that was killed.
     ///
     /// # Errors
     /// [`MediaError`] other than `Failed`.
@@ -100,7 +120,12 @@ impl<'a> Call<'a> {
         let tool = self.program.tool();
         let mut command = Command::new(self.program.path());
         command.args(&self.args).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        let (stdin, bytes) = match self.stdin {
+            Input::Nothing => (Stdio::null(), None),
+            Input::Bytes(bytes) => (Stdio::piped(), Some(bytes)),
+            Input::File(file) => (Stdio::from(file), None),
+        };
+        command.stdin(stdin);
         // A group of its own: a stop key pressed in the terminal reaches us and not the program, so
         // the shard in progress can be finished, and killing the group also ends what it started.
         command.process_group(0);
@@ -108,16 +133,27 @@ impl<'a> Call<'a> {
             command.current_dir(folder);
         }
         let mut child = command.spawn().map_err(|source| start_error(self.program, source))?;
+        let group = Pid::from_child(&child);
+        let guarded = Guarded::new(group);
         let stdout = child.stdout.take();
         let mut stderr = child.stderr.take().expect("stderr is piped");
         let tail = std::thread::spawn(move || read_tail(&mut stderr));
-        let feeder = child.stdin.take().zip(self.stdin).map(|(mut pipe, bytes)| {
+        let feeder = child.stdin.take().zip(bytes).map(|(mut pipe, bytes)| {
             // An error means that the program ended early; its exit code decides whether that is a failure.
             std::thread::spawn(move || drop(pipe.write_all(&bytes)))
         });
-        let group = Pid::from_child(&child);
         let timer = self.timeout.map(|limit| Timer::start(limit, group));
-        Ok(Running { tool, child, group, stdout, tail: Some(tail), feeder, timer, ended: false })
+        Ok(Running {
+            tool,
+            child,
+            group,
+            guarded: Some(guarded),
+            stdout,
+            tail: Some(tail),
+            feeder,
+            timer,
+            ended: false,
+        })
     }
 }
 
@@ -160,6 +196,7 @@ pub struct Running {
     tool: Tool,
     child: Child,
     group: Pid,
+    guarded: Option<Guarded>,
     stdout: Option<ChildStdout>,
     tail: Option<JoinHandle<String>>,
     feeder: Option<JoinHandle<()>>,
@@ -177,7 +214,7 @@ impl Running {
     /// Reads what is left of standard output and waits for the end, whatever the exit code.
     ///
     /// # Errors
-    /// [`MediaError::TimedOut`] or [`MediaError::Pipe`].
+    /// [`MediaError::TimedOut`], [`MediaError::Killed`], [`MediaError::CannotWrite`] or [`MediaError::Pipe`].
     pub fn wait(mut self) -> Result<Finished, MediaError> {
         let mut stdout = Vec::new();
         let read = self.stdout.take().map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut stdout));
@@ -187,6 +224,9 @@ impl Running {
             return Err(MediaError::TimedOut { tool, limit, stderr });
         }
         read.map_err(|source| MediaError::Pipe { tool, source })?;
+        if let Some(trouble) = trouble::found(tool, status, &stderr) {
+            return Err(trouble);
+        }
         Ok(Finished { status, stdout, stderr })
     }
 
@@ -217,6 +257,8 @@ impl Running {
         let timed_out = self.timer.take().is_some_and(Timer::stop);
         // Processes that it left behind would hold its pipes open.
         kill_group(self.group);
+        // Before the number may be given to a stranger.
+        drop(self.guarded.take());
         let status = self.child.wait().map_err(|source| MediaError::Pipe { tool, source })?;
         self.ended = true;
         if let Some(feeder) = self.feeder.take() {
@@ -281,6 +323,7 @@ impl Timer {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use audsem_core::blame::Blame;
     use std::time::Instant;
 
     fn sh(script: &str) -> (Program, [String; 2]) {
@@ -302,12 +345,25 @@ mod tests {
         let (program, args) = sh("echo first >&2; echo 'no such stream' >&2; exit 3");
         let error = program.call().args(&args).output().unwrap_err();
         assert_eq!(error.to_string(), "ffmpeg failed (exit code 3): no such stream");
-        assert!(!error.is_unavailable());
+        assert_eq!(error.blame(), Blame::Record);
         let (program, args) = sh("echo partial; exit 3");
         let finished = program.call().args(&args).run().unwrap();
         assert_eq!((finished.status, finished.stdout), (ProgramStatus::Code(3), b"partial\n".to_vec()));
-        let (program, args) = sh("kill -9 $$");
-        assert_eq!(program.call().args(&args).run().unwrap().status, ProgramStatus::Signal(9));
+        let (program, args) = sh("kill -SEGV $$");
+        assert_eq!(program.call().args(&args).run().unwrap().status, ProgramStatus::Signal(11));
+    }
+
+    #[test]
+    fn a_killed_program_and_a_full_disk_are_no_fault_of_what_was_given() {
+        for script in ["kill -9 $$", "echo 'Error writing trailer of x.mp4: No space left on device' >&2"] {
+            let (program, args) = sh(script);
+            let error = program.call().args(&args).run().unwrap_err();
+            assert_eq!(error.blame(), Blame::Surroundings, "{error}");
+            assert!(error.of_record("v (1-2)").is_err());
+        }
+        let (program, args) = sh("echo 'Invalid data found' >&2; exit 1");
+        let error = program.call().args(&args).output().unwrap_err();
+        assert_eq!(error.of_record("v (1-2)").unwrap().blame(), Blame::Record);
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! The external programs for media: where ffmpeg, ffprobe and yt-dlp are, and how they are run.
 //!
 //! Programs are only ever run with an argument list (no shell), with closed or piped standard input,
-//! with bounded memory for what they write on standard error, and they never outlive their
-//! handle: dropping a [`Running`] kills the program and everything it started.
+//! with bounded memory for what they write on standard error, and they never outlive their handle: dropping a
+//! [`Running`] kills the program and everything it started, and so does the end of this process, even by SIGKILL.
+//! Exit code 0 is not trusted where standard error reports a full disk.
+//!
+//! Media are passed to ffmpeg and ffprobe only through [`Call::input`] and [`Call::input_bytes`], so that a playlist
+//! with the name of a media file cannot make them open other files or addresses.
 //!
 //! ```no_run
 //! use audsem_media::program::{Program, Tool};
@@ -12,15 +16,21 @@
 //! let ffmpeg = Program::find(Tool::Ffmpeg, None)?;
 //! let wav = ffmpeg
 //!     .call()
-//!     .args(["-v", "error", "-i", "clip.mp4", "-vn", "-f", "wav", "pipe:1"])
+//!     .args(["-v", "error"])
+//!     .input("clip.mp4")
+//!     .args(["-vn", "-f", "wav", "pipe:1"])
 //!     .timeout(Duration::from_secs(60))
 //!     .output()?;
 //! # Ok(()) }
 //! ```
 
 mod call;
+mod guard;
+mod input;
+mod trouble;
 
 pub use call::{Call, Finished, Running};
+pub use input::plain_message;
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -128,6 +138,40 @@ pub enum MediaError {
         /// The last part of what it wrote on standard error.
         stderr: String,
     },
+    /// The program was killed, by the kernel for want of memory, by a scheduler or by a person.
+    #[error("{tool} was killed ({status}){}", output(stderr))]
+    Killed {
+        /// The program.
+        tool: Tool,
+        /// How it ended.
+        status: ProgramStatus,
+        /// The last part of what it wrote on standard error.
+        stderr: String,
+    },
+    /// The program could not write what it made, whatever its exit code says.
+    #[error(
+        "{tool} could not write its output: {line}\n\
+         hint: free some space, or name another disk with --output or --temp-dir; the same command then continues where it stopped"
+    )]
+    CannotWrite {
+        /// The program.
+        tool: Tool,
+        /// What it wrote on standard error.
+        line: String,
+    },
+    /// Bytes could not be laid down for the program to read.
+    #[error(
+        "no temporary file for {tool} in {}: {source}\n\
+         hint: free some space there, or name another folder with --temp-dir or TMPDIR", folder.display()
+    )]
+    Temporary {
+        /// The program.
+        tool: Tool,
+        /// Where the file was to be.
+        folder: PathBuf,
+        /// Why it could not be made.
+        source: std::io::Error,
+    },
     /// Talking to the program through a pipe failed.
     #[error("lost the connection to {tool}: {source}")]
     Pipe {
@@ -136,14 +180,6 @@ pub enum MediaError {
         /// The error of the pipe.
         source: std::io::Error,
     },
-}
-
-impl MediaError {
-    /// Whether the program is absent or cannot be started: the same for every record, so a run had
-    /// better end than count it a thousand times.
-    pub fn is_unavailable(&self) -> bool {
-        matches!(self, MediaError::Missing { .. } | MediaError::Start { .. })
-    }
 }
 
 /// `: TEXT` of the last line on standard error that is not blank, or nothing.
@@ -269,6 +305,7 @@ fn is_executable(file: &Path) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use audsem_core::blame::Blame;
 
     #[test]
     fn a_flag_wins_over_the_variable_and_the_variable_over_path() {
@@ -293,7 +330,7 @@ mod tests {
     fn a_missing_program_says_how_to_get_it() {
         let error = find_in(Tool::Ffmpeg, None, None, Some(OsStr::new("/nowhere"))).unwrap_err();
         let text = error.to_string();
-        assert!(error.is_unavailable());
+        assert_eq!(error.blame(), Blame::Surroundings);
         for part in ["ffmpeg was not found", "\nhint: ", "apt-get install ffmpeg", "--ffmpeg", "AUDSEM_FFMPEG"] {
             assert!(text.contains(part), "{text}");
         }

@@ -1,5 +1,6 @@
 //! Every container and codec against what ffmpeg decodes, and torchaudio's resampler.
 
+use audsem_core::run::ShardError;
 use audsem_media::audio::{Audio, AudioError, Decoder, KernelPrecision, SincHann};
 use audsem_media::program::{Program, Tool};
 
@@ -133,7 +134,8 @@ fn a_missing_ffmpeg_is_told_apart_from_a_bad_file() {
     let decoder = Decoder::new().with_ffmpeg(Program::at(Tool::Ffmpeg, "/nowhere/ffmpeg"));
     assert!(decode(&decoder, "vorbis.ogg").is_ok());
     let error = decode(&decoder, "opus.webm").unwrap_err();
-    assert!(error.is_unavailable_program() && error.to_string().contains("apt-get install ffmpeg"), "{error}");
+    assert!(error.to_string().contains("apt-get install ffmpeg"), "{error}");
+    assert!(matches!(error.of_record("k"), Err(ShardError::Fatal(_))));
 }
 
 /// A writer to a pipe leaves the sizes open.

@@ -10,6 +10,7 @@ use audsem_core::tar::{ShardOptions, ShardWriter};
 use audsem_core::testing::tree;
 use audsem_media::audio::{Audio, BitDepth, Decoder, encode_flac};
 use audsem_media::batch::{BatchStep, ClipError, ClipIdentity, ClipNetwork, ClipTable, MediaFault, row_table};
+use audsem_media::program::{Program, Tool};
 use serde::Serialize;
 
 // The extractor begins here: all of it is what stands between the two lines.
@@ -241,4 +242,26 @@ fn networks_share_what_was_decoded() {
     }
     run("two", 2).unwrap();
     assert_eq!(tree(&folder.path().join("one")).unwrap(), tree(&folder.path().join("two")).unwrap());
+}
+
+#[test]
+fn a_killed_ffmpeg_leaves_the_shard_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let opus = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/audio/opus.webm")).unwrap();
+    std::fs::create_dir(folder.path().join("in")).unwrap();
+    std::fs::write(folder.path().join("in/a.opus"), opus).unwrap();
+    let program = folder.path().join("ffmpeg");
+    std::fs::write(&program, "#!/bin/sh\nkill -9 $$\n").unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let run = |program: Program, output: &str| {
+        let decoder = Decoder::new().with_ffmpeg(program);
+        let inputs = [folder.path().join("in")];
+        let step = BatchStep { config: &CONFIG, models: vec![], inputs: &inputs, decoder: &decoder, batch_size: 2 };
+        step.run(Some(&LoudnessMeter { floor_db: -100.0 }), &options(folder.path().join(output), 1)).unwrap()
+    };
+    let summary = run(Program::at(Tool::Ffmpeg, program), "out");
+    assert!(summary.failed_shards[0].error.contains("ffmpeg was killed"), "{:?}", summary.failed_shards);
+    assert!(!folder.path().join("out/part-00000.done.json").exists());
+    let summary = run(Program::find(Tool::Ffmpeg, None).unwrap(), "out");
+    assert_eq!(summary.step("part").unwrap().kept, 1);
 }

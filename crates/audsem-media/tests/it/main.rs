@@ -8,3 +8,5 @@ mod batch;
 mod cross_check;
 mod front_end;
 mod goldens;
+mod hostile;
+mod trouble;

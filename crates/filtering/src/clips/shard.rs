@@ -100,7 +100,7 @@ fn cannot_write(shard: &str, error: TarError) -> ShardError {
 /// The outcome of a candidate.
 ///
 /// # Errors
-/// [`ShardError::Fatal`] when nothing can be decoded here, this or any other.
+/// The disk or ffmpeg failed, which says nothing about the candidate.
 fn judge(work: &Work<'_>, candidate: &Candidate, media: Media, dry: bool) -> Result<Outcome<Sample>, ShardError> {
     let (id, name, row) = match identify(candidate)? {
         Ok(identified) => identified,
@@ -113,7 +113,8 @@ fn judge(work: &Work<'_>, candidate: &Candidate, media: Media, dry: bool) -> Res
     let audio = match media {
         Media::File(path) => work.decoder.decode_file(&path),
         Media::Bytes(bytes) => work.decoder.decode_bytes(&bytes, extension),
-        Media::Failed(error) => return Ok(Err(LeftOut::fail(Fault::Unreadable, error.to_string()))),
+        // Its tar was read to the end when it was listed.
+        Media::Failed(error) => return Err(ShardError::Input(format!("{}: {error}", candidate.file))),
         Media::None => return Ok(Err(LeftOut::fail(Fault::Unreadable, "it was not read".to_owned()))),
     };
     let cue_s = f64::from(id.duration_ms()) / 1000.0;
@@ -122,7 +123,7 @@ fn judge(work: &Work<'_>, candidate: &Candidate, media: Media, dry: bool) -> Res
             let json = describe(candidate, name, row, &id, made.actual_s);
             Ok(Ok(Sample { flac: made.flac, json, seconds: made.actual_s }))
         }
-        Err(CutFailure::Audio(error)) if error.is_unavailable_program() => Err(ShardError::fatal(error)),
+        Err(CutFailure::Audio(error)) => Ok(Err(left_out(&error.of_record(&candidate.file)?.into()))),
         Err(failure) => Ok(Err(left_out(&failure))),
     }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::run::ShardError;
-use audsem_media::program::{Call, MediaError};
+use audsem_media::audio::{AudioError, Decoder};
+use audsem_media::program::Call;
 use serde::Serialize;
 
 use super::probe::{Probe, Sound};
 use super::{Fault, Job, Miss, Piece};
-use crate::scratch::{self, full_disk};
 
 /// How clips are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -29,53 +29,84 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// an exact cut must be decoded from the beginning. The same holds for ADPCM in any container.
 const GUESSED_SEEK: [&str; 2] = ["mp3", "aac"];
 
+/// A file that clips are cut from, with its measured properties.
+pub(super) type Source<'a> = (&'a Path, Probe);
+
 /// Cuts `clip` out of a file into `folder`.
 ///
 /// # Errors
-/// ffmpeg cannot be run, or the disk is full.
+/// ffmpeg cannot be run or was killed, or a disk is full or cannot be read.
 pub(super) fn cut(
     job: &Job<'_>,
-    (source, facts): (&Path, Probe),
+    source: Source<'_>,
     clip: &ClipId,
     folder: &Path,
     origin: &'static str,
 ) -> Result<Result<Piece, Miss>, ShardError> {
-    let miss = |fault, detail| Ok(Err(Miss::Media(fault, detail)));
+    if let Some(miss) = beyond(job, source, clip) {
+        return Ok(Err(miss));
+    }
+    let target = target(job.config.cut, source, clip, folder);
+    let fault = match call(job, source, clip).arg(&target).timeout(LIMIT).run() {
+        // ffmpeg leaves out what it could not read.
+        Ok(finished) if finished.stderr.contains("Input/output error") => {
+            return Err(ShardError::Input(format!("{clip}: {}", last_line(&finished.stderr))));
+        }
+        Ok(finished) if finished.status.success() => match job.config.cut {
+            Cut::Exact => damage(&target)?,
+            Cut::Copy => None,
+        },
+        Ok(finished) => Some(last_line(&finished.stderr)),
+        Err(error) => Some(error.of_record(&clip.to_string())?.to_string()),
+    };
+    Ok(match fault {
+        None => Ok(Piece { path: target, origin }),
+        Some(detail) => Err(Miss::Media(Fault::CutFailed, detail)),
+    })
+}
+
+/// The reason why there is nothing to cut, if so.
+fn beyond(job: &Job<'_>, (source, facts): Source<'_>, clip: &ClipId) -> Option<Miss> {
     let Some(duration_ms) = facts.duration_ms else {
-        return miss(Fault::Unreadable, source.display().to_string());
+        return Some(Miss::Media(Fault::Unreadable, source.display().to_string()));
     };
     if clip.start_ms() >= duration_ms {
-        return miss(Fault::Outside, format!("the media lasts {duration_ms} ms"));
+        return Some(Miss::Media(Fault::Outside, format!("the media lasts {duration_ms} ms")));
     }
-    if let Sound::Lasts(sound_ms) = facts.sound
-        && sound_ms.saturating_add(job.config.max_missing_ms) < clip.end_ms().min(duration_ms)
-    {
-        return miss(Fault::SoundEnds, format!("the sound lasts {sound_ms} of {duration_ms} ms"));
+    match facts.sound {
+        Sound::Lasts(sound_ms)
+            if sound_ms.saturating_add(job.config.max_missing_ms) < clip.end_ms().min(duration_ms) =>
+        {
+            Some(Miss::Media(Fault::SoundEnds, format!("the sound lasts {sound_ms} of {duration_ms} ms")))
+        }
+        _ => None,
     }
-    let ending = source.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    let (target, encode): (PathBuf, fn(Call<'_>) -> Call<'_>) = match (job.config.cut, facts.has_video) {
-        (Cut::Copy, _) => (target(folder, clip, &ending), copy),
-        (Cut::Exact, true) => (target(folder, clip, "mp4"), encode_video),
-        (Cut::Exact, false) => (target(folder, clip, "flac"), encode_sound),
-    };
+}
+
+/// The call that cuts, without the name of the output file.
+fn call<'a>(job: &Job<'a>, (source, facts): Source<'_>, clip: &ClipId) -> Call<'a> {
     let (start, length) = (seconds(clip.start_ms()), seconds(clip.duration_ms()));
-    let late = facts.is_adpcm || job.config.cut == Cut::Exact && GUESSED_SEEK.contains(&&*ending);
+    let late = facts.is_adpcm || job.config.cut == Cut::Exact && GUESSED_SEEK.contains(&&*ending(source));
     let call = job.tools.ffmpeg.call().args(["-nostdin", "-v", "error", "-y"]);
-    let call = if late {
-        call.arg("-i").arg(source).args(["-ss", &start])
-    } else {
-        call.args(["-ss", &start, "-i"]).arg(source)
+    let call = if late { call.input(source).args(["-ss", &start]) } else { call.args(["-ss", &start]).input(source) };
+    // No -map: ffmpeg selects the same tracks as the decoders here. A cover picture is not a video.
+    let call = call.args(["-t", &length, "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1"]);
+    let call = if facts.has_video { call } else { call.arg("-vn") };
+    let call = match (job.config.cut, facts.has_video) {
+        (Cut::Copy, _) => copy(call),
+        (Cut::Exact, true) => encode_video(call),
+        (Cut::Exact, false) => encode_sound(call),
     };
-    let call =
-        call.args(["-t", &length, "-map", "0:V:0?", "-map", "0:a:0?", "-map_metadata", "-1", "-map_chapters", "-1"]);
     // No encoder version in the file and one thread: the bytes are the same on every run.
-    let call = encode(call).args(["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"]);
-    match call.arg(&target).timeout(LIMIT).run() {
-        Ok(finished) if finished.status.success() => Ok(Ok(Piece { path: target, origin })),
-        Ok(finished) if full_disk(&finished.stderr) => Err(scratch::no_space(folder).into()),
-        Ok(finished) => miss(Fault::CutFailed, last_line(&finished.stderr)),
-        Err(error @ (MediaError::Missing { .. } | MediaError::Start { .. })) => Err(ShardError::fatal(error)),
-        Err(error) => miss(Fault::CutFailed, error.to_string()),
+    call.args(["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"])
+}
+
+/// The damage of a file that ffmpeg has written, if any: exit code 0 does not exclude a disk that became full.
+fn damage(made: &Path) -> Result<Option<String>, ShardError> {
+    match Decoder::new().max_seconds(f64::MAX).decode_file(made) {
+        // Sound that only ffmpeg decodes, or none in this span, which the lengths decide; the container has been checked.
+        Ok(_) | Err(AudioError::NoAudioTrack | AudioError::Unsupported { .. } | AudioError::Empty) => Ok(None),
+        Err(error) => Ok(Some(error.of_record(&made.display().to_string())?.to_string())),
     }
 }
 
@@ -94,8 +125,16 @@ fn encode_sound(call: Call<'_>) -> Call<'_> {
     call.args(["-c:a", "flac", "-threads", "1"])
 }
 
-fn target(folder: &Path, clip: &ClipId, ending: &str) -> PathBuf {
-    folder.join(format!("{clip}.{ending}"))
+fn target(cut: Cut, (source, facts): Source<'_>, clip: &ClipId, folder: &Path) -> PathBuf {
+    match (cut, facts.has_video) {
+        (Cut::Copy, _) => folder.join(format!("{clip}.{}", ending(source))),
+        (Cut::Exact, true) => folder.join(format!("{clip}.mp4")),
+        (Cut::Exact, false) => folder.join(format!("{clip}.flac")),
+    }
+}
+
+fn ending(source: &Path) -> String {
+    source.extension().unwrap_or_default().to_string_lossy().to_lowercase()
 }
 
 fn seconds(ms: u32) -> String {

@@ -37,6 +37,8 @@ pub(super) struct Library {
     /// Files whose names, with whole seconds, are those of clips or of videos on disk.
     perhaps_clips: BTreeMap<ClipId, Vec<Found>>,
     videos: BTreeMap<String, Found>,
+    /// Files called `TITLE [ID].ext` whose id does not have the form of a site id, by that id.
+    bracketed: BTreeMap<String, Vec<Found>>,
 }
 
 #[derive(Debug, Clone)]
@@ -81,7 +83,12 @@ impl Library {
         let is_clip_alone = clip.is_some() && last.rsplit(" (").next().is_some_and(|span| span.contains('.'));
         if !is_clip_alone {
             match ids.id_of(stem) {
-                Ok(id) => better(self.videos.entry(id), found.clone())?,
+                Ok(id) => {
+                    if let Some(name) = bracketed(last).filter(|name| ids == IdRule::Auto && *name != id) {
+                        self.bracketed.entry(name.to_owned()).or_default().push(found.clone());
+                    }
+                    better(self.videos.entry(id), found.clone())?;
+                }
                 Err(error) => tracing::warn!("{} is skipped: {error}", found.path.display()),
             }
         }
@@ -112,9 +119,23 @@ impl Library {
         self.clips.get(clip).map(|found| &*found.path)
     }
 
-    /// The file of a whole video.
-    pub(super) fn video(&self, id: &str) -> Option<&Path> {
-        self.videos.get(id).map(|found| &*found.path)
+    /// The file of a whole video: the one with this id, else the one that has it in brackets after its title.
+    ///
+    /// # Errors
+    /// The paths of the files, if several videos have the id in brackets.
+    pub(super) fn video(&self, id: &str) -> Result<Option<&Path>, String> {
+        let called = self.bracketed.get(id).map_or(&[][..], Vec::as_slice);
+        match (self.videos.get(id), called) {
+            (Some(found), _) => Ok(Some(&found.path)),
+            (None, []) => Ok(None),
+            (None, [first, others @ ..]) if others.iter().all(|other| other.stem == first.stem) => {
+                Ok(called.iter().min_by_key(|found| (found.rank, &found.path)).map(|found| &*found.path))
+            }
+            (None, several) => {
+                let paths: Vec<_> = several.iter().map(|found| found.path.display().to_string()).collect();
+                Err(format!("{} are called [{id}]", paths.join(", ")))
+            }
+        }
     }
 
     /// The files that are clips of a video, by their times. Keys sort by video first, and none sorts before
@@ -127,12 +148,22 @@ impl Library {
     /// Adds what a video's clips are made from: names and sizes. Hashing terabytes to plan would
     /// cost more than the work itself.
     pub(super) fn fingerprint(&self, id: &str, mut fingerprint: Fingerprint) -> Fingerprint {
-        for found in self.videos.get(id).into_iter().chain(self.clips_of(id)) {
+        let whole = match self.videos.get(id) {
+            Some(found) => std::slice::from_ref(found),
+            None => self.bracketed.get(id).map_or(&[][..], Vec::as_slice),
+        };
+        for found in whole.iter().chain(self.clips_of(id)) {
             let name = found.path.file_name().unwrap_or_default().to_string_lossy();
             fingerprint = fingerprint.with(&*name).with(found.n_bytes.to_string());
         }
         fingerprint
     }
+}
+
+/// The text in brackets at the end of a name, where yt-dlp writes ids.
+fn bracketed(name: &str) -> Option<&str> {
+    let (_, id) = name.strip_suffix(']')?.rsplit_once(" [")?;
+    (!id.is_empty()).then_some(id)
 }
 
 /// Keeps the better file of a video: by ending, then by path.
@@ -218,12 +249,12 @@ mod tests {
             std::fs::write(path, "x").unwrap();
         }
         let library = Library::scan(folder.path(), IdRule::Auto).unwrap();
-        assert_eq!(library.video("v").unwrap(), folder.path().join("v.mp4"));
-        assert_eq!(library.video("sub%2Fv").unwrap(), folder.path().join("sub/v.flac"));
+        assert_eq!(library.video("v").unwrap().unwrap(), folder.path().join("v.mp4"));
+        assert_eq!(library.video("sub%2Fv").unwrap().unwrap(), folder.path().join("sub/v.flac"));
         // The same bytes are the same video.
-        assert_eq!(library.video("aaaaaaaaaaa").unwrap(), folder.path().join("a [aaaaaaaaaaa].mp4"));
-        assert_eq!(library.video("x").unwrap(), folder.path().join("x.MKV"));
-        assert_eq!(library.video("w"), None);
+        assert_eq!(library.video("aaaaaaaaaaa").unwrap().unwrap(), folder.path().join("a [aaaaaaaaaaa].mp4"));
+        assert_eq!(library.video("x").unwrap().unwrap(), folder.path().join("x.MKV"));
+        assert_eq!(library.video("w"), Ok(None));
         assert!(library.clip(&ClipId::new("x", 1000, 2500).unwrap()).is_some());
         assert_eq!(library.clip(&ClipId::new("x", 1000, 2501).unwrap()), None);
     }
@@ -237,12 +268,33 @@ mod tests {
             std::fs::write(path, name).unwrap();
         }
         let library = Library::scan(folder.path(), IdRule::Auto).unwrap();
-        assert_eq!(library.video("S1%2FPilot (1-2)").unwrap(), folder.path().join("S1/Pilot (1-2).wav"));
-        assert_eq!(library.video("S2%2FPilot (1-2)").unwrap(), folder.path().join("S2/Pilot (1-2).wav"));
-        assert_eq!(library.video("Mr%2E Owl (1-2)").unwrap(), folder.path().join("Mr. Owl (1-2).wav"));
+        assert_eq!(library.video("S1%2FPilot (1-2)").unwrap().unwrap(), folder.path().join("S1/Pilot (1-2).wav"));
+        assert_eq!(library.video("S2%2FPilot (1-2)").unwrap().unwrap(), folder.path().join("S2/Pilot (1-2).wav"));
+        assert_eq!(library.video("Mr%2E Owl (1-2)").unwrap().unwrap(), folder.path().join("Mr. Owl (1-2).wav"));
         assert_eq!(library.clip(&ClipId::new("Pilot", 1000, 2000).unwrap()), None);
         let concert = ClipId::new("Concert", 3000, 4000).unwrap();
         assert_eq!(library.clip(&concert).unwrap(), folder.path().join("Concert (3-4).wav"));
+    }
+
+    #[test]
+    fn an_id_in_brackets_is_found_unless_several_files_have_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["Owl [123].wav", "Owl [123].mp4", "a/Pig [x-1].wav", "b/Hen [x-1].wav", "c/Cow [dQw4w9WgXcQ].wav"]
+        {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, name).unwrap();
+        }
+        let library = Library::scan(folder.path(), IdRule::Auto).unwrap();
+        assert_eq!(library.video("123").unwrap().unwrap(), folder.path().join("Owl [123].mp4"));
+        assert_eq!(library.video("dQw4w9WgXcQ").unwrap().unwrap(), folder.path().join("c/Cow [dQw4w9WgXcQ].wav"));
+        let both = library.video("x-1").unwrap_err();
+        assert!(both.contains("Pig [x-1].wav") && both.contains("Hen [x-1].wav"), "{both}");
+        assert_eq!(library.video("absent"), Ok(None));
+        let print = |id: &str| library.fingerprint(id, Fingerprint::new()).finish();
+        assert_ne!(print("123"), print("absent"));
+        // Who says what the id is is not second-guessed.
+        assert_eq!(Library::scan(folder.path(), IdRule::Path).unwrap().video("123"), Ok(None));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod plan;
 mod probe;
 mod site;
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,7 @@ use audsem_core::error::Error as CoreError;
 use audsem_core::run::{LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{tables_under, write_parquet};
 use audsem_core::video_id::IdRule;
+use audsem_media::audio::{AudioError, check_media};
 use audsem_media::program::Program;
 use serde::Serialize;
 
@@ -55,6 +57,8 @@ audsem_core::reasons! {
         Outside = "outside_media": "the clip begins after the media ends",
         Short = "short_media": "the media ends before the clip does",
         SoundEnds = "sound_ends_early": "the pictures go on, but the sound ends before the clip does",
+        Truncated = "truncated_media": "the file is shorter than its container states, or is a playlist",
+        Ambiguous = "ambiguous_source": "several different files have the id of the video in their names" => "--source",
         Unreadable = "unreadable_media": "ffprobe finds nothing that plays",
         CutFailed = "cut_failed": "ffmpeg could not cut the clip",
     }
@@ -239,7 +243,11 @@ impl Job<'_> {
     fn pieces_of_library(&self, clips: Vec<ClipId>, scratch: &Scratch) -> Result<Vec<Fetched>, ShardError> {
         let library = self.library.expect("a folder was scanned");
         // All clips are of one video.
-        let whole = clips.first().and_then(|clip| library.video(clip.video_id()));
+        let (whole, ambiguous) = match clips.first().map(|clip| library.video(clip.video_id())) {
+            None => (None, None),
+            Some(Ok(whole)) => (whole, None),
+            Some(Err(files)) => (None, Some(files)),
+        };
         let facts = whole.map(|path| probe::probe(&self.tools.ffprobe, path)).transpose()?;
         clips
             .into_iter()
@@ -248,6 +256,8 @@ impl Job<'_> {
                     Ok(Piece { path: path.to_owned(), origin: "copy" })
                 } else if let Some(source) = whole.zip(facts) {
                     cut::cut(self, source, &clip, scratch.path(), "cut")?
+                } else if let Some(files) = &ambiguous {
+                    Err(Miss::Media(Fault::Ambiguous, files.clone()))
                 } else if self.config.present_only {
                     Err(Miss::NotInSource)
                 } else {
@@ -266,6 +276,12 @@ impl Job<'_> {
                 Ok(piece) => self.check(&clip, &piece)?.map(|media_ms| (piece, media_ms)),
                 Err(miss) => Err(miss),
             };
+            if let Err(Miss::Media(Fault::CutFailed | Fault::Short | Fault::SoundEnds, _)) = &checked
+                && let Some(source) = self.library.and_then(|library| library.video(clip.video_id()).ok().flatten())
+            {
+                // Media that could not be read are not missing from the video.
+                probe::check_disk(source)?;
+            }
             if let Some((piece, media_ms)) = out.file(&clip, checked.map_err(Miss::left_out)) {
                 rows.push(keep(&clip, &piece, media_ms, out)?);
             }
@@ -278,6 +294,14 @@ impl Job<'_> {
     /// How long a piece plays, in milliseconds, if that is long enough.
     fn check(&self, clip: &ClipId, piece: &Piece) -> Result<Result<u32, Miss>, ShardError> {
         let miss = |fault, detail| Ok(Err(Miss::Media(fault, detail)));
+        match std::fs::read(&piece.path)
+            .map(|bytes| check_media(&bytes, piece.path.extension().and_then(OsStr::to_str)))
+        {
+            // An empty section has no duration either.
+            Ok(Ok(()) | Err(AudioError::Empty)) => {}
+            Ok(Err(error)) => return miss(Fault::Truncated, error.to_string()),
+            Err(error) => return Err(ShardError::Input(format!("{clip}: {error}"))),
+        }
         let facts = probe::probe(&self.tools.ffprobe, &piece.path)?;
         let Some(media_ms) = facts.duration_ms else {
             return miss(Fault::Unreadable, "no duration".to_owned());

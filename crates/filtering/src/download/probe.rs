@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use audsem_core::blame::Blame;
+use audsem_core::input::read_through;
 use audsem_core::run::ShardError;
-use audsem_media::program::{MediaError, Program};
+use audsem_media::program::Program;
 use serde_json::Value;
 
 /// Facts about a file.
@@ -37,18 +39,34 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Measures a file. One that ffprobe cannot read has no duration.
 ///
 /// # Errors
-/// ffprobe cannot be run.
+/// ffprobe cannot be run or was killed, or the disk cannot be read.
 pub(super) fn probe(ffprobe: &Program, path: &Path) -> Result<Probe, ShardError> {
     let call = ffprobe
         .call()
         .args(["-v", "error", "-show_entries", "format=duration:stream=codec_type,codec_name,duration:stream_tags=DURATION:stream_disposition=attached_pic"])
-        .args(["-of", "json", "-i"])
-        .arg(path)
+        .args(["-of", "json"])
+        .input(path)
         .timeout(LIMIT);
     match call.output() {
         Ok(json) => Ok(read(&serde_json::from_slice(&json).unwrap_or(Value::Null))),
-        Err(error @ (MediaError::Missing { .. } | MediaError::Start { .. })) => Err(ShardError::fatal(error)),
-        Err(_) => Ok(Probe { duration_ms: None, has_video: false, sound: Sound::None, is_adpcm: false }),
+        Err(error) => {
+            drop(error.of_record(&path.display().to_string())?);
+            check_disk(path)?;
+            Ok(Probe { duration_ms: None, has_video: false, sound: Sound::None, is_adpcm: false })
+        }
+    }
+}
+
+/// Tells a damaged file from a failing disk.
+///
+/// # Errors
+/// [`ShardError::Input`] if the file cannot be read to its end.
+pub(super) fn check_disk(path: &Path) -> Result<(), ShardError> {
+    match read_through(path) {
+        Err(error) if Blame::of_io(&error) == Blame::Surroundings => {
+            Err(ShardError::Input(format!("{}: {error}", path.display())))
+        }
+        _ => Ok(()),
     }
 }
 

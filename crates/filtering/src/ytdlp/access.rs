@@ -8,7 +8,6 @@ use audsem_media::program::{Call, Program, Tool};
 
 use super::{FetchFault, Trouble, classify};
 use crate::error::{Error, Result};
-use crate::scratch::{full_disk, no_space};
 
 /// Where `{id}` stands in an address.
 const PLACE: &str = "{id}";
@@ -98,13 +97,10 @@ impl Access {
         let url = self.url_template.replace(PLACE, video_id);
         // `--` so that an id that begins with a dash is not a flag.
         let call = arguments(call).timeout(self.timeout).arg("--").arg(url);
-        let finished = call.run().map_err(Trouble::from_media)?;
+        let finished = call.run().map_err(|error| Trouble::from_media(error, video_id))?;
         let stdout = String::from_utf8_lossy(&finished.stdout).into_owned();
         if finished.status.success() {
             return Ok(stdout);
-        }
-        if full_disk(&finished.stderr) {
-            return Err(Trouble::Fatal(no_space(Path::new("the working folder"))));
         }
         let (fault, detail) = classify(&finished.stderr, video_id);
         tracing::debug!(video_id, ?fault, status = %finished.status, "yt-dlp failed");

@@ -73,11 +73,11 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// From a program that could not be run to its end.
-    pub fn from_media(error: MediaError) -> Self {
-        match error {
-            MediaError::TimedOut { .. } => Self::Fetch(FetchFault::Network, error.to_string()),
-            error => Self::Fatal(error.into()),
+    /// From a program that could not be run to its end for a video.
+    pub fn from_media(error: MediaError, video_id: &str) -> Self {
+        match error.of_record(video_id) {
+            Ok(error) => Self::Fetch(FetchFault::Network, error.to_string()),
+            Err(trouble) => Self::Shard(trouble),
         }
     }
 

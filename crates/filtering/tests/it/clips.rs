@@ -367,3 +367,51 @@ fn inputs_that_cannot_work_are_refused() {
     backwards.limits.min_s = 61.0;
     check(backwards, "--min-duration and --max-duration");
 }
+
+/// A program that is a shell script.
+fn script(path: &Path, text: &str) {
+    fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_killed_ffmpeg_and_a_failing_disk_leave_the_shard_open() {
+    let rows = [row("o", 0, 100, "opus"), row("v", 1000, 3000, "tone")];
+    let media = [("o (0.0-0.1).webm", sound("opus.webm")), ("v (1.0-3.0).flac", tone(2.0))];
+    let setting = Setting::new(&media, &rows);
+    let mut config = Config { ffmpeg: Some(setting.path("ffmpeg")), ..setting.config() };
+    config.limits.min_s = 0.05;
+    script(&setting.path("ffmpeg"), "kill -9 $$");
+    let summary = setting.run(&config, "out", 2);
+    assert!(summary.failed_shards[0].error.contains("ffmpeg was killed"), "{:?}", summary.failed_shards);
+    assert!(!setting.path("out/part-00000.done.json").exists() && rejects(&setting.path("out")).is_empty());
+
+    // Reading the memory of a process where nothing is gives EIO, as a failing disk does.
+    script(&setting.path("ffmpeg"), "exec ffmpeg \"$@\"");
+    let (file, kept) = (setting.path("media/v (1.0-3.0).flac"), setting.path("kept.flac"));
+    fs::rename(&file, &kept).unwrap();
+    std::os::unix::fs::symlink("/proc/self/mem", &file).unwrap();
+    let summary = setting.run(&config, "out", 2);
+    assert!(summary.failed_shards[0].error.contains("Input/output error"), "{:?}", summary.failed_shards);
+    assert!(rejects(&setting.path("out")).is_empty());
+
+    fs::remove_file(&file).unwrap();
+    fs::rename(&kept, &file).unwrap();
+    assert_eq!(setting.run(&config, "out", 2).step("part").unwrap().kept, 2);
+    setting.run(&config, "undisturbed", 1);
+    assert_eq!(data(&setting.path("out")), data(&setting.path("undisturbed")));
+}
+
+#[test]
+fn a_playlist_called_like_a_clip_gives_none_of_the_files_it_names() {
+    let setting =
+        Setting::new(&[("h (1.0-3.0).flac", tone(3.0))], &[row("v", 1000, 3000, "x"), row("w", 0, 2000, "y")]);
+    fs::write(setting.path("secret.wav"), sound("s16.wav")).unwrap();
+    let secret = setting.path("secret.wav").display().to_string();
+    fs::write(setting.path("media/v (1.0-3.0).wav"), format!("ffconcat version 1.0\nfile '{secret}'\n")).unwrap();
+    let hls = format!("#EXTM3U\n#EXTINF:1,\n{secret}\n#EXT-X-ENDLIST\n");
+    fs::write(setting.path("media/w (0.0-2.0).mp4"), hls).unwrap();
+    let summary = setting.run(&setting.config(), "out", 1);
+    assert_eq!(summary.step("part").unwrap().failed["undecodable"], 2);
+    assert!(setting.samples("out").is_empty());
+}

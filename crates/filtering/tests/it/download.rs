@@ -492,3 +492,84 @@ fn what_cannot_run_says_why_with_exit_code_2() {
     check(&["--source", no_media, "--retries", "1"], None, "no media file");
     check(&["--yt-dlp", own, "--requests-per-hour", "0"], None, "expected a number above 0");
 }
+
+/// Tools whose ffmpeg is a shell script.
+fn tools(folder: &Path, script: &str) -> Tools {
+    let path = folder.join("ffmpeg");
+    fs::write(&path, format!("#!/bin/sh\nfor last; do :; done\n{script}\n")).unwrap();
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    Tools { ffmpeg: Program::at(Tool::Ffmpeg, path), ffprobe: Program::find(Tool::Ffprobe, None).unwrap() }
+}
+
+#[test]
+fn a_failing_helper_or_disk_leaves_the_video_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let media = folder.path().join("media");
+    fs::create_dir(&media).unwrap();
+    fs::rename(video(folder.path()), media.join("v.mp4")).unwrap();
+    let input = table(folder.path(), &[("v", 500, 1500), ("v", 2000, 4000)]);
+    let out = folder.path().join("out");
+    let source = media_folder(media.clone());
+    let config = || Config { input: input.clone(), cut: Cut::Exact, max_missing_ms: 300, present_only: false };
+    for script in [
+        "kill -9 $$",
+        "trap '' XFSZ; ulimit -f 8; exec ffmpeg \"$@\"",
+        "echo 'in.mp4: Input/output error' >&2; exec ffmpeg \"$@\"",
+    ] {
+        let result = run(&config(), &source, &tools(folder.path(), script), &RunOptions::new(out.clone()));
+        assert!(result.is_err() || !result.unwrap().failed_shards.is_empty(), "{script}");
+        assert!(files(&out).iter().all(|name| !name.contains("done") && !name.contains("rejects")), "{script}");
+    }
+    // A file cut short without a word is no clip.
+    let cut = "ffmpeg \"$@\"; head -c 9000 \"$last\" > \"$last.cut\"; mv \"$last.cut\" \"$last\"";
+    let short = folder.path().join("short");
+    let result = run(&config(), &source, &tools(folder.path(), cut), &RunOptions::new(short)).unwrap();
+    assert_eq!(result.step("part").unwrap().failed["cut_failed"], 2);
+
+    get(&input, &source, Cut::Exact, &out).unwrap();
+    assert_eq!(manifest(&out).len(), 2);
+
+    // Reading the memory of a process where nothing is gives EIO, as a failing disk does.
+    fs::remove_file(media.join("v.mp4")).unwrap();
+    std::os::unix::fs::symlink("/proc/self/mem", media.join("v.mp4")).unwrap();
+    let summary = get(&input, &source, Cut::Exact, &folder.path().join("eio")).unwrap();
+    assert!(summary.failed_shards[0].error.contains("Input/output error"), "{:?}", summary.failed_shards);
+}
+
+#[test]
+fn playlists_are_no_media_and_ids_in_brackets_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let media = folder.path().join("media");
+    fs::create_dir_all(media.join("more")).unwrap();
+    fs::rename(video(folder.path()), media.join("Owls [no-7].mp4")).unwrap();
+    fs::copy(media.join("Owls [no-7].mp4"), folder.path().join("secret.mp4")).unwrap();
+    for (name, text) in
+        [("list.mp4", "ffconcat version 1.0\nfile ../secret.mp4\n"), ("Hen [x].wav", "1"), ("more/Pig [x].wav", "22")]
+    {
+        fs::write(media.join(name), text).unwrap();
+    }
+    let input = table(folder.path(), &[("no-7", 500, 1500), ("list", 500, 1500), ("x", 500, 1500), ("y", 500, 1500)]);
+    let out = folder.path().join("out");
+    let summary = get(&input, &media_folder(media), Cut::Exact, &out).unwrap();
+    assert_eq!(files(&out.join("clips")), ["no-7 (0.5-1.5).mp4"]);
+    let part = summary.step("part").unwrap();
+    let failed = ["unreadable_media", "ambiguous_source", "no_media"].map(|reason| part.failed[reason]);
+    assert_eq!(failed, [1, 1, 1]);
+}
+
+/// The second track is the default one.
+#[test]
+fn the_default_track_of_sound_is_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let media = folder.path().join("media");
+    fs::create_dir(&media).unwrap();
+    let inputs = ["-f", "lavfi", "-i", "sine=f=440:r=16000:d=4", "-f", "lavfi", "-i", "sine=f=880:r=16000:d=4"];
+    let options = ["-map", "0", "-map", "1", "-c:a", "flac", "-disposition:a:0", "0", "-disposition:a:1", "default"];
+    ffmpeg(&[&inputs[..], &options].concat(), &media.join("v.mka"));
+    let input = table(folder.path(), &[("v", 1000, 2000)]);
+    let out = folder.path().join("out");
+    get(&input, &media_folder(media), Cut::Exact, &out).unwrap();
+    let cut = samples(&out.join("clips/v (1.0-2.0).flac"));
+    let crossings = cut.windows(2).filter(|pair| (pair[0] < 0) != (pair[1] < 0)).count();
+    assert!((1740..1780).contains(&crossings), "{crossings} changes of sign in a second");
+}

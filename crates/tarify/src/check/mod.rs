@@ -1,6 +1,6 @@
 //! `check`: are the tars complete, and do they hold what their readers expect?
 //!
-//! Only headers are read unless fields (`--task`, `--require`) or sound (`--verify`) are
+//! Only headers are read unless fields (`--task`, `--require`) or media (`--verify`) are
 //! checked. Every problem is one line of `rejects-*.jsonl`; any problem makes the exit code 1, unless
 //! `--max-fail-rate` allows some.
 //!
@@ -22,6 +22,8 @@ use audsem_core::records::Task;
 use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, Stats, Status, Step, StepOutputs, Summary};
 use serde::Serialize;
 
+use sample::Verifier;
+
 use crate::error::Error;
 use crate::tars::{TarInput, Unit, list_tars, plan};
 
@@ -39,8 +41,10 @@ pub struct Config {
     pub semantic: bool,
     /// Further JSON fields that must be present and not empty.
     pub fields: Vec<String>,
-    /// Decode every sound to its end.
+    /// Decode every sound and every video to its end.
     pub verify: bool,
+    /// Where ffmpeg is, if not in `PATH`; it decodes pictures, and sound that the built-in decoders cannot read.
+    pub ffmpeg: Option<PathBuf>,
 }
 
 impl Config {
@@ -68,7 +72,7 @@ impl RunConfig for HashedConfig<'_> {
 
 impl<'a> HashedConfig<'a> {
     fn of(config: &'a Config, tars: &'a [TarInput]) -> Self {
-        let Config { inputs: _, task, semantic, fields, verify } = config;
+        let Config { inputs: _, task, semantic, fields, verify, ffmpeg: _ } = config;
         let tars = tars.iter().map(|tar| tar.name.as_str()).collect();
         Self { task: task.as_ref(), semantic: *semantic, fields, verify: *verify, tars }
     }
@@ -89,7 +93,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let mut run = Run::open(&options, spec)?;
     let step = Step { name: "part", unit: "samples", physical: "MB" };
     let shards = plan(tars.clone(), Unit::Samples, options.limit);
-    let checked = run.execute(step, &shards, |work, out| tar::check(config, work, out))?;
+    let verifier = Verifier::new(config.ffmpeg.as_deref());
+    let checked = run.execute(step, &shards, |work, out| tar::check(config, &verifier, work, out))?;
     if checked.complete && options.limit.is_none() {
         sizes::step(&mut run, config, &tars, &checked)?;
     }

@@ -20,7 +20,7 @@ audsem_core::reasons! {
         WrongType = "wrong_type": "a field of the JSON does not have the type that the task requires",
         NoChoices = "no_choices": "a multiple-choice question has fewer than two choices",
         AnswerNotAmongChoices = "answer_not_among_choices": "the answer is not one of the question's choices, or could be several",
-        Undecodable = "undecodable": "the sound cannot be decoded to its end",
+        Undecodable = "undecodable": "the sound or the pictures cannot be decoded to their end",
         WrongSize = "wrong_size": "sizes.json states a different number of samples for this tar",
         NotInSizes = "not_in_sizes": "sizes.json does not name this tar, but its readers will open it",
         MissingTar = "missing_tar": "sizes.json names a tar that is not there",

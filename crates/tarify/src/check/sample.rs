@@ -1,8 +1,14 @@
 //! Checks of one sample, member by member.
 
+use std::path::Path;
+
+use audsem_core::error::Error as CoreError;
 use audsem_core::records::{Layout, Violation};
-use audsem_core::suffix::is_media;
-use audsem_media::audio::Decoder;
+use audsem_core::run::ShardError;
+use audsem_core::suffix::{is_media, is_video};
+use audsem_media::audio::{AudioError, Decoder};
+use audsem_media::program::{MediaError, Program, Tool};
+use audsem_media::video::decode_whole;
 use serde_json::Value;
 
 use super::{Config, Fault};
@@ -102,12 +108,50 @@ fn fault_of(violation: Violation) -> Fault {
     }
 }
 
-/// Decodes the sound of a member to its end.
-pub(super) fn check_sound(decoder: &Decoder, media: &[u8], suffix: &str) -> Result<(), Problem> {
-    match decoder.decode_bytes(media, Some(suffix)) {
-        Ok(audio) if audio.frames() == 0 => Err((Fault::Undecodable, "no samples".to_owned())),
-        Ok(_) => Ok(()),
-        Err(error) => Err((Fault::Undecodable, error.to_string())),
+/// Decodes sound and video to their end.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    decoder: Decoder,
+    /// Only ffmpeg decodes pictures.
+    ffmpeg: Result<Program, MediaError>,
+}
+
+impl Verifier {
+    /// Finds ffmpeg; a missing ffmpeg is an error of the first sample that needs it.
+    pub(super) fn new(ffmpeg: Option<&Path>) -> Self {
+        let ffmpeg = Program::find(Tool::Ffmpeg, ffmpeg);
+        let decoder = match &ffmpeg {
+            Ok(ffmpeg) => Decoder::new().with_ffmpeg(ffmpeg.clone()),
+            Err(_) => Decoder::new(),
+        };
+        Self { decoder, ffmpeg }
+    }
+
+    /// Decodes the sound of a member, as every other command does, and its pictures, if it is a video.
+    ///
+    /// # Errors
+    /// The disk or ffmpeg failed: the shard stays open.
+    pub(super) fn check(&self, name: &str, media: &[u8], suffix: &str) -> Result<Result<(), Problem>, ShardError> {
+        let sound = self.decoder.decode_bytes(media, Some(suffix)).map(drop);
+        let checked = match sound {
+            // A film may be silent.
+            Err(AudioError::NoAudioTrack) | Ok(()) if is_video(suffix) => self.pictures(name, media)?,
+            sound => sound,
+        };
+        match checked {
+            Ok(()) => Ok(Ok(())),
+            Err(error) => Ok(Err((Fault::Undecodable, error.of_record(name)?.to_string()))),
+        }
+    }
+
+    fn pictures(&self, name: &str, media: &[u8]) -> Result<Result<(), AudioError>, ShardError> {
+        match &self.ffmpeg {
+            Ok(ffmpeg) => Ok(decode_whole(ffmpeg, media)),
+            Err(error) => Err(ShardError::Fatal(CoreError::Config {
+                what: "--verify".to_owned(),
+                problem: format!("the pictures of {name} cannot be decoded: {error}"),
+            })),
+        }
     }
 }
 
@@ -140,7 +184,7 @@ mod tests {
 
     fn config(task: Option<Task>, fields: &[&str]) -> Config {
         let fields = fields.iter().map(ToString::to_string).collect();
-        Config { inputs: Vec::new(), task, semantic: false, fields, verify: false }
+        Config { inputs: Vec::new(), task, semantic: false, fields, verify: false, ffmpeg: None }
     }
 
     #[test]

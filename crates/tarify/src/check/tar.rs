@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
+use audsem_core::blame::Blame;
 use audsem_core::run::{LeftOut, ShardError, ShardOutput};
-use audsem_core::suffix::is_audio;
+use audsem_core::suffix::is_media;
 use audsem_core::tar::{Member, MemberReader, TarError, is_metadata, split_key};
-use audsem_media::audio::Decoder;
 use serde::Serialize;
 
-use super::sample::{Gathered, check_json, check_sound};
+use super::sample::{Gathered, Verifier, check_json};
 use super::{Config, Fault};
 use crate::sizes::SAMPLES;
 use crate::tars::TarWork;
@@ -31,7 +31,7 @@ struct Report {
 
 struct Checker<'a> {
     config: &'a Config,
-    decoder: Decoder,
+    verifier: &'a Verifier,
     out: &'a mut ShardOutput,
     keys: HashSet<String>,
     current: Option<Gathered>,
@@ -39,20 +39,32 @@ struct Checker<'a> {
     buffer: Vec<u8>,
 }
 
-pub(super) fn check(config: &Config, work: &TarWork, out: &mut ShardOutput) -> Result<(), ShardError> {
+pub(super) fn check(
+    config: &Config,
+    verifier: &Verifier,
+    work: &TarWork,
+    out: &mut ShardOutput,
+) -> Result<(), ShardError> {
     let name = work.tar.name.clone();
     let opened = if config.verify { MemberReader::open(&work.tar.path) } else { MemberReader::scan(&work.tar.path) };
     let mut checker = Checker {
         config,
-        decoder: Decoder::new(),
+        verifier,
         out,
         keys: HashSet::new(),
         current: None,
         report: Report { tar: name.clone(), ..Report::default() },
         buffer: Vec::new(),
     };
-    let result = opened.and_then(|mut members| checker.walk(&mut members, work.budget));
+    let result = opened.map_err(Stop::Tar).and_then(|mut members| checker.walk(&mut members, work.budget));
     checker.finish_sample();
+    let result = match result {
+        Err(Stop::Shard(error)) => return Err(error),
+        // A failing disk says nothing about the tar.
+        Err(Stop::Tar(error)) if error.blame() == Blame::Surroundings => return Err(ShardError::input(error)),
+        Err(Stop::Tar(error)) => Err(error),
+        Ok(()) => Ok(()),
+    };
     match result {
         Ok(()) => {}
         Err(error @ TarError::NoEndMarker { .. }) => checker.problem(&name, Fault::NoEndMarker, error),
@@ -63,9 +75,27 @@ pub(super) fn check(config: &Config, work: &TarWork, out: &mut ShardOutput) -> R
     checker.write_report()
 }
 
+/// The reason why a tar is not checked to its end.
+enum Stop {
+    Tar(TarError),
+    Shard(ShardError),
+}
+
+impl From<TarError> for Stop {
+    fn from(error: TarError) -> Self {
+        Self::Tar(error)
+    }
+}
+
+impl From<ShardError> for Stop {
+    fn from(error: ShardError) -> Self {
+        Self::Shard(error)
+    }
+}
+
 impl Checker<'_> {
     /// Goes through the members of up to `budget` samples.
-    fn walk(&mut self, members: &mut MemberReader, budget: u64) -> Result<(), TarError> {
+    fn walk(&mut self, members: &mut MemberReader, budget: u64) -> Result<(), Stop> {
         while let Some(member) = members.next_member()? {
             self.report.members += 1;
             if !member.is_file || is_metadata(&member.name) {
@@ -96,7 +126,7 @@ impl Checker<'_> {
         self.current = Some(sample);
     }
 
-    fn member(&mut self, members: &mut MemberReader, member: &Member, suffix: String) -> Result<(), TarError> {
+    fn member(&mut self, members: &mut MemberReader, member: &Member, suffix: String) -> Result<(), Stop> {
         self.report.payload_bytes += member.size;
         self.out.work(member.size as f64 / 1e6);
         let found = self.content(members, member, &suffix)?;
@@ -114,7 +144,7 @@ impl Checker<'_> {
         members: &mut MemberReader,
         member: &Member,
         suffix: &str,
-    ) -> Result<Result<(), super::sample::Problem>, TarError> {
+    ) -> Result<Result<(), super::sample::Problem>, Stop> {
         if suffix == "json" && self.config.reads_json() {
             if member.size > MAX_JSON_BYTES {
                 return Ok(Err((Fault::BadJson, format!("{} bytes", member.size))));
@@ -122,9 +152,9 @@ impl Checker<'_> {
             members.read_payload(&mut self.buffer)?;
             return Ok(check_json(&self.buffer, self.config));
         }
-        if self.config.verify && is_audio(suffix) && !self.out.dry_run() {
+        if self.config.verify && is_media(suffix) && !self.out.dry_run() {
             members.read_payload(&mut self.buffer)?;
-            return Ok(check_sound(&self.decoder, &self.buffer, suffix));
+            return Ok(self.verifier.check(&member.name, &self.buffer, suffix)?);
         }
         Ok(Ok(()))
     }

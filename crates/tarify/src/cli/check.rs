@@ -26,9 +26,12 @@ pub struct CheckArgs {
     /// Further JSON fields that must be present and not empty
     #[arg(long, value_name = "FIELD", num_args = 1..)]
     pub require: Vec<String>,
-    /// Decode every sound to its end (videos are not decoded)
+    /// Decode every sound and every video to its end; without it, only names, sizes and JSON are checked
     #[arg(long)]
     pub verify: bool,
+    /// The ffmpeg that decodes videos for --verify [default: from PATH]
+    #[arg(long, value_name = "FILE")]
+    pub ffmpeg: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
     pub run: RunArgs,
@@ -43,6 +46,7 @@ impl CheckArgs {
             semantic: self.semantic,
             fields: self.require.clone(),
             verify: self.verify,
+            ffmpeg: self.ffmpeg.clone(),
         }
     }
 }

@@ -14,17 +14,20 @@ mod table;
 
 pub use table::TABLE_HINT;
 
+use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use audsem_core::blame::Blame;
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{
     Fingerprint, LeftOut, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
 };
 use audsem_core::tar::ShardOptions;
+use audsem_media::audio::check_media;
 use serde::Serialize;
 
-use crate::encode::{EncodeError, EncoderPaths, VideoConfig, VideoEncoder};
+use crate::encode::{Encoded, EncoderPaths, VideoConfig, VideoEncoder, unusable};
 use crate::error::Error;
 use crate::reason::{DropReason, Fault};
 use crate::sizes::write_sizes;
@@ -137,17 +140,16 @@ fn pack(
     let mut tar = TarOutput::new(format!("{}.tar", out.name()), ShardOptions { mtime: config.mtime });
     let (threads, dry_run) = (out.inner_workers(), out.dry_run());
     let read = |candidate| (candidate, media(encoder, dry_run, candidate));
-    ordered_map(work, threads, 2 * threads, read, |(candidate, media): (&Candidate, _)| {
-        match (&candidate.outcome, media) {
-            (_, Err(EncodeError::Fatal(error))) => return Err(ShardError::fatal(error)),
-            (_, Err(EncodeError::Clip(reason))) => out.file_left_out(&candidate.name, reason),
+    ordered_map(work, threads, 2 * threads, read, |(candidate, media): (&Candidate, Encoded)| {
+        match (&candidate.outcome, media?) {
+            (_, Err(reason)) => out.file_left_out(&candidate.name, reason),
             (Ok(clip), Ok(media)) => {
                 out.work(media.len() as f64 / 1e6);
                 add(&mut tar, out, clip, &media, &candidate.name)?;
             }
             (Err(reason), Ok(_)) => out.file_left_out(&candidate.name, reason.borrowed()),
         }
-        Ok(())
+        Ok::<(), ShardError>(())
     })?;
     tar.close(out)
 }
@@ -165,13 +167,23 @@ fn add(
 }
 
 /// The bytes of a clip as they go into the tar; nothing on a dry run.
-fn media(encoder: Option<&VideoEncoder>, dry_run: bool, candidate: &Candidate) -> Result<Vec<u8>, EncodeError> {
+fn media(encoder: Option<&VideoEncoder>, dry_run: bool, candidate: &Candidate) -> Encoded {
     if dry_run || candidate.outcome.is_err() {
-        return Ok(Vec::new());
+        return Ok(Ok(Vec::new()));
     }
+    let bytes = match std::fs::read(&candidate.path) {
+        Ok(bytes) => bytes,
+        Err(error) if Blame::of_io(&error) == Blame::Surroundings => {
+            return Err(ShardError::Input(format!("{}: {error}", candidate.name)));
+        }
+        Err(error) => return Ok(Err(LeftOut::fail(Fault::Unreadable, error.to_string()))),
+    };
+    let suffix = candidate.path.extension().and_then(OsStr::to_str).unwrap_or_default();
     match encoder {
-        Some(encoder) => encoder.file(&candidate.path),
-        None => std::fs::read(&candidate.path)
-            .map_err(|error| EncodeError::Clip(LeftOut::fail(Fault::Unreadable, error.to_string()))),
+        Some(encoder) => encoder.transcode(&candidate.name, &bytes, suffix),
+        None => match check_media(&bytes, Some(suffix)) {
+            Ok(()) => Ok(Ok(bytes)),
+            Err(error) => Ok(Err(unusable(&error))),
+        },
     }
 }

@@ -1,5 +1,7 @@
 //! Checks whether the audio of a clip is usable for training, and how long it is.
 
+use audsem_core::clip_id::ClipId;
+use audsem_core::run::ShardError;
 use audsem_media::audio::{
     Audio, AudioError, BitDepth, CheckFailure, Decoder, Verify as Depth, check_audio, encode_flac, probe_flac, resample,
 };
@@ -54,13 +56,20 @@ impl AudioChecker {
     /// Checks the audio of a clip from the source tar.
     ///
     /// # Errors
-    /// Why it is left out.
-    pub(super) fn check(&self, media: Vec<u8>) -> Result<CheckedAudio, LeftOut> {
+    /// ffmpeg was killed, is missing, or had no disk space: this says nothing about the clip.
+    pub(super) fn check(&self, clip: &ClipId, media: Vec<u8>) -> Result<Result<CheckedAudio, LeftOut>, ShardError> {
         let (flac, verify) = match self.task {
             // Audio that was just encoded here is always verified in full.
-            Task::Video => (self.sound_of(&media).map_err(of_audio)?, VerifyMode::Full),
+            Task::Video => match self.sound_of(&media) {
+                Ok(flac) => (flac, VerifyMode::Full),
+                Err(error) => return Ok(Err(of_audio(error.of_record(&clip.to_string())?))),
+            },
             Task::Caption | Task::Qa | Task::McQa | Task::McQaLong => (media, self.limits.verify),
         };
+        Ok(self.judge(flac, verify))
+    }
+
+    fn judge(&self, flac: Vec<u8>, verify: VerifyMode) -> Result<CheckedAudio, LeftOut> {
         let Some(info) = probe_flac(&flac) else {
             return Err((Fault::Undecodable.into(), "it is not a FLAC file".to_owned()));
         };

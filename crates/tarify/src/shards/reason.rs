@@ -37,7 +37,6 @@ audsem_core::reasons! {
         NoJson = "no_json": "the sample of the source tar has no JSON member",
         Undecodable = "undecodable": "the audio cannot be decoded",
         NotFinite = "not_finite": "the audio holds NaN or infinite samples",
-        Unreadable = "unreadable": "the source tar no longer holds what it held when it was scanned",
     }
 }
 

@@ -218,14 +218,14 @@ fn check<'a>(
 ) -> Result<(), ShardError> {
     let check_audio = |mut matched: Matched<'a>| {
         let bytes = matched.bytes.take().unwrap_or_else(|| read(matched.media));
-        let checked = match bytes {
-            Ok(bytes) => checker.check(bytes),
-            Err(error) => Err((Fault::Unreadable.into(), error.to_string())),
-        };
-        (matched, checked)
+        // The tar was read to its end when its members were listed, so a read error now is not a fault of the clip.
+        let bytes = bytes.map_err(|error| ShardError::Input(format!("{}: {error}", matched.id)))?;
+        let checked = checker.check(&matched.id, bytes)?;
+        Ok((matched, checked))
     };
     let workers = out.inner_workers();
-    ordered_map(matched, workers, 2 * workers, check_audio, |(matched, checked)| {
+    ordered_map(matched, workers, 2 * workers, check_audio, |checked: Result<_, ShardError>| {
+        let (matched, checked) = checked?;
         out.work(matched.media.size as f64 / 1e6);
         found.take(matched, checked, out)
     })

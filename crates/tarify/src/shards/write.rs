@@ -13,8 +13,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::plan::{Plan, Planned, PlannedShard, Split};
-use super::reason::Fault;
-use super::records::{Records, leave_out};
+use super::records::Records;
 use super::sample::{SampleRules, merge};
 use super::scan::Scanned;
 use super::strays;
@@ -88,7 +87,8 @@ impl Material<'_> {
                         Err(error) => return Err(fatal(&shard.file(), error)),
                     }
                 }
-                Err(error) => leave_out(out, &key, &(Fault::Unreadable.into(), error.to_string())),
+                // All of this was read before, so the disk failed or a file has changed.
+                Err(error) => return Err(ShardError::Input(format!("{key}: {error}"))),
             }
         }
         tar.finish(out)

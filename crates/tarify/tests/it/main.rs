@@ -9,4 +9,5 @@ mod pack;
 mod rename;
 mod shards;
 mod transcode;
+mod trouble;
 mod workbench;

@@ -73,7 +73,7 @@ pub(crate) fn tar_of(members: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 /// Makes a small file with ffmpeg.
-fn ffmpeg(arguments: &str, ending: &str) -> Vec<u8> {
+pub(crate) fn made(arguments: &str, ending: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join(format!("made.{ending}"));
     let done = Command::new("ffmpeg")
@@ -92,27 +92,27 @@ const PICTURE: &str = "-f lavfi -i testsrc=d=0.6:s=96x64:r=10";
 pub(crate) fn clip() -> &'static [u8] {
     static CLIP: OnceLock<Vec<u8>> = OnceLock::new();
     let arguments = format!("{PICTURE} -f lavfi -i sine=d=0.6:r=44100 -ac 2 -c:v libx264 -preset ultrafast -c:a aac");
-    CLIP.get_or_init(|| ffmpeg(&arguments, "mp4"))
+    CLIP.get_or_init(|| made(&arguments, "mp4"))
 }
 
 /// The same in WebM.
 pub(crate) fn webm() -> Vec<u8> {
-    ffmpeg(&format!("{PICTURE} -f lavfi -i sine=d=0.6:r=48000 -c:v vp8 -c:a libvorbis"), "webm")
+    made(&format!("{PICTURE} -f lavfi -i sine=d=0.6:r=48000 -c:v vp8 -c:a libvorbis"), "webm")
 }
 
 /// A clip with 5.1 sound.
 pub(crate) fn surround() -> Vec<u8> {
-    ffmpeg(&format!("{PICTURE} -f lavfi -i sine=d=0.6:r=48000 -ac 6 -c:v libx264 -preset ultrafast -c:a aac"), "mp4")
+    made(&format!("{PICTURE} -f lavfi -i sine=d=0.6:r=48000 -ac 6 -c:v libx264 -preset ultrafast -c:a aac"), "mp4")
 }
 
 /// A clip without sound.
 pub(crate) fn silent_film() -> Vec<u8> {
-    ffmpeg(&format!("{PICTURE} -c:v libx264 -preset ultrafast"), "mp4")
+    made(&format!("{PICTURE} -c:v libx264 -preset ultrafast"), "mp4")
 }
 
 /// Sound without picture, in MP4.
 pub(crate) fn sound_only() -> Vec<u8> {
-    ffmpeg("-f lavfi -i sine=d=0.6:r=48000 -c:a aac", "mp4")
+    made("-f lavfi -i sine=d=0.6:r=48000 -c:a aac", "mp4")
 }
 
 /// What ffprobe says about the streams of a video: `codec_name=h264`, `height=720` and so on.

@@ -53,6 +53,7 @@ fn checked(world: &World, folder: &str, task: Task, semantic: bool) -> Status {
         semantic,
         fields: Vec::new(),
         verify: false,
+        ffmpeg: None,
     };
     let options =
         RunOptions { max_fail_rate: 0.0, ..RunOptions::new(world.path(&format!("{folder}-checked-{}", task.name()))) };

@@ -1,0 +1,51 @@
+//! Helpers that are killed, and helpers that outlive nobody.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use audsem_core::blame::Blame;
+use audsem_core::run::ShardError;
+use audsem_media::audio::{AudioError, Decoder};
+use audsem_media::program::{Program, Tool};
+
+/// A program that is a shell script.
+fn script(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn opus() -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/audio/opus.webm")).unwrap()
+}
+
+#[test]
+fn a_killed_ffmpeg_says_nothing_about_the_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |text: &str, expected: Blame| {
+        let program = script(folder.path(), "ffmpeg", text);
+        let decoder = Decoder::new().with_ffmpeg(Program::at(Tool::Ffmpeg, program));
+        let error = decoder.decode_bytes(&opus(), Some("webm")).unwrap_err();
+        assert_eq!(error.blame(), expected, "{text}: {error}");
+        assert_eq!(
+            matches!(error.of_record("k"), Err(ShardError::Input(_))),
+            expected == Blame::Surroundings,
+            "{text}"
+        );
+    };
+    check("kill -9 $$", Blame::Surroundings);
+    check("kill -TERM $$", Blame::Surroundings);
+    // ffmpeg catches the signal, writes what it has, and ends with 255.
+    check("printf RIFF; exit 255", Blame::Surroundings);
+    check("echo 'Invalid data found' >&2; exit 1", Blame::Record);
+    check("kill -SEGV $$", Blame::Record);
+}
+
+#[test]
+fn a_file_that_is_gone_is_no_broken_sound() {
+    let error = Decoder::new().decode_file(Path::new("/nowhere/a.flac")).unwrap_err();
+    assert!(matches!(error, AudioError::Read { .. }) && error.blame() == Blame::Surroundings, "{error}");
+    assert!(matches!(error.of_record("k"), Err(ShardError::Input(_))));
+}
