@@ -92,6 +92,11 @@ impl VectorIndex {
         Ok(Self { files: vectors, numbers: RowNumbers::of(files), dim })
     }
 
+    /// The vectors of table `i`.
+    pub fn table(&self, i: usize) -> &VectorFile {
+        &self.files[i]
+    }
+
     /// The `k` nearest rows of each query. `queries` are unit vectors, one after the other. With
     /// `before`, query `i` sees only rows with numbers below `before[i]`, which must ascend.
     ///
@@ -112,6 +117,9 @@ impl VectorIndex {
         let mut scratch = VectorScratch::default();
         for (i, file) in self.files.iter().enumerate() {
             let mut first_row = self.numbers.start(i);
+            if first_row >= end {
+                break;
+            }
             for group in 0..file.n_groups() {
                 if first_row >= end {
                     break;

@@ -55,16 +55,28 @@ fn repeated_keys_and_repeated_vectors_name_the_first() {
     assert_eq!(called.summary()["steps"][0][1]["counts"]["repeats"], 3);
 }
 
-/// Against a plain search: the nearest of all earlier records, over row groups and files.
+/// Against a plain search: the nearest of all earlier records, over row groups, files and searches.
 #[test]
 fn near_duplicates_are_the_nearest_earlier_records() {
     let bench = Bench::new();
-    let mut vectors = bench.random("in/a.parquet", "k", 700, 3, 1);
-    vectors.extend(bench.random("in/b.parquet", "l", 300, 3, 2));
+    let mut vectors = bench.random("in/00.parquet", "k", 700, 3, 1);
+    vectors.extend(bench.random("in/01.parquet", "l", 300, 3, 2));
+    for table in 0..16 {
+        vectors.extend(bench.random(
+            &format!("in/{:02}.parquet", table + 2),
+            &format!("m{table:02}-"),
+            250,
+            3,
+            3 + table,
+        ));
+    }
     bench.call("contamination -i in --near-duplicates 0.999 -o out --workers 2").ended(0);
-    let mut found: Vec<Duplicate> = bench.rows("out/near-00000.parquet");
-    found.extend(bench.rows::<Duplicate>("out/near-00001.parquet"));
-    let key = |i: usize| if i < 700 { format!("k{i}") } else { format!("l{}", i - 700) };
+    let found: Vec<Duplicate> = bench.rows("out/near-00000.parquet");
+    let key = |i: usize| match i {
+        0..700 => format!("k{i}"),
+        700..1000 => format!("l{}", i - 700),
+        _ => format!("m{:02}-{}", (i - 1000) / 250, (i - 1000) % 250),
+    };
     let mut expected = Vec::new();
     for (i, x) in vectors.iter().enumerate().skip(1) {
         let nearest = vectors[..i].iter().map(|y| cosine(x, y)).fold(f64::NEG_INFINITY, f64::max);
