@@ -72,6 +72,22 @@ pub fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
     decompress(open_file(path)?).map_err(Error::read(path))
 }
 
+/// Largest file that is read whole, in bytes, decompressed: lists of words, settings.
+const MAX_WHOLE_BYTES: u64 = 256 << 20;
+
+/// Reads a file that is needed whole, decompressed.
+///
+/// # Errors
+/// As [`open_file`], and [`Error::Input`] when it has more than 256 MiB.
+pub fn read_whole(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(MAX_WHOLE_BYTES + 1).read_to_end(&mut bytes).map_err(Error::read(path))?;
+    if bytes.len() as u64 > MAX_WHOLE_BYTES {
+        return Err(Error::input(path, format!("more than {} MiB, decompressed", MAX_WHOLE_BYTES >> 20)));
+    }
+    Ok(bytes)
+}
+
 /// Decompresses a stream by its first bytes. A stream that breaks off inside a compressed frame
 /// gives an error of kind `UnexpectedEof`, never a silent end.
 ///

@@ -6,6 +6,8 @@ pub mod cli;
 pub mod clip_id;
 #[cfg(feature = "tables")]
 pub mod clips;
+#[cfg(feature = "tables")]
+pub mod csv_records;
 #[cfg(feature = "nn")]
 pub mod device;
 pub mod error;

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
-use audsem_core::clips::{ClipDrop, ClipEntry, for_each_sound};
+use audsem_core::clips::{
+    Candidate, ClipContent, ClipEntry, Deduplicator, PlannedSource, SourceKind, for_each_sound, index_keys, list_shards,
+};
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{
-    Fingerprint, JsonFile, LeftOut, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
+    Fingerprint, JsonFile, LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary,
 };
-use audsem_core::tar::{TarError, TarInput, list_tars};
+use audsem_core::tar::TarError;
 use audsem_media::audio::{BitDepth, Decoder, quantise};
 use serde::Serialize;
 
@@ -76,27 +78,20 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let thresholds = config.threshold.into_iter().collect();
     let asked = CriterionArgs { column: config.column, side: config.side, thresholds };
     let scores = Scores::open(&config.scores, &asked, |column| vec![column.thresholds().1])?;
-    let mut tars = Vec::new();
-    for path in &config.shards {
-        tars.extend(list_tars(path)?);
-    }
+    let sources = list_shards(&config.shards)?;
     let settings = HashedConfig { modality: config.modality, criterion: &scores.criterion, format: config.format };
     let spec = RunSpec::new(&settings);
     let mut run = Run::open(options, spec)?;
     let wanted = wanted_keys(&scores, config.modality, options.limit)?;
     let of_scores = scores.fingerprint_of_all();
-    let plan: Vec<Shard<&TarInput>> = tars
-        .iter()
-        .enumerate()
-        .map(|(i, tar)| Shard {
-            name: format!("{i:05}"),
-            fingerprint: Fingerprint::new().with(&tar.fingerprint).with(&of_scores).finish(),
-            work: tar,
-        })
-        .collect();
+    let Some(mut clips) = index_keys(&mut run, &sources, ClipContent::Sound)? else { return Ok(run.finish()?) };
+    for shard in &mut clips.shards {
+        shard.fingerprint = Fingerprint::new().with(&shard.fingerprint).with(&of_scores).finish();
+    }
     let step = Step { name: "part", unit: "clips", physical: "MB" };
-    let extracted =
-        run.execute_via(&JsonFile("found"), step, &plan, |tar, out| extract(tar, &wanted, config.format, out))?;
+    let extracted = run.execute_via(&JsonFile("found"), step, &clips.shards, |planned, out| {
+        extract(planned, clips.deduplicator(planned, ClipContent::Sound)?, &wanted, config.format, out)
+    })?;
     let (mut met, mut found) = (BTreeSet::new(), BTreeSet::new());
     for (key, file) in extracted.values.iter().flatten() {
         if file.is_some() {
@@ -156,28 +151,24 @@ impl From<TarError> for Stop {
 }
 
 fn extract(
-    tar: &TarInput,
+    planned: &PlannedSource<'_>,
+    mut dedupe: Deduplicator<'_>,
     wanted: &BTreeSet<String>,
     format: SoundFormat,
     out: &mut ShardOutput,
 ) -> Result<Met, ShardError> {
-    let (mut seen, mut met, mut others) = (BTreeSet::new(), Met::new(), 0);
-    let mut left_out: Vec<(String, ClipDrop)> = Vec::new();
+    let SourceKind::Tar(path) = &planned.source.kind else { return Ok(Met::new()) };
+    let (mut met, mut copies, mut others) = (Met::new(), Met::new(), 0);
     let accept = |entry: &ClipEntry| {
         if !wanted.contains(&entry.key) {
             others += 1;
             return false;
         }
-        let reason = match () {
-            () if entry.sound.is_none() => ClipDrop::NoAudio,
-            () if !seen.insert(entry.key.clone()) => ClipDrop::RepeatedKey,
-            () => return true,
-        };
-        left_out.push((entry.key.clone(), reason));
-        false
+        met.entry(entry.key.clone()).or_default();
+        dedupe.accept(Candidate::of_entry(entry, ClipContent::Sound))
     };
-    let copied = for_each_sound(&tar.path, accept, |entry, bytes| {
-        met.insert(entry.key.clone(), copy(entry, bytes, format, out).map_err(Stop::Shard)?);
+    let copied = for_each_sound(path, accept, |entry, bytes| {
+        copies.insert(entry.key.clone(), copy(entry, bytes, format, out).map_err(Stop::Shard)?);
         Ok(())
     });
     match copied {
@@ -187,10 +178,8 @@ fn extract(
     }
     // The others are where they were, so they are not rejects.
     out.count("other_samples", others);
-    for (key, reason) in left_out {
-        out.file_left_out(&key, LeftOut::drop(reason, &tar.name));
-        met.entry(key).or_default();
-    }
+    dedupe.report(out);
+    met.append(&mut copies);
     Ok(met)
 }
 

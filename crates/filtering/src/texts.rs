@@ -74,6 +74,7 @@ impl TextFiles<'_> {
             for cue in cues {
                 match cue {
                     Ok(cue) => self.add(&cue.text)?,
+                    Err(fault) if fault.ends_reading() => return Err(ShardError::input(fault)),
                     Err(fault) => {
                         self.out.file_left_out(path.display(), LeftOut::fail(Fault::BadRow, fault));
                     }

@@ -22,7 +22,7 @@ use audsem_core::run::{
 };
 use audsem_core::suffix::is_media;
 use audsem_core::tables::{csv_lines, text_hash, write_parquet};
-use audsem_core::tar::{Member, MemberReader, is_metadata, split_key};
+use audsem_core::tar::{Grouping, Member, MemberReader, MemberRole};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -109,10 +109,6 @@ impl Gathered {
     fn media(&self) -> Option<&str> {
         self.members.iter().map(|(suffix, _, _)| suffix.as_str()).find(|suffix| is_media(suffix))
     }
-
-    fn has(&self, suffix: &str) -> bool {
-        self.members.iter().any(|(found, _, _)| found == suffix)
-    }
 }
 
 struct Scanner<'a> {
@@ -127,28 +123,30 @@ fn scan(work: &TarWork, out: &mut ShardOutput) -> Result<(), ShardError> {
     let names = out.create(format!("names-{}.csv", out.name()))?;
     let mut scanner =
         Scanner { tar: &work.tar.name, rows: Vec::new(), names: csv::Writer::from_writer(names), buffer: Vec::new() };
-    let mut current: Option<Gathered> = None;
+    let (mut grouping, mut current): (Grouping, Option<Gathered>) = (Grouping::default(), None);
     let mut samples = 0;
     while let Some(member) = members.next_member().map_err(ShardError::input)? {
-        if !member.is_file || is_metadata(&member.name) {
-            out.count("ignored_members", 1);
-            continue;
-        }
-        let Some((key, suffix)) = split_key(&member.name) else {
-            let key = format_args!("{}: {}", work.tar.name, member.name);
-            out.file_left_out(key, LeftOut::drop(DropReason::NoKey, ""));
-            continue;
+        let (suffix, begins) = match grouping.role(&member) {
+            MemberRole::Ignored => {
+                out.count("ignored_members", 1);
+                continue;
+            }
+            MemberRole::Keyless => {
+                let key = format_args!("{}: {}", work.tar.name, member.name);
+                out.file_left_out(key, LeftOut::drop(DropReason::NoKey, ""));
+                continue;
+            }
+            MemberRole::Part { suffix, begins } => (suffix, begins),
         };
-        // Members of one suffix are those of two samples, even if these have one key.
-        if current.as_ref().is_none_or(|sample| sample.key != key || sample.has(&suffix)) {
+        if begins {
             scanner.finish_sample(current.take(), out)?;
             if samples == work.budget {
                 break;
             }
             samples += 1;
         }
-        let sample = current.get_or_insert_with(|| Gathered { key: key.to_owned(), ..Gathered::default() });
-        scanner.member(&mut members, &member, suffix, sample)?;
+        let sample = || Gathered { key: grouping.key().to_owned(), ..Gathered::default() };
+        scanner.member(&mut members, &member, suffix, current.get_or_insert_with(sample))?;
     }
     scanner.finish_sample(current, out)?;
     scanner.close(out)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::run::Shard;
 pub use audsem_core::tar::TarInput;
-use audsem_core::tar::{self, MemberReader, is_metadata, split_ending, split_key};
+use audsem_core::tar::{self, Grouping, MemberReader, MemberRole, split_ending};
 use audsem_core::walk::numeric_order;
 
 use crate::error::Error;
@@ -87,18 +87,13 @@ pub(crate) fn plan(tars: Vec<TarInput>, unit: Unit, limit: Option<u64>) -> Vec<S
 /// Records of a tar, as far as it can be read; its shard reports what is wrong with it.
 fn count(path: &Path, unit: Unit) -> u64 {
     let Ok(mut members) = MemberReader::scan(path) else { return 0 };
-    let (mut n, mut last) = (0, None);
+    let (mut n, mut grouping) = (0, Grouping::default());
     while let Ok(Some(member)) = members.next_member() {
-        if !member.is_file || is_metadata(&member.name) {
-            continue;
-        }
-        let key = split_key(&member.name).map(|(key, _)| key.to_owned());
-        match unit {
-            Unit::Members => n += 1,
-            Unit::Samples if key.is_some() && key != last => n += 1,
-            Unit::Samples => {}
-        }
-        last = key.or(last);
+        n += match (unit, grouping.role(&member)) {
+            (Unit::Members, MemberRole::Keyless | MemberRole::Part { .. })
+            | (Unit::Samples, MemberRole::Part { begins: true, .. }) => 1,
+            _ => 0,
+        };
     }
     n
 }

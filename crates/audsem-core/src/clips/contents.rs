@@ -10,7 +10,7 @@ use super::source::{ClipContent, ClipRow, ClipSource, SourceKind};
 use crate::blame::Blame;
 use crate::error::Result;
 use crate::run::ShardError;
-use crate::tar::TarError;
+use crate::tar::{MAX_MEMBER_BYTES, TarError};
 
 impl ClipSource {
     /// Passes the sounds of the records that `dedupe` accepts to `visit`, in the order of the source; of each sound at most
@@ -85,12 +85,15 @@ fn sounds_of_rows(
             continue;
         }
         let Some(file) = &row.sound else { continue };
-        match file.read(most) {
+        match file.read(most.min(MAX_MEMBER_BYTES)) {
             // A missing file is a fault of the row that names it; a failing disk is not.
             Err(error) if error.kind() != ErrorKind::NotFound && Blame::of_io(&error) == Blame::Surroundings => {
                 return Err(ShardError::Input(format!("{}: {error}", file.name)));
             }
             Err(error) => dedupe.fail(&row.key, ClipFault::Unreadable, format!("{}: {error}", file.name)),
+            Ok((_, n_bytes)) if n_bytes > MAX_MEMBER_BYTES => {
+                dedupe.fail(&row.key, ClipFault::TooLarge, format!("{}: {n_bytes} bytes", file.name));
+            }
             Ok((bytes, n_bytes)) => {
                 let extension = file.path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
                 visit(SoundBytes { key: row.key.clone(), place: file.name.clone(), extension, bytes, n_bytes })?;
@@ -124,5 +127,31 @@ enum Stop {
 impl From<TarError> for Stop {
     fn from(error: TarError) -> Self {
         Self::Tar(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of the system whose beginning nobody may read: the read itself fails, as on a broken disk.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_the_disk_fails_to_give_is_no_fault_of_its_row() {
+        let read = |path: &str| {
+            let row = ClipRow {
+                key: "k".to_owned(),
+                place: "list, line 2".to_owned(),
+                sound: Some(super::super::SoundFile { name: "a.wav".to_owned(), path: path.into() }),
+                text: None,
+                problem: None,
+            };
+            let kind = SourceKind::Rows(vec![row]);
+            let source = ClipSource { name: "list".to_owned(), fingerprint: String::new(), kind, limit: u64::MAX };
+            let mut dedupe = Deduplicator::new(&source, 0, ClipContent::Sound, None);
+            source.for_each_sound(&mut dedupe, u64::MAX, |_| Ok(()))
+        };
+        assert!(read("/no such file").is_ok(), "a reject");
+        assert!(matches!(read("/proc/self/mem"), Err(ShardError::Input(_))));
     }
 }

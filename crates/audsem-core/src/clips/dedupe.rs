@@ -28,7 +28,7 @@ impl<'a> Candidate<'a> {
             ClipContent::Sound => entry.sound.is_some(),
             ClipContent::Caption => has_text(entry.text.as_deref()),
         };
-        let problem = entry.problem.as_deref().map(|problem| (ClipFault::BadJson, problem));
+        let problem = entry.problem.as_ref().map(|(fault, problem)| (*fault, problem.as_str()));
         Self { key: &entry.key, place: &entry.sample, has_content, problem }
     }
 

@@ -3,11 +3,11 @@
 use serde_json::{Map, Value};
 
 use crate::clip_id::{ClipId, ClipIdError};
-use crate::json::{Read, read_fields};
+use crate::json::{MAX_RECORD_BYTES, Read, read_fields};
 use crate::suffix::is_media;
 
 /// JSON of a sample that is larger than this is not read: a clip's description has a few hundred bytes.
-pub const MAX_JSON_BYTES: u64 = 64 << 20;
+pub const MAX_JSON_BYTES: u64 = MAX_RECORD_BYTES as u64;
 
 /// The fields of a sample's JSON that may name its clip, the most trustworthy first.
 const NAME_FIELDS: [&str; 2] = ["key", "original_filename"];

@@ -25,4 +25,6 @@ pub use description::{Description, MAX_JSON_BYTES, clip_key, parse_clip};
 pub use key_index::{ClipPlan, KeyIndex, PlannedSource, index_keys};
 pub use reason::{ClipDrop, ClipFault};
 pub use samples::{ClipEntry, SoundMember, for_each_head, for_each_sound, scan};
-pub use source::{ClipContent, ClipRow, ClipSource, SoundFile, SourceKind, limited, list_captions, list_sounds};
+pub use source::{
+    ClipContent, ClipRow, ClipSource, SoundFile, SourceKind, limited, list_captions, list_shards, list_sounds,
+};

@@ -7,6 +7,7 @@ crate::reasons! {
         BadRow = "bad_row": "the line of the list cannot be used",
         NoKey = "no_key": "nothing names the record",
         Unreadable = "unreadable": "the file cannot be read",
+        TooLarge = "too_large": "the sound is larger than 256 MiB",
     }
 }
 

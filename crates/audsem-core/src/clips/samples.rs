@@ -4,9 +4,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use super::{Description, MAX_JSON_BYTES};
+use super::{ClipFault, Description, MAX_JSON_BYTES};
 use crate::suffix::is_audio;
-use crate::tar::{Member, MemberReader, TarError, is_metadata, split_key};
+use crate::tar::{Grouping, MAX_MEMBER_BYTES, Member, MemberReader, MemberRole, TarError};
 
 /// A sample of a tar, without the bytes of its sound.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +19,16 @@ pub struct ClipEntry {
     pub text: Option<String>,
     /// Its sound, where it has one: the first, where it has several.
     pub sound: Option<SoundMember>,
-    /// Why its JSON does not tell what the clip is called; its key is then a guess.
-    pub problem: Option<String>,
+    /// Why it cannot be used: its JSON does not tell what the clip is called, and its key is a guess; or its sound is too
+    /// large.
+    pub problem: Option<(ClipFault, String)>,
+}
+
+impl ClipEntry {
+    /// Whether it has a sound that is not larger than what is read into memory.
+    fn has_usable_sound(&self) -> bool {
+        self.sound.as_ref().is_some_and(|sound| sound.n_bytes <= MAX_MEMBER_BYTES)
+    }
 }
 
 /// The member of a sample that holds its sound.
@@ -38,8 +46,6 @@ pub struct SoundMember {
 #[derive(Default)]
 struct Gathered {
     sample: String,
-    /// Suffixes of its members.
-    suffixes: Vec<String>,
     described: Option<Description>,
     sound: Option<SoundMember>,
     /// The first bytes of its sound, in a tar that can only be read from the beginning.
@@ -51,12 +57,14 @@ impl Gathered {
         let described = self.described.unwrap_or_default();
         let key = described.clip_key(&self.sample);
         let Description { text, problem, .. } = described;
+        let too_large = self.sound.as_ref().filter(|sound| sound.n_bytes > MAX_MEMBER_BYTES);
+        let too_large = too_large.map(|sound| (ClipFault::TooLarge, format!("its sound has {} bytes", sound.n_bytes)));
+        let problem = problem.map(|problem| (ClipFault::BadJson, problem)).or(too_large);
         (ClipEntry { key, sample: self.sample, text, sound: self.sound, problem }, self.bytes)
     }
 }
 
-/// Goes through the samples of a tar: consecutive members of one key. Headers and JSON are read, sounds are skipped.
-/// A member whose suffix the sample has already begins another sample of the same key.
+/// Goes through the samples of a tar, as [`Grouping`] forms them. Headers and JSON are read, sounds are skipped.
 ///
 /// # Errors
 /// The tar is damaged, lacks its end marker, or has data after it; samples before that have been visited.
@@ -74,6 +82,7 @@ fn for_each_gathered<E: From<TarError>>(
     mut visit: impl FnMut(Gathered) -> Result<(), E>,
 ) -> Result<(), E> {
     let (mut current, mut buffer): (Option<Gathered>, Vec<u8>) = (None, Vec::new());
+    let mut grouping = Grouping::default();
     let result = loop {
         let member = match members.next_member() {
             Ok(Some(member)) => member,
@@ -82,14 +91,12 @@ fn for_each_gathered<E: From<TarError>>(
             Err(error @ (TarError::NoEndMarker { .. } | TarError::TrailingData { .. })) => break Err(error),
             Err(error) => return Err(error.into()),
         };
-        let Some((sample, suffix)) = keyed(&member) else { continue };
-        let same = |gathered: &Gathered| gathered.sample == sample && !gathered.suffixes.contains(&suffix);
-        if let Some(done) = current.take_if(|gathered| !same(gathered)) {
+        let MemberRole::Part { suffix, begins } = grouping.role(&member) else { continue };
+        if let Some(done) = current.take_if(|_| begins) {
             visit(done)?;
         }
-        let gathered = current.get_or_insert_with(|| Gathered { sample, ..Gathered::default() });
-        gathered.take(&mut members, &member, &suffix, most, &mut buffer)?;
-        gathered.suffixes.push(suffix);
+        let sample = || Gathered { sample: grouping.key().to_owned(), ..Gathered::default() };
+        current.get_or_insert_with(sample).take(&mut members, &member, &suffix, most, &mut buffer)?;
     };
     if let Some(done) = current {
         visit(done)?;
@@ -114,20 +121,13 @@ impl Gathered {
         } else if self.sound.is_none() && is_audio(suffix) {
             let (suffix, n_bytes) = (suffix.to_owned(), member.size);
             self.sound = Some(SoundMember { suffix, offset: member.offset, n_bytes });
-            if most > 0 {
+            if most > 0 && n_bytes <= MAX_MEMBER_BYTES {
                 members.read_payload(&mut self.bytes)?;
                 self.bytes.truncate(most);
             }
         }
         Ok(())
     }
-}
-
-fn keyed(member: &Member) -> Option<(String, String)> {
-    if !member.is_file || is_metadata(&member.name) {
-        return None;
-    }
-    split_key(&member.name).map(|(key, suffix)| (key.to_owned(), suffix))
 }
 
 /// Hands the sounds of the samples that `wanted` accepts to `visit`. In a plain tar only those are read.
@@ -157,12 +157,12 @@ pub fn for_each_head<E: From<TarError>>(
         // Compressed: it can only be read from the beginning, and the JSON may come behind the sound.
         return for_each_gathered(members, usize::try_from(most).unwrap_or(usize::MAX), |gathered| {
             let (entry, bytes) = gathered.finish();
-            if wanted(&entry) && entry.sound.is_some() { visit(&entry, &bytes) } else { Ok(()) }
+            if wanted(&entry) && entry.has_usable_sound() { visit(&entry, &bytes) } else { Ok(()) }
         });
     }
     let mut entries = Vec::new();
     scan(path, |entry| {
-        if wanted(&entry) {
+        if wanted(&entry) && entry.has_usable_sound() {
             entries.push(entry);
         }
     })?;
@@ -176,4 +176,51 @@ pub fn for_each_head<E: From<TarError>>(
         visit(entry, &bytes)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io::{Read as _, Write as _};
+
+    use super::*;
+    use crate::clips::{Candidate, ClipContent};
+
+    /// A compressed tar of some kilobytes, of which one sound tells of more than is read into memory.
+    fn bomb(path: &Path) {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        for (name, size) in [("1.flac", 3), ("2.flac", MAX_MEMBER_BYTES + 1), ("3.flac", 3)] {
+            let mut header = ::tar::Header::new_ustar();
+            header.set_path(name).unwrap();
+            header.set_size(size);
+            header.set_cksum();
+            encoder.write_all(header.as_bytes()).unwrap();
+            std::io::copy(&mut std::io::repeat(0).take(size.next_multiple_of(512)), &mut encoder).unwrap();
+        }
+        encoder.write_all(&[0; 1024]).unwrap();
+        crate::files::write_atomically(path, &encoder.finish().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_sound_of_any_size_is_a_fault_of_its_sample() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.tar.zst");
+        bomb(&path);
+        let (mut visited, mut faults) = (Vec::new(), Vec::new());
+        for_each_sound(
+            &path,
+            |entry| {
+                let fault = Candidate::of_entry(entry, ClipContent::Sound).problem.map(|(fault, _)| fault);
+                faults.push(fault);
+                true
+            },
+            |entry, bytes| {
+                visited.push((entry.sample.clone(), bytes.len()));
+                Ok::<_, TarError>(())
+            },
+        )
+        .unwrap();
+        assert_eq!(visited, [("1".to_owned(), 3), ("3".to_owned(), 3)]);
+        assert_eq!(faults, [None, Some(ClipFault::TooLarge), None]);
+    }
 }

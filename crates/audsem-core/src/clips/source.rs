@@ -1,13 +1,14 @@
 //! What `--input` names: shards, folders of sounds, and lists.
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::folder::search;
 use super::list;
 use super::naming::{Naming, keys};
 use super::samples::scan;
+use crate::blame::Blame;
 use crate::error::{Error, Result};
 use crate::run::{FileFingerprint, Fingerprint};
 use crate::tar::{TarInput, is_tar, list_tars};
@@ -149,7 +150,7 @@ pub fn list_sounds(inputs: &[PathBuf]) -> Result<Vec<ClipSource>> {
                 };
                 let n = sounds.len();
                 let rows: Vec<ClipRow> = sounds.into_iter().zip(keys.by_ref().take(n)).map(row).collect();
-                sources.extend(of_rows(&rows, &base(&folder), ClipContent::Sound));
+                sources.extend(of_rows(&rows, &base(&folder), ClipContent::Sound)?);
             }
         }
     }
@@ -159,7 +160,7 @@ pub fn list_sounds(inputs: &[PathBuf]) -> Result<Vec<ClipSource>> {
 fn sounds_of(input: &Path) -> Result<Input> {
     if is(input, &LISTS) {
         let rows = list::rows(input, ClipContent::Sound)?;
-        return Ok(Input::Sources(of_rows(&rows, &base(input), ClipContent::Sound)));
+        return Ok(Input::Sources(of_rows(&rows, &base(input), ClipContent::Sound)?));
     }
     if is_tar(&base(input)) && !input.is_dir() {
         return Ok(Input::Sources(of_tars(input)?));
@@ -191,7 +192,7 @@ pub fn list_captions(inputs: &[PathBuf]) -> Result<Vec<ClipSource>> {
     for input in inputs {
         if is(input, &LISTS) {
             let rows = list::rows(input, ClipContent::Caption)?;
-            sources.extend(of_rows(&rows, &base(input), ClipContent::Caption));
+            sources.extend(of_rows(&rows, &base(input), ClipContent::Caption)?);
             continue;
         }
         if input.is_dir() {
@@ -209,6 +210,15 @@ pub fn list_captions(inputs: &[PathBuf]) -> Result<Vec<ClipSource>> {
         return Err(Error::input(input, problem));
     }
     Ok(sources)
+}
+
+/// The tars under `inputs`: tars, and folders of them.
+///
+/// # Errors
+/// An input does not exist, is a folder without tars, or one whose run has not ended.
+pub fn list_shards(inputs: &[PathBuf]) -> Result<Vec<ClipSource>> {
+    let sources = inputs.iter().map(|input| of_tars(input)).collect::<Result<Vec<_>>>()?;
+    Ok(sources.into_iter().flatten().collect())
 }
 
 fn is(path: &Path, endings: &[&str]) -> bool {
@@ -255,22 +265,24 @@ fn loose_keys(inputs: &[Input]) -> Vec<String> {
     keys(&namings)
 }
 
-fn of_rows(rows: &[ClipRow], name: &str, content: ClipContent) -> Vec<ClipSource> {
+fn of_rows(rows: &[ClipRow], name: &str, content: ClipContent) -> Result<Vec<ClipSource>> {
     let size = match content {
         ClipContent::Sound => SOUNDS_PER_SOURCE,
         ClipContent::Caption => CAPTIONS_PER_SOURCE,
     };
-    let source = |chunk: &[ClipRow]| ClipSource {
-        name: name.to_owned(),
-        fingerprint: fingerprint(chunk, content),
-        kind: SourceKind::Rows(chunk.to_vec()),
-        limit: u64::MAX,
+    let source = |chunk: &[ClipRow]| {
+        Ok(ClipSource {
+            name: name.to_owned(),
+            fingerprint: fingerprint(chunk, content)?,
+            kind: SourceKind::Rows(chunk.to_vec()),
+            limit: u64::MAX,
+        })
     };
     rows.chunks(size).map(source).collect()
 }
 
 /// Hash of everything in the rows that decides their outcome.
-fn fingerprint(rows: &[ClipRow], content: ClipContent) -> String {
+fn fingerprint(rows: &[ClipRow], content: ClipContent) -> Result<String> {
     let mut all = Fingerprint::new();
     for row in rows {
         all = all.with(&row.key).with(&row.place).with(row.problem.as_deref().unwrap_or(""));
@@ -282,12 +294,17 @@ fn fingerprint(rows: &[ClipRow], content: ClipContent) -> String {
                 // A missing file fails its row, not the run.
                 all = match FileFingerprint::of(&sound.path) {
                     Ok(content) => all.with_file(&content),
+                    Err(Error::Read { source, .. })
+                        if source.kind() != ErrorKind::NotFound && Blame::of_io(&source) == Blame::Surroundings =>
+                    {
+                        return Err(Error::read(&sound.path)(source));
+                    }
                     Err(_) => all.with("missing"),
                 };
             }
         }
     }
-    all.finish()
+    Ok(all.finish())
 }
 
 #[cfg(test)]

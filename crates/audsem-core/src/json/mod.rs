@@ -34,6 +34,10 @@ pub use text::plain_len;
 /// Deepest nesting of lists and objects in a value that is read.
 pub const MAX_DEPTH: usize = 990;
 
+/// Maximum size of a record, in bytes: a line of JSON, the JSON of a sample, a record of a CSV file. A parsed text takes up
+/// to sixteen times as much memory.
+pub const MAX_RECORD_BYTES: usize = 16 << 20;
+
 /// A value, and how many parts of the text had to be replaced because no value can represent them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Read<T> {

@@ -1,14 +1,11 @@
 //! The rejects file: JSON lines that name each record left out, with the reason.
 
 use std::fmt::{self, Display, Write as _};
-use std::io::Write;
 
 use serde::{Deserialize, Serialize};
 
 use super::outcome::{LeftOut, Outcome};
-use super::shard::OutputFile;
 use crate::clip_id::Seconds;
-use crate::error::{Error, Result};
 use crate::reason::Reason;
 
 /// One line of `rejects-*.jsonl`, parsed.
@@ -40,27 +37,21 @@ fn is_one(n: &u64) -> bool {
 
 /// What a line says beside the step.
 #[derive(Clone, Copy)]
-pub(super) struct Line<'a> {
-    pub(super) outcome: &'static str,
-    pub(super) reason: &'static str,
-    pub(super) records: u64,
-    pub(super) key: &'a dyn Display,
-    pub(super) detail: &'a dyn Display,
+struct Line<'a> {
+    outcome: &'static str,
+    reason: &'static str,
+    records: u64,
+    key: &'a dyn Display,
+    detail: &'a dyn Display,
 }
 
 /// Formats lines directly instead of through a serialiser, because a run often drops millions of records.
 #[derive(Debug, Clone, Default)]
-pub(super) struct RejectWriter {
+struct RejectWriter {
     lines: Vec<u8>,
 }
 
 impl RejectWriter {
-    pub(super) fn write(&mut self, file: &mut OutputFile, step: &str, line: Line<'_>) -> Result<()> {
-        self.lines.clear();
-        self.append(step, line);
-        file.write_all(&self.lines).map_err(Error::write(file.path()))
-    }
-
     /// Appends a line to those not written yet.
     fn append(&mut self, step: &str, line: Line<'_>) {
         self.lines.extend_from_slice(b"{\"key\":\"");
@@ -122,7 +113,8 @@ pub fn escape(text: &mut String, detail: impl Display) {
     text.push_str(std::str::from_utf8(&bytes).expect("text with escapes between its characters is text"));
 }
 
-/// Outcomes filed by a thread inside a shard; [`super::ShardOutput::file_batch`] merges them.
+/// Filed outcomes: counts, and lines for the rejects file. A shard has one, and may give one to each thread inside;
+/// [`super::ShardOutput::file_batch`] merges them.
 ///
 /// Where most records are left out, writing the lines is most of the work, so it should not be left
 /// to the one thread that owns the output.
@@ -173,10 +165,15 @@ impl RejectBatch {
 
     /// As [`super::ShardOutput::file_left_out`].
     pub fn file_left_out<D: Display>(&mut self, key: impl Display, left_out: LeftOut<D>) {
+        self.file_many(key, left_out, 1);
+    }
+
+    /// As [`super::ShardOutput::file_many`].
+    pub fn file_many<D: Display>(&mut self, key: impl Display, left_out: LeftOut<D>, n: u64) {
         let (outcome, reason) = (left_out.outcome(), left_out.reason());
-        count(if left_out.is_failure() { &mut self.failed } else { &mut self.dropped }, reason);
+        count(if left_out.is_failure() { &mut self.failed } else { &mut self.dropped }, reason, n);
         if self.on_file {
-            let line = Line { outcome, reason, records: 1, key: &key, detail: left_out.detail() };
+            let line = Line { outcome, reason, records: n, key: &key, detail: left_out.detail() };
             self.lines.append(self.step, line);
         }
     }
@@ -191,7 +188,7 @@ impl RejectBatch {
         detail: &str,
     ) {
         let reason = reason.name();
-        count(&mut self.dropped, reason);
+        count(&mut self.dropped, reason, 1);
         if !self.on_file {
             return;
         }
@@ -239,10 +236,10 @@ impl RejectBatch {
     }
 }
 
-fn count(counts: &mut Vec<(&'static str, u64)>, name: &'static str) {
+fn count(counts: &mut Vec<(&'static str, u64)>, name: &'static str, n: u64) {
     match counts.iter_mut().find(|(known, _)| std::ptr::eq(*known, name) || *known == name) {
-        Some((_, n)) => *n += 1,
-        None => counts.push((name, 1)),
+        Some((_, sum)) => *sum += n,
+        None => counts.push((name, n)),
     }
 }
 

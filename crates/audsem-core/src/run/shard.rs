@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::folder::remove;
 use super::marker::{Marker, OutputRecord};
-use super::rejects::RejectWriter;
+use super::rejects::RejectBatch;
 use super::stats::{Stats, add};
 use crate::error::{Error, Result};
 use crate::files::{AtomicFile, StagedFile, sync_folder};
@@ -100,7 +100,8 @@ pub struct ShardOutput {
     pub(super) stats: Stats,
     staged: Vec<StagedFile>,
     pub(super) rejects: Option<OutputFile>,
-    pub(super) reject_writer: RejectWriter,
+    /// What this thread files; `None` before the first record.
+    pub(super) own: Option<RejectBatch>,
     /// The first failure to write a reject, reported at commit so that filing stays simple.
     pub(super) reject_error: Option<Error>,
     /// Records that the input is known to hold; see [`ShardOutput::announce`].
@@ -132,7 +133,7 @@ impl ShardOutput {
             stats: Stats::default(),
             staged: Vec::new(),
             rejects: None,
-            reject_writer: RejectWriter::default(),
+            own: None,
             reject_error: None,
             announced: None,
         }

@@ -32,6 +32,8 @@ pub enum Status {
     OverFailLimit,
     /// Done, but with an empty result: everything was dropped, or there was nothing to read.
     Empty,
+    /// Done, but input files break off, and what they held behind that place is lost, however much it was.
+    BrokenInput,
     /// Done, but what was checked did not pass.
     CheckFailed,
 }
@@ -87,6 +89,15 @@ impl Summary {
         self
     }
 
+    /// Says that input files break off, unless the run has ended badly already: no count tells how much is lost.
+    #[must_use]
+    pub fn as_broken_input(mut self) -> Self {
+        if self.status == Status::Done {
+            self.status = Status::BrokenInput;
+        }
+        self
+    }
+
     /// Sets the status by the counts of the steps.
     pub(super) fn judge(&mut self, required: &[RequiredStep]) {
         let empty = |required: &RequiredStep| self.step(required.step.name).and_then(|stats| required.why_empty(stats));
@@ -108,11 +119,11 @@ impl Summary {
         self.steps.iter().filter(|(_, stats)| stats.is_over(self.max_fail_rate))
     }
 
-    /// The exit code: 0 done or stopped on request, 1 over the failure limit, empty or a check failed.
+    /// The exit code: 0 done or stopped on request, 1 over the failure limit, empty, with broken input or a check failed.
     pub fn exit_code(&self) -> u8 {
         match self.status {
             Status::Done | Status::ShardsLeft => 0,
-            Status::OverFailLimit | Status::Empty | Status::CheckFailed => 1,
+            Status::OverFailLimit | Status::Empty | Status::BrokenInput | Status::CheckFailed => 1,
         }
     }
 
@@ -125,6 +136,11 @@ impl Summary {
             }
             Status::OverFailLimit => self.failures(),
             Status::Empty => self.empty.iter().cloned().collect(),
+            Status::BrokenInput => vec![
+                "input files are cut or damaged: what stands behind these places is lost, however much it was; \
+                 rejects-*.jsonl name each\n  hint: copy these files again, and run the same command with --fresh"
+                    .to_owned(),
+            ],
             Status::CheckFailed => vec!["the check failed".to_owned()],
         }
     }

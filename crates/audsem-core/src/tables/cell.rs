@@ -8,6 +8,7 @@ use polars_arrow::array::{Array, BooleanArray, MutablePlString, PrimitiveArray, 
 
 use super::ColumnKind;
 use super::numbers::read_numbers;
+use crate::json::MAX_RECORD_BYTES;
 
 /// An array as the Parquet library hands it over.
 pub type ArrowArray = Box<dyn Array>;
@@ -250,8 +251,20 @@ impl StrColumn {
         if *array.dtype() == ArrowDataType::Null {
             return Ok(Self(Utf8ViewArray::new_null(ArrowDataType::Utf8View, array.len())));
         }
-        array.as_any().downcast_ref::<Utf8ViewArray>().cloned().map(Self).ok_or_else(|| wrong_type(array))
+        let texts = array.as_any().downcast_ref::<Utf8ViewArray>().ok_or_else(|| wrong_type(array))?;
+        refuse_long(texts).map_err(Misfit::Range)?;
+        Ok(Self(texts.clone()))
     }
+}
+
+/// Refuses texts longer than [`MAX_RECORD_BYTES`]: a page of a few kilobytes can hold one of any length, and whoever gets
+/// it makes several times as much of it.
+pub(super) fn refuse_long(texts: &Utf8ViewArray) -> Result<(), String> {
+    let longest = texts.views().iter().map(|view| view.length).max().unwrap_or(0) as usize;
+    if longest <= MAX_RECORD_BYTES {
+        return Ok(());
+    }
+    Err(format!("a text of {longest} bytes; at most {MAX_RECORD_BYTES} are read"))
 }
 
 /// Texts to be written.

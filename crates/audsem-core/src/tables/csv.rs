@@ -5,6 +5,7 @@ use std::io::Read;
 use ::csv::{ByteRecord, Reader, ReaderBuilder};
 
 use super::{Cue, TableError};
+use crate::csv_records::{RecordBudget, csv_reader};
 
 /// The columns a caption table may have, for messages.
 const HINT: &str = "a caption table has `video_id,start,duration,text` with times in seconds; \
@@ -20,6 +21,14 @@ pub enum CsvFault {
         /// Line number, from 1.
         line: u64,
         /// The error of the CSV reader.
+        detail: String,
+    },
+    /// The file cannot be read on from here.
+    #[error("line {line}: the file cannot be read on: {detail}")]
+    Stopped {
+        /// Line number, from 1.
+        line: u64,
+        /// Why.
         detail: String,
     },
     /// A field is not UTF-8.
@@ -53,10 +62,16 @@ pub enum CsvFault {
 }
 
 impl CsvFault {
+    /// Whether no further row can be read: how many are lost is not known, so this is no fault of one row.
+    pub fn ends_reading(&self) -> bool {
+        matches!(self, Self::Stopped { .. })
+    }
+
     /// Line number, from 1.
     pub fn line(&self) -> u64 {
         match self {
             Self::Malformed { line, .. }
+            | Self::Stopped { line, .. }
             | Self::NotUtf8 { line, .. }
             | Self::BadTime { line, .. }
             | Self::EndBeforeStart { line, .. } => *line,
@@ -66,7 +81,7 @@ impl CsvFault {
 
 /// The rows of a CSV caption table; `row_id` counts its records from 0, bad ones included.
 pub struct CsvCues<R> {
-    reader: Reader<R>,
+    reader: Reader<RecordBudget<R>>,
     columns: CueFields,
     record: ByteRecord,
     row_id: u64,
@@ -111,7 +126,7 @@ impl<R: Read> CsvCues<R> {
     }
 
     fn open(table: &str, file: R, with_text: bool) -> Result<Self, TableError> {
-        let mut reader = ReaderBuilder::new().from_reader(file);
+        let mut reader = csv_reader(&ReaderBuilder::new(), file);
         let header = reader
             .byte_headers()
             .map_err(|source| TableError::NotParquet { table: table.to_owned(), detail: source.to_string() })?;
@@ -169,9 +184,14 @@ impl<R: Read> Iterator for CsvCues<R> {
     fn next(&mut self) -> Option<Self::Item> {
         let row_id = self.row_id;
         self.row_id += 1;
+        self.reader.get_mut().renew();
         match self.reader.read_byte_record(&mut self.record) {
             Ok(false) => None,
             Ok(true) => Some(self.parse(row_id)),
+            Err(error) if error.is_io_error() => {
+                let line = self.reader.position().line();
+                Some(Err(CsvFault::Stopped { line, detail: error.to_string() }))
+            }
             Err(error) => {
                 let line = error.position().map_or(0, ::csv::Position::line);
                 Some(Err(CsvFault::Malformed { line, detail: error.to_string() }))

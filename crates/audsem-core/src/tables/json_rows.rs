@@ -15,7 +15,7 @@ use polars_buffer::Buffer;
 use serde_json::{Map, Number, Value};
 
 use super::TableError;
-use super::cell::ArrowArray;
+use super::cell::{ArrowArray, refuse_long};
 use super::column_chunks::ColumnChunks;
 use super::parquet_read::guarded;
 
@@ -80,12 +80,23 @@ impl JsonRows {
         self.chunks.n_groups()
     }
 
+    /// How many rows row group `i` has; panics beyond the last.
+    pub fn n_rows_in(&self, i: usize) -> usize {
+        self.chunks.n_rows_in(i)
+    }
+
     /// The columns of row group `i`; panics beyond the last.
     ///
     /// # Errors
     /// The data is damaged.
     pub fn group(&self, i: usize) -> Result<JsonGroup, TableError> {
-        let column = |name: &String| Ok((name.clone(), self.chunks.array(i, name)?));
+        let column = |name: &String| {
+            let array = self.chunks.array(i, name)?;
+            if let Some(texts) = array.as_any().downcast_ref::<Utf8ViewArray>() {
+                refuse_long(texts).map_err(|detail| self.chunks.damaged(format!("column `{name}`: {detail}")))?;
+            }
+            Ok((name.clone(), array))
+        };
         let columns = self.names.iter().map(column).collect::<Result<_, TableError>>()?;
         Ok(JsonGroup { n_rows: self.chunks.n_rows_in(i), columns })
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
+use crate::json::MAX_RECORD_BYTES;
 
 crate::row! {
     table "cue texts";
@@ -66,6 +67,25 @@ fn rows_of<R: Row>(bytes: Vec<u8>) -> Result<Vec<R>, TableError> {
         rows.extend((0..columns.len()).map(|i| R::from_row(columns.get(i))));
     }
     Ok(rows)
+}
+
+/// A file of some kilobytes can hold a text of any length.
+#[test]
+fn a_text_of_any_length_is_an_error_that_says_so() {
+    let cue = |n: usize| Cue { row_id: 0, video_id: "v".to_owned(), start_ms: 0, dur_ms: 1, text: "x".repeat(n) };
+    for (n, is_read) in [(MAX_RECORD_BYTES, true), (MAX_RECORD_BYTES + 1, false)] {
+        let mut file = Vec::new();
+        let mut writer = ParquetWriter::<Cue, _>::new(&mut file).unwrap();
+        writer.push(cue(n).as_row()).unwrap();
+        writer.finish().unwrap();
+        assert!(file.len() < 1 << 20);
+        let found = ParquetFile::<Cue>::from_bytes("memory", file.clone()).unwrap().group(0);
+        assert_eq!(found.is_ok(), is_read);
+        let rows = JsonRows::from_bytes("memory", file).unwrap();
+        assert_eq!(rows.group(0).is_ok(), is_read);
+        let told = found.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(is_read || told.contains("a text of 16777217 bytes"), "{told}");
+    }
 }
 
 #[test]

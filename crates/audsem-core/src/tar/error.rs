@@ -22,7 +22,7 @@ pub enum TarError {
         /// The folder.
         path: PathBuf,
     },
-    /// Reading failed, or the compressed stream around the tar is damaged.
+    /// Reading failed, or the compressed stream around the tar is damaged: see [`TarError::blame`].
     #[error("cannot read tar at byte {offset}: {}: {source}", path.display())]
     Read {
         /// The tar.
@@ -97,14 +97,14 @@ pub enum TarError {
         /// The suffix that came twice.
         suffix: String,
     },
-    /// A member is larger than the cap. Its sample is left out; reading continues with the next one.
+    /// A member is larger than what is read into memory. Its sample is left out; reading continues with the next one.
     #[error("member of {size} bytes exceeds the limit of {limit}: {}: `{member}`", path.display())]
     TooLarge {
         /// The tar.
         path: PathBuf,
         /// Name of the member.
         member: String,
-        /// Key of its sample.
+        /// Key of its sample; its own name where it has none.
         key: String,
         /// Its size in bytes.
         size: u64,

@@ -4,10 +4,14 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::source::{BULK_BUFFER, SCAN_BUFFER, Source};
-use super::{BLOCK, TarError};
+use super::{BLOCK, TarError, split_key};
 
 /// Extension headers (long names, PAX records) larger than this are treated as damage.
 const MAX_EXTENSION: u64 = 1 << 20;
+
+/// Largest member that is read into memory, in bytes: an hour of mono sound at 48 kHz as FLAC has 200 MB. A compressed tar
+/// of a few kilobytes can tell of any size.
+pub const MAX_MEMBER_BYTES: u64 = 256 << 20;
 
 /// Bytes of the end marker: two blocks of zeros.
 const END_BYTES: u64 = 2 * BLOCK as u64;
@@ -41,6 +45,10 @@ pub struct MemberReader {
     next_header: u64,
     /// Payload bytes of the current member not yet read.
     unread: u64,
+    /// Name of the current member.
+    name: String,
+    /// Largest payload that is read.
+    max_member: u64,
     members: u64,
     finished: bool,
 }
@@ -82,7 +90,17 @@ impl MemberReader {
     }
 
     fn new(path: PathBuf, source: Source) -> Self {
-        Self { source, path, position: 0, next_header: 0, unread: 0, members: 0, finished: false }
+        Self {
+            source,
+            path,
+            position: 0,
+            next_header: 0,
+            unread: 0,
+            name: String::new(),
+            max_member: MAX_MEMBER_BYTES,
+            members: 0,
+            finished: false,
+        }
     }
 
     /// The tar's path, or the name given for a stream.
@@ -115,12 +133,25 @@ impl MemberReader {
         result
     }
 
+    /// Sets the largest payload that is read into memory, in bytes (default [`MAX_MEMBER_BYTES`]).
+    #[must_use]
+    pub fn max_member_bytes(mut self, limit: u64) -> Self {
+        self.max_member = limit;
+        self
+    }
+
     /// Reads the payload of the member just returned into `buffer` (cleared first).
     ///
     /// # Errors
-    /// [`TarError::Read`], [`TarError::Truncated`].
+    /// [`TarError::TooLarge`] without reading anything, so that the next member can be read; [`TarError::Read`],
+    /// [`TarError::Truncated`].
     pub fn read_payload(&mut self, buffer: &mut Vec<u8>) -> Result<(), TarError> {
         buffer.clear();
+        if self.unread > self.max_member {
+            let (path, member) = (self.path.clone(), self.name.clone());
+            let key = split_key(&member).map_or(&*member, |(key, _)| key).to_owned();
+            return Err(TarError::TooLarge { path, member, key, size: self.unread, limit: self.max_member });
+        }
         let wanted = std::mem::take(&mut self.unread);
         self.read_exactly(wanted, buffer).inspect_err(|_| self.finished = true)
     }
@@ -179,6 +210,7 @@ impl MemberReader {
         self.unread = size;
         self.members += 1;
         let name = String::from_utf8_lossy(&name).into_owned();
+        self.name.clone_from(&name);
         // Before POSIX, a regular file whose name ends in a slash meant a folder.
         let is_file = (kind.is_file() || kind.is_contiguous()) && !name.ends_with('/');
         Ok(Member { name, size, offset: self.position, is_file })

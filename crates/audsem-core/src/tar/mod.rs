@@ -20,6 +20,7 @@
 //! ```
 
 mod error;
+mod grouping;
 mod key;
 mod list;
 mod members;
@@ -32,9 +33,10 @@ mod writer;
 mod tests;
 
 pub use error::TarError;
+pub use grouping::{Grouping, MemberRole};
 pub use key::{is_metadata, split_key};
 pub use list::{TarInput, is_tar, list_tars, split_ending, tars_under};
-pub use members::{Member, MemberReader};
+pub use members::{MAX_MEMBER_BYTES, Member, MemberReader};
 pub use reader::{ReadCounts, Sample, SampleReader};
 pub use split::{ShardPlanner, SplitLimits, plan_shards, stored_bytes};
 pub use writer::{MAX_NAME_BYTES, ShardCounts, ShardOptions, ShardWriter};

@@ -5,9 +5,6 @@ use std::path::{Path, PathBuf};
 
 use super::{Member, MemberReader, TarError, is_metadata, split_key};
 
-/// Members larger than this are refused unless the caller raises the cap.
-const DEFAULT_MAX_MEMBER: u64 = 4 << 30;
-
 /// Consecutive members with one key.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sample {
@@ -57,7 +54,6 @@ pub struct SampleReader {
     pending: Option<Sample>,
     /// Key of a sample that failed; its further members are skipped.
     refused: Option<String>,
-    max_member: u64,
     counts: ReadCounts,
     spare: Vec<Vec<u8>>,
     /// Error that occurred while a complete sample was pending, to be returned next.
@@ -82,21 +78,13 @@ impl SampleReader {
     }
 
     fn new(members: MemberReader) -> Self {
-        Self {
-            members,
-            pending: None,
-            refused: None,
-            max_member: DEFAULT_MAX_MEMBER,
-            counts: ReadCounts::default(),
-            spare: Vec::new(),
-            held: None,
-        }
+        Self { members, pending: None, refused: None, counts: ReadCounts::default(), spare: Vec::new(), held: None }
     }
 
-    /// Sets the largest member that is read into memory, in bytes (default 4 GiB).
+    /// As [`MemberReader::max_member_bytes`].
     #[must_use]
     pub fn max_member_bytes(mut self, limit: u64) -> Self {
-        self.max_member = limit;
+        self.members = self.members.max_member_bytes(limit);
         self
     }
 
@@ -168,27 +156,29 @@ impl SampleReader {
     }
 
     fn add(&mut self, key: &str, suffix: String, member: &Member) -> Result<(), TarError> {
-        let repeated = self.pending.as_ref().is_some_and(|sample| sample.get(&suffix).is_some());
-        if repeated || member.size > self.max_member {
-            self.pending = None;
-            self.refused = Some(key.to_owned());
-            let path = self.members.path().to_owned();
-            let key = key.to_owned();
-            if repeated {
-                return Err(TarError::RepeatedSuffix { path, key, suffix });
-            }
-            let (member, size) = (member.name.clone(), member.size);
-            return Err(TarError::TooLarge { path, member, key, size, limit: self.max_member });
+        if self.pending.as_ref().is_some_and(|sample| sample.get(&suffix).is_some()) {
+            self.refuse(key);
+            return Err(TarError::RepeatedSuffix { path: self.members.path().to_owned(), key: key.to_owned(), suffix });
         }
         let mut bytes = self.spare.pop().unwrap_or_default();
         if let Err(error) = self.members.read_payload(&mut bytes) {
-            self.pending.get_or_insert_with(|| Sample { key: key.to_owned(), ..Sample::default() });
+            if error.is_fatal() {
+                self.pending.get_or_insert_with(|| Sample { key: key.to_owned(), ..Sample::default() });
+            } else {
+                self.refuse(key);
+            }
             return Err(error);
         }
         let offset = member.offset;
         let sample = self.pending.get_or_insert_with(|| Sample { key: key.to_owned(), members: Vec::new(), offset });
         sample.members.push((suffix, bytes));
         Ok(())
+    }
+
+    /// Gives up the sample in hand: its further members are skipped.
+    fn refuse(&mut self, key: &str) {
+        self.pending = None;
+        self.refused = Some(key.to_owned());
     }
 
     fn hand_out(&mut self, sample: Sample) -> Sample {

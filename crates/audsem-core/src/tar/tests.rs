@@ -1,10 +1,11 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read, Write};
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::blame::Blame;
 
 type Expected = Vec<(String, Vec<(String, Vec<u8>)>)>;
 
@@ -96,6 +97,76 @@ fn oversized_member_costs_its_sample_only() {
     assert!(!error.is_fatal());
     assert_eq!(reader.next_sample().unwrap().unwrap().key, "c");
     assert!(reader.next_sample().unwrap().is_none());
+}
+
+/// A compressed tar of a few kilobytes that tells of `size` zeros.
+fn bomb(size: u64) -> Vec<u8> {
+    let mut header = ::tar::Header::new_ustar();
+    header.set_path("b.flac").unwrap();
+    header.set_size(size);
+    header.set_cksum();
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.write_all(header.as_bytes()).unwrap();
+    std::io::copy(&mut std::io::repeat(0).take(size.next_multiple_of(512)), &mut encoder).unwrap();
+    encoder.write_all(&gnu_tar(&[("c.json", b"4")])).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn a_member_that_grows_when_decompressed_costs_its_sample_only() {
+    let bytes = bomb(MAX_MEMBER_BYTES + 1);
+    assert!(bytes.len() < 1 << 20);
+    let mut members = MemberReader::from_reader("memory", Cursor::new(bytes.clone())).unwrap();
+    let mut buffer = Vec::new();
+    assert_eq!(members.next_member().unwrap().unwrap().name, "b.flac");
+    let error = members.read_payload(&mut buffer).unwrap_err();
+    assert!(matches!(&error, TarError::TooLarge { key, limit: MAX_MEMBER_BYTES, .. } if key == "b"), "{error}");
+    assert!(buffer.capacity() < 1 << 20, "nothing is reserved for it");
+    assert_eq!(members.next_member().unwrap().unwrap().name, "c.json");
+    members.read_payload(&mut buffer).unwrap();
+    assert_eq!(buffer, b"4");
+    let mut reader = SampleReader::from_reader("memory", Cursor::new(bytes)).unwrap();
+    assert!(!reader.next_sample().unwrap_err().is_fatal());
+    assert_eq!(reader.next_sample().unwrap().unwrap().key, "c");
+}
+
+/// A disk that fails is no damage of the tar, at whatever place; what a decompressor finds is.
+#[test]
+fn an_error_of_the_system_is_told_from_damage() {
+    let tar = gnu_tar(&[("a.flac", &[1; 3000]), ("a.json", b"{}")]);
+    let packed = zstd::encode_all(&tar[..], 3).unwrap();
+    let walk = |stream: Box<dyn Read + Send>| -> Result<(), TarError> {
+        let mut members = MemberReader::from_reader("memory", stream)?;
+        let mut buffer = Vec::new();
+        while members.next_member()?.is_some() {
+            members.read_payload(&mut buffer)?;
+        }
+        Ok(())
+    };
+    for whole in [&tar, &packed] {
+        for at in [0, 5, whole.len() / 3, whole.len() / 2] {
+            let error = walk(Box::new(Cursor::new(whole[..at].to_vec()).chain(Failing))).unwrap_err();
+            assert_eq!(error.blame(), Blame::Surroundings, "at byte {at}: {error}");
+        }
+    }
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&tar).unwrap();
+    let mut damaged = encoder.finish().unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 8].fill(0xff);
+    for bytes in [damaged, packed[..packed.len() / 2].to_vec(), tar[..1000].to_vec()] {
+        let error = walk(Box::new(Cursor::new(bytes))).unwrap_err();
+        assert_eq!(error.blame(), Blame::Record, "{error}");
+    }
+}
+
+/// Reads as from a broken disk.
+struct Failing;
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::Error::from_raw_os_error(5))
+    }
 }
 
 #[test]

@@ -47,8 +47,10 @@ fn different_keys_are_counted_and_missing_ones_named() {
     let called = bench.call("extract -i scores --shards shards -o out").ended(0);
     let results = &called.summary()["results"];
     assert_eq!((&results["over_threshold"], &results["found"]), (&3.into(), &2.into()));
-    let step = called.summary()["steps"][0][1].clone();
-    assert_eq!((&step["kept"], &step["dropped"]["repeated_key"]), (&3.into(), &1.into()));
+    let step = called.summary()["steps"][1][1].clone();
+    assert_eq!((&step["kept"], &step["dropped"]["repeated_key"]), (&2.into(), &2.into()));
+    assert_eq!(bench.rejects("out/rejects-00001.jsonl"), [("V (1_0-2_0)".to_owned(), "repeated_key".to_owned())]);
+    assert!(!bench.path("out/audio/00001").exists(), "the first tar has the clip");
     assert_eq!(bench.rejects("out/rejects-missing-all.jsonl"), [("gone".to_owned(), "not_found".to_owned())]);
     for workers in [1, 2] {
         bench.call(&format!("extract -i scores --shards shards -o w{workers} --workers {workers}")).ended(0);

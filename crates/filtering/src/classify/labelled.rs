@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
+use audsem_core::csv_records::csv_reader;
 use audsem_core::input::open_file;
 use audsem_core::run::{LeftOut, ShardOutput};
 use rand::SeedableRng;
@@ -100,7 +101,7 @@ pub fn read_labelled(
             };
             Ok((example, split))
         };
-        let row = row.map_err(|(fault, detail)| LeftOut::fail(fault, detail));
+        let row = row.map_err(broken)?.map_err(|(fault, detail)| LeftOut::fail(fault, detail));
         rows.extend(out.file(i + 1, row.and_then(fresh)));
     }
     let examples = if has_split { fixed(rows) } else { drawn(rows, heldout, seed) };
@@ -115,17 +116,23 @@ pub fn read_labelled(
 /// A caption with its part, if the file tells it; or what is wrong with the row.
 type Row = Result<(Example, Option<LabelledSplit>), (Fault, String)>;
 
-/// The rows of a CSV file, and whether it has a column `split`.
+/// The rows of a CSV file, and whether it has a column `split`. An error among them says why the file cannot be read on.
 ///
 /// # Errors
 /// The header cannot be read or lacks a column.
-fn parse(file: impl Read) -> Result<(bool, impl Iterator<Item = Row>), String> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
+fn parse(file: impl Read) -> Result<(bool, impl Iterator<Item = Result<Row, String>>), String> {
+    let mut reader = csv_reader(csv::ReaderBuilder::new().flexible(true), file);
     let columns = Columns::find(reader.headers().map_err(|error| error.to_string())?)?;
     let has_split = columns.split.is_some();
-    let rows = reader.into_records().map(move |record| match record {
-        Ok(record) => columns.parse(&record),
-        Err(error) => Err((Fault::BadRow, error.to_string())),
+    let mut record = csv::StringRecord::new();
+    let rows = std::iter::from_fn(move || {
+        reader.get_mut().renew();
+        match reader.read_record(&mut record) {
+            Ok(false) => None,
+            Ok(true) => Some(Ok(columns.parse(&record))),
+            Err(error) if error.is_io_error() => Some(Err(error.to_string())),
+            Err(error) => Some(Ok(Err((Fault::BadRow, error.to_string())))),
+        }
     });
     Ok((has_split, rows))
 }
@@ -209,7 +216,7 @@ mod tests {
             header in prop::sample::select(HEADERS),
         ) {
             if let Ok((_, rows)) = parse([header, &bytes].concat().as_slice()) {
-                for (example, _) in rows.flatten() {
+                for (example, _) in rows.flatten().flatten() {
                     words(&example.text);
                 }
             }

@@ -113,6 +113,9 @@ fn judge(work: &Work<'_>, candidate: &Candidate, media: Media, dry: bool) -> Res
     let audio = match media {
         Media::File(path) => work.decoder.decode_file(&path),
         Media::Bytes(bytes) => work.decoder.decode_bytes(&bytes, extension),
+        Media::Failed(error) if !error.is_fatal() => {
+            return Ok(Err(LeftOut::fail(Fault::Unreadable, error.to_string())));
+        }
         // Its tar was read to the end when it was listed.
         Media::Failed(error) => return Err(ShardError::Input(format!("{}: {error}", candidate.file))),
         Media::None => return Ok(Err(LeftOut::fail(Fault::Unreadable, "it was not read".to_owned()))),

@@ -1,7 +1,6 @@
 //! Word lists: names, names to leave alone, the dictionary.
 
 use std::collections::HashSet;
-use std::io::Read;
 use std::path::Path;
 
 use audsem_core::error::Error;
@@ -32,8 +31,7 @@ impl WordList {
     /// # Errors
     /// The file cannot be read, is not UTF-8, is broken JSON, or holds no word.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let mut bytes = Vec::new();
-        input::open(path)?.read_to_end(&mut bytes).map_err(Error::read(path))?;
+        let bytes = input::read_whole(path)?;
         Self::from_bytes(&bytes).map_err(|problem| Error::input(path, problem))
     }
 

@@ -139,6 +139,9 @@ impl Worker<'_> {
     fn csv(&self, rows: Vec<CsvRow>) -> Result<Done, ShardError> {
         let n_read = rows.len() as u64;
         let mut rejects = self.batch();
+        if let Some(stopped) = rows.iter().find_map(|row| row.as_ref().err().filter(|fault| fault.ends_reading())) {
+            return Err(ShardError::input(stopped));
+        }
         let good = rows.into_iter().filter_map(|row| {
             let file = |fault: CsvFault| {
                 rejects.file_left_out(format_args!("line {}", fault.line()), LeftOut::fail(RowFault::BadLine, &fault))

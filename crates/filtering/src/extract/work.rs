@@ -4,6 +4,7 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use audsem_core::blame::Blame;
 use audsem_core::input::{self, open_file};
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{LeftOut, OutputFile, ShardError, ShardOutput};
@@ -148,8 +149,11 @@ impl Part<'_> {
         self.take(&harvest, bytes.len() as u64)
     }
 
-    /// A file, or the rest of it, cannot be read: that counts as one record.
-    fn broken(&mut self, name: &str, error: &dyn std::fmt::Display) -> Result<(), Stop> {
+    /// A file, or the rest of it, is damaged: that counts as one record. What the system fails to read is tried again.
+    fn broken(&mut self, name: &str, error: &io::Error) -> Result<(), Stop> {
+        if Blame::of_io(error) == Blame::Surroundings {
+            return Err(ShardError::Input(format!("{name}: {error}")).into());
+        }
         tracing::warn!("{name}: {error}");
         let mut harvest = Harvest::default();
         harvest.fault(name.to_owned(), Fault::BrokenInput, error.to_string());

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use audsem_core::blame::Blame;
 use audsem_core::error::Error;
 use audsem_core::run::{OutputFile, ShardError, ShardOutput};
 
@@ -33,6 +34,9 @@ pub(super) fn extract(
             let left = limit.map(|limit| limit.saturating_sub(totals.n_read));
             let harvest = match block {
                 Ok(block) => read_block(&block, &file.name, config, left, out),
+                Err(error) if Blame::of_io(&error) == Blame::Surroundings => {
+                    return Err(ShardError::Input(format!("{}: {error}", file.name)));
+                }
                 Err(error) => {
                     let mut harvest = ReferenceHarvest::default();
                     harvest.harvest.fault(file.name.clone(), Fault::BrokenInput, error.to_string());

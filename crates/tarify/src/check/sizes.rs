@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use audsem_core::run::{Fingerprint, LeftOut, Run, Shard, ShardOutput, Step, StepOutputs};
+use audsem_core::blame::Blame;
+use audsem_core::run::{Fingerprint, LeftOut, Run, Shard, ShardError, ShardOutput, Step, StepOutputs};
 
 use super::{Config, Fault};
 use crate::error::Error;
@@ -46,18 +47,18 @@ pub(super) fn step(run: &mut Run, config: &Config, tars: &[TarInput], checked: &
     let plan = [Shard { name: "sizes".to_owned(), fingerprint: fingerprint.finish(), work: folders }];
     let step = Step { name: "sizes", unit: "tars", physical: "" };
     run.execute(step, &plan, |folders: &Vec<Folder>, out: &mut ShardOutput| {
-        folders.iter().for_each(|folder| compare(folder, out));
-        Ok(())
+        folders.iter().try_for_each(|folder| compare(folder, out))
     })?;
     Ok(())
 }
 
-fn compare(folder: &Folder, out: &mut ShardOutput) {
+fn compare(folder: &Folder, out: &mut ShardOutput) -> Result<(), ShardError> {
     let stated = match read_sizes(&folder.sizes) {
         Ok(stated) => stated,
+        Err(error) if Blame::of(&error) == Blame::Surroundings => return Err(ShardError::input(error)),
         Err(error) => {
             out.file_left_out(folder.sizes.display(), LeftOut::fail(Fault::BadSizes, error));
-            return;
+            return Ok(());
         }
     };
     let names: BTreeSet<&String> = stated.keys().chain(folder.found.keys()).collect();
@@ -74,4 +75,5 @@ fn compare(folder: &Folder, out: &mut ShardOutput) {
         };
         out.file(name, outcome);
     }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use audsem_core::blame::Blame;
+use audsem_core::clips::MAX_JSON_BYTES;
 use audsem_core::run::{LeftOut, ShardError, ShardOutput};
 use audsem_core::suffix::is_media;
 use audsem_core::tar::{Member, MemberReader, TarError, is_metadata, split_key};
@@ -12,9 +13,6 @@ use super::sample::{Gathered, Verifier, check_json};
 use super::{Config, Fault};
 use crate::sizes::SAMPLES;
 use crate::tars::TarWork;
-
-/// JSON larger than this is not read.
-const MAX_JSON_BYTES: u64 = 64 << 20;
 
 /// Counts of one tar.
 #[derive(Debug, Default, Serialize)]
@@ -153,7 +151,10 @@ impl Checker<'_> {
             return Ok(check_json(&self.buffer, self.config));
         }
         if self.config.verify && is_media(suffix) && !self.out.dry_run() {
-            members.read_payload(&mut self.buffer)?;
+            match members.read_payload(&mut self.buffer) {
+                Err(error @ TarError::TooLarge { .. }) => return Ok(Err((Fault::TooLarge, error.to_string()))),
+                read => read?,
+            }
             return Ok(self.verifier.check(&member.name, &self.buffer, suffix)?);
         }
         Ok(Ok(()))

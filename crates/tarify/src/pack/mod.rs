@@ -15,15 +15,17 @@ mod table;
 pub use table::TABLE_HINT;
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use audsem_core::blame::Blame;
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{
     Fingerprint, LeftOut, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
 };
-use audsem_core::tar::ShardOptions;
+use audsem_core::tar::{MAX_MEMBER_BYTES, ShardOptions};
 use audsem_media::audio::check_media;
 use serde::Serialize;
 
@@ -171,7 +173,7 @@ fn media(encoder: Option<&VideoEncoder>, dry_run: bool, candidate: &Candidate) -
     if dry_run || candidate.outcome.is_err() {
         return Ok(Ok(Vec::new()));
     }
-    let bytes = match std::fs::read(&candidate.path) {
+    let bytes = match read_whole(&candidate.path) {
         Ok(bytes) => bytes,
         Err(error) if Blame::of_io(&error) == Blame::Surroundings => {
             return Err(ShardError::Input(format!("{}: {error}", candidate.name)));
@@ -186,4 +188,13 @@ fn media(encoder: Option<&VideoEncoder>, dry_run: bool, candidate: &Candidate) -
             Err(error) => Ok(Err(unusable(&error))),
         },
     }
+}
+
+/// The bytes of a file that is not larger than what readers of tars take into memory.
+fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    let (file, mut bytes) = (File::open(path)?, Vec::new());
+    if file.take(MAX_MEMBER_BYTES + 1).read_to_end(&mut bytes)? as u64 > MAX_MEMBER_BYTES {
+        return Err(io::Error::other(format!("larger than {} MiB", MAX_MEMBER_BYTES >> 20)));
+    }
+    Ok(bytes)
 }

@@ -1,7 +1,7 @@
 //! Checks whether the audio of a clip is usable for training, and how long it is.
 
 use audsem_core::clip_id::ClipId;
-use audsem_core::run::ShardError;
+use audsem_core::run::{LeftOut, Outcome, ShardError};
 use audsem_media::audio::{
     Audio, AudioError, BitDepth, CheckFailure, Decoder, Verify as Depth, check_audio, encode_flac, probe_flac, resample,
 };
@@ -10,7 +10,6 @@ use audsem_media::program::{Program, Tool};
 use super::Task;
 use super::config::{AudioLimits, Config, VerifyMode};
 use super::reason::{DropReason, Fault};
-use super::text::LeftOut;
 
 /// Sample rate of the models: audio taken from video is stored at this rate.
 const VIDEO_AUDIO_HZ: u32 = 16_000;
@@ -57,7 +56,7 @@ impl AudioChecker {
     ///
     /// # Errors
     /// ffmpeg was killed, is missing, or had no disk space: this says nothing about the clip.
-    pub(super) fn check(&self, clip: &ClipId, media: Vec<u8>) -> Result<Result<CheckedAudio, LeftOut>, ShardError> {
+    pub(super) fn check(&self, clip: &ClipId, media: Vec<u8>) -> Result<Outcome<CheckedAudio>, ShardError> {
         let (flac, verify) = match self.task {
             // Audio that was just encoded here is always verified in full.
             Task::Video => match self.sound_of(&media) {
@@ -69,14 +68,14 @@ impl AudioChecker {
         Ok(self.judge(flac, verify))
     }
 
-    fn judge(&self, flac: Vec<u8>, verify: VerifyMode) -> Result<CheckedAudio, LeftOut> {
+    fn judge(&self, flac: Vec<u8>, verify: VerifyMode) -> Outcome<CheckedAudio> {
         let Some(info) = probe_flac(&flac) else {
-            return Err((Fault::Undecodable.into(), "it is not a FLAC file".to_owned()));
+            return Err(LeftOut::fail(Fault::Undecodable, "it is not a FLAC file".to_owned()));
         };
         let seconds = match (verify, info.duration_s()) {
             (VerifyMode::None, Some(seconds)) => self.in_limits(seconds)?,
             (VerifyMode::None, None) => {
-                return Err((Fault::Undecodable.into(), "its header does not state its length".to_owned()));
+                return Err(LeftOut::fail(Fault::Undecodable, "its header does not state its length".to_owned()));
             }
             (VerifyMode::Full, _) => self.decode(&flac, Depth::Full)?,
             (VerifyMode::Fast, _) => self.decode(&flac, Depth::Fast)?,
@@ -84,18 +83,18 @@ impl AudioChecker {
         Ok(CheckedAudio { flac, ms: (seconds * 1000.0).round() as u64 })
     }
 
-    fn decode(&self, flac: &[u8], depth: Depth) -> Result<f64, LeftOut> {
+    fn decode(&self, flac: &[u8], depth: Depth) -> Outcome<f64> {
         let checked = check_audio(flac, &self.limits.limits, depth);
         checked.map(|checked| checked.duration_s).map_err(of_check)
     }
 
-    fn in_limits(&self, seconds: f64) -> Result<f64, LeftOut> {
+    fn in_limits(&self, seconds: f64) -> Outcome<f64> {
         let limits = &self.limits.limits;
         if seconds < limits.min_s {
-            return Err((DropReason::AudioShort.into(), format!("{seconds:.3} s")));
+            return Err(LeftOut::drop(DropReason::AudioShort, format!("{seconds:.3} s")));
         }
         if seconds > limits.max_s {
-            return Err((DropReason::AudioLong.into(), format!("{seconds:.3} s")));
+            return Err(LeftOut::drop(DropReason::AudioLong, format!("{seconds:.3} s")));
         }
         Ok(seconds)
     }
@@ -110,11 +109,11 @@ impl AudioChecker {
 fn of_check(failure: CheckFailure) -> LeftOut {
     let detail = failure.to_string();
     match failure {
-        CheckFailure::TooShort { .. } => (DropReason::AudioShort.into(), detail),
-        CheckFailure::TooLong { .. } => (DropReason::AudioLong.into(), detail),
-        CheckFailure::Quiet { .. } => (DropReason::Silent.into(), detail),
+        CheckFailure::TooShort { .. } => LeftOut::drop(DropReason::AudioShort, detail),
+        CheckFailure::TooLong { .. } => LeftOut::drop(DropReason::AudioLong, detail),
+        CheckFailure::Quiet { .. } => LeftOut::drop(DropReason::Silent, detail),
         CheckFailure::Audio(error) => of_audio(error),
-        _ => (Fault::Undecodable.into(), detail),
+        _ => LeftOut::fail(Fault::Undecodable, detail),
     }
 }
 
@@ -124,7 +123,7 @@ fn of_audio(error: AudioError) -> LeftOut {
         AudioError::NotFinite { .. } => Fault::NotFinite,
         _ => Fault::Undecodable,
     };
-    (fault.into(), error.to_string())
+    LeftOut::fail(fault, error.to_string())
 }
 
 /// The counter of `stats.json` a length belongs to.

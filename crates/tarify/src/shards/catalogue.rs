@@ -1,20 +1,21 @@
-//! The content of a source tar: clips by the stem of their members, in any order of members.
+//! The content of a source tar: its samples, by the rule of [`Grouping`], and which clip each of them is.
 
 use std::collections::HashMap;
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::clips::{Description, MAX_JSON_BYTES, parse_clip};
 use audsem_core::json::read_object;
+use audsem_core::run::{LeftOut, Outcome};
 use audsem_core::suffix::is_video;
-use audsem_core::tar::{Member, MemberReader, TarError};
+use audsem_core::tar::{Grouping, Member, MemberReader, MemberRole, TarError};
 use serde_json::{Map, Value};
 
 use super::Task;
 use super::reason::Fault;
-use super::text::LeftOut;
 
-/// Folders that packers put clips into; members match without them.
-const FOLDERS: [&str; 2] = ["tar/", "json/"];
+/// Folders of tars that keep clips and their JSON apart: `tar/KEY.mp4` and, anywhere else in the tar, `json/KEY.json`.
+const MEDIA_FOLDER: &str = "tar/";
+const JSON_FOLDER: &str = "json/";
 
 /// Where a payload lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,17 +28,15 @@ pub(super) struct Place {
     pub size: u64,
 }
 
-/// A clip of a source tar: the members of one stem.
+/// A sample of a source tar that has audio or video, or JSON.
 #[derive(Debug, Default)]
 pub(super) struct Clip {
-    /// Member name without folder `tar/` or `json/` and without extension.
-    pub stem: String,
-    /// The audio or video.
+    /// The key of the sample, folders included.
+    pub sample: String,
+    /// The audio or video: the first, where it has several.
     pub media: Option<Place>,
     /// The JSON's fields, or why it cannot be used; `None` without JSON.
-    pub described: Option<Result<Map<String, Value>, LeftOut>>,
-    /// Names of further members with sound or video; the first one counts.
-    pub repeats: Vec<String>,
+    pub described: Option<Outcome<Map<String, Value>>>,
 }
 
 impl Clip {
@@ -45,108 +44,116 @@ impl Clip {
     ///
     /// # Errors
     /// Why no name could be read.
-    pub(super) fn id(&self) -> Result<ClipId, LeftOut> {
+    pub(super) fn id(&self) -> Outcome<ClipId> {
         let described = match &self.described {
             Some(Err(why)) => return Err(why.clone()),
             Some(Ok(fields)) => Description::of_fields(fields),
             None => Description::default(),
         };
         if let Some(problem) = described.problem {
-            return Err((Fault::BadJson.into(), problem));
+            return Err(LeftOut::fail(Fault::BadJson, problem));
         }
         if let Some((field, name)) = described.named() {
-            return parse_clip(name).map_err(|error| (Fault::BadName.into(), format!("{field}: {error}")));
+            return parse_clip(name).map_err(|error| LeftOut::fail(Fault::BadName, format!("{field}: {error}")));
         }
         let nameless = if self.described.is_some() { Fault::NoName } else { Fault::NoJson };
-        parse_clip(&self.stem).map_err(|_| (nameless.into(), String::new()))
+        parse_clip(&self.sample).map_err(|_| LeftOut::fail(nameless, String::new()))
     }
 }
 
-/// All clips of a tar, in the order their first members come in.
+/// All clips of a tar, in its order.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
     /// The clips.
     pub clips: Vec<Clip>,
-    /// Members that belong to no clip.
+    /// Members that are neither the media nor the JSON of a clip.
     pub other_members: u64,
 }
 
 impl Catalogue {
-    /// Reads headers and JSON of a tar from its beginning, passing over the media.
+    /// Reads headers and JSON of a tar from its beginning, skipping the media.
     ///
     /// # Errors
     /// The tar is damaged, lacks its end marker or has data after it.
     pub(super) fn read(tar: &mut MemberReader, task: Task) -> Result<Self, TarError> {
         let mut catalogue = Self::default();
-        let mut by_stem = HashMap::new();
-        let mut json = Vec::new();
+        let (mut grouping, mut sample, mut json) = (Grouping::default(), Clip::default(), Vec::new());
         let mut number = 0;
         while let Some(member) = tar.next_member()? {
-            catalogue.take(tar, &member, number, task, &mut by_stem, &mut json)?;
+            match grouping.role(&member) {
+                MemberRole::Part { suffix, begins } => {
+                    if begins {
+                        catalogue.finish(std::mem::take(&mut sample));
+                        grouping.key().clone_into(&mut sample.sample);
+                    }
+                    let place = Place { member: number, offset: member.offset, size: member.size };
+                    if !sample.take(tar, &member, place, (&suffix, task), &mut json)? {
+                        catalogue.other_members += 1;
+                    }
+                }
+                MemberRole::Ignored | MemberRole::Keyless => catalogue.other_members += 1,
+            }
             number += 1;
         }
+        catalogue.finish(sample);
+        catalogue.join_folders();
         Ok(catalogue)
     }
 
+    fn finish(&mut self, sample: Clip) {
+        if sample.media.is_some() || sample.described.is_some() {
+            self.clips.push(sample);
+        }
+    }
+
+    /// Gives each clip below `tar/` that has no JSON the one of its name below `json/`.
+    fn join_folders(&mut self) {
+        let lacking: HashMap<String, usize> = (0..self.clips.len())
+            .filter(|&i| self.clips[i].described.is_none())
+            .filter_map(|i| Some((self.clips[i].sample.strip_prefix(MEDIA_FOLDER)?.to_owned(), i)))
+            .collect();
+        for i in 0..self.clips.len() {
+            let clip = &self.clips[i];
+            let wanted = clip.sample.strip_prefix(JSON_FOLDER).and_then(|key| lacking.get(key));
+            if let Some(&wanted) = wanted.filter(|_| clip.media.is_none())
+                && self.clips[wanted].described.is_none()
+            {
+                self.clips[wanted].described = self.clips[i].described.take();
+            }
+        }
+        self.clips.retain(|clip| clip.media.is_some() || clip.described.is_some());
+    }
+}
+
+impl Clip {
+    /// Takes a member of the sample; gives whether it is its media or its JSON.
     fn take(
         &mut self,
         tar: &mut MemberReader,
         member: &Member,
-        number: u64,
-        task: Task,
-        by_stem: &mut HashMap<String, usize>,
+        place: Place,
+        (suffix, task): (&str, Task),
         json: &mut Vec<u8>,
-    ) -> Result<(), TarError> {
-        let Some((stem, kind)) = kind_of(member, task) else {
-            self.other_members += 1;
-            return Ok(());
+    ) -> Result<bool, TarError> {
+        let is_media = match task {
+            Task::Video => is_video(suffix),
+            Task::Caption | Task::Qa | Task::McQa | Task::McQaLong => suffix == "flac",
         };
-        let index = *by_stem.entry(stem.to_owned()).or_insert_with(|| {
-            self.clips.push(Clip { stem: stem.to_owned(), ..Clip::default() });
-            self.clips.len() - 1
-        });
-        let clip = &mut self.clips[index];
-        match kind {
-            // The first of each counts; a second JSON belongs to the second sound.
-            Kind::Media if clip.media.is_some() => clip.repeats.push(member.name.clone()),
-            Kind::Json if clip.described.is_some() => {}
-            Kind::Media => clip.media = Some(Place { member: number, offset: member.offset, size: member.size }),
-            Kind::Json if member.size > MAX_JSON_BYTES => {
-                clip.described = Some(Err((Fault::BadJson.into(), format!("{} bytes", member.size))));
+        if suffix != "json" {
+            if is_media && self.media.is_none() {
+                self.media = Some(place);
+                return Ok(true);
             }
-            Kind::Json => {
-                tar.read_payload(json)?;
-                clip.described = Some(parse(json));
-            }
+            return Ok(false);
         }
-        Ok(())
+        self.described = Some(if member.size > MAX_JSON_BYTES {
+            Err(LeftOut::fail(Fault::BadJson, format!("{} bytes", member.size)))
+        } else {
+            tar.read_payload(json)?;
+            read_object(json).map(|read| read.value).map_err(|error| LeftOut::fail(Fault::BadJson, error.to_string()))
+        });
+        Ok(true)
     }
-}
-
-enum Kind {
-    Media,
-    Json,
-}
-
-fn kind_of(member: &Member, task: Task) -> Option<(&str, Kind)> {
-    if !member.is_file {
-        return None;
-    }
-    let name = member.name.strip_prefix("./").unwrap_or(&member.name);
-    let name = FOLDERS.iter().find_map(|folder| name.strip_prefix(folder)).unwrap_or(name);
-    let (stem, suffix) = name.rsplit_once('.')?;
-    let is = |known: &str| suffix.eq_ignore_ascii_case(known);
-    let kind = match task {
-        _ if is("json") => Kind::Json,
-        Task::Video if is_video(suffix) => Kind::Media,
-        Task::Caption | Task::Qa | Task::McQa | Task::McQaLong if is("flac") => Kind::Media,
-        _ => return None,
-    };
-    Some((stem, kind))
-}
-
-fn parse(json: &[u8]) -> Result<Map<String, Value>, LeftOut> {
-    read_object(json).map(|read| read.value).map_err(|error| (Fault::BadJson.into(), error.to_string()))
 }
 
 #[cfg(test)]
@@ -154,7 +161,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::io::Cursor;
 
-    use super::super::reason::Cause;
     use super::*;
 
     fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
@@ -189,24 +195,52 @@ mod tests {
     }
 
     #[test]
-    fn t8_members_match_by_stem_in_any_order() {
+    fn t8_members_of_a_sample_match_in_any_order() {
         let first = br#"{"original_filename": "x/AAA (1.0-2.0).webm"}"#;
         let second = br#"{"original_filename": "BBB (3.0-4.0).mp4"}"#;
         for members in [
             [("1.flac", &b"a"[..]), ("1.json", &first[..]), ("2.flac", b"b"), ("2.json", second)],
             [("1.json", first), ("1.flac", b"a"), ("2.json", second), ("2.flac", b"b")],
-            [("2.json", second), ("1.json", first), ("1.flac", b"a"), ("2.flac", b"b")],
         ] {
             let bytes = tar(&members);
             let catalogue = read(bytes.clone(), Task::Caption);
-            let mut found: Vec<_> = catalogue
+            let found: Vec<_> = catalogue
                 .clips
                 .iter()
                 .map(|clip| (clip.id().unwrap().tar_key(), bytes[clip.media.unwrap().offset as usize]))
                 .collect();
-            found.sort();
             assert_eq!(found, [("AAA (1_0-2_0)".to_owned(), b'a'), ("BBB (3_0-4_0)".to_owned(), b'b')]);
         }
+    }
+
+    /// A tar is the same samples here as in `embed-audio`, `index` and Python's reader.
+    #[test]
+    fn samples_are_those_that_every_other_command_finds() {
+        let json = br#"{"key": "AAA (1_0-2_0)"}"#;
+        let bytes = tar(&[
+            ("1.flac", b"a"),
+            ("2.json", json),
+            ("2.flac", b"b"),
+            ("1.json", json),
+            ("BBB (1.0-2.0).flac", b"c"),
+            ("BBB (1.0-2.0).json", json),
+            ("3.part.flac", b"d"),
+            ("3.FLAC", b"e"),
+        ]);
+        let mut folder = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut folder, &bytes).unwrap();
+        let mut others = Vec::new();
+        audsem_core::clips::scan(folder.path(), |entry| {
+            let sound = entry.sound.filter(|sound| sound.suffix == "flac").map(|sound| sound.offset);
+            others.push((entry.sample, sound));
+        })
+        .unwrap();
+        others.retain(|(_, sound)| sound.is_some());
+        let catalogue = read(bytes, Task::Caption);
+        let ours: Vec<_> =
+            catalogue.clips.iter().filter_map(|clip| Some((clip.sample.clone(), Some(clip.media?.offset)))).collect();
+        assert_eq!(ours, others);
+        assert_eq!(ours.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["1", "2", "3"]);
     }
 
     #[test]
@@ -223,9 +257,10 @@ mod tests {
     #[test]
     fn a_clip_is_named_by_its_json_or_by_its_stem() {
         let id = |stem: &str, json: &str| {
-            let described = (!json.is_empty()).then(|| parse(json.as_bytes()));
-            let clip = Clip { stem: stem.to_owned(), described, ..Clip::default() };
-            clip.id().map(|id| id.tar_key()).map_err(|(cause, _)| cause)
+            let json = (!json.is_empty()).then_some(("x.json", json.as_bytes()));
+            let described = json.and_then(|json| read(tar(&[json]), Task::Caption).clips.pop()?.described);
+            let clip = Clip { sample: stem.to_owned(), described, ..Clip::default() };
+            clip.id().map(|id| id.tar_key()).map_err(|why| why.reason())
         };
         let aaa = Ok("AAA (1_0-2_5)".to_owned());
         for (stem, json, expected) in [
@@ -235,14 +270,14 @@ mod tests {
             ("AAA (1.0-2.5)", "", aaa.clone()),
             ("AAA (1.0-2.5)", r#"{"text": "dog"}"#, aaa),
             // What the JSON says is unknown, so the stem may be the name of another clip.
-            ("AAA (1_0-2_5)", "not json", Err(Cause::Fail(Fault::BadJson))),
-            ("AAA (1_0-2_5)", r#"{"key": 17}"#, Err(Cause::Fail(Fault::BadJson))),
-            ("AAA (1_0-2_5)", r#"{"key": "17"}"#, Err(Cause::Fail(Fault::BadName))),
-            ("1", "", Err(Cause::Fail(Fault::NoJson))),
-            ("1", "not json", Err(Cause::Fail(Fault::BadJson))),
-            ("1", "[]", Err(Cause::Fail(Fault::BadJson))),
-            ("1", "{}", Err(Cause::Fail(Fault::NoName))),
-            ("1", r#"{"original_filename": "AAA"}"#, Err(Cause::Fail(Fault::BadName))),
+            ("AAA (1_0-2_5)", "not json", Err("bad_json")),
+            ("AAA (1_0-2_5)", r#"{"key": 17}"#, Err("bad_json")),
+            ("AAA (1_0-2_5)", r#"{"key": "17"}"#, Err("bad_name")),
+            ("1", "", Err("no_json")),
+            ("1", "not json", Err("bad_json")),
+            ("1", "[]", Err("bad_json")),
+            ("1", "{}", Err("no_name")),
+            ("1", r#"{"original_filename": "AAA"}"#, Err("bad_name")),
         ] {
             assert_eq!(id(stem, json), expected, "{stem} {json}");
         }
@@ -265,8 +300,8 @@ mod tests {
     #[test]
     fn the_first_of_several_sounds_counts() {
         let catalogue = read(tar(&[("1.flac", b"a"), ("1.flac", b"b"), ("x.txt", b"")]), Task::Caption);
-        assert_eq!((catalogue.clips.len(), catalogue.clips[0].media.unwrap().offset), (1, 512));
-        assert_eq!(catalogue.clips[0].repeats, ["1.flac"]);
+        let offsets: Vec<u64> = catalogue.clips.iter().map(|clip| clip.media.unwrap().offset).collect();
+        assert_eq!(offsets, [512, 1536]);
         assert_eq!(catalogue.other_members, 1);
     }
 

@@ -2,11 +2,10 @@
 
 use std::io::{self, Read};
 
+use audsem_core::json::MAX_RECORD_BYTES;
+
 /// Bytes gathered before a batch is handed out.
 const BATCH_BYTES: usize = 1 << 20;
-
-/// Maximum length of a line, in bytes; longer lines are skipped, because a line is held in memory.
-const MAX_LINE_BYTES: usize = 256 << 20;
 
 /// Whole lines of a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,41 +37,60 @@ pub(super) struct Batches<R> {
     carry: Vec<u8>,
     next_line: u64,
     ended: bool,
+    /// Why it ended, where the end has not been reached: told behind the lines before that place.
+    broken: Option<io::Error>,
     max_line_bytes: usize,
 }
 
 impl<R: Read> Batches<R> {
     /// Starts at the beginning of `reader`.
     pub(super) fn new(reader: R) -> Self {
-        Self { reader, carry: Vec::new(), next_line: 1, ended: false, max_line_bytes: MAX_LINE_BYTES }
+        Self { reader, carry: Vec::new(), next_line: 1, ended: false, broken: None, max_line_bytes: MAX_RECORD_BYTES }
     }
 
-    fn read(&mut self) -> io::Result<Option<Batch>> {
+    /// The number of the next line, from 1.
+    pub(super) fn next_line(&self) -> u64 {
+        self.next_line
+    }
+
+    fn read(&mut self) -> Option<Batch> {
         let mut bytes = std::mem::take(&mut self.carry);
         loop {
             let before = bytes.len();
-            let read = (&mut self.reader).take(BATCH_BYTES as u64).read_to_end(&mut bytes)?;
+            let read = match (&mut self.reader).take(BATCH_BYTES as u64).read_to_end(&mut bytes) {
+                Ok(read) => read,
+                Err(error) => {
+                    // Whole lines count; of the last one nobody knows how it ends.
+                    self.broken = Some(error);
+                    self.ended = true;
+                    bytes.truncate(bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1));
+                    return (!bytes.is_empty()).then(|| self.batch(bytes));
+                }
+            };
             if read < BATCH_BYTES {
                 self.ended = true;
-                return Ok((!bytes.is_empty()).then(|| self.batch(bytes)));
+                return (!bytes.is_empty()).then(|| self.batch(bytes));
             }
             if let Some(end) = bytes[before..].iter().rposition(|&byte| byte == b'\n') {
                 self.carry = bytes.split_off(before + end + 1);
-                return Ok(Some(self.batch(bytes)));
+                return Some(self.batch(bytes));
             }
             if bytes.len() > self.max_line_bytes {
-                return self.pass_over(bytes).map(Some);
+                return Some(self.pass_over(bytes));
             }
         }
     }
 
     /// Reads on to the end of a line that is too long.
-    fn pass_over(&mut self, mut bytes: Vec<u8>) -> io::Result<Batch> {
+    fn pass_over(&mut self, mut bytes: Vec<u8>) -> Batch {
         let number = self.next_line;
         self.next_line += 1;
         loop {
             bytes.clear();
-            let read = (&mut self.reader).take(BATCH_BYTES as u64).read_to_end(&mut bytes)?;
+            let read = (&mut self.reader).take(BATCH_BYTES as u64).read_to_end(&mut bytes).unwrap_or_else(|error| {
+                self.broken = Some(error);
+                0
+            });
             if let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
                 self.carry = bytes.split_off(end + 1);
             } else if read == BATCH_BYTES {
@@ -80,7 +98,7 @@ impl<R: Read> Batches<R> {
             } else {
                 self.ended = true;
             }
-            return Ok(Batch { first_line: number, bytes: Vec::new(), too_long: Some(number) });
+            return Batch { first_line: number, bytes: Vec::new(), too_long: Some(number) };
         }
     }
 
@@ -95,12 +113,8 @@ impl<R: Read> Iterator for Batches<R> {
     type Item = io::Result<Batch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        let batch = self.read();
-        self.ended |= batch.is_err();
-        batch.transpose()
+        let batch = if self.ended { None } else { self.read() };
+        batch.map(Ok).or_else(|| self.broken.take().map(Err))
     }
 }
 
@@ -134,6 +148,32 @@ mod tests {
         assert_eq!(lines(b"\xef\xbb\xbf{}\r\nlast"), [(1, "{}".to_owned()), (2, "last".to_owned())]);
         let long = "x".repeat(3 * BATCH_BYTES + 7);
         assert_eq!(lines(format!("a\n{long}\nb").as_bytes()), [(1, "a".into()), (2, long), (3, "b".into())]);
+    }
+
+    #[test]
+    fn lines_before_a_break_are_read_and_the_break_is_told_behind_them() {
+        struct Breaks<'a>(&'a [u8]);
+        impl Read for Breaks<'_> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                if self.0.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { self.0.read(buffer) }
+            }
+        }
+        for (text, whole, next) in
+            [("a\nb\nc", vec![(1, "a"), (2, "b")], 3), ("", vec![], 1), ("a\n", vec![(1, "a")], 2)]
+        {
+            let mut batches = Batches::new(Breaks(text.as_bytes()));
+            let (mut found, mut broken) = (Vec::new(), 0);
+            for batch in batches.by_ref() {
+                match batch {
+                    Err(error) => broken += usize::from(error.kind() == io::ErrorKind::UnexpectedEof),
+                    Ok(batch) => {
+                        found.extend(batch.lines().map(|(n, line)| (n, String::from_utf8(line.to_vec()).unwrap())))
+                    }
+                }
+            }
+            let found: Vec<(u64, &str)> = found.iter().map(|(n, line)| (*n, line.as_str())).collect();
+            assert_eq!((found, broken, batches.next_line()), (whole, 1, next), "{text:?}");
+        }
     }
 
     #[test]

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use audsem_core::clip_id::ClipId;
+use audsem_core::csv_records::csv_reader;
 use audsem_core::error::Error as CoreError;
 use audsem_core::input;
-use audsem_core::tables::csv_lines;
 use serde::Deserialize;
 
 use super::Config;
@@ -24,9 +24,9 @@ const NAMED: usize = 3;
 
 /// A line of the table.
 #[derive(Debug, Deserialize)]
-struct Line {
-    tar_file: String,
-    mp4_name: String,
+struct Line<'a> {
+    tar_file: &'a str,
+    mp4_name: &'a str,
 }
 
 /// The tars that are worth opening.
@@ -107,9 +107,16 @@ fn hits(mapping: &Path, wanted: &HashSet<ClipId>) -> Result<BTreeMap<String, boo
 
 fn hits_in(text: impl std::io::Read, wanted: &HashSet<ClipId>) -> Result<BTreeMap<String, bool>, String> {
     let mut tars: BTreeMap<String, bool> = BTreeMap::new();
-    for line in csv_lines(text).map_err(|error| error.to_string())? {
-        let Line { tar_file, mp4_name } = line.map_err(|error: csv::Error| error.to_string())?;
-        let file = tar_file.rsplit('/').next().unwrap_or(&tar_file);
+    let mut lines = csv_reader(&csv::ReaderBuilder::new(), text);
+    let header = lines.headers().map_err(|error| error.to_string())?.clone();
+    let mut record = csv::StringRecord::new();
+    loop {
+        lines.get_mut().renew();
+        if !lines.read_record(&mut record).map_err(|error| error.to_string())? {
+            break;
+        }
+        let Line { tar_file, mp4_name } = record.deserialize(Some(&header)).map_err(|error| error.to_string())?;
+        let file = tar_file.rsplit('/').next().unwrap_or(tar_file);
         // A name that is not a clip name may still belong to a clip, which the JSON in the tar names.
         let hit = mp4_name.parse::<ClipId>().map_or(true, |clip| wanted.contains(&clip));
         *tars.entry(plain_name(file)).or_default() |= hit;

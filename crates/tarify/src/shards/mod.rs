@@ -40,28 +40,13 @@ pub use plan::{PlanLine, Split, SplitFile};
 pub use reason::{DropReason, Fault};
 pub use text::TextLimits;
 
-use audsem_core::run::{Run, RunOptions, RunSpec, Shard, ShardOutputs, StepOutputs, Summary};
+use audsem_core::reason::Reason as _;
+use audsem_core::run::{Run, RunOptions, RunSpec, Summary};
 
 use crate::error::Error;
 
 /// The subcommand, as `run.json` has it.
 const COMMAND: &str = "shards";
-
-/// What a step passes to the next one; `None` if some of its shards are left or failed, so that the run
-/// ends here.
-type StepResult<T> = Option<T>;
-
-/// Continues with the next step if this one is complete.
-fn next_step<W, T>(
-    report: &StepOutputs,
-    plan: &[Shard<W>],
-    load: impl FnOnce(&[ShardOutputs]) -> Result<T, Error>,
-) -> Result<StepResult<T>, Error> {
-    if !report.complete || report.outputs.len() != plan.len() {
-        return Ok(None);
-    }
-    load(&report.outputs).map(Some)
-}
 
 /// Builds the training shards in the output folder.
 ///
@@ -88,18 +73,22 @@ fn build(config: &Config, rules: &sample::SampleRules, options: &RunOptions) -> 
     let mut run = Run::open(options, RunSpec::new(&config::HashedConfig::of(config)).inputs(&inputs))?;
     let sizes = steps(&mut run, config, rules)?;
     let summary = run.finish()?;
+    let lost = |stats: &audsem_core::run::Stats| stats.failed.contains_key(Fault::BrokenOff.name());
+    let breaks_off = summary.step(records::STEP).is_some_and(lost);
+    let summary = if breaks_off { summary.as_broken_input() } else { summary };
     Ok(match sizes {
         Some(sizes) => describe(summary, config, &sizes),
         None => summary,
     })
 }
 
-fn steps(run: &mut Run, config: &Config, rules: &sample::SampleRules) -> Result<StepResult<write::Sizes>, Error> {
+/// Runs the steps; `None` if one of them is not whole, so that the run ends there.
+fn steps(run: &mut Run, config: &Config, rules: &sample::SampleRules) -> Result<Option<write::Sizes>, Error> {
     scan::restore(run)?;
     let Some(records) = records::step(run, config, rules)? else { return Ok(None) };
     let Some(scanned) = scan::step(run, config, &records)? else { return Ok(None) };
-    let Some(plan) = plan::step(run, config, rules, &records, &scanned)? else { return Ok(None) };
-    let material = write::Material { config, rules, records: &records, scanned: &scanned, plan: &plan };
+    let Some(plan) = plan::step(run, config, rules, &records, &scanned.values)? else { return Ok(None) };
+    let material = write::Material { config, rules, records: &records, scanned: &scanned.values, plan: &plan };
     let Some(written) = write::step(run, &material)? else { return Ok(None) };
     let sizes = write::sizes(run, &material, &written)?;
     if sizes.is_some() {

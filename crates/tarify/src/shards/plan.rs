@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
+use audsem_core::run::{Fingerprint, LeftOut, Run, Shard, ShardError, ShardOutput, Step};
 use audsem_core::tar::{ShardPlanner, SplitLimits, stored_bytes};
 use serde::{Deserialize, Serialize};
 
+use super::Config;
 use super::reason::DropReason;
-use super::records::{Entry, Records, leave_out};
+use super::records::{Entry, Records};
 use super::sample::SampleRules;
 use super::scan::{Candidate, Scanned};
 use super::split::{self, ValidVideos};
-use super::{Config, StepResult, next_step};
 use crate::error::Error;
 
 /// The two parts of a training set.
@@ -74,7 +74,7 @@ pub(super) struct Plan {
     pub valid: ValidVideos,
     /// Clips that are used.
     pub clips: u64,
-    left_out: Vec<(u32, DropReason, String)>,
+    left_out: Vec<(u32, LeftOut)>,
 }
 
 /// The line of `plan.jsonl` that says where a sample is and where it comes from.
@@ -123,7 +123,7 @@ pub(super) fn make(config: &Config, records: &Records, scanned: &[Scanned], seed
             }
             if let Some((first, _)) = first_use[record] {
                 let place = format!("{}; first in {}", source_name(config, source), source_name(config, first));
-                left_out.push((candidate.record, DropReason::DuplicateClip, place));
+                left_out.push((candidate.record, LeftOut::drop(DropReason::DuplicateClip, place)));
                 continue;
             }
             first_use[record] = Some((source, number));
@@ -132,7 +132,7 @@ pub(super) fn make(config: &Config, records: &Records, scanned: &[Scanned], seed
     }
     for (record, _) in (0..).zip(&first_use).filter(|(_, used)| used.is_none()) {
         let why = if seen[record as usize] { "its clip was left out in the scan" } else { "no source tar has it" };
-        left_out.push((record, DropReason::NoClip, why.to_owned()));
+        left_out.push((record, LeftOut::drop(DropReason::NoClip, why.to_owned())));
     }
     let valid = choose_valid(config, records, &order, seed);
     let mut layout = Layout::new(config);
@@ -200,7 +200,7 @@ impl Layout {
     }
 }
 
-/// Writes the plan down and accounts for what it leaves out.
+/// Writes the plan down and files what it leaves out. `None` if the step is not whole.
 ///
 /// # Errors
 /// As [`Run::execute`].
@@ -210,7 +210,7 @@ pub(super) fn step(
     rules: &SampleRules,
     records: &Records,
     scanned: &[Scanned],
-) -> Result<StepResult<Plan>, Error> {
+) -> Result<Option<Plan>, Error> {
     let plan = make(config, records, scanned, run.options().seed);
     let fingerprint =
         scanned.iter().fold(Fingerprint::new().with(&records.fingerprint), |all, tar| all.with(&tar.fingerprint));
@@ -223,16 +223,15 @@ pub(super) fn step(
         serde_json::to_writer_pretty(&mut split, &ids).map_err(|error| CoreError::write(split.path())(error.into()))?;
         out.close(split)?;
         write_lines(config, rules, records, scanned, &plan, out)?;
-        out.read(plan.clips);
-        out.keep(plan.clips);
+        out.file_kept(plan.clips);
         out.count("valid_clips", plan.valid.clips as u64);
         out.count("valid_videos", plan.valid.ids.len() as u64);
-        for (record, reason, detail) in &plan.left_out {
-            leave_out(out, &records.entry(*record).clip.tar_key(), &((*reason).into(), detail.clone()));
+        for (record, left_out) in &plan.left_out {
+            out.file_left_out(records.entry(*record).clip.tar_key(), left_out.borrowed());
         }
         Ok(())
     })?;
-    next_step(&report, &shards, |_| Ok(plan))
+    Ok(report.whole().map(|_| plan))
 }
 
 fn write_lines(

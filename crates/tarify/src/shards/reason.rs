@@ -29,34 +29,16 @@ audsem_core::reasons! {
     pub enum Fault {
         BadJson = "bad_json": "the text is not a JSON object",
         BadRow = "bad_row": "the line of a CSV file is not UTF-8 or has another number of fields than its header",
-        LineTooLong = "line_too_long": "a line of a record file has no end within 256 MiB",
+        DamagedRows = "damaged_rows": "a part of a Parquet file is damaged; the detail names its rows",
+        BrokenOff = "broken_off": "a compressed file is cut or damaged: what stands behind that place is lost, however much it was",
+        LineTooLong = "line_too_long": "a line of a record file has no end within 16 MiB",
         NoName = "no_name": "nothing names the clip: no file_name, original_filename or key",
         BadName = "bad_name": "the name is not a clip key",
         WrongType = "wrong_type": "a field has another JSON type than the task needs",
+        TooLarge = "too_large": "the audio or video is larger than 256 MiB",
         NoAudio = "no_audio": "the sample of the source tar has no audio or video member, or the video no sound track",
         NoJson = "no_json": "the sample of the source tar has no JSON member",
         Undecodable = "undecodable": "the audio cannot be decoded",
         NotFinite = "not_finite": "the audio holds NaN or infinite samples",
-    }
-}
-
-/// Either kind of reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// A rule left it out.
-    Drop(DropReason),
-    /// Why a sample is broken.
-    Fail(Fault),
-}
-
-impl From<DropReason> for Cause {
-    fn from(reason: DropReason) -> Self {
-        Self::Drop(reason)
-    }
-}
-
-impl From<Fault> for Cause {
-    fn from(fault: Fault) -> Self {
-        Self::Fail(fault)
     }
 }

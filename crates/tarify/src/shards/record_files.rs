@@ -1,19 +1,24 @@
 //! Sequential reading of the records of a JSON-lines, CSV or Parquet file.
+//!
+//! Damage is a fault of the data: the rows of a damaged row group, and the place at which a compressed file breaks off,
+//! are rejects, and all that can be read is used. What the system fails to read is an error.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use audsem_core::blame::Blame;
+use audsem_core::csv_records::{RecordBudget, csv_reader};
 use audsem_core::error::Error as CoreError;
 use audsem_core::input;
 use audsem_core::json;
 use audsem_core::parallel::ordered_map;
+use audsem_core::run::{LeftOut, Outcome};
 use audsem_core::tables::{JsonGroup, JsonRows, is_csv};
 use serde_json::{Map, Value};
 
 use super::lines::{Batch, Batches};
 use super::reason::Fault;
-use super::text::LeftOut;
 
 /// Endings of files of records.
 pub(super) const ENDINGS: [&str; 7] = [".jsonl", ".jsonl.gz", ".jsonl.zst", ".csv", ".csv.gz", ".csv.zst", ".parquet"];
@@ -28,8 +33,10 @@ const NESTED_FIELDS: [&str; 2] = ["qa_pairs", "choices"];
 pub(super) struct Found {
     /// File name and number of the line or row, from 1.
     pub place: String,
+    /// How many records are there: more than one only where all are lost.
+    pub n_records: u64,
     /// Its fields.
-    pub record: Result<Map<String, Value>, LeftOut>,
+    pub record: Outcome<Map<String, Value>>,
     /// Whether parts of it that are not standard JSON were replaced; see [`audsem_core::json`].
     pub is_repaired: bool,
 }
@@ -61,9 +68,23 @@ type Cells = Result<Vec<String>, String>;
 
 /// Some records of a file, not yet taken apart.
 enum Chunk {
+    /// What cannot be read: where it begins, how many records are lost for certain, and why.
+    Lost {
+        first: u64,
+        n_records: u64,
+        why: LeftOut,
+    },
     Lines(Batch),
-    Cells { header: Arc<[String]>, rows: Vec<(u64, Cells)> },
-    Rows { first: usize, group: Arc<JsonGroup>, n_rows: usize, first_in_group: usize },
+    Cells {
+        header: Arc<[String]>,
+        rows: Vec<(u64, Cells)>,
+    },
+    Rows {
+        first: usize,
+        group: Arc<JsonGroup>,
+        n_rows: usize,
+        first_in_group: usize,
+    },
 }
 
 fn chunks(path: &Path) -> Result<Box<dyn Iterator<Item = io::Result<Chunk>> + Send>, CoreError> {
@@ -75,28 +96,43 @@ fn chunks(path: &Path) -> Result<Box<dyn Iterator<Item = io::Result<Chunk>> + Se
     if is_csv {
         return Ok(Box::new(CsvChunks::new(path, reader)?));
     }
-    Ok(Box::new(Batches::new(reader).map(|batch| batch.map(Chunk::Lines))))
+    let mut batches = Batches::new(reader);
+    Ok(Box::new(std::iter::from_fn(move || {
+        let batch = batches.next()?.map(Chunk::Lines);
+        Some(batch.or_else(|error| lost_behind(batches.next_line(), error)))
+    })))
+}
+
+/// What becomes of an error in the middle of a file: where the bytes are at fault, it ends there.
+fn lost_behind(line: u64, error: io::Error) -> io::Result<Chunk> {
+    if Blame::of_io(&error) == Blame::Surroundings {
+        return Err(error);
+    }
+    let why = LeftOut::fail(Fault::BrokenOff, format!("{error}; what stands behind is lost"));
+    Ok(Chunk::Lost { first: line, n_records: 1, why })
 }
 
 impl Chunk {
     fn records(self, name: &str) -> Vec<Found> {
-        let found = |number: u64, record| Found { place: format!("{name}:{number}"), record, is_repaired: false };
+        let found =
+            |number: u64, record| Found { place: format!("{name}:{number}"), n_records: 1, record, is_repaired: false };
         match self {
+            Self::Lost { first, n_records, why } => vec![Found { n_records, ..found(first, Err(why)) }],
             Self::Lines(batch) => {
                 let too_long =
-                    batch.too_long.map(|number| found(number, Err((Fault::LineTooLong.into(), String::new()))));
+                    batch.too_long.map(|number| found(number, Err(LeftOut::fail(Fault::LineTooLong, String::new()))));
                 let lines = batch.lines().map(|(number, line)| match json::read_object(line) {
                     Ok(read) => {
                         let is_repaired = read.repairs != json::Repairs::default();
                         Found { is_repaired, ..found(number, Ok(read.value)) }
                     }
-                    Err(error) => found(number, Err((Fault::BadJson.into(), error.to_string()))),
+                    Err(error) => found(number, Err(LeftOut::fail(Fault::BadJson, error.to_string()))),
                 });
                 too_long.into_iter().chain(lines).collect()
             }
             Self::Cells { header, rows } => {
                 let rows = rows.into_iter().map(|(line, cells)| {
-                    let record = cells.map_err(|problem| (Fault::BadRow.into(), problem));
+                    let record = cells.map_err(|problem| LeftOut::fail(Fault::BadRow, problem));
                     found(line, record.map(|cells| of_cells(&header, cells)))
                 });
                 rows.collect()
@@ -134,28 +170,33 @@ fn nest(mut record: Map<String, Value>) -> Map<String, Value> {
 }
 
 struct CsvChunks<R> {
-    reader: csv::Reader<R>,
+    reader: csv::Reader<RecordBudget<R>>,
     header: Arc<[String]>,
     ended: bool,
+    /// Why it ended, where the end has not been reached.
+    broken: Option<io::Error>,
 }
 
 impl<R: Read> CsvChunks<R> {
     fn new(path: &Path, reader: R) -> Result<Self, CoreError> {
-        let mut reader = csv::Reader::from_reader(reader);
-        let header = reader
-            .headers()
-            .map_err(|error| CoreError::input(path, format!("the CSV header cannot be read ({error})")))?;
+        let mut reader = csv_reader(&csv::ReaderBuilder::new(), reader);
+        let header = reader.headers().map_err(|error| match Blame::of(&error) {
+            Blame::Surroundings => CoreError::read(path)(error.into()),
+            Blame::Record => CoreError::input(path, format!("the CSV header cannot be read ({error})")),
+        })?;
         let header: Vec<String> =
             header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect();
         if let Some(twice) = (1..header.len()).find(|&n| header[..n].contains(&header[n])) {
             return Err(CoreError::input(path, format!("the CSV header names `{}` twice", header[twice])));
         }
-        Ok(Self { reader, header: header.into(), ended: false })
+        Ok(Self { reader, header: header.into(), ended: false, broken: None })
     }
 
-    fn read(&mut self) -> io::Result<Option<Chunk>> {
+    /// The next rows, up to a place that cannot be read.
+    fn rows(&mut self) -> Vec<(u64, Cells)> {
         let (mut rows, mut record) = (Vec::new(), csv::ByteRecord::new());
         while rows.len() < ROWS_PER_BATCH {
+            self.reader.get_mut().renew();
             match self.reader.read_byte_record(&mut record) {
                 Ok(false) => {
                     self.ended = true;
@@ -170,12 +211,15 @@ impl<R: Read> CsvChunks<R> {
                         let line = pos.as_ref().map_or(0, csv::Position::line);
                         rows.push((line, Err(format!("{len} fields, but the header has {expected_len}"))));
                     }
-                    csv::ErrorKind::Io(_) => return Err(io::Error::other(error)),
-                    _ => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+                    _ => {
+                        self.ended = true;
+                        self.broken = Some(error.into());
+                        break;
+                    }
                 },
             }
         }
-        Ok((!rows.is_empty()).then(|| Chunk::Cells { header: Arc::clone(&self.header), rows }))
+        rows
     }
 }
 
@@ -188,12 +232,14 @@ impl<R: Read> Iterator for CsvChunks<R> {
     type Item = io::Result<Chunk>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
+        if !self.ended {
+            let rows = self.rows();
+            if !rows.is_empty() {
+                return Some(Ok(Chunk::Cells { header: Arc::clone(&self.header), rows }));
+            }
         }
-        let chunk = self.read();
-        self.ended |= chunk.is_err();
-        chunk.transpose()
+        let line = self.reader.position().line();
+        self.broken.take().map(|error| lost_behind(line, error))
     }
 }
 
@@ -205,19 +251,22 @@ fn parquet_chunks(path: &Path) -> Result<impl Iterator<Item = io::Result<Chunk>>
         tracing::warn!("columns of {} that hold bytes are not read: {}", path.display(), without.join(", "));
     }
     let mut first = 0;
-    let groups = (0..table.n_groups()).map(move |i| table.group(i).map_err(io::Error::other));
-    Ok(groups.flat_map(move |group| {
+    Ok((0..table.n_groups()).flat_map(move |i| {
+        let (group, n_rows) = (table.group(i), table.n_rows_in(i));
+        let from = first;
+        first += n_rows;
         let group = match group {
             Ok(group) => Arc::new(group),
-            Err(error) => return vec![Err(error)],
+            Err(error) => {
+                let detail = format!("rows {} to {first}: {error}", from + 1);
+                let why = LeftOut::fail(Fault::DamagedRows, detail);
+                return vec![Ok(Chunk::Lost { first: from as u64 + 1, n_records: n_rows as u64, why })];
+            }
         };
-        let n_rows = group.len();
-        let chunks = (0..n_rows).step_by(ROWS_PER_BATCH).map(|at| {
+        let chunk = |at: usize| {
             let n_rows = ROWS_PER_BATCH.min(n_rows - at);
-            Ok(Chunk::Rows { first: first + at, group: Arc::clone(&group), n_rows, first_in_group: at })
-        });
-        let chunks = chunks.collect();
-        first += n_rows;
-        chunks
+            Ok(Chunk::Rows { first: from + at, group: Arc::clone(&group), n_rows, first_in_group: at })
+        };
+        (0..n_rows).step_by(ROWS_PER_BATCH).map(chunk).collect()
     }))
 }

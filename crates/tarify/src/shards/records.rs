@@ -5,25 +5,28 @@ use std::fs::File;
 use std::io::{BufReader, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
 use audsem_core::records::Layout;
-use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
+use audsem_core::run::{
+    Fingerprint, LeftOut, Outcome, ReadBack, Run, Shard, ShardError, ShardOutput, ShardOutputs, Step,
+};
 use audsem_core::tar::MAX_NAME_BYTES;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::Config;
 use super::config::Duplicates;
 use super::lines::Batches;
-use super::reason::{Cause, DropReason, Fault};
+use super::reason::{DropReason, Fault};
 use super::record_files::{self, Found};
 use super::sample::{Made, SampleRules, clip_of, identity_of, join};
-use super::text::LeftOut;
-use super::{Config, StepResult, next_step};
 use crate::error::Error;
+
+/// Name of the step.
+pub(super) const STEP: &str = "records";
 
 /// The file this step writes.
 const FILE: &str = "records-00000.jsonl";
@@ -114,30 +117,19 @@ impl Records {
     }
 }
 
-/// Runs the step.
+/// Runs the step; `None` if it is not whole.
 ///
 /// # Errors
-/// As [`Run::execute`], and when the written file cannot be read back.
-pub(super) fn step(run: &mut Run, config: &Config, rules: &SampleRules) -> Result<StepResult<Records>, Error> {
+/// As [`Run::execute_via`].
+pub(super) fn step(run: &mut Run, config: &Config, rules: &SampleRules) -> Result<Option<Records>, Error> {
     let fingerprint = run.inputs()[..config.records.len()].iter().fold(Fingerprint::new(), Fingerprint::with_file);
     let plan = [Shard { name: "00000".to_owned(), fingerprint: fingerprint.finish(), work: () }];
-    let on_dry_run = Mutex::new(Records::default());
     let limit = run.options().limit.unwrap_or(u64::MAX);
-    let step = Step { name: "records", unit: "records", physical: "MB" };
+    let step = Step { name: STEP, unit: "records", physical: "MB" };
     run.must_keep(step).explain(DropReason::ALL).explain(Fault::ALL);
-    let report = run.execute(step, &plan, |(), out| {
-        let found = make(config, rules, limit, out)?;
-        if out.dry_run() {
-            *on_dry_run.lock().expect("no thread panics while holding it") = found;
-        }
-        Ok(())
-    })?;
-    next_step(&report, &plan, |outputs| {
-        if run.options().dry_run {
-            return Ok(on_dry_run.into_inner().expect("no thread panics while holding it"));
-        }
-        load(run.folder().join(FILE), outputs[0].fingerprint.clone(), joins(rules))
-    })
+    let written = ReadBack(|shard: &ShardOutputs| load(shard, joins(rules)));
+    let report = run.execute_via(&written, step, &plan, |(), out| make(config, rules, limit, out))?;
+    Ok(report.whole().and_then(|whole| whole.values.into_iter().next()))
 }
 
 /// Whether all pairs of a clip are one sample, in whatever records they stand.
@@ -145,11 +137,12 @@ fn joins(rules: &SampleRules) -> bool {
     rules.task.has_pairs() && rules.pairs == Layout::Together
 }
 
-/// The outcome of one record.
-struct Outcome {
+/// The outcome of one record, or of several that are lost together.
+struct Judgement {
     place: String,
+    n_records: u64,
     is_repaired: bool,
-    result: Result<Judged, LeftOut>,
+    result: Outcome<Judged>,
 }
 
 /// A record with a clip.
@@ -175,7 +168,7 @@ fn make(config: &Config, rules: &SampleRules, limit: u64, out: &mut ShardOutput)
         &config.records,
         workers,
         |found| judge(found, rules),
-        |outcome| accounts.take(outcome, &mut file, out).map_err(Stop::Shard),
+        |judgement| accounts.take(judgement, &mut file, out).map_err(Stop::Shard),
     )
     .map_err(Stop::into_shard_error)?;
     out.close(file)?;
@@ -212,15 +205,13 @@ fn last_ones(
 ) -> Result<HashMap<(ClipId, u64), u64>, CoreError> {
     let mut last = HashMap::new();
     let mut number = 0;
-    let identity = |found: Found| {
-        let record = found.record.ok()?;
-        Some(identity_of(&clip_of(&record).ok()?, &record, rules.task))
-    };
-    record_files::for_each(paths, workers, identity, |identity| {
+    let identity = |record: Map<String, Value>| Some(identity_of(&clip_of(&record).ok()?, &record, rules.task));
+    let numbered = |found: Found| (found.n_records, found.record.ok().and_then(identity));
+    record_files::for_each(paths, workers, numbered, |(n_records, identity)| {
         if let Some(identity) = identity.filter(|_| number < limit) {
             last.insert(identity, number);
         }
-        number += 1;
+        number += n_records;
         Ok::<_, CoreError>(())
     })?;
     Ok(last)
@@ -229,15 +220,18 @@ fn last_ones(
 /// More pairs than any clip has; where pairs come in several records, their number is not known before all are read.
 const MOST_PAIRS: usize = 99_999_999;
 
-fn judge(found: Found, rules: &SampleRules) -> Outcome {
-    let Found { place, record, is_repaired } = found;
-    let judged = |record: Map<String, Value>| -> Result<Judged, LeftOut> {
+fn judge(found: Found, rules: &SampleRules) -> Judgement {
+    let Found { place, n_records, record, is_repaired } = found;
+    let judged = |record: Map<String, Value>| -> Outcome<Judged> {
         let clip = clip_of(&record)?;
         let identity = identity_of(&clip, &record, rules.task);
         let made = rules.apply(&clip, record);
         let longest = rules.sample_key(&clip, MOST_PAIRS).len() + ".flac".len();
         if longest > MAX_NAME_BYTES {
-            return Err((Fault::BadName.into(), format!("a member name of {longest} bytes is too long for a tar")));
+            return Err(LeftOut::fail(
+                Fault::BadName,
+                format!("a member name of {longest} bytes is too long for a tar"),
+            ));
         }
         let raw: Vec<Box<RawValue>> = made.samples.iter().map(raw).collect();
         let json_bytes = raw.iter().map(|json| json.get().len() as u32).collect();
@@ -248,7 +242,7 @@ fn judge(found: Found, rules: &SampleRules) -> Outcome {
         }
         Ok(Judged { clip, identity, made, line, json_bytes })
     };
-    Outcome { place, is_repaired, result: record.and_then(judged) }
+    Judgement { place, n_records, is_repaired, result: record.and_then(judged) }
 }
 
 fn raw(sample: &Map<String, Value>) -> Box<RawValue> {
@@ -268,36 +262,35 @@ struct Accounts {
 }
 
 impl Accounts {
-    fn take(&mut self, outcome: Outcome, file: &mut impl Write, out: &mut ShardOutput) -> Result<(), ShardError> {
-        if self.n_read == self.limit {
+    fn take(&mut self, judgement: Judgement, file: &mut impl Write, out: &mut ShardOutput) -> Result<(), ShardError> {
+        let Judgement { place, n_records, is_repaired, result } = judgement;
+        let (number, n_records) = (self.n_read, n_records.min(self.limit - self.n_read));
+        if n_records == 0 {
             return Ok(());
         }
-        let number = self.n_read;
-        self.n_read += 1;
-        out.count("lines", 1);
-        let Outcome { place, is_repaired, result } = outcome;
+        self.n_read += n_records;
+        out.count("lines", n_records);
         if is_repaired {
             out.count("repaired_json", 1);
         }
         let judged = match result {
             Ok(judged) => judged,
             Err(why) => {
-                leave_out(out, &place, &why);
+                out.file_many(place, why, n_records);
                 return Ok(());
             }
         };
         if let Some(other) = self.duplicate_of(&judged.identity, number, &place) {
             let detail = format!("{place}; {other} counts");
-            leave_out(out, &judged.clip.tar_key(), &(DropReason::DuplicateRecord.into(), detail));
+            out.file_left_out(judged.clip.tar_key(), LeftOut::drop(DropReason::DuplicateRecord, detail));
             return Ok(());
         }
-        for (pair, (cause, detail)) in &judged.made.left_out {
+        for (pair, why) in &judged.made.left_out {
             let key = judged.clip.tar_key();
             let key = pair.map_or(key.clone(), |n| format!("{key} pair {n}"));
-            leave_out(out, &key, &(*cause, format!("{place}: {detail}")));
+            out.file_left_out(key, why.borrowed().map_detail(|detail| format!("{place}: {detail}")));
         }
-        out.read(judged.made.kept);
-        out.keep(judged.made.kept);
+        out.file_kept(judged.made.kept);
         self.write(judged, file, out)
     }
 
@@ -329,18 +322,11 @@ impl Accounts {
     }
 }
 
-/// Counts one record, pair or clip as read and left out.
-pub(super) fn leave_out(out: &mut ShardOutput, key: &str, (cause, detail): &LeftOut) {
-    out.read(1);
-    match cause {
-        Cause::Drop(reason) => out.drop(key, *reason, detail),
-        Cause::Fail(fault) => out.fail(key, *fault, detail),
-    }
-}
-
 /// Reads back which clips the file of this step refers to.
-fn load(path: PathBuf, fingerprint: String, joins: bool) -> Result<Records, Error> {
+fn load(shard: &ShardOutputs, joins: bool) -> Result<Records, CoreError> {
+    let path = shard.file_ending(FILE)?.clone();
     let reader = BufReader::new(File::open(&path).map_err(CoreError::read(&path))?);
+    let fingerprint = shard.fingerprint.clone();
     let mut records = Records { path: path.clone(), fingerprint, joins, ..Records::default() };
     let mut offset = 0;
     for batch in Batches::new(reader) {
@@ -411,10 +397,9 @@ mod tests {
         for task in Task::ALL {
             let rules = config(task).rules(0).expect("the built-in templates are right");
             let record = audsem_core::json::read_object(line).map(|read| read.value);
-            let record = record.map_err(|error| (Fault::BadJson.into(), error.to_string()));
-            let Ok(judged) = judge(Found { place: "f:1".to_owned(), record, is_repaired: false }, &rules).result else {
-                continue;
-            };
+            let record = record.map_err(|error| LeftOut::fail(Fault::BadJson, error.to_string()));
+            let found = Found { place: "f:1".to_owned(), n_records: 1, record, is_repaired: false };
+            let Ok(judged) = judge(found, &rules).result else { continue };
             assert_eq!(judged.json_bytes.len(), judged.made.samples.len());
             if !judged.line.is_empty() {
                 let line: Line<Vec<&RawValue>> = serde_json::from_slice(&judged.line).expect("our own line");

@@ -2,13 +2,14 @@
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::records::{Choices, Layout, Question, Task, clean, text_of, type_name};
+use audsem_core::run::{LeftOut, Outcome};
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::config::Answers;
 use super::reason::{DropReason, Fault};
 use super::templates::Templates;
-use super::text::{LeftOut, TextLimits, field, not_of_format};
+use super::text::{TextLimits, field, not_of_format};
 
 /// Everything that decides what a sample says.
 pub struct SampleRules {
@@ -66,7 +67,7 @@ impl SampleRules {
         }
     }
 
-    fn caption(&self, clip: &ClipId, mut record: Map<String, Value>) -> Result<Map<String, Value>, LeftOut> {
+    fn caption(&self, clip: &ClipId, mut record: Map<String, Value>) -> Outcome<Map<String, Value>> {
         let caption = field(&record, "caption")?;
         self.limits.check_words(&caption)?;
         self.limits.check_chars(&caption, DropReason::CaptionShort)?;
@@ -92,18 +93,18 @@ impl SampleRules {
             Some(Value::Array(pairs)) if !pairs.is_empty() => pairs,
             _ if is_row(record) => return self.row(clip, record),
             None | Some(Value::Null | Value::Array(_)) => {
-                return Made::nothing((DropReason::NoPairs.into(), String::new()));
+                return Made::nothing(LeftOut::drop(DropReason::NoPairs, String::new()));
             }
             Some(other) => {
                 let detail = format!("qa_pairs is {}, not a list", type_name(other));
-                return Made::nothing((Fault::WrongType.into(), detail));
+                return Made::nothing(LeftOut::fail(Fault::WrongType, detail));
             }
         };
         let mut made = Made::default();
         for (number, pair) in pairs.iter().enumerate() {
             let Value::Object(pair) = pair else {
                 let detail = format!("the pair is {}, not an object", type_name(pair));
-                made.left_out.push((Some(number), (Fault::WrongType.into(), detail)));
+                made.left_out.push((Some(number), LeftOut::fail(Fault::WrongType, detail)));
                 continue;
             };
             match self.pair(clip, pair) {
@@ -131,7 +132,7 @@ impl SampleRules {
     }
 
     /// A new object each time, so that a record used twice is not changed twice.
-    fn pair(&self, clip: &ClipId, pair: &Map<String, Value>) -> Result<Map<String, Value>, LeftOut> {
+    fn pair(&self, clip: &ClipId, pair: &Map<String, Value>) -> Outcome<Map<String, Value>> {
         let PairQuestion { question, choices } = self.question(pair)?;
         let thinking = field(pair, "thinking")?;
         self.limits.check_chars(&thinking, DropReason::ThinkingShort)?;
@@ -161,7 +162,7 @@ impl SampleRules {
         Ok(sample)
     }
 
-    fn question(&self, pair: &Map<String, Value>) -> Result<PairQuestion, LeftOut> {
+    fn question(&self, pair: &Map<String, Value>) -> Outcome<PairQuestion> {
         if !self.task.has_choices() {
             let question = field(pair, "question")?;
             self.limits.check_chars(&question, DropReason::QuestionShort)?;
@@ -169,15 +170,14 @@ impl SampleRules {
         }
         let question = Question::read(pair).map_err(not_of_format)?;
         self.limits.check_chars(&question.stem, DropReason::QuestionShort)?;
-        let text = self
-            .templates
-            .instruction(&question, self.semantic)
-            .map_err(|problem| (Fault::WrongType.into(), format!("the template cannot be filled in: {problem}")))?;
+        let text = self.templates.instruction(&question, self.semantic).map_err(|problem| {
+            LeftOut::fail(Fault::WrongType, format!("the template cannot be filled in: {problem}"))
+        })?;
         Ok(PairQuestion { question: text, choices: Some(question.choices) })
     }
 
     /// The answer as it is written. One that means no choice would teach the wrong thing.
-    fn answer(&self, pair: &Map<String, Value>, choices: Option<&Choices>) -> Result<String, LeftOut> {
+    fn answer(&self, pair: &Map<String, Value>, choices: Option<&Choices>) -> Outcome<String> {
         let answer = field(pair, "answer")?;
         let Some(choices) = choices else { return Ok(answer) };
         let choice = choices.find(&answer).map_err(not_of_format)?;
@@ -188,7 +188,7 @@ impl SampleRules {
     }
 
     /// The cleaned field in semantic mode, `None` otherwise.
-    fn semantic_elements(&self, object: &Map<String, Value>) -> Result<Option<String>, LeftOut> {
+    fn semantic_elements(&self, object: &Map<String, Value>) -> Outcome<Option<String>> {
         if !self.semantic {
             return Ok(None);
         }
@@ -254,10 +254,10 @@ pub(super) fn identity_of(clip: &ClipId, record: &Map<String, Value>, task: Task
 ///
 /// # Errors
 /// [`Fault::NoName`] and [`Fault::BadName`].
-pub(super) fn clip_of(record: &Map<String, Value>) -> Result<ClipId, LeftOut> {
+pub(super) fn clip_of(record: &Map<String, Value>) -> Outcome<ClipId> {
     if record.get("file_name").is_none_or(Value::is_null) {
-        return Err((Fault::NoName.into(), "no file_name".to_owned()));
+        return Err(LeftOut::fail(Fault::NoName, "no file_name".to_owned()));
     }
     let name = clean(text_of(record, "file_name").map_err(not_of_format)?);
-    name.parse().map_err(|error| (Fault::BadName.into(), format!("{error}")))
+    name.parse().map_err(|error| LeftOut::fail(Fault::BadName, format!("{error}")))
 }

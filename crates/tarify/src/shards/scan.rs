@@ -1,25 +1,26 @@
 //! Second step: finds the clips of the source tars that have text and usable audio, and their positions.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::path::PathBuf;
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
 use audsem_core::parallel::ordered_map;
-use audsem_core::run::{FileFingerprint, Fingerprint, OutputFile, Run, Shard, ShardError, ShardOutput, Step};
-use audsem_core::tar::MemberReader;
+use audsem_core::run::{
+    FileFingerprint, Fingerprint, LeftOut, Outcome, OutputFile, ReadBack, Run, Shard, ShardError, ShardOutput,
+    ShardOutputs, Step, StepOutputs,
+};
+use audsem_core::tar::{MAX_MEMBER_BYTES, MemberReader};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::audio::{AudioChecker, CheckedAudio, duration_class};
 use super::catalogue::{Catalogue, Clip, Place};
 use super::reason::{DropReason, Fault};
-use super::records::{Records, leave_out};
-use super::text::LeftOut;
-use super::{Config, StepResult, Task, next_step};
+use super::records::Records;
+use super::{Config, Task};
 use crate::error::Error;
 
 /// A clip that a record refers to.
@@ -48,52 +49,31 @@ pub(super) struct Audio {
 /// What the step found in one source tar.
 #[derive(Debug, Default)]
 pub(super) struct Scanned {
-    /// The file that [`Audio::offset`] refers to: the tar, or a payload file beside it when the tar
-    /// is compressed or holds video.
-    pub payloads: PathBuf,
+    /// The file that [`Audio::offset`] refers to if it is not the tar itself: the tar is compressed, or holds video.
+    pub payloads: Option<PathBuf>,
     /// Hash of what was found.
     pub fingerprint: String,
     /// The clips, in the order of the tar.
     pub candidates: Vec<Candidate>,
 }
 
-/// Runs the step: one shard per source tar.
+/// Runs the step: one shard per source tar. `None` if it is not whole.
 ///
 /// # Errors
-/// As [`Run::execute`], and when a written file cannot be read back.
-pub(super) fn step(run: &mut Run, config: &Config, records: &Records) -> Result<StepResult<Vec<Scanned>>, Error> {
+/// As [`Run::execute_via`].
+pub(super) fn step(run: &mut Run, config: &Config, records: &Records) -> Result<Option<StepOutputs<Scanned>>, Error> {
     let inputs = &run.inputs()[config.records.len()..];
     let shard = |(number, input): (usize, &FileFingerprint)| Shard {
         name: format!("{number:05}"),
         fingerprint: Fingerprint::new().with_file(input).with(&records.fingerprint).finish(),
-        work: Scan { number, path: config.sources[number].clone() },
+        work: Scan { path: config.sources[number].clone() },
     };
     let plan: Vec<_> = inputs.iter().enumerate().map(shard).collect();
-    let on_dry_run: Mutex<Vec<(usize, Vec<Candidate>)>> = Mutex::default();
     let checker = AudioChecker::new(config);
     let step = Step { name: STEP, unit: "clips", physical: "MB" };
     run.must_keep(step).explain(DropReason::ALL).explain(Fault::ALL);
-    let report = run.execute(step, &plan, |scan, out| {
-        let candidates = scan.run(config, records, &checker, out)?;
-        if out.dry_run() {
-            on_dry_run.lock().expect("no thread panics while holding it").push((scan.number, candidates));
-        }
-        Ok(())
-    })?;
-    next_step(&report, &plan, |outputs| {
-        if run.options().dry_run {
-            let mut found = on_dry_run.into_inner().expect("no thread panics while holding it");
-            found.sort_by_key(|(number, _)| *number);
-            let scanned = |(_, candidates)| Scanned { candidates, ..Scanned::default() };
-            return Ok(found.into_iter().map(scanned).collect());
-        }
-        let scanned = |(output, path): (&audsem_core::run::ShardOutputs, &PathBuf)| {
-            let payloads = output.files_ending(PAYLOADS).next().unwrap_or(path).clone();
-            let list = output.files_ending(CANDIDATES).next().expect("every shard of this step writes one");
-            Ok(Scanned { payloads, fingerprint: output.fingerprint.clone(), candidates: load(list)? })
-        };
-        outputs.iter().zip(&config.sources).map(scanned).collect()
-    })
+    let scan = |scan: &Scan, out: &mut ShardOutput| scan.run(config, records, &checker, out);
+    Ok(run.execute_via(&ReadBack(Scanned::load), step, &plan, scan)?.whole())
 }
 
 /// Name of the step.
@@ -125,7 +105,6 @@ pub(super) fn clear(run: &Run) -> Result<(), Error> {
 
 /// The work of one shard.
 struct Scan {
-    number: usize,
     path: PathBuf,
 }
 
@@ -136,7 +115,7 @@ struct Matched<'a> {
     record: u32,
     media: Place,
     /// Its bytes; `None` to have them read by the thread that checks them.
-    bytes: Option<std::io::Result<Vec<u8>>>,
+    bytes: Option<io::Result<Vec<u8>>>,
 }
 
 impl Scan {
@@ -146,7 +125,7 @@ impl Scan {
         records: &Records,
         checker: &AudioChecker,
         out: &mut ShardOutput,
-    ) -> Result<Vec<Candidate>, ShardError> {
+    ) -> Result<Scanned, ShardError> {
         let mut tar = MemberReader::scan(&self.path).map_err(ShardError::input)?;
         let catalogue = Catalogue::read(&mut tar, config.task).map_err(ShardError::input)?;
         out.count("other_members", catalogue.other_members);
@@ -163,14 +142,14 @@ impl Scan {
             check(checker, matched.into_iter(), |place| read_at(&file, place, wanted), &mut found, out)?;
         } else {
             let again = MemberReader::open(&self.path).map_err(ShardError::input)?;
-            let unread = |_: Place| Err(std::io::Error::other("the payload was not read during the scan"));
+            let unread = |_: Place| Err(io::Error::other("the payload was not read during the scan"));
             check(checker, InOrder::new(again, matched), unread, &mut found, out)?;
         }
         found.finish(out)
     }
 
-    fn place(&self, stem: &str) -> String {
-        format!("{}:{stem}", self.path.file_name().unwrap_or_default().to_string_lossy())
+    fn place(&self, sample: &str) -> String {
+        format!("{}:{sample}", self.path.file_name().unwrap_or_default().to_string_lossy())
     }
 
     /// Leaves out what has no record or is broken before any audio is read.
@@ -186,24 +165,24 @@ impl Scan {
             let id = match clip.id() {
                 Ok(id) => id,
                 Err(why) => {
-                    leave_out(out, &self.place(&clip.stem), &why);
+                    out.file_left_out(self.place(&clip.sample), why);
                     continue;
                 }
             };
-            for member in &clip.repeats {
-                let places = format!("{}; first in {}", self.place(member), self.place(&clip.stem));
-                leave_out(out, &id.tar_key(), &(DropReason::DuplicateClip.into(), places));
+            let place = self.place(&clip.sample);
+            match (records.find(&id), clip.media) {
+                (None, _) => out.file_left_out(id.tar_key(), LeftOut::drop(DropReason::NoRecord, place)),
+                (Some(record), Some(media)) if media.size > MAX_MEMBER_BYTES => {
+                    let detail = format!("{place} has {} bytes", media.size);
+                    out.file_left_out(id.tar_key(), LeftOut::fail(Fault::TooLarge, detail));
+                    candidates.push(Candidate { record, audio: None, described: None });
+                }
+                (Some(record), Some(media)) => matched.push(Matched { clip, id, record, media, bytes: None }),
+                (Some(record), None) => {
+                    out.file_left_out(id.tar_key(), LeftOut::fail(Fault::NoAudio, place));
+                    candidates.push(Candidate { record, audio: None, described: None });
+                }
             }
-            let Some(record) = records.find(&id) else {
-                leave_out(out, &id.tar_key(), &(DropReason::NoRecord.into(), self.place(&clip.stem)));
-                continue;
-            };
-            if let Some(media) = clip.media {
-                matched.push(Matched { clip, id, record, media, bytes: None });
-                continue;
-            }
-            leave_out(out, &id.tar_key(), &(Fault::NoAudio.into(), self.place(&clip.stem)));
-            candidates.push(Candidate { record, audio: None, described: None });
         }
         matched
     }
@@ -212,7 +191,7 @@ impl Scan {
 fn check<'a>(
     checker: &AudioChecker,
     matched: impl Iterator<Item = Matched<'a>> + Send,
-    read: impl Fn(Place) -> std::io::Result<Vec<u8>> + Sync,
+    read: impl Fn(Place) -> io::Result<Vec<u8>> + Sync,
     found: &mut Found,
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {
@@ -232,8 +211,8 @@ fn check<'a>(
 }
 
 /// The first `wanted` bytes of a payload.
-fn read_at(file: &File, place: Place, wanted: u64) -> std::io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(place.size.min(wanted)).map_err(std::io::Error::other)?];
+fn read_at(file: &File, place: Place, wanted: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(place.size.min(wanted)).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, place.offset)?;
     Ok(bytes)
 }
@@ -251,16 +230,16 @@ impl<'a> InOrder<'a> {
         Self { tar, next_member: 0, matched: matched.into_iter() }
     }
 
-    fn read(&mut self, place: Place) -> std::io::Result<Vec<u8>> {
+    fn read(&mut self, place: Place) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        while let Some(_member) = self.tar.next_member().map_err(std::io::Error::other)? {
+        while let Some(_member) = self.tar.next_member().map_err(io::Error::other)? {
             self.next_member += 1;
             if self.next_member == place.member + 1 {
-                self.tar.read_payload(&mut bytes).map_err(std::io::Error::other)?;
+                self.tar.read_payload(&mut bytes).map_err(io::Error::other)?;
                 return Ok(bytes);
             }
         }
-        Err(std::io::Error::other("the tar is shorter than when its members were listed"))
+        Err(io::Error::other("the tar is shorter than when its members were listed"))
     }
 }
 
@@ -286,14 +265,14 @@ impl Found {
     fn take(
         &mut self,
         matched: Matched<'_>,
-        checked: Result<CheckedAudio, LeftOut>,
+        checked: Outcome<CheckedAudio>,
         out: &mut ShardOutput,
     ) -> Result<(), ShardError> {
         let Matched { clip, id, record, media, .. } = matched;
         let checked = match checked {
             Ok(checked) => checked,
             Err(why) => {
-                leave_out(out, &id.tar_key(), &why);
+                out.file_left_out(id.tar_key(), why);
                 self.candidates.push(Candidate { record, audio: None, described: None });
                 return Ok(());
             }
@@ -308,8 +287,7 @@ impl Found {
             Some(Ok(fields)) if self.task == Task::Video => Some(fields.clone()),
             _ => None,
         };
-        out.read(1);
-        out.keep(1);
+        out.file_kept(1);
         out.count("milliseconds", checked.ms);
         out.count(duration_class(checked.ms), 1);
         let audio = Some(Audio { offset, size, ms: checked.ms });
@@ -317,7 +295,7 @@ impl Found {
         Ok(())
     }
 
-    fn finish(self, out: &mut ShardOutput) -> Result<Vec<Candidate>, ShardError> {
+    fn finish(self, out: &mut ShardOutput) -> Result<Scanned, ShardError> {
         let mut list = out.create(format!("scan-{}{CANDIDATES}", out.name()))?;
         for candidate in &self.candidates {
             let mut line = serde_json::to_vec(candidate).expect("numbers and JSON are JSON");
@@ -328,13 +306,21 @@ impl Found {
         if let Some(payloads) = self.payloads {
             out.close(payloads)?;
         }
-        Ok(self.candidates)
+        Ok(Scanned { candidates: self.candidates, ..Scanned::default() })
     }
 }
 
-fn load(path: &Path) -> Result<Vec<Candidate>, Error> {
-    let text = std::fs::read(path).map_err(CoreError::read(path))?;
-    let damaged = |_| CoreError::input(path, "this file is damaged\nhint: pass --fresh to build it again").into();
-    let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-    lines.map(|line| serde_json::from_slice(line).map_err(damaged)).collect()
+impl Scanned {
+    /// Reads back what a shard of the step has found.
+    fn load(shard: &ShardOutputs) -> Result<Self, CoreError> {
+        let path = shard.file_ending(CANDIDATES)?;
+        let text = std::fs::read(path).map_err(CoreError::read(path))?;
+        let damaged = |_| CoreError::input(path, "this file is damaged\nhint: pass --fresh to build it again");
+        let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        Ok(Self {
+            payloads: shard.files_ending(PAYLOADS).next().cloned(),
+            fingerprint: shard.fingerprint.clone(),
+            candidates: lines.map(|line| serde_json::from_slice(line).map_err(damaged)).collect::<Result<_, _>>()?,
+        })
+    }
 }

@@ -2,10 +2,11 @@
 
 pub(super) use audsem_core::records::clean;
 use audsem_core::records::{RecordFault, Violation, text_of};
+use audsem_core::run::{LeftOut, Outcome};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::reason::{Cause, DropReason, Fault};
+use super::reason::{DropReason, Fault};
 
 /// Substrings that refer to the data a language model was given; text that contains one describes that
 /// data instead of the sound.
@@ -25,64 +26,54 @@ pub struct TextLimits {
     pub omit_phrases: Vec<String>,
 }
 
-/// Why a record or pair is left out, with what the reject file says about it.
-pub(super) type LeftOut = (Cause, String);
-
-impl From<RecordFault> for Cause {
-    fn from(fault: RecordFault) -> Self {
-        match fault.violation {
-            Violation::Missing => Self::Drop(DropReason::MissingField),
-            Violation::WrongType => Self::Fail(Fault::WrongType),
-            Violation::FewChoices => Self::Drop(DropReason::NoChoices),
-            Violation::AnswerNotAmongChoices => Self::Drop(DropReason::AnswerNotAmongChoices),
-        }
-    }
-}
-
 /// Why something is left out that is not of its format.
 pub(super) fn not_of_format(fault: RecordFault) -> LeftOut {
-    let detail = fault.detail.clone();
-    (fault.into(), detail)
+    match fault.violation {
+        Violation::Missing => LeftOut::drop(DropReason::MissingField, fault.detail),
+        Violation::WrongType => LeftOut::fail(Fault::WrongType, fault.detail),
+        Violation::FewChoices => LeftOut::drop(DropReason::NoChoices, fault.detail),
+        Violation::AnswerNotAmongChoices => LeftOut::drop(DropReason::AnswerNotAmongChoices, fault.detail),
+    }
 }
 
 /// The cleaned text of a field.
 ///
 /// # Errors
 /// As [`text_of`].
-pub(super) fn field(object: &Map<String, Value>, name: &str) -> Result<String, LeftOut> {
+pub(super) fn field(object: &Map<String, Value>, name: &str) -> Outcome<String> {
     text_of(object, name).map(clean).map_err(not_of_format)
 }
 
 impl TextLimits {
     /// # Errors
     /// [`DropReason::CaptionLong`].
-    pub fn check_words(&self, caption: &str) -> Result<(), LeftOut> {
+    pub fn check_words(&self, caption: &str) -> Outcome<()> {
         let words = caption.split_whitespace().count();
         match self.max_words {
-            Some(most) if words > most => Err((DropReason::CaptionLong.into(), format!("{words} words"))),
+            Some(most) if words > most => Err(LeftOut::drop(DropReason::CaptionLong, format!("{words} words"))),
             _ => Ok(()),
         }
     }
 
     /// # Errors
     /// The given reason when `text` has fewer characters (Unicode scalar values) than `min_chars`.
-    pub fn check_chars(&self, text: &str, short: DropReason) -> Result<(), LeftOut> {
+    pub fn check_chars(&self, text: &str, short: DropReason) -> Outcome<()> {
         at_least(text, self.min_chars, short)
     }
 
     /// # Errors
     /// [`DropReason::AnswerShort`].
-    pub fn check_answer(&self, answer: &str) -> Result<(), LeftOut> {
+    pub fn check_answer(&self, answer: &str) -> Outcome<()> {
         at_least(answer, self.min_answer_chars, DropReason::AnswerShort)
     }
 
     /// # Errors
     /// [`DropReason::OmitPhrase`] for the first field that holds one.
-    pub fn check_phrases(&self, fields: &[(&str, &str)]) -> Result<(), LeftOut> {
+    pub fn check_phrases(&self, fields: &[(&str, &str)]) -> Outcome<()> {
         for (name, text) in fields {
             for phrase in &self.omit_phrases {
                 if text.contains(phrase.as_str()) {
-                    return Err((DropReason::OmitPhrase.into(), format!("{phrase:?} in {name}")));
+                    return Err(LeftOut::drop(DropReason::OmitPhrase, format!("{phrase:?} in {name}")));
                 }
             }
         }
@@ -90,10 +81,10 @@ impl TextLimits {
     }
 }
 
-fn at_least(text: &str, fewest: usize, short: DropReason) -> Result<(), LeftOut> {
+fn at_least(text: &str, fewest: usize, short: DropReason) -> Outcome<()> {
     let chars = text.chars().count();
     if chars < fewest {
-        return Err((short.into(), format!("{chars} characters")));
+        return Err(LeftOut::drop(short, format!("{chars} characters")));
     }
     Ok(())
 }
@@ -129,11 +120,11 @@ mod tests {
     fn limits_are_inclusive() {
         let limits = limits();
         assert!(limits.check_words("one two three").is_ok());
-        assert_eq!(limits.check_words("one two three four").unwrap_err().1, "4 words");
+        assert_eq!(limits.check_words("one two three four").unwrap_err().detail(), "4 words");
         assert!(limits.check_chars("äöüß", DropReason::ThinkingShort).is_ok(), "characters, not bytes");
         assert_eq!(
-            limits.check_chars("abc", DropReason::ThinkingShort).unwrap_err().0,
-            Cause::Drop(DropReason::ThinkingShort)
+            limits.check_chars("abc", DropReason::ThinkingShort).unwrap_err(),
+            LeftOut::drop(DropReason::ThinkingShort, "3 characters".to_owned())
         );
         assert!(limits.check_answer("ab").is_ok());
         assert!(limits.check_answer("a").is_err());
@@ -146,7 +137,7 @@ mod tests {
         let clean = ("caption", "A dog barks.");
         assert!(limits.check_phrases(&[clean, ("thinking", "The Original Caption")]).is_ok(), "case-sensitive");
         let error = limits.check_phrases(&[clean, ("thinking", "as the original caption says")]).unwrap_err();
-        assert_eq!(error, (DropReason::OmitPhrase.into(), "\"original caption\" in thinking".to_owned()));
+        assert_eq!(error, LeftOut::drop(DropReason::OmitPhrase, "\"original caption\" in thinking".to_owned()));
     }
 
     #[test]
@@ -154,11 +145,11 @@ mod tests {
         let object = serde_json::json!({"a": "x\ny", "b": null, "c": 3});
         let object = object.as_object().unwrap();
         assert_eq!(field(object, "a").unwrap(), "x y");
-        assert_eq!(field(object, "b").unwrap_err(), (DropReason::MissingField.into(), "b".to_owned()));
-        assert_eq!(field(object, "z").unwrap_err().0, DropReason::MissingField.into());
+        assert_eq!(field(object, "b").unwrap_err(), LeftOut::drop(DropReason::MissingField, "b".to_owned()));
+        assert_eq!(field(object, "z").unwrap_err().reason(), "missing_field");
         assert_eq!(
             field(object, "c").unwrap_err(),
-            (Fault::WrongType.into(), "c is a number, not a string".to_owned())
+            LeftOut::fail(Fault::WrongType, "c is a number, not a string".to_owned())
         );
     }
 }

@@ -7,17 +7,17 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::{Fingerprint, OutputFile, Run, Shard, ShardError, ShardOutput, ShardOutputs, Step};
+use audsem_core::run::{Fingerprint, OutputFile, Run, Shard, ShardError, ShardOutput, Step, StepOutputs};
 use audsem_core::tar::{ShardOptions, ShardWriter, TarError};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::Config;
 use super::plan::{Plan, Planned, PlannedShard, Split};
 use super::records::Records;
 use super::sample::{SampleRules, merge};
 use super::scan::Scanned;
 use super::strays;
-use super::{Config, StepResult, next_step};
 use crate::error::Error;
 
 /// Names of the two steps.
@@ -41,11 +41,11 @@ pub(super) struct Material<'a> {
     pub plan: &'a Plan,
 }
 
-/// Writes the shards, one per output tar.
+/// Writes the shards, one per output tar. `None` if the step is not whole.
 ///
 /// # Errors
 /// As [`Run::execute`].
-pub(super) fn step(run: &mut Run, material: &Material<'_>) -> Result<StepResult<Vec<ShardOutputs>>, Error> {
+pub(super) fn step(run: &mut Run, material: &Material<'_>) -> Result<Option<StepOutputs>, Error> {
     let sources = material.scanned.iter().fold(Fingerprint::new(), |all, tar| all.with(&tar.fingerprint));
     let fingerprint = sources.with(&material.records.fingerprint).finish();
     let shard = |planned| Shard { name: name(planned), fingerprint: fingerprint.clone(), work: planned };
@@ -55,8 +55,7 @@ pub(super) fn step(run: &mut Run, material: &Material<'_>) -> Result<StepResult<
         strays::remove(run.folder(), &planned)?;
     }
     let step = Step { name: STEP, unit: "samples", physical: "MB" };
-    let report = run.execute(step, &plan, |planned, out| material.write(planned, out))?;
-    next_step(&report, &plan, |outputs| Ok(outputs.to_vec()))
+    Ok(run.execute(step, &plan, |planned, out| material.write(planned, out))?.whole())
 }
 
 fn name(shard: &PlannedShard) -> String {
@@ -66,30 +65,20 @@ fn name(shard: &PlannedShard) -> String {
 impl Material<'_> {
     fn write(&self, shard: &PlannedShard, out: &mut ShardOutput) -> Result<(), ShardError> {
         if out.dry_run() {
-            let samples = shard.samples.len() as u64;
-            out.read(samples);
-            out.keep(samples);
+            out.file_kept(shard.samples.len() as u64);
             return Ok(());
         }
         let mut reader = SampleReader::open(self)?;
         let mut tar = Lazy { file: shard.file(), writer: None };
         for planned in &shard.samples {
             let key = self.key(planned);
-            match reader.read(planned) {
-                Ok((json, audio)) => {
-                    let writer = tar.writer(out)?;
-                    match writer.write_sample(&key, &[("flac", audio), ("json", json.as_bytes())]) {
-                        Ok(()) => {
-                            out.read(1);
-                            out.keep(1);
-                            out.work((audio.len() + json.len()) as f64 / 1e6);
-                        }
-                        Err(error) => return Err(fatal(&shard.file(), error)),
-                    }
-                }
-                // All of this was read before, so the disk failed or a file has changed.
-                Err(error) => return Err(ShardError::Input(format!("{key}: {error}"))),
-            }
+            // All of this was read before, so the disk failed or a file has changed.
+            let read = reader.read(planned);
+            let (json, audio) = read.map_err(|error| ShardError::Input(format!("{key}: {error}")))?;
+            let written = tar.writer(out)?.write_sample(&key, &[("flac", audio), ("json", json.as_bytes())]);
+            written.map_err(|error| fatal(&shard.file(), error))?;
+            out.file_kept(1);
+            out.work((audio.len() + json.len()) as f64 / 1e6);
         }
         tar.finish(out)
     }
@@ -165,7 +154,8 @@ impl<'a> SampleReader<'a> {
             Some(fields) => serde_json::to_string(&merge(fields.clone(), serde_json::from_str(sample.get())?))?,
         };
         if self.source.as_ref().is_none_or(|(source, _)| *source != planned.source) {
-            self.source = Some((planned.source, File::open(&tar.payloads)?));
+            let path = tar.payloads.as_ref().unwrap_or(&self.material.config.sources[planned.source as usize]);
+            self.source = Some((planned.source, File::open(path)?));
         }
         let (_, file) = self.source.as_ref().ok_or_else(missing)?;
         let size = usize::try_from(place.size).map_err(io::Error::other)?;
@@ -178,26 +168,21 @@ impl<'a> SampleReader<'a> {
     }
 }
 
-/// Writes `sizes.json` into both splits, after everything they count.
+/// Writes `sizes.json` into both splits, after everything they count. `None` if the step is not whole.
 ///
 /// # Errors
 /// As [`Run::execute`].
-pub(super) fn sizes(
-    run: &mut Run,
-    material: &Material<'_>,
-    written: &[ShardOutputs],
-) -> Result<StepResult<Sizes>, Error> {
+pub(super) fn sizes(run: &mut Run, material: &Material<'_>, written: &StepOutputs) -> Result<Option<Sizes>, Error> {
     let mut sizes = Sizes::from([(Split::Train, BTreeMap::new())]);
     if material.config.has_valid() {
         sizes.insert(Split::Valid, BTreeMap::new());
     }
-    for (shard, output) in material.plan.shards.iter().zip(written) {
+    for (shard, output) in material.plan.shards.iter().zip(&written.outputs) {
         if output.stats.kept > 0 {
             sizes.entry(shard.split).or_default().insert(format!("{:04}.tar", shard.number), output.stats.kept);
         }
     }
-    let fingerprint = written.iter().fold(Fingerprint::new(), |all, shard| all.with(&shard.fingerprint));
-    let plan = [Shard { name: "00000".to_owned(), fingerprint: fingerprint.finish(), work: () }];
+    let plan = [Shard { name: "00000".to_owned(), fingerprint: written.fingerprint().finish(), work: () }];
     let step = Step { name: SIZES, unit: "shards", physical: "MB" };
     let report = run.execute(step, &plan, |(), out| {
         for (split, shards) in &sizes {
@@ -205,12 +190,11 @@ pub(super) fn sizes(
             let failed = |error: io::Error| CoreError::write(Path::new("sizes.json"))(error);
             file.write_all(&indented(shards)).map_err(failed)?;
             out.close(file)?;
-            out.read(shards.len() as u64);
-            out.keep(shards.len() as u64);
+            out.file_kept(shards.len() as u64);
         }
         Ok(())
     })?;
-    next_step(&report, &plan, |_| Ok(sizes))
+    Ok(report.whole().map(|_| sizes))
 }
 
 /// JSON with an indent of four blanks, as the trainers' own tools write this file.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use audsem_core::records::{Layout, Task};
-use audsem_core::run::RunOptions;
+use audsem_core::run::{RunOptions, Status};
 use audsem_tarify::shards::{Config, Duplicates};
 use serde_json::{Value, json};
 
@@ -174,4 +174,106 @@ fn a_question_that_comes_twice_is_asked_once() {
         assert_eq!(answers, expected, "{duplicates:?}");
         assert_eq!(out.reasons(&key(1)), ["duplicate_record"]);
     }
+}
+
+/// Twelve captions in row groups of three, of which the second is damaged.
+fn damaged_parquet(path: &Path) {
+    let records: Vec<Value> = (0..12).map(|n| caption(&key(n), &format!("A dog barks {n} times."))).collect();
+    parquet_of(&records, path);
+    let script = "import sys, pyarrow.parquet as pq\n\
+        column = pq.ParquetFile(sys.argv[1]).metadata.row_group(1).column(0)\n\
+        file = open(sys.argv[1], 'r+b')\n\
+        file.seek(column.dictionary_page_offset or column.data_page_offset)\n\
+        file.write(b'\\xff' * 16)";
+    assert!(Command::new(python()).args(["-c", script]).arg(path).status().unwrap().success());
+}
+
+#[test]
+fn rows_of_a_damaged_part_of_a_table_are_rejects_and_the_others_are_used() {
+    let world = World::with_text(&[tar(0..12)], "");
+    let path = world.path("r.parquet");
+    damaged_parquet(&path);
+    let options = RunOptions { max_fail_rate: 0.3, ..RunOptions::new(world.path("out")) };
+    let config = Config { records: vec![path], ..world.config(Task::Caption) };
+    let out = world.run_with(&config, &options);
+    assert_eq!(out.keys("train"), (0..3).chain(6..12).map(key).collect::<Vec<_>>());
+    assert_eq!(out.summary.step("records").unwrap().failed["damaged_rows"], 3);
+    assert_eq!(out.summary.status, Status::Done);
+    let lines = out.reject_lines();
+    let line = lines.iter().find(|line| line["reason"] == "damaged_rows").unwrap();
+    assert_eq!((&line["key"], &line["records"]), (&json!("r.parquet:4"), &json!(3)));
+    assert!(line["detail"].as_str().unwrap().starts_with("rows 4 to 6: "), "{line}");
+    // The last record counts, and it is numbered as before.
+    let options = RunOptions { output: world.path("last"), ..options };
+    let out = world.run_with(&Config { duplicates: Duplicates::Last, ..config.clone() }, &options);
+    assert_eq!(out.samples("train").len(), 9);
+    let strict = RunOptions { max_fail_rate: 0.1, ..RunOptions::new(world.path("strict")) };
+    assert_eq!(world.run_with(&config, &strict).summary.status, Status::OverFailLimit);
+}
+
+#[test]
+fn records_before_a_break_are_used_and_the_run_says_that_some_are_lost() {
+    let text: String = (0..8000).map(|n| format!("{}\n", caption(&key(n % 8), &format!("A dog {n} barks.")))).collect();
+    let table = csv_of(&(0..8000).map(|n| caption(&key(n % 8), &format!("A dog {n} barks."))).collect::<Vec<_>>());
+    let world = World::with_text(&[tar(0..8)], "");
+    for (name, text) in [("a.jsonl", text.as_bytes()), ("a.csv", &table)] {
+        let compressed = [("gz", gzip(text)), ("zst", zstd::encode_all(text, 3).unwrap())];
+        for (ending, mut bytes) in compressed {
+            bytes.truncate(bytes.len() - 500);
+            let path = world.path(&format!("{name}.{ending}"));
+            fs::write(&path, bytes).unwrap();
+            let options = RunOptions::new(world.path(&format!("{name}-{ending}")));
+            let config = Config { records: vec![path, world.records().to_owned()], ..world.config(Task::Caption) };
+            fs::write(world.records(), format!("{}\n", caption(&key(7), "A cat is heard."))).unwrap();
+            let out = world.run_with(&config, &options);
+            assert_eq!(out.summary.status, Status::BrokenInput, "{name}.{ending}");
+            assert_eq!(out.summary.exit_code(), 1);
+            assert_eq!(out.samples("train").len(), 8);
+            let lines = out.reject_lines();
+            let broken: Vec<_> = lines.iter().filter(|line| line["reason"] == "broken_off").collect();
+            assert_eq!(broken.len(), 1, "{name}.{ending}");
+            let place = broken[0]["key"].as_str().unwrap();
+            let line: u64 = place.strip_prefix(&format!("{name}.{ending}:")).unwrap().parse().unwrap();
+            let read = out.summary.step("records").unwrap().counts["lines"];
+            let before = line - if name == "a.csv" { 2 } else { 1 };
+            assert_eq!(read, before + 2, "{place}: the lines before, the break, and the other file");
+            assert!((1000..8000).contains(&line), "{place}");
+        }
+    }
+}
+
+/// Some kilobytes can stand for a record of any size.
+#[test]
+fn a_record_of_any_size_is_a_reject() {
+    let world = World::with_text(&[tar(0..3)], "");
+    let bomb = |parts: [&[u8]; 3]| {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        std::io::Write::write_all(&mut encoder, parts[0]).unwrap();
+        std::io::copy(&mut std::io::Read::take(std::io::repeat(parts[1][0]), 300 << 20), &mut encoder).unwrap();
+        std::io::Write::write_all(&mut encoder, parts[2]).unwrap();
+        encoder.finish().unwrap()
+    };
+    let record = |n: usize| caption(&key(n), "A dog barks.");
+    let json =
+        bomb([format!("{}\n{{\"file_name\": \"", record(0)).as_bytes(), b"x", format!("\n{}\n", record(2)).as_bytes()]);
+    let csv = bomb([format!("{}\"", String::from_utf8(csv_of(&[record(0)])).unwrap()).as_bytes(), b"\n", b"\"\n"]);
+    for (name, bytes, keys, reason, status) in [
+        ("a.jsonl.zst", json, vec![key(0), key(2)], "line_too_long", Status::Done),
+        ("a.csv.zst", csv, vec![key(0)], "broken_off", Status::BrokenInput),
+    ] {
+        assert!(bytes.len() < 1 << 20);
+        let path = world.path(name);
+        fs::write(&path, bytes).unwrap();
+        let config = Config { records: vec![path], ..world.config(Task::Caption) };
+        let out = world.run_with(&config, &RunOptions::new(world.path(&format!("out-{name}"))));
+        assert_eq!(out.keys("train"), keys);
+        assert_eq!(out.summary.step("records").unwrap().failed[reason], 1, "{name}");
+        assert_eq!(out.summary.status, status);
+    }
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut encoder, text).unwrap();
+    encoder.finish().unwrap()
 }

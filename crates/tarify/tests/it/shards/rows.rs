@@ -143,12 +143,24 @@ fn t7_a_bad_sample_of_a_source_tar_loses_itself_alone() {
 fn t8_json_may_come_before_its_audio() {
     let described = |n: usize| json!({ "original_filename": clip(n) + ".mp4" }).to_string();
     let (first, second) = (flac(16_000, 1.0, 0.5), flac(16_000, 2.0, 0.25));
-    let (one, two) = (described(1), described(2));
+    let (one, two, three) = (described(1), described(2), described(3));
     let world = World::new(
-        &[raw_tar(&[("1.json", one.as_bytes()), ("2.json", two.as_bytes()), ("1.flac", &first), ("2.flac", &second)])],
-        &captions([1, 2]),
+        &[raw_tar(&[
+            ("1.json", one.as_bytes()),
+            ("1.flac", &first),
+            ("2.json", two.as_bytes()),
+            ("2.flac", &second),
+            // Members of one sample lie together: every reader of tars takes these for two samples.
+            ("3.json", three.as_bytes()),
+            ("4.txt", b""),
+            ("3.flac", &second),
+        ])],
+        &captions([1, 2, 3]),
     );
-    let samples = world.run(&world.config(Task::Caption)).samples("train");
+    let out = world.run(&world.config(Task::Caption));
+    let samples = out.samples("train");
+    assert_eq!((samples.len(), out.reasons("0.tar:3")), (2, vec!["no_json".to_owned()]));
+    assert_eq!(out.reasons(&key(3)), ["no_audio", "no_clip"]);
     assert_eq!((samples[0].key.as_str(), samples[0].get("flac")), (key(1).as_str(), Some(&first[..])));
     assert_eq!((samples[1].key.as_str(), samples[1].get("flac")), (key(2).as_str(), Some(&second[..])));
 }
