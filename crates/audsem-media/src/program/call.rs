@@ -2,6 +2,7 @@
 
 use super::guard::Guarded;
 use super::{MediaError, Program, ProgramStatus, Tool, trouble};
+use audsem_core::signals::{POLL_INTERVAL, stop_requested};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -10,10 +11,9 @@ use std::io::{self, Read, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Number of bytes of standard error that are kept: the last lines state the cause, and some builds print
 /// a line per broken packet.
@@ -27,6 +27,7 @@ pub struct Call<'a> {
     args: Vec<OsString>,
     stdin: Input,
     timeout: Option<Duration>,
+    stop_grace: Option<Duration>,
     folder: Option<PathBuf>,
 }
 
@@ -51,7 +52,7 @@ pub struct Finished {
 
 impl<'a> Call<'a> {
     pub(super) fn new(program: &'a Program) -> Call<'a> {
-        Call { program, args: Vec::new(), stdin: Input::Nothing, timeout: None, folder: None }
+        Call { program, args: Vec::new(), stdin: Input::Nothing, timeout: None, stop_grace: None, folder: None }
     }
 
     /// Adds one argument.
@@ -85,6 +86,13 @@ impl<'a> Call<'a> {
     /// Kills the program, and all it started, if it has not ended after this time.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = Some(limit);
+        self
+    }
+
+    /// Kills the program, and all it started, if it has not ended this long after a stop request: for programs that wait
+    /// for a server. Others are waited for, so that the shard in progress can be committed.
+    pub fn stop_after(mut self, grace: Duration) -> Self {
+        self.stop_grace = Some(grace);
         self
     }
 
@@ -142,7 +150,8 @@ impl<'a> Call<'a> {
             // An error means that the program ended early; its exit code decides whether that is a failure.
             std::thread::spawn(move || drop(pipe.write_all(&bytes)))
         });
-        let timer = self.timeout.map(|limit| Timer::start(limit, group));
+        let is_limited = self.timeout.is_some() || self.stop_grace.is_some();
+        let timer = is_limited.then(|| Timer::start(self.timeout, self.stop_grace, group));
         Ok(Running {
             tool,
             child,
@@ -214,14 +223,17 @@ impl Running {
     /// Reads what is left of standard output and waits for the end, whatever the exit code.
     ///
     /// # Errors
-    /// [`MediaError::TimedOut`], [`MediaError::Killed`], [`MediaError::CannotWrite`] or [`MediaError::Pipe`].
+    /// [`MediaError::TimedOut`], [`MediaError::Stopped`], [`MediaError::Killed`], [`MediaError::CannotWrite`] or
+    /// [`MediaError::Pipe`].
     pub fn wait(mut self) -> Result<Finished, MediaError> {
         let mut stdout = Vec::new();
         let read = self.stdout.take().map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut stdout));
-        let (tool, limit) = (self.tool, self.timer.as_ref().map(|timer| timer.limit));
-        let (status, stderr, timed_out) = self.end()?;
-        if let (true, Some(limit)) = (timed_out, limit) {
-            return Err(MediaError::TimedOut { tool, limit, stderr });
+        let tool = self.tool;
+        let (status, stderr, expired) = self.end()?;
+        match expired {
+            Some(Expired::Limit(limit)) => return Err(MediaError::TimedOut { tool, limit, stderr }),
+            Some(Expired::StopRequest) => return Err(MediaError::Stopped { tool }),
+            None => {}
         }
         read.map_err(|source| MediaError::Pipe { tool, source })?;
         if let Some(trouble) = trouble::found(tool, status, &stderr) {
@@ -244,7 +256,7 @@ impl Running {
     }
 
     /// Waits, reaps, and joins the threads; standard output must have been drained or closed.
-    fn end(&mut self) -> Result<(ProgramStatus, String, bool), MediaError> {
+    fn end(&mut self) -> Result<(ProgramStatus, String, Option<Expired>), MediaError> {
         let tool = self.tool;
         // First wait without reaping: as long as the process is not reaped, its pid is not reused,
         // so the timer can still kill it without hitting another process.
@@ -254,7 +266,7 @@ impl Running {
                 return Err(MediaError::Pipe { tool, source: errno.into() });
             }
         }
-        let timed_out = self.timer.take().is_some_and(Timer::stop);
+        let expired = self.timer.take().and_then(Timer::stop);
         // Processes that it left behind would hold its pipes open.
         kill_group(self.group);
         // Before the number may be given to a stranger.
@@ -269,7 +281,7 @@ impl Running {
             (Some(code), _) => ProgramStatus::Code(code),
             (None, signal) => ProgramStatus::Signal(signal.unwrap_or_default()),
         };
-        Ok((status, stderr, timed_out))
+        Ok((status, stderr, expired))
     }
 }
 
@@ -288,34 +300,59 @@ fn kill_group(group: Pid) {
     kill_process_group(group, Signal::KILL).ok();
 }
 
-/// Kills a process group after a time, unless it is stopped before.
+/// Why a timer has killed its process group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expired {
+    /// The group has not ended within this time.
+    Limit(Duration),
+    /// The group has not ended within the grace period after a stop request.
+    StopRequest,
+}
+
+/// Kills a process group when its time has expired, unless it is stopped before.
 #[derive(Debug)]
 struct Timer {
-    limit: Duration,
     stop: mpsc::Sender<()>,
-    thread: JoinHandle<()>,
-    fired: Arc<AtomicBool>,
+    thread: JoinHandle<Option<Expired>>,
 }
 
 impl Timer {
-    fn start(limit: Duration, group: Pid) -> Timer {
+    fn start(limit: Option<Duration>, stop_grace: Option<Duration>, group: Pid) -> Timer {
         let (stop, stopped) = mpsc::channel();
-        let fired = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&fired);
         let thread = std::thread::spawn(move || {
-            if stopped.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
-                flag.store(true, Ordering::SeqCst);
-                kill_group(group);
-            }
+            let expired = expire(&stopped, limit, stop_grace)?;
+            kill_group(group);
+            Some(expired)
         });
-        Timer { limit, stop, thread, fired }
+        Timer { stop, thread }
     }
 
-    /// Stops the timer and returns whether it had fired.
-    fn stop(self) -> bool {
+    /// Stops the timer and returns why it had killed the group, if it had.
+    fn stop(self) -> Option<Expired> {
         self.stop.send(()).ok();
-        self.thread.join().ok();
-        self.fired.load(Ordering::SeqCst)
+        self.thread.join().ok().flatten()
+    }
+}
+
+/// Waits until the time has expired; `None` if the timer is stopped before.
+fn expire(stopped: &mpsc::Receiver<()>, limit: Option<Duration>, stop_grace: Option<Duration>) -> Option<Expired> {
+    let started = Instant::now();
+    let mut requested = None;
+    loop {
+        let left = limit.map(|limit| limit.saturating_sub(started.elapsed()));
+        if let (Some(limit), Some(Duration::ZERO)) = (limit, left) {
+            return Some(Expired::Limit(limit));
+        }
+        if let Some(grace) = stop_grace
+            && stop_requested()
+            && requested.get_or_insert_with(Instant::now).elapsed() >= grace
+        {
+            return Some(Expired::StopRequest);
+        }
+        let wait = left.into_iter().chain(stop_grace.map(|_| POLL_INTERVAL)).min()?;
+        if stopped.recv_timeout(wait) != Err(mpsc::RecvTimeoutError::Timeout) {
+            return None;
+        }
     }
 }
 

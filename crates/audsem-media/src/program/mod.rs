@@ -138,6 +138,12 @@ pub enum MediaError {
         /// The last part of what it wrote on standard error.
         stderr: String,
     },
+    /// The program waited for a server and was killed, because a stop was requested.
+    #[error("{tool} was ended, because a stop was requested")]
+    Stopped {
+        /// The program.
+        tool: Tool,
+    },
     /// The program was killed, by the kernel for want of memory, by a scheduler or by a person.
     #[error("{tool} was killed ({status}){}", output(stderr))]
     Killed {

@@ -37,11 +37,12 @@ impl MediaError {
     /// Returns the error to be filed as a reject, if the record is the cause.
     ///
     /// # Errors
-    /// Otherwise [`ShardError::Fatal`] where every other record would fail too (no program, no disk space), else
+    /// [`ShardError::Stopped`] after a stop request. Otherwise [`ShardError::Fatal`] where every other record would fail too (no program, no disk space), else
     /// [`ShardError::Input`], which names the record and leaves the shard open.
     pub fn of_record(self, record: &str) -> Result<MediaError, ShardError> {
         match self.blame() {
             Blame::Record => Ok(self),
+            Blame::Surroundings if matches!(self, MediaError::Stopped { .. }) => Err(ShardError::Stopped),
             Blame::Surroundings if matches!(self, MediaError::Killed { .. } | MediaError::Pipe { .. }) => {
                 Err(ShardError::Input(format!("{record}: {self}")))
             }

@@ -15,6 +15,10 @@ const PLACE: &str = "{id}";
 /// Seconds that yt-dlp waits for a server that sends nothing.
 const SOCKET_TIMEOUT_S: &str = "30";
 
+/// How long yt-dlp is waited for after a stop request: long enough for most subtitles, and schedulers kill after about half
+/// a minute.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
 /// How yt-dlp is called: its program, the addresses, and what the user gives it to identify with.
 #[derive(Debug, Clone)]
 pub struct Access {
@@ -96,7 +100,7 @@ impl Access {
         }
         let url = self.url_template.replace(PLACE, video_id);
         // `--` so that an id that begins with a dash is not a flag.
-        let call = arguments(call).timeout(self.timeout).arg("--").arg(url);
+        let call = arguments(call).timeout(self.timeout).stop_after(STOP_GRACE).arg("--").arg(url);
         let finished = call.run().map_err(|error| Trouble::from_media(error, video_id))?;
         let stdout = String::from_utf8_lossy(&finished.stdout).into_owned();
         if finished.status.success() {

@@ -8,7 +8,7 @@ use audsem_core::run::{RunOptions, Status, Summary};
 use audsem_filtering::error::Error;
 use audsem_filtering::fetch_captions::{Config, run};
 
-use crate::programs::{access, pace};
+use crate::programs::{access, pace, yt_dlp};
 use audsem_core::testing::loopback::{Loopback, ReceivedRequest, Reply};
 
 const TRACK: &str = "WEBVTT\n\n00:01.000 --> 00:03.000\n[dog barks]\n";
@@ -144,6 +144,52 @@ fn what_failed_in_passing_is_tried_again_by_the_next_run() {
     assert_eq!(summary.status, Status::Done);
     assert_eq!(names(&out.join("subtitles")), ["a.en.vtt", "broken.en.vtt", "empty.en.vtt"]);
     assert!(healthy.calls().iter().all(|call| call.path != "/a.html"), "a finished video was fetched again");
+}
+
+/// A site that does not answer does not keep a run from stopping; the video stays open.
+#[test]
+fn stop_request_ends_the_wait_for_a_silent_site() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let input = list(folder.path(), &["a", "slow", "c"]);
+    let (reached, wait) = std::sync::mpsc::channel();
+    let reached = std::sync::Mutex::new(reached);
+    let server = Loopback::start(move |call, n| {
+        if call.path != "/slow.html" {
+            return site(call, n);
+        }
+        let _ = reached.lock().unwrap().send(());
+        Reply::Hang
+    });
+    let mut child = Command::new(env!("CARGO_BIN_EXE_audsem-filtering"))
+        .args([
+            "fetch-captions",
+            "--languages",
+            "en",
+            "--formats",
+            "vtt",
+            "--requests-per-hour",
+            "3600000",
+            "--workers",
+            "1",
+        ])
+        .args(["--url-template", &server.url("/{id}.html")])
+        .arg("--yt-dlp")
+        .arg(yt_dlp().path())
+        .arg("--input")
+        .arg(&input)
+        .arg("--output")
+        .arg(&out)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+    let asked = std::time::Instant::now();
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(asked.elapsed() < std::time::Duration::from_secs(20), "stopped after {:?}", asked.elapsed());
+    assert_eq!(names(&out.join("subtitles")), ["a.en.vtt"]);
+    assert!(!names(&out).iter().any(|name| name.contains("slow")), "{:?}", names(&out));
 }
 
 #[test]
