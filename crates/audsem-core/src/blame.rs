@@ -31,7 +31,7 @@ impl Blame {
         }
     }
 
-    /// The cause of any error: that of the I/O error in it, at any depth. An error without one lies in the record.
+    /// The cause of any error: that of the I/O error in it, at any depth. Errors without an I/O error are blamed on the record.
     pub fn of(error: &(dyn Error + 'static)) -> Blame {
         if let Some(error) = error.downcast_ref() {
             return Blame::of_io(error);

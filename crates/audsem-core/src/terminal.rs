@@ -1,5 +1,5 @@
-//! Text for terminals: names of files, members and videos, and messages of other programs, come from strangers, and a
-//! control sequence in one of them could hide lines, change the title or answer in the user's place.
+//! Text for terminals: names of files, members and videos, and messages of other programs, are untrusted, and a
+//! control sequence in one of them could hide lines, change the title or type in the user's place.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -88,7 +88,7 @@ pub enum Error {
     /// Features cannot be made.
     #[error(transparent)]
     Features(#[from] crate::clap::FeatureError),
-    /// Stored variances that are no variances.
+    /// A stored variance is negative.
     #[error("weights hold a negative variance: `{name}`")]
     Variance {
         /// The tensor.

@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::{HubSettings, ModelDir, SIDE_FILES, WEIGHT_FILES, WeightIndex, list_files, names};
 use crate::files::{create_folder, write_atomically};
 
-/// Looks a snapshot up in the cache; the error says why it does not serve.
+/// Looks a snapshot up in the cache; the error says why it cannot be used.
 pub(super) fn cached_snapshot(cache: &Path, model: &str, revision: &str) -> Result<(String, PathBuf), String> {
     let repo = cache.join(format!("models--{}", model.replace('/', "--")));
     if !repo.is_dir() {
@@ -99,8 +99,8 @@ impl<'a> Source<'a> {
         Self { repo: api.repo(repo.clone()), api, cache: Cache::new(hub.cache.clone()).repo(repo), commit }
     }
 
-    /// A file, from the cache if it is there. The library makes paths in the cache of what the hub says of the file, so
-    /// that is looked at first.
+    /// A file, from the cache if it is there. The library builds paths in the cache from the file's metadata on the hub, so
+    /// that is checked first.
     fn get(&self, name: &str) -> Result<PathBuf, FetchError> {
         checked("the file", name, names::is_relative)?;
         if let Some(path) = self.cache.get(name) {

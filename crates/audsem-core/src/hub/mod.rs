@@ -246,7 +246,7 @@ impl ModelDir {
         self.file(WEIGHT_FILES[0]).map(|path| vec![path])
     }
 
-    /// A file that another file of the folder names: it must lie in the folder, or among the files of the hub's cache that
+    /// A file that another file of the folder names: it must be in the folder, or in the part of the hub's cache that
     /// the folder is a snapshot of.
     fn shard(&self, name: &str) -> Result<PathBuf, ModelError> {
         let outside = || ModelError::Outside { name: name.to_owned(), folder: self.root.clone() };

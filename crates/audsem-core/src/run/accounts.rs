@@ -5,7 +5,7 @@
 //! records with the same outcome are filed at once: [`ShardOutput::file_kept`] for
 //! records that need no line, [`ShardOutput::file_many`] for a line that stands for many records, and
 //! [`ShardOutput::file_batch`] for what a thread inside the shard has filed in a [`RejectBatch`], where all that
-//! is filed is counted and written down.
+//! is filed is counted and written.
 
 use std::fmt::Display;
 use std::io::Write;

@@ -32,7 +32,7 @@ pub enum Status {
     OverFailLimit,
     /// Done, but with an empty result: everything was dropped, or there was nothing to read.
     Empty,
-    /// Done, but input files break off, and what they held behind that place is lost, however much it was.
+    /// Done, but input files are cut or damaged, and an unknown part of their content is lost.
     BrokenInput,
     /// Done, but what was checked did not pass.
     CheckFailed,
@@ -89,7 +89,7 @@ impl Summary {
         self
     }
 
-    /// Says that input files break off, unless the run has ended badly already: no count tells how much is lost.
+    /// Records that input files are cut or damaged, unless the run has already failed otherwise: it is not known how much is lost.
     #[must_use]
     pub fn as_broken_input(mut self) -> Self {
         if self.status == Status::Done {
@@ -137,7 +137,7 @@ impl Summary {
             Status::OverFailLimit => self.failures(),
             Status::Empty => self.empty.iter().cloned().collect(),
             Status::BrokenInput => vec![
-                "input files are cut or damaged: what stands behind these places is lost, however much it was; \
+                "input files are cut or damaged: everything after these places is lost; \
                  rejects-*.jsonl name each\n  hint: copy these files again, and run the same command with --fresh"
                     .to_owned(),
             ],

@@ -24,7 +24,7 @@ pub enum CsvFault {
         detail: String,
     },
     /// The file cannot be read on from here.
-    #[error("line {line}: the file cannot be read on: {detail}")]
+    #[error("line {line}: the file cannot be read any further: {detail}")]
     Stopped {
         /// Line number, from 1.
         line: u64,
@@ -62,7 +62,7 @@ pub enum CsvFault {
 }
 
 impl CsvFault {
-    /// Whether no further row can be read: how many are lost is not known, so this is no fault of one row.
+    /// Whether no further row can be read. It is then not known how many rows are lost, so this is not the failure of one row.
     pub fn ends_reading(&self) -> bool {
         matches!(self, Self::Stopped { .. })
     }

@@ -10,7 +10,7 @@ use super::{BLOCK, TarError, split_key};
 const MAX_EXTENSION: u64 = 1 << 20;
 
 /// Largest member that is read into memory, in bytes: an hour of mono sound at 48 kHz as FLAC has 200 MB. A compressed tar
-/// of a few kilobytes can tell of any size.
+/// of a few kilobytes can state any size.
 pub const MAX_MEMBER_BYTES: u64 = 256 << 20;
 
 /// Bytes of the end marker: two blocks of zeros.

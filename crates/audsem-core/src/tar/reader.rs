@@ -175,7 +175,7 @@ impl SampleReader {
         Ok(())
     }
 
-    /// Gives up the sample in hand: its further members are skipped.
+    /// Abandons the current sample: its further members are skipped.
     fn refuse(&mut self, key: &str) {
         self.pending = None;
         self.refused = Some(key.to_owned());

@@ -12,8 +12,8 @@ use super::error::ModelError;
 use super::source::{Source, n_numbers};
 
 /// Numbers, and tensors, that a network may want besides what the files hold, so that all of them can be named at once.
-/// A network wants at most about what the files hold, unless its configuration is of another checkpoint, or absurd: then
-/// memory for all that it wants would be asked for before anybody is told.
+/// A network requests about as much as the files hold, unless its configuration belongs to another checkpoint or is
+/// absurd: memory for all of it would then be allocated before the error shows.
 const SPARE_NUMBERS: usize = 1 << 22;
 const SPARE_TENSORS: usize = 256;
 
@@ -49,7 +49,7 @@ impl Tracked {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Names of the tensors that nobody has asked for.
+    /// Names of the tensors that have not been requested.
     pub(super) fn unused(&self) -> Vec<String> {
         let ledger = self.lock();
         let mut names: Vec<String> =

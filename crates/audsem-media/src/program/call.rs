@@ -269,7 +269,7 @@ impl Running {
         let expired = self.timer.take().and_then(Timer::stop);
         // Processes that it left behind would hold its pipes open.
         kill_group(self.group);
-        // Before the number may be given to a stranger.
+        // Before the number can be reused by another process.
         drop(self.guarded.take());
         let status = self.child.wait().map_err(|source| MediaError::Pipe { tool, source })?;
         self.ended = true;

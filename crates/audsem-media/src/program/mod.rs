@@ -144,7 +144,7 @@ pub enum MediaError {
         /// The program.
         tool: Tool,
     },
-    /// The program was killed, by the kernel for want of memory, by a scheduler or by a person.
+    /// The program was killed: by the kernel when memory ran out, by a scheduler or by a person.
     #[error("{tool} was killed ({status}){}", output(stderr))]
     Killed {
         /// The program.
@@ -165,7 +165,7 @@ pub enum MediaError {
         /// What it wrote on standard error.
         line: String,
     },
-    /// Bytes could not be laid down for the program to read.
+    /// The temporary input file of the program could not be written.
     #[error(
         "no temporary file for {tool} in {}: {source}\n\
          hint: free some space there, or name another folder with --temp-dir or TMPDIR", folder.display()

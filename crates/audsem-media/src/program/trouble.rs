@@ -37,8 +37,8 @@ impl MediaError {
     /// Returns the error to be filed as a reject, if the record is the cause.
     ///
     /// # Errors
-    /// [`ShardError::Stopped`] after a stop request. Otherwise [`ShardError::Fatal`] where every other record would fail too (no program, no disk space), else
-    /// [`ShardError::Input`], which names the record and leaves the shard open.
+    /// [`ShardError::Stopped`] after a stop request. Otherwise [`ShardError::Fatal`] if every other record would fail too (no
+    /// program, no disk space), else [`ShardError::Input`], which names the record and leaves the shard open.
     pub fn of_record(self, record: &str) -> Result<MediaError, ShardError> {
         match self.blame() {
             Blame::Record => Ok(self),
@@ -51,7 +51,7 @@ impl MediaError {
     }
 }
 
-/// The failure of the machine that an ended program met, if any, whatever its exit code.
+/// The failure of the machine that a program reports, if any, whatever its exit code.
 pub(super) fn found(tool: Tool, status: ProgramStatus, stderr: &str) -> Option<MediaError> {
     if let Some(line) = stderr.lines().find(|line| cannot_write(line)) {
         return Some(MediaError::CannotWrite { tool, line: line.trim().to_owned() });

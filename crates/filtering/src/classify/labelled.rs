@@ -116,7 +116,7 @@ pub fn read_labelled(
 /// A caption with its part, if the file tells it; or what is wrong with the row.
 type Row = Result<(Example, Option<LabelledSplit>), (Fault, String)>;
 
-/// The rows of a CSV file, and whether it has a column `split`. An error among them says why the file cannot be read on.
+/// The rows of a CSV file, and whether it has a column `split`. An error among them says why the file cannot be read any further.
 ///
 /// # Errors
 /// The header cannot be read or lacks a column.

@@ -12,8 +12,8 @@ use crate::nn::Activation;
 /// Rows of a tensor that a thread maps at a time.
 const GROUP_ROWS: usize = 256;
 
-/// `x Wᵀ + b`, for inference on the CPU in f32. What becomes of a row depends on that row alone: each output is one sum in
-/// the order of the inputs, wherever the row lies in a tile.
+/// `x Wᵀ + b`, for inference on the CPU in f32. The result of a row depends on that row alone: each output is one sum in
+/// the order of the inputs, at any position of the row in a tile.
 #[derive(Debug, Clone)]
 pub struct Linear {
     /// Panels of [`PANEL`] outputs; each holds, input by input, the weights of its outputs.
