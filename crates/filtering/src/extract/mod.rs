@@ -51,7 +51,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let plan = plan::plan(&sources.files, config, options.limit.is_some())?;
     let step = Step { name: "part", unit: "cues", physical: "MB" };
     run.must_keep(step).explain(reasons::DropReason::ALL).explain(reasons::Fault::ALL);
-    run.execute(step, &plan, |work, out| match config.compat {
+    let done = run.execute(step, &plan, |work, out| match config.compat {
         Compat::None => work::extract(config, options.limit, work, out),
         Compat::Reference => work_reference::extract(config, options.limit, work, out),
     })?;
@@ -59,6 +59,9 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     if sources.n_other_format > 0 {
         let n = Value::from(sources.n_other_format);
         summary.results.insert("subtitle files skipped for another format of the same track".to_owned(), n);
+    }
+    if done.stats.counts.contains_key(work::CUT_DUMPS) {
+        return Ok(summary.as_broken_input());
     }
     Ok(summary)
 }

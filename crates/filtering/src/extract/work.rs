@@ -26,6 +26,9 @@ const AHEAD: usize = 2;
 /// Largest subtitle file that is read; real ones have some hundred kilobytes.
 const MAX_SUBTITLE_BYTES: u64 = 64 << 20;
 
+/// Counter of dumps that cannot be read to their end: how much of them is lost is not known.
+pub(super) const CUT_DUMPS: &str = "cut_dumps";
+
 /// Why a shard stopped reading.
 enum Stop {
     /// The limit is reached.
@@ -95,7 +98,10 @@ impl Part<'_> {
         ordered_map(blocks, threads, threads * AHEAD, harvest, |harvest| {
             let taken = match harvest {
                 Ok((harvest, n_bytes)) => self.take(&harvest, n_bytes),
-                Err(error) => self.broken(&file.name, &error),
+                Err(error) => {
+                    self.out.count(CUT_DUMPS, 1);
+                    self.broken(&file.name, &error)
+                }
             };
             n_read.store(self.n_read, Ordering::Relaxed);
             taken

@@ -11,7 +11,7 @@ use super::dump::{Block, Found, for_each_object};
 use super::plan::{Piece, Work};
 use super::reasons::Fault;
 use super::reference::{HEADER, ReferenceHarvest};
-use super::work::{account, open_dump};
+use super::work::{CUT_DUMPS, account, open_dump};
 
 /// Reads one dump and writes `captions-NAME.csv` (bracket characters anywhere), `part-NAME.csv` (sound
 /// captions) and `metadata-NAME.csv` (their counts).
@@ -38,6 +38,7 @@ pub(super) fn extract(
                     return Err(ShardError::Input(format!("{}: {error}", file.name)));
                 }
                 Err(error) => {
+                    out.count(CUT_DUMPS, 1);
                     let mut harvest = ReferenceHarvest::default();
                     harvest.harvest.fault(file.name.clone(), Fault::BrokenInput, error.to_string());
                     harvest
