@@ -9,10 +9,10 @@ use audsem_media::audio::{AudioError, Decoder};
 use audsem_media::program::{MediaError, Program, Tool, plain_message};
 use audsem_media::video::{VideoFacts, without_addresses};
 use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
 
 use crate::error::Error;
 use crate::reason::{DropReason, Fault};
+use crate::working_folder::WorkingFolder;
 
 /// How the sound of a video is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -95,7 +95,7 @@ pub struct VideoEncoder {
     decoder: Decoder,
     version: String,
     config: VideoConfig,
-    temporary: TempDir,
+    temporary: WorkingFolder,
 }
 
 /// A transcoded clip, or the reason why it is left out. The error means that the disk or ffmpeg failed, and the shard
@@ -111,8 +111,7 @@ impl VideoEncoder {
         let ffmpeg = Program::find(Tool::Ffmpeg, ffmpeg)?;
         let version = ffmpeg.version()?;
         let parent = temp_dir.map_or_else(std::env::temp_dir, Path::to_owned);
-        let temporary =
-            tempfile::Builder::new().prefix("audsem-tarify-").tempdir_in(&parent).map_err(CoreError::write(&parent))?;
+        let temporary = WorkingFolder::new(&parent).map_err(CoreError::write(&parent))?;
         let decoder = Decoder::new().with_ffmpeg(ffmpeg.clone()).max_seconds(LONGEST_S);
         let encoder = Self { ffmpeg, decoder, version, config: config.clone(), temporary };
         encoder.probe()?;

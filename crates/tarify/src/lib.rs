@@ -43,6 +43,7 @@ pub mod tables;
 mod tar_output;
 pub mod tars;
 pub mod transcode;
+mod working_folder;
 
 /// The binary, as `run.json` has it.
 const TOOL: &str = "audsem-tarify";

@@ -1,4 +1,4 @@
-//! Every command under injected faults and random kills.
+//! Every command under injected faults and random kills; see `docs/reliability.md`.
 
 use std::fs;
 
@@ -61,6 +61,13 @@ fn embed_audio() {
     let bench = with_model();
     shards(&bench);
     check(&bench, "embed-audio", "embed-audio -i in --model model");
+}
+
+#[test]
+fn embed_text() {
+    let bench = with_model();
+    shards(&bench);
+    check(&bench, "embed-text", "embed-text -i in --model model");
 }
 
 #[test]

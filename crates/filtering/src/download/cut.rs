@@ -1,11 +1,12 @@
 //! Cutting a clip out of a file with ffmpeg.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::run::ShardError;
-use audsem_media::audio::{AudioError, Decoder};
+use audsem_media::audio::{AudioError, Decoder, check_media};
 use audsem_media::program::Call;
 use serde::Serialize;
 
@@ -47,22 +48,28 @@ pub(super) fn cut(
         return Ok(Err(miss));
     }
     let target = target(job.config.cut, source, clip, folder);
-    let fault = match call(job, source, clip).arg(&target).timeout(LIMIT).run() {
-        // ffmpeg leaves out what it could not read.
-        Ok(finished) if finished.stderr.contains("Input/output error") => {
-            return Err(ShardError::Input(format!("{clip}: {}", last_line(&finished.stderr))));
-        }
-        Ok(finished) if finished.status.success() => match job.config.cut {
-            Cut::Exact => damage(&target)?,
-            Cut::Copy => None,
-        },
-        Ok(finished) => Some(last_line(&finished.stderr)),
-        Err(error) => Some(error.of_record(&clip.to_string())?.to_string()),
+    // What the machine lacks for a moment does not fail twice; media that cannot be cut do.
+    let fault = match attempt(job, source, clip, &target)? {
+        Some(_) => attempt(job, source, clip, &target)?,
+        None => None,
     };
     Ok(match fault {
         None => Ok(Piece { path: target, origin }),
         Some(detail) => Err(Miss::Media(Fault::CutFailed, detail)),
     })
+}
+
+/// Calls ffmpeg and returns what is wrong with the media, if anything.
+fn attempt(job: &Job<'_>, source: Source<'_>, clip: &ClipId, target: &Path) -> Result<Option<String>, ShardError> {
+    match call(job, source, clip).arg(target).timeout(LIMIT).run() {
+        // ffmpeg leaves out what it could not read.
+        Ok(finished) if finished.stderr.contains("Input/output error") => {
+            Err(ShardError::Input(format!("{clip}: {}", last_line(&finished.stderr))))
+        }
+        Ok(finished) if finished.status.success() => damage(job.config.cut, target),
+        Ok(finished) => Ok(Some(last_line(&finished.stderr))),
+        Err(error) => Ok(Some(error.of_record(&clip.to_string())?.to_string())),
+    }
 }
 
 /// The reason why there is nothing to cut, if so.
@@ -102,7 +109,18 @@ fn call<'a>(job: &Job<'a>, (source, facts): Source<'_>, clip: &ClipId) -> Call<'
 }
 
 /// The damage of a file that ffmpeg has written, if any: exit code 0 does not exclude a disk that became full.
-fn damage(made: &Path) -> Result<Option<String>, ShardError> {
+fn damage(cut: Cut, made: &Path) -> Result<Option<String>, ShardError> {
+    let unreadable = |error| ShardError::Input(format!("{}: {error}", made.display()));
+    let bytes = std::fs::read(made).map_err(unreadable)?;
+    if bytes.is_empty() {
+        return Ok(Some("ffmpeg has written nothing".to_owned()));
+    }
+    match check_media(&bytes, made.extension().and_then(OsStr::to_str)) {
+        // Copied streams may be damaged as they were in the source.
+        Ok(()) | Err(AudioError::Empty) if cut == Cut::Copy => return Ok(None),
+        Ok(()) | Err(AudioError::Empty) => {}
+        Err(error) => return Ok(Some(error.to_string())),
+    }
     match Decoder::new().max_seconds(f64::MAX).decode_file(made) {
         // Sound that only ffmpeg decodes, or none in this span, which the lengths decide; the container has been checked.
         Ok(_) | Err(AudioError::NoAudioTrack | AudioError::Unsupported { .. } | AudioError::Empty) => Ok(None),

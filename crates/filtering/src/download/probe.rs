@@ -41,6 +41,16 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// # Errors
 /// ffprobe cannot be run or was killed, or the disk cannot be read.
 pub(super) fn probe(ffprobe: &Program, path: &Path) -> Result<Probe, ShardError> {
+    let first = attempt(ffprobe, path)?;
+    if first.duration_ms.is_some() {
+        return Ok(first);
+    }
+    check_disk(path)?;
+    // What the machine lacks for a moment does not fail twice; a damaged file does.
+    attempt(ffprobe, path)
+}
+
+fn attempt(ffprobe: &Program, path: &Path) -> Result<Probe, ShardError> {
     let call = ffprobe
         .call()
         .args(["-v", "error", "-show_entries", "format=duration:stream=codec_type,codec_name,duration:stream_tags=DURATION:stream_disposition=attached_pic"])
@@ -51,7 +61,6 @@ pub(super) fn probe(ffprobe: &Program, path: &Path) -> Result<Probe, ShardError>
         Ok(json) => Ok(read(&serde_json::from_slice(&json).unwrap_or(Value::Null))),
         Err(error) => {
             drop(error.of_record(&path.display().to_string())?);
-            check_disk(path)?;
             Ok(Probe { duration_ms: None, has_video: false, sound: Sound::None, is_adpcm: false })
         }
     }

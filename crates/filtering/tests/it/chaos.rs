@@ -1,4 +1,4 @@
-//! Every command under injected faults and random kills.
+//! Every command under injected faults and random kills; see `docs/reliability.md`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,11 +7,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use audsem_core::tables::{Cue, write_parquet};
+use audsem_core::tables::{ClipRow, Cue, write_parquet};
 use audsem_core::testing::chaos::{survive, survive_printing};
 use audsem_core::testing::loopback::Loopback;
+use audsem_media::audio::{BitDepth, encode_flac};
 
 use crate::label::judge;
+use crate::programs::ffmpeg;
 
 /// A folder in which a command is run.
 struct Place(tempfile::TempDir);
@@ -152,6 +154,23 @@ fn explain() {
     });
 }
 
+/// Two short videos, and a table of a clip of each.
+fn videos(place: &Place) {
+    fs::create_dir(place.path("media")).unwrap();
+    let picture = ["-f", "lavfi", "-i", "testsrc=s=64x48:r=10:d=2", "-f", "lavfi", "-i", "sine=f=440:r=16000:d=2"];
+    let encode = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"];
+    ffmpeg(&[&picture[..], &encode[..]].concat(), &place.path("media/one.mp4"));
+    fs::copy(place.path("media/one.mp4"), place.path("media/two.mp4")).unwrap();
+    place.write("clips.csv", "video_id,start_ms,end_ms\none,0,800\ntwo,400,1600\n");
+}
+
+#[test]
+fn download() {
+    let place = Place::new();
+    videos(&place);
+    place.survive("download", "download --input clips.csv --source media --cut exact");
+}
+
 /// A yt-dlp that copies its file: the real one takes most of a second to start. It is called as the real one is, and
 /// tests of `download` and `fetch-captions` call that.
 const YT_DLP: &str = r#"#!/bin/sh
@@ -190,8 +209,47 @@ fn survive_site(place: &Place, name: &str, arguments: &str) {
 }
 
 #[test]
+fn download_from_a_site() {
+    let place = Place::new();
+    videos(&place);
+    survive_site(&place, "download-site", "download --input clips.csv --whole-from 1 --cut exact");
+}
+
+#[test]
 fn fetch_captions() {
     let place = Place::new();
     place.write("ids.txt", "one\ntwo\nthree\n");
     survive_site(&place, "fetch-captions", "fetch-captions --input ids.txt --languages en");
+}
+
+#[test]
+fn clips() {
+    let place = Place::new();
+    let samples: Vec<f32> = (0..16_000 * 2).map(|n| 0.4 * (n as f32 * 0.03).sin()).collect();
+    let flac = encode_flac(&samples, 1, 16_000, BitDepth::Sixteen).unwrap();
+    let rows: Vec<ClipRow> = (0..6).map(clip).collect();
+    for row in &rows[..5] {
+        place.write(&format!("media/{} (1.0-3.0).flac", row.video_id), &flac);
+    }
+    // Opus is decoded by ffmpeg.
+    let opus = ["-f", "lavfi", "-i", "sine=f=440:r=48000:d=2", "-c:a", "libopus"];
+    ffmpeg(&opus, &place.path("media/video-5 (1.0-3.0).webm"));
+    let mut table = Vec::new();
+    write_parquet(&rows, &mut table).unwrap();
+    place.write("clips.parquet", table);
+    place.survive("clips", "clips --per-shard 2 --input media --clips clips.parquet");
+}
+
+fn clip(video: usize) -> ClipRow {
+    ClipRow {
+        row_id: video as u64,
+        video_id: format!("video-{video}"),
+        start_ms: 1000,
+        end_ms: 3000,
+        text: "[tone]".to_owned(),
+        clean_text: "tone".to_owned(),
+        text_hash: 0,
+        bert_prob: None,
+        llm_yes_prob: None,
+    }
 }

@@ -1,9 +1,10 @@
-//! Every command under injected faults and random kills.
+//! Every command under injected faults and random kills; see `docs/reliability.md`.
 
 use audsem_core::testing::chaos::survive;
+use serde_json::json;
 
 use crate::shards::world::{audio_tar, caption, flac};
-use crate::workbench::{Bench, tar_of};
+use crate::workbench::{Bench, clip, tar_of};
 
 /// Runs a command through its rounds; `--output` and `--workers` are added.
 fn check(bench: &Bench, name: &str, arguments: &str) {
@@ -24,6 +25,25 @@ fn sounds(bench: &Bench) {
     }
 }
 
+/// Tars of one video each.
+fn videos(bench: &Bench) {
+    for n in 0..2 {
+        let (video, text) = (format!("V{n} (1_0-1_6).mp4"), format!("V{n} (1_0-1_6).json"));
+        bench.write(&format!("in/{n}.tar"), tar_of(&[(&video, clip()), (&text, b"{\"a\":1}")]));
+    }
+}
+
+#[test]
+fn pack() {
+    let bench = Bench::new();
+    for n in 0..2 {
+        bench.write(&format!("clips/V{n} (1.0-1.6).mp4"), clip());
+    }
+    bench.write("table.csv", "video_id,start,duration,text\nV0,1.0,0.6,door slams\nV1,1.0,0.6,rain\n");
+    let small = "--height 48 --preset ultrafast --per-tar 1";
+    check(&bench, "pack", &format!("pack -i clips --table table.csv {small}"));
+}
+
 #[test]
 fn rename() {
     let bench = Bench::new();
@@ -32,6 +52,21 @@ fn rename() {
         bench.write(&format!("in/{n}.tar"), tar_of(&[(&video, &[7; 3000]), (&text, b"{}")]));
     }
     check(&bench, "rename", "rename -i in");
+}
+
+#[test]
+fn transcode() {
+    let bench = Bench::new();
+    videos(&bench);
+    check(&bench, "transcode", "transcode -i in --height 48 --preset ultrafast");
+}
+
+#[test]
+fn check_of_sounds() {
+    let bench = Bench::new();
+    sounds(&bench);
+    bench.write("in/sizes.json", json!({ "0.tar": 2, "1.tar": 2, "2.tar": 2 }).to_string());
+    check(&bench, "check", "check -i in --verify");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
-pub use table::Figures;
+use table::Figures;
 
 use draw::{Draw, Round};
 use round::Undisturbed;

@@ -11,7 +11,7 @@ use super::setting;
 
 /// Figures of the rounds of one command.
 #[derive(Debug)]
-pub struct Figures {
+pub(super) struct Figures {
     name: String,
     seed: u64,
     begun: Instant,
