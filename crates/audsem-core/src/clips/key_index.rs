@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::dedupe::{Candidate, Deduplicator};
 use super::samples::scan;
 use super::source::{ClipContent, ClipSource, SourceKind};
+use crate::blame::Blame;
 use crate::error::{Error, Result};
 use crate::input;
 use crate::parallel::ordered_map;
@@ -121,11 +122,9 @@ pub fn index_keys<'a>(run: &mut Run, sources: &'a [ClipSource], content: ClipCon
     let note = |number, keys| found.lock().unwrap_or_else(PoisonError::into_inner).insert(number, keys);
     let step = Step { name: "keys", unit: "clips", physical: "keys" };
     let report = run.execute(step, &plan, |(number, source), out| {
-        let keys = keys_of(source, *number, content).inspect_err(|error| drop(note(*number, Err(error.clone()))));
-        let keys = keys.map_err(ShardError::Input)?;
-        write(&keys, out)?;
-        note(*number, Ok(hashes(&keys)));
-        Ok(())
+        let keys = keys_of(source, *number, content)?;
+        note(*number, keys.as_ref().map(|keys| hashes(keys)).map_err(String::clone));
+        write(&keys.map_err(ShardError::Input)?, out)
     })?;
     if stop_requested() {
         return Ok(None);
@@ -139,7 +138,7 @@ pub fn index_keys<'a>(run: &mut Run, sources: &'a [ClipSource], content: ClipCon
             found.insert(number, Ok(read(file)?));
         }
     }
-    let keys = with_the_others(found, sources, content, run.options().workers);
+    let keys = with_the_others(found, sources, content, run.options().workers)?;
     let index = KeyIndex::new(sources, &keys);
     let shards = sources.iter().enumerate().zip(keys).map(|((number, source), keys)| Shard {
         name: format!("{number:05}"),
@@ -152,38 +151,51 @@ pub fn index_keys<'a>(run: &mut Run, sources: &'a [ClipSource], content: ClipCon
 
 /// Reads the keys of sources that another process of this run has not processed yet instead of waiting for it, so that
 /// each of N processes finishes in one call.
+///
+/// # Errors
+/// As [`keys_of`].
 fn with_the_others(
     mut found: BTreeMap<usize, Keys>,
     sources: &[ClipSource],
     content: ClipContent,
     threads: usize,
-) -> Vec<Keys> {
+) -> Result<Vec<Keys>> {
     let others: Vec<usize> = (0..sources.len()).filter(|number| !found.contains_key(number)).collect();
-    let read = |number: usize| (number, keys_of(&sources[number], number, content).map(|keys| hashes(&keys)));
-    let Ok(()) = ordered_map(others, threads, 2 * threads, read, |(number, keys)| {
-        found.insert(number, keys);
-        Ok::<(), std::convert::Infallible>(())
-    });
-    found.into_values().collect()
+    let read = |number: usize| (number, keys_of(&sources[number], number, content));
+    ordered_map(others, threads, 2 * threads, read, |(number, keys)| {
+        found.insert(number, keys?.map(|keys| hashes(&keys)));
+        Ok::<(), Error>(())
+    })?;
+    Ok(found.into_values().collect())
 }
 
-/// The keys under which something of a source can be embedded, each once, in its order.
-fn keys_of(source: &ClipSource, number: usize, content: ClipContent) -> Result<Vec<String>, String> {
+/// The keys under which something of a source can be embedded, each once, in its order; or what is wrong with the source.
+///
+/// # Errors
+/// The disk cannot be read. The tables of other sources depend on these keys, so none can be made without them: a later
+/// run would read more keys and make other tables.
+fn keys_of(source: &ClipSource, number: usize, content: ClipContent) -> Result<Result<Vec<String>, String>> {
     let mut dedupe = Deduplicator::new(source, number, content, None);
     let mut keys = Vec::new();
     match &source.kind {
-        SourceKind::Tar(path) => scan(path, |entry| {
-            if dedupe.accept(Candidate::of_entry(&entry, content)) {
-                keys.push(entry.key);
+        SourceKind::Tar(path) => {
+            let scanned = scan(path, |entry| {
+                if dedupe.accept(Candidate::of_entry(&entry, content)) {
+                    keys.push(entry.key);
+                }
+            });
+            match scanned {
+                Err(error) if error.blame() == Blame::Surroundings => return Err(Error::Stage(Box::new(error))),
+                Err(error) => return Ok(Err(error.to_string())),
+                Ok(()) => {}
             }
-        })
-        .map_err(|error| error.to_string())?,
+        }
         SourceKind::Rows(rows) => {
             let rows = rows.iter().filter(|row| dedupe.accept(Candidate::of_row(row, content)));
             keys.extend(rows.map(|row| row.key.clone()));
         }
     }
-    Ok(keys)
+    Ok(Ok(keys))
 }
 
 fn hashes(keys: &[String]) -> Vec<u64> {

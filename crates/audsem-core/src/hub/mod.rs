@@ -8,7 +8,7 @@ mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -184,10 +184,15 @@ impl ModelDir {
         lacks_any(&["tokenizer.json", "vocab.txt"]) || (lacks_any(&["preprocessor_config.json"]) && hears())
     }
 
-    /// A file that may be absent.
+    /// A file that may be absent. One that cannot be looked at is taken for present, so that reading it gives the reason:
+    /// a tokenizer or a configuration that is skipped gives other numbers.
     #[must_use]
     pub fn optional(&self, name: &str) -> Option<PathBuf> {
-        Some(self.root.join(name)).filter(|path| path.is_file())
+        let is_there = |path: &PathBuf| match fs::metadata(path) {
+            Ok(found) => found.is_file(),
+            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        };
+        Some(self.root.join(name)).filter(is_there)
     }
 
     /// A file that must be there.
@@ -579,5 +584,14 @@ mod tests {
         fs::OpenOptions::new().write(true).open(dir.path().join("config.json")).unwrap().set_len(1 << 40).unwrap();
         let error = ModelDir::local(dir.path()).json::<serde_json::Value>("config.json").unwrap_err();
         assert!(matches!(error, ModelError::TooLarge { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_looked_at_is_not_taken_for_absent() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("tokenizer.json", dir.path().join("tokenizer.json")).unwrap();
+        let model = ModelDir::local(dir.path());
+        assert!(model.optional("tokenizer.json").is_some() && model.optional("vocab.txt").is_none());
+        assert!(model.json::<serde_json::Value>("tokenizer.json").is_err());
     }
 }
