@@ -69,7 +69,7 @@ fn survive_all(name: &str, folder: &Path, prints: bool, program: &dyn Fn(&Path, 
     figures.publish();
     let wrong = &figures.wrong;
     assert!(wrong.is_empty(), "{name}: {} rounds ended wrongly\n{}", wrong.len(), wrong.join("\n"));
-    assert!(figures.struck > 0 || setting("AUDSEM_CHAOS_ROUND").is_some(), "{name}: no fault struck");
+    assert!(figures.struck() > 0 || setting("AUDSEM_CHAOS_ROUND").is_some(), "{name}: no fault struck");
 }
 
 /// The rounds of one command.

@@ -9,16 +9,22 @@ use super::draw::{Draw, Round};
 use super::round::Came;
 use super::setting;
 
+/// Rounds of one kind.
+#[derive(Debug, Default)]
+struct Tally {
+    all: u64,
+    /// Whose fault or kill came before the end of the run.
+    struck: u64,
+}
+
 /// Figures of the rounds of one command.
 #[derive(Debug)]
 pub(super) struct Figures {
     name: String,
     seed: u64,
     begun: Instant,
-    faults: u64,
-    kills: u64,
-    /// Rounds whose fault or kill came before the end of the run.
-    pub(super) struck: u64,
+    faults: Tally,
+    kills: Tally,
     in_the_middle: u64,
     /// Rounds by exit code of the disturbed run; signals are `None`.
     codes: BTreeMap<Option<i32>, u64>,
@@ -28,26 +34,30 @@ pub(super) struct Figures {
 
 impl Figures {
     pub(super) fn new(name: &str, seed: u64) -> Self {
-        let (name, begun) = (name.to_owned(), Instant::now());
         Self {
-            name,
+            name: name.to_owned(),
             seed,
-            begun,
-            faults: 0,
-            kills: 0,
-            struck: 0,
+            begun: Instant::now(),
+            faults: Tally::default(),
+            kills: Tally::default(),
             in_the_middle: 0,
             codes: BTreeMap::new(),
             wrong: Vec::new(),
         }
     }
 
+    /// How many faults and kills came before the end of a run.
+    pub(super) fn struck(&self) -> u64 {
+        self.faults.struck + self.kills.struck
+    }
+
     pub(super) fn add(&mut self, draw: &Draw, came: Came) {
-        match draw.round {
-            Round::Fault(_) => self.faults += 1,
-            Round::Kill(_) => self.kills += 1,
-        }
-        self.struck += u64::from(came.struck);
+        let rounds = match draw.round {
+            Round::Fault(_) => &mut self.faults,
+            Round::Kill(_) => &mut self.kills,
+        };
+        rounds.all += 1;
+        rounds.struck += u64::from(came.struck);
         self.in_the_middle += u64::from(came.in_the_middle);
         *self.codes.entry(came.code).or_default() += 1;
         if !came.wrong.is_empty() {
@@ -56,25 +66,25 @@ impl Figures {
         }
     }
 
-    /// Adds a line to the table that is asked for, if any: name, faults, kills, how many struck, how many came in the
-    /// middle, exit codes 0, 1 and 2, signals, wrong rounds, seconds.
+    /// Adds a line to the table that is asked for, if any: name, faults, how many struck, kills, how many struck, how many
+    /// runs were stopped in the middle, exit codes 0, 1 and 2, signals, wrong rounds, seconds.
     pub(super) fn publish(&self) {
         let Some(path) = setting("AUDSEM_CHAOS_TABLE") else { return };
         let code = |code: Option<i32>| self.codes.get(&code).copied().unwrap_or(0);
-        let line = format!(
-            "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{:.1}\n",
-            self.name,
-            self.faults,
-            self.kills,
-            self.struck,
+        let counts = [
+            self.faults.all,
+            self.faults.struck,
+            self.kills.all,
+            self.kills.struck,
             self.in_the_middle,
             code(Some(0)),
             code(Some(1)),
             code(Some(2)),
             code(None),
-            self.wrong.len(),
-            self.begun.elapsed().as_secs_f64()
-        );
+            self.wrong.len() as u64,
+        ];
+        let counts = counts.map(|count| count.to_string()).join("\t");
+        let line = format!("{}\t{counts}\t{:.1}\n", self.name, self.begun.elapsed().as_secs_f64());
         let written =
             File::options().append(true).create(true).open(&path).and_then(|mut file| file.write_all(line.as_bytes()));
         written.unwrap_or_else(|error| panic!("{path}: {error}"));
