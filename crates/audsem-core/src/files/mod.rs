@@ -178,7 +178,8 @@ fn open_locked(temporary: &Path, lock: impl Fn(&File) -> io::Result<()>) -> io::
             file.metadata().is_ok_and(|ours| (there.dev(), there.ino()) == (ours.dev(), ours.ino()))
         });
         if still_there {
-            file.set_len(0)?;
+            // Nothing stands for the file yet that would remove it.
+            file.set_len(0).inspect_err(|_| drop(fs::remove_file(temporary)))?;
             return Ok(file);
         }
     }

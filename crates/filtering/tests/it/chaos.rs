@@ -164,13 +164,6 @@ fn videos(place: &Place) {
     place.write("clips.csv", "video_id,start_ms,end_ms\none,0,800\ntwo,400,1600\n");
 }
 
-#[test]
-fn download() {
-    let place = Place::new();
-    videos(&place);
-    place.survive("download", "download --input clips.csv --source media --cut exact");
-}
-
 /// A yt-dlp that copies its file: the real one takes most of a second to start. It is called as the real one is, and
 /// tests of `download` and `fetch-captions` call that.
 const YT_DLP: &str = r#"#!/bin/sh

@@ -37,7 +37,8 @@ pub(super) fn step(run: &mut Run, config: &Config, tars: &[TarInput], checked: &
         whole: whole.contains(folder.as_path()),
         found,
     });
-    let folders: Vec<Folder> = folders.filter(|folder| folder.sizes.exists()).collect();
+    // A file that cannot be looked at is there for all we know, and reading it gives the reason.
+    let folders: Vec<Folder> = folders.filter(|folder| folder.sizes.try_exists().unwrap_or(true)).collect();
     for folder in &folders {
         fingerprint = fingerprint.with(std::fs::read(&folder.sizes).unwrap_or_default());
     }

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often the two halves of a command are run until all its steps are done: each step waits for the shards of the
 /// one before.
-const TURNS: usize = 4;
+const TURNS: usize = 12;
 
 /// What an undisturbed run does and leaves.
 pub(super) struct Undisturbed {
