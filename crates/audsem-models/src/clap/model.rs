@@ -54,7 +54,10 @@ struct InferenceProjection {
 
 impl InferenceProjection {
     fn forward(&self, pooled: &Tensor) -> Result<Tensor> {
-        unit(&self.second.forward(&self.activation.forward(&self.first.forward(pooled)?)?)?)
+        let x = self.first.forward(pooled)?;
+        // `relu` of candle makes 0 of NaN, and a broken vector would look like a good one. `0 x` is 0 or NaN.
+        let activated = (self.activation.forward(&x)? + (&x * 0.0)?)?;
+        unit(&self.second.forward(&activated)?)
     }
 }
 
@@ -230,5 +233,30 @@ impl ClapInference {
     /// As [`RobertaInference::pooled`].
     pub fn embed_text(&self, texts: &[&[u32]]) -> Result<Tensor> {
         self.text_projection.forward(&self.text.pooled(texts)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_vector_that_overflows_is_no_number() {
+        let linear = |value: f32| {
+            let weight = Tensor::full(value, (2, 2), &Device::Cpu).unwrap();
+            RowLinear::new(Linear::from_tensors(weight, None)).unwrap()
+        };
+        let project = |value| {
+            let (first, second) = (linear(value), linear(1.0));
+            let projection = InferenceProjection { first, second, activation: Activation::Relu };
+            let pooled = Tensor::new(&[[1f32, 2.0], [f32::NAN, 1.0], [f32::MAX, -f32::MAX]], &Device::Cpu).unwrap();
+            projection.forward(&pooled).unwrap().to_vec2::<f32>().unwrap()
+        };
+        let half = 0.5f32.sqrt();
+        assert!(project(1.0)[0].iter().all(|x| (x - half).abs() < 1e-6));
+        assert!(project(1.0)[1].iter().all(|x| x.is_nan()));
+        assert!(project(10.0)[2].iter().all(|x| x.is_nan()), "{:?}", project(10.0));
     }
 }

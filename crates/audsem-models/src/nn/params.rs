@@ -165,7 +165,8 @@ impl Params {
             let layer = name.trim_end_matches(".weight");
             let [a, b] = lora::tensor_names(layer);
             if let (Some(a), Some(b), Some(weight)) = (vars.get(&a), vars.get(&b), tensors.get_mut(&name)) {
-                *weight = lora::merge(weight, a, b, config.scale())?;
+                let (_, scale) = config.rank_and_scale(layer).map_err(candle_core::Error::wrap)?;
+                *weight = lora::merge(weight, a, b, scale)?;
             }
         }
         Ok(tensors)
@@ -196,7 +197,7 @@ impl Params {
         let new = tensors.new.iter().filter(|name| lora::adapted_layer(name).is_none() && !may_be_new(name));
         let missing: BTreeSet<String> = new.chain(&tensors.missing).cloned().collect();
         unused.extend(tensors.unasked.iter().cloned());
-        let wanted = self.inner.adapters.iter().flat_map(|config| &config.target_modules);
+        let wanted = self.inner.adapters.iter().flat_map(LoraConfig::wanted);
         let unmet = wanted.filter(|target| !tensors.targets.contains(*target));
         let missing: Vec<String> =
             missing.into_iter().chain(unmet.map(|target| format!("a layer `{target}` to adapt"))).collect();
@@ -307,7 +308,8 @@ impl SimpleBackend for Params {
 
     fn get_unchecked(&self, name: &str, dtype: DType, _: &Device) -> Result<Tensor> {
         if let Some(config) = self.inner.adapters.as_ref().filter(|_| lora::is_settings(name)) {
-            return config.settings()?.to_dtype(dtype);
+            let layer = lora::adapted_layer(name).unwrap_or_default();
+            return config.settings(layer).map_err(candle_core::Error::wrap)?.to_dtype(dtype);
         }
         let var = self.lock().vars.get(name).cloned();
         var.map(|var| var.as_tensor().clone())

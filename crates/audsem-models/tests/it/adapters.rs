@@ -41,8 +41,7 @@ fn base(goldens: &Goldens, name: &str) -> HashMap<String, Tensor> {
 }
 
 fn lora(targets: &[&str]) -> LoraConfig {
-    let target_modules = targets.iter().map(|target| (*target).to_owned()).collect();
-    LoraConfig { r: 4, lora_alpha: 6.0, target_modules, ..LoraConfig::default() }
+    LoraConfig { r: 4, lora_alpha: 6.0, target_modules: targets.into(), ..LoraConfig::default() }
 }
 
 fn load(params: &Params, layer: &str, inputs: usize, outputs: usize) -> Linear {

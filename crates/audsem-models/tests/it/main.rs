@@ -1,6 +1,7 @@
 //! Networks against goldens made by their reference implementations (`fixtures/regen`).
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod adapter_folders;
 mod adapters;
 mod alone;
 mod bert;

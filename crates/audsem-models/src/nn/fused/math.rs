@@ -78,7 +78,8 @@ pub(super) fn activate<S: Simd>(activation: Activation, values: &mut [f32]) {
         }
         Activation::Relu => {
             for x in values {
-                *x = x.max(0.0);
+                // Not `max`, which makes a number of NaN.
+                *x = if *x < 0.0 { 0.0 } else { *x };
             }
         }
         Activation::Silu => {
@@ -168,6 +169,13 @@ mod tests {
                 (5.0, 1.0),
             ] {
                 assert!((f64::from(erf::<S>(x)) - wanted).abs() < 2e-7, "erf {x}");
+            }
+            let all =
+                [Activation::Gelu, Activation::GeluTanh, Activation::QuickGelu, Activation::Relu, Activation::Silu];
+            for activation in all.into_iter().chain([Activation::Tanh]) {
+                let mut values = [f32::NAN; 20];
+                activate::<S>(activation, &mut values);
+                assert!(values.iter().all(|x| x.is_nan()), "{activation:?} makes a number of NaN");
             }
             let mut row = [1.0, 2.0, f32::MIN, 0.5, -300.0];
             softmax::<S>(&mut row);

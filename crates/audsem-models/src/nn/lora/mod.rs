@@ -1,10 +1,17 @@
 //! Low-rank adapters (LoRA; Hu et al., 2022), with the names and settings of PEFT.
 
-use candle_core::{DType, Device, Result, Tensor, bail};
+mod config;
+mod folder;
+mod targets;
+
+use candle_core::{DType, Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
-use serde::{Deserialize, Serialize};
 
 use super::{Dropout, Mode};
+
+pub use config::LoraConfig;
+pub use folder::Adapter;
+pub use targets::{Modules, OneOrMany};
 
 /// Name of the projection down, below the adapted layer.
 const A: &str = "lora_A.weight";
@@ -20,94 +27,6 @@ const PEFT_PREFIX: &str = "base_model.model.";
 
 /// What adapters of the full Qwen2.5-Omni have behind it.
 const OMNI_PREFIX: &str = "thinker.";
-
-/// Settings of adapters, with the keys of `adapter_config.json` of PEFT and its defaults.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LoraConfig {
-    /// Rank r.
-    pub r: usize,
-    /// The adapter's result is scaled by `lora_alpha / r`.
-    pub lora_alpha: f64,
-    /// Dropout of the adapter's input.
-    pub lora_dropout: f64,
-    /// Scales by `lora_alpha / √r` (rsLoRA; Kalajdzievski, 2023).
-    pub use_rslora: bool,
-    /// Layers that get an adapter: those of this name, or whose name ends in a dot and this name.
-    pub target_modules: Vec<String>,
-    /// Which biases are trained; must be `none`.
-    pub bias: String,
-    /// Weights decomposed into direction and magnitude; must be false.
-    pub use_dora: bool,
-    /// Weights stored as (in, out); must be false.
-    pub fan_in_fan_out: bool,
-}
-
-impl Default for LoraConfig {
-    fn default() -> Self {
-        Self {
-            r: 8,
-            lora_alpha: 8.0,
-            lora_dropout: 0.0,
-            use_rslora: false,
-            target_modules: Vec::new(),
-            bias: "none".to_owned(),
-            use_dora: false,
-            fan_in_fan_out: false,
-        }
-    }
-}
-
-impl LoraConfig {
-    /// Names the setting that is not supported.
-    ///
-    /// # Errors
-    /// The first such setting.
-    pub fn validate(&self) -> crate::error::Result<()> {
-        let refuse =
-            |key, value: &dyn std::fmt::Debug, supported| Err(crate::error::Error::unsupported(key, value, supported));
-        if self.r == 0 {
-            return refuse("r", &self.r, "1 or more");
-        }
-        if !(0.0..1.0).contains(&self.lora_dropout) {
-            return refuse("lora_dropout", &self.lora_dropout, "0 to less than 1");
-        }
-        if self.bias != "none" {
-            return refuse("bias", &self.bias, "none");
-        }
-        if self.use_dora {
-            return refuse("use_dora", &self.use_dora, "false");
-        }
-        if self.fan_in_fan_out {
-            return refuse("fan_in_fan_out", &self.fan_in_fan_out, "false");
-        }
-        if self.target_modules.is_empty() {
-            return refuse("target_modules", &self.target_modules, "a list of names of layers");
-        }
-        Ok(())
-    }
-
-    /// What the adapter's result is multiplied by.
-    #[must_use]
-    pub fn scale(&self) -> f64 {
-        let r = self.r as f64;
-        self.lora_alpha / if self.use_rslora { r.sqrt() } else { r }
-    }
-
-    /// The entry of `target_modules` that the layer `module` (a dotted name) is meant by.
-    #[must_use]
-    pub fn target_of(&self, module: &str) -> Option<&str> {
-        let meant = |target: &&String| {
-            module.strip_suffix(target.as_str()).is_some_and(|head| head.is_empty() || head.ends_with('.'))
-        };
-        self.target_modules.iter().find(meant).map(String::as_str)
-    }
-
-    /// The settings as the tensor that [`Lora::load`] asks for.
-    pub(super) fn settings(&self) -> Result<Tensor> {
-        Tensor::new(&[self.r as f64, self.scale(), self.lora_dropout], &Device::Cpu)
-    }
-}
 
 /// The adapted layer of a tensor that belongs to an adapter, or nothing.
 pub(super) fn adapted_layer(name: &str) -> Option<&str> {
@@ -214,10 +133,8 @@ mod tests {
 
     #[test]
     fn layers_are_matched_by_their_last_names() {
-        let config = LoraConfig {
-            target_modules: vec!["q_proj".to_owned(), "layers.1.v_proj".to_owned()],
-            ..LoraConfig::default()
-        };
+        let targets: &[&str] = &["q_proj", "layers.1.v_proj"];
+        let config = LoraConfig { target_modules: targets.into(), ..LoraConfig::default() };
         for (module, target) in [
             ("model.layers.0.self_attn.q_proj", Some("q_proj")),
             ("q_proj", Some("q_proj")),
@@ -233,8 +150,9 @@ mod tests {
     #[test]
     fn scales_are_those_of_lora_and_rslora() {
         let config = LoraConfig { r: 4, lora_alpha: 6.0, ..LoraConfig::default() };
-        assert!((config.scale() - 1.5).abs() < 1e-15);
-        assert!((LoraConfig { use_rslora: true, ..config }.scale() - 3.0).abs() < 1e-15);
+        let scale = |config: &LoraConfig| config.rank_and_scale("q").unwrap().1;
+        assert!((scale(&config) - 1.5).abs() < 1e-15);
+        assert!((scale(&LoraConfig { use_rslora: true, ..config }) - 3.0).abs() < 1e-15);
     }
 
     #[test]
@@ -249,11 +167,24 @@ mod tests {
             (r#""bias": "all""#, "bias"),
             (r#""lora_dropout": 1.0"#, "lora_dropout"),
             (r#""fan_in_fan_out": true"#, "fan_in_fan_out"),
+            (r#""r": 1000000000000"#, "r"),
+            (r#""exclude_modules": "(""#, "exclude_modules"),
+            (r#""rank_pattern": {"(": 2}"#, "rank_pattern"),
         ] {
             let error = read(&format!("{{{setting}, {targets}}}")).unwrap_err().to_string();
             assert!(error.contains(&format!("`{key}`")), "{error}");
         }
-        assert!(read("{}").unwrap_err().to_string().contains("target_modules"));
+        for none in ["{}", r#"{"target_modules": "(q_proj"}"#] {
+            assert!(read(none).unwrap_err().to_string().contains("target_modules"));
+        }
+        let both = read(r#"{"target_modules": ".*q", "layers_to_transform": 1}"#).unwrap_err().to_string();
+        assert!(both.contains("layers_to_transform"), "{both}");
+        let config = LoraConfig {
+            alpha_pattern: [("q".to_owned(), 2.0), ("self\\.q".to_owned(), 3.0)].into(),
+            ..LoraConfig::default()
+        };
+        assert!(config.rank_and_scale("layer.self.q").unwrap_err().to_string().contains("alpha_pattern"));
+        assert!((config.rank_and_scale("layer.cross.q").unwrap().1 - 0.25).abs() < 1e-15);
     }
 
     #[test]
