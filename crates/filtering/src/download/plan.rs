@@ -1,11 +1,11 @@
 //! The clips of a table, video by video.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
+use audsem_core::input;
 use audsem_core::run::{Fingerprint, Shard};
 use audsem_core::tables::{Columns, CsvCues, ParquetFile, is_csv};
 
@@ -120,7 +120,7 @@ impl Rows {
     }
 
     fn read_csv(&mut self, path: &Path) -> Result<()> {
-        let file = File::open(path).map_err(CoreError::read(path))?;
+        let file = input::open(path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         for cue in CsvCues::spans(&path.display().to_string(), file)? {
             if !self.take_one() {
@@ -129,6 +129,8 @@ impl Rows {
             match cue {
                 // The end is not an overflow: the reader has checked the sum.
                 Ok(cue) => self.add(&cue.video_id, cue.start_ms, cue.start_ms.saturating_add(cue.dur_ms)),
+                // How many clips are lost is not known.
+                Err(fault) if fault.ends_reading() => return Err(CoreError::input(path, fault.to_string()).into()),
                 Err(fault) => self.bad_lines.push((format!("{name}, line {}", fault.line()), fault.to_string())),
             }
         }
