@@ -8,11 +8,9 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
-use audsem_core::run::Stats;
-use serde_json::{Map, Value};
+use audsem_core::run::CompletedRun;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut text = String::new();
@@ -26,12 +24,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Appends one run: a line for each step, and one below it for each reason.
 fn describe(text: &mut String, name: &str, folder: &Path) -> Result<(), Box<dyn Error>> {
-    let path = folder.join("stats.json");
-    let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let stats: Value = serde_json::from_slice(&bytes)?;
-    let none = Map::new();
-    for (step, stats) in stats.get("steps").and_then(Value::as_object).unwrap_or(&none) {
-        let stats: Stats = serde_json::from_value(stats.clone())?;
+    let run = CompletedRun::open(folder)?.ok_or_else(|| format!("no run folder: {}", folder.display()))?;
+    for (step, stats) in run.steps() {
         if stats.read == 0 {
             continue;
         }

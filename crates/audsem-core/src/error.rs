@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::run::{Change, Unfinished};
+use crate::run::{Change, Lacking, Unfinished};
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -73,6 +73,27 @@ pub enum Error {
     /// An input is a run folder whose run has not ended.
     #[error(transparent)]
     Unfinished(#[from] Unfinished),
+    /// A run folder does not hold what its run has made.
+    #[error(transparent)]
+    Lacking(#[from] Lacking),
+    /// Another process is using the output folder.
+    #[error("another process is using the output folder: {}\nhint: wait until it has ended, or stop it first", path.display())]
+    InUse {
+        /// The output folder.
+        path: PathBuf,
+    },
+    /// The output folder was removed or replaced during the run.
+    #[error("the output folder was removed or replaced while this run was writing to it: {}", path.display())]
+    FolderGone {
+        /// The output folder.
+        path: PathBuf,
+    },
+    /// A stop was requested before the run could begin.
+    #[error("stopped on request, while waiting for {waiting_for}")]
+    Stopped {
+        /// What it waited for.
+        waiting_for: String,
+    },
     /// Too many records failed.
     #[error(
         "{failed} of {read} records failed in step `{step}`, more than --max-fail-rate {max_fail_rate} allows\n\

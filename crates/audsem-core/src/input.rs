@@ -2,9 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
+use rustix::fs::OFlags;
 
 use crate::error::{Error, Result};
 use crate::walk::Walk;
@@ -44,16 +46,42 @@ impl Compression {
     }
 }
 
-/// Opens a file for reading, with an error that tells a folder from a missing file.
+/// Message for pipes and devices.
+const NO_FILE: &str = "this is a pipe or a device, and inputs are read more than once\n\
+     hint: write what comes from it to a file, and name that";
+
+/// Opens a file for reading: one that can be read again from its beginning. Pipes and devices are refused, because
+/// their content can be read only once, and a fingerprint needs it before the work does.
 ///
 /// # Errors
-/// [`Error::Read`] when it cannot be opened, [`Error::Input`] when it is a folder.
+/// [`Error::Read`] when it cannot be opened, [`Error::Input`] when it is a folder, a pipe or a device.
 pub fn open_file(path: &Path) -> Result<File> {
-    let file = File::open(path).map_err(Error::read(path))?;
-    if file.metadata().map_err(Error::read(path))?.is_dir() {
-        return Err(Error::input(path, "expected a file but this is a folder"));
+    let file = open_at_once(path).map_err(Error::read(path))?;
+    let kind = file.metadata().map_err(Error::read(path))?.file_type();
+    match () {
+        () if kind.is_file() => Ok(file),
+        () if kind.is_dir() => Err(Error::input(path, "expected a file but this is a folder")),
+        () => Err(Error::input(path, NO_FILE)),
     }
-    Ok(file)
+}
+
+/// Opens a file as [`open_file`] does, for callers whose errors hold one of the operating system.
+///
+/// # Errors
+/// The operating system's, or one of kind `InvalidInput` or `IsADirectory` for what is no file.
+pub fn open_plain(path: &Path) -> io::Result<File> {
+    let file = open_at_once(path)?;
+    let kind = file.metadata()?.file_type();
+    match () {
+        () if kind.is_file() => Ok(file),
+        () if kind.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        () => Err(io::Error::new(io::ErrorKind::InvalidInput, NO_FILE)),
+    }
+}
+
+/// Opens without blocking: opening a pipe without a writer would wait for one and ignore requests to stop.
+fn open_at_once(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)
 }
 
 /// Reads a file to its end and discards the bytes, to find out whether a program failed on it because of the disk.

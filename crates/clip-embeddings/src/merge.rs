@@ -91,7 +91,7 @@ struct ManifestLine<'a> {
 /// [`Run::execute`] give.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let planned = plan(config, options.limit)?;
-    let tars = planned.iter().map(|tar| tar.from.fingerprint.clone()).collect();
+    let tars = planned.iter().map(|tar| tar.from.fingerprint.to_string()).collect();
     let effective = HashedConfig { mode: config.mode, tars };
     let spec = RunSpec::new(&effective);
     let mut run = Run::open(options, spec)?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::tables::{CaptionMatch, Score};
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::{FileFingerprint, Fingerprint, ShardError};
+use audsem_core::run::{FileFingerprint, Fingerprint, Reads, ShardError};
 use audsem_core::tables::{Columns as _, ParquetFile, Row, TableError, tables_under, text_hash};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -40,7 +40,7 @@ pub struct ScoreFile {
     /// Where it is.
     pub path: PathBuf,
     /// Hash of its content.
-    pub fingerprint: String,
+    pub fingerprint: Reads,
     /// What is in it.
     pub kind: TableKind,
     /// Rows it has.
@@ -294,7 +294,7 @@ impl Scores {
     }
 
     /// Hash of table `i` and of what the tables before it make of its rows.
-    pub(crate) fn fingerprint(&self, i: usize) -> String {
+    pub(crate) fn fingerprint(&self, i: usize) -> Reads {
         let (first, n_rows) = (self.first_row(i), self.files[i].n_rows);
         let mut fingerprint = Fingerprint::new().with(&self.files[i].fingerprint);
         for rows in [&self.repeats, &self.elsewhere] {
@@ -304,7 +304,7 @@ impl Scores {
     }
 
     /// Hash of all tables.
-    pub(crate) fn fingerprint_of_all(&self) -> String {
+    pub(crate) fn fingerprint_of_all(&self) -> Reads {
         self.files.iter().fold(Fingerprint::new(), |all, file| all.with(&file.fingerprint)).finish()
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::{FileFingerprint, Fingerprint};
+use audsem_core::run::{FileFingerprint, Fingerprint, Reads};
 use audsem_core::tables::{
     AudioEmbedding, Columns as _, EmbeddingKey, ParquetFile, TableError, TextEmbedding, VectorFile, is_csv,
     tables_under,
@@ -78,7 +78,7 @@ pub struct EmbeddingFile {
     /// Where it is.
     pub path: PathBuf,
     /// Hash of its name in the set and its content.
-    pub fingerprint: String,
+    pub fingerprint: Reads,
     /// What its embeddings are of, where its columns tell.
     pub modality: Option<Modality>,
     /// Numbers in its vectors.

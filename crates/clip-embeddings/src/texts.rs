@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::{FileFingerprint, Fingerprint};
+use audsem_core::run::{FileFingerprint, Fingerprint, Reads};
 use audsem_core::tables::{Columns as _, ParquetFile, TableError, tables_under, text_hash};
 
 use crate::error::Error;
@@ -38,7 +38,7 @@ impl Captions {
 pub(crate) struct TextTables {
     paths: Vec<PathBuf>,
     /// Hash of their content.
-    pub(crate) fingerprint: String,
+    pub(crate) fingerprint: Reads,
 }
 
 impl TextTables {

@@ -18,7 +18,6 @@ use serde::Serialize;
 
 use crate::by_video::{UNLISTED, shard_name};
 use crate::error::Result;
-use crate::scratch::Scratch;
 use crate::ytdlp::{Access, FaultKind, FetchFault, Pace, Trouble, check_id};
 
 audsem_core::reasons! {
@@ -68,13 +67,12 @@ impl<'a> HashedConfig<'a> {
 pub fn run(config: &Config, access: &Access, pace: &Pace, options: &RunOptions) -> Result<Summary> {
     let ids = read_ids(&config.input, options.limit)?;
     let mut run = Run::open(options, RunSpec::new(&HashedConfig::of(config)))?.rerun_changed()?;
-    let folder = run.folder().to_owned();
     let shard =
         |id: String| Shard { name: shard_name(&id), fingerprint: Fingerprint::new().with(&id).finish(), work: id };
     let plan: Vec<Shard<String>> = ids.into_iter().map(shard).collect();
     let step = Step { name: "part", unit: "videos", physical: "MB" };
     run.must_keep(step).explain(DropReason::ALL).explain(FetchFault::ALL);
-    run.execute(step, &plan, |id, out| video(config, access, pace, (&folder, id), out))?;
+    run.execute(step, &plan, |id, out| video(config, access, pace, id, out))?;
     let stale = run.count_stale(step, &plan)?;
     let summary = run.finish()?;
     Ok(if stale > 0 { summary.with_result(UNLISTED, stale) } else { summary })
@@ -105,21 +103,15 @@ fn read_ids(path: &Path, limit: Option<u64>) -> Result<Vec<String>> {
     Ok(ids)
 }
 
-fn video(
-    config: &Config,
-    access: &Access,
-    pace: &Pace,
-    (folder, id): (&Path, &str),
-    out: &mut ShardOutput,
-) -> Result<(), ShardError> {
+fn video(config: &Config, access: &Access, pace: &Pace, id: &str, out: &mut ShardOutput) -> Result<(), ShardError> {
     if out.dry_run() {
         out.file_kept(1);
         return Ok(());
     }
-    let scratch = Scratch::new(folder, out.name())?;
+    let scratch = out.scratch()?;
     let fetched = check_id(id).and_then(|()| {
         pace.attempts(id, || {
-            scratch.clear().map_err(Trouble::Fatal)?;
+            scratch.clear().map_err(|error| Trouble::Fatal(error.into()))?;
             fetch(config, access, id, scratch.path())
         })
     });

@@ -11,7 +11,6 @@ pub mod extract;
 pub mod fetch_captions;
 pub mod label;
 pub mod languages;
-mod scratch;
 pub mod tables;
 pub mod texts;
 pub mod ytdlp;

@@ -1,8 +1,8 @@
 //! The distinct texts of some caption tables: the first step of everything that labels texts.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use audsem_core::input::open_file;
 use audsem_core::run::{FileFingerprint, Fingerprint, LeftOut, Run, Shard, ShardError, ShardOutput, Step, StepOutputs};
 use audsem_core::tables::{Columns, CsvCues, ParquetFile, is_csv, text_hash, write_parquet};
 use foldhash::HashSet;
@@ -68,7 +68,7 @@ struct TextFiles<'a> {
 
 impl TextFiles<'_> {
     fn read(&mut self, path: &Path) -> Result<(), ShardError> {
-        let open = || File::open(path).map_err(audsem_core::error::Error::read(path)).map_err(ShardError::from_core);
+        let open = || open_file(path).map_err(ShardError::from_core);
         if is_csv(path) {
             let cues = CsvCues::new(&path.display().to_string(), open()?).map_err(ShardError::input)?;
             for cue in cues {

@@ -147,7 +147,7 @@ mod tests {
                 problem: None,
             };
             let kind = SourceKind::Rows(vec![row]);
-            let source = ClipSource { name: "list".to_owned(), fingerprint: String::new(), kind, limit: u64::MAX };
+            let source = ClipSource { name: "list".to_owned(), fingerprint: "".into(), kind, limit: u64::MAX };
             let mut dedupe = Deduplicator::new(&source, 0, ClipContent::Sound, None);
             source.for_each_sound(&mut dedupe, u64::MAX, |_| Ok(()))
         };

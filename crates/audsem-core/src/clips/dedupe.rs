@@ -136,7 +136,7 @@ mod tests {
     fn a_key_goes_through_once_and_everything_else_has_a_reason() {
         let source = ClipSource {
             name: "0.tar".to_owned(),
-            fingerprint: String::new(),
+            fingerprint: "".into(),
             kind: SourceKind::Rows(Vec::new()),
             limit: 6,
         };

@@ -14,7 +14,7 @@ use crate::blame::Blame;
 use crate::error::{Error, Result};
 use crate::input;
 use crate::parallel::ordered_map;
-use crate::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
+use crate::run::{Fingerprint, Reads, Run, Shard, ShardError, ShardOutput, Step};
 use crate::signals::stop_requested;
 use crate::tables::{csv_lines, text_hash};
 
@@ -57,7 +57,7 @@ impl KeyIndex {
     }
 
     /// The keys that a source leaves to earlier ones, which decide its table as much as its own content does.
-    fn fingerprint(&self, number: usize, source: &ClipSource, keys: &Keys) -> String {
+    fn fingerprint(&self, number: usize, source: &ClipSource, keys: &Keys) -> Reads {
         let mut all = Fingerprint::new().with(&source.fingerprint);
         for hash in keys.iter().flatten() {
             if let Some((owner, name)) = self.owner(*hash)
@@ -229,7 +229,7 @@ mod tests {
     fn source(name: &str) -> ClipSource {
         ClipSource {
             name: name.to_owned(),
-            fingerprint: name.to_owned(),
+            fingerprint: name.into(),
             kind: SourceKind::Rows(Vec::new()),
             limit: u64::MAX,
         }

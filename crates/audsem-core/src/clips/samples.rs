@@ -1,10 +1,10 @@
 //! The samples of a tar as clips.
 
-use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use super::{ClipFault, Description, MAX_JSON_BYTES};
+use crate::input::open_plain;
 use crate::suffix::is_audio;
 use crate::tar::{Grouping, MAX_MEMBER_BYTES, Member, MemberReader, MemberRole, TarError};
 
@@ -167,7 +167,7 @@ pub fn for_each_head<E: From<TarError>>(
         }
     })?;
     let failed = |source| TarError::Read { path: path.to_owned(), offset: 0, source };
-    let file = File::open(path).map_err(failed)?;
+    let file = open_plain(path).map_err(failed)?;
     let mut bytes = Vec::new();
     for entry in &entries {
         let Some(SoundMember { offset, n_bytes, .. }) = &entry.sound else { continue };

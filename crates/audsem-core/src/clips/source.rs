@@ -1,6 +1,5 @@
 //! What `--input` names: shards, folders of sounds, and lists.
 
-use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +9,8 @@ use super::naming::{Naming, keys};
 use super::samples::scan;
 use crate::blame::Blame;
 use crate::error::{Error, Result};
-use crate::run::{FileFingerprint, Fingerprint};
+use crate::input::{open_file, open_plain};
+use crate::run::{FileFingerprint, Fingerprint, Reads};
 use crate::tar::{TarInput, is_tar, list_tars};
 
 /// Sounds on disk that are processed and committed together.
@@ -37,7 +37,7 @@ pub struct ClipSource {
     /// Its file or folder, for messages that must not depend on where that lies.
     pub name: String,
     /// Hash of its name and content.
-    pub fingerprint: String,
+    pub fingerprint: Reads,
     /// What it is.
     pub kind: SourceKind,
     /// Maximum number of records to use, from the beginning.
@@ -80,7 +80,7 @@ pub struct SoundFile {
 impl SoundFile {
     /// Reads the first `most` bytes of the file, and how many it has.
     pub(super) fn read(&self, most: u64) -> std::io::Result<(Vec<u8>, u64)> {
-        let file = File::open(&self.path)?;
+        let file = open_plain(&self.path)?;
         let n_bytes = file.metadata()?.len();
         let mut bytes = Vec::with_capacity(usize::try_from(n_bytes.min(most)).unwrap_or(0));
         file.take(most).read_to_end(&mut bytes)?;
@@ -166,7 +166,7 @@ fn sounds_of(input: &Path) -> Result<Input> {
         return Ok(Input::Sources(of_tars(input)?));
     }
     if !input.is_dir() {
-        fs::metadata(input).map_err(Error::read(input))?;
+        open_file(input)?;
         let folder = input.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         return Ok(Input::Loose(vec![SoundFile { name: base(input), path: input.to_owned() }], folder.to_owned()));
     }
@@ -282,7 +282,7 @@ fn of_rows(rows: &[ClipRow], name: &str, content: ClipContent) -> Result<Vec<Cli
 }
 
 /// Hash of everything in the rows that decides their outcome.
-fn fingerprint(rows: &[ClipRow], content: ClipContent) -> Result<String> {
+fn fingerprint(rows: &[ClipRow], content: ClipContent) -> Result<Reads> {
     let mut all = Fingerprint::new();
     for row in rows {
         all = all.with(&row.key).with(&row.place).with(row.problem.as_deref().unwrap_or(""));
@@ -310,6 +310,8 @@ fn fingerprint(rows: &[ClipRow], content: ClipContent) -> Result<String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+    use std::fs;
 
     use super::*;
 

@@ -3,15 +3,19 @@
 //! A file is written under a temporary name beside its final one, flushed to disk and renamed.
 //! A reader therefore sees a whole file or none, whatever kills the writer in between.
 
+mod lock;
 mod stream;
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::OFlags;
+
 use crate::error::{Error, Result};
+pub(crate) use lock::{is_at, taken, wait_for_lock};
 use stream::Stream;
 
 /// Extension of temporary names, so that a listing never mistakes one for a finished file.
@@ -44,20 +48,25 @@ impl AtomicFile {
     /// # Errors
     /// [`Error::Write`] when the folder or file cannot be made or another process is writing it.
     pub fn create(path: &Path) -> Result<Self> {
-        Self::start(path, |file| match file.try_lock() {
-            Err(TryLockError::WouldBlock) => Err(io::Error::other("another process is writing this file")),
-            // Some network file systems have no locks; the file is then written without one.
-            Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
-        })
+        let busy = || Error::write(path)(io::Error::other("another process is writing this file"));
+        Self::claim(path)?.ok_or_else(busy)
     }
 
-    fn start(path: &Path, lock: impl Fn(&File) -> io::Result<()>) -> Result<Self> {
+    /// Starts a file as [`AtomicFile::create`] does; `None` when another process is writing it.
+    ///
+    /// # Errors
+    /// [`Error::Write`] when the folder or file cannot be made.
+    pub fn claim(path: &Path) -> Result<Option<Self>> {
+        Self::start(path, Busy::GiveUp)
+    }
+
+    fn start(path: &Path, busy: Busy) -> Result<Option<Self>> {
         if let Some(folder) = path.parent() {
             create_folder(folder)?;
         }
-        let temporary = hidden(path, TEMPORARY);
-        let file = open_locked(&temporary, lock).map_err(Error::write(path))?;
-        Ok(Self { path: path.to_owned(), temporary, stream: Some(Stream::new(file)) })
+        let temporary = temporary_of(path);
+        let file = open_locked(path, &temporary, busy)?;
+        Ok(file.map(|file| Self { path: path.to_owned(), temporary, stream: Some(Stream::new(file)) }))
     }
 
     /// The final name.
@@ -85,7 +94,7 @@ impl AtomicFile {
         Ok(StagedFile {
             path: std::mem::take(&mut self.path),
             temporary: Some(std::mem::take(&mut self.temporary)),
-            _lock: file,
+            file,
             written,
         })
     }
@@ -108,7 +117,7 @@ impl Drop for AtomicFile {
         if self.temporary.as_os_str().is_empty() {
             return;
         }
-        // Before the lock goes with the stream: afterwards it may be another process's.
+        // Removed before the lock is released with the stream: afterwards the name may be that of another process.
         let _ = fs::remove_file(&self.temporary);
     }
 }
@@ -119,7 +128,8 @@ pub struct StagedFile {
     path: PathBuf,
     /// `None` once published.
     temporary: Option<PathBuf>,
-    _lock: Arc<File>,
+    /// Open for its lock, and to tell the file from another one under its name.
+    file: Arc<File>,
     written: Written,
 }
 
@@ -147,6 +157,19 @@ impl StagedFile {
         }
         Ok(())
     }
+
+    /// Makes sure that the published file still lies where it was put, whole.
+    ///
+    /// # Errors
+    /// [`Error::Write`] when it was removed, replaced or changed.
+    pub fn check_in_place(&self) -> Result<()> {
+        let whole = || Ok(is_at(&self.file, &self.path)? && self.file.metadata()?.len() == self.written.bytes);
+        let gone = "it was removed, replaced or changed as soon as it was written";
+        match whole().map_err(Error::write(&self.path))? {
+            true => Ok(()),
+            false => Err(Error::write(&self.path)(io::Error::other(gone))),
+        }
+    }
 }
 
 impl Drop for StagedFile {
@@ -160,27 +183,39 @@ impl Drop for StagedFile {
 /// Writes a small file at once and atomically. Processes that write the same file wait for each other.
 ///
 /// # Errors
-/// [`Error::Write`] when the folder or file cannot be written.
+/// [`Error::Write`] when the folder or file cannot be written; [`Error::Stopped`] when a stop is requested while it waits.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    // On a file system without locks the file is written without one.
-    let mut file = AtomicFile::start(path, |file| file.lock().or(Ok(())))?;
+    let mut file = AtomicFile::start(path, Busy::Wait)?.expect("it has waited");
     file.write_all(bytes).map_err(Error::write(path))?;
     file.commit().map(drop)
 }
 
-/// Opens a temporary file for itself alone and empties it.
-fn open_locked(temporary: &Path, lock: impl Fn(&File) -> io::Result<()>) -> io::Result<File> {
+/// What to do while another process is writing the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Busy {
+    GiveUp,
+    Wait,
+}
+
+/// Opens the temporary file of `path` for itself alone and empties it; `None` if it gives up.
+fn open_locked(path: &Path, temporary: &Path, busy: Busy) -> Result<Option<File>> {
+    // A link or a pipe that somebody has put there under our name is refused, not written through.
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let open = || File::options().write(true).create(true).truncate(false).custom_flags(flags).open(temporary);
     loop {
-        let file = File::options().write(true).create(true).truncate(false).open(temporary)?;
-        lock(&file)?;
+        let file = open().map_err(Error::write(path))?;
+        if !taken(file.try_lock(), path) {
+            if busy == Busy::GiveUp {
+                return Ok(None);
+            }
+            wait_for_lock(path)?;
+            continue;
+        }
         // Between opening and locking, the process before us may have published this very file.
-        let still_there = fs::metadata(temporary).is_ok_and(|there| {
-            file.metadata().is_ok_and(|ours| (there.dev(), there.ino()) == (ours.dev(), ours.ino()))
-        });
-        if still_there {
+        if is_at(&file, temporary).map_err(Error::write(path))? {
             // Nothing stands for the file yet that would remove it.
-            file.set_len(0).inspect_err(|_| drop(fs::remove_file(temporary)))?;
-            return Ok(file);
+            file.set_len(0).inspect_err(|_| drop(fs::remove_file(temporary))).map_err(Error::write(path))?;
+            return Ok(Some(file));
         }
     }
 }
@@ -206,9 +241,10 @@ pub fn is_temporary(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(TEMPORARY)
 }
 
-fn hidden(path: &Path, ending: &str) -> PathBuf {
+/// The name under which the file that will be `path` is written.
+pub(crate) fn temporary_of(path: &Path) -> PathBuf {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    path.with_file_name(format!(".{name}{ending}"))
+    path.with_file_name(format!(".{name}{TEMPORARY}"))
 }
 
 /// Lower-case hex of a digest.

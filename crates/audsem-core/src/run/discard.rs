@@ -8,6 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::folder::remove;
+use super::fresh::remove_output;
 use super::marker::Marker;
 use super::open::Run;
 use crate::error::{Error, Result};
@@ -26,13 +27,13 @@ impl Run {
             let mut noted = true;
             for output in marker.outputs.iter_mut().filter(|output| output.path.to_string_lossy().ends_with(ending)) {
                 noted &= std::mem::replace(&mut output.discarded, true);
-                files.push(self.folder().join(&output.path));
+                files.push(output.path.clone());
             }
             if !noted {
                 marker.write(&path)?;
             }
             for file in files {
-                remove(&file)?;
+                remove_output(self.folder(), &file)?;
             }
         }
         Ok(())
@@ -48,6 +49,7 @@ impl Run {
         }
         for (path, marker) in self.markers(step)? {
             if marker.outputs.iter().any(|output| output.discarded) {
+                self.begin_to_change()?;
                 remove(&path)?;
             }
         }

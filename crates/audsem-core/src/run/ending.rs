@@ -1,12 +1,9 @@
-//! Whether a run is complete, for readers of its output.
+//! Why a run folder cannot be read.
 
 use std::fmt;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::summary::FailedShard;
-use crate::error::{Error, Result};
 
 /// A run folder whose run has not ended, or has ended without some of its shards.
 #[derive(Debug, thiserror::Error)]
@@ -31,80 +28,24 @@ impl fmt::Display for Unfinished {
     }
 }
 
-/// The fields of `stats.json` that matter to readers.
-#[derive(Default, serde::Deserialize)]
-struct Ending {
-    /// Whether no shard is left and none failed.
-    complete: bool,
-    #[serde(default)]
-    failed_shards: Vec<FailedShard>,
+/// A run folder that lacks outputs of its run.
+#[derive(Debug, thiserror::Error)]
+pub struct Lacking {
+    /// The run folder.
+    pub folder: PathBuf,
+    /// What is missing or not as it should be.
+    pub lacks: Vec<String>,
+    /// Whether there is more than that.
+    pub more: bool,
 }
 
-/// What the run of a folder lacks; `None` if it is complete, or if this is not a run folder.
-///
-/// # Errors
-/// `stats.json` is there and cannot be read.
-pub(crate) fn unfinished(folder: &Path) -> io::Result<Option<Unfinished>> {
-    if !folder.join("run.json").exists() {
-        return Ok(None);
-    }
-    // It is written at the end of each process, so it may exist and say no; one that cannot be parsed counts as no.
-    let ending: Ending = match fs::read(folder.join("stats.json")) {
-        Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ending::default(),
-        Err(error) => return Err(error),
-    };
-    let unfinished = Unfinished { folder: folder.to_owned(), failed: ending.failed_shards };
-    Ok((!ending.complete).then_some(unfinished))
-}
-
-/// Refuses a folder whose run, or that of the folder it lies in (as `train` does in that of `shards`), has not ended.
-///
-/// # Errors
-/// [`Error::Unfinished`]; [`Error::Read`].
-pub fn require_finished(folder: &Path) -> Result<()> {
-    let absolute = fs::canonicalize(folder).map_err(Error::read(folder))?;
-    for place in [Some(folder), absolute.parent()].into_iter().flatten() {
-        if let Some(unfinished) = unfinished(place).map_err(Error::read(&place.join("stats.json")))? {
-            return Err(unfinished.into());
+impl fmt::Display for Lacking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the run folder lacks outputs of its run: `{}`", self.folder.display())?;
+        self.lacks.iter().try_for_each(|lack| write!(f, "\n  {lack}"))?;
+        if self.more {
+            write!(f, "\n  and more")?;
         }
-    }
-    Ok(())
-}
-
-/// Warns if a folder that grows is read before its run has ended.
-pub fn warn_if_unfinished(folder: &Path) {
-    if let Err(Error::Unfinished(unfinished)) = require_finished(folder) {
-        let folder = unfinished.folder.display();
-        tracing::warn!("the run that fills {folder} has not ended: only what it has written so far is read");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
-    use super::*;
-
-    #[test]
-    fn a_folder_is_finished_when_its_run_says_so() {
-        let folder = tempfile::tempdir().unwrap();
-        let (root, below) = (folder.path(), folder.path().join("train"));
-        fs::create_dir(&below).unwrap();
-        let check = |refused: &str| {
-            for place in [root, &below] {
-                let told = require_finished(place).err().map(|error| error.to_string()).unwrap_or_default();
-                assert!(told.contains(refused) && told.is_empty() == refused.is_empty(), "{told}");
-            }
-        };
-        let stats = |text: &str| fs::write(root.join("stats.json"), text).unwrap();
-        check("");
-        fs::write(root.join("run.json"), "{}").unwrap();
-        check("unfinished run folder");
-        stats(r#"{"complete": false, "failed_shards": [{"step": "part", "shard": "7", "error": "cut"}]}"#);
-        check("shard part-7 failed: cut\nhint: ");
-        stats("{");
-        check("unfinished run folder");
-        stats(r#"{"complete": true}"#);
-        check("");
+        f.write_str("\nhint: run the same command again: it writes what is missing, and nothing twice")
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
@@ -9,10 +10,13 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use super::ending::Lacking;
 use super::handover::{FilesOnly, Handover, ShardOutputs, StepOutputs};
 use super::marker::Marker;
 use super::open::{Change, Run};
-use super::shard::{Shard, ShardContext, ShardError, ShardOutput};
+use super::planned::PlannedShards;
+use super::scratch;
+use super::shard::{Claim, Shard, ShardContext, ShardError, ShardOutput};
 use super::stats::Stats;
 use super::summary::FailedShard;
 use crate::error::{Error, Result};
@@ -90,6 +94,11 @@ impl Run {
     ) -> Result<StepOutputs<T>> {
         let started = Instant::now();
         let done_before = self.check_done(step, plan)?;
+        if !self.options.dry_run {
+            let number = |name: &str| plan.iter().position(|shard| *shard.name == *name);
+            let is_ours = |name: &str| number(name).is_none_or(|number| self.options.shard.includes(number));
+            scratch::remove_stale(self.folder(), step.name, is_ours)?;
+        }
         let threads = self.options.workers.min(plan.len()).max(1);
         let progress = Progress::new(step.name, step.unit, step.physical, plan.len() as u64, self.options.progress);
         let state = StepState {
@@ -136,11 +145,11 @@ impl Run {
             }
             let name = |what| format!("{what} of shard {}-{}", step.name, shard.name);
             for (field, was, now, refused) in [
-                (name("input"), &marker.input_fingerprint, &shard.fingerprint, !self.rerun_changed),
-                (name("configuration"), &marker.config_hash, &self.config_hash, true),
+                (name("input"), &*marker.input_fingerprint, &*shard.fingerprint, !self.rerun_changed),
+                (name("configuration"), &*marker.config_hash, &*self.config_hash, true),
             ] {
                 if refused && was != now {
-                    changes.push(Change { field, was: was.clone(), now: now.clone() });
+                    changes.push(Change { field, was: was.to_owned(), now: now.to_owned() });
                 }
             }
         }
@@ -186,6 +195,7 @@ impl Run {
             let name = plan[index].name.clone();
             match fate {
                 Fate::Done(marker, value) => {
+                    self.check_there(&marker)?;
                     report.stats.merge(&marker.stats);
                     let shard = shard_outputs(self, name, *marker);
                     report.values.push(value.map_or_else(|| via.load(&shard), Ok)?);
@@ -202,7 +212,20 @@ impl Run {
             }
         }
         self.steps.push((step.name.to_owned(), report.stats.clone()));
+        self.plans.insert(step.name.to_owned(), PlannedShards::of(plan));
         Ok(report)
+    }
+
+    /// Makes sure that what the shards of a step have written is still there when the last of them is done.
+    fn check_there(&self, marker: &Marker) -> Result<()> {
+        if self.options.dry_run {
+            return Ok(());
+        }
+        let lacks: Vec<String> = marker.lacks(self.folder()).collect();
+        match lacks.is_empty() {
+            true => Ok(()),
+            false => Err(Lacking { folder: self.folder().to_owned(), lacks, more: false }.into()),
+        }
     }
 }
 
@@ -241,22 +264,61 @@ where
 
     fn one(&self, index: usize, shard: &Shard<W>) -> Result<Fate<T>> {
         let options = &self.run.options;
-        let path = Marker::path(self.run.folder(), self.step.name, &shard.name);
-        let mut earlier = if options.dry_run { None } else { Marker::read(&path)? };
-        if let Some(done) = earlier.take_if(|done| done.is_of(&self.run.config_hash, &shard.fingerprint))
-            && done.outputs_present(self.run.folder())
-        {
+        if let Some(done) = self.done(shard)? {
             return Ok(Fate::Done(Box::new(done), None));
         }
         if !options.shard.includes(index) || stop_requested() || self.abort.load(Relaxed) {
             return Ok(Fate::Left);
         }
+        let claim = match &self.run.entry {
+            None => None,
+            Some(entry) => {
+                entry.check()?;
+                let Some(claim) = Claim::take(&self.marker_of(shard))? else {
+                    tracing::info!(
+                        "shard {}-{} is left to another process, which works on it",
+                        self.step.name,
+                        shard.name
+                    );
+                    return Ok(Fate::Left);
+                };
+                // That process may have ended in the meantime.
+                if let Some(done) = self.done(shard)? {
+                    return Ok(Fate::Done(Box::new(done), None));
+                }
+                self.run.begin_to_change()?;
+                Some(claim)
+            }
+        };
+        self.work_on(shard, claim)
+    }
+
+    /// The marker of a shard that is done, with all its files.
+    fn done(&self, shard: &Shard<W>) -> Result<Option<Marker>> {
+        if self.run.options.dry_run {
+            return Ok(None);
+        }
+        let marker = Marker::read(&self.marker_of(shard))?;
+        Ok(marker.filter(|marker| {
+            marker.is_of(&self.run.config_hash, &shard.fingerprint) && marker.outputs_present(self.run.folder())
+        }))
+    }
+
+    fn marker_of(&self, shard: &Shard<W>) -> PathBuf {
+        Marker::path(self.run.folder(), self.step.name, &shard.name)
+    }
+
+    fn work_on(&self, shard: &Shard<W>, claim: Option<Claim>) -> Result<Fate<T>> {
+        let options = &self.run.options;
         let started = Instant::now();
         let mut output = ShardOutput::new(self.context(), &shard.name);
         let worked = (self.work)(&shard.work, &mut output);
-        match worked.and_then(|value| self.via.save(value, &mut output)) {
+        // Outputs of an input that has changed would not be those of its fingerprint.
+        let unchanged = |value| shard.fingerprint.change().map_or(Ok(value), |change| Err(ShardError::Input(change)));
+        match worked.and_then(unchanged).and_then(|value| self.via.save(value, &mut output)) {
             Ok(value) => {
-                let marker = output.commit(&self.run.config_hash, &shard.fingerprint, earlier.as_ref())?;
+                let reads = (&*self.run.config_hash, &*shard.fingerprint);
+                let marker = output.commit(reads, self.run.entry.as_ref(), claim)?;
                 let detail =
                     json!({ "shard": shard.name, "step": self.step.name, "seconds": started.elapsed().as_secs_f64() });
                 self.run.log("shard", detail)?;

@@ -1,13 +1,19 @@
 //! Fingerprints of inputs: enough to notice that a file has changed, cheap enough for terabytes.
+//!
+//! Of a file up to 64 MiB every byte is hashed. Of a larger one the length and 65 blocks of 64 KiB are, the first and
+//! the last among them: two files of equal length that differ only between these blocks have the same fingerprint.
+//! Changes while a file is read are noticed by its size, modification time and inode number; see [`super::Reads`].
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::marker::Marker;
+use super::reads::{FileState, FingerprintPiece, Reads};
 use crate::error::{Error, Result};
 use crate::files::hex;
 use crate::input::open_file;
@@ -29,8 +35,11 @@ pub struct FileFingerprint {
     pub path: PathBuf,
     /// Length in bytes.
     pub bytes: u64,
-    /// SHA-256 of the content up to 64 MiB; of 64 spread blocks of 64 KiB beyond that.
+    /// SHA-256 of the content up to 64 MiB; beyond that, of the last 64 KiB and 64 spread blocks of 64 KiB.
     pub sha256: String,
+    /// The file as it was when it was read for this.
+    #[serde(skip)]
+    state: Option<Arc<FileState>>,
 }
 
 impl FileFingerprint {
@@ -40,7 +49,8 @@ impl FileFingerprint {
     /// [`Error::Read`] or [`Error::Input`] when it cannot be read or is a folder.
     pub fn of(path: &Path) -> Result<Self> {
         let mut file = open_file(path)?;
-        let bytes = file.metadata().map_err(Error::read(path))?.len();
+        let before = file.metadata().map_err(Error::read(path))?;
+        let bytes = before.len();
         let mut hasher = Sha256::new();
         let mut block = vec![0; SAMPLE_BYTES as usize];
         let mut hash = || -> std::io::Result<()> {
@@ -63,7 +73,13 @@ impl FileFingerprint {
             Ok(())
         };
         hash().map_err(Error::read(path))?;
-        Ok(Self { path: path.to_owned(), bytes, sha256: hex(&hasher.finalize()) })
+        let sha256 = hex(&hasher.finalize());
+        let after = file.metadata().map_err(Error::read(path))?;
+        let [before, after] = [before, after].map(|metadata| FileState::new(path, &metadata, Some(sha256.clone())));
+        if before != after {
+            return Err(Error::input(path, "this file was changed while it was read"));
+        }
+        Ok(Self { path: path.to_owned(), bytes, sha256, state: Some(Arc::new(after)) })
     }
 
     /// Fingerprint of a file that may be the output of an earlier step: where it lies beside the marker
@@ -88,15 +104,18 @@ impl FileFingerprint {
         }
         let marker = Marker::read(&marker_path).ok()??;
         let output = marker.outputs.into_iter().find(|output| Some(output.path.as_os_str()) == path.file_name())?;
-        let known = Self { path: path.to_owned(), bytes: output.bytes, sha256: output.sha256 };
+        let state = FileState::new(path, &file, Some(output.sha256.clone()));
+        let known =
+            Self { path: path.to_owned(), bytes: output.bytes, sha256: output.sha256, state: Some(Arc::new(state)) };
         (known.bytes == file.len()).then_some(known)
     }
 }
 
-/// A hash over everything a shard reads, built up piece by piece.
+/// A hash over everything a shard reads, built up piece by piece, with the files that are to be watched.
 #[derive(Debug, Clone, Default)]
 pub struct Fingerprint {
     hasher: Sha256,
+    files: Vec<Arc<FileState>>,
 }
 
 impl Fingerprint {
@@ -105,10 +124,26 @@ impl Fingerprint {
         Self::default()
     }
 
-    /// Adds a text, a path or a number in text form; pieces are kept apart.
+    /// Adds a text, a path or a number in text form, or the fingerprint of something else with its files; pieces are
+    /// kept apart.
     #[must_use]
-    pub fn with(mut self, piece: impl AsRef<[u8]>) -> Self {
-        let piece = piece.as_ref();
+    pub fn with(self, piece: impl FingerprintPiece) -> Self {
+        piece.add_to(self)
+    }
+
+    /// Watches a file while the shard is worked on, which adds nothing to the hash.
+    #[must_use]
+    pub fn watching(mut self, file: FileState) -> Self {
+        self.files.push(Arc::new(file));
+        self
+    }
+
+    pub(super) fn with_files(mut self, files: &[Arc<FileState>]) -> Self {
+        self.files.extend_from_slice(files);
+        self
+    }
+
+    pub(super) fn with_bytes(mut self, piece: &[u8]) -> Self {
         self.hasher.update((piece.len() as u64).to_le_bytes());
         self.hasher.update(piece);
         self
@@ -117,11 +152,17 @@ impl Fingerprint {
     /// Adds a file's content (not its path: a moved input is the same input).
     #[must_use]
     pub fn with_file(self, file: &FileFingerprint) -> Self {
-        self.with(file.bytes.to_le_bytes()).with(&file.sha256)
+        let all = self.with(file.bytes.to_le_bytes()).with(&file.sha256);
+        all.with_files(file.state.as_slice())
     }
 
-    /// The hash in lower-case hex.
-    pub fn finish(self) -> String {
+    /// The hash and the files.
+    pub fn finish(self) -> Reads {
+        Reads::new(hex(&self.hasher.finalize()), self.files)
+    }
+
+    /// The hash alone, in lower-case hex: for what has no file that could change.
+    pub fn hash(self) -> String {
         hex(&self.hasher.finalize())
     }
 }

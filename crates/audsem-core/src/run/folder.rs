@@ -5,14 +5,21 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::marker::Marker;
+use super::entry::LOCK;
+use super::fresh::remove_earlier_run;
+use super::marker::read_record;
 use super::open::Change;
-use super::options::RunOptions;
 use crate::error::{Error, Result};
-use crate::files::{create_folder, is_temporary, write_atomically};
+use crate::files::{is_temporary, write_atomically};
+
+/// The record of configuration and inputs.
+pub(super) const RUN: &str = "run.json";
+
+/// The record of counts.
+pub(super) const STATS: &str = "stats.json";
 
 /// Files by which a run keeps its records, besides the markers; none of them is data.
-const RECORDS: [&str; 4] = ["run.json", "stats.json", "timing.json", "log.jsonl"];
+pub(super) const RECORDS: [&str; 4] = [RUN, STATS, "timing.json", "log.jsonl"];
 
 pub(super) fn write_json(path: &Path, value: &Value) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(value).expect("a JSON value is JSON");
@@ -20,56 +27,77 @@ pub(super) fn write_json(path: &Path, value: &Value) -> Result<()> {
     write_atomically(path, &text)
 }
 
-/// Prepares the folder: removes an earlier run with `--fresh`, compares `run.json` and writes it. A different
-/// run that has committed nothing (it was refused during planning, say) is replaced.
-pub(super) fn prepare(options: &RunOptions, record: &Value) -> Result<()> {
-    let folder = &options.output;
-    create_folder(folder)?;
-    if options.fresh {
-        remove_earlier_run(folder)?;
+/// What a process may do to the run that it finds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rights {
+    /// Remove it, for `--fresh`.
+    pub(super) fresh: bool,
+    /// Replace it if it has committed nothing: for example, if it was refused during planning.
+    pub(super) replace: bool,
+}
+
+/// Prepares the folder: removes an earlier run with `--fresh`, compares `run.json` and writes it.
+pub(super) fn prepare(folder: &Path, record: &Value, rights: Rights) -> Result<()> {
+    let path = folder.join(RUN);
+    if rights.fresh && remove_earlier_run(folder)? {
+        return write_json(&path, record);
     }
-    let path = folder.join("run.json");
-    match fs::read(&path) {
-        Ok(bytes) => {
-            let earlier: Value = serde_json::from_slice(&bytes).map_err(|error| Error::NotARunFolder {
-                path: folder.clone(),
-                problem: format!("its run.json is not JSON: {error}"),
-            })?;
-            let mut changes = Vec::new();
-            compare(&earlier, record, "", &mut changes);
-            // The hash of the configuration adds nothing to its fields, and a path is not content.
-            let real = |change: &Change| {
-                !matches!(change.field.as_str(), "config_hash" | "version") && !change.field.ends_with(".path")
-            };
-            if !changes.iter().any(real) {
-                return Ok(());
-            }
-            if holds_records_alone(folder)? {
-                for stale in ["stats.json", "timing.json"] {
-                    remove(&folder.join(stale))?;
-                }
-                return write_json(&path, record);
-            }
-            changes.retain(real);
-            Err(Error::Changed { path: folder.clone(), changes })
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            refuse_foreign_files(folder)?;
-            write_json(&path, record)
-        }
-        Err(error) => Err(Error::read(&path)(error)),
+    let Some(earlier) = earlier_run(folder)? else {
+        refuse_foreign_files(folder)?;
+        return write_json(&path, record);
+    };
+    let changes = changed_fields(&earlier, record);
+    if changes.is_empty() {
+        return Ok(());
     }
+    if rights.replace && holds_records_alone(folder)? {
+        for stale in [STATS, "timing.json"] {
+            remove(&folder.join(stale))?;
+        }
+        return write_json(&path, record);
+    }
+    Err(Error::Changed { path: folder.to_owned(), changes })
+}
+
+/// The `run.json` of the folder; `None` without one.
+pub(super) fn earlier_run(folder: &Path) -> Result<Option<Value>> {
+    let Some(bytes) = read_record(&folder.join(RUN))? else { return Ok(None) };
+    let damaged =
+        |error| Error::NotARunFolder { path: folder.to_owned(), problem: format!("its run.json is not JSON: {error}") };
+    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+}
+
+/// Whether the folder has a `run.json` that was written by a run.
+pub(super) fn is_run_record(folder: &Path) -> Result<bool> {
+    let Some(run) = earlier_run(folder)? else { return Ok(false) };
+    if ["tool", "command", "config_hash"].iter().all(|field| run.get(field).is_some_and(Value::is_string)) {
+        return Ok(true);
+    }
+    let problem = "its run.json is not one that a run writes".to_owned();
+    Err(Error::NotARunFolder { path: folder.to_owned(), problem })
+}
+
+/// The fields in which a run differs from an earlier one. The hash of the configuration adds nothing to its fields, and
+/// a path is not content.
+pub(super) fn changed_fields(earlier: &Value, record: &Value) -> Vec<Change> {
+    let mut changes = Vec::new();
+    compare(earlier, record, "", &mut changes);
+    changes.retain(|change| {
+        !matches!(change.field.as_str(), "config_hash" | "version") && !change.field.ends_with(".path")
+    });
+    changes
 }
 
 /// Cache of the answers of a language model server. Answers are expensive, so the cache survives `--fresh`;
 /// each is stored under a hash of everything that decides it, so none is ever stale.
 const REPLAY: &str = "replay";
 
-fn refuse_foreign_files(folder: &Path) -> Result<()> {
+/// Refuses a folder without a run in which something lies.
+pub(super) fn refuse_foreign_files(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
         let name = entry.map_err(Error::read(folder))?.file_name();
         let name = name.to_string_lossy();
-        if !is_temporary(&name) && name != REPLAY {
+        if !is_temporary(&name) && name != REPLAY && name != LOCK {
             return Err(Error::NotARunFolder {
                 path: folder.to_owned(),
                 problem: format!("it has no run.json but {name}"),
@@ -84,7 +112,7 @@ fn refuse_foreign_files(folder: &Path) -> Result<()> {
 fn holds_records_alone(folder: &Path) -> Result<bool> {
     for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
         let name = entry.map_err(Error::read(folder))?.file_name();
-        if !name.to_str().is_some_and(|name| RECORDS.contains(&name) || name == REPLAY) {
+        if !name.to_str().is_some_and(|name| RECORDS.contains(&name) || [REPLAY, LOCK].contains(&name)) {
             return Ok(false);
         }
     }
@@ -97,34 +125,6 @@ pub(super) fn remove(path: &Path) -> Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::write(path)(error)),
         _ => Ok(()),
     }
-}
-
-/// Removes what an earlier run has written, as listed in its markers, and nothing else.
-fn remove_earlier_run(folder: &Path) -> Result<()> {
-    if !folder.join("run.json").exists() {
-        return refuse_foreign_files(folder);
-    }
-    let mut own = Vec::new();
-    for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
-        let path = entry.map_err(Error::read(folder))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.ends_with(".done.json") {
-            if let Some(marker) = Marker::read(&path)? {
-                own.extend(marker.outputs.into_iter().map(|output| folder.join(output.path)));
-            }
-            own.push(path);
-        } else if RECORDS.contains(&&*name) || is_temporary(&name) {
-            own.push(path);
-        }
-    }
-    // `run.json` goes last: as long as it exists, an interrupted removal can be resumed.
-    own.sort_by_key(|path| path.ends_with("run.json"));
-    for path in own {
-        remove(&path)?;
-        // Subfolders that are now empty belonged to the run, too; others stay.
-        path.ancestors().skip(1).take_while(|parent| *parent != folder).for_each(|parent| drop(fs::remove_dir(parent)));
-    }
-    Ok(())
 }
 
 /// Lists the leaves in which two JSON values differ.

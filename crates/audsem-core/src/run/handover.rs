@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::fingerprint::Fingerprint;
+use super::reads::Reads;
 use super::shard::{Shard, ShardError, ShardOutput};
 use super::stats::Stats;
 use crate::error::{Error, Result};
@@ -19,7 +20,7 @@ pub struct ShardOutputs {
     /// Its files, rejects included, sorted, with the run folder in front.
     pub files: Vec<PathBuf>,
     /// Hash over the content of all its files.
-    pub fingerprint: String,
+    pub fingerprint: Reads,
     /// Its counts.
     pub stats: Stats,
 }

@@ -5,19 +5,23 @@ use std::fmt;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::entry::Entry;
 use super::execute::Step;
 use super::fingerprint::{FileFingerprint, Fingerprint};
-use super::folder::{prepare, remove, write_json};
+use super::folder::{STATS, remove, write_json};
 use super::options::RunOptions;
+use super::planned::Plans;
 use super::required::RequiredStep;
 use super::stats::Stats;
 use super::summary::{FailedShard, Status, Summary};
 use crate::error::{Error, Result};
+use crate::files::sync_folder;
 use crate::parallel::ordered_map;
 
 /// A model a run uses, by the content of its weights.
@@ -91,6 +95,10 @@ impl fmt::Display for Change {
 #[derive(Debug)]
 pub struct Run {
     pub(super) options: RunOptions,
+    /// The place in the run folder; `None` on a dry run.
+    pub(super) entry: Option<Entry>,
+    /// Whether this process has begun to change what an earlier one had completed.
+    changing: Mutex<bool>,
     pub(super) tool: &'static str,
     pub(super) command: &'static str,
     pub(super) config_hash: String,
@@ -98,6 +106,7 @@ pub struct Run {
     pub(super) rerun_changed: bool,
     inputs: Vec<FileFingerprint>,
     pub(super) steps: Vec<(String, Stats)>,
+    pub(super) plans: Plans,
     pub(super) shards_left: usize,
     pub(super) failed_shards: Vec<FailedShard>,
     /// Steps that must keep something.
@@ -111,10 +120,11 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Changed`] when the folder holds a run that differs (naming each field),
-    /// [`Error::NotARunFolder`] when it holds other files, [`Error::Write`] or [`Error::Read`].
+    /// [`Error::NotARunFolder`] when it holds other files, [`Error::InUse`] when another process uses a folder that
+    /// `--fresh` would clear, [`Error::Stopped`], [`Error::Write`] or [`Error::Read`].
     pub fn open<C: RunConfig>(options: &RunOptions, spec: RunSpec<'_, C>) -> Result<Self> {
         let effective = json!({ "config": spec.config, "limit": options.limit, "seed": options.seed });
-        let config_hash = Fingerprint::new().with(C::COMMAND).with(effective.to_string()).finish();
+        let config_hash = Fingerprint::new().with(C::COMMAND).with(effective.to_string()).hash();
         let inputs = fingerprints(spec.inputs, options.workers)?;
         let record = json!({
             "tool": C::TOOL,
@@ -127,17 +137,17 @@ impl Run {
             "inputs": inputs,
             "models": spec.models,
         });
-        if !options.dry_run {
-            prepare(options, &record)?;
-        }
         let run = Self {
             options: options.clone(),
+            entry: if options.dry_run { None } else { Some(Entry::new(options, &record)?) },
+            changing: Mutex::new(false),
             tool: C::TOOL,
             command: C::COMMAND,
             config_hash,
             rerun_changed: false,
             inputs,
             steps: Vec::new(),
+            plans: Plans::new(),
             shards_left: 0,
             failed_shards: Vec::new(),
             required: Vec::new(),
@@ -160,9 +170,20 @@ impl Run {
         self.rerun_changed = true;
         if !self.options.dry_run {
             // It describes the list as it was; if this process is killed, it must not be mistaken for that of the new list.
-            remove(&self.folder().join("stats.json"))?;
+            self.begin_to_change()?;
         }
         Ok(self)
+    }
+
+    /// Takes down what says that the folder is complete, before anything in it changes.
+    pub(super) fn begin_to_change(&self) -> Result<()> {
+        let mut changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*changing {
+            remove(&self.folder().join(STATS))?;
+            sync_folder(self.folder())?;
+            *changing = true;
+        }
+        Ok(())
     }
 
     /// The options of this run.
@@ -227,8 +248,14 @@ impl Run {
         let steps: serde_json::Map<_, _> =
             self.steps.iter().map(|(step, stats)| (step.clone(), json!(stats))).collect();
         let complete = self.shards_left == 0 && self.failed_shards.is_empty();
-        let stats = json!({ "complete": complete, "failed_shards": self.failed_shards, "steps": steps });
-        write_json(&self.folder().join("stats.json"), &stats)?;
+        let stats = json!({
+            "complete": complete,
+            "failed_shards": self.failed_shards,
+            "shards": self.plans,
+            "steps": steps,
+        });
+        self.entry.iter().try_for_each(Entry::check)?;
+        write_json(&self.folder().join(STATS), &stats)?;
         let seconds = self.started.elapsed().as_secs_f64();
         write_json(&self.folder().join("timing.json"), &json!({ "seconds": seconds, "steps": self.seconds }))?;
         let detail = json!({ "status": summary.status, "shards_left": self.shards_left, "seconds": seconds });

@@ -1,16 +1,22 @@
 //! The unit of work, commit and resume.
+//!
+//! The marker of a shard is created, under its temporary name and locked, before the work on the shard begins, and
+//! renamed after its outputs. Until then it keeps other processes from working on the shard, and if this one is killed
+//! between two outputs, it names what was left.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::folder::remove;
-use super::marker::{Marker, OutputRecord};
+use super::entry::Entry;
+use super::fresh::remove_output;
+use super::marker::{Found, Marker, OutputRecord};
+use super::reads::Reads;
 use super::rejects::RejectBatch;
 use super::stats::{Stats, add};
 use crate::error::{Error, Result};
-use crate::files::{AtomicFile, StagedFile, sync_folder};
+use crate::files::{AtomicFile, StagedFile, sync_folder, temporary_of};
 use crate::progress::Counters;
 
 /// One piece of a step's plan.
@@ -18,8 +24,8 @@ use crate::progress::Counters;
 pub struct Shard<W> {
     /// Name that is unique within the step and sorts in order, usually `00042`.
     pub name: String,
-    /// Hash of everything the shard reads; see [`super::Fingerprint`].
-    pub fingerprint: String,
+    /// Everything the shard reads; see [`super::Fingerprint`].
+    pub fingerprint: Reads,
     /// What to do.
     pub work: W,
 }
@@ -90,7 +96,7 @@ impl Write for OutputFile {
 /// visible until the shard is committed, and then all of it is.
 #[derive(Debug)]
 pub struct ShardOutput {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     pub(super) step: &'static str,
     pub(super) shard: String,
     pub(super) dry_run: bool,
@@ -197,14 +203,9 @@ impl ShardOutput {
         self.counters.add_physical(amount);
     }
 
-    /// Checks the accounts and publishes everything: files, rejects, then the marker. What the shard left
-    /// when it had read something else (`earlier`) goes before that, so that the marker is the last step.
-    pub(super) fn commit(
-        mut self,
-        config_hash: &str,
-        input_fingerprint: &str,
-        earlier: Option<&Marker>,
-    ) -> Result<Marker> {
+    /// Checks the accounts and publishes everything: files, rejects, then the marker. What the shard left when it had
+    /// read something else goes before that, so that the marker is the last step. On a dry run there is no claim.
+    pub(super) fn commit(mut self, reads: (&str, &str), entry: Option<&Entry>, claim: Option<Claim>) -> Result<Marker> {
         if let Some(error) = self.reject_error.take() {
             return Err(error);
         }
@@ -214,35 +215,61 @@ impl ShardOutput {
             self.stats.bytes = bytes;
         }
         self.check_accounts()?;
-        let outputs = self.publish()?;
+        self.staged.sort_by(|a, b| a.path().cmp(b.path()));
         let marker = Marker {
-            config_hash: config_hash.to_owned(),
-            input_fingerprint: input_fingerprint.to_owned(),
-            outputs,
-            stats: self.stats,
+            config_hash: reads.0.to_owned(),
+            input_fingerprint: reads.1.to_owned(),
+            outputs: self.staged.iter().map(|file| self.record(file)).collect(),
+            stats: self.stats.clone(),
         };
-        if !self.dry_run {
-            let old = earlier.into_iter().flat_map(|earlier| &earlier.outputs);
-            for stale in old.filter(|old| marker.outputs.iter().all(|new| new.path != old.path)) {
-                remove(&self.folder.join(&stale.path))?;
-            }
-            marker.write(&Marker::path(&self.folder, self.step, &self.shard))?;
+        if let (Some(entry), Some(claim)) = (entry, claim) {
+            entry.check()?;
+            claim.publish(&marker, &self.folder, &mut self.staged)?;
         }
         Ok(marker)
     }
 
-    fn publish(&mut self) -> Result<Vec<OutputRecord>> {
-        self.staged.sort_by(|a, b| a.path().cmp(b.path()));
-        let mut outputs = Vec::new();
-        for file in &mut self.staged {
-            file.publish()?;
-            let path = file.path().strip_prefix(&self.folder).expect("made by joining the folder").to_owned();
-            let written = file.written();
-            outputs.push(OutputRecord { path, bytes: written.bytes, sha256: written.sha256.clone(), discarded: false });
+    fn record(&self, file: &StagedFile) -> OutputRecord {
+        let path = file.path().strip_prefix(&self.folder).expect("made by joining the folder").to_owned();
+        let written = file.written();
+        OutputRecord { path, bytes: written.bytes, sha256: written.sha256.clone(), discarded: false }
+    }
+}
+
+/// The right to work on a shard: its marker under the temporary name, locked.
+#[derive(Debug)]
+pub(super) struct Claim {
+    marker: AtomicFile,
+    /// What earlier processes have left of the shard, or may have left, with another input.
+    earlier: Vec<PathBuf>,
+}
+
+impl Claim {
+    /// Claims a shard; `None` when another process works on it.
+    pub(super) fn take(path: &Path) -> Result<Option<Self>> {
+        let mut earlier = Vec::new();
+        for place in [path, &temporary_of(path)] {
+            // An incomplete marker names nothing: its outputs were not renamed yet.
+            if let Ok(Found::Marker(marker)) = Marker::find(place) {
+                earlier.extend(marker.outputs.into_iter().map(|output| output.path));
+            }
         }
-        let mut folders: Vec<_> = self.staged.iter().filter_map(|file| file.path().parent()).collect();
+        Ok(AtomicFile::claim(path)?.map(|marker| Self { marker, earlier }))
+    }
+
+    /// Publishes the outputs, then the marker. The marker is on disk before the first of them has its name.
+    fn publish(mut self, marker: &Marker, folder: &Path, outputs: &mut [StagedFile]) -> Result<()> {
+        let path = self.marker.path().to_owned();
+        self.marker.write_all(&marker.to_bytes()).map_err(Error::write(&path))?;
+        let mut staged = self.marker.stage()?;
+        outputs.iter_mut().try_for_each(StagedFile::publish)?;
+        let mut folders: Vec<_> = outputs.iter().filter_map(|file| file.path().parent()).collect();
         folders.dedup();
         folders.into_iter().try_for_each(sync_folder)?;
-        Ok(outputs)
+        for stale in self.earlier.iter().filter(|old| marker.outputs.iter().all(|new| new.path != **old)) {
+            remove_output(folder, stale)?;
+        }
+        outputs.iter().try_for_each(StagedFile::check_in_place)?;
+        staged.publish()
     }
 }

@@ -25,12 +25,12 @@ pub struct Stats {
 impl Stats {
     /// Records dropped by a rule.
     pub fn n_dropped(&self) -> u64 {
-        self.dropped.values().sum()
+        sum(&self.dropped)
     }
 
     /// Records that failed.
     pub fn n_failed(&self) -> u64 {
-        self.failed.values().sum()
+        sum(&self.failed)
     }
 
     /// Whether more than a share of `max_fail_rate` of the records failed.
@@ -40,14 +40,16 @@ impl Stats {
 
     /// Records accounted for; equals [`Stats::read`] in every committed shard.
     pub fn accounted(&self) -> u64 {
-        self.kept + self.n_dropped() + self.n_failed()
+        self.kept.saturating_add(self.n_dropped()).saturating_add(self.n_failed())
     }
 
     /// Adds another shard's counts.
     pub fn merge(&mut self, other: &Self) {
-        self.read += other.read;
-        self.kept += other.kept;
-        self.bytes += other.bytes;
+        for (mine, theirs) in
+            [(&mut self.read, other.read), (&mut self.kept, other.kept), (&mut self.bytes, other.bytes)]
+        {
+            *mine = mine.saturating_add(theirs);
+        }
         for (mine, theirs) in
             [(&mut self.dropped, &other.dropped), (&mut self.failed, &other.failed), (&mut self.counts, &other.counts)]
         {
@@ -58,10 +60,15 @@ impl Stats {
     }
 }
 
+/// A marker may say anything: a sum that does not fit is as wrong at the largest number as at any other.
+fn sum(counts: &BTreeMap<String, u64>) -> u64 {
+    counts.values().fold(0, |sum, n| sum.saturating_add(*n))
+}
+
 /// Adds to a counter without allocating its name when it exists.
 pub(super) fn add(counts: &mut BTreeMap<String, u64>, name: &str, n: u64) {
     match counts.get_mut(name) {
-        Some(count) => *count += n,
+        Some(count) => *count = count.saturating_add(n),
         None => {
             counts.insert(name.to_owned(), n);
         }

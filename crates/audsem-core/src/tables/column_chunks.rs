@@ -1,6 +1,5 @@
 //! The columns of any Parquet file as arrays, for columns that the frames of [`super::ParquetFile`] cannot hold.
 
-use std::fs::File;
 use std::io::Cursor;
 use std::path::Path;
 
@@ -17,6 +16,7 @@ use polars_parquet::read::{
 use super::TableError;
 use super::cell::ArrowArray;
 use super::parquet_read::guarded;
+use crate::input::open_plain;
 
 /// Maximum number of rows of a row group. Programs write at most a million; a damaged or hostile file may
 /// state any number, for which memory would be allocated.
@@ -42,11 +42,8 @@ impl ColumnChunks {
     /// The file cannot be opened or is no Parquet file.
     pub(super) fn open(path: &Path) -> Result<Self, TableError> {
         let open_error = |source| TableError::Open { path: path.to_owned(), source };
-        let file = File::open(path).map_err(open_error)?;
+        let file = open_plain(path).map_err(open_error)?;
         let metadata = file.metadata().map_err(open_error)?;
-        if metadata.is_dir() {
-            return Err(open_error(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
-        }
         let name = path.display().to_string();
         if metadata.len() == 0 {
             return Err(TableError::NotParquet { table: name, detail: "the file is empty".to_owned() });

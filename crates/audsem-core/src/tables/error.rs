@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::ColumnKind;
-use crate::run::Unfinished;
+use crate::error::Error;
 
 /// A table that could not be read or written.
 ///
@@ -84,9 +84,10 @@ pub enum TableError {
         /// The error of the Parquet writer or the operating system.
         detail: String,
     },
-    /// A run folder whose run has not ended, or has ended without some of its shards.
+    /// A folder that cannot be listed, or a run folder that must not be read: see [`Error::Unfinished`] and
+    /// [`Error::Lacking`].
     #[error(transparent)]
-    Unfinished(#[from] Unfinished),
+    Folder(#[from] Box<Error>),
     /// A folder without tables.
     #[error("no {pattern} in folder `{}`\nhint: name the output folder of the step before, or a table file", dir.display())]
     NoParts {
@@ -107,6 +108,12 @@ pub enum TableError {
         /// What the file may hold instead.
         hint: &'static str,
     },
+}
+
+impl From<Error> for TableError {
+    fn from(error: Error) -> Self {
+        Self::Folder(Box::new(error))
+    }
 }
 
 /// `a`, `b` and `c` for messages.

@@ -22,6 +22,7 @@ use super::cell::ArrowArray;
 use super::column_chunks::{ColumnChunks, MAX_ROWS_PER_GROUP};
 use super::kind::type_name;
 use super::{BadColumn, Columns, Frame, Row, TableError};
+use crate::input::open_plain;
 
 /// A Parquet file of rows of type `R`; may hold further columns, which are not read.
 pub struct ParquetFile<R: Row> {
@@ -45,12 +46,8 @@ impl<R: Row> ParquetFile<R> {
     /// The file cannot be opened, is not a Parquet file, or lacks a column or has it in another type.
     pub fn open(path: &Path) -> Result<Self, TableError> {
         let open_error = |source| TableError::Open { path: path.to_owned(), source };
-        let file = File::open(path).map_err(open_error)?;
-        let metadata = file.metadata().map_err(open_error)?;
-        if metadata.is_dir() {
-            return Err(open_error(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
-        }
-        if metadata.len() == 0 {
+        let file = open_plain(path).map_err(open_error)?;
+        if file.metadata().map_err(open_error)?.len() == 0 {
             let table = path.display().to_string();
             return Err(TableError::NotParquet { table, detail: "the file is empty".to_owned() });
         }

@@ -193,9 +193,13 @@ fn files_that_are_no_parquet_say_so() {
 #[test]
 fn parts_of_a_finished_run_are_listed_by_number() {
     let dir = tempfile::tempdir().unwrap();
-    for name in
-        ["part-00002.parquet", "part-100000.parquet", "part-99999.parquet", "other.parquet", "part-00002.done.json"]
-    {
+    let made: [(&str, &[u8]); 4] = [
+        ("part-00002.parquet", b""),
+        ("part-100000.parquet", b""),
+        ("part-99999.parquet", b""),
+        ("other.parquet", b""),
+    ];
+    for (name, _) in made {
         std::fs::write(dir.path().join(name), "").unwrap();
     }
     let names = |paths: Vec<std::path::PathBuf>| -> Vec<String> {
@@ -209,15 +213,20 @@ fn parts_of_a_finished_run_are_listed_by_number() {
     let message = tables_under(dir.path()).unwrap_err().to_string();
     assert!(message.contains("unfinished run folder") && message.contains("hint:"), "{message}");
     std::fs::write(dir.path().join("stats.json"), r#"{"complete": false, "steps": {}}"#).unwrap();
-    assert!(matches!(parts(dir.path(), "part"), Err(TableError::Unfinished(_))));
+    assert!(matches!(parts(dir.path(), "part"), Err(TableError::Folder(_))));
     let failed =
         r#"{"complete": false, "failed_shards": [{"step": "part", "shard": "7", "error": "cut"}], "steps": {}}"#;
     std::fs::write(dir.path().join("stats.json"), failed).unwrap();
     let message = parts(dir.path(), "part").unwrap_err().to_string();
     assert!(message.contains("shard part-7 failed: cut"), "{message}");
-    std::fs::write(dir.path().join("stats.json"), r#"{"complete": true, "steps": {}}"#).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    crate::testing::finished_run(dir.path(), &made).unwrap();
+    std::fs::write(dir.path().join("part-00003.parquet"), "of an earlier plan").unwrap();
     assert_eq!(names(tables_under(dir.path()).unwrap()), in_order);
     assert!(matches!(parts(dir.path(), "final"), Err(TableError::NoParts { .. })));
+    std::fs::remove_file(dir.path().join("part-99999.parquet")).unwrap();
+    let message = tables_under(dir.path()).unwrap_err().to_string();
+    assert!(message.contains("part-99999.parquet is missing"), "{message}");
 }
 
 fn csv(text: &str) -> Vec<Result<Cue, CsvFault>> {

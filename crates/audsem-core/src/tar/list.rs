@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::input::files_of;
-use crate::run::{FileFingerprint, Fingerprint, require_finished};
+use crate::run::{CompletedRun, FileFingerprint, Fingerprint, Reads};
 use crate::walk::Walk;
 
 /// Extensions of tars; the compression is detected by the first bytes.
@@ -25,14 +25,16 @@ pub fn is_tar(name: &str) -> bool {
 }
 
 /// The tars that an input names: itself if it is a file, or those directly in the folder, by the numbers in their names.
+/// Of a run folder, and of a folder in one, those that the run has made.
 ///
 /// # Errors
-/// It does not exist, is a folder without tars, or one whose run has not ended.
+/// It does not exist, is a folder without tars, or one whose run has not ended or has lost something.
 pub fn tars_under(path: &Path) -> Result<Vec<PathBuf>> {
-    let tars = files_of(path, Walk::flat().by_number(), is_tar)?;
-    if path.is_dir() {
-        require_finished(path)?;
-    }
+    let of_run = if path.is_dir() { CompletedRun::outputs_under(path, is_tar)? } else { None };
+    let tars = match of_run {
+        Some(tars) => tars,
+        None => files_of(path, Walk::flat().by_number(), is_tar)?,
+    };
     if tars.is_empty() {
         let problem =
             "this folder holds no tar\nhint: name tars (.tar, .tar.gz, .tar.zst) or the folder that holds them";
@@ -49,7 +51,7 @@ pub struct TarInput {
     /// Its file name.
     pub name: String,
     /// Hash of its name and content.
-    pub fingerprint: String,
+    pub fingerprint: Reads,
 }
 
 /// The tars that an input names, as [`tars_under`], with their fingerprints.
@@ -89,10 +91,24 @@ mod tests {
         std::fs::write(path("run.json"), "{}").unwrap();
         assert!(matches!(tars_under(folder.path()), Err(Error::Unfinished(_))));
         assert_eq!(tars_under(&path("1.tar")).unwrap().len(), 1);
-        std::fs::write(path("stats.json"), r#"{"complete": true}"#).unwrap();
-        assert_eq!(names(), in_order);
         let empty = tempfile::tempdir().unwrap();
         assert!(tars_under(empty.path()).unwrap_err().to_string().contains("this folder holds no tar"));
+    }
+
+    #[test]
+    fn the_tars_of_a_run_are_those_it_has_made_all_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let train = folder.path().join("train");
+        let made: [(&str, &[u8]); 3] = [("train/10.tar", b"ten"), ("train/9.tar", b"nine"), ("sizes.json", b"{}")];
+        crate::testing::finished_run(folder.path(), &made).unwrap();
+        std::fs::write(train.join("0.tar"), "of an earlier plan").unwrap();
+        assert_eq!(tars_under(&train).unwrap(), [train.join("9.tar"), train.join("10.tar")]);
+        std::fs::create_dir(folder.path().join("mine")).unwrap();
+        std::fs::write(folder.path().join("mine/1.tar"), "beside it").unwrap();
+        std::fs::remove_file(train.join("9.tar")).unwrap();
+        let error = tars_under(&train).unwrap_err().to_string();
+        assert!(error.contains("train/9.tar is missing"), "{error}");
+        assert_eq!(tars_under(&folder.path().join("mine")).unwrap().len(), 1, "no shard has made anything there");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 use super::TarError;
+use crate::input::open_plain;
 
 /// Read-ahead for streams and for reading every payload. Payloads larger than this go straight into
 /// their own buffer.
@@ -23,15 +24,15 @@ impl Source {
     /// Opens a tar, plain, gzip or zstd as its first bytes say (never its name).
     pub(super) fn open(path: &Path, buffer: usize) -> Result<Self, TarError> {
         let failed = |source| TarError::Open { path: path.into(), source };
-        let mut file = File::open(path).map_err(failed)?;
+        let mut file = open_plain(path).map_err(|error| match error.kind() {
+            io::ErrorKind::IsADirectory => TarError::Folder { path: path.into() },
+            _ => failed(error),
+        })?;
         let metadata = file.metadata().map_err(failed)?;
-        if metadata.is_dir() {
-            return Err(TarError::Folder { path: path.into() });
-        }
         let mut magic = Vec::with_capacity(4);
         Read::by_ref(&mut file).take(4).read_to_end(&mut magic).map_err(failed)?;
         let compression = Compression::of(&magic);
-        if compression == Compression::None && metadata.is_file() {
+        if compression == Compression::None {
             io::Seek::rewind(&mut file).map_err(failed)?;
             let reader = BufReader::with_capacity(buffer, file);
             return Ok(Self::File { reader, length: metadata.len() });

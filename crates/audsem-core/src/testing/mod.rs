@@ -9,10 +9,12 @@ mod bench;
 pub mod chaos;
 mod documents;
 pub mod loopback;
+mod runs;
 pub mod sounds;
 
 pub use bench::{Bench, Called};
 pub use documents::assert_formats_part;
+pub use runs::finished_run;
 
 use std::collections::BTreeMap;
 use std::fs;

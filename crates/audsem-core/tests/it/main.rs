@@ -3,4 +3,5 @@
 
 mod repository;
 mod run;
+mod run_folders;
 mod run_outcomes;

@@ -22,7 +22,7 @@ audsem_core::reasons! {
 const STEP: Step = Step { name: "part", unit: "numbers", physical: "MB" };
 
 fn plan(shards: u64) -> Vec<Shard<u64>> {
-    (0..shards).map(|n| Shard { name: format!("{n:05}"), fingerprint: format!("reads-{n}"), work: n }).collect()
+    (0..shards).map(|n| Shard { name: format!("{n:05}"), fingerprint: format!("reads-{n}").into(), work: n }).collect()
 }
 
 #[derive(serde::Serialize)]
@@ -125,7 +125,12 @@ fn discarded_files_are_not_missed_until_they_are_recalled() {
             done.fetch_add(1, Ordering::SeqCst);
             work(*n, out)
         };
-        run.execute(STEP, &plan(3), count).unwrap().outputs.into_iter().map(|shard| shard.fingerprint).collect()
+        run.execute(STEP, &plan(3), count)
+            .unwrap()
+            .outputs
+            .into_iter()
+            .map(|shard| shard.fingerprint.to_string())
+            .collect()
     };
     let mut run = open(&options, 1).unwrap();
     let fingerprints: Vec<String> = execute(&mut run);
@@ -285,7 +290,7 @@ fn a_run_that_has_left_nothing_is_in_nobodys_way() {
 fn named(names: &[&str], reads: &str) -> Vec<Shard<String>> {
     let shard = |name: &&str| Shard {
         name: (*name).to_owned(),
-        fingerprint: format!("{name} {reads}"),
+        fingerprint: format!("{name} {reads}").into(),
         work: format!("{name} {reads}"),
     };
     names.iter().map(shard).collect()

@@ -42,7 +42,7 @@ fn open(options: &RunOptions) -> Run {
 }
 
 fn plan(n: u64) -> Vec<Shard<u64>> {
-    (0..n).map(|n| Shard { name: format!("{n:05}"), fingerprint: format!("reads-{n}"), work: n }).collect()
+    (0..n).map(|n| Shard { name: format!("{n:05}"), fingerprint: format!("reads-{n}").into(), work: n }).collect()
 }
 
 fn rejects(folder: &Path) -> Vec<RejectDetail> {

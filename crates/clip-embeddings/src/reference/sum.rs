@@ -1,7 +1,7 @@
 //! Summing the unit vectors of tables, each table a shard.
 
 use audsem_core::parallel::ordered_map;
-use audsem_core::run::{JsonFile, Run, Shard, ShardError, ShardOutput, ShardOutputs, Step};
+use audsem_core::run::{JsonFile, Reads, Run, Shard, ShardError, ShardOutput, ShardOutputs, Step};
 use audsem_core::tables::{TableError, VectorFile, VectorScratch};
 
 use super::saved::{SavedReference, SavedSet};
@@ -15,7 +15,7 @@ use crate::vector_math::{dot, scale};
 #[derive(Debug, Clone)]
 pub struct FileSums {
     /// Hash of the file they were made of or kept in.
-    pub fingerprint: String,
+    pub fingerprint: Reads,
     /// The sums.
     pub sums: BatchSums,
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::clips::{ClipEntry, for_each_sound};
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::{Fingerprint, JsonFile, Run, Shard, ShardError, ShardOutput, Step};
+use audsem_core::run::{Fingerprint, JsonFile, Reads, Run, Shard, ShardError, ShardOutput, Step};
 use audsem_core::tar::{TarError, TarInput};
 use audsem_report::{Markup, data_url, relative_url};
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ pub(super) fn find(
     run: &mut Run,
     tars: &[TarInput],
     summaries: &Summaries,
-    fingerprint: &str,
+    fingerprint: &Reads,
 ) -> Result<Option<Sounds>, Error> {
     let wanted = extremes::keys(summaries);
     let mut sounds = Sounds { folder: run.folder().to_owned(), ..Sounds::default() };

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use audsem_core::run::{OutputFile, Run, Shard, ShardError, ShardOutput, Step};
+use audsem_core::run::{OutputFile, Reads, Run, Shard, ShardError, ShardOutput, Step};
 use audsem_core::tables::text_hash;
 
 use super::Summaries;
@@ -32,11 +32,11 @@ pub(super) fn write(
     scores: &Scores,
     summaries: &Summaries,
     texts: &TextTables,
-    fingerprint: &str,
+    fingerprint: &Reads,
 ) -> Result<(), Error> {
     let (modalities, limits) = (summaries.sets.keys().collect(), scores.limits(run.options().limit));
     let lists = Lists { scores, modalities, limits, texts };
-    let plan = [Shard { name: "all".to_owned(), fingerprint: fingerprint.to_owned(), work: lists }];
+    let plan = [Shard { name: "all".to_owned(), fingerprint: fingerprint.clone(), work: lists }];
     let step = Step { name: scores.criterion.side.name(), unit: "scores", physical: "" };
     run.execute(step, &plan, Lists::write)?;
     Ok(())

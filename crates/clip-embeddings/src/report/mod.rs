@@ -17,7 +17,7 @@ mod text;
 
 use std::path::PathBuf;
 
-use audsem_core::run::{Fingerprint, Run, RunConfig, RunOptions, RunSpec, Shard, Step, Summary};
+use audsem_core::run::{Fingerprint, Reads, Run, RunConfig, RunOptions, RunSpec, Shard, Step, Summary};
 use audsem_core::tar::list_tars;
 use serde::Serialize;
 
@@ -103,7 +103,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let Some((mut summaries, fingerprint)) = summarise::all(&mut run, &settings, &scores)? else {
         return Ok(run.finish()?);
     };
-    let fingerprint = Fingerprint::new().with(fingerprint).with(&texts.fingerprint).finish();
+    let fingerprint = Fingerprint::new().with(&fingerprint).with(&texts.fingerprint).finish();
     lists::write(&mut run, &scores, &summaries, &texts, &fingerprint)?;
     extremes::add_captions(&mut summaries, &texts)?;
     let sounds = clips::find(&mut run, &tars, &summaries, &fingerprint)?;
@@ -128,7 +128,7 @@ fn write_pages(
     settings: &HashedConfig<'_>,
     summaries: &Summaries,
     sounds: &clips::Sounds,
-    fingerprint: &str,
+    fingerprint: &Reads,
 ) -> Result<(), Error> {
     let pages = [
         ("report.txt", text::render(settings, summaries)),

@@ -1,7 +1,7 @@
 //! The step that goes through all scores.
 
 use audsem_core::clips::ClipDrop;
-use audsem_core::run::{Fingerprint, JsonFile, LeftOut, Run, Shard, ShardError, ShardOutput, Step};
+use audsem_core::run::{Fingerprint, JsonFile, LeftOut, Reads, Run, Shard, ShardError, ShardOutput, Step};
 
 use super::{HashedConfig, Summaries};
 use crate::error::Error;
@@ -13,7 +13,7 @@ pub(super) fn all(
     run: &mut Run,
     settings: &HashedConfig<'_>,
     scores: &Scores,
-) -> Result<Option<(Summaries, String)>, Error> {
+) -> Result<Option<(Summaries, Reads)>, Error> {
     let limits = scores.limits(run.options().limit).into_iter().enumerate();
     let plan: Vec<Shard<(usize, u64)>> = limits
         .map(|(i, limit)| Shard { name: format!("{i:05}"), fingerprint: scores.fingerprint(i), work: (i, limit) })

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use crate::tables::Score;
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{
-    Fingerprint, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
+    Fingerprint, Reads, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
 };
 use audsem_core::tables::ParquetWriter;
 use serde::Serialize;
@@ -46,7 +46,7 @@ impl RunConfig for Config {
 /// The inputs of scoring.
 struct Reference {
     saved: SavedReference,
-    fingerprint: String,
+    fingerprint: Reads,
     index: Option<VectorIndex>,
 }
 

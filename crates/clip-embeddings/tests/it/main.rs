@@ -11,6 +11,7 @@ mod empty;
 mod extract;
 mod hostile_models;
 mod kill;
+mod lost;
 mod matching;
 mod merge;
 mod report;

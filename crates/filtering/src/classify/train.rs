@@ -216,7 +216,7 @@ fn read_metrics(shard: &ShardOutputs) -> Result<Option<Metrics>, CoreError> {
 fn purpose(record: &HashedConfig, options: &RunOptions, input: &str) -> String {
     let config = serde_json::to_string(record).expect("a configuration is plain data");
     let options = format!("{} {:?}", options.seed, options.limit);
-    Fingerprint::new().with(env!("CARGO_PKG_VERSION")).with(config).with(options).with(input).finish()
+    Fingerprint::new().with(env!("CARGO_PKG_VERSION")).with(config).with(options).with(input).hash()
 }
 
 /// The only shard. Returns the metrics of the last epoch, or nothing on a dry run.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error;
-use audsem_core::run::{FileFingerprint, Fingerprint, warn_if_unfinished};
+use audsem_core::run::{FileFingerprint, FileState, Fingerprint, check_growing};
 use audsem_core::suffix::is_media;
 use audsem_core::tar::{MemberReader, TarError, is_tar};
 use audsem_core::walk::Walk;
@@ -80,7 +80,11 @@ impl Candidate {
     pub(super) fn add_to(&self, sum: Fingerprint, tars: &[FileFingerprint]) -> Fingerprint {
         let sum = sum.with(&self.file).with(self.n_bytes.to_string());
         let sum = match &self.place {
-            Place::File(_) => sum,
+            // One that has gone since the folder was listed is missed when it is to be read.
+            Place::File(path) => match FileState::of(path) {
+                Ok(state) => sum.watching(state),
+                Err(_) => sum,
+            },
             Place::Member { tar, number } => match tars.get(*tar) {
                 Some(tar) => sum.with_file(tar).with(number.to_string()),
                 None => sum,
@@ -105,7 +109,7 @@ impl Sources {
         for input in inputs {
             let before = (sources.candidates.len(), sources.tars.len());
             if fs::metadata(input).map_err(Error::read(input))?.is_dir() {
-                warn_if_unfinished(input);
+                check_growing(input)?;
                 for file in Walk::deep().files(input, |_| true).map_err(Error::from)? {
                     sources.add(&file.path, &file.name, false)?;
                 }

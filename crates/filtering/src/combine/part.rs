@@ -1,9 +1,9 @@
 //! The main step: one table of cues to one table of clips.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use audsem_core::input::open_plain;
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{LeftOut, RejectBatch, ShardError, ShardOutput};
 use audsem_core::tables::{
@@ -97,7 +97,7 @@ type CsvRow = Result<Cue, CsvFault>;
 
 /// The rows of a CSV table in pieces of a row group.
 fn csv_chunks(path: &Path, limit: u64) -> Result<impl Iterator<Item = Vec<CsvRow>> + Send, TableError> {
-    let file = File::open(path).map_err(|source| TableError::Open { path: path.to_owned(), source })?;
+    let file = open_plain(path).map_err(|source| TableError::Open { path: path.to_owned(), source })?;
     let mut rows = CsvCues::new(&path.display().to_string(), file)?.take(usize::try_from(limit).unwrap_or(usize::MAX));
     Ok(std::iter::from_fn(move || {
         let chunk: Vec<_> = rows.by_ref().take(ROWS_PER_GROUP).collect();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::Fingerprint;
+use audsem_core::run::{FileState, Fingerprint};
 use audsem_core::suffix::{AUDIO, VIDEO};
 use audsem_core::video_id::IdRule;
 use audsem_core::walk::{FoundFile, Walk};
@@ -155,6 +155,10 @@ impl Library {
         for found in whole.iter().chain(self.clips_of(id)) {
             let name = found.path.file_name().unwrap_or_default().to_string_lossy();
             fingerprint = fingerprint.with(&*name).with(found.n_bytes.to_string());
+            // One that has gone since the folder was listed is missed when it is to be cut.
+            if let Ok(state) = FileState::of(&found.path) {
+                fingerprint = fingerprint.watching(state);
+            }
         }
         fingerprint
     }

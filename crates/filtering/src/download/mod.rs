@@ -17,12 +17,14 @@ mod site;
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::tables::ClipMedia;
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::{LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
+use audsem_core::run::{
+    LeftOut, Run, RunConfig, RunOptions, RunSpec, ScratchFolder, ShardError, ShardOutput, Step, Summary,
+};
 use audsem_core::tables::{tables_under, write_parquet};
 use audsem_core::video_id::IdRule;
 use audsem_media::audio::{AudioError, check_media};
@@ -34,7 +36,6 @@ pub use plan::{ClipSpan, ClipSpanBuffers, ClipSpanColumns, ClipSpanRef};
 
 use crate::by_video::UNLISTED;
 use crate::error::Result;
-use crate::scratch::Scratch;
 use crate::ytdlp::{Access, FaultKind, FetchFault, Pace};
 use folder::Library;
 use plan::{Video, Work};
@@ -192,12 +193,11 @@ pub fn run(config: &Config, from: &MediaSource, tools: &Tools, options: &RunOpti
     };
     let plan = plan::plan(&inputs, library.as_ref(), options.limit)?;
     let mut run = Run::open(options, RunSpec::new(&HashedConfig::of(config, from)))?.rerun_changed()?;
-    let folder = run.folder().to_owned();
     let job = Job { config, from, tools, library: library.as_ref() };
     let step = Step { name: "part", unit: "clips", physical: "MB" };
     run.must_keep(step).explain(DropReason::ALL).explain(Fault::ALL).explain(FetchFault::ALL);
     run.execute(step, &plan, |work, out| match work {
-        Work::Video(video) => job.video(video, &folder, out),
+        Work::Video(video) => job.video(video, out),
         Work::BadLines(lines) => {
             lines.iter().for_each(|(key, detail)| out.file_left_out(key, LeftOut::fail(Fault::BadLine, detail)));
             Ok(())
@@ -209,7 +209,7 @@ pub fn run(config: &Config, from: &MediaSource, tools: &Tools, options: &RunOpti
 }
 
 impl Job<'_> {
-    fn video(&self, video: &Video, folder: &Path, out: &mut ShardOutput) -> Result<(), ShardError> {
+    fn video(&self, video: &Video, out: &mut ShardOutput) -> Result<(), ShardError> {
         out.announce(video.n_rows);
         let (clips, repeated, bad) = video.clips();
         for key in repeated {
@@ -222,7 +222,7 @@ impl Job<'_> {
             out.file_kept(clips.len() as u64);
             return Ok(());
         }
-        let scratch = Scratch::new(folder, out.name())?;
+        let scratch = out.scratch()?;
         let outcomes = match self.from {
             MediaSource::Site { access, pace, format, whole_from } => {
                 let site = site::Site { access, pace, format, whole_from: *whole_from, job: self };
@@ -240,7 +240,7 @@ impl Job<'_> {
         self.write(outcomes, out)
     }
 
-    fn pieces_of_library(&self, clips: Vec<ClipId>, scratch: &Scratch) -> Result<Vec<Fetched>, ShardError> {
+    fn pieces_of_library(&self, clips: Vec<ClipId>, scratch: &ScratchFolder) -> Result<Vec<Fetched>, ShardError> {
         let library = self.library.expect("a folder was scanned");
         // All clips are of one video.
         let (whole, ambiguous) = match clips.first().map(|clip| library.video(clip.video_id())) {

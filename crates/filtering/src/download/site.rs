@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use audsem_core::clip_id::ClipId;
-use audsem_core::run::ShardError;
+use audsem_core::run::{ScratchFolder, ShardError};
 
 use super::cut::{self, Cut};
 use super::{Fault, Fetched, Job, Miss, Piece, probe};
 use crate::error::Result;
-use crate::scratch::Scratch;
 use crate::ytdlp::{Access, FetchFault, Pace, Trouble, check_id};
 
 /// A site and how it is asked.
@@ -45,7 +44,12 @@ const LENGTH_SLACK_MS: u32 = 1000;
 
 impl Site<'_> {
     /// Gets the pieces of a video's clips, in their order.
-    pub(super) fn fetch(&self, id: &str, clips: Vec<ClipId>, scratch: &Scratch) -> Result<Vec<Fetched>, ShardError> {
+    pub(super) fn fetch(
+        &self,
+        id: &str,
+        clips: Vec<ClipId>,
+        scratch: &ScratchFolder,
+    ) -> Result<Vec<Fetched>, ShardError> {
         if clips.is_empty() {
             return Ok(Vec::new());
         }
@@ -53,7 +57,7 @@ impl Site<'_> {
         let mut repeated = false;
         let fetched = check_id(id).and_then(|()| {
             self.pace.attempts(id, || {
-                scratch.clear().map_err(Trouble::Fatal)?;
+                scratch.clear().map_err(|error| Trouble::Fatal(error.into()))?;
                 let files = self.call(id, if whole { &[] } else { &clips }, scratch)?;
                 if files.is_empty() {
                     return Err(Trouble::Fetch(FetchFault::Incomplete, "yt-dlp reported no file".into()));
@@ -83,7 +87,7 @@ impl Site<'_> {
         if whole { self.cut_all(clips, &files, scratch) } else { Ok(sort_out(clips, files)) }
     }
 
-    fn call(&self, id: &str, sections: &[ClipId], scratch: &Scratch) -> Result<Vec<Reported>, Trouble> {
+    fn call(&self, id: &str, sections: &[ClipId], scratch: &ScratchFolder) -> Result<Vec<Reported>, Trouble> {
         let printed = self.access.fetch(id, |mut call| {
             for clip in sections {
                 let (start, end) = (f64::from(clip.start_ms()) / 1000.0, f64::from(clip.end_ms()) / 1000.0);
@@ -124,7 +128,12 @@ impl Site<'_> {
         Ok(lack)
     }
 
-    fn cut_all(&self, clips: Vec<ClipId>, files: &[Reported], scratch: &Scratch) -> Result<Vec<Fetched>, ShardError> {
+    fn cut_all(
+        &self,
+        clips: Vec<ClipId>,
+        files: &[Reported],
+        scratch: &ScratchFolder,
+    ) -> Result<Vec<Fetched>, ShardError> {
         let source = &files[0].path;
         let facts = probe::probe(&self.job.tools.ffprobe, source)?;
         clips

@@ -2,7 +2,7 @@
 
 use audsem_core::error::{Error, Result};
 use audsem_core::input::Compression;
-use audsem_core::run::{FileFingerprint, Fingerprint, Shard};
+use audsem_core::run::{FileFingerprint, Fingerprint, Reads, Shard};
 
 use super::config::{Compat, Config};
 use super::dump::ByteRange;
@@ -78,14 +78,14 @@ pub fn plan(files: &[CaptionSource], config: &Config, limited: bool) -> Result<V
 }
 
 fn shards(pieces: Vec<(Fingerprint, Piece)>, limited: bool) -> Vec<Shard<Work>> {
-    let shard = |index: usize, fingerprint: String, pieces| Shard {
+    let shard = |index: usize, fingerprint: Reads, pieces| Shard {
         name: format!("{index:05}"),
         fingerprint,
         work: Work { index: u32::try_from(index).expect("fewer than four billion shards"), pieces },
     };
     if limited {
         let (prints, pieces): (Vec<_>, Vec<_>) = pieces.into_iter().unzip();
-        let print = prints.into_iter().fold(Fingerprint::new(), |all, print| all.with(print.finish()));
+        let print = prints.into_iter().fold(Fingerprint::new(), |all, print| all.with(&print.finish()));
         return vec![shard(0, print.finish(), pieces)];
     }
     let numbered = pieces.into_iter().enumerate();

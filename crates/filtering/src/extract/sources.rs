@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use audsem_core::error::{Error, Result};
-use audsem_core::run::warn_if_unfinished;
+use audsem_core::run::check_growing;
 use audsem_core::suffix::{AUDIO, VIDEO, is_media};
 use audsem_core::tar::MemberReader;
 use audsem_core::walk::{FoundFile, Walk};
@@ -55,7 +55,7 @@ pub fn find(inputs: &[PathBuf], naming: Naming<'_>) -> Result<Sources> {
     for input in inputs {
         let meta = std::fs::metadata(input).map_err(Error::read(input))?;
         if meta.is_dir() {
-            warn_if_unfinished(input);
+            check_growing(input)?;
             let mut found = in_folder(input, naming)?;
             sources.n_other_format += keep_best_format(&mut found);
             if found.is_empty() {

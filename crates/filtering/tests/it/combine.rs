@@ -1,10 +1,12 @@
 //! `combine` and `explain` as a user meets them.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use audsem_core::tables::{Cue, Row, text_hash, write_parquet};
-use audsem_core::testing::tree;
+use audsem_core::testing::{finished_run, tree};
 use audsem_filtering::tables::{BertLabel, LlmLabel};
 
 fn audsem(folder: &Path, args: &[&str]) -> Output {
@@ -181,4 +183,53 @@ fn the_reference_goes_from_dump_to_published_csv() {
     assert_eq!(std::fs::read_to_string(path("published").join(csv)).unwrap(), "text\ncow moo\n");
     assert_eq!(std::fs::read_to_string(path("corrected/texts.txt")).unwrap(), "");
     assert!(!path("corrected").join(csv).exists());
+}
+
+#[test]
+fn a_lost_table_and_a_pipe_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    lists(folder.path());
+    let cue = |row_id, text: &str| {
+        let mut bytes = Vec::new();
+        let cue = Cue { row_id, video_id: "v".into(), start_ms: 0, dur_ms: 1000, text: text.into() };
+        write_parquet(&[cue], &mut bytes).unwrap();
+        bytes
+    };
+    let (first, second) = (cue(0, "[cow moo]"), cue(1, "[cow moo]"));
+    let made: [(&str, &[u8]); 2] = [("part-00000.parquet", &first), ("part-00001.parquet", &second)];
+    finished_run(&folder.path().join("cues"), &made).unwrap();
+    std::fs::remove_file(folder.path().join("cues/part-00001.parquet")).unwrap();
+    assert!(Command::new("mkfifo").arg(folder.path().join("pipe.csv")).status().unwrap().success());
+    for (input, said) in [("cues", "part-00001.parquet is missing"), ("pipe.csv", "this is a pipe or a device")] {
+        let output = audsem(folder.path(), &["combine", "--policy", "none", "--output", "out", "--input", input]);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && message.contains(said), "{message}");
+        assert!(!folder.path().join("out").exists());
+    }
+}
+
+#[test]
+fn a_process_that_waits_for_a_lock_stops_on_request() {
+    let folder = tempfile::tempdir().unwrap();
+    lists(folder.path());
+    std::fs::write(folder.path().join("cues.csv"), "video_id,start,duration,text\nv,1,2,[cow moo]\n").unwrap();
+    std::fs::create_dir(folder.path().join("out")).unwrap();
+    let lock = std::fs::File::create(folder.path().join("out/.run.lock")).unwrap();
+    lock.lock().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_audsem-filtering"));
+    command.args(["combine", "--policy", "none", "--input", "cues.csv", "--output", "out"]).args(LISTS);
+    let mut child = command.current_dir(folder.path()).stderr(Stdio::piped()).spawn().unwrap();
+    let opened = format!("/proc/{}/fd", child.id());
+    let waits = || {
+        let mut files = std::fs::read_dir(&opened).into_iter().flatten().flatten();
+        files.any(|file| std::fs::read_link(file.path()).is_ok_and(|file| file.ends_with(".run.lock")))
+    };
+    while !waits() {
+        assert!(child.try_wait().unwrap().is_none(), "it does not wait");
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    let message = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.code() == Some(2) && message.contains("stopped on request"), "{message}");
 }

@@ -303,6 +303,9 @@ fn killed_download_leaves_no_half_clip_and_fetches_nothing_twice() {
     };
     let mut child = command().spawn().unwrap();
     wait.recv_timeout(Duration::from_secs(60)).unwrap();
+    // A second process leaves the video to the first one, and its working folder, too.
+    assert!(command().status().unwrap().success());
+    assert!(files(&out).contains(&".scratch-b".to_owned()), "{:?}", files(&out));
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(files(&out.join("clips")), ["a (0.0-1.0).mp4"]);

@@ -1,14 +1,13 @@
 //! Plans which files are packed, under which key and with which metadata, before any is read.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
-use audsem_core::input::list_files;
-use audsem_core::run::{Fingerprint, LeftOut, Outcome, RunOptions, warn_if_unfinished};
+use audsem_core::input::{list_files, open_plain};
+use audsem_core::run::{FileState, Fingerprint, LeftOut, Outcome, Reads, RunOptions, check_growing};
 use audsem_core::suffix::is_video;
 
 use super::Config;
@@ -26,7 +25,7 @@ pub(super) struct Candidate {
     /// Its sample, or why it has none.
     pub outcome: Outcome<Packable>,
     /// Hash of its size and ends.
-    content: String,
+    content: Reads,
 }
 
 /// A clip as a sample of a tar.
@@ -55,7 +54,7 @@ pub(super) struct Plan {
 
 pub(super) fn plan(config: &Config, options: &RunOptions) -> Result<Plan, Error> {
     let folder = folder_of_clips(&config.input)?;
-    warn_if_unfinished(&folder);
+    check_growing(&folder)?;
     let files = list_files(&folder, |_| true)?;
     let n_files = files.len();
     let with_extension = |path: PathBuf| extension(&path).map(|extension| (path, extension));
@@ -118,7 +117,7 @@ fn packable(
 
 /// Hash of what a shard reads. Media are identified by name, size and their first and last 4 KiB, because hashing
 /// all of them would read everything twice.
-pub(super) fn fingerprint(work: &[Candidate]) -> String {
+pub(super) fn fingerprint(work: &[Candidate]) -> Reads {
     let mut fingerprint = Fingerprint::new();
     for candidate in work {
         let outcome = match &candidate.outcome {
@@ -130,16 +129,17 @@ pub(super) fn fingerprint(work: &[Candidate]) -> String {
     fingerprint.finish()
 }
 
-fn ends(path: &Path) -> Result<String, Error> {
+fn ends(path: &Path) -> Result<Reads, Error> {
     const END: u64 = 4096;
     let read = || {
-        let mut file = File::open(path)?;
+        let mut file = open_plain(path)?;
         let length = file.metadata()?.len();
         let mut bytes = Vec::new();
         Read::by_ref(&mut file).take(END).read_to_end(&mut bytes)?;
         file.seek(SeekFrom::Start(length.saturating_sub(END)))?;
         file.take(END).read_to_end(&mut bytes)?;
-        Ok(Fingerprint::new().with(length.to_le_bytes()).with(bytes).finish())
+        let state = FileState::of(path)?;
+        Ok(Fingerprint::new().with(length.to_le_bytes()).with(bytes).watching(state).finish())
     };
     Ok(read().map_err(CoreError::read(path))?)
 }

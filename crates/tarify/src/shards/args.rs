@@ -7,7 +7,7 @@ use audsem_core::cli::{GlobalArgs, RunArgs};
 use audsem_core::error::Error as CoreError;
 use audsem_core::input::list_files;
 use audsem_core::records::{Layout, Task};
-use audsem_core::run::{RunOptions, Summary};
+use audsem_core::run::{CompletedRun, RunOptions, Summary};
 use audsem_core::tar::tars_under;
 use audsem_media::audio::CheckLimits;
 
@@ -159,8 +159,12 @@ impl ShardsArgs {
     fn record_files(&self) -> Result<Vec<PathBuf>, Error> {
         let mut files = Vec::new();
         for path in &self.records {
-            let found =
-                list_files(path, |name| ENDINGS.iter().any(|ending| name.ends_with(ending)) && !is_reject(name))?;
+            let wanted = |name: &str| ENDINGS.iter().any(|ending| name.ends_with(ending)) && !is_reject(name);
+            let of_run = if path.is_dir() { CompletedRun::outputs_under(path, wanted)? } else { None };
+            let found = match of_run {
+                Some(found) => found,
+                None => list_files(path, wanted)?,
+            };
             if found.is_empty() {
                 let problem = format!("this folder holds no file of records ({})", ENDINGS.join(", "));
                 return Err(CoreError::input(path, problem).into());

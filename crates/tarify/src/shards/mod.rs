@@ -67,9 +67,6 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
 
 fn build(config: &Config, rules: &sample::SampleRules, options: &RunOptions) -> Result<Summary, Error> {
     let inputs: Vec<_> = config.records.iter().chain(&config.sources).cloned().collect();
-    if options.fresh && !options.dry_run {
-        strays::remove_earlier(&options.output)?;
-    }
     let mut run = Run::open(options, RunSpec::new(&config::HashedConfig::of(config)).inputs(&inputs))?;
     let sizes = steps(&mut run, config, rules)?;
     let summary = run.finish()?;

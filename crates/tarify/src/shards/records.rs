@@ -10,7 +10,7 @@ use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
 use audsem_core::records::Layout;
 use audsem_core::run::{
-    Fingerprint, LeftOut, Outcome, ReadBack, Run, Shard, ShardError, ShardOutput, ShardOutputs, Step,
+    Fingerprint, LeftOut, Outcome, ReadBack, Reads, Run, Shard, ShardError, ShardOutput, ShardOutputs, Step,
 };
 use audsem_core::tar::MAX_NAME_BYTES;
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ pub(super) struct Records {
     /// The file with the lines.
     path: PathBuf,
     /// Hash of its content.
-    pub fingerprint: String,
+    pub fingerprint: Reads,
     /// The clips.
     pub entries: Vec<Entry>,
     by_clip: HashMap<ClipId, u32>,

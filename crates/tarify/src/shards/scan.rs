@@ -9,7 +9,7 @@ use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{
-    FileFingerprint, Fingerprint, LeftOut, Outcome, OutputFile, ReadBack, Run, Shard, ShardError, ShardOutput,
+    FileFingerprint, Fingerprint, LeftOut, Outcome, OutputFile, ReadBack, Reads, Run, Shard, ShardError, ShardOutput,
     ShardOutputs, Step, StepOutputs,
 };
 use audsem_core::tar::{MAX_MEMBER_BYTES, MemberReader};
@@ -52,7 +52,7 @@ pub(super) struct Scanned {
     /// The file that [`Audio::offset`] refers to if it is not the tar itself: the tar is compressed, or holds video.
     pub payloads: Option<PathBuf>,
     /// Hash of what was found.
-    pub fingerprint: String,
+    pub fingerprint: Reads,
     /// The clips, in the order of the tar.
     pub candidates: Vec<Candidate>,
 }

@@ -1,7 +1,7 @@
 //! Shards without a marker.
 //!
-//! A run that is killed between renaming a shard and writing its marker leaves a tar that `--fresh`
-//! does not find in the markers of the earlier run. Trainers read every `*.tar`, so it must be removed.
+//! A run that is killed between renaming a shard and writing its marker leaves a tar, and the plan of the next run may
+//! have fewer. Trainers read every `*.tar`, so it must be removed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error;
-use serde_json::Value;
 
 use super::plan::Split;
 
@@ -27,24 +26,6 @@ pub(super) fn remove(folder: &Path, planned: &BTreeSet<String>) -> Result<(), Er
                 fs::remove_file(&path).map_err(Error::write(&path))?;
             }
         }
-    }
-    Ok(())
-}
-
-/// For `--fresh`: removes every tar of an earlier run of this command before its notes go.
-///
-/// # Errors
-/// As [`remove`]. A folder that holds something else is left for the run folder's own check.
-pub(super) fn remove_earlier(folder: &Path) -> Result<(), Error> {
-    let Ok(text) = fs::read(folder.join("run.json")) else { return Ok(()) };
-    let earlier: Value = serde_json::from_slice(&text).unwrap_or_default();
-    if earlier["tool"] != crate::TOOL || earlier["command"] != super::COMMAND {
-        return Ok(());
-    }
-    remove(folder, &BTreeSet::new())?;
-    for split in [Split::Train, Split::Valid] {
-        // Goes only if it is empty, which is what is wanted.
-        let _ = fs::remove_dir(folder.join(split.name()));
     }
     Ok(())
 }
