@@ -1,6 +1,6 @@
-"""Adds the networks to what bench/run measured: add_networks.py RESULTS TORCH OURS
+"""Adds the networks to what bench/run measured: add_networks.py RESULTS THEIRS OURS
 
-TORCH is what `models.py run` wrote, OURS what the example `bench_models` printed.
+THEIRS is what `models.py run` wrote, OURS what the example `bench_models` printed.
 """
 
 import json
@@ -12,16 +12,22 @@ NAMES = {
     "minilm": "MiniLM, 256 captions",
 }
 
-results, torch, ours = sys.argv[1:]
-theirs = json.load(open(torch))["seconds"]
+results, theirs, ours = sys.argv[1:]
+theirs = json.load(open(theirs))["seconds"]
 measured = json.load(open(ours))
 with open(results, "a") as out:
+
+    def add(name, seconds, **more):
+        out.write(json.dumps({"name": name, "seconds": seconds} | more) + "\n")
+
     for key, name in NAMES.items():
-        for kind, seconds in theirs.items():
+        mine, candle = measured[key]["seconds"], measured[key]["seconds of candle's layers"]
+        for kind, times in theirs.items():
             if not kind.startswith(key):
                 continue
             padding = kind.removeprefix(key)
-            torch_name = f"{name}{padding}: PyTorch"
-            out.write(json.dumps({"name": torch_name, "seconds": seconds}) + "\n")
-            line = {"name": f"{name}{padding and ', no padding'}", "seconds": measured[key]["seconds"]}
-            out.write(json.dumps(line | {"against": torch_name}) + "\n")
+            # Ours computes nothing on padding; candle's layers are given the same padded batches as PyTorch.
+            others = times if "padded to 1" in padding else times | {"candle's layers": candle}
+            for library, seconds in others.items():
+                add(f"{name}{padding}: {library}", seconds)
+                add(f"{name}{padding and ', no padding'}", mine, against=f"{name}{padding}: {library}")

@@ -1,24 +1,35 @@
-"""Networks of audsem-models in PyTorch: makes checkpoints with random weights, runs them, keeps times and results.
+"""Networks of audsem-models in PyTorch and onnxruntime: makes checkpoints with random weights, runs them, keeps times and results.
 
     python3 bench/models.py make FOLDER
     python3 bench/models.py run FOLDER [--threads 2] [--repeat 3]
 
-`run` writes FOLDER/torch.json (seconds, best of the repetitions) and FOLDER/torch.safetensors (what came out);
-the example `bench_models` of audsem-models measures the same and compares. Needs torch, transformers, safetensors.
+`run` writes FOLDER/theirs.json (seconds, best of the repetitions) and FOLDER/torch.safetensors (PyTorch's outputs);
+the example `bench_models` of audsem-models measures the same and compares. Needs the packages of bench/networks.txt.
 """
 
 import argparse
 import json
 import pathlib
+import shutil
 import time
 
+import onnxruntime
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import BertConfig, BertForSequenceClassification, BertModel, ClapConfig, ClapModel
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
+    ClapConfig,
+    ClapFeatureExtractor,
+    ClapModel,
+)
 
 CLIPS = 4
 TEXTS = 256
+# The networks are random, so any tokenizer serves.
+TOKENIZER = pathlib.Path(__file__).parent.parent / "fixtures/goldens/clap_tiny"
 PADDED = 128  # the length that "padding to max length" pads to
 
 
@@ -56,6 +67,9 @@ def make(folder):
         audio_config={"depths": [2, 2, 12, 2], "hidden_size": 1024, "patch_embeds_hidden_size": 128}, text_config={}
     )
     randomise(ClapModel(config), 2).save_pretrained(folder / "clap")
+    ClapFeatureExtractor(frequency_min=50, truncation="rand_trunc").save_pretrained(folder / "clap")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(TOKENIZER / name, folder / "clap")
     counts, generator = lengths()
     inputs = {"mel": torch.randn((CLIPS, 1, 1001, 64), generator=generator) * 15 - 40}
     inputs["lengths"] = torch.tensor(counts)
@@ -80,40 +94,79 @@ def text_batches(ids, counts, padded, batch):
         yield ids[at : at + batch, :width] * mask, mask
 
 
-def run(folder, repeat):
+class Pooled(torch.nn.Module):
+    """The outputs that are compared: logits of a classifier, mean of the token states, pooled sound."""
+
+    def __init__(self, model, kind):
+        super().__init__()
+        self.model, self.kind = model, kind
+
+    def forward(self, first, mask):
+        if self.kind == "clap audio":
+            return self.model.audio_model(input_features=first, is_longer=mask).pooler_output
+        out = self.model(input_ids=first, attention_mask=mask)
+        if self.kind == "bert-base":
+            return out.logits
+        weight = mask[:, :, None].float()
+        return (out.last_hidden_state * weight).sum(1) / weight.sum(1)
+
+
+def session(network, example, names, path, threads):
+    """The network in onnxruntime, as `torch.onnx.export` and the default optimisations make it."""
+    axes = {name: {0: "batch", 1: "tokens"} for name in names} if names[0] == "ids" else None
+    torch.onnx.export(network, example, path, input_names=names, dynamic_axes=axes, opset_version=17, dynamo=False)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    inference = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    known = {value.name for value in inference.get_inputs()}
+
+    def call(*tensors):
+        feeds = {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True) if name in known}
+        return torch.from_numpy(inference.run(None, feeds)[0])
+
+    return call
+
+
+def measure(network, example, names, work, folder, args):
+    """Seconds of `work`, which is given something to call, in PyTorch and in onnxruntime; and PyTorch's result."""
+    torch_seconds, result = best(args.repeat, lambda: work(network))
+    fast = session(network, example, names, folder / "network.onnx", args.threads)
+    onnx_seconds, other = best(args.repeat, lambda: work(fast))
+    torch.testing.assert_close(other, result, atol=1e-4, rtol=1e-4)
+    return {"PyTorch": torch_seconds, "onnxruntime": onnx_seconds}, result
+
+
+@torch.inference_mode()
+def run(folder, args):
     from safetensors.torch import load_file
 
     inputs = load_file(folder / "inputs.safetensors")
     counts, ids = inputs["lengths"].tolist(), inputs["ids"]
     seconds, results = {}, {}
-    with torch.inference_mode():
-        clap = ClapModel.from_pretrained(folder / "clap").eval()
+    audio = Pooled(ClapModel.from_pretrained(folder / "clap").eval(), "clap audio")
+    example = (inputs["mel"], torch.zeros(CLIPS, 1))
+    seconds["clap audio"], results["clap audio"] = measure(
+        audio, example, ["mel", "longer"], lambda call: call(*example), folder, args
+    )
+    for name in ("bert-base", "minilm"):
+        kind = BertForSequenceClassification if name == "bert-base" else BertModel
+        network = Pooled(kind.from_pretrained(folder / name, attn_implementation="eager").eval(), name)
+        # PyTorch is measured with the attention that is fastest there.
+        fast = Pooled(kind.from_pretrained(folder / name).eval(), name)
 
-        def audio():
-            return clap.audio_model(input_features=inputs["mel"], is_longer=torch.zeros(CLIPS, 1)).pooler_output
+        def text(call, padded=None):
+            return torch.cat([call(*batch) for batch in text_batches(ids, counts, padded, 32)])
 
-        seconds["clap audio"], results["clap audio"] = best(repeat, audio)
-        del clap
-        for name in ("bert-base", "minilm"):
-            kind = BertForSequenceClassification if name == "bert-base" else BertModel
-            model = kind.from_pretrained(folder / name).eval()
-
-            def text(padded):
-                rows = []
-                for batch_ids, mask in text_batches(ids, counts, padded, 32):
-                    out = model(input_ids=batch_ids, attention_mask=mask)
-                    if name == "bert-base":
-                        rows.append(out.logits)
-                    else:
-                        hidden, weight = out.last_hidden_state, mask[:, :, None].float()
-                        rows.append((hidden * weight).sum(1) / weight.sum(1))
-                return torch.cat(rows)
-
-            seconds[f"{name}, padded to longest"], results[name] = best(repeat, lambda: text(None))
-            seconds[f"{name}, padded to {PADDED}"], _ = best(1, lambda: text(PADDED))
+        example = next(text_batches(ids, counts, None, 32))
+        times, _ = measure(network, example, ["ids", "mask"], text, folder, args)
+        times["PyTorch"], results[name] = best(args.repeat, lambda: text(fast))
+        seconds[f"{name}, padded to longest"] = times
+        padded, _ = best(1, lambda: text(fast, PADDED))
+        seconds[f"{name}, padded to {PADDED}"] = {"PyTorch": padded}
     save_file({name: value.contiguous() for name, value in results.items()}, folder / "torch.safetensors")
-    about = {"torch": torch.__version__, "transformers": transformers.__version__, "threads": torch.get_num_threads()}
-    (folder / "torch.json").write_text(json.dumps({"seconds": seconds, "about": about}, indent=1) + "\n")
+    about = {module.__name__: module.__version__ for module in (torch, transformers, onnxruntime)}
+    report = {"seconds": seconds, "about": about | {"threads": args.threads}}
+    (folder / "theirs.json").write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps(seconds, indent=1))
 
 
@@ -129,7 +182,7 @@ def main():
     if args.what == "make":
         make(args.folder)
     else:
-        run(args.folder, args.repeat)
+        run(args.folder, args)
 
 
 if __name__ == "__main__":
