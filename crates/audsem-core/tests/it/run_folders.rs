@@ -320,7 +320,7 @@ fn scratch_of_a_killed_run_goes_and_that_of_a_living_one_stays() {
         fs::create_dir_all(folder.path().join(format!(".scratch-{shard}/deep"))).unwrap();
         fs::write(folder.path().join(format!(".scratch-{shard}/deep/half.mp4")), "half").unwrap();
     }
-    drop(open(&RunOptions::new(&folder.path().join("out")), 1).unwrap());
+    drop(open(&RunOptions::new(folder.path().join("out")), 1).unwrap());
     let out = folder.path().join("out");
     for shard in ["00000", "00001", "unlisted"] {
         fs::rename(folder.path().join(format!(".scratch-{shard}")), out.join(format!(".scratch-{shard}"))).unwrap();
