@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::config::{Secret, redact_url};
 use super::*;
-use crate::{Alternative, FinishReason, Media, Message, Part, Prompt, RetryPolicy, Role, Schema};
+use crate::{Alternative, ErrorScope, FinishReason, Media, Message, Part, Prompt, RetryPolicy, Role, Schema};
 use audsem_core::testing::loopback::{self, Loopback, Reply};
 
 fn chat(text: &str) -> Request {
@@ -180,6 +180,25 @@ fn batch_keeps_order_and_stays_under_its_bound() {
     }
     assert!(most.load(Ordering::SeqCst) <= 3, "{} requests at a time", most.load(Ordering::SeqCst));
     assert!(client.generate_batch(&[]).is_empty());
+}
+
+/// A server that answers nothing but its list of models is not asked thousands of times, with all retries.
+#[test]
+fn a_server_that_answers_no_question_counts_as_lost() {
+    let server = Loopback::start(|call, _| match call.method.as_str() {
+        "GET" => Reply::Send(200, "", b"{}".to_vec()),
+        _ => Reply::Send(503, "", b"loading".to_vec()),
+    });
+    let client = client(&server, |config| {
+        config.concurrency = 4;
+        config.retry.retries = 0;
+    });
+    let requests: Vec<_> = (0..200).map(|i| chat(&format!("text {i}"))).collect();
+    let results = client.generate_batch(&requests);
+    assert!(matches!(&results[0], Err(error) if error.scope() == ErrorScope::Temporary), "{:?}", results[0]);
+    assert!(matches!(results[199], Err(TextError::NotSent)), "{:?}", results[199]);
+    let asked = server.calls().iter().filter(|call| call.method == "POST").count();
+    assert!((64..=68).contains(&asked), "{asked} questions");
 }
 
 #[test]
