@@ -52,6 +52,10 @@ impl Goldens {
         self.tensor(name).1.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
     }
 
+    pub(crate) fn u8(&self, name: &str) -> &[u8] {
+        &self.tensor(name).1
+    }
+
     pub(crate) fn i16(&self, name: &str) -> Vec<i16> {
         self.tensor(name).1.as_chunks::<2>().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect()
     }

@@ -9,4 +9,5 @@ mod cross_check;
 mod front_end;
 mod goldens;
 mod hostile;
+mod image;
 mod trouble;
