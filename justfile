@@ -37,6 +37,10 @@ clip-embeddings *ARGS:
 tarify *ARGS:
     cargo run --quiet --profile {{ profile }} -p audsem-tarify -- "$@"
 
+# What networks say about clips, joined, filtered and written up: combine, filter
+metadata-eval *ARGS:
+    cargo run --quiet --profile {{ profile }} -p audsem-metadata-eval -- "$@"
+
 # Fetch the pinned sounds, pictures and word lists of the demo into assets/ (--quick: the small set)
 assets *ARGS:
     scripts/fetch-assets "$@"

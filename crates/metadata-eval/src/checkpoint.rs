@@ -1,0 +1,43 @@
+//! The checkpoint of a network: found, identified, and the device it runs on.
+
+use audsem_core::device::{DeviceChoice, Precision};
+use audsem_core::hub::ModelDir;
+use audsem_core::run::{Fingerprint, ModelFingerprint};
+use candle_core::Device;
+
+use crate::error::Error;
+
+/// A network and where it runs.
+#[derive(Debug, Clone)]
+pub struct NetworkSettings {
+    /// The checkpoint: a folder, or an id on the hub.
+    pub model: String,
+    /// Where it runs.
+    pub device: DeviceChoice,
+    /// Number type of its weights.
+    pub precision: Precision,
+    /// Records in one forward pass.
+    pub batch_size: usize,
+}
+
+/// A checkpoint that was found.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenedCheckpoint {
+    pub dir: ModelDir,
+    pub device: Device,
+    /// All files that decide what the network gives, and the type of its numbers.
+    pub identity: String,
+    pub fingerprint: ModelFingerprint,
+}
+
+impl NetworkSettings {
+    /// Finds the checkpoint and opens the device.
+    pub(crate) fn open(&self) -> Result<OpenedCheckpoint, Error> {
+        let dir = ModelDir::resolve(&self.model, None).map_err(audsem_models::Error::from)?;
+        let device = self.device.open().map_err(audsem_models::Error::from)?;
+        let fingerprint = dir.fingerprint().map_err(audsem_models::Error::from)?;
+        let files = fingerprint.sha256.iter().fold(Fingerprint::new(), |all, sha256| all.with(sha256));
+        let identity = format!("{}-{}", files.hash(), self.precision.name());
+        Ok(OpenedCheckpoint { dir, device, identity, fingerprint })
+    }
+}

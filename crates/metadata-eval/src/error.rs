@@ -1,0 +1,26 @@
+//! Errors of this crate.
+
+use std::path::PathBuf;
+
+/// What can go wrong beside the records themselves.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Reading, writing, the run folder or a flag.
+    #[error(transparent)]
+    Core(#[from] audsem_core::error::Error),
+    /// A network.
+    #[error(transparent)]
+    Network(#[from] audsem_models::Error),
+    /// A table.
+    #[error(transparent)]
+    Table(#[from] audsem_core::tables::TableError),
+    /// A table in a format that this command does not read.
+    #[error("this command reads Parquet tables only: {}\nhint: {hint}", path.display())]
+    NotATable {
+        /// The file.
+        path: PathBuf,
+        /// What to do about it.
+        hint: &'static str,
+    },
+}

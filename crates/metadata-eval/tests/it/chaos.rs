@@ -1,0 +1,37 @@
+//! Every command under injected faults and random kills; see `docs/reliability.md`.
+
+use audsem_core::testing::chaos::survive;
+
+use crate::workbench::{Bench, audio, sat};
+
+/// Runs a command through its rounds; `--output` and `--workers` are added.
+fn check(bench: &Bench, name: &str, arguments: &str) {
+    survive(name, &bench.path(""), |output, workers| {
+        let mut command = bench.command(arguments);
+        command.arg("--output").arg(output).args(["--workers", &workers.to_string()]);
+        command
+    });
+}
+
+#[test]
+fn combine() {
+    let bench = Bench::new();
+    for n in 0..3 {
+        let key = |i: usize| format!("V{n} ({i}_0-{}_0)", i + 1);
+        bench.table(&format!("in/audio/{n}.parquet"), &[audio(&key(0), "rain"), audio(&key(1), "wind")]);
+        bench.table(&format!("in/sat/{n}.parquet"), &[sat(&key(0)), sat("V0 (9_0-9_5)")]);
+    }
+    check(&bench, "combine-features", "combine --audio in/audio --sat in/sat --require audio");
+}
+
+#[test]
+fn filter() {
+    let bench = Bench::new();
+    for n in 0..3 {
+        let key = |i: usize| format!("V{n} ({i}_0-{}_0)", i + 4);
+        bench.table(&format!("in/audio/{n}.parquet"), &[audio(&key(0), "rain"), audio(&key(1), "wind")]);
+    }
+    bench.call("combine --audio in/audio -o in/combined").ended(0);
+    bench.write("in/list.txt", "V1 (0_0-4_0)\n");
+    check(&bench, "filter-clips", "filter -i in/combined --min-similarity off --exclude in/list.txt");
+}
