@@ -164,7 +164,7 @@ fn fetch(config: &Config, access: &Access, id: &str, folder: &Path) -> Result<Tr
         let Some(ending) = name.strip_prefix("track.") else { continue };
         let bytes = fs::read(&path).map_err(fatal(&path))?;
         if ending.ends_with(".part") || bytes.iter().all(u8::is_ascii_whitespace) {
-            return Err(Trouble::Fetch(FetchFault::Incomplete, format!("{ending}: {} bytes came", bytes.len())));
+            return Err(Trouble::Fetch(FetchFault::Incomplete, format!("{ending}: {} bytes arrived", bytes.len())));
         }
         tracks.push((ending.to_owned(), bytes));
     }

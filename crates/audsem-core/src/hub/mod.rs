@@ -118,7 +118,7 @@ impl ModelDir {
             return Ok(Self::local(path));
         }
         let mut tried = vec![match path.is_file() {
-            true => format!("local folder `{model}`: it is a file; name the folder it lies in"),
+            true => format!("local folder `{model}`: it is a file; name its folder"),
             false => format!("local folder `{model}`: not there"),
         }];
         if !is_hub_id(model) {

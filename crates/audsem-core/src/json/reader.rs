@@ -362,7 +362,7 @@ impl<'a> Reader<'a> {
             self.at += 1;
             if self.digits() == 0 {
                 self.at = fraction;
-                return self.fail("expected a digit behind the point");
+                return self.fail("expected a digit after the decimal point");
             }
         }
         if matches!(self.peek(), Some(b'e' | b'E')) {

@@ -98,7 +98,7 @@ fn errors_tell_what_and_where() {
         (b"", "the text ends where a value should be at line 1 column 1"),
         (b"{} {}", "text after the value at line 1 column 4"),
         (b"\"\\ud83\"", "invalid escape sequence at line 1 column 2"),
-        (b"[1.]", "expected a digit behind the point at line 1 column 3"),
+        (b"[1.]", "expected a digit after the decimal point at line 1 column 3"),
         (b"\xff", "not UTF-8 at line 1 column 1"),
     ] {
         assert_eq!(read(text).unwrap_err().to_string(), expected);

@@ -109,7 +109,7 @@ pub(super) fn check_complete(kind: Container, source: &mut (impl Read + Seek)) -
         Container::Ogg => match ogg::walk(source) {
             Ok(Pages { chained: true, .. }) => {
                 source.seek(SeekFrom::Start(0)).ok();
-                return Err(AudioError::Unsupported { what: "one Ogg stream behind the other".to_owned() });
+                return Err(AudioError::Unsupported { what: "chained Ogg streams".to_owned() });
             }
             pages => pages.map(|pages| pages.gap),
         },

@@ -41,14 +41,14 @@ impl CustomOp1 for TimesFrozen {
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         match &*self.weight.storage_and_layout().0 {
             Storage::Cpu(weight) => self.product(x, layout, weight),
-            _ => bail!("the weight lies on another device than its input"),
+            _ => bail!("the weight is on another device than its input"),
         }
     }
 
     fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
         match &*self.weight.storage_and_layout().0 {
             Storage::Cuda(weight) => self.product(x, layout, weight),
-            _ => bail!("the weight lies on another device than its input"),
+            _ => bail!("the weight is on another device than its input"),
         }
     }
 

@@ -44,7 +44,7 @@ use probe::Sound;
 audsem_core::reasons! {
     /// Why a clip is left out.
     pub enum DropReason {
-        Repeated = "repeated_clip": "the same span of the same video stands in an earlier row",
+        Repeated = "repeated_clip": "an earlier row has the same span of the same video",
         NotInSource = "not_in_source": "the source folder has no file of the video, and only what it has was asked for" => "--source",
     }
 }
@@ -57,7 +57,7 @@ audsem_core::reasons! {
         NoMedia = "no_media": "no file of the source folder belongs to the video" => "--source",
         Outside = "outside_media": "the clip begins after the media ends",
         Short = "short_media": "the media ends before the clip does",
-        SoundEnds = "sound_ends_early": "the pictures go on, but the sound ends before the clip does",
+        SoundEnds = "sound_ends_early": "the video continues, but its sound ends before the clip does",
         Truncated = "truncated_media": "the file is shorter than its container states, or is a playlist",
         Ambiguous = "ambiguous_source": "several different files have the id of the video in their names" => "--source",
         Unreadable = "unreadable_media": "ffprobe finds nothing that plays",

@@ -64,7 +64,7 @@ impl Site<'_> {
                 }
                 match self.lack(&clips, &files, whole)? {
                     Some(Lack::Broken { clip, played_ms }) => {
-                        let detail = format!("{played_ms} of {} ms of {clip} came", clip.duration_ms());
+                        let detail = format!("{played_ms} of {} ms of {clip} arrived", clip.duration_ms());
                         Err(Trouble::Fetch(FetchFault::Incomplete, detail))
                     }
                     // A broken transfer does not break at the same place again; the end of a video does.

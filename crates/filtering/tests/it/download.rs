@@ -189,7 +189,7 @@ fn a_section_that_is_cut_short_stays_open_and_the_end_of_the_video_does_not() {
     let summary = get(&input, &source);
     assert_eq!((summary.status, summary.failed_shards.len()), (Status::OverFailLimit, 1));
     let error = &summary.failed_shards[0].error;
-    assert!(error.starts_with("v: ") && error.contains("of 1500 ms of v (5.0-6.5) came"), "{error}");
+    assert!(error.starts_with("v: ") && error.contains("of 1500 ms of v (5.0-6.5) arrived"), "{error}");
     assert_eq!(files(&out.join("clips")), Vec::<String>::new());
     assert!(parts(&out, "part").unwrap_err().to_string().contains("part-v failed"));
     drop(server);
