@@ -19,7 +19,7 @@
 //!     task: None,
 //!     semantic: false,
 //!     fields: Vec::new(),
-//!     verify: false,
+//!     verify: check::MediaCheck::Headers,
 //!     ffmpeg: None,
 //! };
 //! let options = RunOptions { max_fail_rate: 0.0, ..RunOptions::new(folder.path().join("out")) };

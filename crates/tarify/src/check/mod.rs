@@ -1,7 +1,6 @@
 //! `check`: are the tars complete, and do they hold what their readers expect?
 //!
-//! Only headers are read unless fields (`--task`, `--require`) or media (`--verify`) are
-//! checked. Every problem is one line of `rejects-*.jsonl`; any problem makes the exit code 1, unless
+//! Every sound and video is decoded to its end, unless [`MediaCheck::Headers`] is chosen (`--verify none`). Every problem is one line of `rejects-*.jsonl`; any problem makes the exit code 1, unless
 //! `--max-fail-rate` allows some.
 //!
 //! ```text
@@ -30,6 +29,18 @@ use crate::tars::{TarInput, Unit, list_tars, plan};
 /// Tars named in the summary; the rest is in the reports.
 const TARS_NAMED: usize = 20;
 
+/// How thoroughly sounds and videos are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum MediaCheck {
+    /// Decode every sound and every video to its end, and read the JSON
+    #[value(name = "full")]
+    Decode,
+    /// Check names and sizes only, and JSON as far as --task and --require ask for it
+    #[value(name = "none")]
+    Headers,
+}
+
 /// What is checked.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -41,8 +52,8 @@ pub struct Config {
     pub semantic: bool,
     /// Further JSON fields that must be present and not empty.
     pub fields: Vec<String>,
-    /// Decode every sound and every video to its end.
-    pub verify: bool,
+    /// How thoroughly sounds and videos are checked.
+    pub verify: MediaCheck,
     /// Where ffmpeg is, if not in `PATH`; it decodes pictures, and sound that the built-in decoders cannot read.
     pub ffmpeg: Option<PathBuf>,
 }
@@ -50,7 +61,7 @@ pub struct Config {
 impl Config {
     /// Whether the JSON of samples is checked.
     fn reads_json(&self) -> bool {
-        self.task.is_some() || !self.fields.is_empty() || self.verify
+        self.task.is_some() || !self.fields.is_empty() || self.verify == MediaCheck::Decode
     }
 }
 
@@ -61,7 +72,7 @@ struct HashedConfig<'a> {
     task: Option<&'a Task>,
     semantic: bool,
     fields: &'a [String],
-    verify: bool,
+    verify: MediaCheck,
     tars: Vec<&'a str>,
 }
 

@@ -148,7 +148,7 @@ impl Verifier {
         match &self.ffmpeg {
             Ok(ffmpeg) => Ok(decode_whole(ffmpeg, media)),
             Err(error) => Err(ShardError::Fatal(CoreError::Config {
-                what: "--verify".to_owned(),
+                what: "--verify full".to_owned(),
                 problem: format!("the pictures of {name} cannot be decoded: {error}"),
             })),
         }
@@ -160,6 +160,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use audsem_core::records::Task;
 
+    use super::super::MediaCheck;
     use super::*;
 
     fn faults(members: &[(&str, u64)]) -> Vec<Fault> {
@@ -184,7 +185,7 @@ mod tests {
 
     fn config(task: Option<Task>, fields: &[&str]) -> Config {
         let fields = fields.iter().map(ToString::to_string).collect();
-        Config { inputs: Vec::new(), task, semantic: false, fields, verify: false, ffmpeg: None }
+        Config { inputs: Vec::new(), task, semantic: false, fields, verify: MediaCheck::Headers, ffmpeg: None }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use audsem_core::tar::{Member, MemberReader, TarError, is_metadata, split_key};
 use serde::Serialize;
 
 use super::sample::{Gathered, Verifier, check_json};
-use super::{Config, Fault};
+use super::{Config, Fault, MediaCheck};
 use crate::sizes::SAMPLES;
 use crate::tars::TarWork;
 
@@ -44,7 +44,10 @@ pub(super) fn check(
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {
     let name = work.tar.name.clone();
-    let opened = if config.verify { MemberReader::open(&work.tar.path) } else { MemberReader::scan(&work.tar.path) };
+    let opened = match config.verify {
+        MediaCheck::Decode => MemberReader::open(&work.tar.path),
+        MediaCheck::Headers => MemberReader::scan(&work.tar.path),
+    };
     let mut checker = Checker {
         config,
         verifier,
@@ -150,7 +153,8 @@ impl Checker<'_> {
             members.read_payload(&mut self.buffer)?;
             return Ok(check_json(&self.buffer, self.config));
         }
-        if self.config.verify && is_media(suffix) && !self.out.dry_run() {
+        let decodes = self.config.verify == MediaCheck::Decode && member.size > 0 && !self.out.dry_run();
+        if decodes && is_media(suffix) {
             match members.read_payload(&mut self.buffer) {
                 Err(error @ TarError::TooLarge { .. }) => return Ok(Err((Fault::TooLarge, error.to_string()))),
                 read => read?,

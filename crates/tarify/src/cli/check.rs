@@ -6,7 +6,7 @@ use audsem_core::cli::RunArgs;
 use audsem_core::records::Task;
 use clap::Args;
 
-use crate::check::Config;
+use crate::check::{Config, MediaCheck};
 
 /// Flags of `check`.
 #[derive(Debug, Args)]
@@ -26,10 +26,10 @@ pub struct CheckArgs {
     /// Further JSON fields that must be present and not empty
     #[arg(long, value_name = "FIELD", num_args = 1..)]
     pub require: Vec<String>,
-    /// Decode every sound and every video to its end; without it, only names, sizes and JSON are checked
-    #[arg(long)]
-    pub verify: bool,
-    /// The ffmpeg that decodes videos for --verify [default: from PATH]
+    /// How thoroughly sounds and videos are checked
+    #[arg(long, value_enum, default_value = "full")]
+    pub verify: MediaCheck,
+    /// The ffmpeg that decodes videos [default: from PATH]
     #[arg(long, value_name = "FILE")]
     pub ffmpeg: Option<PathBuf>,
     #[command(flatten)]

@@ -128,7 +128,7 @@ fn the_default_track_of_sound_is_transcoded() {
 }
 
 #[test]
-fn videos_are_decoded_on_request() {
+fn videos_are_decoded_unless_told_otherwise() {
     let mut broken = clip().to_vec();
     let data = broken.windows(4).position(|four| four == b"mdat").unwrap() + 300;
     broken[data..data + 2000].fill(0xa5);
@@ -143,10 +143,10 @@ fn videos_are_decoded_on_request() {
         ("C.json", b"{}"),
     ];
     bench.write("in/0.tar", tar_of(&members));
-    bench.call("check -i in -o headers").ended(0);
-    bench.call("check -i in -o decoded --verify").ended(1);
+    bench.call("check -i in -o headers --verify none").ended(0);
+    bench.call("check -i in -o decoded").ended(1);
     assert_eq!(bench.rejects("decoded/rejects-00000.jsonl"), [("B".to_owned(), "undecodable".to_owned())]);
-    let called = bench.call_with("check -i in -o without --verify", |command| _ = command.env("PATH", "/nowhere"));
+    let called = bench.call_with("check -i in -o without", |command| _ = command.env("PATH", "/nowhere"));
     called.ended(2).says("ffmpeg was not found");
 }
 

@@ -52,7 +52,7 @@ fn checked(world: &World, folder: &str, task: Task, semantic: bool) -> Status {
         task: Some(task),
         semantic,
         fields: Vec::new(),
-        verify: false,
+        verify: check::MediaCheck::Headers,
         ffmpeg: None,
     };
     let options =
