@@ -166,6 +166,14 @@ impl VideoEncoder {
             (Some(_), None) => return Ok(Err(LeftOut::drop(DropReason::NoVideo, String::new()))),
             (Some(_), Some(_)) => {}
         }
+        // What the machine lacks for a moment does not fail twice; a clip that cannot be transcoded does.
+        match self.attempt(name, media, &facts)? {
+            Ok(copy) => Ok(Ok(copy)),
+            Err(_) => self.attempt(name, media, &facts),
+        }
+    }
+
+    fn attempt(&self, name: &str, media: &[u8], facts: &VideoFacts) -> Encoded {
         let copy = match self.run(media)? {
             Ok(copy) => copy,
             Err(error) => return Ok(Err(failed(error.of_record(name)?))),

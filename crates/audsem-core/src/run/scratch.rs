@@ -35,7 +35,8 @@ impl ScratchFolder {
 
 impl Drop for ScratchFolder {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        // A disk that refuses for a moment is asked once more: nobody comes back to the folder of a shard that is done.
+        let _ = remove_folder(&self.0).or_else(|_| remove_folder(&self.0));
     }
 }
 

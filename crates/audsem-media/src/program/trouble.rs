@@ -17,9 +17,15 @@ const KILLS: [i32; 7] = [1, 2, 9, 13, 15, 24, 25];
 /// ffmpeg's exit code after a signal that it has caught.
 const FFMPEG_SIGNALLED: i32 = 255;
 
-/// Messages of the operating system, ffmpeg and yt-dlp that nothing more can be written.
-const FULL: [&str; 5] =
-    ["No space left on device", "Disk quota exceeded", "File too large", "Read-only file system", "[Errno 28]"];
+/// Messages of the operating system, ffmpeg and yt-dlp that nothing more can be written, or no file be opened.
+const FULL: [&str; 6] = [
+    "No space left on device",
+    "Disk quota exceeded",
+    "File too large",
+    "Read-only file system",
+    "Too many open files",
+    "[Errno 28]",
+];
 
 /// Phrases of lines about the output. A failing disk gives only "Input/output error", which ffmpeg also reports for
 /// damaged input; in one of these lines it means the output.
@@ -85,6 +91,7 @@ mod tests {
         check("first\nError writing trailer of x.mp4: File too large\nlast\n", true);
         check("ERROR: unable to write data: [Errno 28] No space left on device: '/x.part'\n", true);
         check("[out#0/mp4 @ 0x5] Error muxing a packet\nError writing trailer: Input/output error\n", true);
+        check("Unable to re-open out.mp4 output file for shifting data: Too many open files\n", true);
         check("in.rm: Input/output error\n", false);
         check("[h264 @ 0x5] no frame!\n", false);
         check("", false);

@@ -49,18 +49,23 @@ pub(super) fn cut(
     }
     let target = target(job.config.cut, source, clip, folder);
     // What the machine lacks for a moment does not fail twice; media that cannot be cut do.
-    let fault = match attempt(job, source, clip, &target)? {
-        Some(_) => attempt(job, source, clip, &target)?,
-        None => None,
+    let cut = match attempt(job, source, clip, &target)? {
+        Ok(media_ms) => Ok(media_ms),
+        Err(_) => attempt(job, source, clip, &target)?,
     };
-    Ok(match fault {
-        None => Ok(Piece { path: target, origin }),
-        Some(detail) => Err(Miss::Media(Fault::CutFailed, detail)),
-    })
+    Ok(cut.map(|media_ms| Piece { path: target, origin, media_ms: Some(media_ms) }))
+}
+
+/// Calls ffmpeg, and checks what it has written. Returns how long that plays, in milliseconds.
+fn attempt(job: &Job<'_>, source: Source<'_>, clip: &ClipId, target: &Path) -> Result<Result<u32, Miss>, ShardError> {
+    match written(job, source, clip, target)? {
+        Some(detail) => Ok(Err(Miss::Media(Fault::CutFailed, detail))),
+        None => job.check(clip, target),
+    }
 }
 
 /// Calls ffmpeg and returns what is wrong with the media, if anything.
-fn attempt(job: &Job<'_>, source: Source<'_>, clip: &ClipId, target: &Path) -> Result<Option<String>, ShardError> {
+fn written(job: &Job<'_>, source: Source<'_>, clip: &ClipId, target: &Path) -> Result<Option<String>, ShardError> {
     match call(job, source, clip).arg(target).timeout(LIMIT).run() {
         // ffmpeg leaves out what it could not read.
         Ok(finished) if finished.stderr.contains("Input/output error") => {

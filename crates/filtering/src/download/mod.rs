@@ -17,7 +17,7 @@ mod site;
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::tables::ClipMedia;
 use audsem_core::clip_id::ClipId;
@@ -150,6 +150,8 @@ pub struct Tools {
 struct Piece {
     path: PathBuf,
     origin: &'static str,
+    /// How long it plays, if that has been checked.
+    media_ms: Option<u32>,
 }
 
 /// Why a clip has no piece.
@@ -253,7 +255,7 @@ impl Job<'_> {
             .into_iter()
             .map(|clip| {
                 let piece = if let Some(path) = library.clip(&clip) {
-                    Ok(Piece { path: path.to_owned(), origin: "copy" })
+                    Ok(Piece { path: path.to_owned(), origin: "copy", media_ms: None })
                 } else if let Some(source) = whole.zip(facts) {
                     cut::cut(self, source, &clip, scratch.path(), "cut")?
                 } else if let Some(files) = &ambiguous {
@@ -273,7 +275,10 @@ impl Job<'_> {
         let mut rows = Vec::new();
         for (clip, outcome) in outcomes {
             let checked = match outcome {
-                Ok(piece) => self.check(&clip, &piece)?.map(|media_ms| (piece, media_ms)),
+                Ok(piece) => {
+                    let media_ms = piece.media_ms.map_or_else(|| self.check(&clip, &piece.path), |ms| Ok(Ok(ms)))?;
+                    media_ms.map(|media_ms| (piece, media_ms))
+                }
                 Err(miss) => Err(miss),
             };
             if let Err(Miss::Media(Fault::CutFailed | Fault::Short | Fault::SoundEnds, _)) = &checked
@@ -292,17 +297,15 @@ impl Job<'_> {
     }
 
     /// How long a piece plays, in milliseconds, if that is long enough.
-    fn check(&self, clip: &ClipId, piece: &Piece) -> Result<Result<u32, Miss>, ShardError> {
+    fn check(&self, clip: &ClipId, path: &Path) -> Result<Result<u32, Miss>, ShardError> {
         let miss = |fault, detail| Ok(Err(Miss::Media(fault, detail)));
-        match std::fs::read(&piece.path)
-            .map(|bytes| check_media(&bytes, piece.path.extension().and_then(OsStr::to_str)))
-        {
+        match std::fs::read(path).map(|bytes| check_media(&bytes, path.extension().and_then(OsStr::to_str))) {
             // An empty section has no duration either.
             Ok(Ok(()) | Err(AudioError::Empty)) => {}
             Ok(Err(error)) => return miss(Fault::Truncated, error.to_string()),
             Err(error) => return Err(ShardError::Input(format!("{clip}: {error}"))),
         }
-        let facts = probe::probe(&self.tools.ffprobe, &piece.path)?;
+        let facts = probe::probe(&self.tools.ffprobe, path)?;
         let Some(media_ms) = facts.duration_ms else {
             return miss(Fault::Unreadable, "no duration".to_owned());
         };

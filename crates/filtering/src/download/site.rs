@@ -177,7 +177,7 @@ fn sort_out(clips: Vec<ClipId>, files: Vec<Reported>) -> Vec<Fetched> {
                 (Some(video_ms), _) if clip.start_ms() >= video_ms => {
                     Err(Miss::Media(Fault::Outside, format!("the video lasts {video_ms} ms")))
                 }
-                (_, Some(path)) => Ok(Piece { path, origin: "section" }),
+                (_, Some(path)) => Ok(Piece { path, origin: "section", media_ms: None }),
                 (_, None) => Err(Miss::Media(Fault::Unreadable, "yt-dlp fetched no such section".into())),
             };
             (clip, piece)

@@ -209,6 +209,13 @@ fn download_from_a_site() {
 }
 
 #[test]
+fn download_from_a_folder() {
+    let place = Place::new();
+    videos(&place);
+    place.survive("download-folder", "download --input clips.csv --source media --cut exact");
+}
+
+#[test]
 fn fetch_captions() {
     let place = Place::new();
     place.write("ids.txt", "one\ntwo\nthree\n");

@@ -16,22 +16,13 @@ pub(super) type Tree = BTreeMap<PathBuf, String>;
 /// Folder of remembered answers: named by process, in the order of arrival. The labels made of them must repeat.
 const ANSWERS: &str = "replay";
 
-/// Files that a re-run may leave, each with the reason. `docs/reliability.md` names them as gaps.
-const EXCEPTIONS: [(&str, &str); 1] = [(
-    ".run.json.tmp",
-    "of two processes that enter a new folder at once, one may be killed while it writes a `run.json` that the other has \
-     written; nothing reads the file, and the next change of `run.json` replaces it",
-)];
-
 /// Exit code of a panic.
 const PANIC: i32 = 101;
 
 /// The tree of a folder that need not be there.
 pub(super) fn tree(folder: &Path) -> io::Result<Tree> {
     let mut tree = if folder.exists() { crate::testing::tree(folder)? } else { Tree::new() };
-    tree.retain(|name, _| {
-        !name.starts_with(ANSWERS) && EXCEPTIONS.iter().all(|(exception, _)| name != Path::new(exception))
-    });
+    tree.retain(|name, _| !name.starts_with(ANSWERS));
     Ok(tree)
 }
 
