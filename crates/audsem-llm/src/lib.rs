@@ -22,6 +22,7 @@ mod args;
 mod content;
 mod error;
 mod outcome;
+mod pending;
 mod prompt;
 mod replay;
 mod request;

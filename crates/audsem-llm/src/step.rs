@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::error::excerpt;
 use super::outcome::write_rejected;
+use super::pending::{Pending, send};
 use super::{
     Answered, ErrorScope, FinishReason, Refusal, RejectedAnswer, Request, Response, Schema, TextError, TextGenerator,
     Unanswered,
@@ -35,6 +36,24 @@ pub trait GenerateTask: Sync {
     /// # Errors
     /// What is wrong with the answer.
     fn validate(&self, record: &Self::Record, answer: &Response) -> Result<Self::Row, Refusal>;
+
+    /// The question to the reviewer of [`GenerateStep::with_reviewer`] about a valid answer. Without one, none is asked.
+    ///
+    /// # Errors
+    /// A prompt that cannot be made; the record fails.
+    fn review(&self, record: &Self::Record, answer: &Response) -> Result<Request, TextError> {
+        let _ = (record, answer);
+        Err(TextError::Prompt { reason: "this step has no question for a reviewer", hint: "ask without a reviewer" })
+    }
+
+    /// Reads what the reviewer says.
+    ///
+    /// # Errors
+    /// Why the answer is rejected, or that the reviewer gave no verdict.
+    fn verdict(&self, record: &Self::Record, review: &Response) -> Result<(), Refusal> {
+        let _ = (record, review);
+        Ok(())
+    }
 }
 
 /// Number of rejected answers, without a valid one, after which a run ends.
@@ -44,6 +63,7 @@ const HOPELESS: u64 = 20;
 pub struct GenerateStep<'a, T: GenerateTask> {
     task: &'a T,
     generator: &'a dyn TextGenerator,
+    reviewer: Option<&'a dyn TextGenerator>,
     max_attempts: u32,
     batch: usize,
     unanswered: Unanswered,
@@ -61,20 +81,17 @@ struct Tally {
     last: Option<(Refusal, Response)>,
 }
 
-/// A record being asked about.
-struct Pending<T> {
-    request: Option<Request>,
-    answered: Option<Answered<T>>,
-    rejected: Vec<RejectedAnswer>,
-    /// Why the question is still open.
-    open: Option<TextError>,
-}
-
 impl<'a, T: GenerateTask> GenerateStep<'a, T> {
     /// Asks once about each record, 256 records at a time.
     pub fn new(task: &'a T, generator: &'a dyn TextGenerator) -> Self {
         let (unanswered, tally, schema) = (Unanswered::Open, Mutex::default(), Mutex::default());
-        Self { task, generator, max_attempts: 1, batch: 256, unanswered, tally, schema }
+        Self { task, generator, reviewer: None, max_attempts: 1, batch: 256, unanswered, tally, schema }
+    }
+
+    /// Has every valid answer judged by this generator ([`GenerateTask::review`]); what it rejects is asked about again.
+    #[must_use]
+    pub fn with_reviewer(self, reviewer: &'a dyn TextGenerator) -> Self {
+        Self { reviewer: Some(reviewer), ..self }
     }
 
     /// Sets what happens to questions without an answer.
@@ -83,7 +100,7 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
         Self { unanswered, ..self }
     }
 
-    /// Asks up to `n` times, each time with the last answer and what is wrong with it.
+    /// Asks up to `n` times, each time with the last answer and what is wrong with it, and with the next seed.
     #[must_use]
     pub fn with_max_attempts(self, n: u32) -> Self {
         Self { max_attempts: n.max(1), ..self }
@@ -145,12 +162,72 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
             if requests.is_empty() {
                 break;
             }
-            let answers = self.send(&requests, out)?;
+            let answers = send(self.generator, &requests, out)?;
             for (&i, answer) in open.iter().zip(answers) {
                 self.take(&records[i], &mut pending[i], attempt, answer);
             }
+            if let Some(reviewer) = self.reviewer {
+                self.have_reviewed(reviewer, records, &mut pending, attempt, out)?;
+            }
         }
         Ok(pending)
+    }
+
+    /// Sends the candidates of an attempt to the reviewer.
+    fn have_reviewed(
+        &self,
+        reviewer: &dyn TextGenerator,
+        records: &[T::Record],
+        pending: &mut [Pending<T::Row>],
+        attempt: u32,
+        out: &mut ShardOutput,
+    ) -> Result<(), ShardError> {
+        let (mut asked, mut requests) = (Vec::new(), Vec::new());
+        for (i, pending) in pending.iter_mut().enumerate() {
+            let Some((_, _, response)) = &pending.candidate else { continue };
+            match self.task.review(&records[i], response) {
+                Ok(request) => {
+                    asked.push(i);
+                    requests.push(request);
+                }
+                Err(error) => {
+                    pending.candidate = None;
+                    pending.answered = Some(Answered::Failed(error));
+                }
+            }
+        }
+        let reviews = send(reviewer, &requests, out)?;
+        for (i, review) in asked.into_iter().zip(reviews) {
+            self.take_review(&records[i], &mut pending[i], attempt, review);
+        }
+        Ok(())
+    }
+
+    fn take_review(
+        &self,
+        record: &T::Record,
+        pending: &mut Pending<T::Row>,
+        attempt: u32,
+        review: Result<Response, TextError>,
+    ) {
+        let Some((row, request, response)) = pending.candidate.take() else { return };
+        match review.map(|review| self.task.verdict(record, &review)) {
+            Ok(Ok(())) => {
+                self.accepted();
+                pending.answered = Some(Answered::Accepted(row));
+            }
+            Ok(Err(refusal)) => self.refuse(record, pending, attempt, (request, response), refusal),
+            Err(error) => self.no_answer(pending, error),
+        }
+    }
+
+    fn no_answer(&self, pending: &mut Pending<T::Row>, error: TextError) {
+        if error.scope() == ErrorScope::Temporary && self.unanswered == Unanswered::Open {
+            pending.open = Some(error);
+        } else {
+            // If asking again fails, the record counts as rejected with its last answer.
+            pending.answered.get_or_insert(Answered::Failed(error));
+        }
     }
 
     fn begin(&self, record: &T::Record) -> Pending<T::Row> {
@@ -159,42 +236,9 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
             Ok(request)
         });
         match request {
-            Ok(request) => Pending { request: Some(request), answered: None, rejected: Vec::new(), open: None },
-            Err(error) => {
-                Pending { request: None, answered: Some(Answered::Failed(error)), rejected: Vec::new(), open: None }
-            }
+            Ok(request) => Pending::new(Some(request), None),
+            Err(error) => Pending::new(None, Some(Answered::Failed(error))),
         }
-    }
-
-    /// Sends requests; tokens are reported as they come. A lost server ends the run.
-    fn send(
-        &self,
-        requests: &[Request],
-        out: &mut ShardOutput,
-    ) -> Result<Vec<Result<Response, TextError>>, ShardError> {
-        let progress: &ShardOutput = out;
-        let arrived = |_: usize, response: &Response| {
-            progress.work((response.usage.prompt_tokens + response.usage.completion_tokens) as f64);
-            Ok(())
-        };
-        let mut answers = Vec::with_capacity(requests.len());
-        let mut stopped = false;
-        for result in self.generator.generate_batch_with(requests, &arrived) {
-            match result {
-                Err(TextError::NotSent) => stopped = true,
-                Err(error) if error.is_systemic() => return Err(ShardError::fatal(error)),
-                result => answers.push(result),
-            }
-        }
-        // Answers are stored already; waiting for the rest could exceed the grace period of the scheduler.
-        if stopped {
-            return Err(ShardError::Stopped);
-        }
-        for response in answers.iter().flatten() {
-            out.count("prompt_tokens", response.usage.prompt_tokens);
-            out.count("completion_tokens", response.usage.completion_tokens);
-        }
-        Ok(answers)
     }
 
     /// Notes what an answer says. The request stays only if it is to be asked again.
@@ -205,40 +249,44 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
         attempt: u32,
         answer: Result<Response, TextError>,
     ) {
-        let Some(mut request) = pending.request.take() else { return };
+        let Some(request) = pending.request.take() else { return };
         let response = match answer {
             Ok(response) => response,
-            Err(error) if error.scope() == ErrorScope::Temporary && self.unanswered == Unanswered::Open => {
-                pending.open = Some(error);
-                return;
-            }
-            // If asking again fails, the record counts as rejected with its last answer.
-            Err(error) => {
-                pending.answered.get_or_insert(Answered::Failed(error));
-                return;
-            }
+            Err(error) => return self.no_answer(pending, error),
         };
         match self.judge(record, &request, &response) {
+            Ok(row) if self.reviewer.is_some() => pending.candidate = Some((row, request, response)),
             Ok(row) => {
                 self.accepted();
                 pending.answered = Some(Answered::Accepted(row));
             }
-            Err(refusal) => {
-                pending.rejected.push(RejectedAnswer {
-                    key: self.task.key(record).into_owned(),
-                    attempt,
-                    answer: response.text.clone(),
-                    finish: response.finish,
-                    reason: refusal.reason.clone(),
-                });
-                self.refused(&request, &refusal, &response);
-                if attempt < self.max_attempts {
-                    request.prompt.reply(response.answer(), &refusal.reply);
-                    pending.request = Some(request);
-                }
-                pending.answered = Some(Answered::Refused(refusal));
-            }
+            Err(refusal) => self.refuse(record, pending, attempt, (request, response), refusal),
         }
+    }
+
+    /// Files a rejected answer and prepares the next attempt.
+    fn refuse(
+        &self,
+        record: &T::Record,
+        pending: &mut Pending<T::Row>,
+        attempt: u32,
+        (mut request, response): (Request, Response),
+        refusal: Refusal,
+    ) {
+        pending.rejected.push(RejectedAnswer {
+            key: self.task.key(record).into_owned(),
+            attempt,
+            answer: response.text.clone(),
+            finish: response.finish,
+            reason: refusal.reason.clone(),
+        });
+        self.refused(&request, &refusal, &response);
+        if attempt < self.max_attempts {
+            request.prompt.reply(response.answer(), &refusal.reply);
+            request.seed = request.seed.map(|seed| seed.wrapping_add(1));
+            pending.request = Some(request);
+        }
+        pending.answered = Some(Answered::Refused(refusal));
     }
 
     fn judge(&self, record: &T::Record, request: &Request, response: &Response) -> Result<T::Row, Refusal> {

@@ -160,7 +160,9 @@ impl ShardsArgs {
         let mut files = Vec::new();
         for path in &self.records {
             let wanted = |name: &str| ENDINGS.iter().any(|ending| name.ends_with(ending)) && !is_reject(name);
-            let of_run = if path.is_dir() { CompletedRun::outputs_under(path, wanted)? } else { None };
+            // A run folder of generated text also holds what was asked about and the answers that were rejected.
+            let of_main_step = |name: &str| wanted(name) && name.starts_with("part-");
+            let of_run = if path.is_dir() { CompletedRun::outputs_under(path, of_main_step)? } else { None };
             let found = match of_run {
                 Some(found) => found,
                 None => list_files(path, wanted)?,

@@ -99,3 +99,25 @@ fn a_template_for_a_task_without_one_is_refused() {
     assert_eq!(code, 2);
     assert!(stderr.contains("--templates: qa takes its questions from the records"), "{stderr}");
 }
+
+/// A run folder of generated text also holds rejected answers and what was asked about.
+#[test]
+fn of_a_run_folder_the_records_of_its_main_step_are_read() {
+    let world = world();
+    let records = std::fs::read(world.records()).unwrap();
+    let text = world.path("text");
+    let others: &[u8] = b"{\"key\": \"video000 (0_0-1_0)\", \"answer\": \"no caption\"}\n";
+    let files = [("part-00000.jsonl", &*records), ("refused-00000.jsonl", others), ("clips-00000.jsonl", others)];
+    audsem_core::testing::finished_run(&text, &files).unwrap();
+    let shards = |records: &Path, out: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_audsem-tarify"));
+        command.args(["shards", "--task", "caption", "--num-valid", "7", "--records"]).arg(records);
+        command.arg("--input").arg(world.path("")).arg("--output").arg(world.path(out));
+        let (code, stderr, _) = run(command);
+        assert_eq!(code, 0, "{stderr}");
+        let tree = audsem_core::testing::tree(&world.path(out)).unwrap();
+        let tars = tree.into_iter().filter(|(path, _)| path.extension().is_some_and(|ending| ending == "tar"));
+        tars.collect::<Vec<_>>()
+    };
+    assert_eq!(shards(&text, "of-run"), shards(world.records(), "of-file"));
+}
