@@ -6,6 +6,12 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A language model.
+    #[error(transparent)]
+    Text(#[from] audsem_llm::TextError),
+    /// A page.
+    #[error(transparent)]
+    Report(#[from] audsem_report::ReportError),
     /// Reading, writing, the run folder or a flag.
     #[error(transparent)]
     Core(#[from] audsem_core::error::Error),

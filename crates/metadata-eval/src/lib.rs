@@ -30,11 +30,16 @@
 pub mod checkpoint;
 pub mod cli;
 pub mod combine;
+pub mod contribution;
 pub mod error;
 pub mod filter;
+pub mod lint;
 mod parquet;
 pub mod reason;
+mod record_files;
+pub mod sample;
 pub mod tables;
+pub mod write;
 
 /// The binary, as `run.json` has it.
 const TOOL: &str = "audsem-metadata-eval";

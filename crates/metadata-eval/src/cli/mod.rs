@@ -1,10 +1,20 @@
 //! The command line: clap types only, one file for each subcommand.
 
+mod backend;
 mod combine;
+mod contribution;
 mod filter;
+mod lint;
+mod sample;
+mod write;
 
+pub use backend::{Backend, OptionalServer};
 pub use combine::{CombineArgs, Requirement};
+pub use contribution::ContributionArgs;
 pub use filter::{Bound, FilterArgs};
+pub use lint::LintArgs;
+pub use sample::SampleArgs;
+pub use write::{PromptArgs, ShowPromptArgs, WriteArgs};
 
 use audsem_core::cli::{CommandOutput, GlobalArgs, HasGlobal, RunArgs};
 use audsem_core::run::RunOptions;
@@ -12,6 +22,7 @@ use audsem_models::nn::limit_threads;
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
+use crate::write::product::Product;
 
 /// Describe clips with networks, join what they say, filter it, and write training text from it.
 #[derive(Debug, Parser)]
@@ -32,6 +43,22 @@ pub enum Command {
     Combine(CombineArgs),
     /// Leave out clips by lists, scores, thresholds and conditions on columns
     Filter(FilterArgs),
+    /// Write a caption of each clip, with reasoning
+    Caption(Box<WriteArgs>),
+    /// Write open questions about each clip, with reasoning and answers
+    Qa(Box<WriteArgs>),
+    /// Write questions with four options about each clip, with reasoning and answers
+    Mcqa(Box<WriteArgs>),
+    /// Have a model listen to each clip and write a caption, with hints from its pictures
+    VisualCaption(Box<WriteArgs>),
+    /// Show the prompt that a writer or a judge gets about a clip
+    Prompt(Box<ShowPromptArgs>),
+    /// Look for faults in captions and questions that are already written, whoever wrote them
+    Lint(LintArgs),
+    /// Measure how often a model finds the answers to multiple-choice questions without hearing
+    Contribution(Box<ContributionArgs>),
+    /// Make a page to listen to: clips, and what several outputs say about each of them
+    Sample(SampleArgs),
 }
 
 impl Command {
@@ -43,6 +70,14 @@ impl Command {
         let summary = match self {
             Self::Combine(args) => crate::combine::run(&args.config(), &options(&args.run, global)?),
             Self::Filter(args) => crate::filter::run(&args.config(), &options(&args.run, global)?),
+            Self::Caption(args) => args.run(Product::Caption, global),
+            Self::Qa(args) => args.run(Product::Qa, global),
+            Self::Mcqa(args) => args.run(Product::Mcqa, global),
+            Self::VisualCaption(args) => args.run(Product::VisualCaption, global),
+            Self::Contribution(args) => args.run(global),
+            Self::Prompt(args) => return Ok(CommandOutput::Text(args.text()?)),
+            Self::Lint(args) => return Ok(CommandOutput::Text(args.text(global.json)?)),
+            Self::Sample(args) => return Ok(CommandOutput::Text(args.text(global.json)?)),
         };
         Ok(summary?.into())
     }

@@ -7,3 +7,4 @@ mod empty;
 mod filter;
 mod kill;
 mod workbench;
+mod write;

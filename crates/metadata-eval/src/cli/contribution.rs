@@ -1,0 +1,49 @@
+//! `contribution`.
+
+use std::path::PathBuf;
+
+use audsem_core::cli::{GlobalArgs, RunArgs};
+use audsem_core::run::Summary;
+use clap::Args;
+
+use super::backend::OptionalServer;
+use crate::contribution::{Config, run};
+use crate::error::Error;
+
+/// Flags of `contribution`.
+#[derive(Debug, Clone, Args)]
+pub struct ContributionArgs {
+    /// Run folder of `mcqa`, or files of such records (JSON lines)
+    #[arg(short, long, value_name = "PATH")]
+    pub records: PathBuf,
+    /// Attach a silent recording of so many seconds, for models that expect one
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub silence: Option<u32>,
+    /// How often a try is made whose answer names no option
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_attempts: u32,
+    /// The server.
+    #[command(flatten)]
+    pub server: OptionalServer,
+    /// The run.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+impl ContributionArgs {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// Any error that prevents the run.
+    pub fn run(&self, global: &GlobalArgs) -> Result<Summary, Error> {
+        let options = self.run.options(global)?;
+        let model = self.server.connect(&options.output, options.dry_run)?;
+        let config = Config {
+            records: self.records.clone(),
+            silence_s: self.silence,
+            max_attempts: self.max_attempts,
+            unanswered: self.server.unanswered(),
+        };
+        run(&config, &*model, &options)
+    }
+}
