@@ -125,7 +125,7 @@ impl WriteArgs {
     fn config(&self, product: Product) -> Result<Config, Error> {
         let source = self.prompt.source();
         let author = match self.backend {
-            Backend::Server => Author::Model(source.writer(product)?),
+            Backend::Server => Author::Model(Box::new(source.writer(product)?)),
             Backend::Template => Author::Template,
         };
         let judge = self.judge.then(|| source.judge(product)).transpose()?;

@@ -21,7 +21,7 @@ const JUDGE_TOKENS: u32 = 256;
 #[derive(Debug)]
 pub enum Author {
     /// A language model that reads a prompt.
-    Model(PromptTemplate),
+    Model(Box<PromptTemplate>),
     /// Rules; see [`super::template`].
     Template,
 }
