@@ -39,6 +39,24 @@ impl ConvConfig {
         let (stride, padding) = ([1, 1], [0, 0]);
         Self { channels, outputs, kernel, stride, padding, groups: 1, bias: true, initializer_range: 0.02 }
     }
+
+    /// Refuses a height.
+    fn check_over_time(&self) -> Result<()> {
+        if self.kernel[0] != 1 || self.stride[0] != 1 || self.padding[0] != 0 {
+            bail!("a convolution over time has no height: {self:?}");
+        }
+        Ok(())
+    }
+
+    /// Refuses groups that do not divide the channels, and steps of 0.
+    fn check(&self) -> Result<()> {
+        let Self { channels, outputs, groups, stride, .. } = *self;
+        let divides = |n: usize| groups > 0 && n.is_multiple_of(groups);
+        if !divides(channels) || !divides(outputs) || stride.contains(&0) {
+            bail!("a convolution of {channels} channels to {outputs} in {groups} groups with steps {stride:?}");
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -50,19 +68,18 @@ struct Conv {
 
 impl Conv {
     fn load(vb: &VarBuilder<'_>, config: &ConvConfig, kernel: &[usize]) -> Result<Self> {
+        config.check()?;
         let ConvConfig { channels, outputs, groups, .. } = *config;
-        let divides = |n: usize| groups > 0 && n.is_multiple_of(groups);
-        if !divides(channels) || !divides(outputs) || config.stride.contains(&0) {
-            bail!(
-                "a convolution of {channels} channels to {outputs} in {groups} groups with steps {:?}",
-                config.stride
-            );
-        }
         let shape: Vec<usize> = [outputs, channels / groups].into_iter().chain(kernel.iter().copied()).collect();
         let weight = vb.get_with_hints(shape, "weight", Init::Randn { mean: 0.0, stdev: config.initializer_range })?;
         let bias = config.bias.then(|| vb.get_with_hints(outputs, "bias", Init::Const(0.0))).transpose()?;
-        let weight = weight.reshape((outputs, channels / groups, config.kernel[0], config.kernel[1]))?;
-        Ok(Self { weight, bias, config: *config })
+        Self::from_tensors(&weight, bias, config)
+    }
+
+    fn from_tensors(weight: &Tensor, bias: Option<Tensor>, config: &ConvConfig) -> Result<Self> {
+        config.check()?;
+        let ConvConfig { channels, outputs, groups, kernel: [height, width], .. } = *config;
+        Ok(Self { weight: weight.reshape((outputs, channels / groups, height, width))?, bias, config: *config })
     }
 
     /// (B, C, H, W) to (B, O, OH, OW).
@@ -88,10 +105,17 @@ impl Conv1d {
     /// A tensor is missing or of another shape; the groups do not divide the channels; the kernel, the step or the
     /// padding has a height.
     pub fn load(vb: &VarBuilder<'_>, config: &ConvConfig) -> Result<Self> {
-        if config.kernel[0] != 1 || config.stride[0] != 1 || config.padding[0] != 0 {
-            bail!("a convolution over time has no height: {config:?}");
-        }
+        config.check_over_time()?;
         Ok(Self { conv: Conv::load(vb, config, &config.kernel[1..])? })
+    }
+
+    /// Takes a weight (O, C/G, K) and a bias (O).
+    ///
+    /// # Errors
+    /// As [`Conv1d::load`].
+    pub fn from_tensors(weight: &Tensor, bias: Option<Tensor>, config: &ConvConfig) -> Result<Self> {
+        config.check_over_time()?;
+        Ok(Self { conv: Conv::from_tensors(weight, bias, config)? })
     }
 
     /// (B, C, T) to (B, O, U).

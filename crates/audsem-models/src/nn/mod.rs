@@ -8,6 +8,7 @@
 
 mod activation;
 mod attention;
+mod batch_norm;
 mod block;
 mod conv;
 mod conv_kernels;
@@ -35,6 +36,7 @@ mod threads;
 
 pub use activation::{Activation, softmax};
 pub use attention::{Attention, join_heads, split_heads};
+pub use batch_norm::BatchNorm;
 pub use block::{BlockConfig, CrossSource, TransformerBlock};
 pub use conv::{Conv1d, Conv2d, ConvConfig};
 pub use decoder::{DecoderConfig, DecoderStack};

@@ -1,11 +1,12 @@
 //! From mel features to the image that the tower looks at.
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::{Init, VarBuilder};
+use candle_nn::VarBuilder;
 
 use super::EPS;
 use crate::clap::config::AudioConfig;
 use crate::error::{Error, Result};
+use crate::nn::BatchNorm;
 
 /// Batch normalisation of each mel bin, stretching to the width of the image, and folding: four pieces of time stacked
 /// along frequency.
@@ -21,7 +22,7 @@ pub(super) struct Folding {
 impl Folding {
     pub(super) fn load(vb: &VarBuilder<'_>, config: &AudioConfig) -> Result<Self> {
         Ok(Self {
-            norm: BatchNorm::load(vb, config.num_mel_bins)?,
+            norm: BatchNorm::load(vb, config.num_mel_bins, EPS)?,
             mel_bins: config.num_mel_bins,
             frames: config.max_frames(),
             ratio: config.freq_ratio(),
@@ -48,35 +49,6 @@ impl Folding {
         let width = self.frames / self.ratio;
         let folded = x.to_dtype(self.dtype)?.reshape((b, c, self.ratio, width, f))?.transpose(3, 4)?; // (B, C, ratio, F, width)
         Ok(folded.contiguous()?.reshape((b, c, self.ratio * f, width))?)
-    }
-}
-
-/// Normalisation by stored statistics, as a scale and a shift per channel; in f32.
-#[derive(Debug, Clone)]
-pub(super) struct BatchNorm {
-    weight: Tensor, // (C)
-    bias: Tensor,   // (C)
-    mean: Tensor,   // (C)
-    scale: Tensor,  // (C), 1 / deviation
-}
-
-impl BatchNorm {
-    pub(super) fn load(vb: &VarBuilder<'_>, channels: usize) -> Result<Self> {
-        let vb = vb.to_dtype(DType::F32);
-        let get = |name, value| vb.get_with_hints(channels, name, Init::Const(value));
-        // Statistics are measured, not learned, so they get no gradient.
-        let (mean, variance) = (get("running_mean", 0.0)?.detach(), get("running_var", 1.0)?.detach());
-        let scale = (variance + EPS)?.sqrt()?.recip()?;
-        if !scale.sum_all()?.to_scalar::<f32>()?.is_finite() {
-            return Err(Error::Variance { name: format!("{}.running_var", vb.prefix()) });
-        }
-        Ok(Self { weight: get("weight", 1.0)?, bias: get("bias", 0.0)?, mean, scale })
-    }
-
-    /// (…, C) to (…, C).
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let normed = x.to_dtype(DType::F32)?.broadcast_sub(&self.mean)?.broadcast_mul(&self.scale)?;
-        Ok(normed.broadcast_mul(&self.weight)?.broadcast_add(&self.bias)?.to_dtype(x.dtype())?)
     }
 }
 

@@ -3,11 +3,10 @@
 use candle_core::{IndexOp, Tensor};
 use candle_nn::{Init, VarBuilder};
 
-use super::image::BatchNorm;
 use super::{EPS, linear};
 use crate::clap::config::AudioConfig;
 use crate::error::{Error, Result};
-use crate::nn::{LayerNorm, Linear};
+use crate::nn::{BatchNorm, LayerNorm, Linear};
 
 /// How many times wider the patches of the local views are.
 const LOCAL_WIDTH: usize = 3;
@@ -145,9 +144,9 @@ impl Gate {
         };
         Ok(Self {
             down: conv(down, dim, narrow)?,
-            down_norm: BatchNorm::load(&vb.pp(down_norm), narrow)?,
+            down_norm: BatchNorm::load(&vb.pp(down_norm), narrow, EPS)?,
             up: conv(up, narrow, dim)?,
-            up_norm: BatchNorm::load(&vb.pp(up_norm), dim)?,
+            up_norm: BatchNorm::load(&vb.pp(up_norm), dim, EPS)?,
         })
     }
 
