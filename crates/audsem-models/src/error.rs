@@ -85,6 +85,39 @@ pub enum Error {
         /// Mel bins wanted.
         wanted_mels: usize,
     },
+    /// Features with too few frames, or of another network.
+    #[error(
+        "features of {frames} frames with {mels} bands; this network takes {least_frames} frames or more with {wanted_mels} bands"
+    )]
+    FewFrames {
+        /// Frames given.
+        frames: usize,
+        /// Bands given.
+        mels: usize,
+        /// Fewest frames.
+        least_frames: usize,
+        /// Bands wanted.
+        wanted_mels: usize,
+    },
+    /// A front end cannot be made, or makes no features of a sound.
+    #[error(transparent)]
+    FrontEnd(#[from] audsem_media::audio::FrontEndError),
+    /// A tensor that must equal another one does not.
+    #[error("weights differ that must be one table: `{name}` and `{table}`")]
+    Untied {
+        /// The tensor.
+        name: String,
+        /// What it must equal.
+        table: &'static str,
+    },
+    /// Prompts of a decoder that do not fit the encoder's states, or each other.
+    #[error("prompts of {lengths:?} tokens for {rows} rows: a decoder takes one for each row, all of one length")]
+    DecoderPrompts {
+        /// Rows of the encoder's states.
+        rows: usize,
+        /// Tokens of each prompt.
+        lengths: Vec<usize>,
+    },
     /// Features cannot be made.
     #[error(transparent)]
     Features(#[from] crate::clap::FeatureError),

@@ -22,6 +22,7 @@
 //! # }
 //! ```
 
+pub mod audio;
 pub mod bert;
 pub mod checkpoint;
 pub mod clap;

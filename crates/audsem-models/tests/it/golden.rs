@@ -4,10 +4,18 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
 
 /// A file or folder of `fixtures/goldens`.
 pub(crate) fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/goldens").join(name)
+}
+
+/// An entry of the metadata of a file in `fixtures/original_networks`.
+pub(crate) fn original(name: &str, entry: &str) -> String {
+    let bytes = std::fs::read(path(&format!("../original_networks/{name}.safetensors"))).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    header.metadata().as_ref().unwrap()[entry].clone()
 }
 
 pub(crate) struct Goldens(HashMap<String, Tensor>);
@@ -30,6 +38,29 @@ impl Goldens {
     /// Ids and masks, which torch stores as i64.
     pub(crate) fn ids(&self, name: &str) -> Tensor {
         self.get(name).to_dtype(DType::U32).unwrap()
+    }
+
+    /// Rows of 16-bit samples, full scale 1.0.
+    pub(crate) fn samples(&self, name: &str) -> Vec<Vec<f32>> {
+        let samples = self.get(name);
+        let rows = if samples.rank() == 1 { samples.unsqueeze(0).unwrap() } else { samples.clone() };
+        let rows = rows.to_vec2::<i16>().unwrap();
+        rows.into_iter().map(|row| row.into_iter().map(|sample| f32::from(sample) / 32_768.0).collect()).collect()
+    }
+
+    /// The tensors under `weights.`, as a checkpoint.
+    pub(crate) fn weights(&self) -> HashMap<String, Tensor> {
+        self.under("weights.").into_iter().map(|(name, tensor)| (name, tensor.clone())).collect()
+    }
+
+    /// A builder over [`Goldens::weights`].
+    pub(crate) fn builder(&self) -> VarBuilder<'static> {
+        VarBuilder::from_tensors(self.weights(), DType::F32, &Device::Cpu)
+    }
+
+    /// Writes [`Goldens::weights`] to a file.
+    pub(crate) fn save_weights(&self, path: &Path) {
+        candle_core::safetensors::save(&self.weights(), path).unwrap();
     }
 
     /// Fails unless every element is within `tolerance` of the golden.

@@ -4,6 +4,8 @@
 mod adapter_folders;
 mod adapters;
 mod alone;
+mod ast;
+mod beats;
 mod bert;
 mod blocks;
 mod clap;
@@ -13,6 +15,7 @@ mod conv;
 mod generate;
 mod golden;
 mod layers;
+mod sat;
 mod sentence;
 mod token_ids;
 mod train;

@@ -1,0 +1,12 @@
+//! Networks that hear: classifiers and captioners of sound.
+//!
+//! Each takes mono samples at its own `SAMPLE_RATE_HZ`. Clips run without padding, so what a network says of a clip depends
+//! on that clip alone.
+
+pub mod ast;
+pub mod beats;
+mod clips;
+pub mod sat;
+mod scores;
+
+pub use scores::{ClassScore, top_classes};
