@@ -31,6 +31,7 @@ pub mod generate;
 pub mod nn;
 pub mod roberta;
 pub mod sentence;
+pub mod text;
 pub mod tokenizer;
 pub mod tokens;
 pub mod train;

@@ -118,6 +118,14 @@ impl Tokenizer {
     pub fn ids(&self, text: &str) -> Result<Vec<u32>> {
         Ok(self.encode(text)?.ids)
     }
+
+    /// The text of tokens, without special ones.
+    ///
+    /// # Errors
+    /// The tokenizer refuses the tokens.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        self.inner.decode(ids, true).map_err(|e| failed(Path::new(""), &e))
+    }
 }
 
 fn failed(path: &Path, error: &dyn std::fmt::Display) -> Error {

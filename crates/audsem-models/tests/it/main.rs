@@ -15,6 +15,7 @@ mod conv;
 mod generate;
 mod golden;
 mod layers;
+mod lp_musiccaps;
 mod sat;
 mod sentence;
 mod token_ids;
