@@ -52,5 +52,6 @@ goldens_python() {
     local python=target/goldens-venv/bin/python
     [ -x "$python" ] || python3 -m venv target/goldens-venv
     "$python" -m pip install --quiet --disable-pip-version-check -r fixtures/regen/requirements.txt >&2
+    "$python" -m pip install --quiet --disable-pip-version-check --no-deps -r fixtures/regen/requirements-alone.txt >&2
     printf '%s\n' "$python"
 }

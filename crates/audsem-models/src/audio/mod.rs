@@ -6,6 +6,7 @@
 pub mod ast;
 pub mod beats;
 mod clips;
+pub mod conette;
 pub mod lp_musiccaps;
 pub mod sat;
 mod scores;

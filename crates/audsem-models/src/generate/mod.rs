@@ -14,6 +14,7 @@ mod sample;
 pub use config::{EarlyStopping, GenerationConfig};
 pub use error::GenerationError;
 pub use processors::LogitsProcessors;
+pub(crate) use processors::log_softmax;
 pub use sample::Sampler;
 
 use crate::Result;

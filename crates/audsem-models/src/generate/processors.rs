@@ -168,7 +168,7 @@ pub(super) fn softmax(scores: &[f32]) -> Vec<f64> {
 }
 
 /// Log-probabilities of logits, in place.
-pub(super) fn log_softmax(scores: &mut [f32]) {
+pub(crate) fn log_softmax(scores: &mut [f32]) {
     let best = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = scores.iter().map(|score| f64::from(score - best).exp()).sum();
     #[expect(clippy::cast_possible_truncation, reason = "scores have 32 bits")]

@@ -11,6 +11,7 @@ mod blocks;
 mod clap;
 mod clap_features;
 mod clap_precision;
+mod conette;
 mod conv;
 mod generate;
 mod golden;
