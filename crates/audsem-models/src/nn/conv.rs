@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
 
+use super::Linear;
 use super::conv_kernels::{Geometry, Operand, forward, image_gradient, weight_gradient};
 
 /// Shape of a convolution.
@@ -82,8 +83,34 @@ impl Conv {
         Ok(Self { weight: weight.reshape((outputs, channels / groups, height, width))?, bias, config: *config })
     }
 
+    /// Whether the kernel goes from patch to patch.
+    fn is_of_patches(&self) -> bool {
+        let ConvConfig { kernel, stride, padding, groups, .. } = self.config;
+        kernel == stride && kernel != [1, 1] && padding == [0, 0] && groups == 1
+    }
+
+    /// A kernel that goes from patch to patch is a linear map of each patch: one product of all patches (B, C, H, W) with
+    /// the weight. The result (B, O, OH, OW) is a view whose outputs lie side by side, as the tokens that are made of it
+    /// do.
+    fn of_patches(&self, x: &Tensor) -> Result<Tensor> {
+        let (batch, channels, _, _) = x.dims4()?;
+        let [height, width] = self.config.kernel;
+        let (rows, columns) = (x.dim(2)? / height, x.dim(3)? / width);
+        let used = x.narrow(2, 0, rows * height)?.narrow(3, 0, columns * width)?;
+        let patches = used.reshape((batch, channels, rows, height, columns, width))?.permute((0, 2, 4, 1, 3, 5))?;
+        let taps = channels * height * width;
+        let patches = patches.reshape((batch * rows * columns, taps))?;
+        let weight = self.weight.reshape((self.config.outputs, taps))?;
+        let y = Linear::from_tensors(weight, self.bias.clone()).forward(&patches)?; // (B · OH · OW, O)
+        y.reshape((batch, rows, columns, self.config.outputs))?.permute((0, 3, 1, 2))
+    }
+
     /// (B, C, H, W) to (B, O, OH, OW).
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        checked(x, &self.config)?;
+        if self.is_of_patches() {
+            return self.of_patches(x);
+        }
         let y = conv2d(x, &self.weight, &self.config)?;
         match &self.bias {
             Some(bias) => y.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?),
@@ -134,6 +161,29 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
+    /// Loads `weight` and the parameters and statistics of the batch normalisation behind it, and folds both into one
+    /// convolution with a bias, for inference. `norm` holds `weight`, `bias`, `running_mean` and `running_var`; `config`
+    /// says that the convolution itself has no bias.
+    ///
+    /// # Errors
+    /// A tensor is missing or of another shape, a variance is negative, or the convolution has a bias.
+    pub fn load_normalised(vb: &VarBuilder<'_>, norm: &VarBuilder<'_>, config: &ConvConfig, eps: f64) -> Result<Self> {
+        if config.bias {
+            bail!("a convolution before batch normalisation has no bias of its own");
+        }
+        let conv = Conv::load(vb, config, &config.kernel)?;
+        let get = |name, value| norm.get_with_hints(config.outputs, name, Init::Const(value))?.to_dtype(DType::F32);
+        let (scale, mean) = (get("weight", 1.0)?, get("running_mean", 0.0)?);
+        let scale = (scale / (get("running_var", 1.0)? + eps)?.sqrt()?)?;
+        if !scale.sum_all()?.to_scalar::<f32>()?.is_finite() {
+            bail!("weights hold a negative variance: `{}.running_var`", norm.prefix());
+        }
+        let dtype = conv.weight.dtype();
+        let bias = (get("bias", 0.0)? - (mean * &scale)?)?.to_dtype(dtype)?;
+        let weight = conv.weight.to_dtype(DType::F32)?.broadcast_mul(&scale.reshape((config.outputs, 1, 1, 1))?)?;
+        Ok(Self { conv: Conv { weight: weight.to_dtype(dtype)?, bias: Some(bias), config: *config } })
+    }
+
     /// Loads `weight`, and `bias` if there is one.
     ///
     /// # Errors
@@ -151,16 +201,23 @@ impl Conv2d {
     }
 }
 
-fn conv2d(x: &Tensor, weight: &Tensor, config: &ConvConfig) -> Result<Tensor> {
-    let (batch, channels, height, width) = x.dims4()?;
-    let ConvConfig { outputs, kernel, stride, padding, groups, .. } = *config;
-    let geometry = Geometry { batch, channels, outputs, groups, image: [height, width], kernel, stride, padding };
+/// Refuses images that the convolution is not made for.
+fn checked(x: &Tensor, config: &ConvConfig) -> Result<()> {
+    let (_, channels, height, width) = x.dims4()?;
+    let ConvConfig { kernel, padding, .. } = *config;
     if channels != config.channels {
         bail!("{channels} channels for a convolution of {}", config.channels);
     }
     if height + 2 * padding[0] < kernel[0] || width + 2 * padding[1] < kernel[1] {
         bail!("an image of {height} × {width} for a kernel of {} × {}", kernel[0], kernel[1]);
     }
+    Ok(())
+}
+
+fn conv2d(x: &Tensor, weight: &Tensor, config: &ConvConfig) -> Result<Tensor> {
+    let (batch, channels, height, width) = x.dims4()?;
+    let ConvConfig { outputs, kernel, stride, padding, groups, .. } = *config;
+    let geometry = Geometry { batch, channels, outputs, groups, image: [height, width], kernel, stride, padding };
     if x.device().is_cpu() && x.dtype() == DType::F32 && weight.dtype() == DType::F32 {
         return x.contiguous()?.apply_op2(&weight.contiguous()?, Convolve(geometry));
     }
@@ -282,11 +339,30 @@ mod tests {
         }
     }
 
+    /// What does not fill a patch at the right and lower ends is not seen.
+    #[test]
+    fn patches_are_those_of_the_general_way() {
+        for (channels, kernel, image) in [(1, [4, 4], [8, 13]), (3, [2, 3], [7, 9]), (2, [1, 5], [3, 10])] {
+            let config = ConvConfig { stride: kernel, ..config(channels, 6, 1, kernel) };
+            let weight = wave(&[6, channels, kernel[0], kernel[1]], 0.3);
+            let conv = Conv { weight: weight.clone(), bias: Some(wave(&[6], 2.0)), config };
+            let x = wave(&[2, channels, image[0], image[1]], 0.8);
+            let wanted = conv2d(&x, &weight, &config).unwrap();
+            let wanted = wanted.broadcast_add(&wave(&[6], 2.0).reshape((1, 6, 1, 1)).unwrap()).unwrap();
+            let got = conv.forward(&x).unwrap();
+            assert_eq!(got.dims(), wanted.dims());
+            let difference = (got - wanted).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+            assert!(difference < 1e-5, "{kernel:?}: {difference:e}");
+            check_gradient(&x, |x| conv.forward(x));
+        }
+    }
+
     #[test]
     fn what_does_not_fit_is_refused() {
-        let weight = wave(&[2, 3, 3, 3], 0.0);
-        assert!(conv2d(&wave(&[1, 2, 5, 5], 0.0), &weight, &config(3, 2, 1, [3, 3])).is_err());
-        assert!(conv2d(&wave(&[1, 3, 2, 5], 0.0), &weight, &config(3, 2, 1, [3, 3])).is_err());
+        let (weight, config_of_3) = (wave(&[2, 3, 3, 3], 0.0), config(3, 2, 1, [3, 3]));
+        let conv = Conv { weight, bias: None, config: config_of_3 };
+        assert!(conv.forward(&wave(&[1, 2, 5, 5], 0.0)).is_err());
+        assert!(conv.forward(&wave(&[1, 3, 2, 5], 0.0)).is_err());
         let params = crate::nn::Params::new(0);
         let vb = params.var_builder(DType::F32, &Device::Cpu);
         assert!(Conv2d::load(&vb, &config(3, 4, 2, [3, 3])).is_err());
