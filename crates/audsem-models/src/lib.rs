@@ -35,5 +35,6 @@ pub mod text;
 pub mod tokenizer;
 pub mod tokens;
 pub mod train;
+pub mod vision;
 
 pub use error::{Error, Result};

@@ -17,6 +17,7 @@ mod generate;
 mod golden;
 mod layers;
 mod lp_musiccaps;
+mod resnet;
 mod sat;
 mod sentence;
 mod token_ids;
