@@ -3,6 +3,7 @@
 pub mod pixels;
 pub mod places;
 pub mod resnet;
+pub mod rt_detr;
 
 pub use pixels::PixelNormalisation;
 

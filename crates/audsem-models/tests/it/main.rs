@@ -18,6 +18,7 @@ mod golden;
 mod layers;
 mod lp_musiccaps;
 mod resnet;
+mod rt_detr;
 mod sat;
 mod sentence;
 mod token_ids;
