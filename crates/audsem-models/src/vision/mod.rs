@@ -1,5 +1,6 @@
 //! Networks for pictures.
 
+pub mod blip;
 pub mod pixels;
 pub mod places;
 pub mod resnet;

@@ -7,6 +7,7 @@ mod alone;
 mod ast;
 mod beats;
 mod bert;
+mod blip;
 mod blocks;
 mod clap;
 mod clap_features;
