@@ -28,6 +28,7 @@ pub mod checkpoint;
 pub mod clap;
 pub mod error;
 pub mod generate;
+pub mod multimodal;
 pub mod nn;
 pub mod roberta;
 pub mod sentence;

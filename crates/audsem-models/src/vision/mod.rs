@@ -5,6 +5,7 @@ pub mod pixels;
 pub mod places;
 pub mod resnet;
 pub mod rt_detr;
+pub mod siglip;
 
 pub use pixels::PixelNormalisation;
 

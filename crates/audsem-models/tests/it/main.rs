@@ -17,6 +17,7 @@ mod conv;
 mod generate;
 mod golden;
 mod layers;
+mod llava_video;
 mod lp_musiccaps;
 mod resnet;
 mod rt_detr;

@@ -1,0 +1,3 @@
+//! Networks that read pictures or sounds and write text.
+
+pub mod llava_video;

@@ -1,0 +1,181 @@
+//! The vision part of LLaVA-Video against transformers and torch.
+
+use std::collections::HashMap;
+
+use audsem_core::hub::ModelDir;
+use audsem_core::weights::Weights;
+use audsem_media::image::ResizeFilter;
+use audsem_models::multimodal::llava_video::{Config, LlavaVideoVision, NewlinePosition, PoolMode};
+use audsem_models::vision::PixelNormalisation;
+use audsem_models::vision::siglip::{self, SiglipTower, is_ignorable};
+use candle_core::{DType, Device, IndexOp, Tensor};
+use candle_nn::VarBuilder;
+
+use crate::golden::{Goldens, max_abs, path};
+use crate::resnet::large;
+
+/// Where the published checkpoint has the tower.
+const TOWER: &str = "model.vision_tower.vision_tower.vision_model";
+
+fn tower_config() -> siglip::Config {
+    ModelDir::local(&path("siglip_tiny")).json("config.json").unwrap()
+}
+
+fn tower_weights() -> Weights {
+    Weights::open(&ModelDir::local(&path("siglip_tiny")), &Device::Cpu, DType::F32).unwrap()
+}
+
+#[test]
+fn the_tower_ends_with_the_state_before_the_last() {
+    let (goldens, weights, config) = (Goldens::load("llava_video.safetensors"), tower_weights(), tower_config());
+    let tower = SiglipTower::load(&weights.var_builder(), &config).unwrap();
+    weights.finish(|name| is_ignorable(name, &config)).unwrap();
+    let states = tower.states(goldens.get("x")).unwrap();
+    assert_eq!(states.len(), 3);
+    for (n, state) in states.iter().enumerate() {
+        goldens.check(&format!("siglip.{n}"), state, 1e-5);
+    }
+    let tokens = tower.forward(goldens.get("x")).unwrap();
+    goldens.check("siglip.2", &tokens, 1e-5);
+    let alone = tower.forward(&goldens.get("x").narrow(0, 1, 1).unwrap()).unwrap();
+    assert_eq!(max_abs(&alone, &tokens.narrow(0, 1, 1).unwrap()), 0.0);
+    assert!(tower.forward(&Tensor::zeros((1, 3, 56, 70), DType::F32, &Device::Cpu).unwrap()).is_err());
+}
+
+/// The tensors of the tower, projector and newline under the names of the published checkpoint.
+fn network(goldens: &Goldens, config: &Config, tower: &siglip::Config) -> LlavaVideoVision {
+    let file = path("siglip_tiny").join("model.safetensors");
+    let tensors = candle_core::safetensors::load(file, &Device::Cpu).unwrap();
+    let renamed = tensors.into_iter().map(|(name, tensor)| (format!("{TOWER}.{name}"), tensor));
+    let mut tensors: HashMap<String, Tensor> = renamed.collect();
+    for (name, tensor) in goldens.under("projector.") {
+        tensors.insert(format!("model.mm_projector.{name}"), tensor.clone());
+    }
+    tensors.insert("model.image_newline".to_owned(), newline(config.hidden_size));
+    let vb = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
+    LlavaVideoVision::load(&vb, config, tower).unwrap()
+}
+
+fn newline(dim: usize) -> Tensor {
+    Tensor::arange(100f32, 100.0 + dim as f32, &Device::Cpu).unwrap()
+}
+
+#[test]
+fn tokens_are_projected_and_a_video_has_the_vectors_of_its_frames() {
+    let goldens = Goldens::load("llava_video.safetensors");
+    let config = Config { hidden_size: 16, ..Config::default() };
+    let network = network(&goldens, &config, &tower_config());
+    goldens.check("projected", &network.project(goldens.get("siglip.2")).unwrap(), 1e-5);
+    let video = network.forward(goldens.get("x")).unwrap();
+    // 3 frames of 5 × 5 tokens, pooled to 3 × 3, with an end behind each row.
+    assert_eq!(video.dims(), [3 * 3 * 4, 16]);
+    assert!(max_abs(&video, &network.arrange(goldens.get("projected")).unwrap()) < 1e-5);
+}
+
+/// A network whose grid has this side, for vectors of three values.
+fn arranger(side: usize, mode: PoolMode, position: NewlinePosition) -> LlavaVideoVision {
+    let tower = siglip::Config {
+        hidden_size: 2,
+        intermediate_size: 2,
+        num_hidden_layers: 1,
+        num_attention_heads: 1,
+        image_size: side,
+        patch_size: 1,
+        ..siglip::Config::default()
+    };
+    let config =
+        Config { hidden_size: 3, mm_spatial_pool_mode: mode, mm_newline_position: position, ..Config::default() };
+    let tensor = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
+    let embeddings = format!("{TOWER}.embeddings");
+    let tensors = HashMap::from([
+        (format!("{embeddings}.patch_embedding.weight"), tensor(&[2, 3, 1, 1])),
+        (format!("{embeddings}.patch_embedding.bias"), tensor(&[2])),
+        (format!("{embeddings}.position_embedding.weight"), tensor(&[side * side, 2])),
+        ("model.mm_projector.0.weight".to_owned(), tensor(&[3, 2])),
+        ("model.mm_projector.0.bias".to_owned(), tensor(&[3])),
+        ("model.mm_projector.2.weight".to_owned(), tensor(&[3, 3])),
+        ("model.mm_projector.2.bias".to_owned(), tensor(&[3])),
+        ("model.image_newline".to_owned(), newline(3)),
+    ]);
+    let vb = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
+    LlavaVideoVision::load(&vb, &config, &tower).unwrap()
+}
+
+const MODES: [(&str, PoolMode); 3] =
+    [("bilinear", PoolMode::Bilinear), ("average", PoolMode::Average), ("max", PoolMode::Max)];
+
+#[test]
+fn tokens_are_pooled_as_by_torch() {
+    let goldens = Goldens::load("llava_video.safetensors");
+    for side in [27, 5, 4] {
+        for (name, mode) in MODES {
+            let network = arranger(side, mode, NewlinePosition::NoToken);
+            let pooled = network.arrange(goldens.get(&format!("grid.{side}"))).unwrap();
+            let golden = format!("pool.{name}.{side}");
+            goldens.check(&golden, &pooled.reshape(goldens.get(&golden).dims()).unwrap(), 1e-5);
+        }
+    }
+}
+
+/// Where the ends stand is written out by hand: row by row, frame by frame.
+#[test]
+fn ends_stand_where_the_configuration_says() {
+    let goldens = Goldens::load("llava_video.safetensors");
+    let pooled = goldens.get("pool.bilinear.27"); // (2, 14 · 14, 3)
+    let end = newline(3).unsqueeze(0).unwrap();
+    let row = |frame: usize, row: usize| pooled.i((frame, 14 * row..14 * (row + 1))).unwrap();
+    let rows = |marked: bool, frame_end: bool, last: bool| {
+        let mut parts = Vec::new();
+        for frame in 0..2 {
+            for n in 0..14 {
+                parts.push(row(frame, n));
+                parts.extend(marked.then(|| end.clone()));
+            }
+            parts.extend(frame_end.then(|| end.clone()));
+        }
+        parts.extend(last.then(|| end.clone()));
+        Tensor::cat(&parts, 0).unwrap()
+    };
+    for (position, wanted, n) in [
+        (NewlinePosition::Grid, rows(true, false, false), 420),
+        (NewlinePosition::Frame, rows(false, true, false), 394),
+        (NewlinePosition::OneToken, rows(false, false, true), 393),
+        (NewlinePosition::NoToken, rows(false, false, false), 392),
+    ] {
+        let got = arranger(27, PoolMode::Bilinear, position).arrange(goldens.get("grid.27")).unwrap();
+        assert_eq!(got.dims(), [n, 3], "{position:?}");
+        assert!(max_abs(&got, &wanted) < 1e-5, "{position:?}");
+    }
+}
+
+#[test]
+fn a_frame_is_prepared_as_by_the_processor() {
+    let frame = large().resized(384, 384, ResizeFilter::Bicubic).unwrap();
+    let x = PixelNormalisation::SIGNED.tensor(&[frame], &Device::Cpu).unwrap();
+    let values: Vec<f32> = x.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().step_by(97).collect();
+    let n = values.len();
+    Goldens::load("llava_video.safetensors").check(
+        "prepared",
+        &Tensor::from_vec(values, n, &Device::Cpu).unwrap(),
+        1e-6,
+    );
+    let small = arranger(27, PoolMode::Max, NewlinePosition::Grid).prepare(&large()).unwrap();
+    assert_eq!((small.width(), small.height()), (27, 27));
+}
+
+#[test]
+fn the_configuration_of_the_checkpoint_is_read_and_others_are_refused() {
+    let json = r#"{"hidden_size": 3584, "mm_projector_type": "mlp2x_gelu", "mm_spatial_pool_mode": "average",
+        "mm_newline_position": "one_token", "add_faster_video": false, "vocab_size": 152064}"#;
+    let config: Config = serde_json::from_str(json).unwrap();
+    assert_eq!(config.mm_spatial_pool_mode, PoolMode::Average);
+    assert_eq!(config.mm_newline_position, NewlinePosition::OneToken);
+    config.validate().unwrap();
+    for json in [r#"{"mm_spatial_pool_mode": "median"}"#, r#"{"mm_newline_position": "row"}"#] {
+        assert!(serde_json::from_str::<Config>(json).is_err(), "{json}");
+    }
+    for json in [r#"{"add_faster_video": true}"#, r#"{"mm_projector_type": "linear"}"#] {
+        assert!(serde_json::from_str::<Config>(json).unwrap().validate().is_err(), "{json}");
+    }
+    assert_eq!(siglip::Config::default().grid(), 27);
+}
