@@ -89,7 +89,7 @@ impl Conv {
         kernel == stride && kernel != [1, 1] && padding == [0, 0] && groups == 1
     }
 
-    /// A kernel that goes from patch to patch is a linear map of each patch: one product of all patches (B, C, H, W) with
+    /// A kernel that goes from patch to patch is a linear map of each patch: a product of the patches of (B, C, H, W) with
     /// the weight. The result (B, O, OH, OW) is a view whose outputs lie side by side, as the tokens that are made of it
     /// do.
     fn of_patches(&self, x: &Tensor) -> Result<Tensor> {
@@ -98,10 +98,16 @@ impl Conv {
         let (rows, columns) = (x.dim(2)? / height, x.dim(3)? / width);
         let used = x.narrow(2, 0, rows * height)?.narrow(3, 0, columns * width)?;
         let patches = used.reshape((batch, channels, rows, height, columns, width))?.permute((0, 2, 4, 1, 3, 5))?;
-        let taps = channels * height * width;
-        let patches = patches.reshape((batch * rows * columns, taps))?;
-        let weight = self.weight.reshape((self.config.outputs, taps))?;
-        let y = Linear::from_tensors(weight, self.bias.clone()).forward(&patches)?; // (B · OH · OW, O)
+        let (n, taps) = (rows * columns, channels * height * width);
+        let patches = patches.reshape((batch * n, taps))?;
+        let linear = Linear::from_tensors(self.weight.reshape((self.config.outputs, taps))?, self.bias.clone());
+        let y = if x.device().is_cpu() && batch > 1 {
+            // A product orders its sums by its shape: an image among others shall equal the image alone.
+            let each = (0..batch).map(|image| linear.forward(&patches.narrow(0, image * n, n)?));
+            Tensor::cat(&each.collect::<Result<Vec<_>>>()?, 0)?
+        } else {
+            linear.forward(&patches)?
+        }; // (B · OH · OW, O)
         y.reshape((batch, rows, columns, self.config.outputs))?.permute((0, 3, 1, 2))
     }
 

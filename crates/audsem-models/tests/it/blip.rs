@@ -27,11 +27,11 @@ fn every_state_of_the_tower_is_that_of_transformers() {
     let states = network.vision_states(goldens.get("x")).unwrap();
     assert_eq!(states.len(), 4);
     for (n, state) in states[..2].iter().enumerate() {
-        goldens.check(&format!("vision.{n}"), state, 1e-5);
+        goldens.check_relative(&format!("vision.{n}"), state, 1e-5, 1.0);
     }
-    goldens.check("vision.out", &states[3], 1e-5);
+    goldens.check_relative("vision.out", &states[3], 1e-5, 1.0);
     let seen = network.see(goldens.get("x")).unwrap();
-    goldens.check("vision.out", &seen, 1e-5);
+    goldens.check_relative("vision.out", &seen, 1e-5, 1.0);
     for row in 0..6 {
         let alone = network.see(&goldens.get("x").narrow(0, row, 1).unwrap()).unwrap();
         assert_eq!(max_abs(&alone, &seen.narrow(0, row, 1).unwrap()), 0.0, "row {row}");

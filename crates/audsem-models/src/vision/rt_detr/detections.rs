@@ -44,13 +44,9 @@ pub(super) fn detections(
     if scores.len() != sizes.len() {
         return Err(Error::unsupported("sizes of pictures", &sizes.len(), &scores.len().to_string()));
     }
-    let of_picture = |((scores, boxes), size): ((&Vec<Vec<f32>>, &Vec<Vec<f32>>), &(usize, usize))| {
-        let mut ranked: Vec<(usize, usize, f32)> = Vec::new();
-        for (query, scores) in scores.iter().enumerate() {
-            ranked.extend(scores.iter().enumerate().map(|(class, score)| (query, class, *score)));
-        }
-        ranked.sort_by(|a, b| b.2.total_cmp(&a.2).then((a.0, a.1).cmp(&(b.0, b.1))));
-        let sure = ranked.into_iter().take(most).take_while(|(_, _, score)| *score > threshold);
+    let pictures = scores.iter().zip(&boxes).zip(sizes);
+    let found = pictures.map(|((scores, boxes), size)| {
+        let sure = ranked(scores).into_iter().take(most).take_while(|(_, _, score)| *score > threshold);
         let detection = |(query, class, score): (usize, usize, f32)| Detection {
             class,
             label: labels[class].clone(),
@@ -58,8 +54,18 @@ pub(super) fn detections(
             bounds: bounds(&boxes[query], *size),
         };
         sure.map(detection).collect()
-    };
-    Ok(scores.iter().zip(&boxes).zip(sizes).map(of_picture).collect())
+    });
+    Ok(found.collect())
+}
+
+/// Query, class and score of all pairs, the surest first, equal ones in order.
+fn ranked(scores: &[Vec<f32>]) -> Vec<(usize, usize, f32)> {
+    let mut ranked = Vec::new();
+    for (query, scores) in scores.iter().enumerate() {
+        ranked.extend(scores.iter().enumerate().map(|(class, score)| (query, class, *score)));
+    }
+    ranked.sort_by(|a: &(usize, usize, f32), b| b.2.total_cmp(&a.2).then((a.0, a.1).cmp(&(b.0, b.1))));
+    ranked
 }
 
 /// Corners in pixels of a box given by centre and size as shares of the picture.
