@@ -50,7 +50,7 @@ pub struct Pair {
 
 /// What was written about a clip.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ClipText {
+pub enum WrittenText {
     /// A caption.
     Caption(Reasoned),
     /// Two or three questions.
@@ -76,11 +76,11 @@ impl Check<'_> {
     ///
     /// # Errors
     /// What is wrong with it, as a clause.
-    pub fn read(&self, answer: &Value) -> Result<ClipText, String> {
+    pub fn read(&self, answer: &Value) -> Result<WrittenText, String> {
         if self.product.is_caption() {
             let text = self.reasoned(answer)?;
             self.wording("answer", &text.answer)?;
-            return Ok(ClipText::Caption(text));
+            return Ok(WrittenText::Caption(text));
         }
         let pairs = answer["questions"].as_array().map(Vec::as_slice).unwrap_or_default();
         if !(2..=3).contains(&pairs.len()) {
@@ -90,7 +90,7 @@ impl Check<'_> {
         let pairs = pairs.map(|(i, pair)| self.pair(pair).map_err(|problem| format!("question {}: {problem}", i + 1)));
         let pairs: Vec<Pair> = pairs.collect::<Result<_, _>>()?;
         distinct(pairs.iter().map(|pair| pair.question.as_str()), "questions")?;
-        Ok(ClipText::Pairs(pairs))
+        Ok(WrittenText::Pairs(pairs))
     }
 
     fn reasoned(&self, value: &Value) -> Result<Reasoned, String> {
@@ -274,7 +274,7 @@ mod tests {
 
     use super::*;
 
-    fn read(product: Product, style: Style, limits: WordLimits, answer: &Value) -> Result<ClipText, String> {
+    fn read(product: Product, style: Style, limits: WordLimits, answer: &Value) -> Result<WrittenText, String> {
         Check { product, style, limits, timeline: None }.read(answer)
     }
 
@@ -303,7 +303,7 @@ mod tests {
     fn captions() {
         let caption_of = |answer: &Value| read(Product::Caption, Style::Simple, WordLimits::default(), answer);
         assert!(
-            matches!(caption_of(&caption("A dog barks.")), Ok(ClipText::Caption(text)) if text.answer == "A dog barks.")
+            matches!(caption_of(&caption("A dog barks.")), Ok(WrittenText::Caption(text)) if text.answer == "A dog barks.")
         );
         let check = |answer: &Value, expected: &str| refused(Product::Caption, Style::Simple, answer, expected);
         check(&caption(" "), "field answer is empty");
@@ -351,7 +351,8 @@ mod tests {
         let answer = json!({"questions": [lettered, pair(animals, "A. A dog")]});
         refused(Product::Mcqa, Style::Simple, &answer, "by its letter");
         let good = json!({"questions": [pair(["A fox", "A cat", "A cow", "A hen"], "C"), pair(animals, "b. a cat")]});
-        let ClipText::Pairs(pairs) = read(Product::Mcqa, Style::Simple, WordLimits::default(), &good).unwrap() else {
+        let WrittenText::Pairs(pairs) = read(Product::Mcqa, Style::Simple, WordLimits::default(), &good).unwrap()
+        else {
             panic!()
         };
         assert_eq!(
@@ -401,7 +402,7 @@ mod tests {
         }
         let with = |elements: &Map<String, Value>| json!({"thinking": thinking(), "semantic_elements": elements, "answer": "A dog."});
         let good = read(Product::Caption, Style::Semantic, WordLimits::default(), &with(&elements)).unwrap();
-        let ClipText::Caption(text) = good else { panic!() };
+        let WrittenText::Caption(text) = good else { panic!() };
         let rendered = elements_as_text(Product::Caption, &text.elements);
         assert!(rendered.starts_with("1. Animate sound makers\n- word0: why\n2. Inanimate sources\n"), "{rendered}");
         assert_eq!(elements_as_object(Product::Caption, &text.elements), Value::Object(elements.clone()));

@@ -64,7 +64,7 @@ const CAPTION_CATEGORIES: [Category; 9] = [
     category("impression", "Subjective and emotional impressions", "impressions that are not auditory, and feelings"),
 ];
 
-/// Those of questions: what is needed for the answer.
+/// The nine categories of questions: what is needed for the answer.
 const QUESTION_CATEGORIES: [Category; 9] = [
     category("animate", "Animate sound makers", "who or what living sounds"),
     category("inanimate", "Objects and substances", "things and substances that make the sound"),

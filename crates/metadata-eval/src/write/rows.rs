@@ -5,7 +5,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
 
-use super::check::{ClipText, Pair, Reasoned, elements_as_object, elements_as_text};
+use super::check::{Pair, Reasoned, WrittenText, elements_as_object, elements_as_text};
 use super::product::Product;
 
 /// Letters of options.
@@ -43,15 +43,15 @@ impl<'a> RowWriter<'a> {
     }
 
     /// The row of a clip.
-    pub(super) fn row(&mut self, key: &str, written: ClipText) -> Value {
+    pub(super) fn row(&mut self, key: &str, written: WrittenText) -> Value {
         let mut row = Map::new();
         row.insert("file_name".into(), key.into());
         match written {
-            ClipText::Caption(text) => {
+            WrittenText::Caption(text) => {
                 row.insert("caption".into(), text.answer.clone().into());
                 self.reasoning(&mut row, &text);
             }
-            ClipText::Pairs(pairs) => {
+            WrittenText::Pairs(pairs) => {
                 let pairs: Vec<Value> = pairs.into_iter().map(|pair| self.pair(pair)).collect();
                 row.insert("qa_pairs".into(), pairs.into());
             }
@@ -141,7 +141,7 @@ mod tests {
             text: text("A dog"),
             claim: None,
         };
-        let rows = (0..n).map(|i| writer.row(&format!("k{i}"), ClipText::Pairs(vec![pair(), pair()]))).collect();
+        let rows = (0..n).map(|i| writer.row(&format!("k{i}"), WrittenText::Pairs(vec![pair(), pair()]))).collect();
         (rows, writer.counts)
     }
 
@@ -151,12 +151,12 @@ mod tests {
             assert_eq!(task.record().check(row.as_object().unwrap(), false), Ok(()), "{row}");
         };
         let mut captions = RowWriter::new(Product::Caption, "w", false, 0);
-        check(Task::Caption, &captions.row("k", ClipText::Caption(text("A dog barks."))));
+        check(Task::Caption, &captions.row("k", WrittenText::Caption(text("A dog barks."))));
         let open =
             Pair { question: "What?".into(), options: Vec::new(), correct: 0, text: text("A dog."), claim: None };
         check(
             Task::Qa,
-            &RowWriter::new(Product::Qa, "w", false, 0).row("k", ClipText::Pairs(vec![open.clone(), open])),
+            &RowWriter::new(Product::Qa, "w", false, 0).row("k", WrittenText::Pairs(vec![open.clone(), open])),
         );
         let (rows, _) = mcqa(1, 0);
         check(Task::McQa, &rows[0]);
@@ -180,7 +180,7 @@ mod tests {
         let elements: Vec<Vec<String>> = (0..9).map(|i| vec![format!("e{i}: why")]).collect();
         let row = |as_object| {
             let text = Reasoned { elements: elements.clone(), ..text("A dog.") };
-            RowWriter::new(Product::Caption, "w", as_object, 0).row("k", ClipText::Caption(text))
+            RowWriter::new(Product::Caption, "w", as_object, 0).row("k", WrittenText::Caption(text))
         };
         assert!(row(false).get("semantic_categories").is_none());
         assert_eq!(row(true)["semantic_categories"]["animate"], json!(["e0: why"]));

@@ -6,7 +6,7 @@ use audsem_llm::{FinishReason, GenerateTask, Part, Prompt, PromptTemplate, Refus
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::check::{Check, ClipText};
+use super::check::{Check, WrittenText};
 use super::metadata::Evidence;
 use super::product::verdict_schema;
 use super::prompts::PromptSettings;
@@ -74,7 +74,7 @@ impl Writing<'_> {
 
 impl GenerateTask for Writing<'_> {
     type Record = Evidence;
-    type Row = ClipText;
+    type Row = WrittenText;
 
     fn key<'a>(&self, clip: &'a Evidence) -> Cow<'a, str> {
         Cow::Borrowed(&clip.key)
@@ -94,7 +94,7 @@ impl GenerateTask for Writing<'_> {
         Ok(request)
     }
 
-    fn validate(&self, clip: &Evidence, answer: &Response) -> Result<ClipText, Refusal> {
+    fn validate(&self, clip: &Evidence, answer: &Response) -> Result<WrittenText, Refusal> {
         if answer.finish == FinishReason::Length {
             return Err(Refusal::new("it was cut off at the maximum number of tokens (--max-tokens); be briefer"));
         }

@@ -137,16 +137,16 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use audsem_llm::Schema;
 
-    use super::super::check::{Check, ClipText, WordLimits};
+    use super::super::check::{Check, WordLimits, WrittenText};
     use super::super::metadata::tests::{dog_and_door, tags};
     use super::super::metadata::{TaggedSpan, TaggerOutput};
     use super::*;
 
-    fn write(product: Product, style: Style, clip: Evidence) -> Result<ClipText, String> {
+    fn write(product: Product, style: Style, clip: Evidence) -> Result<WrittenText, String> {
         write_grounded(product, style, clip, false)
     }
 
-    fn write_grounded(product: Product, style: Style, clip: Evidence, grounded: bool) -> Result<ClipText, String> {
+    fn write_grounded(product: Product, style: Style, clip: Evidence, grounded: bool) -> Result<WrittenText, String> {
         let timeline = grounded.then(|| Timeline::of(&clip));
         let task = TemplateTask { product, style, grounded, seed: 7, clip };
         let prompt = task.prompt().map_err(|error| error.to_string())?;
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn captions_say_what_the_metadata_says() {
         let caption = |clip| match write(Product::Caption, Style::Simple, clip) {
-            Ok(ClipText::Caption(text)) => text.answer,
+            Ok(WrittenText::Caption(text)) => text.answer,
             other => panic!("{other:?}"),
         };
         let written: Vec<String> = clips().into_iter().map(caption).collect();
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn wrong_options_are_of_kinds_that_nothing_speaks_of() {
-        let Ok(ClipText::Pairs(pairs)) = write(Product::Mcqa, Style::Simple, dog_and_door("k")) else { panic!() };
+        let Ok(WrittenText::Pairs(pairs)) = write(Product::Mcqa, Style::Simple, dog_and_door("k")) else { panic!() };
         assert_eq!(pairs[0].text.answer, "Dog");
         for option in pairs[0].options.iter().filter(|option| **option != "Dog") {
             let kinds = lexicon::kinds_in(option);
@@ -216,7 +216,7 @@ mod tests {
     fn grounded_questions_state_what_the_seconds_say() {
         for product in [Product::Qa, Product::Mcqa] {
             let written = write_grounded(product, Style::Simple, dog_and_door("k"), true);
-            let Ok(ClipText::Pairs(pairs)) = written else { panic!("{written:?}") };
+            let Ok(WrittenText::Pairs(pairs)) = written else { panic!("{written:?}") };
             let said: Vec<(&str, &str)> = pairs.iter().map(|pair| (&*pair.question, &*pair.text.answer)).collect();
             let expected = match product {
                 Product::Mcqa => [
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn the_same_clip_gives_the_same_text() {
         let options = || match write(Product::Mcqa, Style::Simple, dog_and_door("k")) {
-            Ok(ClipText::Pairs(pairs)) => pairs,
+            Ok(WrittenText::Pairs(pairs)) => pairs,
             other => panic!("{other:?}"),
         };
         assert_eq!(options(), options());
