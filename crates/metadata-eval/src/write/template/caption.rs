@@ -10,7 +10,7 @@ pub(super) fn caption(sounds: &Sounds) -> String {
     };
     match sounds.others.as_slice() {
         [] => format!("{start}."),
-        others => format!("{start}, together with {}.", others.join(" and ")),
+        others => format!("{start}, along with the sound of {}.", others.join(" and ")),
     }
 }
 

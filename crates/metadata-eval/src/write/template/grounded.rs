@@ -5,8 +5,8 @@ use super::caption::capital;
 use super::questions::{Draft, options, wrong_sounds};
 use super::sounds::Sounds;
 
-/// The largest number that a question asks for: beyond it nobody counts by ear.
-const MAX_VALUE: u32 = 9;
+/// The largest number that a question asks for: beyond it nobody counts by ear, and options would have two digits.
+const MAX_VALUE: u32 = 6;
 
 /// Up to three questions; fewer if the timeline says too little.
 pub(super) fn drafts(timeline: &Timeline, sounds: &Sounds, has_options: bool, seed: u64) -> Vec<Draft> {
@@ -70,11 +70,12 @@ fn numbered(
     let Some(unit) = unit else {
         return Some(Draft { question, reason, options: None, answer: sentence, claim: Some(claim) });
     };
-    let option = |n: u32| number_word(n).map(|word| format!("{} {unit}", capital(word)));
-    let answer = option(n)?;
+    // In digits, so that no number is longer than another.
+    let option = |n: u32| format!("{n} {unit}");
+    let answer = option(n);
     // Numbers from two on, so that the unit is always in the plural; a name's length decides where the row begins.
     let lowest = 2.max(n.saturating_sub(question.len() as u32 % 4));
-    let wrong: Vec<String> = (lowest..lowest + 4).filter(|other| *other != n).filter_map(option).collect();
+    let wrong: Vec<String> = (lowest..lowest + 4).filter(|other| *other != n).map(option).collect();
     let options = Some(options(&answer, &wrong)?);
     Some(Draft { question, reason, options, answer, claim: Some(claim) })
 }

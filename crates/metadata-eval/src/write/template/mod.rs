@@ -197,9 +197,9 @@ mod tests {
         let written: Vec<String> = clips().into_iter().map(caption).collect();
         assert_eq!(written[0], "Dog barks, door slams.");
         assert_eq!(written[1], "Upbeat music playing.");
-        assert_eq!(written[2], "Rain is heard, together with child speech.");
+        assert_eq!(written[2], "Rain is heard, along with the sound of child speech.");
         assert_eq!(written[3], "A man speaks while an engine idles.");
-        assert_eq!(written[4], "Engine starts, together with speech.");
+        assert_eq!(written[4], "Engine starts, along with the sound of speech.");
     }
 
     #[test]
@@ -221,8 +221,8 @@ mod tests {
             let expected = match product {
                 Product::Mcqa => [
                     ("Which sound begins first?", "Dog"),
-                    ("How many separate times is this heard: dog?", "Two times"),
-                    ("For how long in all is this heard: dog?", "Three seconds"),
+                    ("How many separate times is this heard: dog?", "2 times"),
+                    ("For how long in all is this heard: dog?", "3 seconds"),
                 ],
                 _ => [
                     ("Which begins first, dog or slam?", "First comes dog, and slam follows."),
