@@ -33,6 +33,7 @@ pub mod combine;
 pub mod contribution;
 pub mod error;
 pub mod filter;
+pub mod import;
 pub mod lint;
 mod parquet;
 pub mod reason;

@@ -25,3 +25,10 @@ audsem_core::reasons! {
         Condition = "condition": "the clip does not meet a condition" => "--where",
     }
 }
+
+audsem_core::reasons! {
+    /// A record of the reference cannot be read.
+    pub enum ImportFault {
+        BadRecord = "bad_record": "a field is missing, or the record does not have the form that the reference writes",
+    }
+}

@@ -64,8 +64,8 @@ impl ClipSource {
                 Some(sound) => (sound.suffix.clone(), sound.n_bytes),
                 None => (String::new(), bytes.len() as u64),
             };
-            let (key, place) = (entry.key.clone(), self.name.clone());
-            visit(SoundBytes { key, place, extension, bytes: bytes.to_vec(), n_bytes }).map_err(Stop::Shard)
+            let (key, place, text) = (entry.key.clone(), self.name.clone(), entry.text.clone());
+            visit(SoundBytes { key, place, text, extension, bytes: bytes.to_vec(), n_bytes }).map_err(Stop::Shard)
         });
         visited.map_err(|stop| match stop {
             Stop::Tar(error) => ShardError::input(error),
@@ -96,7 +96,8 @@ fn sounds_of_rows(
             }
             Ok((bytes, n_bytes)) => {
                 let extension = file.path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-                visit(SoundBytes { key: row.key.clone(), place: file.name.clone(), extension, bytes, n_bytes })?;
+                let (key, place, text) = (row.key.clone(), file.name.clone(), row.text.clone());
+                visit(SoundBytes { key, place, text, extension, bytes, n_bytes })?;
             }
         }
     }
@@ -110,6 +111,8 @@ pub struct SoundBytes {
     pub key: String,
     /// The tar it lies in, or its own path below the input.
     pub place: String,
+    /// The caption beside it, where there is one.
+    pub text: Option<String>,
     /// The extension of its name in lower case: the format.
     pub extension: String,
     /// Its first bytes.

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use super::source::SoundFile;
 use crate::error::Result;
-use crate::suffix::is_audio;
+use crate::suffix::{is_audio, is_video};
 use crate::tar::is_tar;
 use crate::walk::Walk;
 
 /// The sounds and tars of a folder.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Sounds, also below, in the order of their paths.
+    /// Sounds, also below, in the order of their paths; or videos, where there are no sounds.
     pub sounds: Vec<SoundFile>,
     /// Tars in the folder itself.
     pub tars: usize,
@@ -25,18 +25,23 @@ pub(super) struct Found {
 /// A folder cannot be listed.
 pub(super) fn search(root: &Path) -> Result<Found> {
     let mut found = Found::default();
-    for file in Walk::deep().files(root, |name| is_sound(name) || is_tar(name))? {
-        match (is_sound(&file.name), file.is_below()) {
-            (true, _) => found.sounds.push(SoundFile { name: file.name, path: file.path }),
-            (false, true) => found.tars_below += 1,
-            (false, false) => found.tars += 1,
+    let mut videos = Vec::new();
+    for file in Walk::deep().files(root, |name| ends(name, is_audio) || ends(name, is_video) || is_tar(name))? {
+        match file.is_below() {
+            _ if ends(&file.name, is_audio) => found.sounds.push(SoundFile { name: file.name, path: file.path }),
+            _ if ends(&file.name, is_video) => videos.push(SoundFile { name: file.name, path: file.path }),
+            true => found.tars_below += 1,
+            false => found.tars += 1,
         }
+    }
+    if found.sounds.is_empty() {
+        found.sounds = videos;
     }
     Ok(found)
 }
 
-fn is_sound(name: &str) -> bool {
-    Path::new(name).extension().is_some_and(|extension| is_audio(&extension.to_string_lossy()))
+fn ends(name: &str, kind: impl Fn(&str) -> bool) -> bool {
+    Path::new(name).extension().is_some_and(|extension| kind(&extension.to_string_lossy()))
 }
 
 impl Found {
@@ -79,5 +84,15 @@ mod tests {
         let found = search(folder.path()).unwrap();
         assert_eq!(found.sounds.iter().map(|sound| sound.name.as_str()).collect::<Vec<_>>(), ["b.wav", "x/a.FLAC"]);
         assert_eq!((found.tars, found.tars_below), (1, 2));
+    }
+
+    #[test]
+    fn videos_are_found_where_there_are_no_sounds() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = || search(folder.path()).unwrap().sounds.into_iter().map(|sound| sound.name).collect::<Vec<_>>();
+        fs::write(folder.path().join("a.mp4"), "").unwrap();
+        assert_eq!(names(), ["a.mp4"]);
+        fs::write(folder.path().join("b.wav"), "").unwrap();
+        assert_eq!(names(), ["b.wav"]);
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{ClipFault, Description, MAX_JSON_BYTES};
 use crate::input::open_plain;
-use crate::suffix::is_audio;
+use crate::suffix::{is_audio, is_media, is_video};
 use crate::tar::{Grouping, MAX_MEMBER_BYTES, Member, MemberReader, MemberRole, TarError};
 
 /// A sample of a tar, without the bytes of its sound.
@@ -17,7 +17,7 @@ pub struct ClipEntry {
     pub sample: String,
     /// The caption, where the JSON has one.
     pub text: Option<String>,
-    /// Its sound, where it has one: the first, where it has several.
+    /// Its sound, where it has one: the first, where it has several, or its first video, where it has none.
     pub sound: Option<SoundMember>,
     /// Why it cannot be used: its JSON does not tell what the clip is called, and its key is a guess; or its sound is too
     /// large.
@@ -118,7 +118,8 @@ impl Gathered {
         } else if suffix == "json" {
             members.read_payload(buffer)?;
             self.described = Some(Description::parse(buffer));
-        } else if self.sound.is_none() && is_audio(suffix) {
+        } else if self.takes_sound_of(suffix) {
+            self.bytes.clear();
             let (suffix, n_bytes) = (suffix.to_owned(), member.size);
             self.sound = Some(SoundMember { suffix, offset: member.offset, n_bytes });
             if most > 0 && n_bytes <= MAX_MEMBER_BYTES {
@@ -127,6 +128,14 @@ impl Gathered {
             }
         }
         Ok(())
+    }
+
+    /// Whether a member holds the sound: the first sound does, or where there is none the first video.
+    fn takes_sound_of(&self, suffix: &str) -> bool {
+        match &self.sound {
+            None => is_media(suffix),
+            Some(taken) => is_video(&taken.suffix) && is_audio(suffix),
+        }
     }
 }
 
@@ -199,6 +208,37 @@ mod tests {
         }
         encoder.write_all(&[0; 1024]).unwrap();
         crate::files::write_atomically(path, &encoder.finish().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_video_is_the_sound_of_a_sample_that_has_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tar = crate::tar::ShardWriter::new(Vec::new(), crate::tar::ShardOptions::default());
+        for (key, members) in [
+            ("1", &[("mp4", &b"video"[..]), ("json", b"{}")][..]),
+            ("2", &[("mp4", b"video"), ("flac", b"sound")]),
+            ("3", &[("flac", b"sound"), ("mp4", b"video")]),
+            ("4", &[("json", b"{}")]),
+        ] {
+            tar.write_sample(key, members).unwrap();
+        }
+        let bytes = tar.finish().unwrap().0;
+        for (name, bytes) in [("0.tar", bytes.clone()), ("0.tar.zst", zstd::encode_all(&bytes[..], 1).unwrap())] {
+            let path = folder.path().join(name);
+            crate::files::write_atomically(&path, &bytes).unwrap();
+            let mut sounds = Vec::new();
+            for_each_sound(
+                &path,
+                |_| true,
+                |entry, bytes| {
+                    sounds.push((entry.sample.clone(), String::from_utf8_lossy(bytes).into_owned()));
+                    Ok::<_, TarError>(())
+                },
+            )
+            .unwrap();
+            let expected = [("1", "video"), ("2", "sound"), ("3", "sound")];
+            assert_eq!(sounds, expected.map(|(key, sound)| (key.to_owned(), sound.to_owned())), "{name}");
+        }
     }
 
     #[test]

@@ -2,8 +2,7 @@
 //!
 //! [`BatchStep`] implements a command around a network, which is a [`ClipNetwork`]: it lists tars, folders and
 //! lists of sounds, drops repeated clips, decodes each clip once with a bounded queue, and writes one table for each
-//! shard of input. Several networks share decoded
-//! clips. Resume, rejects, `--limit`, `--shard`, `--dry-run` and progress in seconds of sound are included.
+//! shard of input. Several networks share decoded clips, and each fails for itself. Resume, rejects, `--limit`, `--shard`, `--dry-run` and progress in seconds of sound are included.
 //!
 //! ```text
 //! out/keys-00000.csv        keys of a source under which there is a sound
@@ -13,16 +12,17 @@
 //! A clip that cannot be decoded, or that the network refuses, is a counted reject and leaves other clips unaffected.
 //! Rows do not depend on the number of workers, on the batch size, or on other clips.
 
+mod joint;
 mod length;
 mod network;
 mod part;
 mod reason;
-mod several;
+mod sound;
 mod step;
 mod table;
 
-pub use network::{ClipError, ClipIdentity, ClipNetwork};
+pub use network::{AnyFeatures, AnyNetwork, ClipError, ClipIdentity, ClipNetwork};
 pub use reason::MediaFault;
-pub use several::{AnyFeatures, AnyNetwork, AnyOutput};
-pub use step::{BatchStep, MILLISECONDS};
-pub use table::{ClipTable, row_table};
+pub use sound::ClipSound;
+pub use step::{BatchStep, DECODED, MILLISECONDS};
+pub use table::{ClipTable, ClipTables, JointOutput, row_table};

@@ -1,11 +1,10 @@
 //! The interface of a network that runs over clips.
 
-use audsem_core::batch::BatchError;
-use audsem_core::run::OutputFile;
-use audsem_core::tables::TableError;
+use std::any::Any;
 
-use super::{ClipTable, MediaFault};
-use crate::audio::Audio;
+use audsem_core::batch::BatchError;
+
+use super::{ClipSound, MediaFault};
 
 /// A clip as its row names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +13,10 @@ pub struct ClipIdentity {
     pub key: String,
     /// The tar it lies in, or its own path below the input.
     pub place: String,
+    /// The caption beside the sound, where there is one.
+    pub text: Option<String>,
+    /// Length of the decoded sound in milliseconds.
+    pub milliseconds: u64,
 }
 
 /// Why a clip has no row.
@@ -32,10 +35,10 @@ impl ClipError {
     }
 }
 
-/// A network, or any measure, that gives each clip an output and each output a row.
+/// A network, or any measure, that gives each clip an output.
 ///
 /// Features are made on many threads at once, one clip after the other; [`ClipNetwork::forward`] sees batches of them.
-/// A row must depend on its own clip alone: padding is masked by the network.
+/// An output must depend on its own clip alone: padding is masked by the network.
 pub trait ClipNetwork: Sync {
     /// What the network reads of one clip.
     type Features: Send;
@@ -45,8 +48,8 @@ pub trait ClipNetwork: Sync {
     /// Makes the features of a decoded clip.
     ///
     /// # Errors
-    /// Why this clip cannot be used; it becomes a reject.
-    fn features(&self, clip: &ClipIdentity, audio: &Audio) -> Result<Self::Features, ClipError>;
+    /// Why this clip cannot be used.
+    fn features(&self, clip: &ClipIdentity, sound: &ClipSound) -> Result<Self::Features, ClipError>;
 
     /// What a clip costs in a batch, its length for example: clips of similar cost share batches.
     fn cost(&self, features: &Self::Features) -> usize {
@@ -54,15 +57,50 @@ pub trait ClipNetwork: Sync {
         1
     }
 
-    /// Runs a batch; one result for each clip, in order. A clip's error makes it a reject.
+    /// Runs a batch; one result for each clip, in order.
     ///
     /// # Errors
-    /// [`BatchError::OutOfMemory`] halves the batch; [`BatchError::Failed`] ends the run.
+    /// [`BatchError::OutOfMemory`] halves the batch; [`BatchError::Failed`] ends the run of a single network, and is an
+    /// error of each clip that fails alone as well where several networks run.
     fn forward(&self, batch: &[&Self::Features]) -> Result<Vec<Result<Self::Output, ClipError>>, BatchError>;
+}
 
-    /// Begins the table of one shard in `file`; [`super::row_table`] makes one of typed rows.
+/// What some network reads of one clip.
+pub type AnyFeatures = Box<dyn Any + Send>;
+
+/// A [`ClipNetwork`] with output `O` whose features are not named, so that several networks fit into one list.
+pub trait AnyNetwork<O>: Sync {
+    /// As [`ClipNetwork::features`].
     ///
     /// # Errors
-    /// Its first bytes cannot be written.
-    fn table<'f>(&self, file: &'f mut OutputFile) -> Result<Box<dyn ClipTable<Self::Output> + 'f>, TableError>;
+    /// As there.
+    fn any_features(&self, clip: &ClipIdentity, sound: &ClipSound) -> Result<AnyFeatures, ClipError>;
+
+    /// As [`ClipNetwork::cost`].
+    fn any_cost(&self, features: &AnyFeatures) -> usize;
+
+    /// As [`ClipNetwork::forward`].
+    ///
+    /// # Errors
+    /// As there.
+    fn any_forward(&self, batch: &[&AnyFeatures]) -> Result<Vec<Result<O, ClipError>>, BatchError>;
+}
+
+impl<N: ClipNetwork<Features: 'static>> AnyNetwork<N::Output> for N {
+    fn any_features(&self, clip: &ClipIdentity, sound: &ClipSound) -> Result<AnyFeatures, ClipError> {
+        Ok(Box::new(self.features(clip, sound)?))
+    }
+
+    fn any_cost(&self, features: &AnyFeatures) -> usize {
+        self.cost(own::<N>(features))
+    }
+
+    fn any_forward(&self, batch: &[&AnyFeatures]) -> Result<Vec<Result<N::Output, ClipError>>, BatchError> {
+        let batch: Vec<&N::Features> = batch.iter().map(|features| own::<N>(features)).collect();
+        self.forward(&batch)
+    }
+}
+
+fn own<N: ClipNetwork<Features: 'static>>(features: &AnyFeatures) -> &N::Features {
+    features.downcast_ref().expect("a network gets its own features back")
 }

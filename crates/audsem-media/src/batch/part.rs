@@ -1,47 +1,51 @@
 //! One shard: its clips are prefetched, decoded on all threads, and passed to the networks in batches.
 
-use audsem_core::batch::Batches;
 use audsem_core::clips::{Deduplicator, PlannedSource, SoundBytes};
 use audsem_core::run::{LeftOut, ShardError, ShardOutput};
 use crossbeam_channel::{Sender, bounded};
 use rayon::prelude::*;
 
+use super::joint::{Lane, Networks};
 use super::length::of_frames;
-use super::{AnyFeatures, AnyNetwork, AnyOutput, ClipError, ClipIdentity, ClipTable, MILLISECONDS, MediaFault};
+use super::table::JointOutput;
+use super::{AnyFeatures, ClipError, ClipIdentity, ClipSound, ClipTable, ClipTables, DECODED, MILLISECONDS};
 use crate::audio::Decoder;
 
-/// Batches that are gathered before the network runs, so that clips of similar length come together.
+/// Batches that are gathered before the networks run, so that clips of similar length come together.
 const BATCHES_AHEAD: usize = 4;
 
-/// The networks of a run, and what their tables are called.
-pub(super) type Networks<'a> = [(&'a str, &'a dyn AnyNetwork)];
+/// What runs over the clips of each shard.
+pub(super) struct Work<'a, O> {
+    pub networks: Networks<'a, O>,
+    pub tables: &'a dyn ClipTables<JointOutput<O>>,
+    pub decoder: &'a Decoder,
+    pub batch_size: usize,
+}
 
-/// Runs networks over the clips of one source and writes the table of each.
-pub(super) fn write(
-    networks: &Networks<'_>,
-    decoder: &Decoder,
-    batch_size: usize,
+/// Runs networks over the clips of one source and writes their table.
+pub(super) fn write<O>(
+    work: &Work<'_, O>,
     planned: &PlannedSource<'_>,
     dedupe: &mut Deduplicator<'_>,
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {
-    let batch_size = batch_size.max(1);
-    let file = |(name, _): &(&str, &dyn AnyNetwork)| out.create(format!("{name}-{}.parquet", out.name()));
-    let mut files = networks.iter().map(file).collect::<Result<Vec<_>, _>>()?;
+    let batch_size = work.batch_size.max(1);
+    let mut file = out.create(format!("part-{}.parquet", out.name()))?;
     {
-        let mut lanes = Vec::with_capacity(networks.len());
-        for ((_, network), file) in networks.iter().zip(&mut files) {
-            let table = network.any_table(file).map_err(ShardError::fatal)?;
-            lanes.push(Lane { network: *network, batches: Batches::new(batch_size), table });
-        }
-        let mut buffers = BatchBuffers { lanes, capacity: BATCHES_AHEAD * batch_size, waiting: Vec::new() };
-        let map = |sound| prepare(networks, decoder, sound);
+        let table = work.tables.table(&mut file).map_err(ShardError::fatal)?;
+        let mut buffers = BatchBuffers {
+            names: work.networks.list.iter().map(|(name, _)| *name).collect(),
+            lanes: work.networks.lanes(batch_size),
+            table,
+            capacity: BATCHES_AHEAD * batch_size,
+            waiting: Vec::new(),
+        };
+        let map = |sound| prepare(&work.networks, work.decoder, sound);
         for_each_media(planned, dedupe, batch_size, map, |prepared| buffers.push(prepared?, out))?;
         buffers.flush(out)?;
-        buffers.lanes.into_iter().try_for_each(|lane| lane.table.finish()).map_err(ShardError::fatal)?;
+        buffers.table.finish().map_err(ShardError::fatal)?;
     }
-    files.into_iter().try_for_each(|file| out.close(file))?;
-    Ok(())
+    Ok(out.close(file)?)
 }
 
 /// Reads each sound once on a thread of its own, maps `chunk` sounds at a time on all threads, and hands the results to
@@ -83,103 +87,101 @@ fn read(
 /// A clip on its way to the networks.
 struct Prepared {
     clip: ClipIdentity,
-    /// Length in milliseconds; 0 if it could not be decoded.
-    ms: u64,
     seconds: f64,
-    /// What each network reads of it, in their order; or why it has no row.
-    features: Result<Vec<AnyFeatures>, ClipError>,
+    /// What each network reads of it, in their order, or why that network gives nothing; or why it cannot be decoded.
+    features: Result<Vec<Result<AnyFeatures, ClipError>>, ClipError>,
 }
 
 /// Decodes a sound, once for all networks, and makes the features of each.
 ///
 /// # Errors
 /// It is not the sound's fault that it could not be decoded; see [`crate::audio::AudioError::of_record`].
-fn prepare(networks: &Networks<'_>, decoder: &Decoder, sound: SoundBytes) -> Result<Prepared, ShardError> {
-    let SoundBytes { key, place, extension, bytes, .. } = sound;
-    let clip = ClipIdentity { key, place };
+fn prepare<O>(networks: &Networks<'_, O>, decoder: &Decoder, sound: SoundBytes) -> Result<Prepared, ShardError> {
+    let SoundBytes { key, place, text, extension, bytes, .. } = sound;
+    let mut clip = ClipIdentity { key, place, text, milliseconds: 0 };
     Ok(match decoder.decode_bytes(&bytes, Some(&extension)) {
         Err(error) => {
             let error = error.of_record(&clip.key)?;
-            Prepared { clip, ms: 0, seconds: 0.0, features: Err(ClipError::from(&error)) }
+            Prepared { clip, seconds: 0.0, features: Err(ClipError::from(&error)) }
         }
         Ok(audio) => {
-            let features = networks.iter().map(|(_, network)| network.any_features(&clip, &audio)).collect();
-            let ms = of_frames(audio.frames() as u64, audio.sample_rate_hz);
-            Prepared { clip, ms, seconds: audio.duration_s(), features }
+            clip.milliseconds = of_frames(audio.frames() as u64, audio.sample_rate_hz);
+            let (seconds, sound) = (audio.duration_s(), ClipSound::new(audio));
+            let features = networks.list.iter().map(|(_, network)| network.any_features(&clip, &sound)).collect();
+            Prepared { clip, seconds, features: Ok(features) }
         }
     })
 }
 
-/// A network, its current batch size, and its table.
-struct Lane<'n, 'f> {
-    network: &'n dyn AnyNetwork,
-    batches: Batches,
-    table: Box<dyn ClipTable<AnyOutput> + 'f>,
-}
-
-impl Lane<'_, '_> {
-    /// What the network gives for the clips that have features, in their order.
-    fn outputs(
-        &mut self,
-        number: usize,
-        waiting: &[Prepared],
-    ) -> Result<std::vec::IntoIter<Result<AnyOutput, ClipError>>, ShardError> {
-        let usable: Vec<&AnyFeatures> =
-            waiting.iter().filter_map(|clip| Some(&clip.features.as_ref().ok()?[number])).collect();
-        let network = self.network;
-        let forward =
-            |batch: &[&&AnyFeatures]| network.any_forward(&batch.iter().map(|features| **features).collect::<Vec<_>>());
-        let outputs =
-            self.batches.run(&usable, |features| network.any_cost(features), forward).map_err(ShardError::fatal)?;
-        let fits = |output: Result<Result<AnyOutput, ClipError>, String>| {
-            output.unwrap_or_else(|detail| Err(ClipError::new(MediaFault::OutOfMemory, detail)))
-        };
-        Ok(outputs.into_iter().map(fits).collect::<Vec<_>>().into_iter())
-    }
-}
-
 /// Clips that wait for the networks.
-struct BatchBuffers<'n, 'f> {
-    lanes: Vec<Lane<'n, 'f>>,
+struct BatchBuffers<'n, 'f, O> {
+    names: Vec<&'n str>,
+    lanes: Vec<Lane<'n, O>>,
+    table: Box<dyn ClipTable<JointOutput<O>> + 'f>,
     capacity: usize,
     waiting: Vec<Prepared>,
 }
 
-impl BatchBuffers<'_, '_> {
+impl<O> BatchBuffers<'_, '_, O> {
     fn push(&mut self, prepared: Prepared, out: &mut ShardOutput) -> Result<(), ShardError> {
         self.waiting.push(prepared);
         if self.waiting.len() < self.capacity { Ok(()) } else { self.flush(out) }
     }
 
-    /// Runs the networks on what waits and writes the rows in the order of the clips. A clip has a row in each table or
-    /// in none.
+    /// Runs the networks on what waits and writes the rows in the order of the clips.
     fn flush(&mut self, out: &mut ShardOutput) -> Result<(), ShardError> {
         let waiting = std::mem::take(&mut self.waiting);
-        let outputs = self.lanes.iter_mut().enumerate().map(|(number, lane)| lane.outputs(number, &waiting));
-        let mut outputs = outputs.collect::<Result<Vec<_>, _>>()?;
-        for Prepared { clip, ms, seconds, features } in &waiting {
-            let of_each = match features {
-                Err(error) => Err(error.clone()),
-                // One is drawn from each network, whatever the others say.
-                Ok(_) => {
-                    let drawn: Vec<_> = outputs.iter_mut().filter_map(Iterator::next).collect();
-                    drawn.into_iter().collect::<Result<Vec<AnyOutput>, ClipError>>()
-                }
-            };
-            match of_each {
+        let mut outputs = Vec::with_capacity(self.lanes.len());
+        for (number, lane) in self.lanes.iter_mut().enumerate() {
+            let usable = |clip| usable(clip, number);
+            let usable: Vec<&AnyFeatures> = waiting.iter().filter_map(usable).collect();
+            outputs.push(lane.outputs(&usable)?.into_iter());
+        }
+        for Prepared { clip, seconds, features } in waiting {
+            let features = match features {
                 Err(ClipError { fault, detail }) => {
                     out.file_left_out(&clip.key, LeftOut::fail(fault, detail));
+                    continue;
                 }
-                Ok(of_each) => {
-                    for (lane, output) in self.lanes.iter_mut().zip(of_each) {
-                        lane.table.push(clip, output).map_err(ShardError::fatal)?;
-                    }
-                    out.file_kept(1);
-                    out.count(MILLISECONDS, *ms);
-                    out.work(*seconds);
-                }
-            }
+                Ok(features) => features,
+            };
+            let of_each = features.into_iter().zip(&mut outputs);
+            let of_each = of_each.map(|(features, outputs)| {
+                features.and_then(|_| outputs.next().expect("a network gives each clip one output"))
+            });
+            out.count(DECODED, 1);
+            out.work(seconds);
+            self.file(&clip, of_each.collect(), out)?;
         }
         Ok(())
     }
+
+    /// Writes the row of a clip for which some network gave something; otherwise the first network says why there is none.
+    fn file(&mut self, clip: &ClipIdentity, outputs: JointOutput<O>, out: &mut ShardOutput) -> Result<(), ShardError> {
+        if outputs.iter().all(Result::is_err) {
+            let mut errors =
+                outputs.into_iter().zip(&self.names).filter_map(|(output, name)| Some((output.err()?, *name)));
+            let Some((first, name)) = errors.next() else { return Ok(()) };
+            let own = |error: &ClipError, name: &str| format!("{name}: {}", error.detail);
+            let detail = match self.names.len() {
+                1 => first.detail,
+                _ => errors.fold(own(&first, name), |all, (error, name)| format!("{all}; {}", own(&error, name))),
+            };
+            out.file_left_out(&clip.key, LeftOut::fail(first.fault, detail));
+            return Ok(());
+        }
+        if self.names.len() > 1 {
+            for (output, name) in outputs.iter().zip(&self.names) {
+                out.count(name, u64::from(output.is_ok()));
+            }
+        }
+        out.file_kept(1);
+        out.count(MILLISECONDS, clip.milliseconds);
+        self.table.push(clip, outputs).map_err(ShardError::fatal)
+    }
+}
+
+/// What a network reads of a clip, if it can use it.
+fn usable(clip: &Prepared, number: usize) -> Option<&AnyFeatures> {
+    clip.features.as_ref().ok()?[number].as_ref().ok()
 }

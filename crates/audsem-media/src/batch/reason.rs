@@ -1,7 +1,7 @@
 //! Why a clip has no row.
 
 use super::ClipError;
-use crate::audio::AudioError;
+use crate::audio::{AudioError, FrontEndError};
 
 audsem_core::reasons! {
     /// The clip is broken, or the network cannot use it.
@@ -11,6 +11,8 @@ audsem_core::reasons! {
         NotFinite = "not_finite": "the sound or what the network made of it holds NaN or infinite numbers",
         ZeroVector = "zero_vector": "all numbers of the vector are 0, so it has no direction",
         OutOfMemory = "out_of_memory": "the clip does not fit into memory, even in a batch of its own",
+        Silent = "silent": "all samples of the sound are 0",
+        TooShort = "too_short": "the sound has too few samples for the network",
         Unusable = "unusable": "the network cannot use the sound",
     }
 }
@@ -29,5 +31,17 @@ impl From<&AudioError> for ClipError {
 impl From<AudioError> for ClipError {
     fn from(error: AudioError) -> Self {
         Self::from(&error)
+    }
+}
+
+impl From<FrontEndError> for ClipError {
+    fn from(error: FrontEndError) -> Self {
+        let fault = match error {
+            FrontEndError::Empty => MediaFault::Empty,
+            FrontEndError::NotFinite { .. } => MediaFault::NotFinite,
+            FrontEndError::TooShort { .. } => MediaFault::TooShort,
+            FrontEndError::Config { .. } | FrontEndError::Overflow { .. } => MediaFault::Unusable,
+        };
+        Self::new(fault, error.to_string())
     }
 }

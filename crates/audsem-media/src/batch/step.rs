@@ -10,12 +10,17 @@ use audsem_core::run::{
     ModelFingerprint, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Stats, Step, Summary,
 };
 
+use super::joint::Networks;
 use super::length::{HEAD_BYTES, milliseconds};
-use super::{AnyNetwork, MediaFault, part};
+use super::table::{JointOutput, OfOne};
+use super::{AnyNetwork, ClipNetwork, ClipTables, MediaFault, part};
 use crate::audio::Decoder;
 
 /// Counter of the length of all clips.
 pub const MILLISECONDS: &str = "milliseconds";
+
+/// Counter of clips that were decoded, each once for all networks of a run.
+pub const DECODED: &str = "decoded";
 
 /// Counter of clips whose length is known only after decoding.
 const UNKNOWN_LENGTH: &str = "unknown_length";
@@ -44,17 +49,43 @@ impl<C: RunConfig> BatchStep<'_, C> {
     ///
     /// # Panics
     /// If there is no network and the run is not a dry run.
-    pub fn run(self, network: Option<&dyn AnyNetwork>, options: &RunOptions) -> Result<Summary> {
-        assert!(options.dry_run || network.is_some(), "a run that is not dry has a network");
-        self.run_all(&Vec::from_iter(network.map(|network| ("part", network))), options)
+    pub fn run<N>(self, network: Option<&N>, options: &RunOptions) -> Result<Summary>
+    where
+        N: ClipNetwork<Features: 'static, Output: 'static> + ClipTables<N::Output>,
+    {
+        let Some(network) = network else { return self.over_clips::<N::Output>(None, options) };
+        let list: [(&str, &dyn AnyNetwork<N::Output>); 1] = [("network", network)];
+        let (networks, tables) = (Networks { list: &list, isolated: false }, OfOne(network));
+        self.over_clips(Some((networks, &tables)), options)
     }
 
-    /// Runs several networks over every clip, each of which is decoded once, and writes a table of each under the name
-    /// given with it. A clip that one of them cannot use is a reject and has no row in any table.
+    /// Runs several networks over every clip, each of which is decoded once, and writes one row for each clip of which
+    /// some network can make something. Where a network fails, its error stands in the place of its output and
+    /// the other networks are unaffected. Where none can use a clip, the clip is a reject. A dry run needs no networks.
     ///
     /// # Errors
-    /// As [`BatchStep::run`].
-    pub fn run_all(self, networks: &[(&str, &dyn AnyNetwork)], options: &RunOptions) -> Result<Summary> {
+    /// An input cannot be read, or the output cannot be written.
+    ///
+    /// # Panics
+    /// If there are no networks and the run is not a dry run.
+    pub fn run_joint<O>(
+        self,
+        networks: &[(&str, &dyn AnyNetwork<O>)],
+        tables: &dyn ClipTables<JointOutput<O>>,
+        options: &RunOptions,
+    ) -> Result<Summary> {
+        let joint = (!networks.is_empty()).then_some((Networks { list: networks, isolated: true }, tables));
+        self.over_clips(joint, options)
+    }
+
+    fn over_clips<O>(
+        self,
+        joint: Option<(Networks<'_, O>, &dyn ClipTables<JointOutput<O>>)>,
+        options: &RunOptions,
+    ) -> Result<Summary> {
+        assert!(options.dry_run || joint.is_some(), "a run that is not dry has a network");
+        let (decoder, batch_size) = (self.decoder, self.batch_size);
+        let work = joint.map(|(networks, tables)| part::Work { networks, tables, decoder, batch_size });
         let sources = limited(list_sounds(self.inputs)?, options.limit)?;
         let mut run = Run::open(options, RunSpec::new(self.config).models(self.models))?;
         let Some(plan) = index_keys(&mut run, &sources, ClipContent::Sound)? else { return run.finish() };
@@ -62,16 +93,27 @@ impl<C: RunConfig> BatchStep<'_, C> {
         run.must_keep(step).explain(ClipDrop::ALL).explain(ClipFault::ALL).explain(MediaFault::ALL);
         let report = run.execute(step, &plan.shards, |planned, out| {
             let mut dedupe = plan.deduplicator(planned, ClipContent::Sound)?;
-            if options.dry_run {
-                count(planned, &mut dedupe, out)?;
-            } else {
-                part::write(networks, self.decoder, self.batch_size, planned, &mut dedupe, out)?;
+            match &work {
+                Some(work) if !options.dry_run => part::write(work, planned, &mut dedupe, out)?,
+                _ => count(planned, &mut dedupe, out)?,
             }
             dedupe.report(out);
             Ok(())
         })?;
-        Ok(described(run.finish()?, sources.len(), &report.stats))
+        let silent =
+            work.iter().flat_map(|work| work.networks.list).filter(|(name, _)| gave_nothing(name, &report.stats));
+        let silent: Vec<&str> = silent.map(|(name, _)| *name).collect();
+        let summary = described(run.finish()?, sources.len(), &report.stats);
+        Ok(match silent.is_empty() {
+            true => summary,
+            false => summary.as_empty(format!("no clip has a result of: {}; the rows say why", silent.join(", "))),
+        })
     }
+}
+
+/// Whether a network that ran beside others gave nothing for any clip.
+fn gave_nothing(network: &str, stats: &Stats) -> bool {
+    stats.kept > 0 && stats.counts.get(network) == Some(&0)
 }
 
 /// Counts the clips of a source and their length, as far as their headers tell.

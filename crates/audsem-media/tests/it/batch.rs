@@ -8,8 +8,11 @@ use audsem_core::run::{OutputFile, RunConfig, RunOptions, ShardSelection, Summar
 use audsem_core::tables::{TableError, read_parquet};
 use audsem_core::tar::{ShardOptions, ShardWriter};
 use audsem_core::testing::tree;
-use audsem_media::audio::{Audio, BitDepth, Decoder, encode_flac};
-use audsem_media::batch::{BatchStep, ClipError, ClipIdentity, ClipNetwork, ClipTable, MediaFault, row_table};
+use audsem_media::audio::{BitDepth, Decoder, encode_flac};
+use audsem_media::batch::{
+    BatchStep, ClipError, ClipIdentity, ClipNetwork, ClipSound, ClipTable, ClipTables, JointOutput, MediaFault,
+    row_table,
+};
 use audsem_media::program::{Program, Tool};
 use serde::Serialize;
 
@@ -46,7 +49,7 @@ impl ClipNetwork for LoudnessMeter {
     type Features = f32;
     type Output = f32;
 
-    fn features(&self, _: &ClipIdentity, audio: &Audio) -> Result<f32, ClipError> {
+    fn features(&self, _: &ClipIdentity, audio: &ClipSound) -> Result<f32, ClipError> {
         let sum: f64 = audio.samples.iter().map(|x| f64::from(*x).powi(2)).sum();
         Ok((sum / audio.samples.len() as f64) as f32)
     }
@@ -54,8 +57,10 @@ impl ClipNetwork for LoudnessMeter {
     fn forward(&self, batch: &[&f32]) -> Result<Vec<Result<f32, ClipError>>, BatchError> {
         Ok(batch.iter().map(|square| Ok((10.0 * square.log10()).max(self.floor_db))).collect())
     }
+}
 
-    fn table<'f>(&self, file: &'f mut OutputFile) -> Result<Box<dyn ClipTable<f32> + 'f>, TableError> {
+impl ClipTables<f32> for LoudnessMeter {
+    fn table<'f>(&'f self, file: &'f mut OutputFile) -> Result<Box<dyn ClipTable<f32> + 'f>, TableError> {
         row_table(file, |clip, rms_db| Loudness { key: clip.key.clone(), rms_db })
     }
 }
@@ -180,7 +185,7 @@ impl ClipNetwork for SmallMeter {
     type Features = usize;
     type Output = f32;
 
-    fn features(&self, clip: &ClipIdentity, audio: &Audio) -> Result<usize, ClipError> {
+    fn features(&self, clip: &ClipIdentity, audio: &ClipSound) -> Result<usize, ClipError> {
         match clip.key.starts_with("C") {
             true => Err(ClipError::new(MediaFault::Unusable, "silence")),
             false => Ok(audio.frames()),
@@ -197,8 +202,10 @@ impl ClipNetwork for SmallMeter {
         }
         Ok(batch.iter().map(|frames| Ok(**frames as f32)).collect())
     }
+}
 
-    fn table<'f>(&self, file: &'f mut OutputFile) -> Result<Box<dyn ClipTable<f32> + 'f>, TableError> {
+impl ClipTables<f32> for SmallMeter {
+    fn table<'f>(&'f self, file: &'f mut OutputFile) -> Result<Box<dyn ClipTable<f32> + 'f>, TableError> {
         row_table(file, |clip, rms_db| Loudness { key: clip.key.clone(), rms_db })
     }
 }
@@ -217,31 +224,110 @@ fn memory_that_runs_out_makes_batches_smaller_and_loses_no_other_clip() {
     assert_eq!(frames, [8100.0, 8200.0, 8300.0, 8400.0, 8600.0, 8700.0, 8800.0, 8900.0]);
 }
 
-/// Two networks over one reading of the clips: a clip is in both tables or in none.
+audsem_core::row! {
+    table "measures of clips";
+    /// What two meters say.
+    struct Measures / MeasuresRef / MeasuresColumns / MeasuresBuffers {
+        /// The clip's key.
+        pub key: String,
+        /// By the first meter.
+        pub first: Option<f32>,
+        /// By the second meter.
+        pub second: Option<f32>,
+        /// Why a meter says nothing.
+        pub problem: Option<String>,
+    }
+}
+
+struct MeasureTables;
+
+impl ClipTables<JointOutput<f32>> for MeasureTables {
+    fn table<'f>(&'f self, file: &'f mut OutputFile) -> Result<Box<dyn ClipTable<JointOutput<f32>> + 'f>, TableError> {
+        row_table(file, |clip, of_each: JointOutput<f32>| Measures {
+            key: clip.key.clone(),
+            first: of_each[0].as_ref().ok().copied(),
+            second: of_each[1].as_ref().ok().copied(),
+            problem: of_each.into_iter().find_map(Result::err).map(|error| error.detail),
+        })
+    }
+}
+
+/// Two networks over one reading of the clips: each clip is decoded once, and each network fails for itself.
 #[test]
-fn networks_share_what_was_decoded() {
+fn networks_share_what_was_decoded_and_fail_apart() {
     let folder = tempfile::tempdir().unwrap();
     let inputs = vec![tars(folder.path())];
-    let run = |name: &str, workers: usize| {
-        let (config, models, decoder) = (&CONFIG, vec![], &Decoder::new());
-        let step = BatchStep { config, models, inputs: &inputs, decoder, batch_size: 4 };
+    let run = |name: &str, workers: usize, batch_size: usize| {
+        let step = BatchStep { config: &CONFIG, models: vec![], inputs: &inputs, decoder: &Decoder::new(), batch_size };
         let loudness = LoudnessMeter { floor_db: -100.0 };
-        step.run_all(&[("loudness", &loudness), ("small", &SmallMeter)], &options(folder.path().join(name), workers))
+        let networks: [(&str, &dyn audsem_media::batch::AnyNetwork<f32>); 2] =
+            [("loudness", &loudness), ("small", &SmallMeter)];
+        step.run_joint(&networks, &MeasureTables, &options(folder.path().join(name), workers)).unwrap()
     };
-    let summary = run("one", 1).unwrap();
+    let summary = run("one", 1, 4);
     let part = summary.step("part").unwrap();
-    assert_eq!((part.read, part.kept, part.n_failed(), part.n_dropped()), (13, 9, 3, 1));
-    for shard in ["00000", "00001"] {
-        let rows = |name: &str| -> Vec<Loudness> {
-            read_parquet(&folder.path().join(format!("one/{name}-{shard}.parquet"))).unwrap()
-        };
-        let keys = |rows: &[Loudness]| -> Vec<String> { rows.iter().map(|row| row.key.clone()).collect() };
-        let (loudness, small) = (rows("loudness"), rows("small"));
-        assert_eq!(keys(&loudness), keys(&small));
-        assert!(loudness.iter().all(|row| row.rms_db < 0.0) && small.iter().all(|row| row.rms_db > 8000.0));
+    assert_eq!((part.read, part.kept, part.n_failed(), part.n_dropped()), (13, 11, 1, 1));
+    assert_eq!((part.counts["decoded"], part.counts["loudness"], part.counts["small"]), (11, 11, 9));
+    let rows: Vec<Measures> = read_parquet(&folder.path().join("one/part-00000.parquet")).unwrap();
+    assert_eq!(rows.len(), 9);
+    for row in &rows {
+        let too_long = row.key == "A (5_0-5_5)";
+        assert_eq!((row.first.is_some(), row.second.is_some()), (true, !too_long), "{}", row.key);
+        assert_eq!(row.problem.as_deref(), too_long.then_some("3 clips fit"));
     }
-    run("two", 2).unwrap();
-    assert_eq!(tree(&folder.path().join("one")).unwrap(), tree(&folder.path().join("two")).unwrap());
+    let rows: Vec<Measures> = read_parquet(&folder.path().join("one/part-00001.parquet")).unwrap();
+    assert_eq!((rows[0].first, rows[0].second), (Some(-100.0), None));
+    assert_eq!(rows[0].problem.as_deref(), Some("silence"));
+    for (name, workers, batch_size) in [("two", 2, 4), ("alone", 1, 1), ("all", 3, 100)] {
+        run(name, workers, batch_size);
+        assert_eq!(tree(&folder.path().join("one")).unwrap(), tree(&folder.path().join(name)).unwrap(), "{name}");
+    }
+}
+
+/// A meter that has no kernel for clips of 8300 frames, or for any.
+struct BrokenMeter {
+    always: bool,
+}
+
+impl ClipNetwork for BrokenMeter {
+    type Features = usize;
+    type Output = f32;
+
+    fn features(&self, _: &ClipIdentity, sound: &ClipSound) -> Result<usize, ClipError> {
+        assert_eq!(sound.mono_at(sound.sample_rate_hz).unwrap().len(), sound.frames());
+        Ok(sound.frames())
+    }
+
+    fn forward(&self, batch: &[&usize]) -> Result<Vec<Result<f32, ClipError>>, BatchError> {
+        if self.always || batch.iter().any(|frames| **frames == 8300) {
+            return Err(BatchError::failed("no kernel"));
+        }
+        Ok(batch.iter().map(|frames| Ok(**frames as f32)).collect())
+    }
+}
+
+#[test]
+fn a_network_that_fails_takes_neither_other_clips_nor_other_networks_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = vec![tars(folder.path())];
+    let run = |name: &str, always: bool| {
+        let decoder = Decoder::new();
+        let step = BatchStep { config: &CONFIG, models: vec![], inputs: &inputs, decoder: &decoder, batch_size: 4 };
+        let (loudness, broken) = (LoudnessMeter { floor_db: -100.0 }, BrokenMeter { always });
+        let networks: [(&str, &dyn audsem_media::batch::AnyNetwork<f32>); 2] =
+            [("loudness", &loudness), ("broken", &broken)];
+        step.run_joint(&networks, &MeasureTables, &options(folder.path().join(name), 1)).unwrap()
+    };
+    let once = run("once", false);
+    let part = once.step("part").unwrap();
+    assert_eq!((part.kept, part.counts["loudness"], part.counts["broken"], once.exit_code()), (11, 11, 10, 0));
+    let rows: Vec<Measures> = read_parquet(&folder.path().join("once/part-00000.parquet")).unwrap();
+    let failed: Vec<&str> = rows.iter().filter(|row| row.second.is_none()).map(|row| row.key.as_str()).collect();
+    assert_eq!(failed, ["A (3_0-3_5)"]);
+    // A network that never gives anything is no success, although the other one's results are kept.
+    let never = run("never", true);
+    assert_eq!((never.step("part").unwrap().kept, never.exit_code()), (11, 1));
+    assert!(never.verdict()[0].contains("broken"), "{:?}", never.verdict());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use audsem_core::run::{RunConfig, RunOptions, Summary};
 use audsem_media::audio::Decoder;
-use audsem_media::batch::{AnyNetwork, BatchStep};
+use audsem_media::batch::BatchStep;
 use audsem_media::program::{Program, Tool};
 use serde::Serialize;
 
@@ -63,7 +63,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         decoder: &decoder,
         batch_size: config.model.batch_size,
     };
-    Ok(step.run(network.as_ref().map(|network| network as &dyn AnyNetwork), options)?)
+    Ok(step.run(network.as_ref(), options)?)
 }
 
 fn decoder(config: &Config) -> Decoder {

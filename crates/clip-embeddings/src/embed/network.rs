@@ -3,8 +3,7 @@
 use audsem_core::batch::BatchError;
 use audsem_core::run::OutputFile;
 use audsem_core::tables::{AudioEmbedding, AudioEmbeddingRef, TableError, VectorWriter};
-use audsem_media::audio::Audio;
-use audsem_media::batch::{ClipError, ClipIdentity, ClipNetwork, ClipTable, MediaFault};
+use audsem_media::batch::{ClipError, ClipIdentity, ClipNetwork, ClipSound, ClipTable, ClipTables, MediaFault};
 use audsem_models::clap::{ClapEncoder, Features as Mel};
 
 use super::sounds::{AudioPreprocessor, Features};
@@ -30,8 +29,8 @@ impl ClipNetwork for ClapAudio<'_> {
     type Features = Features;
     type Output = Embedded;
 
-    fn features(&self, clip: &ClipIdentity, audio: &Audio) -> Result<Features, ClipError> {
-        self.preprocessor.preprocess(&clip.key, audio)
+    fn features(&self, clip: &ClipIdentity, sound: &ClipSound) -> Result<Features, ClipError> {
+        self.preprocessor.preprocess(&clip.key, sound)
     }
 
     fn forward(&self, batch: &[&Features]) -> Result<Vec<Result<Embedded, ClipError>>, BatchError> {
@@ -50,8 +49,10 @@ impl ClipNetwork for ClapAudio<'_> {
         });
         Ok(embedded.collect())
     }
+}
 
-    fn table<'f>(&self, file: &'f mut OutputFile) -> Result<Box<dyn ClipTable<Embedded> + 'f>, TableError> {
+impl ClipTables<Embedded> for ClapAudio<'_> {
+    fn table<'f>(&'f self, file: &'f mut OutputFile) -> Result<Box<dyn ClipTable<Embedded> + 'f>, TableError> {
         Ok(Box::new(EmbeddingTable(VectorWriter::new(file, self.encoder.dim(), &[(MODEL_KEY, self.tag)])?)))
     }
 }

@@ -1,7 +1,7 @@
 //! From a decoded sound to the input features of the model.
 
 use audsem_core::tables::text_hash;
-use audsem_media::audio::{Audio, FrontEndError, resample};
+use audsem_media::audio::{Audio, resample};
 use audsem_media::batch::{ClipError, MediaFault};
 use audsem_models::clap::{Crop, FeatureError, FeatureExtractor, Features as Mel};
 use serde::Serialize;
@@ -59,7 +59,7 @@ impl AudioPreprocessor<'_> {
             self.extractor.extract(&samples, self.crop_of(key)).map(|features| vec![features])
         };
         let n_samples = u32::try_from(samples.len()).unwrap_or(u32::MAX);
-        Ok(Features { windows: windows.map_err(|error| of_features(&error))?, n_samples, is_longer })
+        Ok(Features { windows: windows.map_err(of_features)?, n_samples, is_longer })
     }
 
     fn crop_of(&self, key: &str) -> Crop {
@@ -79,13 +79,11 @@ fn starts(length: usize, limit: usize) -> Vec<usize> {
     starts
 }
 
-fn of_features(error: &FeatureError) -> ClipError {
-    let fault = match error {
-        FeatureError::Sound(FrontEndError::Empty) => MediaFault::Empty,
-        FeatureError::Sound(FrontEndError::NotFinite { .. }) => MediaFault::NotFinite,
-        _ => MediaFault::Unusable,
-    };
-    ClipError::new(fault, error.to_string())
+fn of_features(error: FeatureError) -> ClipError {
+    match error {
+        FeatureError::Sound(error) => error.into(),
+        other => ClipError::new(MediaFault::Unusable, other.to_string()),
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use audsem_core::cli::RunArgs;
 use clap::Args;
 
-use crate::filter::{Condition, Config, Thresholds};
+use crate::filter::{Condition, Config, FilterThresholds};
 
 /// Flags of `filter`.
 #[derive(Debug, Args)]
@@ -60,7 +60,7 @@ impl FilterArgs {
             inputs: self.input.clone(),
             exclude: self.exclude.clone(),
             scores: self.scores.clone(),
-            thresholds: Thresholds {
+            thresholds: FilterThresholds {
                 min_duration_s: self.min_duration.0,
                 min_similarity: self.min_similarity.0,
                 max_speech: self.max_speech.0,

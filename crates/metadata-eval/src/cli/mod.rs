@@ -4,6 +4,7 @@ mod backend;
 mod combine;
 mod contribution;
 mod filter;
+mod import;
 mod lint;
 mod sample;
 mod write;
@@ -12,6 +13,7 @@ pub use backend::{Backend, OptionalServer};
 pub use combine::{CombineArgs, Requirement};
 pub use contribution::ContributionArgs;
 pub use filter::{Bound, FilterArgs};
+pub use import::ImportArgs;
 pub use lint::LintArgs;
 pub use sample::SampleArgs;
 pub use write::{PromptArgs, ShowPromptArgs, WriteArgs};
@@ -41,6 +43,8 @@ pub struct Cli {
 pub enum Command {
     /// Join the tables of the extractors and the clip table: one row for each clip
     Combine(CombineArgs),
+    /// Convert the outputs of the Python reference pipeline into tables
+    ImportReference(ImportArgs),
     /// Leave out clips by lists, scores, thresholds and conditions on columns
     Filter(FilterArgs),
     /// Write a caption of each clip, with reasoning
@@ -69,6 +73,7 @@ impl Command {
     pub fn run(&self, global: &GlobalArgs) -> Result<CommandOutput, Error> {
         let summary = match self {
             Self::Combine(args) => crate::combine::run(&args.config(), &options(&args.run, global)?),
+            Self::ImportReference(args) => crate::import::run(&args.config(), &options(&args.run, global)?),
             Self::Filter(args) => crate::filter::run(&args.config(), &options(&args.run, global)?),
             Self::Caption(args) => args.run(Product::Caption, global),
             Self::Qa(args) => args.run(Product::Qa, global),

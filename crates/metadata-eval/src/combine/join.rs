@@ -112,7 +112,7 @@ impl Features for VideoFeatures {
 }
 
 /// The row of a clip without features.
-fn new_row(key: &str) -> ClipMetadata {
+pub(crate) fn new_row(key: &str) -> ClipMetadata {
     let clip = key.parse::<ClipId>().ok();
     ClipMetadata {
         key: key.to_owned(),

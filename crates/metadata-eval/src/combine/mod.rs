@@ -27,6 +27,8 @@ use serde::Serialize;
 
 pub use features::Extractor;
 
+pub(crate) use join::new_row;
+
 use crate::checkpoint::NetworkSettings;
 use crate::error::Error;
 use crate::reason::DropReason;

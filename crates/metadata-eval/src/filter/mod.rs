@@ -38,14 +38,14 @@ pub struct Config {
     /// Tables of `audsem-clip-embeddings score`.
     pub scores: Vec<PathBuf>,
     /// What decides.
-    pub thresholds: Thresholds,
+    pub thresholds: FilterThresholds,
     /// Conditions that every clip must meet.
     pub conditions: Vec<Condition>,
 }
 
 /// The thresholds of `filter`; `None` turns a rule off.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Thresholds {
+pub struct FilterThresholds {
     /// Clips must be longer than this, in seconds.
     pub min_duration_s: Option<f64>,
     /// Lowest similarity of closed caption and audio caption.
@@ -59,7 +59,7 @@ pub struct Thresholds {
 /// What decides the content of the output, beside the lists, which each shard hashes.
 #[derive(Serialize)]
 struct HashedConfig<'a> {
-    thresholds: Thresholds,
+    thresholds: FilterThresholds,
     conditions: &'a [Condition],
 }
 
@@ -77,7 +77,7 @@ struct ClipTable {
 
 /// What all shards share.
 struct Rules<'a> {
-    thresholds: Thresholds,
+    thresholds: FilterThresholds,
     conditions: &'a [Condition],
     excluded: KeySet,
     dissimilar: KeySet,
@@ -160,7 +160,7 @@ impl Rules<'_> {
             let detail = format!("above {}", self.thresholds.max_dissimilarity);
             return Err(LeftOut::drop(FilterReason::Dissimilar, detail));
         }
-        let Thresholds { min_duration_s, min_similarity, max_speech, .. } = self.thresholds;
+        let FilterThresholds { min_duration_s, min_similarity, max_speech, .. } = self.thresholds;
         let seconds = clip.duration_ms.map(|ms| f64::from(ms) / 1000.0);
         let bound = |threshold: Option<f64>, value: Option<f64>, absent, reason, passes: fn(f64, f64) -> bool| {
             let Some(threshold) = threshold else { return Ok(()) };

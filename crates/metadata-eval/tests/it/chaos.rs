@@ -35,3 +35,13 @@ fn filter() {
     bench.write("in/list.txt", "V1 (0_0-4_0)\n");
     check(&bench, "filter-clips", "filter -i in/combined --min-similarity off --exclude in/list.txt");
 }
+
+#[test]
+fn import_reference() {
+    let bench = Bench::new();
+    for n in 0..3 {
+        let rows = format!("file_name,caption\ntar/V{n} (1_0-2_0),A street.\ntar/V{n} (3_0-5_0),\n");
+        bench.write(&format!("in/{n}.csv"), rows);
+    }
+    check(&bench, "import-reference", "import-reference -i in --kind video --max-fail-rate 1");
+}

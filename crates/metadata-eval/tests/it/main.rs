@@ -5,6 +5,7 @@ mod chaos;
 mod combine;
 mod empty;
 mod filter;
+mod import;
 mod kill;
 mod workbench;
 mod write;
