@@ -2,7 +2,7 @@
 //! files to listen to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Cursor, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use audsem_core::clips::{
@@ -13,7 +13,7 @@ use audsem_core::run::{
     Fingerprint, JsonFile, LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary,
 };
 use audsem_core::tar::TarError;
-use audsem_media::audio::{BitDepth, Decoder, quantise};
+use audsem_media::audio::{Decoder, encode_wav};
 use serde::Serialize;
 
 use crate::criterion::{Column, Criterion, CriterionArgs, Side};
@@ -213,20 +213,6 @@ fn copy(
 /// Decodes a sound and writes it as WAV, 16 bits.
 pub(crate) fn wav(bytes: &[u8], suffix: &str) -> Result<Vec<u8>, String> {
     let audio = Decoder::new().decode_bytes(bytes, Some(suffix)).map_err(|error| error.to_string())?;
-    let spec = hound::WavSpec {
-        channels: u16::try_from(audio.channels()).map_err(|_| "too many channels".to_owned())?,
-        sample_rate: audio.sample_rate_hz,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut stored = Cursor::new(Vec::new());
-    let mut write = || -> Result<(), hound::Error> {
-        let mut writer = hound::WavWriter::new(&mut stored, spec)?;
-        for sample in &audio.samples {
-            writer.write_sample(quantise(*sample, BitDepth::Sixteen))?;
-        }
-        writer.finalize()
-    };
-    write().map_err(|error| error.to_string())?;
-    Ok(stored.into_inner())
+    let channels = u16::try_from(audio.channels()).map_err(|_| "too many channels".to_owned())?;
+    encode_wav(&audio.samples, channels, audio.sample_rate_hz).map_err(|error| error.to_string())
 }

@@ -27,10 +27,12 @@
 //! # Ok(()) }
 //! ```
 
+pub mod audio_caption;
 pub mod checkpoint;
 pub mod cli;
 pub mod combine;
 pub mod contribution;
+mod decoder;
 pub mod error;
 pub mod filter;
 pub mod import;

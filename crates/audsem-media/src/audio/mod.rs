@@ -41,6 +41,7 @@ mod spectrum;
 mod support;
 mod tracks;
 mod wav;
+mod wav_write;
 
 pub use check::{CheckFailure, CheckLimits, Checked, Verify, check_audio};
 pub use decode::{Decoder, check_media};
@@ -56,6 +57,7 @@ pub use spectrum::{
     LogScale, MelBank, MelConfig, MelNorm, MelScale, Normalization, Padding, Signal, Spectrogram, SpectrumKind,
     WindowConfig, WindowShape, check_samples,
 };
+pub use wav_write::encode_wav;
 
 /// Decoded sound.
 #[derive(Debug, Clone, PartialEq)]

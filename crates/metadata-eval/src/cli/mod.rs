@@ -1,5 +1,6 @@
 //! The command line: clap types only, one file for each subcommand.
 
+mod audio_caption;
 mod backend;
 mod combine;
 mod contribution;
@@ -9,6 +10,7 @@ mod lint;
 mod sample;
 mod write;
 
+pub use audio_caption::AudioCaptionArgs;
 pub use backend::{Backend, OptionalServer};
 pub use combine::{CombineArgs, Requirement};
 pub use contribution::ContributionArgs;
@@ -41,6 +43,8 @@ pub struct Cli {
 /// The subcommands, in the order a pipeline uses them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Describe each sound with an audio language model behind a server
+    AudioCaption(Box<AudioCaptionArgs>),
     /// Join the tables of the extractors and the clip table: one row for each clip
     Combine(CombineArgs),
     /// Convert the outputs of the Python reference pipeline into tables
@@ -72,6 +76,7 @@ impl Command {
     /// Any error that prevents the run.
     pub fn run(&self, global: &GlobalArgs) -> Result<CommandOutput, Error> {
         let summary = match self {
+            Self::AudioCaption(args) => args.run(&options(&args.run, global)?),
             Self::Combine(args) => crate::combine::run(&args.config(), &options(&args.run, global)?),
             Self::ImportReference(args) => crate::import::run(&args.config(), &options(&args.run, global)?),
             Self::Filter(args) => crate::filter::run(&args.config(), &options(&args.run, global)?),

@@ -1,6 +1,7 @@
 //! Tests of this crate through its public interface and its binary.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod audio_caption;
 mod chaos;
 mod combine;
 mod empty;
