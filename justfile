@@ -37,7 +37,7 @@ clip-embeddings *ARGS:
 tarify *ARGS:
     cargo run --quiet --profile {{ profile }} -p audsem-tarify -- "$@"
 
-# What networks say about clips, joined, filtered and written up: audio-caption, combine, import-reference, filter
+# What networks say about clips, joined, filtered and written up: audio, sat, audio-caption, combine, import-reference, filter
 metadata-eval *ARGS:
     cargo run --quiet --profile {{ profile }} -p audsem-metadata-eval -- "$@"
 

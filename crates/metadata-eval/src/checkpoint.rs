@@ -12,6 +12,8 @@ use crate::error::Error;
 pub struct NetworkSettings {
     /// The checkpoint: a folder, or an id on the hub.
     pub model: String,
+    /// Branch, tag or commit on the hub.
+    pub revision: Option<String>,
     /// Where it runs.
     pub device: DeviceChoice,
     /// Number type of its weights.
@@ -33,7 +35,7 @@ pub(crate) struct OpenedCheckpoint {
 impl NetworkSettings {
     /// Finds the checkpoint and opens the device.
     pub(crate) fn open(&self) -> Result<OpenedCheckpoint, Error> {
-        let dir = ModelDir::resolve(&self.model, None).map_err(audsem_models::Error::from)?;
+        let dir = ModelDir::resolve(&self.model, self.revision.as_deref()).map_err(audsem_models::Error::from)?;
         let device = self.device.open().map_err(audsem_models::Error::from)?;
         let fingerprint = dir.fingerprint().map_err(audsem_models::Error::from)?;
         let files = fingerprint.sha256.iter().fold(Fingerprint::new(), |all, sha256| all.with(sha256));

@@ -29,4 +29,29 @@ pub enum Error {
         /// What to do about it.
         hint: &'static str,
     },
+    /// A network whose checkpoint is not named, and which has no default.
+    #[error("no checkpoint is named for `{model}`\nhint: pass --model-dir {model}=FOLDER; `convert-weights` makes one")]
+    NoCheckpoint {
+        /// The network.
+        model: &'static str,
+    },
+    /// A checkpoint of a network that does not run.
+    #[error("--model-dir names a checkpoint for `{model}`, which --models does not name")]
+    IdleCheckpoint {
+        /// The network.
+        model: &'static str,
+    },
+    /// A command with one network whose checkpoint is not named.
+    #[error("no checkpoint is named\nhint: pass --model FOLDER; `convert-weights` makes one")]
+    NoModel,
+    /// A class of a checkpoint whose name is not known.
+    #[error(
+        "class {class} of the checkpoint has no name: {model}\nhint: pass AudioSet's class_labels_indices.csv with --class-names"
+    )]
+    UnnamedClass {
+        /// The checkpoint.
+        model: String,
+        /// The class.
+        class: usize,
+    },
 }

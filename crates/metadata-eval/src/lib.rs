@@ -27,6 +27,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod audio;
 pub mod audio_caption;
 pub mod checkpoint;
 pub mod cli;
@@ -41,6 +42,7 @@ mod parquet;
 pub mod reason;
 mod record_files;
 pub mod sample;
+pub mod sat;
 pub mod tables;
 pub mod write;
 

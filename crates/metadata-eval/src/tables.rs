@@ -1,6 +1,8 @@
 //! The row types of what extractors say about clips, and of their join.
 
+use audsem_core::reason::Reason as _;
 use audsem_core::row;
+use audsem_media::batch::ClipError;
 
 row! {
     /// A label and its probability.
@@ -21,6 +23,14 @@ row! {
         pub fault: String,
         /// What was found.
         pub detail: String,
+    }
+}
+
+impl ModelFailure {
+    /// The failure of a network on a clip.
+    #[must_use]
+    pub fn of(model: &str, error: ClipError) -> Self {
+        Self { model: model.to_owned(), fault: error.fault.name().to_owned(), detail: error.detail }
     }
 }
 

@@ -100,6 +100,7 @@ impl CombineArgs {
             require,
             sentence_model: self.sentence_model.as_ref().map(|model| NetworkSettings {
                 model: model.clone(),
+                revision: None,
                 device: self.device,
                 precision: self.dtype,
                 batch_size: self.batch_size as usize,

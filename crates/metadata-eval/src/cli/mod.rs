@@ -1,5 +1,6 @@
 //! The command line: clap types only, one file for each subcommand.
 
+mod audio;
 mod audio_caption;
 mod backend;
 mod combine;
@@ -10,6 +11,7 @@ mod lint;
 mod sample;
 mod write;
 
+pub use audio::{AudioArgs, ModelPath, SatArgs};
 pub use audio_caption::AudioCaptionArgs;
 pub use backend::{Backend, OptionalServer};
 pub use combine::{CombineArgs, Requirement};
@@ -43,6 +45,10 @@ pub struct Cli {
 /// The subcommands, in the order a pipeline uses them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Tag each sound with audio networks
+    Audio(AudioArgs),
+    /// Tag each second of each sound with a streaming network
+    Sat(SatArgs),
     /// Describe each sound with an audio language model behind a server
     AudioCaption(Box<AudioCaptionArgs>),
     /// Join the tables of the extractors and the clip table: one row for each clip
@@ -77,6 +83,8 @@ impl Command {
     pub fn run(&self, global: &GlobalArgs) -> Result<CommandOutput, Error> {
         let summary = match self {
             Self::AudioCaption(args) => args.run(&options(&args.run, global)?),
+            Self::Audio(args) => crate::audio::run(&args.config()?, &options(&args.run, global)?),
+            Self::Sat(args) => crate::sat::run(&args.config()?, &options(&args.run, global)?),
             Self::Combine(args) => crate::combine::run(&args.config(), &options(&args.run, global)?),
             Self::ImportReference(args) => crate::import::run(&args.config(), &options(&args.run, global)?),
             Self::Filter(args) => crate::filter::run(&args.config(), &options(&args.run, global)?),

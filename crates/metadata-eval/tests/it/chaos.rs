@@ -2,7 +2,8 @@
 
 use audsem_core::testing::chaos::survive;
 
-use crate::workbench::{Bench, audio, sat};
+use crate::audio::shard;
+use crate::workbench::{Bench, audio, fixture, sat};
 
 /// Runs a command through its rounds; `--output` and `--workers` are added.
 fn check(bench: &Bench, name: &str, arguments: &str) {
@@ -44,4 +45,17 @@ fn import_reference() {
         bench.write(&format!("in/{n}.csv"), rows);
     }
     check(&bench, "import-reference", "import-reference -i in --kind video --max-fail-rate 1");
+}
+
+#[test]
+fn audio_features() {
+    let bench = Bench::new();
+    for entry in std::fs::read_dir(fixture("goldens/ast_tiny")).unwrap() {
+        let path = entry.unwrap().path();
+        bench.write(&format!("model/{}", path.file_name().unwrap().to_str().unwrap()), std::fs::read(&path).unwrap());
+    }
+    for n in 0..3 {
+        bench.write(&format!("in/{n}.tar"), shard(&[&format!("V{n} (0.0-0.5)"), &format!("V{} (1.0-1.75)", n / 2)]));
+    }
+    check(&bench, "audio-features", "audio -i in --models ast --model-dir ast=model");
 }

@@ -1,6 +1,7 @@
 //! Tests of this crate through its public interface and its binary.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod audio;
 mod audio_caption;
 mod chaos;
 mod combine;
@@ -8,5 +9,6 @@ mod empty;
 mod filter;
 mod import;
 mod kill;
+mod originals;
 mod workbench;
 mod write;

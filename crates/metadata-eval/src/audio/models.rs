@@ -1,0 +1,106 @@
+//! The audio networks that `--models` names.
+
+use audsem_media::batch::AnyNetwork;
+use audsem_models::audio::ast::{AstClassifier, AstHead};
+use audsem_models::audio::beats::BeatsClassifier;
+use audsem_models::audio::conette::{CaptionSettings, ConetteCaptioner};
+use serde::Serialize;
+
+use super::captions::ShortCaptions;
+use super::finding::Finding;
+use super::labels::ClassNames;
+use super::taggers::TopTags;
+use crate::checkpoint::{NetworkSettings, OpenedCheckpoint};
+use crate::error::Error;
+
+/// An audio network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum AudioModel {
+    /// Audio Spectrogram Transformer: labels of AudioSet or ESC-50
+    Ast,
+    /// BEATs: labels of AudioSet
+    Beats,
+    /// CoNeTTE: a short caption
+    Conette,
+}
+
+/// A network that was loaded.
+pub(super) struct OpenedModel {
+    pub name: &'static str,
+    pub network: Box<dyn AnyNetwork<Finding>>,
+    pub checkpoint: OpenedCheckpoint,
+}
+
+impl AudioModel {
+    /// Name of the network on the command line, in counters and in `failures`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ast => "ast",
+            Self::Beats => "beats",
+            Self::Conette => "conette",
+        }
+    }
+
+    /// Id on the hub of the checkpoint that is used by default; nothing where the published file needs a conversion.
+    #[must_use]
+    pub fn default_checkpoint(self) -> Option<&'static str> {
+        match self {
+            Self::Ast => Some("MIT/ast-finetuned-audioset-10-10-0.4593"),
+            Self::Beats | Self::Conette => None,
+        }
+    }
+
+    /// Loads the network.
+    pub(super) fn open(
+        self,
+        settings: &NetworkSettings,
+        names: Option<&ClassNames>,
+        top_k: usize,
+    ) -> Result<OpenedModel, Error> {
+        let checkpoint = settings.open()?;
+        let (dir, device, dtype) = (&checkpoint.dir, &checkpoint.device, settings.precision.dtype());
+        let network: Box<dyn AnyNetwork<Finding>> = match self {
+            Self::Ast => {
+                let ast = AstClassifier::open(dir, device, dtype)?;
+                let labels = ast.config().labels().into_iter().map(str::to_owned).collect();
+                Box::new(TopTags { classifier: ast, labels, top_k })
+            }
+            Self::Beats => {
+                let beats = BeatsClassifier::open(dir, device, dtype)?;
+                let labels = beats_labels(&beats, names, settings)?;
+                Box::new(TopTags { classifier: beats, labels, top_k })
+            }
+            Self::Conette => {
+                let captioner = ConetteCaptioner::open(dir, device, dtype)?;
+                let settings = CaptionSettings::of(captioner.config());
+                Box::new(ShortCaptions { captioner, settings })
+            }
+        };
+        Ok(OpenedModel { name: self.name(), network, checkpoint })
+    }
+}
+
+/// The names of a checkpoint's classes, which has their AudioSet ids.
+fn beats_labels(
+    beats: &BeatsClassifier,
+    names: Option<&ClassNames>,
+    settings: &NetworkSettings,
+) -> Result<Vec<String>, Error> {
+    let unnamed = |class: usize| Error::UnnamedClass { model: settings.model.clone(), class };
+    let name = |class: usize| {
+        let mid = beats.audioset_id(class).ok_or_else(|| unnamed(class))?;
+        names.and_then(|names| names.of_mid(mid)).map(str::to_owned).ok_or_else(|| unnamed(class))
+    };
+    (0..beats.config().predictor_class).map(name).collect()
+}
+
+/// What `ast_head` says.
+pub(super) fn head_name(head: AstHead) -> &'static str {
+    match head {
+        AstHead::Esc50 => "ESC-50",
+        AstHead::AudioSet => "AudioSet",
+        AstHead::Other => "other",
+    }
+}

@@ -1,0 +1,158 @@
+//! Flags of `audio` and `sat`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use audsem_core::cli::{ModelArgs, RunArgs};
+use audsem_core::device::{DeviceChoice, Precision};
+use clap::{Args, ValueEnum as _};
+
+use crate::audio::{self, AudioModel};
+use crate::checkpoint::NetworkSettings;
+use crate::error::Error;
+use crate::sat;
+
+/// Clips in a forward pass.
+const CLIPS: u32 = 16;
+
+/// Flags of `audio`.
+#[derive(Debug, Args)]
+pub struct AudioArgs {
+    /// Shards of sounds or videos (.tar), sounds, folders of either, or CSV files with a column `path` and optionally
+    /// `key`; if a key is repeated, its first clip counts
+    #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
+    pub input: Vec<PathBuf>,
+    /// Networks to run, separated by commas; each clip is decoded once for all
+    #[arg(long, value_enum, value_name = "NAMES", value_delimiter = ',', required = true)]
+    pub models: Vec<AudioModel>,
+    /// Checkpoint of a network: a folder, or an id on the Hugging Face hub; may be given for each network
+    /// [default for ast: MIT/ast-finetuned-audioset-10-10-0.4593]
+    #[arg(long = "model-dir", value_name = "NAME=ID_OR_PATH")]
+    pub model_dirs: Vec<ModelPath>,
+    /// Labels to keep, the most probable ones
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub top_k: u32,
+    /// class_labels_indices.csv of AudioSet (columns index, mid, display_name), for checkpoints that name classes by id
+    #[arg(long, value_name = "FILE")]
+    pub class_names: Option<PathBuf>,
+    /// Path of ffmpeg, for formats that the built-in decoders cannot read [default: from PATH]
+    #[arg(long, value_name = "FILE")]
+    pub ffmpeg: Option<PathBuf>,
+    /// Device the networks run on: `auto`, `cpu` or `cuda:N`
+    #[arg(long, value_name = "DEVICE", default_value_t, help_heading = "Model")]
+    pub device: DeviceChoice,
+    /// Number type of the weights
+    #[arg(long, value_enum, default_value_t = Precision::F32, help_heading = "Model")]
+    pub dtype: Precision,
+    /// Clips per forward pass
+    #[arg(long, value_name = "N", default_value_t = CLIPS, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Model")]
+    pub batch_size: u32,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub run: RunArgs,
+}
+
+/// `NAME=ID_OR_PATH` of `--model-dir`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelPath {
+    /// The network.
+    pub model: AudioModel,
+    /// Its checkpoint.
+    pub checkpoint: String,
+}
+
+impl FromStr for ModelPath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, checkpoint) = text.split_once('=').ok_or("expected NAME=ID_OR_PATH")?;
+        let model = AudioModel::from_str(name, false)?;
+        if checkpoint.is_empty() {
+            Err("expected NAME=ID_OR_PATH".to_owned())
+        } else {
+            Ok(Self { model, checkpoint: checkpoint.to_owned() })
+        }
+    }
+}
+
+impl AudioArgs {
+    /// What the flags ask for.
+    ///
+    /// # Errors
+    /// A network has no checkpoint, or one is named for a network that does not run.
+    pub fn config(&self) -> Result<audio::Config, Error> {
+        let mut models = self.models.clone();
+        models.sort_unstable();
+        models.dedup();
+        if let Some(idle) = self.model_dirs.iter().find(|given| !models.contains(&given.model)) {
+            return Err(Error::IdleCheckpoint { model: idle.model.name() });
+        }
+        let settings = |model: AudioModel| {
+            let given = self.model_dirs.iter().rev().find(|given| given.model == model);
+            let checkpoint = given.map(|given| given.checkpoint.as_str()).or(model.default_checkpoint());
+            let checkpoint = checkpoint.ok_or(Error::NoCheckpoint { model: model.name() })?;
+            let settings = NetworkSettings {
+                model: checkpoint.to_owned(),
+                revision: None,
+                device: self.device,
+                precision: self.dtype,
+                batch_size: self.batch_size as usize,
+            };
+            Ok::<_, Error>((model, settings))
+        };
+        Ok(audio::Config {
+            inputs: self.input.clone(),
+            models: models.into_iter().map(settings).collect::<Result<_, _>>()?,
+            top_k: self.top_k as usize,
+            class_names: self.class_names.clone(),
+            batch_size: self.batch_size as usize,
+            ffmpeg: self.ffmpeg.clone(),
+        })
+    }
+}
+
+/// Flags of `sat`.
+#[derive(Debug, Args)]
+pub struct SatArgs {
+    /// Shards of sounds or videos (.tar), sounds, folders of either, or CSV files with a column `path` and optionally
+    /// `key`; if a key is repeated, its first clip counts
+    #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
+    pub input: Vec<PathBuf>,
+    /// Labels to keep for each second, the most probable ones
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub top_k: u32,
+    /// class_labels_indices.csv of AudioSet (columns index, mid, display_name), for the names of the classes
+    #[arg(long, value_name = "FILE", required = true)]
+    pub class_names: PathBuf,
+    /// Path of ffmpeg, for formats that the built-in decoders cannot read [default: from PATH]
+    #[arg(long, value_name = "FILE")]
+    pub ffmpeg: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub run: RunArgs,
+}
+
+impl SatArgs {
+    /// What the flags ask for.
+    ///
+    /// # Errors
+    /// No checkpoint is named.
+    pub fn config(&self) -> Result<sat::Config, Error> {
+        Ok(sat::Config {
+            inputs: self.input.clone(),
+            model: NetworkSettings {
+                model: self.model.model.clone().ok_or(Error::NoModel)?,
+                revision: self.model.revision.clone(),
+                device: self.model.device,
+                precision: self.model.dtype,
+                batch_size: self.model.batch_size.unwrap_or(CLIPS) as usize,
+            },
+            top_k: self.top_k as usize,
+            class_names: self.class_names.clone(),
+            ffmpeg: self.ffmpeg.clone(),
+        })
+    }
+}
