@@ -38,7 +38,7 @@ pub struct CaptionSettings {
 }
 
 impl CaptionSettings {
-    /// Those of a checkpoint, with its first style.
+    /// The settings that a checkpoint has, with its first style.
     #[must_use]
     pub fn of(config: &Config) -> Self {
         Self {
