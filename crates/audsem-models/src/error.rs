@@ -71,6 +71,20 @@ pub enum Error {
         /// Rows of the table.
         vocab_size: usize,
     },
+    /// A chat template cannot be read or filled.
+    #[error("chat template: {reason}")]
+    ChatTemplate {
+        /// Where and what.
+        reason: String,
+    },
+    /// A GGUF file is not as expected.
+    #[error("GGUF file {}: {reason}", .path.display())]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Features that do not fit the audio tower.
     #[error(
         "features of {frames} frames with {mels} mel bins; this network takes 1 to {max_frames} frames with {wanted_mels}\nhint: the configurations of the features and of the network are of different checkpoints"

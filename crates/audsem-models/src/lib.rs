@@ -24,10 +24,12 @@
 
 pub mod audio;
 pub mod bert;
+pub mod chat;
 pub mod checkpoint;
 pub mod clap;
 pub mod error;
 pub mod generate;
+pub mod language;
 pub mod multimodal;
 pub mod nn;
 pub mod roberta;

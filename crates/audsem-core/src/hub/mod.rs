@@ -21,7 +21,7 @@ use crate::weights::ModelError;
 use fetch::{absent_marker, cached_snapshot, complete, fetch};
 
 /// Files beside the weights that are fetched where the repository has them.
-const SIDE_FILES: [&str; 13] = [
+const SIDE_FILES: [&str; 14] = [
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -33,12 +33,13 @@ const SIDE_FILES: [&str; 13] = [
     "preprocessor_config.json",
     "processor_config.json",
     "generation_config.json",
+    "chat_template.jinja",
     "modules.json",
     "1_Pooling/config.json",
 ];
 
 /// Files beside the weights on which results depend.
-const HASHED_FILES: [&str; 10] = [
+const HASHED_FILES: [&str; 12] = [
     "config.json",
     "preprocessor_config.json",
     "processor_config.json",
@@ -49,6 +50,8 @@ const HASHED_FILES: [&str; 10] = [
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    "generation_config.json",
+    "chat_template.jinja",
 ];
 
 /// Names of weight files, in the order in which they are preferred.
@@ -311,6 +314,17 @@ fn is_hub_id(text: &str) -> bool {
     };
     let parts: Vec<&str> = text.split('/').collect();
     (1..=2).contains(&parts.len()) && parts.into_iter().all(ok)
+}
+
+impl ModelFingerprint {
+    /// Hashes a model that is one file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn of_file(path: &Path) -> Result<Self, ModelError> {
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Ok(Self { name, revision: None, sha256: vec![sha256_of(path)?] })
+    }
 }
 
 fn sha256_of(path: &Path) -> Result<String, ModelError> {

@@ -171,7 +171,7 @@ impl GenerationConfig {
     }
 
     /// Refuses what contradicts itself.
-    pub(super) fn validate(&self) -> Result<()> {
+    pub(crate) fn validate(&self) -> Result<()> {
         let problem = if self.num_beams == 0 || self.num_return_sequences == 0 {
             "num_beams and num_return_sequences are at least 1".to_owned()
         } else if self.num_return_sequences > self.num_beams {

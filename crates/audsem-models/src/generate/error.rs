@@ -30,6 +30,12 @@ pub enum GenerationError {
         /// Its score.
         score: f32,
     },
+    /// An answer cannot be held to a schema.
+    #[error("guided decoding: {problem}")]
+    Guide {
+        /// What is wrong with the schema, the tokenizer or the answer.
+        problem: String,
+    },
     /// The rules leave no token to choose.
     #[error("every token is ruled out\nhint: generation settings contradict each other")]
     NoTokenLeft,

@@ -7,15 +7,17 @@
 mod beams;
 mod config;
 mod error;
+mod guided;
 mod ngrams;
 mod processors;
 mod sample;
 
 pub use config::{EarlyStopping, GenerationConfig};
 pub use error::GenerationError;
+pub use guided::{Guide, GuidedAnswer};
 pub use processors::LogitsProcessors;
 pub(crate) use processors::log_softmax;
-pub use sample::Sampler;
+pub use sample::{Continuation, Sampler, decode};
 
 use crate::Result;
 

@@ -75,68 +75,103 @@ fn draw(probabilities: &[f64], at: f64) -> usize {
 
 /// A sequence in the making.
 struct Row<'a> {
-    request: usize,
     ids: Vec<u32>,
     prompt_length: usize,
+    config: &'a GenerationConfig,
     processors: LogitsProcessors<'a>,
     sampler: Sampler,
+    finish: StopReason,
 }
 
-impl Row<'_> {
-    /// Appends a token; why the sequence ends, if it does.
-    fn advance(&mut self, scores: &mut [f32], config: &GenerationConfig) -> Result<(u32, Option<StopReason>)> {
-        self.processors.process(&self.ids, scores);
-        let token = self.sampler.choose(scores)?;
-        self.ids.push(token);
-        let finish = if config.eos_token_id.contains(&token) {
-            Some(StopReason::EndOfSequence)
-        } else {
-            (self.ids.len() >= self.processors.max_length()).then_some(StopReason::MaxLength)
-        };
-        Ok((token, finish))
+impl<'a> Row<'a> {
+    fn new(request: &GenerationRequest, config: &'a GenerationConfig) -> Result<Self> {
+        let prompt_length = request.prompt.len();
+        Ok(Self {
+            ids: request.prompt.clone(),
+            prompt_length,
+            config,
+            processors: LogitsProcessors::new(config, prompt_length)?,
+            sampler: Sampler::new(config, request.seed),
+            finish: StopReason::MaxLength,
+        })
+    }
+
+    fn generated(mut self) -> Generated {
+        let tokens = self.ids.split_off(self.prompt_length);
+        Generated { tokens, finish: self.finish, score: None }
     }
 }
 
-/// One sequence for each request. Rows that have ended leave the batch.
+impl Continuation for Row<'_> {
+    fn prompt(&self) -> &[u32] {
+        &self.ids[..self.prompt_length]
+    }
+
+    fn advance(&mut self, scores: &mut [f32]) -> Result<Option<u32>> {
+        self.processors.process(&self.ids, scores);
+        let token = self.sampler.choose(scores)?;
+        self.ids.push(token);
+        if self.config.eos_token_id.contains(&token) {
+            self.finish = StopReason::EndOfSequence;
+            return Ok(None);
+        }
+        Ok((self.ids.len() < self.processors.max_length()).then_some(token))
+    }
+}
+
+/// A sequence that [`decode`] continues.
+pub trait Continuation {
+    /// The tokens that it begins with; not empty.
+    fn prompt(&self) -> &[u32];
+
+    /// Takes the logits (V) of the next token, which may be changed; returns the token, or nothing if the sequence has
+    /// ended and needs no further logits.
+    ///
+    /// # Errors
+    /// The whole batch ends.
+    fn advance(&mut self, logits: &mut [f32]) -> Result<Option<u32>>;
+}
+
+/// Continues all sequences to their ends. Rows that have ended leave the batch.
+///
+/// # Errors
+/// The network fails, or a sequence does.
+pub fn decode<C: Continuation>(decoder: &mut dyn CausalDecoder, sequences: &mut [C]) -> Result<()> {
+    let prompts: Vec<&[u32]> = sequences.iter().map(Continuation::prompt).collect();
+    if prompts.is_empty() {
+        return Ok(());
+    }
+    let mut logits = decoder.prefill(&prompts)?;
+    let mut open: Vec<usize> = (0..sequences.len()).collect();
+    loop {
+        let (mut kept, mut tokens, mut going) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, (&number, scores)) in open.iter().zip(&mut logits).enumerate() {
+            if let Some(token) = sequences[number].advance(scores)? {
+                kept.push(at);
+                tokens.push(token);
+                going.push(number);
+            }
+        }
+        if going.is_empty() {
+            return Ok(());
+        }
+        if kept.len() < open.len() {
+            decoder.select(&kept)?;
+        }
+        open = going;
+        logits = decoder.step(&tokens)?;
+    }
+}
+
+/// One sequence for each request.
 pub(super) fn rows(
     decoder: &mut dyn CausalDecoder,
     requests: &[GenerationRequest],
     config: &GenerationConfig,
 ) -> Result<Vec<Vec<Generated>>> {
-    let mut open =
-        requests.iter().enumerate().map(|(i, request)| open_row(i, request, config)).collect::<Result<Vec<_>>>()?;
-    let prompts: Vec<&[u32]> = requests.iter().map(|request| request.prompt.as_slice()).collect();
-    let mut logits = decoder.prefill(&prompts)?;
-    let mut done: Vec<Vec<Generated>> = vec![Vec::new(); requests.len()];
-    loop {
-        let (mut going, mut kept, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
-        let before = open.len();
-        for (at, (mut row, scores)) in open.into_iter().zip(&mut logits).enumerate() {
-            let (token, finish) = row.advance(scores, config)?;
-            if let Some(finish) = finish {
-                let continuation = row.ids.split_off(row.prompt_length);
-                done[row.request].push(Generated { tokens: continuation, finish, score: None });
-            } else {
-                kept.push(at);
-                tokens.push(token);
-                going.push(row);
-            }
-        }
-        open = going;
-        if open.is_empty() {
-            return Ok(done);
-        }
-        if kept.len() < before {
-            decoder.select(&kept)?;
-        }
-        logits = decoder.step(&tokens)?;
-    }
-}
-
-fn open_row<'a>(request: usize, of: &GenerationRequest, config: &'a GenerationConfig) -> Result<Row<'a>> {
-    let prompt_length = of.prompt.len();
-    let processors = LogitsProcessors::new(config, prompt_length)?;
-    Ok(Row { request, ids: of.prompt.clone(), prompt_length, processors, sampler: Sampler::new(config, of.seed) })
+    let mut rows = requests.iter().map(|request| Row::new(request, config)).collect::<Result<Vec<_>>>()?;
+    decode(decoder, &mut rows)?;
+    Ok(rows.into_iter().map(|row| vec![row.generated()]).collect())
 }
 
 #[cfg(test)]

@@ -60,6 +60,15 @@ impl KvCache {
         self.len = self.len.min(len);
     }
 
+    /// A cache of its own with the same content.
+    ///
+    /// # Errors
+    /// Memory or device.
+    pub fn fork(&self) -> Result<Self> {
+        let copy = |buffer: &Option<Tensor>| buffer.as_ref().map(Tensor::copy).transpose();
+        Ok(Self { keys: copy(&self.keys)?, values: copy(&self.values)?, len: self.len })
+    }
+
     /// Takes row `order[n]` for row n; rows may be repeated or left out, as beams ask for.
     ///
     /// # Errors
@@ -155,6 +164,15 @@ impl DecoderCache {
         }
     }
 
+    /// A cache of its own with the same content.
+    ///
+    /// # Errors
+    /// Memory or device.
+    pub fn fork(&self) -> Result<Self> {
+        let layer = |layer: &LayerCache| Ok(LayerCache { own: layer.own.fork()?, cross: layer.cross.fork()? });
+        Ok(Self { layers: self.layers.iter().map(layer).collect::<Result<_>>()?, span: self.span.clone() })
+    }
+
     /// Drops all but the first `len` tokens of each row.
     pub fn truncate(&mut self, len: usize) {
         self.layers.iter_mut().for_each(|layer| layer.own.truncate(len));
@@ -231,6 +249,18 @@ mod tests {
         }
         assert_eq!(values(&k), values(&v));
         assert!(cache.reorder(&[7]).is_err());
+    }
+
+    #[test]
+    fn a_fork_goes_its_own_way() {
+        let mut cache = KvCache::default();
+        assert!(cache.fork().unwrap().is_empty());
+        cache.append(&keys(0..3), &keys(0..3)).unwrap();
+        let mut other = cache.fork().unwrap();
+        cache.append(&keys(3..4), &keys(3..4)).unwrap();
+        other.append(&keys(7..8), &keys(7..8)).unwrap();
+        assert_eq!(values(&cache.held().unwrap().0), values(&keys(0..4)));
+        assert_eq!(values(&other.held().unwrap().0.narrow(2, 3, 1).unwrap()), values(&keys(7..8)));
     }
 
     #[test]

@@ -82,6 +82,12 @@ impl RmsNorm {
         Ok(Self { weight: vb.get_with_hints(dim, "weight", Init::Const(1.0))?, eps })
     }
 
+    /// Takes a scale (D).
+    #[must_use]
+    pub fn from_weight(weight: Tensor, eps: f64) -> Self {
+        Self { weight, eps }
+    }
+
     /// The scale (D).
     #[must_use]
     pub fn weight(&self) -> &Tensor {

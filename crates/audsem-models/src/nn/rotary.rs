@@ -75,6 +75,18 @@ impl Rotary {
         self
     }
 
+    /// Divides the frequency of each pair by a factor of its own, as GGUF files state the scaling of Llama 3.
+    ///
+    /// # Errors
+    /// There is not one factor for each pair.
+    pub fn with_factors(mut self, factors: &[f32]) -> Result<Self> {
+        if factors.len() != self.frequencies.len() {
+            bail!("{} rotary factors of {} pairs", factors.len(), self.frequencies.len());
+        }
+        self.frequencies.iter_mut().zip(factors).for_each(|(frequency, factor)| *frequency /= factor);
+        Ok(self)
+    }
+
     /// Takes positions of several axes: the first `sections[0]` pairs turn by the first axis, the next
     /// `sections[1]` by the second, and so on; `mrope_section` of Qwen2.5-Omni (time, height, width).
     ///

@@ -1,6 +1,8 @@
 //! Affine maps with their weights reordered once, and with bias, activation and residual sum done while the result is
 //! still in the first-level cache.
 
+use std::ops::Range;
+
 use candle_core::{DType, Device, Result, Tensor, bail};
 use rayon::prelude::*;
 
@@ -11,6 +13,9 @@ use crate::nn::Activation;
 
 /// Rows of a tensor that a thread maps at a time.
 const GROUP_ROWS: usize = 256;
+
+/// Pieces of work for each thread, so that one that is held up does not hold up the others.
+const TASKS_PER_THREAD: usize = 4;
 
 /// `x Wᵀ + b`, for inference on the CPU in f32. The result of a row depends on that row alone: each output is one sum in
 /// the order of the inputs, at any position of the row in a tile.
@@ -78,7 +83,11 @@ impl Linear {
     pub fn forward(&self, x: &Matrix, out: &mut Matrix, into: Epilogue) {
         assert_eq!((x.columns(), x.rows()), (self.inputs, out.rows()), "rows of x have one value per input");
         assert!(out.columns() >= self.outputs, "out has room for the outputs");
-        dispatch(Product { linear: self, x, out, into });
+        dispatch(Product { linear: self, panels: 0..self.n_panels(), x, out, into });
+    }
+
+    fn n_panels(&self) -> usize {
+        self.outputs.div_ceil(PANEL)
     }
 
     /// Maps a candle tensor (…, I) to (…, O), on all threads.
@@ -93,6 +102,9 @@ impl Linear {
         }
         let values = x.flatten_all()?.to_vec1::<f32>()?;
         let rows = values.len() / self.inputs;
+        if rows <= GROUP_ROWS {
+            return Tensor::from_vec(self.map_few(&values, rows), shape, &Device::Cpu);
+        }
         let per_group = rows.div_ceil(rayon::current_num_threads()).clamp(1, GROUP_ROWS);
         let mut mapped = vec![0f32; rows * self.outputs];
         let groups = mapped.par_chunks_mut(per_group * self.outputs).zip(values.par_chunks(per_group * self.inputs));
@@ -109,6 +121,26 @@ impl Linear {
         });
         Tensor::from_vec(mapped, shape, &Device::Cpu)
     }
+
+    /// Maps rows that fit the caches: each thread has outputs of its own, so that every weight is read once.
+    fn map_few(&self, values: &[f32], rows: usize) -> Vec<f32> {
+        let mut x = Matrix::default();
+        x.reshape(rows, self.inputs);
+        for (n, row) in values.chunks_exact(self.inputs).enumerate() {
+            x.row_mut(n).copy_from_slice(row);
+        }
+        let panels = self.n_panels();
+        let per_task = panels.div_ceil(TASKS_PER_THREAD * rayon::current_num_threads()).max(1);
+        let task = |n: usize| {
+            let panels = n * per_task..panels.min((n + 1) * per_task);
+            let mut out = Matrix::default();
+            out.reshape(rows, self.outputs.min(panels.end * PANEL) - panels.start * PANEL);
+            dispatch(Product { linear: self, panels, x: &x, out: &mut out, into: Epilogue::Set });
+            out
+        };
+        let parts: Vec<Matrix> = (0..panels.div_ceil(per_task)).into_par_iter().map(task).collect();
+        (0..rows).flat_map(|row| parts.iter().flat_map(move |part| part.row(row))).copied().collect()
+    }
 }
 
 fn pack(rows: &[Vec<f32>], inputs: usize) -> Vec<f32> {
@@ -123,8 +155,10 @@ fn pack(rows: &[Vec<f32>], inputs: usize) -> Vec<f32> {
     panels
 }
 
+/// The outputs of some panels; those of the first panel are the first columns of `out`.
 struct Product<'a> {
     linear: &'a Linear,
+    panels: Range<usize>,
     x: &'a Matrix,
     out: &'a mut Matrix,
     into: Epilogue,
@@ -133,9 +167,11 @@ struct Product<'a> {
 impl Kernel for Product<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let Self { linear, x, out, into } = self;
+        let Self { linear, panels, x, out, into } = self;
         let mut tile = [[0.0; PANEL]; MAX_TILE_ROWS];
-        for (p, panel) in linear.panels.chunks_exact((linear.inputs * PANEL).max(1)).enumerate() {
+        let first = panels.start * PANEL;
+        let chosen = linear.panels.chunks_exact((linear.inputs * PANEL).max(1)).enumerate();
+        for (p, panel) in chosen.skip(panels.start).take(panels.len()) {
             let from = p * PANEL;
             let to = linear.outputs.min(from + PANEL);
             let bias = &linear.bias[from..to];
@@ -144,7 +180,7 @@ impl Kernel for Product<'_> {
                 let rows = S::TILE_ROWS.min(x.rows() - row);
                 product::<S>(rows, linear.inputs, x.rows_from(row), x.stride(), panel, &mut tile);
                 for (m, sums) in tile[..rows].iter_mut().enumerate() {
-                    let target = &mut out.row_mut(row + m)[from..to];
+                    let target = &mut out.row_mut(row + m)[from - first..to - first];
                     finish::<S>(&mut sums[..to - from], bias, into, target);
                 }
                 row += rows;
@@ -228,7 +264,7 @@ mod tests {
                 let mut out = Matrix::default();
                 fill(&mut out, x.rows(), linear.outputs, 8);
                 let before = out.clone();
-                Product { linear, x, out: &mut out, into }.run::<S>();
+                Product { linear, panels: 0..linear.n_panels(), x, out: &mut out, into }.run::<S>();
                 for row in 0..x.rows() {
                     for n in 0..linear.outputs {
                         let weights = &weight[n * linear.inputs..][..linear.inputs];

@@ -1,0 +1,53 @@
+//! Times a language model of the shape of Qwen2-0.5B, or a GGUF file.
+//!
+//! `bench_decoder [FILE.gguf]` prints one JSON object: milliseconds to read a prompt of 256 tokens, and for each token of
+//! one answer and of eight answers side by side. Without a file, all weights are zero: the work is the same.
+#![allow(clippy::print_stdout, reason = "this is the program's output")]
+
+use std::error::Error;
+use std::path::Path;
+use std::time::Instant;
+
+use audsem_models::generate::CausalDecoder;
+use audsem_models::language::{GgufFile, LanguageConfig, LanguageDecoder, LanguageNetwork};
+use candle_core::{DType, Device};
+use candle_nn::VarBuilder;
+use serde_json::json;
+
+const PROMPT: usize = 256;
+const TOKENS: u32 = 12;
+
+fn network() -> Result<LanguageNetwork, Box<dyn Error>> {
+    if let Some(file) = std::env::args().nth(1) {
+        return Ok(GgufFile::open(Path::new(&file))?.network(&Device::Cpu)?);
+    }
+    let config = LanguageConfig::from_json(&json!({
+        "model_type": "qwen2", "vocab_size": 151_936, "hidden_size": 896, "intermediate_size": 4864,
+        "num_hidden_layers": 24, "num_attention_heads": 14, "num_key_value_heads": 2, "rope_theta": 1e6,
+        "tie_word_embeddings": true,
+    }))?;
+    Ok(LanguageNetwork::load(&VarBuilder::zeros(DType::F32, &Device::Cpu), &config)?)
+}
+
+/// Milliseconds to read the prompts, and the least for one more token of each.
+fn time(network: &LanguageNetwork, rows: usize) -> Result<(f64, f64), Box<dyn Error>> {
+    let prompt = vec![1; PROMPT];
+    let mut decoder = LanguageDecoder::new(network);
+    let begin = Instant::now();
+    decoder.prefill(&vec![prompt.as_slice(); rows])?;
+    let read = begin.elapsed().as_secs_f64() * 1e3;
+    let mut least = f64::INFINITY;
+    for token in 0..TOKENS {
+        let begin = Instant::now();
+        decoder.step(&vec![token; rows])?;
+        least = least.min(begin.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok((read, least))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let network = network()?;
+    let ((prompt, one), (_, eight)) = (time(&network, 1)?, time(&network, 8)?);
+    println!("{}", json!({"prompt_ms": prompt, "token_ms": one, "token_of_8_ms": eight / 8.0}));
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! Decoder-only language models: Qwen2, Qwen2.5 and Llama, from safetensors or GGUF.
+//!
+//! Bai et al., 2023; Touvron et al., 2023. Numbers agree with `Qwen2ForCausalLM` and `LlamaForCausalLM` of Hugging Face
+//! transformers (`fixtures/regen/language.py`).
+
+mod config;
+mod decoder;
+mod gguf;
+mod gguf_tokenizer;
+mod local;
+mod network;
+
+pub use config::{Family, LanguageConfig};
+pub use decoder::LanguageDecoder;
+pub use gguf::GgufFile;
+pub use local::LocalModel;
+pub use network::LanguageNetwork;
