@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use audsem_core::cli::{GlobalArgs, RunArgs};
 use audsem_core::run::Summary;
-use audsem_llm::{PromptTemplate, ServerArgs};
+use audsem_llm::PromptTemplate;
+use audsem_models::nn::limit_threads;
 use clap::Args;
 
+use super::LanguageModelArgs;
 use super::numbers::probability;
 use crate::error::Result;
-use crate::label::{Config, run_server};
+use crate::label::{Config, run_local, run_server};
 
 /// Flags of `label`.
 #[derive(Debug, Clone, Args)]
@@ -37,9 +39,9 @@ pub struct LabelArgs {
     /// Texts per shard, which are asked about and committed together
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
     pub texts_per_shard: u32,
-    /// The server.
+    /// The server, or the model in this process.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub language_model: LanguageModelArgs,
     /// The run.
     #[command(flatten)]
     pub run: RunArgs,
@@ -61,8 +63,16 @@ impl LabelArgs {
         config.threshold = self.threshold;
         config.retry_unknown = self.retry_unknown;
         config.texts_per_shard = self.texts_per_shard as usize;
-        config.unanswered = self.server.unanswered;
-        let replay = self.server.replay_folder(&options.output);
-        run_server(&config, self.server.to_config()?, replay, &options)
+        config.unanswered = self.language_model.unanswered();
+        match &self.language_model {
+            LanguageModelArgs::Server(server) => {
+                run_server(&config, server.to_config()?, server.replay_folder(&options.output), &options)
+            }
+            LanguageModelArgs::Local(local) => {
+                limit_threads(options.workers);
+                let own = || local.replay.clone().unwrap_or_else(|| options.output.join("replay"));
+                run_local(&config, &local.model, (!local.no_replay).then(own), &options)
+            }
+        }
     }
 }

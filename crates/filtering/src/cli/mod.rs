@@ -7,6 +7,7 @@ mod download;
 mod extract;
 mod fetch_captions;
 mod label;
+mod language_model;
 mod numbers;
 mod site;
 mod train_classifier;
@@ -21,6 +22,7 @@ pub use download::DownloadArgs;
 pub use extract::ExtractArgs;
 pub use fetch_captions::FetchCaptionsArgs;
 pub use label::LabelArgs;
+pub use language_model::{LanguageModelArgs, LocalArgs};
 pub use site::SiteArgs;
 pub use train_classifier::TrainClassifierArgs;
 
@@ -47,7 +49,7 @@ pub enum Command {
     TrainClassifier(Box<TrainClassifierArgs>),
     /// Score each distinct caption with a BERT classifier
     Classify(Box<ClassifyArgs>),
-    /// Ask a language model server whether each distinct caption names a sound
+    /// Ask a language model, behind a server or in this process, whether each distinct caption names a sound
     Label(Box<LabelArgs>),
     /// Apply labels and text rules to cues: a clean clip table and a list of distinct captions
     Combine(Box<CombineArgs>),

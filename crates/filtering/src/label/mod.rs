@@ -14,12 +14,15 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use crate::tables::{LlmLabel, LlmLabelRef};
-use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
+use audsem_core::device::DeviceChoice;
+use audsem_core::run::{ModelFingerprint, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{ParquetWriter, read_parquet, tables_under};
 use audsem_llm::{
-    Answered, Fault, FinishReason, GenerateStep, GenerateTask, OpenAiServer, PromptTemplate, Refusal, Request,
+    Answered, Fault, FinishReason, GenerateStep, GenerateTask, OpenAiServer, PromptTemplate, Refusal, Replay, Request,
     Response, ServerConfig, TextError, TextGenerator, Unanswered,
 };
+use audsem_models::language::LocalModel;
+use candle_core::DType;
 use serde::Serialize;
 use serde_json::json;
 
@@ -110,10 +113,26 @@ pub fn run_server(
 ) -> Result<Summary> {
     if options.dry_run {
         let name = server.model.clone().unwrap_or_else(|| "?".to_owned());
-        return run(config, &Unasked(name), options);
+        return run(config, &Unasked(name), Vec::new(), options);
     }
     let generator = OpenAiServer::connect(server)?.remembering(replay.as_deref())?;
-    run(config, &*generator, options)
+    run(config, &*generator, Vec::new(), options)
+}
+
+/// Labels with a model in this process, a GGUF file, a folder or an id on the hub; answers are stored in `replay`.
+///
+/// # Errors
+/// As [`run_server`].
+pub fn run_local(config: &Config, model: &str, replay: Option<PathBuf>, options: &RunOptions) -> Result<Summary> {
+    if options.dry_run {
+        return run(config, &Unasked(model.to_owned()), Vec::new(), options);
+    }
+    let model = LocalModel::open(model, &DeviceChoice::default().open()?, DType::F32)?;
+    let fingerprint = vec![model.fingerprint().clone()];
+    match replay {
+        Some(folder) => run(config, &Replay::open(model, &folder)?, fingerprint, options),
+        None => run(config, &model, fingerprint, options),
+    }
 }
 
 /// Replaces the server on a dry run, which asks nothing.
@@ -129,11 +148,16 @@ impl TextGenerator for Unasked {
     }
 }
 
-/// Labels with any generator.
+/// Labels with any generator; `models` are those in this process.
 ///
 /// # Errors
 /// As [`run_server`].
-pub fn run(config: &Config, generator: &dyn TextGenerator, options: &RunOptions) -> Result<Summary> {
+pub fn run(
+    config: &Config,
+    generator: &dyn TextGenerator,
+    models: Vec<ModelFingerprint>,
+    options: &RunOptions,
+) -> Result<Summary> {
     let inputs = tables_under(&config.input)?;
     // Fails now, not at the first text, if the template uses a variable that a caption does not have.
     config.request("[test]")?;
@@ -147,7 +171,7 @@ pub fn run(config: &Config, generator: &dyn TextGenerator, options: &RunOptions)
         retry_unknown: config.retry_unknown,
         texts_per_shard: config.texts_per_shard,
     };
-    let spec = RunSpec::new(&record).inputs(&inputs);
+    let spec = RunSpec::new(&record).inputs(&inputs).models(models);
     let mut run = Run::open(options, spec)?;
     let texts = texts::collect(&mut run, &inputs, config.texts_per_shard)?;
     if !texts.complete || options.dry_run {

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use audsem_core::testing::loopback::{Loopback, ReceivedRequest, Reply};
 
-fn cues(folder: &Path, texts: &[&str]) -> PathBuf {
+pub(crate) fn cues(folder: &Path, texts: &[&str]) -> PathBuf {
     let cue = |(i, text): (usize, &&str)| Cue {
         row_id: i as u64,
         video_id: format!("v{i}"),

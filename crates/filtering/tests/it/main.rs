@@ -15,5 +15,6 @@ mod identity;
 mod kill;
 mod label;
 mod label_answers;
+mod label_local;
 mod languages;
 mod programs;
