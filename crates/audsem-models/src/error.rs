@@ -71,6 +71,17 @@ pub enum Error {
         /// Rows of the table.
         vocab_size: usize,
     },
+    /// A front end cannot be made, or makes no features of a sound.
+    #[error(transparent)]
+    FrontEnd(#[from] audsem_media::audio::FrontEndError),
+    /// A sound is too short for the network.
+    #[error("sound of {samples} samples; this network hears at least {shortest}")]
+    SoundLength {
+        /// Its samples.
+        samples: usize,
+        /// The fewest.
+        shortest: usize,
+    },
     /// A chat template cannot be read or filled.
     #[error("chat template: {reason}")]
     ChatTemplate {
@@ -113,9 +124,6 @@ pub enum Error {
         /// Bands wanted.
         wanted_mels: usize,
     },
-    /// A front end cannot be made, or makes no features of a sound.
-    #[error(transparent)]
-    FrontEnd(#[from] audsem_media::audio::FrontEndError),
     /// A tensor that must equal another one does not.
     #[error("weights differ that must be one table: `{name}` and `{table}`")]
     Untied {

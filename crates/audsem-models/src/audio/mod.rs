@@ -1,4 +1,4 @@
-//! Networks that hear: classifiers and captioners of sound.
+//! Networks that hear: classifiers and captioners of sound, and speech to text.
 //!
 //! Each takes mono samples at its own `SAMPLE_RATE_HZ`. Clips run without padding, so what a network says of a clip depends
 //! on that clip alone.
@@ -10,5 +10,6 @@ pub mod conette;
 pub mod lp_musiccaps;
 pub mod sat;
 mod scores;
+pub mod whisper;
 
 pub use scores::{ClassScore, top_classes};

@@ -29,3 +29,4 @@ mod smollm2;
 mod token_ids;
 mod train;
 mod weights;
+mod whisper;
