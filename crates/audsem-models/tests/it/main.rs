@@ -21,6 +21,7 @@ mod layers;
 mod llava_video;
 mod local_model;
 mod lp_musiccaps;
+mod qwen2_audio;
 mod resnet;
 mod rt_detr;
 mod sat;
