@@ -101,11 +101,11 @@ impl GgufFile {
     }
 
     fn texts(&self, key: &str) -> Result<Vec<&str>> {
-        let text = |value| match value {
-            &Value::String(ref text) => Ok(text.as_str()),
+        let texts = self.list(key)?.iter().map(|value| match value {
+            Value::String(text) => Ok(text.as_str()),
             _ => Err(self.fault(format!("`{key}` holds what is no text"))),
-        };
-        self.list(key)?.iter().map(text).collect()
+        });
+        texts.collect()
     }
 
     /// Text of the token whose id stands under a key, as `tokenizer.ggml.bos_token_id`.

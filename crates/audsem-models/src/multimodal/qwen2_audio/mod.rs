@@ -32,7 +32,7 @@ const HOP: usize = 160;
 /// The sound is too short for one vector.
 fn lengths(samples: usize) -> Result<(usize, usize)> {
     let frames = samples.min(MAX_SAMPLES).div_ceil(HOP);
-    let states = (frames + 1) / 2;
+    let states = frames.div_ceil(2);
     match states / 2 {
         0 => Err(Error::SoundLength { samples, shortest: 2 * HOP + 1 }),
         vectors => Ok((states, vectors)),
