@@ -18,6 +18,7 @@ pub mod input;
 pub mod json;
 pub mod log;
 pub mod parallel;
+pub mod pickle;
 pub mod progress;
 pub mod reason;
 pub mod records;
