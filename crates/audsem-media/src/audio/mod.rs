@@ -54,8 +54,8 @@ pub use resample::resample;
 pub use sinc_hann::{KernelPrecision, SincHann};
 pub use spectrum::{
     BinSpacing, DbReference, FftConfig, FftPrecision, FrameConfig, FrameCount, FrontEnd, FrontEndConfig, FrontEndError,
-    LogScale, MelBank, MelConfig, MelNorm, MelScale, Normalization, Padding, Signal, Spectrogram, SpectrumKind,
-    WindowConfig, WindowShape, check_samples,
+    FrontEndTables, LogScale, MelBank, MelConfig, MelNorm, MelScale, Normalization, Padding, Signal, Spectrogram,
+    SpectrumKind, WindowConfig, WindowShape, check_samples,
 };
 pub use wav_write::encode_wav;
 

@@ -107,6 +107,7 @@ fn power(config: &FrontEndConfig, feature: f32) -> f64 {
     match config.log {
         LogScale::Linear => feature,
         LogScale::Natural { .. } => feature.exp(),
+        LogScale::NaturalOffset { offset } => feature.exp() - offset,
         LogScale::Log10 { .. } => 10.0_f64.powf(feature),
         LogScale::Decibels { factor, .. } => 10.0_f64.powf(feature / factor),
         LogScale::Whisper => 10.0_f64.powf(4.0 * feature - 4.0),

@@ -1,5 +1,6 @@
 //! From samples to features.
 
+use super::config::check;
 use super::log::Curve;
 use super::transform::{Scratch, TILE, Tile, Transform};
 use super::{FrameCount, FrontEndConfig, FrontEndError, MelBank, Normalization, Signal};
@@ -23,6 +24,15 @@ pub struct FrontEnd {
     transform: Transform,
     bank: MelBank,
     curve: Curve,
+}
+
+/// The window and the filters that a checkpoint brings along.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FrontEndTables {
+    /// The weight of each sample of a frame.
+    pub window: Vec<f32>,
+    /// The weights of the filters: (bins × bands).
+    pub filters: Vec<f32>,
 }
 
 /// Features of a sound.
@@ -51,8 +61,32 @@ impl FrontEnd {
     pub fn new(config: &FrontEndConfig) -> Result<FrontEnd, FrontEndError> {
         config.validate()?;
         let bank = MelBank::new(&config.mel, config.sample_rate_hz, config.fft.length)?;
-        let transform = Transform::new(config, bank.bins());
-        Ok(FrontEnd { config: config.clone(), transform, bank, curve: config.log.curve() })
+        Ok(Self::with(config, &config.window.weights(config.frames.length), bank))
+    }
+
+    /// As [`FrontEnd::new`], with the window and the filters of a checkpoint in place of those that the configuration
+    /// describes: a quantised checkpoint holds rounded ones, and its network was measured behind them.
+    ///
+    /// # Errors
+    /// [`FrontEndError::Config`]; tables of another shape than the configuration has.
+    pub fn with_tables(config: &FrontEndConfig, tables: &FrontEndTables) -> Result<FrontEnd, FrontEndError> {
+        config.validate()?;
+        let window: Vec<f64> = tables.window.iter().map(|weight| f64::from(*weight)).collect();
+        check(window.len() == config.frames.length, "frames.length", config.frames.length, "the length of the window")?;
+        let bank = MelBank::from_table(&tables.filters, config.mel.n_mels)?;
+        let bins = config.fft.length / 2 + 1;
+        check(
+            tables.filters.len() == bins * config.mel.n_mels,
+            "fft.length",
+            config.fft.length,
+            "that of the filters",
+        )?;
+        Ok(Self::with(config, &window, bank))
+    }
+
+    fn with(config: &FrontEndConfig, window: &[f64], bank: MelBank) -> Self {
+        let transform = Transform::new(config, window, bank.bins());
+        Self { config: config.clone(), transform, bank, curve: config.log.curve() }
     }
 
     /// The configuration it was made from.

@@ -16,6 +16,11 @@ pub enum LogScale {
         /// The least x.
         floor: f64,
     },
+    /// ln (x + offset): YAMNet.
+    NaturalOffset {
+        /// What is added to x.
+        offset: f64,
+    },
     /// log₁₀ max(x, floor).
     Log10 {
         /// The least x.
@@ -63,6 +68,7 @@ impl LogScale {
         match *self {
             Self::Linear | Self::Whisper => Ok(()),
             Self::Natural { floor } | Self::Log10 { floor } => positive("log.floor", floor),
+            Self::NaturalOffset { offset } => positive("log.offset", offset),
             Self::Decibels { factor, floor, reference, top_db } => {
                 positive("log.factor", factor)?;
                 positive("log.floor", floor)?;
@@ -80,6 +86,7 @@ impl LogScale {
         match *self {
             Self::Linear => Curve::Linear,
             Self::Natural { floor } => Curve::Log { floor, factor: 1.0, offset: 0.0 },
+            Self::NaturalOffset { offset } => Curve::LogSum { addend: offset },
             Self::Log10 { floor } => Curve::Log { floor, factor: log10(1.0), offset: 0.0 },
             Self::Whisper => Curve::Log { floor: WHISPER_FLOOR, factor: log10(1.0), offset: 0.0 },
             Self::Decibels { factor, floor, reference, .. } => {
@@ -109,7 +116,7 @@ impl LogScale {
                 let least = largest() - below;
                 values.iter_mut().for_each(|value| *value = value.max(least) - subtract);
             }
-            Self::Linear | Self::Natural { .. } | Self::Log10 { .. } => {}
+            Self::Linear | Self::Natural { .. } | Self::NaturalOffset { .. } | Self::Log10 { .. } => {}
         }
     }
 }
@@ -124,12 +131,20 @@ pub(super) enum Curve {
         factor: f64,
         offset: f64,
     },
+    /// `ln (x + addend)`
+    LogSum {
+        addend: f64,
+    },
 }
 
 impl Curve {
     pub(super) fn apply(&self, values: &mut [f64]) {
-        if let Curve::Log { floor, factor, offset } = *self {
-            values.iter_mut().for_each(|value| *value = factor * value.max(floor).ln() + offset);
+        match *self {
+            Curve::Linear => {}
+            Curve::Log { floor, factor, offset } => {
+                values.iter_mut().for_each(|value| *value = factor * value.max(floor).ln() + offset);
+            }
+            Curve::LogSum { addend } => values.iter_mut().for_each(|value| *value = (*value + addend).ln()),
         }
     }
 }
@@ -156,6 +171,8 @@ mod tests {
         assert_eq!(features(loudest, &power), [-140.0, -140.0, -40.0, 0.0]);
         assert_eq!(features(LogScale::Whisper, &power), [-0.5, -0.5, 1.0, 1.5]);
         let natural = features(LogScale::Natural { floor: 0.5 }, &power);
+        let sums = features(LogScale::NaturalOffset { offset: 0.5 }, &[0.0, 0.5]);
+        assert_eq!(sums, [0.5_f32.ln(), 0.0]);
         assert_eq!(natural, [0.5_f32.ln(), 0.5_f32.ln(), 0.0, 100.0_f32.ln()]);
     }
 }

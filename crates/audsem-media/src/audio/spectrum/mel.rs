@@ -144,6 +144,28 @@ impl MelBank {
         Ok(bank)
     }
 
+    /// Filters from their weights (bins × bands).
+    ///
+    /// # Errors
+    /// [`FrontEndError::Config`] if the table has another shape, or a weight is negative or not finite.
+    pub(super) fn from_table(table: &[f32], n_mels: usize) -> Result<MelBank, FrontEndError> {
+        let whole = n_mels > 0 && table.len().is_multiple_of(n_mels);
+        check(whole, "mel.n_mels", n_mels, "a divisor of the number of weights")?;
+        let good = table.iter().find(|weight| !(weight.is_finite() && **weight >= 0.0));
+        check(good.is_none(), "mel", good.unwrap_or(&0.0), "weights of 0 or more")?;
+        let mut bank = MelBank { filters: Vec::with_capacity(n_mels), weights: Vec::new(), bins: 0 };
+        for mel in 0..n_mels {
+            let column: Vec<f64> = table.iter().skip(mel).step_by(n_mels).map(|weight| f64::from(*weight)).collect();
+            let first_bin = column.iter().position(|weight| *weight > 0.0).unwrap_or(0);
+            let end = column.iter().rposition(|weight| *weight > 0.0).map_or(first_bin, |last| last + 1);
+            let (start, length) = (bank.weights.len(), end - first_bin);
+            bank.weights.extend_from_slice(&column[first_bin..end]);
+            bank.bins = bank.bins.max(end);
+            bank.filters.push(Filter { first_bin, start, length });
+        }
+        Ok(bank)
+    }
+
     fn push(&mut self, bins: usize, weight: impl Fn(usize) -> f64) {
         // A triangle between two bins has no weight at all.
         let first_bin = (0..bins).find(|&bin| weight(bin) > 0.0).unwrap_or(0);

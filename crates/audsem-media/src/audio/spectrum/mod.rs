@@ -18,7 +18,7 @@ pub use config::{
     FftConfig, FftPrecision, FrameConfig, FrameCount, FrontEndConfig, Normalization, Padding, SpectrumKind,
 };
 pub use error::FrontEndError;
-pub use front_end::{FrontEnd, Spectrogram, check_samples};
+pub use front_end::{FrontEnd, FrontEndTables, Spectrogram, check_samples};
 pub use log::{DbReference, LogScale};
 pub use mel::{BinSpacing, MelBank, MelConfig, MelNorm, MelScale};
 pub use signal::Signal;

@@ -103,6 +103,23 @@ impl FrontEndConfig {
         Self { log, ..Self::torchaudio_mel(16_000, 512, 160, MelConfig::htk(64, 0.0, 8000.0)) }
     }
 
+    /// CED: 64 bands at 16 kHz, in decibels from −100 on.
+    pub fn ced() -> Self {
+        let log = LogScale::decibels(None);
+        Self { log, ..Self::torchaudio_mel(16_000, 512, 160, MelConfig::htk(64, 0.0, 8000.0)) }
+    }
+
+    /// YAMNet: 64 bands of magnitudes from 125 to 7500 Hz at 16 kHz, natural logarithms of whole frames of 25 ms.
+    pub fn yamnet() -> Self {
+        // TensorFlow's filters are straight in mel, as Kaldi's are.
+        let mut config = Self::torchaudio_mel(16_000, 400, 160, MelConfig::kaldi(64, 125.0, 7500.0));
+        config.frames.padding = Padding::None;
+        config.fft.length = 512;
+        config.fft.spectrum = SpectrumKind::Magnitude;
+        config.log = LogScale::NaturalOffset { offset: 0.001 };
+        config
+    }
+
     /// LP-MusicCaps: 128 bands of the squared real part, of 10 s at 16 kHz.
     pub fn lp_musiccaps() -> Self {
         let mut config = Self::torchaudio_mel(16_000, 1024, 160, MelConfig::htk(128, 0.0, 8000.0));

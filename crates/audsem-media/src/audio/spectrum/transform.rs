@@ -45,11 +45,11 @@ pub(super) enum Scratch {
 }
 
 impl Transform {
-    /// Plans the transform; `n_bins` bins are wanted.
-    pub(super) fn new(config: &FrontEndConfig, n_bins: usize) -> Self {
+    /// Plans the transform under a window; `n_bins` bins are wanted.
+    pub(super) fn new(config: &FrontEndConfig, window: &[f64], n_bins: usize) -> Self {
         match config.fft.precision {
-            FftPrecision::F32 => Self::F32(Plan::new(config, n_bins)),
-            FftPrecision::F64 => Self::F64(Plan::new(config, n_bins)),
+            FftPrecision::F32 => Self::F32(Plan::new(config, window, n_bins)),
+            FftPrecision::F64 => Self::F64(Plan::new(config, window, n_bins)),
         }
     }
 
@@ -95,11 +95,10 @@ pub(super) struct Buffers<T> {
 }
 
 impl<T: Real> Plan<T> {
-    fn new(config: &FrontEndConfig, n_bins: usize) -> Self {
-        let weights = config.window.weights(config.frames.length);
+    fn new(config: &FrontEndConfig, window: &[f64], n_bins: usize) -> Self {
         Self {
             fft: RealFftPlanner::new().plan_fft_forward(config.fft.length),
-            window: weights.into_iter().map(|weight| T::rounded(weight * config.gain)).collect(),
+            window: window.iter().map(|weight| T::rounded(weight * config.gain)).collect(),
             frames: config.frames,
             spectrum: config.fft.spectrum,
             n_bins,
