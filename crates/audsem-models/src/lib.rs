@@ -27,6 +27,7 @@ pub mod bert;
 pub mod chat;
 pub mod checkpoint;
 pub mod clap;
+pub mod convert;
 pub mod error;
 pub mod generate;
 pub mod language;

