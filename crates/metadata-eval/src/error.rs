@@ -18,6 +18,9 @@ pub enum Error {
     /// A network.
     #[error(transparent)]
     Network(#[from] audsem_models::Error),
+    /// Weights of another library.
+    #[error(transparent)]
+    Weights(#[from] audsem_models::convert::ConvertError),
     /// A table.
     #[error(transparent)]
     Table(#[from] audsem_core::tables::TableError),

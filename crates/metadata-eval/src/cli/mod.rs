@@ -5,6 +5,7 @@ mod audio_caption;
 mod backend;
 mod combine;
 mod contribution;
+mod convert_weights;
 mod filter;
 mod import;
 mod lint;
@@ -16,6 +17,7 @@ pub use audio_caption::AudioCaptionArgs;
 pub use backend::{Backend, OptionalServer};
 pub use combine::{CombineArgs, Requirement};
 pub use contribution::ContributionArgs;
+pub use convert_weights::{ConvertWeightsArgs, FormatChoice, NetworkChoice};
 pub use filter::{Bound, FilterArgs};
 pub use import::ImportArgs;
 pub use lint::LintArgs;
@@ -45,6 +47,8 @@ pub struct Cli {
 /// The subcommands, in the order a pipeline uses them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Convert a weight file of another library to a model folder
+    ConvertWeights(ConvertWeightsArgs),
     /// Tag each sound with audio networks
     Audio(AudioArgs),
     /// Tag each second of each sound with a streaming network
@@ -82,6 +86,7 @@ impl Command {
     /// Any error that prevents the run.
     pub fn run(&self, global: &GlobalArgs) -> Result<CommandOutput, Error> {
         let summary = match self {
+            Self::ConvertWeights(args) => return Ok(args.run(global)?),
             Self::AudioCaption(args) => args.run(&options(&args.run, global)?),
             Self::Audio(args) => crate::audio::run(&args.config()?, &options(&args.run, global)?),
             Self::Sat(args) => crate::sat::run(&args.config()?, &options(&args.run, global)?),

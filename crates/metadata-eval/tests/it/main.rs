@@ -5,6 +5,7 @@ mod audio;
 mod audio_caption;
 mod chaos;
 mod combine;
+mod convert_weights;
 mod empty;
 mod filter;
 mod import;

@@ -1,0 +1,102 @@
+//! Flags of `convert-weights`.
+
+use std::path::PathBuf;
+
+use audsem_core::cli::{CommandOutput, GlobalArgs};
+use audsem_models::convert::{ConvertError, SourceFile, SourceNetwork, WeightFormat};
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+/// What `convert-weights` is told.
+#[derive(Debug, Args)]
+pub struct ConvertWeightsArgs {
+    /// Weight file of another library: .onnx, .pt, .pth, .bin, or model.bin of CTranslate2
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// Format of the file; auto tells it by its first bytes
+    #[arg(long, value_enum, default_value = "auto")]
+    pub format: FormatChoice,
+    /// Network that the weights are of: its tensors get the names it loads and are checked one by one
+    #[arg(long, value_enum)]
+    pub network: NetworkChoice,
+    /// Key of the state dictionary within a pickled training state [default: state_dict, model and others are tried]
+    #[arg(long, value_name = "NAME")]
+    pub key: Option<String>,
+    /// Folder for model.safetensors, config.json and source.json
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+}
+
+/// Formats of weight files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormatChoice {
+    /// Whatever the first bytes tell
+    Auto,
+    /// An ONNX graph
+    Onnx,
+    /// A file of torch.save, old or new
+    Torch,
+    /// A model of CTranslate2
+    Ctranslate2,
+}
+
+/// Networks whose weights can be converted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NetworkChoice {
+    /// Any: names stay as they are, and nothing is checked
+    Plain,
+    /// CED, which tags sounds
+    Ced,
+    /// YAMNet, which tags sounds
+    Yamnet,
+    /// MobileNetV2, which names pictures
+    #[value(name = "mobilenet-v2")]
+    MobileNetV2,
+    /// Whisper, which writes down speech
+    Whisper,
+}
+
+impl FormatChoice {
+    fn format(self) -> Option<WeightFormat> {
+        match self {
+            Self::Auto => None,
+            Self::Onnx => Some(WeightFormat::Onnx),
+            Self::Torch => Some(WeightFormat::Torch),
+            Self::Ctranslate2 => Some(WeightFormat::Ctranslate2),
+        }
+    }
+}
+
+impl NetworkChoice {
+    fn network(self) -> SourceNetwork {
+        match self {
+            Self::Plain => SourceNetwork::Plain,
+            Self::Ced => SourceNetwork::Ced,
+            Self::Yamnet => SourceNetwork::Yamnet,
+            Self::MobileNetV2 => SourceNetwork::MobileNetV2,
+            Self::Whisper => SourceNetwork::Whisper,
+        }
+    }
+}
+
+impl ConvertWeightsArgs {
+    /// Converts the file and tells what was made of it.
+    ///
+    /// # Errors
+    /// The file cannot be read, its tensors are not those of the network, or the folder cannot be written.
+    pub fn run(&self, global: &GlobalArgs) -> Result<CommandOutput, ConvertError> {
+        let file = SourceFile::open(&self.input, self.format.format(), self.key.as_deref())?;
+        let converted = self.network.network().convert(&file)?;
+        converted.write(&self.output)?;
+        let (network, tensors, left_out) = (converted.network.name(), converted.tensors.len(), file.skipped.len());
+        let text = if global.json {
+            json!({ "network": network, "tensors": tensors, "left_out": left_out, "output": self.output }).to_string()
+        } else {
+            format!(
+                "{network}: {tensors} tensors in {}; {left_out} constants and parts of tensors left out (source.json)",
+                self.output.display()
+            )
+        };
+        Ok(CommandOutput::Text(text + "\n"))
+    }
+}
