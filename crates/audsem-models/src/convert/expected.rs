@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{DType, Device};
-use candle_nn::VarBuilder;
+use candle_core::{DType, Device, Shape, Tensor};
+use candle_nn::var_builder::SimpleBackend;
+use candle_nn::{Init, VarBuilder};
 
 use super::SourceTensor;
 use crate::error::Result;
-use crate::nn::Params;
 
 /// Most names shown in a message.
 const SHOWN: usize = 12;
@@ -16,6 +17,25 @@ const SHOWN: usize = 12;
 /// Names and shapes of the tensors that a network loads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedTensors(BTreeMap<String, Vec<usize>>);
+
+/// Weights that are zeros of whatever shape is asked for, and a note of it.
+#[derive(Clone, Default)]
+struct AskedTensors(Arc<Mutex<BTreeMap<String, Vec<usize>>>>);
+
+impl SimpleBackend for AskedTensors {
+    fn get(&self, shape: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), shape.dims().to_vec());
+        Tensor::zeros(shape, dtype, device)
+    }
+
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
+        candle_core::bail!("the network asks for `{name}` without a shape")
+    }
+
+    fn contains_tensor(&self, _: &str) -> bool {
+        true
+    }
+}
 
 /// Where tensors differ from those that a network loads.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,14 +49,15 @@ pub struct TensorMismatch {
 }
 
 impl ExpectedTensors {
-    /// What `load` asks for: it is run over new weights of any shape, so that the list is the network's own.
+    /// What `load` asks for: it is run over zeros of any shape, so that the list is the network's own.
     ///
     /// # Errors
     /// The network cannot be set up.
     pub fn of<T>(load: impl FnOnce(&VarBuilder<'static>) -> Result<T>) -> Result<Self> {
-        let params = Params::new(0);
-        load(&params.var_builder(DType::F32, &Device::Cpu))?;
-        Ok(Self(params.vars().into_iter().map(|(name, var)| (name, var.dims().to_vec())).collect()))
+        let asked = AskedTensors::default();
+        load(&VarBuilder::from_backend(Box::new(asked.clone()), DType::F32, Device::Cpu))?;
+        let shapes = asked.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Self(shapes.clone()))
     }
 
     /// The differences, if there are any. Tensors that `ignorable` names may be there.

@@ -27,6 +27,9 @@ pub use network::SourceNetwork;
 pub use tensor::{SourceDtype, SourceTensor};
 pub use write::ConvertedNetwork;
 
+/// Tensors by their names.
+type Tensors = BTreeMap<String, SourceTensor>;
+
 /// A format of weight files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,10 +1,8 @@
 //! How files of known networks become those that this crate loads.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
-use super::{ConvertError, ConvertedNetwork, ExpectedTensors, SourceFile, SourceTensor, onnx, whisper};
+use super::{ConvertError, ConvertedNetwork, ExpectedTensors, SourceFile, Tensors, onnx, whisper};
 use crate::audio::{ced, yamnet};
 use crate::error::Result;
 use crate::vision::mobilenet_v2;
@@ -23,8 +21,6 @@ pub enum SourceNetwork {
     /// Whisper, from CTranslate2, with the names of transformers.
     Whisper,
 }
-
-type Tensors = BTreeMap<String, SourceTensor>;
 
 impl SourceNetwork {
     /// All networks.

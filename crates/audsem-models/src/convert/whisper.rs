@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{ConvertError, SourceFile, SourceTensor, TensorMismatch};
+use super::{ConvertError, SourceFile, SourceTensor, TensorMismatch, Tensors};
 
 const SPECIFICATION: &str = "WhisperSpec";
 
 /// Tensors with their new names, and `config.json`.
-pub(super) fn convert(file: &SourceFile) -> Result<(BTreeMap<String, SourceTensor>, Map<String, Value>), ConvertError> {
+pub(super) fn convert(file: &SourceFile) -> Result<(Tensors, Map<String, Value>), ConvertError> {
     if file.metadata.get("specification").and_then(Value::as_str) != Some(SPECIFICATION) {
         return Err(ConvertError::content(format!(
             "the file is no model of CTranslate2 with specification {SPECIFICATION}"
@@ -34,13 +34,13 @@ pub(super) fn convert(file: &SourceFile) -> Result<(BTreeMap<String, SourceTenso
 }
 
 /// How many layers the encoder or decoder has.
-fn layers(tensors: &BTreeMap<String, SourceTensor>, side: &str) -> usize {
+fn layers(tensors: &Tensors, side: &str) -> usize {
     (0..).take_while(|n| tensors.contains_key(&format!("{side}/layer_{n}/self_attention/linear_0/weight"))).count()
 }
 
 struct Renamer {
-    left: BTreeMap<String, SourceTensor>,
-    done: BTreeMap<String, SourceTensor>,
+    left: Tensors,
+    done: Tensors,
     missing: Vec<String>,
 }
 
@@ -123,7 +123,7 @@ impl Renamer {
 
 fn config(
     file: &SourceFile,
-    tensors: &BTreeMap<String, SourceTensor>,
+    tensors: &Tensors,
     [encoder_layers, decoder_layers]: [usize; 2],
 ) -> Result<Map<String, Value>, ConvertError> {
     let dim = |name: &str, dim: usize| tensors.get(name).and_then(|tensor| tensor.shape().get(dim)).copied();
