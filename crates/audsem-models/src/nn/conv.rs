@@ -6,6 +6,9 @@ use candle_nn::{Init, VarBuilder};
 use super::Linear;
 use super::conv_kernels::{Geometry, Operand, forward, image_gradient, weight_gradient};
 
+/// Most values of a patch of which all patches are mapped by one product.
+const MAX_PATCH_TAPS: usize = 64;
+
 /// Shape of a convolution.
 #[derive(Debug, Clone, Copy)]
 pub struct ConvConfig {
@@ -83,10 +86,12 @@ impl Conv {
         Ok(Self { weight: weight.reshape((outputs, channels / groups, height, width))?, bias, config: *config })
     }
 
-    /// Whether the kernel goes from patch to patch.
+    /// Whether the kernel goes from patch to patch, and so few values are in a patch that one product for all of them is
+    /// faster: at 4×4 it takes an eighth of the time, at 3×16×16 it takes 1.4 times the time.
     fn is_of_patches(&self) -> bool {
-        let ConvConfig { kernel, stride, padding, groups, .. } = self.config;
-        kernel == stride && kernel != [1, 1] && padding == [0, 0] && groups == 1
+        let ConvConfig { kernel, stride, padding, groups, channels, .. } = self.config;
+        let taps = channels * kernel[0] * kernel[1];
+        kernel == stride && kernel != [1, 1] && padding == [0, 0] && groups == 1 && taps <= MAX_PATCH_TAPS
     }
 
     /// A kernel that goes from patch to patch is a linear map of each patch: a product of the patches of (B, C, H, W) with

@@ -9,6 +9,8 @@ pub(super) enum Finding {
     Ast { head: &'static str, tags: Vec<SoundTag> },
     /// Labels by BEATs.
     Beats(Vec<SoundTag>),
+    /// Labels by CED.
+    Ced(Vec<SoundTag>),
     /// A caption by CoNeTTE.
     Conette(String),
 }
@@ -23,6 +25,7 @@ impl Finding {
                 row.ast_tags = Some(tags);
             }
             Self::Beats(tags) => row.beats_tags = Some(tags),
+            Self::Ced(tags) => row.ced_tags = Some(tags),
             Self::Conette(caption) => row.conette_caption = Some(caption),
         }
     }

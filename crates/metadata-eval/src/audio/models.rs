@@ -3,6 +3,8 @@
 use audsem_media::batch::AnyNetwork;
 use audsem_models::audio::ast::{AstClassifier, AstHead};
 use audsem_models::audio::beats::BeatsClassifier;
+use audsem_models::audio::audioset;
+use audsem_models::audio::ced::CedTagger;
 use audsem_models::audio::conette::{CaptionSettings, ConetteCaptioner};
 use serde::Serialize;
 
@@ -21,6 +23,8 @@ pub enum AudioModel {
     Ast,
     /// BEATs: labels of AudioSet
     Beats,
+    /// CED: labels of AudioSet
+    Ced,
     /// CoNeTTE: a short caption
     Conette,
 }
@@ -39,6 +43,7 @@ impl AudioModel {
         match self {
             Self::Ast => "ast",
             Self::Beats => "beats",
+            Self::Ced => "ced",
             Self::Conette => "conette",
         }
     }
@@ -48,7 +53,7 @@ impl AudioModel {
     pub fn default_checkpoint(self) -> Option<&'static str> {
         match self {
             Self::Ast => Some("MIT/ast-finetuned-audioset-10-10-0.4593"),
-            Self::Beats | Self::Conette => None,
+            Self::Beats | Self::Ced | Self::Conette => None,
         }
     }
 
@@ -72,6 +77,11 @@ impl AudioModel {
                 let labels = beats_labels(&beats, names, settings)?;
                 Box::new(TopTags { classifier: beats, labels, top_k })
             }
+            Self::Ced => {
+                let tagger = CedTagger::open(dir, device, dtype)?;
+                let labels = audioset_labels(tagger.network().config().outputdim, settings)?;
+                Box::new(TopTags { classifier: tagger, labels, top_k })
+            }
             Self::Conette => {
                 let captioner = ConetteCaptioner::open(dir, device, dtype)?;
                 let settings = CaptionSettings::of(captioner.config());
@@ -94,6 +104,14 @@ fn beats_labels(
         names.and_then(|names| names.of_mid(mid)).map(str::to_owned).ok_or_else(|| unnamed(class))
     };
     (0..beats.config().predictor_class).map(name).collect()
+}
+
+/// The names of AudioSet's classes for a checkpoint that has them in their order.
+fn audioset_labels(n_classes: usize, settings: &NetworkSettings) -> Result<Vec<String>, Error> {
+    if n_classes != audioset::N_CLASSES {
+        return Err(Error::UnnamedClass { model: settings.model.clone(), class: n_classes.min(audioset::N_CLASSES) });
+    }
+    Ok(audioset::classes().iter().map(|class| class.name.to_owned()).collect())
 }
 
 /// What `ast_head` says.

@@ -6,7 +6,8 @@ use audsem_media::batch::{ClipError, ClipIdentity, ClipNetwork, ClipSound, Media
 use audsem_models::Error as NetworkError;
 use audsem_models::audio::ast::AstClassifier;
 use audsem_models::audio::beats::BeatsClassifier;
-use audsem_models::audio::{ast, beats, top_classes};
+use audsem_models::audio::ced::{CedFeatures, CedTagger};
+use audsem_models::audio::{ast, beats, ced, top_classes};
 
 use super::finding::Finding;
 use super::models::head_name;
@@ -19,12 +20,17 @@ const FEWEST_SAMPLES: usize = 401;
 pub(super) trait SoundClassifier: Sync {
     /// Rate of the samples it reads.
     const SAMPLE_RATE_HZ: u32;
+    /// Features of one clip.
+    type Features: Send + 'static;
 
     /// Features of mono samples at that rate.
-    fn features(&self, samples: &[f32]) -> Result<Spectrogram, FrontEndError>;
+    fn features(&self, samples: &[f32]) -> Result<Self::Features, FrontEndError>;
+
+    /// The length of a clip, by which batches are formed.
+    fn length(features: &Self::Features) -> usize;
 
     /// The probabilities of all classes for each clip.
-    fn probabilities(&self, clips: &[&Spectrogram]) -> Result<Vec<Vec<f32>>, NetworkError>;
+    fn probabilities(&self, clips: &[&Self::Features]) -> Result<Vec<Vec<f32>>, NetworkError>;
 
     /// The most probable labels as a result.
     fn finding(&self, tags: Vec<SoundTag>) -> Finding;
@@ -40,18 +46,18 @@ pub(super) struct TopTags<C> {
 }
 
 impl<C: SoundClassifier> ClipNetwork for TopTags<C> {
-    type Features = Spectrogram;
+    type Features = C::Features;
     type Output = Finding;
 
-    fn features(&self, _: &ClipIdentity, sound: &ClipSound) -> Result<Spectrogram, ClipError> {
+    fn features(&self, _: &ClipIdentity, sound: &ClipSound) -> Result<C::Features, ClipError> {
         Ok(self.classifier.features(&audible(sound, C::SAMPLE_RATE_HZ)?)?)
     }
 
-    fn cost(&self, features: &Spectrogram) -> usize {
-        features.n_frames
+    fn cost(&self, features: &C::Features) -> usize {
+        C::length(features)
     }
 
-    fn forward(&self, batch: &[&Spectrogram]) -> Result<Vec<Result<Finding, ClipError>>, BatchError> {
+    fn forward(&self, batch: &[&C::Features]) -> Result<Vec<Result<Finding, ClipError>>, BatchError> {
         let probabilities = self.classifier.probabilities(batch).map_err(NetworkError::into_batch_error)?;
         let tags = |clip: &Vec<f32>| top_tags(clip, &self.labels, self.top_k);
         Ok(probabilities.iter().map(|clip| Ok(self.classifier.finding(tags(clip)?))).collect())
@@ -81,6 +87,11 @@ pub(crate) fn audible(sound: &ClipSound, rate_hz: u32) -> Result<std::rc::Rc<[f3
 
 impl SoundClassifier for AstClassifier {
     const SAMPLE_RATE_HZ: u32 = ast::SAMPLE_RATE_HZ;
+    type Features = Spectrogram;
+
+    fn length(features: &Spectrogram) -> usize {
+        features.n_frames
+    }
 
     fn features(&self, samples: &[f32]) -> Result<Spectrogram, FrontEndError> {
         self.features(samples)
@@ -97,6 +108,11 @@ impl SoundClassifier for AstClassifier {
 
 impl SoundClassifier for BeatsClassifier {
     const SAMPLE_RATE_HZ: u32 = beats::SAMPLE_RATE_HZ;
+    type Features = Spectrogram;
+
+    fn length(features: &Spectrogram) -> usize {
+        features.n_frames
+    }
 
     fn features(&self, samples: &[f32]) -> Result<Spectrogram, FrontEndError> {
         self.features(samples)
@@ -108,5 +124,26 @@ impl SoundClassifier for BeatsClassifier {
 
     fn finding(&self, tags: Vec<SoundTag>) -> Finding {
         Finding::Beats(tags)
+    }
+}
+
+impl SoundClassifier for CedTagger {
+    const SAMPLE_RATE_HZ: u32 = ced::SAMPLE_RATE_HZ;
+    type Features = CedFeatures;
+
+    fn length(features: &CedFeatures) -> usize {
+        features.n_windows()
+    }
+
+    fn features(&self, samples: &[f32]) -> Result<CedFeatures, FrontEndError> {
+        self.features(samples)
+    }
+
+    fn probabilities(&self, clips: &[&CedFeatures]) -> Result<Vec<Vec<f32>>, NetworkError> {
+        self.probabilities(clips)
+    }
+
+    fn finding(&self, tags: Vec<SoundTag>) -> Finding {
+        Finding::Ced(tags)
     }
 }

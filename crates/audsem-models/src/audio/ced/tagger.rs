@@ -51,6 +51,14 @@ pub struct CedFeatures {
     weights: Vec<f32>,
 }
 
+impl CedFeatures {
+    /// Number of windows: what the clip costs in a batch.
+    #[must_use]
+    pub fn n_windows(&self) -> usize {
+        self.windows.len()
+    }
+}
+
 impl CedTagger {
     /// Opens a folder of converted weights.
     ///
