@@ -32,8 +32,9 @@ impl SimpleBackend for AskedTensors {
         candle_core::bail!("the network asks for `{name}` without a shape")
     }
 
-    fn contains_tensor(&self, _: &str) -> bool {
-        true
+    /// Optional tensors are there once they have been asked for: a new network has none of another form.
+    fn contains_tensor(&self, name: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name)
     }
 }
 

@@ -93,17 +93,17 @@ impl SourceTensor {
         self.dtype
     }
 
-    /// Its shape.
+    /// Shape of the tensor.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// Its numbers in order of rows, little endian.
+    /// Numbers of the tensor in order of rows, little endian.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Its numbers as 32-bit floats.
+    /// Numbers of the tensor as 32-bit floats.
     #[must_use]
     pub fn values(&self) -> Vec<f32> {
         let bytes = &self.bytes;
