@@ -2,8 +2,8 @@
 
 use audsem_media::batch::AnyNetwork;
 use audsem_models::audio::ast::{AstClassifier, AstHead};
-use audsem_models::audio::beats::BeatsClassifier;
 use audsem_models::audio::audioset;
+use audsem_models::audio::beats::BeatsClassifier;
 use audsem_models::audio::ced::CedTagger;
 use audsem_models::audio::conette::{CaptionSettings, ConetteCaptioner};
 use serde::Serialize;
