@@ -118,9 +118,10 @@ impl Drop for Entry {
     fn drop(&mut self) {
         self.release();
         let path = self.folder.join(LOCK);
-        // Where there are no locks, the file is of no use to others either.
-        if taken(self.lock.try_lock(), &self.folder) && is_at(&self.lock, &path).unwrap_or(false) {
-            // A second attempt, because nothing else would remove the file before the next run.
+        let is_ours = || is_at(&self.lock, &path);
+        // Where there are no locks, the file is of no use to others either. Second attempts, because nothing else would
+        // remove the file before the next run.
+        if taken(self.lock.try_lock(), &self.folder) && is_ours().or_else(|_| is_ours()).unwrap_or(false) {
             let _ = fs::remove_file(&path).or_else(|_| fs::remove_file(&path));
         }
     }
