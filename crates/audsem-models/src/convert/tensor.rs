@@ -116,7 +116,7 @@ impl SourceTensor {
         }
     }
 
-    /// Its numbers as integers; floats are cut to whole numbers.
+    /// Numbers of the tensor as integers; floats are cut to whole numbers.
     #[must_use]
     pub fn integers(&self) -> Vec<i64> {
         let bytes = &self.bytes;
