@@ -154,7 +154,9 @@ impl VideoEncoder {
     /// The clip is measured before, and the MP4 after: neither a truncated clip nor a truncated MP4 is accepted, whatever
     /// the exit code of ffmpeg is.
     pub(crate) fn transcode(&self, name: &str, media: &[u8], suffix: &str) -> Encoded {
-        let facts = match VideoFacts::measure(&self.decoder, &self.ffmpeg, media, suffix) {
+        // What the machine lacks for a moment does not fail twice; a damaged clip does. The same holds for the copy.
+        let measure = || VideoFacts::measure(&self.decoder, &self.ffmpeg, media, suffix);
+        let facts = match measure().or_else(|_| measure()) {
             Ok(facts) => facts,
             Err(error) => return Ok(Err(unusable(&error.of_record(name)?))),
         };
@@ -166,7 +168,6 @@ impl VideoEncoder {
             (Some(_), None) => return Ok(Err(LeftOut::drop(DropReason::NoVideo, String::new()))),
             (Some(_), Some(_)) => {}
         }
-        // What the machine lacks for a moment does not fail twice; a clip that cannot be transcoded does.
         match self.attempt(name, media, &facts)? {
             Ok(copy) => Ok(Ok(copy)),
             Err(_) => self.attempt(name, media, &facts),
