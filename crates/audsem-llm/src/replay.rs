@@ -86,7 +86,7 @@ impl<G: TextGenerator> Replay<G> {
             move |source| TextError::Replay { path, source }
         };
         let mut paths = Vec::new();
-        if folder.exists() {
+        if folder.try_exists().map_err(fault(folder))? {
             for entry in std::fs::read_dir(folder).map_err(fault(folder))? {
                 let path = entry.map_err(fault(folder))?.path();
                 if path.extension().is_some_and(|extension| extension == "jsonl") {

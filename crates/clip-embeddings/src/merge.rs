@@ -169,7 +169,8 @@ fn one(tar: &Planned, mode: MergeMode, out: &mut ShardOutput) -> Result<(), Shar
 
 fn copy(from: &Path, mut to: OutputFile, out: &mut ShardOutput) -> Result<(), ShardError> {
     // Left by a kill between the file and its marker, it is the same; anything else is not ours.
-    if to.path().exists() && !same_content(from, to.path()).map_err(CoreError::read(from))? {
+    let is_there = to.path().try_exists().map_err(CoreError::read(to.path()))?;
+    if is_there && !same_content(from, to.path()).map_err(CoreError::read(from))? {
         return Err(ShardError::fatal(Error::WouldOverwrite { to: to.path().to_owned(), from: from.to_owned() }));
     }
     let mut source = File::open(from).map_err(CoreError::read(from))?;

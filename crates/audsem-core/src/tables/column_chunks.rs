@@ -8,6 +8,7 @@ use polars::prelude::{ArrowDataType, ArrowField, ArrowSchema, PolarsError, Polar
 use polars_arrow::array::{Array, new_empty_array};
 use polars_arrow::compute::concatenate::concatenate;
 use polars_buffer::Buffer;
+use polars_parquet::parquet::page::CompressedPage;
 use polars_parquet::read::{
     BasicDecompressor, ColumnChunkMetadata, FileMetadata, PageReader, column_iter_to_arrays, infer_schema,
     read_metadata,
@@ -15,12 +16,16 @@ use polars_parquet::read::{
 
 use super::TableError;
 use super::cell::ArrowArray;
-use super::parquet_read::guarded;
+use super::parquet_read::{damaged, guarded, not_parquet};
 use crate::input::open_plain;
 
 /// Maximum number of rows of a row group. Programs write at most a million; a damaged or hostile file may
 /// state any number, for which memory would be allocated.
 pub(super) const MAX_ROWS_PER_GROUP: usize = 1 << 26;
+
+/// Values of a nested column for each byte that it takes. Lists that are alike take few bytes for many values, but a
+/// number that no writer reaches is damage.
+const MAX_VALUES_PER_BYTE: usize = 64;
 
 /// Largest page. Programs write pages of a megabyte, or one page for each column of a row group.
 const MAX_PAGE_BYTES: usize = 1 << 30;
@@ -51,7 +56,7 @@ impl ColumnChunks {
         // The pages of the kernel's cache are mapped: nothing is copied, and the kernel can reclaim pages that
         // are not used again.
         let bytes = guarded(|| Ok(Buffer::from_owner(MMapSemaphore::new_from_file(&file)?)))
-            .map_err(|detail| TableError::NotParquet { table: name.clone(), detail })?;
+            .map_err(|fault| fault.about(&name, not_parquet))?;
         Self::new(name, bytes)
     }
 
@@ -65,7 +70,7 @@ impl ColumnChunks {
             let schema = infer_schema(&metadata)?;
             Ok((metadata, schema.into_iter().map(|(name, field)| (name, without_dictionaries(field))).collect()))
         })
-        .map_err(|detail| TableError::NotParquet { table: name.clone(), detail })?;
+        .map_err(|fault| fault.about(&name, not_parquet))?;
         Ok(Self { name, schema, bytes, metadata })
     }
 
@@ -128,22 +133,48 @@ impl ColumnChunks {
             return Err(self.damaged(format!("there is no column `{name}`")));
         };
         let n_rows = self.n_rows_in(i);
-        let array = guarded(|| self.decode(i, field)).map_err(|detail| self.damaged(detail))?;
+        let array = guarded(|| self.decode(i, field)).map_err(|fault| fault.about(&self.name, damaged))?;
         if array.len() == n_rows {
             return Ok(array);
         }
         Err(self.damaged(format!("column `{name}` of row group {i} has {} values in {n_rows} rows", array.len())))
     }
 
-    fn decode(&self, i: usize, field: &ArrowField) -> PolarsResult<ArrowArray> {
+    /// Checks the sizes that row group `i` states for the column `name`: the decoder allocates memory for them before it
+    /// looks at the data, and a lack of memory ends the process. Only the headers of pages are read.
+    ///
+    /// # Errors
+    /// There are more rows or values than a writer makes, or the pages have more values than their column.
+    pub(super) fn check_sizes(&self, i: usize, name: &str) -> PolarsResult<()> {
+        let refused = |detail: String| PolarsError::ComputeError(detail.into());
         let n_rows = self.n_rows_in(i);
         if n_rows > MAX_ROWS_PER_GROUP {
-            return Err(PolarsError::ComputeError(format!("a row group of {n_rows} rows").into()));
+            return Err(refused(format!("a row group of {n_rows} rows")));
         }
+        for leaf in self.leaves(i, name) {
+            let range = leaf.byte_range();
+            let n_bytes = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+            let is_flat = leaf.descriptor().descriptor.max_rep_level == 0;
+            let most =
+                if is_flat { n_rows } else { MAX_ROWS_PER_GROUP.max(n_bytes.saturating_mul(MAX_VALUES_PER_BYTE)) };
+            let stated = usize::try_from(leaf.num_values()).ok().filter(|stated| *stated <= most);
+            let mut left = stated.ok_or_else(|| refused(format!("a column of {} values", leaf.num_values())))?;
+            for page in self.pages(leaf)? {
+                if let CompressedPage::Data(page) = page? {
+                    let n_values = page.num_values();
+                    left = left.checked_sub(n_values).ok_or_else(|| {
+                        refused(format!("a page of {n_values} values in a column with room for {left}"))
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn decode(&self, i: usize, field: &ArrowField) -> PolarsResult<ArrowArray> {
+        self.check_sizes(i, &field.name)?;
+        let n_rows = self.n_rows_in(i);
         let leaves: Vec<&ColumnChunkMetadata> = self.leaves(i, &field.name).collect();
-        if leaves.iter().any(|leaf| leaf.num_values() < 0) {
-            return Err(PolarsError::ComputeError("a column with a negative number of values".into()));
-        }
         if n_rows == 0 {
             return Ok(new_empty_array(field.dtype.clone()));
         }

@@ -11,8 +11,8 @@ use crate::error::Error;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TableError {
-    /// The file could not be opened or listed.
-    #[error("cannot open table `{}`: {source}\nhint: check that the path exists and may be read", path.display())]
+    /// The file could not be opened, listed or read.
+    #[error("cannot read table `{}`: {source}\nhint: check that the path exists and may be read", path.display())]
     Open {
         /// The file or folder.
         path: PathBuf,

@@ -5,7 +5,7 @@
 //! SHA-256 that a run folder keeps of each part is the certain test.
 
 use std::fs::File;
-use std::io::Cursor;
+use std::io::{self, Cursor};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -14,12 +14,13 @@ use std::sync::Arc;
 use polars::io::mmap::MmapBytesReader;
 use polars::io::parquet::metadata::FileMetadata;
 use polars::prelude::{
-    ArrowDataType, ArrowSchema, CompatLevel, DataFrame, ParallelStrategy, ParquetReader, PolarsResult, SerReader,
+    ArrowDataType, ArrowSchema, CompatLevel, DataFrame, ParallelStrategy, ParquetReader, PolarsError, PolarsResult,
+    SerReader,
 };
 use polars_buffer::Buffer;
 
 use super::cell::ArrowArray;
-use super::column_chunks::{ColumnChunks, MAX_ROWS_PER_GROUP};
+use super::column_chunks::ColumnChunks;
 use super::kind::type_name;
 use super::{BadColumn, Columns, Frame, Row, TableError};
 use crate::input::open_plain;
@@ -29,8 +30,10 @@ pub struct ParquetFile<R: Row> {
     name: String,
     source: Source,
     metadata: Arc<FileMetadata>,
-    /// Where some column is nested, or not of our own type: all columns, one by one.
-    chunks: Option<ColumnChunks>,
+    /// The columns one by one: their sizes, and their data where frames do not read some of them.
+    chunks: ColumnChunks,
+    /// Whether no column is nested or of another type than our own.
+    is_read_by_frames: bool,
     row: PhantomData<R>,
 }
 
@@ -51,7 +54,7 @@ impl<R: Row> ParquetFile<R> {
             let table = path.display().to_string();
             return Err(TableError::NotParquet { table, detail: "the file is empty".to_owned() });
         }
-        Self::new(path.display().to_string(), Source::File(file), || ColumnChunks::open(path))
+        Self::new(Source::File(file), ColumnChunks::open(path)?)
     }
 
     /// Opens a table that lies in memory; `name` identifies it in messages.
@@ -61,32 +64,25 @@ impl<R: Row> ParquetFile<R> {
     pub fn from_bytes(name: &str, bytes: impl Into<Arc<[u8]>>) -> Result<Self, TableError> {
         let bytes: Arc<[u8]> = bytes.into();
         let again = Arc::clone(&bytes);
-        Self::new(name.to_owned(), Source::Bytes(bytes), || {
-            ColumnChunks::new(name.to_owned(), Buffer::from_owner(again))
-        })
+        Self::new(Source::Bytes(bytes), ColumnChunks::new(name.to_owned(), Buffer::from_owner(again))?)
     }
 
-    fn new(
-        name: String,
-        source: Source,
-        chunks: impl FnOnce() -> Result<ColumnChunks, TableError>,
-    ) -> Result<Self, TableError> {
-        let not_parquet = |detail| TableError::NotParquet { table: name.clone(), detail };
+    fn new(source: Source, chunks: ColumnChunks) -> Result<Self, TableError> {
+        let name = chunks.name.clone();
         let (metadata, schema) = guarded(|| {
             let mut reader = ParquetReader::new(source.reader()?);
             let schema = reader.schema()?;
             Ok((reader.get_metadata()?.clone(), schema))
         })
-        .map_err(not_parquet)?;
+        .map_err(|fault| fault.about(&name, not_parquet))?;
         let ours = |column: &super::ColumnSpec| {
             schema.get(column.name).is_some_and(|field| is_read_by_frames(&field.dtype, &column.kind.arrow_type()))
         };
-        let is_ours = R::COLUMNS.iter().all(|column| !column.kind.is_nested() && ours(column));
-        let chunks = if is_ours { None } else { Some(chunks()?) };
-        if let Some(chunks) = &chunks {
+        let is_read_by_frames = R::COLUMNS.iter().all(|column| !column.kind.is_nested() && ours(column));
+        if !is_read_by_frames {
             check_schema::<R>(&name, &chunks.schema)?;
         }
-        Ok(Self { name, source, metadata, chunks, row: PhantomData })
+        Ok(Self { name, source, metadata, chunks, is_read_by_frames, row: PhantomData })
     }
 
     /// Number of rows in the file.
@@ -109,12 +105,11 @@ impl<R: Row> ParquetFile<R> {
     /// # Errors
     /// The data is damaged, a value is absent or does not fit.
     pub fn group(&self, i: usize) -> Result<R::Columns, TableError> {
-        let columns = match &self.chunks {
-            None => self.columns_of_frame(i)?,
-            Some(chunks) => {
-                let column = |spec: &super::ColumnSpec| Ok((spec.name.to_owned(), chunks.array(i, spec.name)?));
-                R::COLUMNS.iter().map(column).collect::<Result<_, TableError>>()?
-            }
+        let columns = if self.is_read_by_frames {
+            self.columns_of_frame(i)?
+        } else {
+            let column = |spec: &super::ColumnSpec| Ok((spec.name.to_owned(), self.chunks.array(i, spec.name)?));
+            R::COLUMNS.iter().map(column).collect::<Result<_, TableError>>()?
         };
         let bad = |BadColumn { column, misfit }| TableError::BadValue {
             table: self.name.clone(),
@@ -125,11 +120,11 @@ impl<R: Row> ParquetFile<R> {
     }
 
     fn columns_of_frame(&self, i: usize) -> Result<Vec<(String, ArrowArray)>, TableError> {
-        let damaged = |detail| TableError::Damaged { table: self.name.clone(), detail };
-        if self.n_rows_in(i) > MAX_ROWS_PER_GROUP {
-            return Err(damaged(format!("a row group of {} rows", self.n_rows_in(i))));
-        }
-        let frame = guarded(|| self.read(i)).map_err(damaged)?;
+        let checked_read = || {
+            R::COLUMNS.iter().try_for_each(|column| self.chunks.check_sizes(i, column.name))?;
+            self.read(i)
+        };
+        let frame = guarded(checked_read).map_err(|fault| fault.about(&self.name, damaged))?;
         let columns = frame.columns().iter().map(|column| {
             let series = column.as_materialized_series().rechunk();
             (column.name().to_string(), series.to_arrow(0, CompatLevel::newest()))
@@ -184,13 +179,45 @@ fn is_read_by_frames(found: &ArrowDataType, wanted: &ArrowDataType) -> bool {
         || (*wanted == ArrowDataType::Utf8View && matches!(found, ArrowDataType::Utf8 | ArrowDataType::LargeUtf8))
 }
 
+/// Why the Parquet reader failed.
+pub(super) enum ReadFault {
+    /// The operating system could not read the file, which says nothing of its content.
+    System(io::Error),
+    /// The bytes are not what a table has.
+    Content(String),
+}
+
+impl ReadFault {
+    /// The error about a table: `of_content` makes it from a description of what is wrong with the bytes.
+    pub(super) fn about(self, table: &str, of_content: impl FnOnce(String, String) -> TableError) -> TableError {
+        match self {
+            Self::System(source) => TableError::Open { path: table.into(), source },
+            Self::Content(detail) => of_content(table.to_owned(), detail),
+        }
+    }
+}
+
 /// Runs the Parquet reader on untrusted bytes. It panics on some kinds of damage, which is
 /// turned into an error like the rest.
-pub(super) fn guarded<T>(read: impl FnOnce() -> PolarsResult<T>) -> Result<T, String> {
+pub(super) fn guarded<T>(read: impl FnOnce() -> PolarsResult<T>) -> Result<T, ReadFault> {
     match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(result) => result.map_err(|source| source.to_string()),
-        Err(_) => Err("the reader cannot decode its contents".to_owned()),
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(PolarsError::IO { error, .. })) if error.raw_os_error().is_some() => Err(ReadFault::System(
+            error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error),
+        )),
+        Ok(Err(fault)) => Err(ReadFault::Content(fault.to_string())),
+        Err(_) => Err(ReadFault::Content("the reader cannot decode its contents".to_owned())),
     }
+}
+
+/// The error about a file whose footer is not that of a Parquet file.
+pub(super) fn not_parquet(table: String, detail: String) -> TableError {
+    TableError::NotParquet { table, detail }
+}
+
+/// The error about a table whose data is not what its footer says.
+pub(super) fn damaged(table: String, detail: String) -> TableError {
+    TableError::Damaged { table, detail }
 }
 
 /// Checks names and types before any data is read, so that the message can list the whole file.

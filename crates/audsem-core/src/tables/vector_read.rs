@@ -17,7 +17,7 @@ use polars_parquet::read::{ColumnChunkMetadata, PhysicalType, decompress};
 
 use super::cell::ArrowArray;
 use super::column_chunks::ColumnChunks;
-use super::parquet_read::guarded;
+use super::parquet_read::{damaged, guarded};
 use super::vector_pages::plain_rows;
 use super::{ColumnKind, TableError};
 
@@ -127,7 +127,7 @@ impl VectorFile {
         let mut done = 0;
         if let Some(column) = self.column_of(i).filter(|column| column.physical_type() == PhysicalType::Float) {
             guarded(|| self.plain_blocks(column, scratch, &mut done, &mut visit))
-                .map_err(|detail| self.chunks.damaged(detail))?;
+                .map_err(|fault| fault.about(&self.chunks.name, damaged))?;
         }
         if done < n_rows {
             let rows = self.decode(i)?;

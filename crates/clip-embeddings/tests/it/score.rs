@@ -184,7 +184,7 @@ fn what_cannot_be_compared_is_refused() {
         .call("score -i four.parquet --reference five.parquet -o out")
         .ended(2)
         .says("vectors of 4 dimensions where others have 5");
-    bench.call("score -i four.parquet --reference nowhere -o out").ended(2).says("cannot open table `nowhere`");
+    bench.call("score -i four.parquet --reference nowhere -o out").ended(2).says("cannot read table `nowhere`");
     bench
         .call("score -i four.parquet --modality text --reference four.parquet -o out")
         .ended(2)

@@ -67,10 +67,12 @@ impl PromptSource {
     }
 
     fn text(&self, name: &str, built_in: &str) -> Result<String, TextError> {
-        let Some(path) = self.folder.as_ref().map(|folder| folder.join(name)).filter(|path| path.exists()) else {
-            return Ok(built_in.to_owned());
-        };
-        read(&path)
+        let path = self.folder.as_ref().map(|folder| folder.join(name));
+        // A file that cannot be looked at is there for all we know, and reading it gives the reason.
+        match path.filter(|path| path.try_exists().unwrap_or(true)) {
+            Some(path) => read(&path),
+            None => Ok(built_in.to_owned()),
+        }
     }
 }
 

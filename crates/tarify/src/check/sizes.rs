@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use audsem_core::blame::Blame;
+use audsem_core::error::Error as CoreError;
 use audsem_core::run::{Fingerprint, LeftOut, Run, Shard, ShardError, ShardOutput, Step, StepOutputs};
 
 use super::{Config, Fault};
@@ -40,7 +41,7 @@ pub(super) fn step(run: &mut Run, config: &Config, tars: &[TarInput], checked: &
     // A file that cannot be looked at is there for all we know, and reading it gives the reason.
     let folders: Vec<Folder> = folders.filter(|folder| folder.sizes.try_exists().unwrap_or(true)).collect();
     for folder in &folders {
-        fingerprint = fingerprint.with(std::fs::read(&folder.sizes).unwrap_or_default());
+        fingerprint = fingerprint.with(std::fs::read(&folder.sizes).map_err(CoreError::read(&folder.sizes))?);
     }
     if folders.is_empty() {
         return Ok(());

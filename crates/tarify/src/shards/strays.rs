@@ -1,7 +1,7 @@
 //! Shards without a marker.
 //!
 //! A run that is killed between renaming a shard and writing its marker leaves a tar, and the plan of the next run may
-//! have fewer. Trainers read every `*.tar`, so it must be removed.
+//! have fewer. Trainers read every `*.tar`, so it must be removed. Tars with other names than a shard has are not ours.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,8 +21,9 @@ pub(super) fn remove(folder: &Path, planned: &BTreeSet<String>) -> Result<(), Er
         for path in list(&folder.join(split.name()))? {
             let file = path.file_name().unwrap_or_default().to_string_lossy();
             let shard = file.strip_prefix('.').and_then(|file| file.strip_suffix(".tmp")).unwrap_or(&file);
-            let is_tar = Path::new(shard).extension().is_some_and(|extension| extension == "tar");
-            if is_tar && !planned.contains(&format!("{}/{shard}", split.name())) {
+            let number = shard.strip_suffix(".tar").unwrap_or_default();
+            let is_ours = number.len() >= 4 && number.bytes().all(|byte| byte.is_ascii_digit());
+            if is_ours && !planned.contains(&format!("{}/{shard}", split.name())) {
                 fs::remove_file(&path).map_err(Error::write(&path))?;
             }
         }

@@ -255,7 +255,10 @@ fn t39_shards_of_an_earlier_run_never_survive() {
     }
     let mut options = RunOptions::new(&first.folder);
     options.fresh = true;
+    let own = first.folder.join("train/own.tar");
+    fs::write(&own, "a tar of the user's own").unwrap();
     let again = world.run_with(&config, &options);
+    fs::remove_file(&own).expect("tars with another name than a shard has are left alone");
     let clean = world.run_with(&config, &RunOptions::new(world.path("clean")));
     assert_eq!(again.tree(), clean.tree());
     assert_eq!(again.sizes("train").len(), 2);
