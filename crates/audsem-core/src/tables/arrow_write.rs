@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use polars::polars_utils::compression::ZstdLevel;
-use polars::prelude::{ArrowField, ArrowSchema, PlSmallStr, PolarsError, PolarsResult};
+use polars::prelude::{ArrowDataType, ArrowField, ArrowSchema, PlSmallStr, PolarsError, PolarsResult};
 use polars_arrow::array::Array;
 use polars_parquet::parquet::error::ParquetError;
 use polars_parquet::write::{
@@ -85,7 +85,20 @@ pub(super) fn end<W: Write>(
     writer: &mut FileWriter<W>,
     values: impl IntoIterator<Item = polars_parquet::write::KeyValue>,
 ) -> Result<(), TableError> {
-    let metadata = std::iter::once(schema_to_metadata_key(writer.schema())).chain(values).collect();
+    let stated: ArrowSchema =
+        writer.schema().iter().map(|(name, field)| (name.clone(), without_views(field.clone()))).collect();
+    let metadata = std::iter::once(schema_to_metadata_key(&stated)).chain(values).collect();
     writer.end(Some(metadata)).map_err(write_error)?;
     Ok(())
+}
+
+/// Texts as pandas reads them: pyarrow has no conversion of lists of views, and the stored bytes are the same.
+fn without_views(mut field: ArrowField) -> ArrowField {
+    field.dtype = match field.dtype {
+        ArrowDataType::Utf8View => ArrowDataType::LargeUtf8,
+        ArrowDataType::LargeList(item) => ArrowDataType::LargeList(Box::new(without_views(*item))),
+        ArrowDataType::Struct(fields) => ArrowDataType::Struct(fields.into_iter().map(without_views).collect()),
+        other => other,
+    };
+    field
 }

@@ -134,7 +134,10 @@ fn what_we_write_pyarrow_reads_alike() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ours.parquet");
     std::fs::write(&path, bytes_of(&rows)).unwrap();
-    let script = "import json, sys, pyarrow.parquet as pq\nprint(json.dumps(pq.read_table(sys.argv[1]).to_pylist()))";
+    let script = "import json, sys, pandas, pyarrow.parquet as pq
+frame = pandas.read_parquet(sys.argv[1])
+assert frame['tags'][2][1]['label'] == 'label 1', frame['tags'][2]
+print(json.dumps(pq.read_table(sys.argv[1]).to_pylist()))";
     let python =
         std::env::var("AUDSEM_PYTHON").expect("AUDSEM_PYTHON names a Python with pyarrow; `just test` sets it");
     let output = Command::new(python).args(["-c", script]).arg(&path).output().unwrap();
