@@ -188,6 +188,22 @@ const NO_SOURCES: [&str; 12] = [
     "field recording",
 ];
 
+/// Classes of AudioSet that hold others of its classes, in lower case: "animal" says less than "dog".
+const GENERAL: [&str; 12] = [
+    "animal",
+    "domestic animals, pets",
+    "livestock, farm animals, working animals",
+    "wild animals",
+    "fowl",
+    "vehicle",
+    "motor vehicle (road)",
+    "musical instrument",
+    "plucked string instrument",
+    "domestic sounds, home sounds",
+    "mechanisms",
+    "tools",
+];
+
 /// The words of a text in lower case.
 pub(super) fn words(text: &str) -> Vec<String> {
     let split = text.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '\'');
@@ -206,6 +222,11 @@ pub(super) fn kinds_in(text: &str) -> Vec<usize> {
 pub(super) fn is_source(label: &str) -> bool {
     let label = label.to_lowercase();
     !NO_SOURCES.iter().any(|other| label == *other || (other.ends_with(',') && label.starts_with(other)))
+}
+
+/// Whether a label names a group of sources, which says less than any label of a source.
+pub(super) fn is_general(label: &str) -> bool {
+    GENERAL.contains(&label.to_lowercase().as_str())
 }
 
 #[cfg(test)]

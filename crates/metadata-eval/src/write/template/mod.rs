@@ -236,6 +236,19 @@ mod tests {
     }
 
     #[test]
+    fn one_source_is_named_rather_than_its_group() {
+        let tagger = |labels| vec![TaggerOutput { tagger: "CED".into(), tags: tags(labels) }];
+        for (labels, expected) in [
+            (&[("Animal", 0.83), ("Dog", 0.8), ("Domestic animals, pets", 0.7)][..], "Dog is heard."),
+            (&[("Animal", 0.83), ("Dog", 0.2)][..], "Animal is heard."),
+        ] {
+            let clip = Evidence { taggers: tagger(labels), ..Evidence::default() };
+            let Ok(WrittenText::Caption(caption)) = write(Product::Caption, Style::Simple, clip) else { panic!() };
+            assert_eq!(caption.answer, expected);
+        }
+    }
+
+    #[test]
     fn a_clip_without_a_source_gets_no_text() {
         let tagger = vec![TaggerOutput { tagger: "CED".into(), tags: tags(&[("Silence", 0.9), ("Dog", 0.05)]) }];
         let silent = Evidence { taggers: tagger, ..Evidence::default() };

@@ -2,7 +2,7 @@
 
 use super::super::metadata::Evidence;
 use super::super::words::{count_words, stem};
-use super::lexicon::{KINDS, Kind, is_source, kinds_in, words};
+use super::lexicon::{KINDS, Kind, is_general, is_source, kinds_in, words};
 
 /// Minimum probability of a label that a text mentions.
 const MIN_PROB: f32 = 0.3;
@@ -63,15 +63,16 @@ impl Sounds {
     }
 }
 
-/// All probable sources of sound, the most probable first, each once.
+/// All probable sources of sound, each once: those of a single source before groups of them, the most probable first.
 fn labels(clip: &Evidence) -> Vec<String> {
     let whole = clip.taggers.iter().flat_map(|output| &output.tags).filter(|tag| tag.prob >= MIN_PROB);
     let seconds = clip.seconds.iter().flat_map(|second| &second.tags).filter(|tag| tag.prob >= MIN_SECOND_PROB);
-    let mut tags: Vec<(f32, String)> =
-        whole.chain(seconds).filter(|tag| is_source(&tag.label)).map(|tag| (tag.prob, phrase(&tag.label))).collect();
-    tags.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    let sources = whole.chain(seconds).filter(|tag| is_source(&tag.label));
+    let mut tags: Vec<(bool, f32, String)> =
+        sources.map(|tag| (is_general(&tag.label), tag.prob, phrase(&tag.label))).collect();
+    tags.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.total_cmp(&a.1)).then_with(|| a.2.cmp(&b.2)));
     let mut labels: Vec<String> = Vec::new();
-    for (_, label) in tags {
+    for (_, _, label) in tags {
         if !labels.contains(&label) {
             labels.push(label);
         }
