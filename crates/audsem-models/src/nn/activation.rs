@@ -2,6 +2,7 @@
 
 use candle_core::{D, DType, Result, Tensor};
 
+use super::fused;
 use crate::error::Error;
 
 /// An element-wise non-linearity.
@@ -48,6 +49,9 @@ impl Activation {
     /// # Errors
     /// Memory or device.
     pub fn forward(self, x: &Tensor) -> Result<Tensor> {
+        if fused::is_supported(x) {
+            return fused::activated(x, self);
+        }
         match self {
             Self::Gelu => x.gelu_erf(),
             Self::GeluTanh => x.gelu(),
@@ -69,6 +73,9 @@ impl Activation {
 pub fn softmax(x: &Tensor) -> Result<Tensor> {
     let dtype = x.dtype();
     let x = x.to_dtype(DType::F32)?;
+    if fused::is_supported(&x) {
+        return fused::softmax_rows(&x)?.to_dtype(dtype);
+    }
     let y = if x.track_op() {
         candle_nn::ops::softmax(&x, D::Minus1)?
     } else {

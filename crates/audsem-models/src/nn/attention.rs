@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Tensor, bail};
 
-use super::{Dropout, Mode, softmax};
+use super::{Dropout, Mode, fused, softmax};
 
 /// Scaled dot-product attention, with as many heads of keys and values as of queries or fewer. Differentiable.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +28,11 @@ impl Attention<'_> {
         if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
             bail!("attention of {heads} heads to {kv_heads}: no multiple");
         }
+        let is_fused = [q, k, v].into_iter().chain(self.bias).all(fused::is_supported);
+        if is_fused && self.mode == Mode::Infer {
+            return fused::TensorAttention { bias: self.bias }.forward(q, k, v);
+        }
+        let (k, v) = (&k.contiguous()?, &v.contiguous()?);
         // The queries of all heads that share keys are rows of one product: keys are not copied.
         let rows = heads / kv_heads * t;
         let q = (q.reshape((b, kv_heads, rows, width))? * (1.0 / (width as f64).sqrt()))?;
@@ -99,13 +104,13 @@ fn add_bias(scores: &Tensor, bias: &Tensor) -> Result<Tensor> {
     repeated.broadcast_add(bias)?.reshape((b, heads, t, s))
 }
 
-/// (B, T, H·W) to (B, H, T, W).
+/// (B, T, H·W) to a view (B, H, T, W).
 ///
 /// # Errors
 /// The width is not a multiple of the heads.
 pub fn split_heads(x: &Tensor, heads: usize) -> Result<Tensor> {
     let (b, t, dim) = x.dims3()?;
-    x.reshape((b, t, heads, dim / heads.max(1)))?.transpose(1, 2)?.contiguous()
+    x.reshape((b, t, heads, dim / heads.max(1)))?.transpose(1, 2)
 }
 
 /// (B, H, T, W) to (B, T, H·W).

@@ -155,7 +155,7 @@ impl TransformerBlock {
             (None, Some(_)) => bail!("a block without cross-attention was given an encoder's states"),
         };
         self.mlp_residual.forward(&x, mode, |x| {
-            let wide = self.activation.forward(&self.up.forward_in(x, mode)?)?;
+            let wide = self.up.forward_activated(x, self.activation, mode)?;
             self.down.forward_in(&self.activation_dropout.forward(&wide, mode)?, mode)
         })
     }

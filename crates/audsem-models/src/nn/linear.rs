@@ -1,11 +1,13 @@
 //! Affine maps: trained, frozen, and with an adapter beside them.
 
+use std::sync::{Arc, OnceLock};
+
 use candle_core::{Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
 
-use super::Mode;
 use super::frozen::times_frozen;
 use super::lora::Lora;
+use super::{Activation, Mode, fused};
 
 /// `x Wᵀ + b` with a weight of shape (out, in), as checkpoints store it.
 ///
@@ -18,6 +20,8 @@ pub struct Linear {
     adapter: Option<Lora>,
     /// The weight as it was before an adapter was merged into it.
     unmerged: Option<Tensor>, // (O, I)
+    /// Weight and bias once more, in the order in which the CPU reads them: made by the first inference.
+    fused: Arc<OnceLock<fused::Linear>>,
 }
 
 impl Linear {
@@ -50,7 +54,7 @@ impl Linear {
     /// Takes a weight (O, I) and a bias (O).
     #[must_use]
     pub fn from_tensors(weight: Tensor, bias: Option<Tensor>) -> Self {
-        Self { weight, bias, adapter: None, unmerged: None }
+        Self { weight, bias, adapter: None, unmerged: None, fused: Arc::default() }
     }
 
     /// The weight (O, I).
@@ -85,6 +89,7 @@ impl Linear {
         if let (Some(adapter), None) = (&self.adapter, &self.unmerged) {
             let merged = adapter.merge_into(&self.weight)?;
             self.unmerged = Some(std::mem::replace(&mut self.weight, merged));
+            self.fused = Arc::default();
         }
         Ok(())
     }
@@ -93,6 +98,7 @@ impl Linear {
     pub fn unmerge(&mut self) {
         if let Some(weight) = self.unmerged.take() {
             self.weight = weight;
+            self.fused = Arc::default();
         }
     }
 
@@ -112,6 +118,9 @@ impl Linear {
     /// # Errors
     /// The last dimension is not I.
     pub fn forward_in(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        if let Some(fused) = self.fused(x)? {
+            return fused.forward_tensor(x);
+        }
         let (outputs, inputs) = self.weight.dims2()?;
         // One large product instead of a batch of small ones.
         let rows = x.reshape((x.elem_count() / inputs.max(1), inputs))?;
@@ -129,6 +138,30 @@ impl Linear {
             *last = outputs;
         }
         y.reshape(shape)
+    }
+
+    /// [`Linear::forward_in`] with an activation behind it.
+    ///
+    /// # Errors
+    /// The last dimension is not I.
+    pub fn forward_activated(&self, x: &Tensor, activation: Activation, mode: Mode) -> Result<Tensor> {
+        match self.fused(x)? {
+            Some(fused) => fused.forward_activated(x, activation),
+            None => activation.forward(&self.forward_in(x, mode)?),
+        }
+    }
+
+    /// The fused form, where it can take `x`.
+    fn fused(&self, x: &Tensor) -> Result<Option<&fused::Linear>> {
+        let is_tracked = self.bias.as_ref().is_some_and(Tensor::track_op);
+        if is_tracked || !self.is_plain() || !fused::is_supported(x) || !fused::is_supported(&self.weight) {
+            return Ok(None);
+        }
+        if self.fused.get().is_none() {
+            // Another thread may be first; both make the same.
+            drop(self.fused.set(fused::Linear::new(self)?));
+        }
+        Ok(self.fused.get())
     }
 
     fn product(&self, rows: &Tensor) -> Result<Tensor> {

@@ -3,6 +3,8 @@
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
+use super::fused;
+
 /// Layer normalisation over the last dimension, with scale and shift; statistics in f32.
 #[derive(Debug, Clone)]
 pub struct LayerNorm {
@@ -61,6 +63,9 @@ impl LayerNorm {
 
     #[allow(clippy::disallowed_methods, reason = "no gradient: forward uses it only where none is tracked")]
     fn fused(&self, x: &Tensor) -> Result<Tensor> {
+        if fused::is_supported(x) {
+            return fused::LayerNorm::new(self)?.forward_tensor(x);
+        }
         candle_nn::ops::layer_norm(&x.contiguous()?, &self.weight, &self.bias, self.eps as f32)
     }
 }
@@ -120,6 +125,9 @@ impl RmsNorm {
 
     #[allow(clippy::disallowed_methods, reason = "no gradient: forward uses it only where none is tracked")]
     fn fused(&self, x: &Tensor) -> Result<Tensor> {
+        if fused::is_supported(x) {
+            return fused::RmsNorm::new(self)?.forward_tensor(x);
+        }
         candle_nn::ops::rms_norm(&x.contiguous()?, &self.weight, self.eps as f32)
     }
 }

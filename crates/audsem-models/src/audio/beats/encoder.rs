@@ -34,7 +34,7 @@ impl ConvPositions {
     /// (B, T, D) to (B, T, D).
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let y = self.conv.forward(&x.transpose(1, 2)?.contiguous()?)?; // (B, D, T + 1)
-        y.narrow(2, 0, x.dim(1)?)?.transpose(1, 2)?.contiguous()?.gelu_erf()
+        Activation::Gelu.forward(&y.narrow(2, 0, x.dim(1)?)?.transpose(1, 2)?)
     }
 }
 
@@ -112,7 +112,7 @@ impl Layer {
     fn forward(&self, x: &Tensor, distance: &Tensor) -> Result<Tensor> {
         let y = self.attention.forward(x, distance)?;
         let x = self.attention_norm.forward(&((x * self.residual_scale)? + y)?)?;
-        let y = self.down.forward(&self.activation.forward(&self.up.forward(&x)?)?)?;
+        let y = self.down.forward(&self.up.forward_activated(&x, self.activation, Mode::Infer)?)?;
         self.norm.forward(&((x * self.residual_scale)? + y)?)
     }
 }

@@ -36,13 +36,13 @@ impl Block {
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let mixed = self.attend(&self.qkv.forward(&self.norm1.forward(x)?)?)?;
         let x = (x + self.projection.forward(&mixed)?)?;
-        let wide = Activation::Gelu.forward(&self.up.forward(&self.norm2.forward(&x)?)?)?;
+        let wide = self.up.forward_activated(&self.norm2.forward(&x)?, Activation::Gelu, Mode::Infer)?;
         x + self.down.forward(&wide)?
     }
 
     fn attend(&self, qkv: &Tensor) -> Result<Tensor> {
         let dim = qkv.dim(2)? / 3;
-        let part = |n: usize| split_heads(&qkv.narrow(2, n * dim, dim)?.contiguous()?, self.heads); // (B, H, N, D/H)
+        let part = |n: usize| split_heads(&qkv.narrow(2, n * dim, dim)?, self.heads); // (B, H, N, D/H)
         let attention = Attention { bias: None, dropout: None, mode: Mode::Infer };
         join_heads(&attention.forward(&part(0)?, &part(1)?, &part(2)?)?)
     }

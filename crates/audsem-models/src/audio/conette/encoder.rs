@@ -5,7 +5,7 @@ use candle_nn::{Init, VarBuilder};
 
 use super::{Config, MEL_BINS, STDEV};
 use crate::error::{Error, Result};
-use crate::nn::{Activation, BatchNorm, Conv2d, ConvConfig, LayerNorm, Linear};
+use crate::nn::{Activation, BatchNorm, Conv2d, ConvConfig, LayerNorm, Linear, Mode};
 
 /// Epsilon of the norms of channels.
 const EPS: f64 = 1e-6;
@@ -51,7 +51,7 @@ impl Block {
     /// (B, C, H, W) to (B, C, H, W).
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let y = self.norm.forward(&channels_last(&self.depthwise.forward(x)?)?)?;
-        let y = self.down.forward(&Activation::Gelu.forward(&self.up.forward(&y)?)?)?;
+        let y = self.down.forward(&self.up.forward_activated(&y, Activation::Gelu, Mode::Infer)?)?;
         Ok((x + channels_first(&y.broadcast_mul(&self.scale)?)?)?)
     }
 }

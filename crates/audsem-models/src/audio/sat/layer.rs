@@ -43,7 +43,8 @@ impl StreamingLayer {
             None => normed.clone(),
         };
         let x = (x + self.attend(&normed, &source)?)?;
-        let y = self.down.forward(&Activation::Gelu.forward(&self.up.forward(&self.norm.forward(&x)?)?)?)?;
+        let wide = self.up.forward_activated(&self.norm.forward(&x)?, Activation::Gelu, Mode::Infer)?;
+        let y = self.down.forward(&wide)?;
         x + y
     }
 

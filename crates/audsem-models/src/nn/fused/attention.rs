@@ -134,7 +134,7 @@ fn load_keys_and_values(attention: &Attention<'_>, kv_head: usize, scratch: &mut
     }
 }
 
-fn resize(values: &mut Vec<f32>, wanted: usize) {
+pub(super) fn resize(values: &mut Vec<f32>, wanted: usize) {
     if values.len() < wanted {
         values.resize(wanted, 0.0);
     }
@@ -142,7 +142,7 @@ fn resize(values: &mut Vec<f32>, wanted: usize) {
 
 /// Rows of `a` (`k` values each) times every panel; hands out (row, first column, sums).
 #[inline(always)]
-fn tiles<S: Simd>(a: &Matrix, k: usize, panels: &[f32], mut take: impl FnMut(usize, usize, &[f32; PANEL])) {
+pub(super) fn tiles<S: Simd>(a: &Matrix, k: usize, panels: &[f32], mut take: impl FnMut(usize, usize, &[f32; PANEL])) {
     let mut tile = [[0.0; PANEL]; MAX_TILE_ROWS];
     for (n, panel) in panels.chunks_exact(k * PANEL).enumerate() {
         let mut row = 0;

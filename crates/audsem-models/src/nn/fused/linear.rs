@@ -3,11 +3,12 @@
 
 use std::ops::Range;
 
-use candle_core::{DType, Device, Result, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::math::activate;
-use super::matrix::Matrix;
+use super::matrix::{Matrix, RowsMut};
+use super::rows::contiguous;
 use super::simd::{Kernel, MAX_TILE_ROWS, PANEL, Simd, Tile, dispatch};
 use crate::nn::Activation;
 
@@ -83,7 +84,7 @@ impl Linear {
     pub fn forward(&self, x: &Matrix, out: &mut Matrix, into: Epilogue) {
         assert_eq!((x.columns(), x.rows()), (self.inputs, out.rows()), "rows of x have one value per input");
         assert!(out.columns() >= self.outputs, "out has room for the outputs");
-        dispatch(Product { linear: self, panels: 0..self.n_panels(), x, out, into });
+        dispatch(Product { linear: self, panels: 0..self.n_panels(), x, out: out.rows_mut(), into });
     }
 
     fn n_panels(&self) -> usize {
@@ -95,51 +96,84 @@ impl Linear {
     /// # Errors
     /// The last dimension is not I, or the tensor cannot be read.
     pub fn forward_tensor(&self, x: &Tensor) -> Result<Tensor> {
-        let mut shape = x.dims().to_vec();
-        match shape.last_mut() {
-            Some(last) if *last == self.inputs && self.inputs > 0 && self.outputs > 0 => *last = self.outputs,
-            _ => bail!("a map of {} inputs to {} outputs, of rows {shape:?}", self.inputs, self.outputs),
+        self.forward_tensor_into(x, Epilogue::Set)
+    }
+
+    /// As [`Linear::forward_tensor`], with an activation behind it.
+    ///
+    /// # Errors
+    /// As [`Linear::forward_tensor`].
+    pub fn forward_activated(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        self.forward_tensor_into(x, Epilogue::Activate(activation))
+    }
+
+    fn forward_tensor_into(&self, x: &Tensor, into: Epilogue) -> Result<Tensor> {
+        match x.dims().last() {
+            Some(last) if *last == self.inputs && self.inputs > 0 && self.outputs > 0 => {}
+            last => bail!("a map of {} inputs to {} outputs, of rows {last:?}", self.inputs, self.outputs),
         }
-        let values = x.flatten_all()?.to_vec1::<f32>()?;
-        let rows = values.len() / self.inputs;
-        if rows <= GROUP_ROWS {
-            return Tensor::from_vec(self.map_few(&values, rows), shape, &Device::Cpu);
-        }
-        let per_group = rows.div_ceil(rayon::current_num_threads()).clamp(1, GROUP_ROWS);
+        x.contiguous()?.apply_op1_no_bwd(&Map { linear: self, into })
+    }
+
+    /// Maps rows in groups, each by one thread.
+    fn map_many(&self, values: &[f32], rows: usize, into: Epilogue) -> Vec<f32> {
+        let threads = rayon::current_num_threads();
+        // As many groups for each thread, of whole tiles.
+        let groups = rows.div_ceil(GROUP_ROWS).next_multiple_of(threads);
+        let per_group = rows.div_ceil(groups).next_multiple_of(MAX_TILE_ROWS);
         let mut mapped = vec![0f32; rows * self.outputs];
         let groups = mapped.par_chunks_mut(per_group * self.outputs).zip(values.par_chunks(per_group * self.inputs));
-        groups.for_each_init(<(Matrix, Matrix)>::default, |(input, output), (out, x)| {
-            input.reshape(x.len() / self.inputs, self.inputs);
-            output.reshape(input.rows(), self.outputs);
-            for (n, row) in x.chunks_exact(self.inputs).enumerate() {
-                input.row_mut(n).copy_from_slice(row);
-            }
-            self.forward(input, output, Epilogue::Set);
-            for (n, row) in out.chunks_exact_mut(self.outputs).enumerate() {
-                row.copy_from_slice(output.row(n));
-            }
+        groups.for_each_init(Matrix::default, |input, (out, x)| {
+            input.fill(x, self.inputs);
+            let out = RowsMut { values: out, columns: self.outputs, stride: self.outputs };
+            dispatch(Product { linear: self, panels: 0..self.n_panels(), x: input, out, into });
         });
-        Tensor::from_vec(mapped, shape, &Device::Cpu)
+        mapped
     }
 
     /// Maps rows that fit the caches: each thread has outputs of its own, so that every weight is read once.
-    fn map_few(&self, values: &[f32], rows: usize) -> Vec<f32> {
+    fn map_few(&self, values: &[f32], rows: usize, into: Epilogue) -> Vec<f32> {
         let mut x = Matrix::default();
-        x.reshape(rows, self.inputs);
-        for (n, row) in values.chunks_exact(self.inputs).enumerate() {
-            x.row_mut(n).copy_from_slice(row);
-        }
+        x.fill(values, self.inputs);
         let panels = self.n_panels();
         let per_task = panels.div_ceil(TASKS_PER_THREAD * rayon::current_num_threads()).max(1);
         let task = |n: usize| {
             let panels = n * per_task..panels.min((n + 1) * per_task);
             let mut out = Matrix::default();
             out.reshape(rows, self.outputs.min(panels.end * PANEL) - panels.start * PANEL);
-            dispatch(Product { linear: self, panels, x: &x, out: &mut out, into: Epilogue::Set });
+            dispatch(Product { linear: self, panels, x: &x, out: out.rows_mut(), into });
             out
         };
         let parts: Vec<Matrix> = (0..panels.div_ceil(per_task)).into_par_iter().map(task).collect();
-        (0..rows).flat_map(|row| parts.iter().flat_map(move |part| part.row(row))).copied().collect()
+        let mut mapped = Vec::with_capacity(rows * self.outputs);
+        for row in 0..rows {
+            parts.iter().for_each(|part| mapped.extend_from_slice(part.row(row)));
+        }
+        mapped
+    }
+}
+
+/// A map as an operation on tensors without gaps.
+struct Map<'a> {
+    linear: &'a Linear,
+    into: Epilogue,
+}
+
+impl CustomOp1 for Map<'_> {
+    fn name(&self) -> &'static str {
+        "fused-linear"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (Self { linear, into }, values) = (self, contiguous(storage, layout)?);
+        let rows = values.len() / linear.inputs;
+        let mapped =
+            if rows <= GROUP_ROWS { linear.map_few(values, rows, *into) } else { linear.map_many(values, rows, *into) };
+        let mut shape = layout.shape().dims().to_vec();
+        if let Some(last) = shape.last_mut() {
+            *last = linear.outputs;
+        }
+        Ok((CpuStorage::F32(mapped), Shape::from(shape)))
     }
 }
 
@@ -160,14 +194,14 @@ struct Product<'a> {
     linear: &'a Linear,
     panels: Range<usize>,
     x: &'a Matrix,
-    out: &'a mut Matrix,
+    out: RowsMut<'a>,
     into: Epilogue,
 }
 
 impl Kernel for Product<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let Self { linear, panels, x, out, into } = self;
+        let Self { linear, panels, x, mut out, into } = self;
         let mut tile = [[0.0; PANEL]; MAX_TILE_ROWS];
         let first = panels.start * PANEL;
         let chosen = linear.panels.chunks_exact((linear.inputs * PANEL).max(1)).enumerate();
@@ -180,7 +214,7 @@ impl Kernel for Product<'_> {
                 let rows = S::TILE_ROWS.min(x.rows() - row);
                 product::<S>(rows, linear.inputs, x.rows_from(row), x.stride(), panel, &mut tile);
                 for (m, sums) in tile[..rows].iter_mut().enumerate() {
-                    let target = &mut out.row_mut(row + m)[from - first..to - first];
+                    let target = &mut out.row(row + m)[from - first..to - first];
                     finish::<S>(&mut sums[..to - from], bias, into, target);
                 }
                 row += rows;
@@ -264,7 +298,7 @@ mod tests {
                 let mut out = Matrix::default();
                 fill(&mut out, x.rows(), linear.outputs, 8);
                 let before = out.clone();
-                Product { linear, panels: 0..linear.n_panels(), x, out: &mut out, into }.run::<S>();
+                Product { linear, panels: 0..linear.n_panels(), x, out: out.rows_mut(), into }.run::<S>();
                 for row in 0..x.rows() {
                     for n in 0..linear.outputs {
                         let weights = &weight[n * linear.inputs..][..linear.inputs];

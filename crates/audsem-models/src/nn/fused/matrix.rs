@@ -24,6 +24,14 @@ impl Matrix {
         }
     }
 
+    /// Takes rows of `columns` values that lie side by side.
+    pub(super) fn fill(&mut self, values: &[f32], columns: usize) {
+        self.reshape(values.len() / columns, columns);
+        for (n, row) in values.chunks_exact(columns).enumerate() {
+            self.row_mut(n).copy_from_slice(row);
+        }
+    }
+
     /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -55,5 +63,25 @@ impl Matrix {
     /// All values from the begin of row `n` on.
     pub(super) fn rows_from(&self, n: usize) -> &[f32] {
         &self.values[n * self.stride..]
+    }
+
+    /// All rows, to be changed.
+    pub(super) fn rows_mut(&mut self) -> RowsMut<'_> {
+        RowsMut { columns: self.columns, stride: self.stride, values: &mut self.values }
+    }
+}
+
+/// Rows of a matrix, or of a tensor.
+pub(super) struct RowsMut<'a> {
+    pub(super) values: &'a mut [f32],
+    pub(super) columns: usize,
+    pub(super) stride: usize,
+}
+
+impl RowsMut<'_> {
+    /// A row.
+    #[inline(always)]
+    pub(super) fn row(&mut self, n: usize) -> &mut [f32] {
+        &mut self.values[n * self.stride..][..self.columns]
     }
 }

@@ -15,21 +15,25 @@ mod math;
 mod matrix;
 mod norm;
 mod rotary;
+mod rows;
 mod simd;
+mod tensor_attention;
 
 pub use attention::{Attention, Scratch};
 pub use linear::{Epilogue, Linear};
 pub use matrix::Matrix;
 pub use norm::{LayerNorm, RmsNorm};
 pub use rotary::Rotary;
+pub use rows::{activated, softmax_rows};
+pub use tensor_attention::TensorAttention;
 
 use candle_core::{DType, Tensor};
 
-/// Whether the fused layers can stand in for layers with this weight: it lies in main memory, is f32 and is not being
-/// trained.
+/// Whether the fused layers can take this tensor or stand in for layers with this weight: it lies in main memory, is f32
+/// and no gradient of it is wanted.
 #[must_use]
-pub fn is_supported(weight: &Tensor) -> bool {
-    weight.device().is_cpu() && weight.dtype() == DType::F32 && !weight.track_op()
+pub fn is_supported(tensor: &Tensor) -> bool {
+    tensor.device().is_cpu() && tensor.dtype() == DType::F32 && !tensor.track_op()
 }
 
 #[cfg(test)]

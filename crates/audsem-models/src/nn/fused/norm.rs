@@ -1,9 +1,10 @@
 //! Normalisation of rows.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor, bail};
 
 use super::math::sum;
 use super::matrix::Matrix;
+use super::rows::{RowOp, map_rows};
 use super::simd::{Kernel, Simd, dispatch};
 
 /// Layer normalisation with scale and shift, for inference on the CPU in f32.
@@ -49,6 +50,14 @@ impl LayerNorm {
     pub fn forward(&self, x: &Matrix, out: &mut Matrix) {
         copied(self, x, out);
     }
+
+    /// Normalises a tensor (…, D) over its last dimension, on all threads.
+    ///
+    /// # Errors
+    /// The last dimension is not D, the tensor has gradients or another type, memory.
+    pub fn forward_tensor(self, x: &Tensor) -> Result<Tensor> {
+        tensor(self, x)
+    }
 }
 
 impl RmsNorm {
@@ -75,23 +84,37 @@ impl RmsNorm {
     pub fn forward(&self, x: &Matrix, out: &mut Matrix) {
         copied(self, x, out);
     }
+
+    /// Normalises a tensor (…, D) over its last dimension, on all threads.
+    ///
+    /// # Errors
+    /// The last dimension is not D, the tensor has gradients or another type, memory.
+    pub fn forward_tensor(self, x: &Tensor) -> Result<Tensor> {
+        tensor(self, x)
+    }
 }
 
-/// What is done to each row.
-trait Norm {
+/// A norm of rows of one width.
+trait Norm: RowOp {
     fn width(&self) -> usize;
-
-    fn normalise<S: Simd>(&self, row: &mut [f32]);
 }
 
 impl Norm for LayerNorm {
     fn width(&self) -> usize {
         self.weight.len()
     }
+}
 
+impl Norm for RmsNorm {
+    fn width(&self) -> usize {
+        self.weight.len()
+    }
+}
+
+impl RowOp for LayerNorm {
     /// Two passes, mean first: stable for rows far from zero.
     #[inline(always)]
-    fn normalise<S: Simd>(&self, row: &mut [f32]) {
+    fn apply<S: Simd>(&self, row: &mut [f32]) {
         let n = row.len() as f32;
         let mean = sum(row, |x| x) / n;
         let variance = sum(row, |x| (x - mean) * (x - mean)) / n;
@@ -102,18 +125,22 @@ impl Norm for LayerNorm {
     }
 }
 
-impl Norm for RmsNorm {
-    fn width(&self) -> usize {
-        self.weight.len()
-    }
-
+impl RowOp for RmsNorm {
     #[inline(always)]
-    fn normalise<S: Simd>(&self, row: &mut [f32]) {
+    fn apply<S: Simd>(&self, row: &mut [f32]) {
         let mean_square = sum(row, |x| x * x) / row.len() as f32;
         let scale = 1.0 / (mean_square + self.eps).sqrt();
         for (x, weight) in row.iter_mut().zip(&self.weight) {
             *x *= scale * weight;
         }
+    }
+}
+
+fn tensor<N: Norm>(norm: N, x: &Tensor) -> Result<Tensor> {
+    let width = norm.width();
+    match x.dims().last() {
+        Some(last) if *last == width => map_rows(x, width, norm),
+        last => bail!("a norm of {width} values, of rows of {last:?}"),
     }
 }
 
@@ -137,7 +164,7 @@ impl<N: Norm> Kernel for Inplace<'_, N> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         for n in 0..self.x.rows() {
-            self.norm.normalise::<S>(self.x.row_mut(n));
+            self.norm.apply::<S>(self.x.row_mut(n));
         }
     }
 }
@@ -154,7 +181,7 @@ impl<N: Norm> Kernel for Copied<'_, N> {
         for n in 0..self.x.rows() {
             let row = self.out.row_mut(n);
             row.copy_from_slice(self.x.row(n));
-            self.norm.normalise::<S>(row);
+            self.norm.apply::<S>(row);
         }
     }
 }

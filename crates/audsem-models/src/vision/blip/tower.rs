@@ -37,11 +37,11 @@ impl Layer {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let dim = x.dim(2)?;
         let qkv = self.qkv.forward(&self.attention_norm.forward(x)?)?;
-        let heads = |n: usize| split_heads(&qkv.narrow(2, n * dim, dim)?.contiguous()?, self.heads); // (B, H, T, W)
+        let heads = |n: usize| split_heads(&qkv.narrow(2, n * dim, dim)?, self.heads); // (B, H, T, W)
         let attention = Attention { bias: None, dropout: None, mode: Mode::Infer };
         let mixed = join_heads(&attention.forward(&heads(0)?, &heads(1)?, &heads(2)?)?)?;
         let x = (x + self.output.forward(&mixed)?)?;
-        let wide = self.activation.forward(&self.up.forward(&self.norm.forward(&x)?)?)?;
+        let wide = self.up.forward_activated(&self.norm.forward(&x)?, self.activation, Mode::Infer)?;
         &x + self.down.forward(&wide)?
     }
 }

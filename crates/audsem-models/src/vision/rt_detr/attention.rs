@@ -59,7 +59,7 @@ impl FeedForward {
     }
 
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = self.down.forward(&self.activation.forward(&self.up.forward(x)?)?)?;
+        let y = self.down.forward(&self.up.forward_activated(x, self.activation, Mode::Infer)?)?;
         self.norm.forward(&(x + y)?)
     }
 }
