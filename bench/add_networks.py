@@ -21,13 +21,12 @@ with open(results, "a") as out:
         out.write(json.dumps({"name": name, "seconds": seconds} | more) + "\n")
 
     for key, name in NAMES.items():
-        mine, candle = measured[key]["seconds"], measured[key]["seconds of candle's layers"]
+        mine = measured[key]["seconds"]
         for kind, times in theirs.items():
             if not kind.startswith(key):
                 continue
             padding = kind.removeprefix(key)
-            # Ours computes nothing on padding; candle's layers are given the same padded batches as PyTorch.
-            others = times if "padded to 1" in padding else times | {"candle's layers": candle}
-            for library, seconds in others.items():
+            # Ours computes nothing on padding.
+            for library, seconds in times.items():
                 add(f"{name}{padding}: {library}", seconds)
                 add(f"{name}{padding and ', no padding'}", mine, against=f"{name}{padding}: {library}")

@@ -7,7 +7,7 @@ use candle_nn::VarBuilder;
 use super::LanguageConfig;
 use crate::error::{Error, Result};
 use crate::nn::{
-    Activation, Angles, Attention, Embedding, KvCache, Linear, Mode, RmsNorm, Rotary, RowLinear, causal_bias,
+    Activation, Angles, Attention, Embedding, KvCache, Linear, Mode, RmsNorm, Rotary, RowLinear, causal_bias, gated,
 };
 
 /// Token vectors, as numbers or in a block format of GGUF.
@@ -190,16 +190,19 @@ impl LanguageNetwork {
             caches.iter().flat_map(|cache| (cache.len..cache.len + tokens).map(|at| at as u32)).collect();
         let positions = Tensor::from_vec(positions, (1, caches.len() * tokens), &self.parts.device)?;
         let angles = self.rotary.angles(&positions)?;
+        let bias = |cache: &&mut SequenceCache| match tokens {
+            1 => Ok(None),
+            _ => causal_bias(tokens, cache.len + tokens, &self.parts.device).map(Some),
+        };
+        let biases = caches.iter().map(bias).collect::<TensorResult<Vec<_>>>()?;
         for (n, layer) in self.parts.layers.iter().enumerate() {
             let map = |maps: &[RowLinear], x: &Tensor| map_all(maps, x, caches.len() == 1);
             let projected = map(&layer.projections, &layer.attention_norm.forward(&x)?)?;
             let mut of_layer: Vec<&mut KvCache> = caches.iter_mut().map(|cache| &mut cache.layers[n]).collect();
-            let mixed = self.attend(&projected, &angles, &mut of_layer, tokens)?;
+            let mixed = self.attend(&projected, &angles, &mut of_layer, &biases)?;
             x = (x + map_all(std::slice::from_ref(&layer.output), &mixed, caches.len() == 1)?)?;
             let wide = map_all(&layer.wide, &layer.mlp_norm.forward(&x)?, caches.len() == 1)?;
-            let half = wide.dim(D::Minus1)? / 2;
-            let gate = self.shape.activation.forward(&wide.narrow(D::Minus1, 0, half)?.contiguous()?)?;
-            let wide = (gate * wide.narrow(D::Minus1, half, half)?)?;
+            let wide = gated(&wide, self.shape.activation)?;
             x = (x + map_all(std::slice::from_ref(&layer.down), &wide, caches.len() == 1)?)?;
         }
         caches.iter_mut().for_each(|cache| cache.len += tokens);
@@ -213,25 +216,22 @@ impl LanguageNetwork {
         projected: &Tensor,
         angles: &Angles,
         caches: &mut [&mut KvCache],
-        tokens: usize,
+        biases: &[Option<Tensor>],
     ) -> TensorResult<Tensor> {
         let Shape { heads, kv_heads, head_dim, .. } = self.shape;
         let all = projected.dim(0)?;
+        let tokens = all / caches.len().max(1);
         let part = |from: usize, heads: usize| {
             let part = projected.narrow(1, from * head_dim, heads * head_dim)?;
-            part.reshape((1, all, heads, head_dim))?.transpose(1, 2)?.contiguous() // (1, heads, B·T, W)
+            part.reshape((1, all, heads, head_dim))?.transpose(1, 2) // (1, heads, B·T, W)
         };
         let q = angles.forward(&part(0, heads)?)?;
         let k = angles.forward(&part(heads, kv_heads)?)?;
         let v = part(heads + kv_heads, kv_heads)?;
         let mut mixed = Vec::with_capacity(caches.len());
-        for (n, cache) in caches.iter_mut().enumerate() {
-            let own = |x: &Tensor| x.narrow(2, n * tokens, tokens)?.contiguous();
+        for (n, (cache, bias)) in caches.iter_mut().zip(biases).enumerate() {
+            let own = |x: &Tensor| x.narrow(2, n * tokens, tokens);
             let (keys, values) = cache.append(&own(&k)?, &own(&v)?)?;
-            let bias = match tokens {
-                1 => None,
-                _ => Some(causal_bias(tokens, keys.dim(2)?, projected.device())?),
-            };
             let attention = Attention { bias: bias.as_ref(), dropout: None, mode: Mode::Infer };
             let out = attention.forward(&own(&q)?, &keys, &values)?.i(0)?; // (H, T, W)
             mixed.push(out.transpose(0, 1)?.reshape((tokens, heads * head_dim))?);

@@ -16,6 +16,8 @@ pub enum Activation {
     QuickGelu,
     /// `relu`.
     Relu,
+    /// `relu`, and nothing above 6; `relu6`.
+    Relu6,
     /// `silu`, `swish`.
     Silu,
     /// `tanh`.
@@ -33,12 +35,13 @@ impl Activation {
             "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Self::GeluTanh),
             "quick_gelu" => Ok(Self::QuickGelu),
             "relu" => Ok(Self::Relu),
+            "relu6" => Ok(Self::Relu6),
             "silu" | "swish" => Ok(Self::Silu),
             "tanh" => Ok(Self::Tanh),
             _ => Err(Error::Unsupported {
                 key,
                 value: name.to_owned(),
-                supported: "gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, quick_gelu, relu, silu, swish, tanh"
+                supported: "gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, quick_gelu, relu, relu6, silu, swish, tanh"
                     .to_owned(),
             }),
         }
@@ -59,6 +62,7 @@ impl Activation {
             // The gradient at 0 of candle's own is 1; here it is 0, as in torch.
             Self::Relu if x.track_op() => x.gt(0.0)?.where_cond(x, &x.zeros_like()?),
             Self::Relu => x.relu(),
+            Self::Relu6 => x.clamp(0.0, 6.0),
             Self::Silu => x.silu(),
             Self::Tanh => x.tanh(),
         }
@@ -90,6 +94,19 @@ mod tests {
 
     use super::*;
     use candle_core::{Device, Var};
+
+    #[test]
+    fn activations_are_the_same_with_and_without_gradients() {
+        let x = Tensor::arange(-9f32, 9.0, &Device::Cpu).unwrap().affine(0.99, 0.01).unwrap();
+        let tracked = Var::from_tensor(&x).unwrap();
+        for name in ["gelu", "gelu_new", "quick_gelu", "relu", "relu6", "silu", "tanh"] {
+            let activation = Activation::from_name("hidden_act", name).unwrap();
+            let (a, b) = (activation.forward(&x).unwrap(), activation.forward(&tracked).unwrap());
+            for (a, b) in a.to_vec1::<f32>().unwrap().into_iter().zip(b.to_vec1::<f32>().unwrap()) {
+                assert!((a - b).abs() < 2e-6, "{name}: {a} {b}");
+            }
+        }
+    }
 
     #[test]
     fn softmax_is_the_same_with_and_without_gradients() {

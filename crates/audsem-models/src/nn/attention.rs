@@ -149,6 +149,50 @@ mod tests {
         assert_eq!(values(join_heads(&split_heads(&x.squeeze(1).unwrap(), 2).unwrap()).unwrap()), values(x));
     }
 
+    /// Few queries and many, keys below and beyond a panel, shared heads, views that are not contiguous, every kind of bias;
+    /// and a row among others is the row alone, bit for bit.
+    #[test]
+    fn fused_and_composed_attention_agree() {
+        let wave = |shape: [usize; 4], shift: f64| {
+            let n = shape.iter().product::<usize>() as f32;
+            Tensor::arange(0f32, n, &Device::Cpu)
+                .unwrap()
+                .affine(0.37, shift)
+                .unwrap()
+                .sin()
+                .unwrap()
+                .reshape(&shape)
+                .unwrap()
+        };
+        let values = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for (t, s, heads, kv_heads, width) in [
+            (1, 1, 1, 1, 3),
+            (1, 70, 4, 2, 64),
+            (7, 33, 2, 2, 16),
+            (8, 32, 6, 2, 40),
+            (50, 97, 3, 1, 32),
+            (101, 101, 2, 2, 64),
+        ] {
+            let view = |heads, t, shift| wave([2, t, heads, width], shift).transpose(1, 2).unwrap();
+            let (q, k, v) = (view(heads, t, 0.1), view(kv_heads, s, 1.7), view(kv_heads, s, 2.9));
+            let biases = [None, Some([1, 1, t, s]), Some([2, 1, 1, s]), Some([1, heads, t, s]), Some([2, heads, t, s])];
+            for bias in biases.map(|shape| shape.map(|shape| wave(shape, 0.5))) {
+                let attention = Attention { bias: bias.as_ref(), dropout: None, mode: Mode::Infer };
+                let got = attention.forward(&q, &k, &v).unwrap();
+                let tracked = candle_core::Var::from_tensor(&q).unwrap();
+                let wanted = attention.forward(&tracked, &k, &v).unwrap();
+                assert!(wanted.track_op() && !got.track_op());
+                let pairs = values(&got).into_iter().zip(values(&wanted));
+                let difference = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(difference < 2e-6, "{t} × {s}, bias {bias:?}: {difference:e}");
+                let of = |x: &Tensor| x.narrow(0, 1, 1).unwrap();
+                let own = bias.as_ref().map(|bias| if bias.dim(0).unwrap() == 2 { of(bias) } else { bias.clone() });
+                let alone = Attention { bias: own.as_ref(), ..attention }.forward(&of(&q), &of(&k), &of(&v)).unwrap();
+                assert_eq!(values(&alone), values(&of(&got)));
+            }
+        }
+    }
+
     /// Against one attention whose bias hides what is not in a query's block.
     #[test]
     fn blocks_see_only_themselves() {

@@ -1,10 +1,13 @@
 //! Convolutions over time and over images. Differentiable.
 
+use std::sync::{Arc, OnceLock};
+
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
 
-use super::Linear;
 use super::conv_kernels::{Geometry, Operand, forward, image_gradient, weight_gradient};
+use super::fused::{self, Convolution, Matrix};
+use super::{Activation, Linear};
 
 /// Most values of a patch of which all patches are mapped by one product.
 const MAX_PATCH_TAPS: usize = 64;
@@ -68,9 +71,15 @@ struct Conv {
     weight: Tensor,       // (O, C/G, KH, KW)
     bias: Option<Tensor>, // (O)
     config: ConvConfig,
+    /// Weight and bias once more, in the order in which the CPU reads them: made by the first inference.
+    fused: Arc<OnceLock<(Matrix, Vec<f32>)>>,
 }
 
 impl Conv {
+    fn new(weight: Tensor, bias: Option<Tensor>, config: ConvConfig) -> Self {
+        Self { weight, bias, config, fused: Arc::default() }
+    }
+
     fn load(vb: &VarBuilder<'_>, config: &ConvConfig, kernel: &[usize]) -> Result<Self> {
         config.check()?;
         let ConvConfig { channels, outputs, groups, .. } = *config;
@@ -83,7 +92,7 @@ impl Conv {
     fn from_tensors(weight: &Tensor, bias: Option<Tensor>, config: &ConvConfig) -> Result<Self> {
         config.check()?;
         let ConvConfig { channels, outputs, groups, kernel: [height, width], .. } = *config;
-        Ok(Self { weight: weight.reshape((outputs, channels / groups, height, width))?, bias, config: *config })
+        Ok(Self::new(weight.reshape((outputs, channels / groups, height, width))?, bias, *config))
     }
 
     /// Whether the kernel goes from patch to patch, and so few values are in a patch that one product for all of them is
@@ -116,9 +125,45 @@ impl Conv {
         y.reshape((batch, rows, columns, self.config.outputs))?.permute((0, 3, 1, 2))
     }
 
-    /// (B, C, H, W) to (B, O, OH, OW).
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    /// The weight, one row for each output, and the biases, where `x` can be convolved in fused form.
+    fn fused(&self, x: &Tensor) -> Result<Option<&(Matrix, Vec<f32>)>> {
+        if ![x, &self.weight].into_iter().chain(&self.bias).all(fused::is_supported) {
+            return Ok(None);
+        }
+        if self.fused.get().is_none() {
+            let mut weight = Matrix::default();
+            weight.fill(&self.weight.flatten_all()?.to_vec1()?, self.weight.elem_count() / self.config.outputs);
+            let bias = match &self.bias {
+                Some(bias) => bias.to_vec1()?,
+                None => vec![0.0; self.config.outputs],
+            };
+            // Another thread may be first; both make the same.
+            drop(self.fused.set((weight, bias)));
+        }
+        Ok(self.fused.get())
+    }
+
+    /// (B, C, H, W) to (B, O, OH, OW), with `residual` of that shape added and an activation behind it.
+    fn forward(&self, x: &Tensor, residual: Option<&Tensor>, activation: Option<Activation>) -> Result<Tensor> {
         checked(x, &self.config)?;
+        if let Some((weight, bias)) = self.fused(x)?
+            && residual.is_none_or(fused::is_supported)
+        {
+            let geometry = geometry(x, &self.config)?;
+            let [height, width] = geometry.out();
+            let shape = [geometry.batch, geometry.outputs, height, width];
+            if let Some(residual) = residual.filter(|residual| residual.dims() != shape) {
+                bail!("{:?} added to a convolution of {shape:?}", residual.dims());
+            }
+            return x.contiguous()?.apply_op1_no_bwd(&Convolution { geometry, weight, bias, residual, activation });
+        }
+        let y = self.composed(x)?;
+        let y = residual.map_or(Ok(y.clone()), |residual| y + residual)?;
+        activation.map_or(Ok(y.clone()), |activation| activation.forward(&y))
+    }
+
+    /// (B, C, H, W) to (B, O, OH, OW), with gradients and on any device.
+    fn composed(&self, x: &Tensor) -> Result<Tensor> {
         if self.is_of_patches() {
             return self.of_patches(x);
         }
@@ -161,7 +206,15 @@ impl Conv1d {
     /// # Errors
     /// Other channels, fewer samples than the kernel has, memory, device.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.conv.forward(&x.unsqueeze(2)?)?.squeeze(2)
+        self.conv.forward(&x.unsqueeze(2)?, None, None)?.squeeze(2)
+    }
+
+    /// As [`Conv1d::forward`], with an activation behind it.
+    ///
+    /// # Errors
+    /// As [`Conv1d::forward`].
+    pub fn forward_activated(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        self.conv.forward(&x.unsqueeze(2)?, None, Some(activation))?.squeeze(2)
     }
 }
 
@@ -192,7 +245,15 @@ impl Conv2d {
         let dtype = conv.weight.dtype();
         let bias = (get("bias", 0.0)? - (mean * &scale)?)?.to_dtype(dtype)?;
         let weight = conv.weight.to_dtype(DType::F32)?.broadcast_mul(&scale.reshape((config.outputs, 1, 1, 1))?)?;
-        Ok(Self { conv: Conv { weight: weight.to_dtype(dtype)?, bias: Some(bias), config: *config } })
+        Ok(Self { conv: Conv::new(weight.to_dtype(dtype)?, Some(bias), *config) })
+    }
+
+    /// Takes a weight (O, C/G, KH, KW), of any shape with as many values, and a bias (O).
+    ///
+    /// # Errors
+    /// Another number of values, or the groups do not divide the channels.
+    pub fn from_tensors(weight: &Tensor, bias: Option<Tensor>, config: &ConvConfig) -> Result<Self> {
+        Ok(Self { conv: Conv::from_tensors(weight, bias, config)? })
     }
 
     /// Loads `weight`, and `bias` if there is one.
@@ -208,7 +269,20 @@ impl Conv2d {
     /// # Errors
     /// Other channels, an image smaller than the kernel, memory, device.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.conv.forward(x)
+        self.conv.forward(x, None, None)
+    }
+
+    /// As [`Conv2d::forward`], with what is to be added to the result (B, O, OH, OW) and the activation behind the sum.
+    ///
+    /// # Errors
+    /// As [`Conv2d::forward`], or what is added has another shape.
+    pub fn forward_with(
+        &self,
+        x: &Tensor,
+        residual: Option<&Tensor>,
+        activation: Option<Activation>,
+    ) -> Result<Tensor> {
+        self.conv.forward(x, residual, activation)
     }
 }
 
@@ -225,10 +299,15 @@ fn checked(x: &Tensor, config: &ConvConfig) -> Result<()> {
     Ok(())
 }
 
-fn conv2d(x: &Tensor, weight: &Tensor, config: &ConvConfig) -> Result<Tensor> {
+fn geometry(x: &Tensor, config: &ConvConfig) -> Result<Geometry> {
     let (batch, channels, height, width) = x.dims4()?;
     let ConvConfig { outputs, kernel, stride, padding, groups, .. } = *config;
-    let geometry = Geometry { batch, channels, outputs, groups, image: [height, width], kernel, stride, padding };
+    Ok(Geometry { batch, channels, outputs, groups, image: [height, width], kernel, stride, padding })
+}
+
+fn conv2d(x: &Tensor, weight: &Tensor, config: &ConvConfig) -> Result<Tensor> {
+    let ConvConfig { stride, padding, groups, .. } = *config;
+    let geometry = geometry(x, config)?;
     if x.device().is_cpu() && x.dtype() == DType::F32 && weight.dtype() == DType::F32 {
         return x.contiguous()?.apply_op2(&weight.contiguous()?, Convolve(geometry));
     }
@@ -346,6 +425,14 @@ mod tests {
                     difference < 1e-5 * largest(&wanted).max(1.0),
                     "stride {stride}, padding {padding}, kernel {kernel}: {difference:e}"
                 );
+                let (bias, more) = (wave(&[8], 2.0), wave(wanted.dims(), 0.1));
+                let wanted = wanted.broadcast_add(&bias.reshape((1, 8, 1, 1)).unwrap()).unwrap();
+                let wanted = (wanted + &more).unwrap().relu().unwrap();
+                let conv = Conv::new(weight, Some(bias), config);
+                let got = conv.forward(&x, Some(&more), Some(Activation::Relu)).unwrap();
+                let difference = largest(&(got - &wanted).unwrap());
+                assert!(difference < 1e-5 * largest(&wanted).max(1.0), "{config:?} with all behind it: {difference:e}");
+                assert!(conv.forward(&x, Some(&more.narrow(0, 0, 1).unwrap()), None).is_err());
             }
         }
     }
@@ -356,24 +443,24 @@ mod tests {
         for (channels, kernel, image) in [(1, [4, 4], [8, 13]), (3, [2, 3], [7, 9]), (2, [1, 5], [3, 10])] {
             let config = ConvConfig { stride: kernel, ..config(channels, 6, 1, kernel) };
             let weight = wave(&[6, channels, kernel[0], kernel[1]], 0.3);
-            let conv = Conv { weight: weight.clone(), bias: Some(wave(&[6], 2.0)), config };
+            let conv = Conv::new(weight.clone(), Some(wave(&[6], 2.0)), config);
             let x = wave(&[2, channels, image[0], image[1]], 0.8);
             let wanted = conv2d(&x, &weight, &config).unwrap();
             let wanted = wanted.broadcast_add(&wave(&[6], 2.0).reshape((1, 6, 1, 1)).unwrap()).unwrap();
-            let got = conv.forward(&x).unwrap();
+            let got = conv.composed(&x).unwrap();
             assert_eq!(got.dims(), wanted.dims());
             let difference = (got - wanted).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
             assert!(difference < 1e-5, "{kernel:?}: {difference:e}");
-            check_gradient(&x, |x| conv.forward(x));
+            check_gradient(&x, |x| conv.composed(x));
         }
     }
 
     #[test]
     fn what_does_not_fit_is_refused() {
         let (weight, config_of_3) = (wave(&[2, 3, 3, 3], 0.0), config(3, 2, 1, [3, 3]));
-        let conv = Conv { weight, bias: None, config: config_of_3 };
-        assert!(conv.forward(&wave(&[1, 2, 5, 5], 0.0)).is_err());
-        assert!(conv.forward(&wave(&[1, 3, 2, 5], 0.0)).is_err());
+        let conv = Conv::new(weight, None, config_of_3);
+        assert!(conv.forward(&wave(&[1, 2, 5, 5], 0.0), None, None).is_err());
+        assert!(conv.forward(&wave(&[1, 3, 2, 5], 0.0), None, None).is_err());
         let params = crate::nn::Params::new(0);
         let vb = params.var_builder(DType::F32, &Device::Cpu);
         assert!(Conv2d::load(&vb, &config(3, 4, 2, [3, 3])).is_err());

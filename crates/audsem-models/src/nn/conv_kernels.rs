@@ -28,30 +28,30 @@ impl Geometry {
         [0, 1].map(|n| (self.image[n] + 2 * self.padding[n] - self.kernel[n]) / self.stride[n] + 1)
     }
 
-    fn image_len(&self) -> usize {
+    pub(super) fn image_len(&self) -> usize {
         self.image[0] * self.image[1]
     }
 
-    fn out_len(&self) -> usize {
+    pub(super) fn out_len(&self) -> usize {
         self.out().iter().product()
     }
 
-    fn kernel_len(&self) -> usize {
+    pub(super) fn kernel_len(&self) -> usize {
         self.kernel[0] * self.kernel[1]
     }
 
     /// Channels and outputs of a group.
-    fn group(&self) -> (usize, usize) {
+    pub(super) fn group(&self) -> (usize, usize) {
         (self.channels / self.groups, self.outputs / self.groups)
     }
 
     /// Inputs of one output value.
-    fn taps(&self) -> usize {
+    pub(super) fn taps(&self) -> usize {
         self.group().0 * self.kernel_len()
     }
 
     /// One channel per group: a product of matrices with a dimension of 1 is slower than sums.
-    fn is_depthwise(&self) -> bool {
+    pub(super) fn is_depthwise(&self) -> bool {
         self.group().0 == 1 && self.kernel_len() > 1
     }
 
@@ -84,7 +84,7 @@ impl Geometry {
         }
     }
 
-    fn kernel_places(&self) -> impl Iterator<Item = [usize; 2]> + use<> {
+    pub(super) fn kernel_places(&self) -> impl Iterator<Item = [usize; 2]> + use<> {
         let [height, width] = self.kernel;
         (0..height).flat_map(move |i| (0..width).map(move |j| [i, j]))
     }

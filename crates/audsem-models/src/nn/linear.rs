@@ -171,3 +171,40 @@ impl Linear {
         rows.matmul(&self.weight.t()?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use candle_core::{Device, Var};
+
+    /// Against the form with gradients; any number of rows, of which none depends on the others.
+    #[test]
+    fn fused_and_composed_maps_agree() {
+        let wave = |shape: &[usize], shift: f64| {
+            let n = shape.iter().product::<usize>() as f32;
+            Tensor::arange(0f32, n, &Device::Cpu)
+                .unwrap()
+                .affine(0.7, shift)
+                .unwrap()
+                .sin()
+                .unwrap()
+                .reshape(shape)
+                .unwrap()
+        };
+        let linear = Linear::from_tensors(wave(&[70, 33], 0.2), Some(wave(&[70], 1.0)));
+        let x = wave(&[3, 201, 33], 0.6);
+        let got = linear.forward_activated(&x, Activation::Gelu, Mode::Infer).unwrap();
+        let tracked = Var::from_tensor(&x).unwrap();
+        let wanted = linear.forward_activated(&tracked, Activation::Gelu, Mode::Infer).unwrap();
+        let difference = (&got - &wanted).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(got.dims() == [3, 201, 70] && difference < 1e-5, "{difference:e}");
+        let values = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for (first, rows) in [(0, 1), (7, 13), (100, 101)] {
+            let part = |x: &Tensor| x.narrow(1, first, rows).unwrap();
+            let alone = linear.forward_activated(&part(&x), Activation::Gelu, Mode::Infer).unwrap();
+            assert_eq!(values(&alone), values(&part(&got)));
+        }
+    }
+}

@@ -1,9 +1,21 @@
 //! Feed-forward blocks.
 
-use candle_core::{Result, Tensor};
+use candle_core::{D, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::{Activation, Linear, Mode};
+use super::{Activation, Linear, Mode, fused};
+
+/// Gates and values side by side (…, 2·D) to `act(gates) · values` (…, D).
+///
+/// # Errors
+/// The last dimension is odd, memory, device.
+pub fn gated(x: &Tensor, activation: Activation) -> Result<Tensor> {
+    if fused::is_supported(x) {
+        return fused::gated(x, activation);
+    }
+    let half = x.dim(D::Minus1)? / 2;
+    activation.forward(&x.narrow(D::Minus1, 0, half)?.contiguous()?)? * x.narrow(D::Minus1, half, half)?
+}
 
 /// Shape of a feed-forward block.
 #[derive(Debug, Clone, Copy)]
@@ -53,5 +65,24 @@ impl GatedMlp {
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         let gate = self.activation.forward(&self.gate.forward_in(x, mode)?)?;
         self.down.forward_in(&(gate * self.up.forward_in(x, mode)?)?, mode)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use candle_core::{DType, Device, Var};
+
+    #[test]
+    fn gates_are_the_same_with_and_without_gradients() {
+        let x = Tensor::randn(0f32, 2.0, (3, 5, 2 * 3001), &Device::Cpu).unwrap();
+        let (a, b) =
+            (gated(&x, Activation::Silu).unwrap(), gated(&Var::from_tensor(&x).unwrap(), Activation::Silu).unwrap());
+        assert!(a.dims() == [3, 5, 3001] && b.track_op());
+        let difference = (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(difference < 1e-5, "{difference:e}");
+        assert!(gated(&Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap(), Activation::Silu).is_err());
     }
 }

@@ -46,7 +46,7 @@ pub use kv_cache::{DecoderCache, KvCache, LayerCache};
 pub use linear::Linear;
 pub use lora::{Lora, LoraConfig};
 pub use mask::{TokenSpan, causal_bias, padding_bias, sliding_bias};
-pub use mlp::{GatedMlp, MlpConfig};
+pub use mlp::{GatedMlp, MlpConfig, gated};
 pub use multi_head::{AttentionContext, MultiHeadAttention, MultiHeadConfig, ProjectionBias};
 pub use norm::{LayerNorm, RmsNorm};
 pub use params::{Params, Trainable};

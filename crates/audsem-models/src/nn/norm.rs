@@ -52,6 +52,17 @@ impl LayerNorm {
         if x.track_op() || self.weight.track_op() || self.bias.track_op() { self.composed(x) } else { self.fused(x) }
     }
 
+    /// Images (B, D, H, W) to (B, D, H, W), each pixel normalised over its channels.
+    ///
+    /// # Errors
+    /// There are not D channels.
+    pub fn forward_channels(&self, x: &Tensor) -> Result<Tensor> {
+        if [x, &self.weight, &self.bias].into_iter().all(fused::is_supported) {
+            return fused::LayerNorm::new(self)?.forward_channels(x);
+        }
+        self.forward(&x.permute((0, 2, 3, 1))?.contiguous()?)?.permute((0, 3, 1, 2))?.contiguous()
+    }
+
     fn composed(&self, x: &Tensor) -> Result<Tensor> {
         let dtype = x.dtype();
         let x = x.to_dtype(DType::F32)?;
@@ -156,6 +167,23 @@ mod tests {
         for (name, var) in params.vars() {
             assert!(grads.get(&var).is_some(), "{name}");
         }
+    }
+
+    /// Fewer pixels than are normalised at a time, and more.
+    #[test]
+    fn channels_are_normalised_as_rows_are() {
+        let params = Params::new(4);
+        let vb = params.var_builder(DType::F32, &Device::Cpu);
+        let norm = LayerNorm::load(&vb, 6, 1e-6).unwrap();
+        let plain = LayerNorm { weight: norm.weight.detach(), bias: norm.bias.detach(), eps: 1e-6 };
+        for (height, width) in [(1, 1), (3, 5), (11, 13)] {
+            let x = Tensor::randn(1f32, 3.0, (2, 6, height, width), &Device::Cpu).unwrap();
+            let (a, b) = (norm.forward_channels(&x).unwrap(), plain.forward_channels(&x).unwrap());
+            assert!(a.track_op() && !b.track_op());
+            let difference = (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+            assert!(difference < 1e-5, "{height} × {width}: {difference:e}");
+        }
+        assert!(plain.forward_channels(&Tensor::zeros((1, 5, 2, 2), DType::F32, &Device::Cpu).unwrap()).is_err());
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use candle_core::{D, DType, Result, Tensor, bail};
 
+use super::fused;
+
 /// Positions as rotations of queries and keys (Su et al., 2021): values `i` and `i + W/2` of a head are one pair, as in
 /// the checkpoints of Llama and Qwen2. In f32, whatever the type of what is turned: bfloat16 cannot tell positions
 /// beyond 256 apart.
@@ -150,6 +152,9 @@ impl Angles {
     /// # Errors
     /// Another shape, memory, device.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if [x, &self.cos, &self.sin].into_iter().all(fused::is_supported) {
+            return fused::rotated(x, &self.cos, &self.sin);
+        }
         let half = self.cos.dim(D::Minus1)?;
         let wide = x.to_dtype(DType::F32)?;
         let (a, b) = (wide.narrow(D::Minus1, 0, half)?, wide.narrow(D::Minus1, half, half)?);

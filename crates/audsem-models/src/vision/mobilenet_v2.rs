@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::imagenet::N_CLASSES;
 use crate::error::{Error, Result};
-use crate::nn::{Conv2d, ConvConfig, Linear, softmax};
+use crate::nn::{Activation, Conv2d, ConvConfig, Linear, softmax};
 
 /// Side of the pictures, in pixels.
 pub const SIDE: usize = 224;
@@ -104,9 +104,8 @@ impl NormedConv {
         Ok(Self { conv: Conv2d::load(&folded, config)?, is_capped })
     }
 
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let y = self.conv.forward(x)?;
-        if self.is_capped { y.clamp(0.0, 6.0) } else { Ok(y) }
+    fn forward(&self, x: &Tensor, residual: Option<&Tensor>) -> candle_core::Result<Tensor> {
+        self.conv.forward_with(x, residual, self.is_capped.then_some(Activation::Relu6))
     }
 }
 
@@ -137,8 +136,12 @@ impl Block {
     }
 
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let y = self.convolutions.iter().try_fold(x.clone(), |x, convolution| convolution.forward(&x))?;
-        if self.is_residual { x + y } else { Ok(y) }
+        let mut y = x.clone();
+        for (n, convolution) in self.convolutions.iter().enumerate() {
+            let is_last = n + 1 == self.convolutions.len();
+            y = convolution.forward(&y, (is_last && self.is_residual).then_some(x))?;
+        }
+        Ok(y)
     }
 }
 
@@ -196,11 +199,11 @@ impl MobileNetV2 {
     /// # Errors
     /// As [`MobileNetV2::forward`].
     pub fn embed(&self, pixels: &Tensor) -> Result<Tensor> {
-        let mut x = self.first.forward(pixels)?;
+        let mut x = self.first.forward(pixels, None)?;
         for block in &self.blocks {
             x = block.forward(&x)?;
         }
-        Ok(self.last.forward(&x)?)
+        Ok(self.last.forward(&x, None)?)
     }
 
     /// The probability of each class, for each picture; otherwise as [`MobileNetV2::forward`]. No picture depends on the

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::by_picture;
 use crate::error::{Error, Result};
-use crate::nn::{Activation, Conv2d, ConvConfig, Linear};
+use crate::nn::{Activation, Conv2d, ConvConfig, Linear, fused};
 
 /// How much wider a block's result is than its inner convolutions.
 const EXPANSION: usize = 4;
@@ -83,19 +83,22 @@ impl Bottleneck {
     }
 
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let y = Activation::Relu.forward(&self.squeeze.forward(x)?)?;
-        let y = self.widen.forward(&Activation::Relu.forward(&self.conv.forward(&y)?)?)?;
+        let relu = Some(Activation::Relu);
+        let y = self.conv.forward_with(&self.squeeze.forward_with(x, None, relu)?, None, relu)?;
         let x = match &self.shortcut {
             Some(shortcut) => &shortcut.forward(x)?,
             None => x,
         };
-        Activation::Relu.forward(&(y + x)?)
+        self.widen.forward_with(&y, Some(x), relu)
     }
 }
 
 /// The largest value of each 3 × 3 pixels, at every second one. Pixels beyond the edge count as 0, which is no change
 /// behind a rectifier.
 pub(super) fn max_pool(x: &Tensor) -> candle_core::Result<Tensor> {
+    if fused::is_supported(x) {
+        return fused::max_pool(x);
+    }
     x.pad_with_zeros(2, 1, 1)?.pad_with_zeros(3, 1, 1)?.max_pool2d_with_stride(3, 2)
 }
 
@@ -136,7 +139,7 @@ impl ResNet {
     /// # Errors
     /// Another number of channels, pictures too small, memory, device.
     pub fn features(&self, x: &Tensor) -> Result<Vec<Tensor>> {
-        let x = max_pool(&Activation::Relu.forward(&self.stem.forward(x)?)?)?;
+        let x = max_pool(&self.stem.forward_with(x, None, Some(Activation::Relu))?)?;
         let mut states = vec![x];
         for blocks in &self.stages {
             let mut x = states[states.len() - 1].clone();

@@ -5,7 +5,7 @@ use candle_nn::{Init, VarBuilder};
 
 use super::{Config, MEL_BINS, STDEV};
 use crate::error::{Error, Result};
-use crate::nn::{Activation, BatchNorm, Conv2d, ConvConfig, LayerNorm, Linear, Mode};
+use crate::nn::{Activation, BatchNorm, Conv2d, ConvConfig, LayerNorm};
 
 /// Epsilon of the norms of channels.
 const EPS: f64 = 1e-6;
@@ -16,43 +16,43 @@ const BANDS_EPS: f64 = 1e-5;
 /// Fewest frames that leave one frame behind the last stage.
 pub(super) const LEAST_FRAMES: usize = 24;
 
-/// Images (B, C, H, W) to (B, H, W, C).
-fn channels_last(x: &Tensor) -> candle_core::Result<Tensor> {
-    x.permute((0, 2, 3, 1))?.contiguous()
-}
-
-/// Images (B, H, W, C) to (B, C, H, W).
-fn channels_first(x: &Tensor) -> candle_core::Result<Tensor> {
-    x.permute((0, 3, 1, 2))?.contiguous()
-}
-
 #[derive(Debug, Clone)]
 struct Block {
     depthwise: Conv2d,
     norm: LayerNorm,
-    up: Linear,
-    down: Linear,
-    scale: Tensor, // (C)
+    up: Conv2d,
+    down: Conv2d,
 }
 
 impl Block {
     fn load(vb: &VarBuilder<'_>, dim: usize) -> Result<Self> {
         let depthwise = ConvConfig { groups: dim, padding: [3, 3], ..ConvConfig::over_image(dim, dim, [7, 7]) };
+        // Maps of each pixel, of which the second has the learned scale of the block in its weight.
+        let point = |name: &str, channels: usize, outputs: usize, scale: Option<&Tensor>| {
+            let vb = vb.pp(name);
+            let weight = vb.get_with_hints((outputs, channels), "weight", Init::Randn { mean: 0.0, stdev: STDEV })?;
+            let bias = vb.get_with_hints(outputs, "bias", Init::Const(0.0))?;
+            let (weight, bias) = match scale {
+                Some(scale) => (weight.broadcast_mul(&scale.unsqueeze(1)?)?, (bias * scale)?),
+                None => (weight, bias),
+            };
+            Conv2d::from_tensors(&weight, Some(bias), &ConvConfig::over_image(channels, outputs, [1, 1]))
+        };
         let is_old = !vb.contains_tensor("scale_layer") && vb.contains_tensor("gamma");
+        let scale = vb.get_with_hints(dim, if is_old { "gamma" } else { "scale_layer" }, Init::Const(1e-6))?;
         Ok(Self {
             depthwise: Conv2d::load(&vb.pp("dwconv"), &depthwise)?,
             norm: LayerNorm::load(&vb.pp("norm"), dim, EPS)?,
-            up: Linear::load(&vb.pp("pwconv1"), dim, 4 * dim, STDEV)?,
-            down: Linear::load(&vb.pp("pwconv2"), 4 * dim, dim, STDEV)?,
-            scale: vb.get_with_hints(dim, if is_old { "gamma" } else { "scale_layer" }, Init::Const(1e-6))?,
+            up: point("pwconv1", dim, 4 * dim, None)?,
+            down: point("pwconv2", 4 * dim, dim, Some(&scale))?,
         })
     }
 
     /// (B, C, H, W) to (B, C, H, W).
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = self.norm.forward(&channels_last(&self.depthwise.forward(x)?)?)?;
-        let y = self.down.forward(&self.up.forward_activated(&y, Activation::Gelu, Mode::Infer)?)?;
-        Ok((x + channels_first(&y.broadcast_mul(&self.scale)?)?)?)
+        let y = self.norm.forward_channels(&self.depthwise.forward(x)?)?;
+        let y = self.up.forward_with(&y, None, Some(Activation::Gelu))?;
+        Ok(self.down.forward_with(&y, Some(x), None)?)
     }
 }
 
@@ -91,7 +91,7 @@ impl Stage {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let norm = |x: &Tensor| channels_first(&self.norm.forward(&channels_last(x)?)?);
+        let norm = |x: &Tensor| self.norm.forward_channels(x);
         let mut x = if self.norm_first { self.conv.forward(&norm(x)?)? } else { norm(&self.conv.forward(x)?)? };
         for block in &self.blocks {
             x = block.forward(&x)?;

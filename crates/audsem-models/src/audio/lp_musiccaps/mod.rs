@@ -72,7 +72,7 @@ impl LpMusicCaps {
     pub fn embed(&self, features: &Tensor) -> Result<Tensor> {
         let mut x = features.to_dtype(self.positions.dtype())?.transpose(1, 2)?.contiguous()?; // (B, F, T)
         for conv in &self.convolutions {
-            x = Activation::Gelu.forward(&conv.forward(&x)?)?;
+            x = conv.forward_activated(&x, Activation::Gelu)?;
         }
         let x = x.transpose(1, 2)?.contiguous()?; // (B, S, D)
         if x.dim(1)? != self.positions.dim(0)? {

@@ -112,8 +112,8 @@ impl SpeechEncoder {
     /// # Errors
     /// There is another number of frames than positions call for, or fewer than `kept`.
     pub fn states(&self, mel: &Tensor, kept: usize) -> Result<Tensor> {
-        let x = Activation::Gelu.forward(&self.conv1.forward(mel)?)?;
-        let x = Activation::Gelu.forward(&self.conv2.forward(&x)?)?.transpose(1, 2)?;
+        let x = self.conv1.forward_activated(mel, Activation::Gelu)?;
+        let x = self.conv2.forward_activated(&x, Activation::Gelu)?.transpose(1, 2)?;
         let mut x = x.broadcast_add(&self.positions)?.narrow(1, 0, kept)?.contiguous()?;
         for block in &self.blocks {
             x = block.forward(&x, &AttentionContext::full(Mode::Infer), None, None)?;

@@ -12,7 +12,7 @@ pub use tagger::{YamnetFeatures, YamnetTagger};
 
 use super::audioset::N_YAMNET_CLASSES;
 use crate::error::{Error, Result};
-use crate::nn::{Conv2d, ConvConfig, Linear};
+use crate::nn::{Activation, Conv2d, ConvConfig, Linear};
 
 /// Sample rate of the sounds, in Hz.
 pub const SAMPLE_RATE_HZ: u32 = 16_000;
@@ -69,10 +69,11 @@ impl PaddedConv {
 
     /// (B, C, H, W) to (B, O, H', W'), not below 0.
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        let relu = Some(Activation::Relu);
         if self.pads_end {
-            return self.conv.forward(&x.pad_with_zeros(2, 0, 1)?.pad_with_zeros(3, 0, 1)?)?.relu();
+            return self.conv.forward_with(&x.pad_with_zeros(2, 0, 1)?.pad_with_zeros(3, 0, 1)?, None, relu);
         }
-        self.conv.forward(x)?.relu()
+        self.conv.forward_with(x, None, relu)
     }
 }
 

@@ -15,11 +15,14 @@ use crate::nn::Activation;
 /// Rows of a tensor that a thread maps at a time.
 const GROUP_ROWS: usize = 256;
 
+/// Inputs that are multiplied at a time: so many of a group of rows stay in the second-level cache.
+const MAX_DEPTH: usize = 1024;
+
 /// Pieces of work for each thread, so that one that is held up does not hold up the others.
 const TASKS_PER_THREAD: usize = 4;
 
-/// `x Wᵀ + b`, for inference on the CPU in f32. The result of a row depends on that row alone: each output is one sum in
-/// the order of the inputs, at any position of the row in a tile.
+/// `x Wᵀ + b`, for inference on the CPU in f32. The result of a row depends on that row alone: each output is summed in
+/// the same order of the inputs, at any position of the row in a tile.
 #[derive(Debug, Clone)]
 pub struct Linear {
     /// Panels of [`PANEL`] outputs; each holds, input by input, the weights of its outputs.
@@ -200,22 +203,36 @@ struct Product<'a> {
 
 impl Kernel for Product<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self) {
-        let Self { linear, panels, x, mut out, into } = self;
+    fn run<S: Simd>(mut self) {
+        let inputs = self.linear.inputs;
+        let depth = inputs.div_ceil(inputs.div_ceil(MAX_DEPTH).max(1)).max(1);
+        for start in (0..inputs).step_by(depth) {
+            self.add_inputs::<S>(start..inputs.min(start + depth));
+        }
+    }
+}
+
+impl Product<'_> {
+    /// Adds the part of the product that comes of some inputs; the last part is finished.
+    #[inline(always)]
+    fn add_inputs<S: Simd>(&mut self, inputs: Range<usize>) {
+        let Self { linear, panels, x, out, into } = self;
         let mut tile = [[0.0; PANEL]; MAX_TILE_ROWS];
         let first = panels.start * PANEL;
         let chosen = linear.panels.chunks_exact((linear.inputs * PANEL).max(1)).enumerate();
+        let adds = inputs.start > 0 || matches!(into, Epilogue::Add);
         for (p, panel) in chosen.skip(panels.start).take(panels.len()) {
             let from = p * PANEL;
             let to = linear.outputs.min(from + PANEL);
-            let bias = &linear.bias[from..to];
+            let last = (inputs.end == linear.inputs).then_some((&linear.bias[from..to], *into));
             let mut row = 0;
             while row < x.rows() {
                 let rows = S::TILE_ROWS.min(x.rows() - row);
-                product::<S>(rows, linear.inputs, x.rows_from(row), x.stride(), panel, &mut tile);
+                let a = &x.rows_from(row)[inputs.start..];
+                product::<S>(rows, inputs.len(), a, x.stride(), &panel[inputs.start * PANEL..], &mut tile);
                 for (m, sums) in tile[..rows].iter_mut().enumerate() {
                     let target = &mut out.row(row + m)[from - first..to - first];
-                    finish::<S>(&mut sums[..to - from], bias, into, target);
+                    finish::<S>(&mut sums[..to - from], last, adds, target);
                 }
                 row += rows;
             }
@@ -223,23 +240,23 @@ impl Kernel for Product<'_> {
     }
 }
 
+/// Stores sums, with what was there if `adds`; behind the last inputs there are bias and activation.
 #[inline(always)]
-fn finish<S: Simd>(sums: &mut [f32], bias: &[f32], into: Epilogue, target: &mut [f32]) {
-    for (sum, bias) in sums.iter_mut().zip(bias) {
-        *sum += bias;
-    }
-    match into {
-        Epilogue::Set => target.copy_from_slice(sums),
-        Epilogue::Activate(activation) => {
-            activate::<S>(activation, sums);
-            target.copy_from_slice(sums);
-        }
-        Epilogue::Add => {
-            for (target, sum) in target.iter_mut().zip(sums) {
-                *target += *sum;
-            }
+fn finish<S: Simd>(sums: &mut [f32], last: Option<(&[f32], Epilogue)>, adds: bool, target: &mut [f32]) {
+    if let Some((bias, _)) = last {
+        for (sum, bias) in sums.iter_mut().zip(bias) {
+            *sum += bias;
         }
     }
+    if adds {
+        for (sum, target) in sums.iter_mut().zip(&*target) {
+            *sum += target;
+        }
+    }
+    if let Some((_, Epilogue::Activate(activation))) = last {
+        activate::<S>(activation, sums);
+    }
+    target.copy_from_slice(sums);
 }
 
 /// One tile: `rows` rows of `a`, `stride` apart, times a panel of `k` rows.
@@ -271,7 +288,8 @@ mod tests {
     /// Every height of a tile, panels cut short, each way to finish; against sums in f64.
     #[test]
     fn products_equal_sums_in_double_precision() {
-        for (rows, inputs, outputs) in [(1, 1, 1), (5, 7, 31), (12, 33, 32), (23, 16, 70), (30, 257, 5)] {
+        for (rows, inputs, outputs) in [(1, 1, 1), (5, 7, 31), (12, 33, 32), (23, 16, 70), (30, 257, 5), (13, 2100, 33)]
+        {
             let weight = random(rows as u64, outputs * inputs);
             let bias = random(99, outputs);
             let tensor = |values: &[f32], shape: &[usize]| Tensor::from_slice(values, shape, &Device::Cpu).unwrap();

@@ -82,6 +82,13 @@ pub(super) fn activate<S: Simd>(activation: Activation, values: &mut [f32]) {
                 *x = if *x < 0.0 { 0.0 } else { *x };
             }
         }
+        Activation::Relu6 => {
+            for x in values {
+                // As above.
+                *x = if *x < 0.0 { 0.0 } else { *x };
+                *x = if *x > 6.0 { 6.0 } else { *x };
+            }
+        }
         Activation::Silu => {
             for x in values {
                 *x /= 1.0 + exp::<S>(-*x);
@@ -188,7 +195,7 @@ mod tests {
             }
             let all =
                 [Activation::Gelu, Activation::GeluTanh, Activation::QuickGelu, Activation::Relu, Activation::Silu];
-            for activation in all.into_iter().chain([Activation::Tanh]) {
+            for activation in all.into_iter().chain([Activation::Relu6, Activation::Tanh]) {
                 let mut values = [f32::NAN; 20];
                 activate::<S>(activation, &mut values);
                 assert!(values.iter().all(|x| x.is_nan()), "{activation:?} makes a number of NaN");

@@ -25,7 +25,7 @@ impl Matrix {
     }
 
     /// Takes rows of `columns` values that lie side by side.
-    pub(super) fn fill(&mut self, values: &[f32], columns: usize) {
+    pub fn fill(&mut self, values: &[f32], columns: usize) {
         self.reshape(values.len() / columns, columns);
         for (n, row) in values.chunks_exact(columns).enumerate() {
             self.row_mut(n).copy_from_slice(row);

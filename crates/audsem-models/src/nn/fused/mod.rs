@@ -10,6 +10,8 @@
 //! agree with the layers of [`nn`](super) within 1e-5; tests assert it.
 
 mod attention;
+mod conv;
+mod images;
 mod linear;
 mod math;
 mod matrix;
@@ -20,11 +22,13 @@ mod simd;
 mod tensor_attention;
 
 pub use attention::{Attention, Scratch};
+pub(super) use conv::Convolution;
+pub use images::max_pool;
 pub use linear::{Epilogue, Linear};
 pub use matrix::Matrix;
 pub use norm::{LayerNorm, RmsNorm};
-pub use rotary::Rotary;
-pub use rows::{activated, softmax_rows};
+pub use rotary::{Rotary, rotated};
+pub use rows::{activated, gated, softmax_rows};
 pub use tensor_attention::TensorAttention;
 
 use candle_core::{DType, Tensor};

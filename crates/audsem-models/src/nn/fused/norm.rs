@@ -10,9 +10,9 @@ use super::simd::{Kernel, Simd, dispatch};
 /// Layer normalisation with scale and shift, for inference on the CPU in f32.
 #[derive(Debug, Clone)]
 pub struct LayerNorm {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-    eps: f32,
+    pub(super) weight: Vec<f32>,
+    pub(super) bias: Vec<f32>,
+    pub(super) eps: f32,
 }
 
 /// Normalisation by the root of the mean square with scale, for inference on the CPU in f32.

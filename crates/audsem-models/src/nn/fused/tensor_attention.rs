@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::attention::{resize, tiles};
 use super::math::{dot, softmax};
 use super::matrix::Matrix;
-use super::rows::contiguous;
+use super::rows::with_values;
 use super::simd::{Kernel, PANEL, Simd, dispatch};
 
 /// Queries whose weights are held at a time: whole tiles of every instruction set.
@@ -32,7 +32,6 @@ impl TensorAttention<'_> {
     /// # Errors
     /// Shapes that do not fit, another type or device, memory.
     pub fn forward(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
-        let side_by_side = |x: &Tensor| if x.stride().last() == Some(&1) { Ok(x.clone()) } else { x.contiguous() };
         let (b, heads, t, width) = q.dims4()?;
         let (rows, kv_heads, s, key_width) = k.dims4()?;
         let value_width = v.dim(3)?;
@@ -50,6 +49,11 @@ impl TensorAttention<'_> {
         let [q, k, v] = [side_by_side(q)?, side_by_side(k)?, side_by_side(v)?];
         q.apply_op3_no_bwd(&k, &v, &attend)?.transpose(1, 2)
     }
+}
+
+/// The tensor with the values of a head side by side.
+pub(super) fn side_by_side(x: &Tensor) -> Result<Tensor> {
+    if x.stride().last() == Some(&1) { Ok(x.clone()) } else { x.contiguous() }
 }
 
 /// A bias without gaps.
@@ -80,7 +84,7 @@ impl Bias {
 
 /// Rows of the heads of a tensor.
 #[derive(Clone, Copy)]
-struct HeadRows<'a> {
+pub(super) struct HeadRows<'a> {
     values: &'a [f32],
     start: usize,
     strides: [usize; 3],
@@ -88,14 +92,19 @@ struct HeadRows<'a> {
 }
 
 impl<'a> HeadRows<'a> {
-    fn new(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
+    pub(super) fn new(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
         let (&[a, b, c, 1], &[_, _, _, width]) = (layout.stride(), layout.dims()) else {
             bail!("attention of heads whose values lie side by side, not {layout:?}");
         };
         Ok(Self { values: storage.as_slice()?, start: layout.start_offset(), strides: [a, b, c], width })
     }
 
-    fn row(&self, [b, head, at]: [usize; 3]) -> &'a [f32] {
+    /// Values of a head.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    pub(super) fn row(&self, [b, head, at]: [usize; 3]) -> &'a [f32] {
         let [of_row, of_head, of_token] = self.strides;
         &self.values[self.start + b * of_row + head * of_head + at * of_token..][..self.width]
     }
@@ -128,14 +137,17 @@ impl CustomOp3 for Attend {
     ) -> Result<(CpuStorage, Shape)> {
         let operands = [HeadRows::new(q, q_layout)?, HeadRows::new(k, k_layout)?, HeadRows::new(v, v_layout)?];
         let batch = q_layout.shape().dims()[0];
-        let held = self.bias.as_ref().map(|bias| bias.values.storage_and_layout());
-        let bias = match &held {
-            Some((storage, layout)) => match &**storage {
-                candle_core::Storage::Cpu(storage) => Some(contiguous(storage, layout)?),
-                _ => bail!("a bias on another device"),
-            },
-            None => None,
+        let out = match &self.bias {
+            Some(bias) => with_values(&bias.values, |values| self.mix(operands, batch, Some(values)))?,
+            None => self.mix(operands, batch, None),
         };
+        Ok((CpuStorage::F32(out), Shape::from((batch, self.t, self.heads, self.value_width))))
+    }
+}
+
+impl Attend {
+    /// All heads of all rows of the batch, (B, T, H, V).
+    fn mix(&self, operands: [HeadRows<'_>; 3], batch: usize, bias: Option<&[f32]>) -> Vec<f32> {
         let mut out = vec![0.0; batch * self.t * self.heads * self.value_width];
         // The rows of each head, which lie between those of the others.
         let mut targets: Vec<Vec<&mut [f32]>> = (0..batch * self.heads).map(|_| Vec::with_capacity(self.t)).collect();
@@ -153,7 +165,7 @@ impl CustomOp3 for Attend {
         } else {
             targets.into_par_iter().enumerate().for_each_init(Scratch::default, work);
         }
-        Ok((CpuStorage::F32(out), Shape::from((batch, self.t, self.heads, self.value_width))))
+        out
     }
 }
 

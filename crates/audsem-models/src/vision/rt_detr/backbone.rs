@@ -50,16 +50,14 @@ impl Block {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let mut y = x.clone();
-        for conv in &self.convs {
-            y = conv.forward(&y)?;
-        }
+        let [squeeze, conv, widen] = &self.convs;
+        let y = conv.forward(&squeeze.forward(x)?)?;
         let x = match &self.shortcut {
             Shortcut::Input => x.clone(),
             Shortcut::Projected(conv) => conv.forward(x)?,
             Shortcut::Averaged(conv) => conv.forward(&halved(x)?)?,
         };
-        self.activation.forward(&(y + x)?)
+        widen.forward_added(&y, &x, self.activation)
     }
 }
 

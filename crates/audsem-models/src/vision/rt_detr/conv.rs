@@ -56,7 +56,11 @@ impl ConvNorm {
 
     /// (B, C, H, W) to (B, O, OH, OW).
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = self.conv.forward(x)?;
-        self.activation.map_or(Ok(y.clone()), |activation| activation.forward(&y))
+        self.conv.forward_with(x, None, self.activation)
+    }
+
+    /// As [`ConvNorm::forward`], with `residual` added and another activation behind the sum.
+    pub(super) fn forward_added(&self, x: &Tensor, residual: &Tensor, activation: Activation) -> Result<Tensor> {
+        self.conv.forward_with(x, Some(residual), Some(activation))
     }
 }
