@@ -21,6 +21,10 @@ test *ARGS:
 chaos *ARGS:
     scripts/chaos "$@"
 
+# Networks with real weights on real sounds, counted (fetches 400 MB once)
+real-weights *ARGS:
+    scripts/real-weights "$@"
+
 # Formatting, lints and documentation, without the tests
 check:
     scripts/check

@@ -99,6 +99,15 @@ impl Media {
         }
     }
 
+    /// Format and bytes, if the bytes are at hand: they are not if the server is to fetch them.
+    #[must_use]
+    pub fn bytes(&self) -> Option<(&str, &[u8])> {
+        match &self.0 {
+            Source::Bytes { format, bytes, .. } => Some((format, &bytes.0)),
+            Source::Url { .. } => None,
+        }
+    }
+
     /// The address, if the server fetches it itself.
     pub(super) fn url(&self) -> Option<&str> {
         match &self.0 {

@@ -44,6 +44,14 @@ pub enum Error {
         /// The network.
         model: &'static str,
     },
+    /// Settings of music captions, without the network that makes them.
+    #[error("--music, --music-throughout and --music-draw tell what lp-musiccaps does, which --models does not name")]
+    IdleMusic,
+    /// Music is to be told by labels that no network gives.
+    #[error(
+        "--music tags needs a tagger of AudioSet's classes among --models\nhint: add ced, yamnet, beats or ast, or choose with --music text or --music always"
+    )]
+    NoTagger,
     /// A command with one network whose checkpoint is not named.
     #[error("no checkpoint is named\nhint: pass --model FOLDER; `convert-weights` makes one")]
     NoModel,

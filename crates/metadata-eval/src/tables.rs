@@ -63,7 +63,8 @@ row! {
         pub ast_head: Option<String>,
         /// Short caption by CoNeTTE, lower case.
         pub conette_caption: Option<String>,
-        /// Captions by LP-MusicCaps, one for each window of 10 s that was asked for.
+        /// Captions by LP-MusicCaps, one for each window of 10 s that was asked for; absent where the rule of `--music`
+        /// does not call the clip music.
         pub music_captions: Option<Vec<String>>,
         /// Share of the clip that the voice activity detector calls speech, 0 to 1.
         pub speech: Option<f32>,
@@ -234,7 +235,8 @@ row! {
         pub ast_head: Option<String>,
         /// Short caption by CoNeTTE, lower case.
         pub conette_caption: Option<String>,
-        /// Captions by LP-MusicCaps, one for each window of 10 s that was asked for.
+        /// Captions by LP-MusicCaps, one for each window of 10 s that was asked for; absent where the rule of `--music`
+        /// does not call the clip music.
         pub music_captions: Option<Vec<String>>,
         /// Share of the clip that the voice activity detector calls speech, 0 to 1.
         pub speech: Option<f32>,

@@ -3,7 +3,8 @@
 use audsem_core::batch::{BatchError, Batches};
 use audsem_core::run::ShardError;
 
-use super::{AnyFeatures, AnyNetwork, ClipError, MediaFault};
+use super::table::JointOutput;
+use super::{AnyFeatures, AnyNetwork, ClipError, ClipIdentity, MediaFault};
 
 /// Networks that run over the same clips.
 pub(super) struct Networks<'a, O> {
@@ -20,6 +21,21 @@ pub(super) struct Lane<'n, O> {
     batches: Batches,
 }
 
+/// What networks gave for a clip so far.
+pub(super) struct Heard<O> {
+    /// The result of each network, in their order.
+    pub outputs: JointOutput<O>,
+    /// The networks among them that were not run.
+    pub unasked: Vec<usize>,
+}
+
+/// A decoded clip before its networks: who it is, what each network reads of it, and what those so far gave.
+pub(super) struct Clip<'c, O> {
+    pub identity: &'c ClipIdentity,
+    pub features: &'c [Result<AnyFeatures, ClipError>],
+    pub heard: Heard<O>,
+}
+
 impl<O> Networks<'_, O> {
     /// A lane for each network.
     pub(super) fn lanes(&self, batch_size: usize) -> Vec<Lane<'_, O>> {
@@ -29,8 +45,30 @@ impl<O> Networks<'_, O> {
 }
 
 impl<O> Lane<'_, O> {
+    /// Adds the result of this network, which is `number` of all, to every clip.
+    pub(super) fn run(&mut self, number: usize, clips: &mut [Clip<'_, O>]) -> Result<(), ShardError> {
+        let mut asked: Vec<(usize, &AnyFeatures)> = Vec::new();
+        for (n, Clip { identity, features, heard }) in clips.iter_mut().enumerate() {
+            match &features[number] {
+                Err(error) => heard.outputs.push(Err(error.clone())),
+                Ok(features) => match self.network.any_unasked(identity, &heard.outputs) {
+                    None => asked.push((n, features)),
+                    Some(output) => {
+                        heard.outputs.push(Ok(output));
+                        heard.unasked.push(number);
+                    }
+                },
+            }
+        }
+        let features: Vec<&AnyFeatures> = asked.iter().map(|(_, features)| *features).collect();
+        for ((n, _), output) in asked.iter().zip(self.outputs(&features)?) {
+            clips[*n].heard.outputs.push(output);
+        }
+        Ok(())
+    }
+
     /// What the network gives for clips that have features, in their order.
-    pub(super) fn outputs(&mut self, usable: &[&AnyFeatures]) -> Result<Vec<Result<O, ClipError>>, ShardError> {
+    fn outputs(&mut self, usable: &[&AnyFeatures]) -> Result<Vec<Result<O, ClipError>>, ShardError> {
         let (network, isolated) = (self.network, self.isolated);
         let forward = |batch: &[&&AnyFeatures]| {
             let batch: Vec<&AnyFeatures> = batch.iter().map(|features| **features).collect();

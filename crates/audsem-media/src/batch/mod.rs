@@ -24,5 +24,5 @@ mod table;
 pub use network::{AnyFeatures, AnyNetwork, ClipError, ClipIdentity, ClipNetwork};
 pub use reason::MediaFault;
 pub use sound::ClipSound;
-pub use step::{BatchStep, DECODED, MILLISECONDS};
+pub use step::{BatchStep, DECODED, MILLISECONDS, UNASKED};
 pub use table::{ClipTable, ClipTables, JointOutput, row_table};

@@ -57,6 +57,13 @@ pub trait ClipNetwork: Sync {
         1
     }
 
+    /// What the network gives for a clip without being run; nothing if it has to be run. `earlier` is what the networks
+    /// before it in a joint run gave for this clip: a network can depend on them.
+    fn unasked(&self, clip: &ClipIdentity, earlier: &[Result<Self::Output, ClipError>]) -> Option<Self::Output> {
+        let _ = (clip, earlier);
+        None
+    }
+
     /// Runs a batch; one result for each clip, in order.
     ///
     /// # Errors
@@ -79,6 +86,9 @@ pub trait AnyNetwork<O>: Sync {
     /// As [`ClipNetwork::cost`].
     fn any_cost(&self, features: &AnyFeatures) -> usize;
 
+    /// As [`ClipNetwork::unasked`].
+    fn any_unasked(&self, clip: &ClipIdentity, earlier: &[Result<O, ClipError>]) -> Option<O>;
+
     /// As [`ClipNetwork::forward`].
     ///
     /// # Errors
@@ -93,6 +103,10 @@ impl<N: ClipNetwork<Features: 'static>> AnyNetwork<N::Output> for N {
 
     fn any_cost(&self, features: &AnyFeatures) -> usize {
         self.cost(own::<N>(features))
+    }
+
+    fn any_unasked(&self, clip: &ClipIdentity, earlier: &[Result<N::Output, ClipError>]) -> Option<N::Output> {
+        self.unasked(clip, earlier)
     }
 
     fn any_forward(&self, batch: &[&AnyFeatures]) -> Result<Vec<Result<N::Output, ClipError>>, BatchError> {

@@ -5,10 +5,10 @@ use audsem_core::run::{LeftOut, ShardError, ShardOutput};
 use crossbeam_channel::{Sender, bounded};
 use rayon::prelude::*;
 
-use super::joint::{Lane, Networks};
+use super::joint::{Clip, Heard, Lane, Networks};
 use super::length::of_frames;
 use super::table::JointOutput;
-use super::{AnyFeatures, ClipError, ClipIdentity, ClipSound, ClipTable, ClipTables, DECODED, MILLISECONDS};
+use super::{AnyFeatures, ClipError, ClipIdentity, ClipSound, ClipTable, ClipTables, DECODED, MILLISECONDS, UNASKED};
 use crate::audio::Decoder;
 
 /// Batches that are gathered before the networks run, so that clips of similar length come together.
@@ -131,57 +131,58 @@ impl<O> BatchBuffers<'_, '_, O> {
     /// Runs the networks on what waits and writes the rows in the order of the clips.
     fn flush(&mut self, out: &mut ShardOutput) -> Result<(), ShardError> {
         let waiting = std::mem::take(&mut self.waiting);
-        let mut outputs = Vec::with_capacity(self.lanes.len());
+        let decoded = waiting.iter().filter_map(|Prepared { clip, features, .. }| {
+            let heard = Heard { outputs: Vec::with_capacity(self.names.len()), unasked: Vec::new() };
+            Some(Clip { identity: clip, features: features.as_deref().ok()?, heard })
+        });
+        let mut decoded: Vec<Clip<'_, O>> = decoded.collect();
         for (number, lane) in self.lanes.iter_mut().enumerate() {
-            let usable = |clip| usable(clip, number);
-            let usable: Vec<&AnyFeatures> = waiting.iter().filter_map(usable).collect();
-            outputs.push(lane.outputs(&usable)?.into_iter());
+            lane.run(number, &mut decoded)?;
         }
+        let mut heard = decoded.into_iter().map(|clip| clip.heard).collect::<Vec<_>>().into_iter();
         for Prepared { clip, seconds, features } in waiting {
-            let features = match features {
-                Err(ClipError { fault, detail }) => {
-                    out.file_left_out(&clip.key, LeftOut::fail(fault, detail));
-                    continue;
-                }
-                Ok(features) => features,
-            };
-            let of_each = features.into_iter().zip(&mut outputs);
-            let of_each = of_each.map(|(features, outputs)| {
-                features.and_then(|_| outputs.next().expect("a network gives each clip one output"))
-            });
+            if let Err(ClipError { fault, detail }) = features {
+                out.file_left_out(&clip.key, LeftOut::fail(fault, detail));
+                continue;
+            }
             out.count(DECODED, 1);
             out.work(seconds);
-            self.file(&clip, of_each.collect(), out)?;
+            self.file(&clip, heard.next().expect("every decoded clip was heard"), out)?;
         }
         Ok(())
     }
 
     /// Writes the row of a clip for which some network gave something; otherwise the first network says why there is none.
-    fn file(&mut self, clip: &ClipIdentity, outputs: JointOutput<O>, out: &mut ShardOutput) -> Result<(), ShardError> {
-        if outputs.iter().all(Result::is_err) {
-            let mut errors =
-                outputs.into_iter().zip(&self.names).filter_map(|(output, name)| Some((output.err()?, *name)));
-            let Some((first, name)) = errors.next() else { return Ok(()) };
-            let own = |error: &ClipError, name: &str| format!("{name}: {}", error.detail);
-            let detail = match self.names.len() {
-                1 => first.detail,
-                _ => errors.fold(own(&first, name), |all, (error, name)| format!("{all}; {}", own(&error, name))),
-            };
-            out.file_left_out(&clip.key, LeftOut::fail(first.fault, detail));
+    fn file(&mut self, clip: &ClipIdentity, heard: Heard<O>, out: &mut ShardOutput) -> Result<(), ShardError> {
+        let Heard { outputs, unasked } = heard;
+        let said = outputs.iter().enumerate().any(|(number, output)| output.is_ok() && !unasked.contains(&number));
+        let has_error = outputs.iter().any(Result::is_err);
+        if !said && has_error {
+            out.file_left_out(&clip.key, self.why_nothing(outputs));
             return Ok(());
         }
         if self.names.len() > 1 {
-            for (output, name) in outputs.iter().zip(&self.names) {
+            for (number, (output, name)) in outputs.iter().zip(&self.names).enumerate() {
                 out.count(name, u64::from(output.is_ok()));
+                if unasked.contains(&number) {
+                    out.count(&format!("{name}{UNASKED}"), 1);
+                }
             }
         }
         out.file_kept(1);
         out.count(MILLISECONDS, clip.milliseconds);
         self.table.push(clip, outputs).map_err(ShardError::fatal)
     }
-}
 
-/// What a network reads of a clip, if it can use it.
-fn usable(clip: &Prepared, number: usize) -> Option<&AnyFeatures> {
-    clip.features.as_ref().ok()?[number].as_ref().ok()
+    /// The errors of all networks as one, of the kind of the first.
+    fn why_nothing(&self, outputs: JointOutput<O>) -> LeftOut {
+        let errors = outputs.into_iter().zip(&self.names).filter_map(|(output, name)| Some((output.err()?, *name)));
+        let errors: Vec<(ClipError, &str)> = errors.collect();
+        let (first, _) = errors.first().expect("some network has an error");
+        let detail = match self.names.len() {
+            1 => first.detail.clone(),
+            _ => errors.iter().map(|(error, name)| format!("{name}: {}", error.detail)).collect::<Vec<_>>().join("; "),
+        };
+        LeftOut::fail(first.fault, detail)
+    }
 }

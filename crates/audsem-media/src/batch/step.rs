@@ -22,6 +22,9 @@ pub const MILLISECONDS: &str = "milliseconds";
 /// Counter of clips that were decoded, each once for all networks of a run.
 pub const DECODED: &str = "decoded";
 
+/// What follows the name of a network in the counter of clips for which it did not have to be run.
+pub const UNASKED: &str = "_not_asked";
+
 /// Counter of clips whose length is known only after decoding.
 const UNKNOWN_LENGTH: &str = "unknown_length";
 

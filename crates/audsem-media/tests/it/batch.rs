@@ -284,6 +284,58 @@ fn networks_share_what_was_decoded_and_fail_apart() {
     }
 }
 
+/// A meter that is asked only about clips that the first network finds short.
+struct ShortMeter;
+
+impl ClipNetwork for ShortMeter {
+    type Features = usize;
+    type Output = f32;
+
+    fn features(&self, clip: &ClipIdentity, sound: &ClipSound) -> Result<usize, ClipError> {
+        match clip.key.as_str() {
+            "A (1_0-1_5)" => Err(ClipError::new(MediaFault::Unusable, "of another kind")),
+            _ => Ok(sound.frames()),
+        }
+    }
+
+    fn unasked(&self, _: &ClipIdentity, earlier: &[Result<f32, ClipError>]) -> Option<f32> {
+        assert_eq!(earlier.len(), 1);
+        let is_short = earlier[0].as_ref().is_ok_and(|frames| *frames < 8500.0);
+        (!is_short).then_some(-1.0)
+    }
+
+    fn forward(&self, batch: &[&usize]) -> Result<Vec<Result<f32, ClipError>>, BatchError> {
+        assert!(batch.iter().all(|frames| **frames < 8500), "asked in vain");
+        Ok(batch.iter().map(|frames| Ok(**frames as f32)).collect())
+    }
+}
+
+#[test]
+fn a_network_can_depend_on_what_those_before_it_gave() {
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = vec![tars(folder.path())];
+    let run = |name: &str, batch_size: usize| {
+        let step = BatchStep { config: &CONFIG, models: vec![], inputs: &inputs, decoder: &Decoder::new(), batch_size };
+        let networks: [(&str, &dyn audsem_media::batch::AnyNetwork<f32>); 2] =
+            [("small", &SmallMeter), ("short", &ShortMeter)];
+        step.run_joint(&networks, &MeasureTables, &options(folder.path().join(name), 1)).unwrap()
+    };
+    let part = run("one", 4).step("part").unwrap().clone();
+    // A clip of which the first network makes nothing, and about which the second is not asked, has no row.
+    assert_eq!((part.kept, part.failed["out_of_memory"], part.failed["unusable"]), (9, 1, 1));
+    assert_eq!((part.counts["small"], part.counts["short"], part.counts["short_not_asked"]), (9, 8, 5));
+    let rows: Vec<Measures> = read_parquet(&folder.path().join("one/part-00000.parquet")).unwrap();
+    for row in &rows {
+        let expected = row.first.map(|frames| if frames < 8500.0 { frames } else { -1.0 });
+        match row.key.as_str() {
+            "A (1_0-1_5)" => assert_eq!((row.second, row.problem.as_deref()), (None, Some("of another kind"))),
+            _ => assert_eq!(row.second, expected, "{}", row.key),
+        }
+    }
+    run("alone", 1);
+    assert_eq!(tree(&folder.path().join("one")).unwrap(), tree(&folder.path().join("alone")).unwrap());
+}
+
 /// A meter that has no kernel for clips of 8300 frames, or for any.
 struct BrokenMeter {
     always: bool,

@@ -1,6 +1,6 @@
 //! The classes of AudioSet: Gemmeke et al., "Audio Set: An ontology and human-labeled dataset for audio events", 2017.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 /// The list as a file.
@@ -10,6 +10,9 @@ const TABLE: &str = include_str!("../../data/audioset_classes.tsv");
 pub const N_CLASSES: usize = 527;
 /// Number of classes that YAMNet tells apart.
 pub const N_YAMNET_CLASSES: usize = 521;
+
+/// The first and the last of the classes below "Music" in AudioSet's ontology, whose order the list follows.
+const MUSIC: [&str; 2] = ["Music", "Scary music"];
 
 /// A class of AudioSet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +27,7 @@ struct Lists {
     all: Vec<AudioSetClass>,
     yamnet: Vec<AudioSetClass>,
     by_mid: HashMap<&'static str, AudioSetClass>,
+    music: HashSet<&'static str>,
 }
 
 static LISTS: LazyLock<Lists> = LazyLock::new(|| {
@@ -40,7 +44,9 @@ static LISTS: LazyLock<Lists> = LazyLock::new(|| {
     yamnet.sort_by_key(|(index, _)| *index);
     let all: Vec<_> = rows.iter().map(class).collect();
     let by_mid = all.iter().map(|class| (class.mid, *class)).collect();
-    Lists { all, yamnet: yamnet.into_iter().map(|(_, class)| class).collect(), by_mid }
+    let music = all.iter().skip_while(|class| class.name != MUSIC[0]).map(|class| class.name);
+    let music = music.take_while(|name| *name != MUSIC[1]).chain([MUSIC[1]]).collect();
+    Lists { music, all, yamnet: yamnet.into_iter().map(|(_, class)| class).collect(), by_mid }
 });
 
 /// All classes in the order of AudioSet's `class_labels_indices.csv`, which most classifiers use.
@@ -51,6 +57,12 @@ pub fn classes() -> &'static [AudioSetClass] {
 /// The classes of YAMNet in its order.
 pub fn yamnet_classes() -> &'static [AudioSetClass] {
     &LISTS.yamnet
+}
+
+/// Whether a name is "Music" or that of a class below it in AudioSet's ontology: instruments, genres, moods. Bells and
+/// chimes are instruments there, and singing is not below it.
+pub fn is_music(name: &str) -> bool {
+    LISTS.music.contains(name)
 }
 
 /// The class of a machine identifier.
@@ -70,6 +82,19 @@ mod tests {
         }
         let dog = AudioSetClass { mid: "/m/0bt9lr", name: "Dog" };
         assert_eq!((classes()[74], yamnet_classes()[69]), (dog, dog));
+        for (name, expected) in [
+            ("Music", true),
+            ("Piano", true),
+            ("Wind chime", true),
+            ("Scary music", true),
+            ("Singing", false),
+            ("Whale vocalization", false),
+            ("Wind", false),
+            ("music", false),
+        ] {
+            assert_eq!(is_music(name), expected, "{name}");
+        }
+        assert_eq!(classes().iter().filter(|class| is_music(class.name)).count(), 146);
         assert_eq!((class_of_mid("/m/0bt9lr"), class_of_mid("/m/none")), (Some(dog), None));
     }
 }

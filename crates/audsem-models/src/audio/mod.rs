@@ -12,6 +12,7 @@ pub mod conette;
 pub mod lp_musiccaps;
 pub mod sat;
 mod scores;
+pub mod silero_vad;
 pub mod whisper;
 pub mod yamnet;
 

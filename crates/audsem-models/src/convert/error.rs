@@ -18,6 +18,12 @@ pub enum ConvertError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file has no bytes.
+    #[error("cannot read weights: {}: the file is empty", .path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file is not what its format says.
     #[error("cannot read {} as {format:?} weights: {message}", .path.display())]
     Format {

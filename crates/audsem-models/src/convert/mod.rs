@@ -6,11 +6,13 @@
 //! crate's network loads, and [`ConvertedNetwork::write`] makes a model folder of the result. Nothing in a file is ever
 //! executed: pickles are read as data.
 
+mod captioners;
 mod ctranslate2;
 mod error;
 mod expected;
 mod network;
 mod onnx;
+mod taggers;
 mod tensor;
 mod torch;
 mod whisper;
@@ -66,6 +68,9 @@ impl SourceFile {
     /// The file cannot be read, or not as this format; the message names the first thing that is not as expected.
     pub fn open(path: &Path, format: Option<WeightFormat>, key: Option<&str>) -> Result<Self, ConvertError> {
         let bytes = std::fs::read(path).map_err(|source| ConvertError::Read { path: path.to_owned(), source })?;
+        if bytes.is_empty() {
+            return Err(ConvertError::Empty { path: path.to_owned() });
+        }
         let format = format.unwrap_or_else(|| detect(&bytes));
         let contents = match format {
             WeightFormat::Onnx => onnx::read(&bytes, path.parent().unwrap_or(Path::new(""))),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::network::beside;
 use super::{ConvertError, SourceFile, SourceTensor, TensorMismatch, Tensors};
 
 const SPECIFICATION: &str = "WhisperSpec";
@@ -149,8 +150,11 @@ fn config(
         "scale_embedding": false,
         "tie_word_embeddings": true,
     });
-    match config {
-        Value::Object(config) => Ok(config),
-        _ => Ok(Map::new()),
+    let Value::Object(mut config) = config else { return Ok(Map::new()) };
+    // What packages of CTranslate2 say beside the weights about tokens that are never written, or never first.
+    let settings = beside(file)?;
+    for (theirs, ours) in [("suppress_ids", "suppress_tokens"), ("suppress_ids_begin", "begin_suppress_tokens")] {
+        config.extend(settings.get(theirs).map(|ids| (ours.to_owned(), ids.clone())));
     }
+    Ok(config)
 }

@@ -14,4 +14,5 @@ pub use config::{Family, LanguageConfig};
 pub use decoder::LanguageDecoder;
 pub use gguf::GgufFile;
 pub use local::LocalModel;
+pub(crate) use local::{ends_of, untruncated};
 pub use network::LanguageNetwork;

@@ -2,8 +2,12 @@
 
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
+use audsem_llm::{FinishReason, Media, Message, MessageContent, Part, Prompt, Request, Role, TextGenerator as _};
+use audsem_media::audio::encode_wav;
 use audsem_models::generate::{CausalDecoder, GenerationConfig, GenerationRequest, generate};
-use audsem_models::multimodal::qwen2_audio::{Qwen2Audio, Qwen2AudioConfig, audio_tokens, chat_text, expand_audio};
+use audsem_models::multimodal::qwen2_audio::{
+    LocalAudioModel, Qwen2Audio, Qwen2AudioConfig, audio_tokens, chat_text, expand_audio,
+};
 use candle_core::{DType, Device, Tensor};
 
 use crate::golden::{Goldens, path};
@@ -90,4 +94,61 @@ fn prompts_are_those_of_the_processor() {
     assert!(expanded.contains("1: <|audio_bos|><|AUDIO|><|AUDIO|><|AUDIO|><|audio_eos|>"), "{expanded}");
     assert_eq!(expanded.matches("<|AUDIO|>").count(), 4);
     assert!(expand_audio(&text, &[3]).is_err());
+}
+
+/// The checkpoint with its tokenizer and its settings, and the question and the answers of transformers.
+fn chat_folder() -> (tempfile::TempDir, serde_json::Value) {
+    let folder = tempfile::tempdir().unwrap();
+    for file in [
+        "qwen2_audio_tiny/config.json",
+        "qwen2_audio_tiny/model.safetensors",
+        "qwen2_audio_chat/tokenizer.json",
+        "qwen2_audio_chat/generation_config.json",
+    ] {
+        std::fs::copy(path(file), folder.path().join(file.split('/').next_back().unwrap())).unwrap();
+    }
+    let answers = std::fs::read(path("qwen2_audio_chat/answers.json")).unwrap();
+    (folder, serde_json::from_slice(&answers).unwrap())
+}
+
+#[test]
+fn questions_about_sounds_are_answered_as_transformers_answers_them() {
+    let (folder, golden) = chat_folder();
+    let model = LocalAudioModel::open(folder.path().to_str().unwrap(), &Device::Cpu, DType::F32).unwrap();
+    let request = |answer: &serde_json::Value, max_tokens| {
+        let samples: Vec<f32> =
+            answer["samples"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32 / 32_768.0).collect();
+        let wav = Part::Audio(Media::from_bytes("wav", encode_wav(&samples, 1, 16_000).unwrap()));
+        let question = Part::Text(golden["question"].as_str().unwrap().to_owned());
+        let turn = Message::new(Role::User, MessageContent::Parts(vec![wav, question]));
+        Request::greedy(Prompt::Chat(vec![turn]), max_tokens)
+    };
+    let answers = golden["answers"].as_array().unwrap();
+    let requests: Vec<Request> = answers.iter().map(|answer| request(answer, 24)).collect();
+    for (answer, wanted) in model.generate_batch(&requests).into_iter().zip(answers) {
+        let answer = answer.unwrap();
+        assert_eq!((answer.text.as_str(), answer.finish), (wanted["text"].as_str().unwrap(), FinishReason::Stop));
+        assert_eq!(answer.usage.completion_tokens as usize, wanted["ids"].as_array().unwrap().len());
+    }
+    assert_eq!(model.generate(&request(&answers[1], 2)).unwrap().finish, FinishReason::Length);
+    assert_eq!(model.fingerprint().sha256.first().map(String::len), Some(64));
+
+    let refused = |request: Request| model.generate(&request).unwrap_err().to_string();
+    let picture = Part::Image(Media::from_bytes("png", b"x".to_vec()));
+    let turn = Message::new(Role::User, MessageContent::Parts(vec![picture]));
+    assert!(refused(Request::greedy(Prompt::Chat(vec![turn]), 8)).contains("no pictures"));
+    let broken = Part::Audio(Media::from_bytes("wav", b"RIFF".to_vec()));
+    let turn = Message::new(Role::User, MessageContent::Parts(vec![broken]));
+    assert!(!refused(Request::greedy(Prompt::Chat(vec![turn]), 8)).is_empty());
+    let schema = Request { schema: Some(serde_json::json!({})), ..request(&answers[0], 8) };
+    assert!(refused(schema).contains("free text"));
+}
+
+#[test]
+fn a_tokenizer_of_another_network_is_refused() {
+    let (folder, _) = chat_folder();
+    let tokenizer = std::fs::read_to_string(folder.path().join("tokenizer.json")).unwrap();
+    std::fs::write(folder.path().join("tokenizer.json"), tokenizer.replace("<|AUDIO|>", "<|audio|>")).unwrap();
+    let error = LocalAudioModel::open(folder.path().to_str().unwrap(), &Device::Cpu, DType::F32).unwrap_err();
+    assert!(error.to_string().contains("<|AUDIO|> is not token 37"), "{error}");
 }

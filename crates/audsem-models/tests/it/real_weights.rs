@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use audsem_core::hub::ModelDir;
 use audsem_core::testing::sounds::wave;
 use audsem_models::audio::ced::CedTagger;
+use audsem_models::audio::silero_vad::SileroVad;
 use audsem_models::audio::yamnet::YamnetTagger;
 use audsem_models::audio::{audioset, top_classes};
 use audsem_models::convert::{SourceFile, SourceNetwork};
@@ -80,6 +81,35 @@ fn yamnet_says_what_onnxruntime_says() {
     let rows = tagger.probabilities(&[&features, &features]).unwrap();
     goldens.check("probabilities", &row(&rows[0]), 1e-4);
     assert_eq!(rows[0], rows[1]);
+}
+
+#[test]
+fn silero_vad_says_what_onnxruntime_says() {
+    let goldens = Goldens::load("silero_vad_real.safetensors");
+    let graph = asset("silero-vad/silero_vad/data/silero_vad.onnx");
+    let (folder, dir) = converted(&graph, SourceNetwork::SileroVad);
+    let network = SileroVad::open(&dir, &Device::Cpu).unwrap();
+    let clips = ["rooster", "voice"].map(|name| samples(&goldens, &format!("{name}.samples")));
+    for (name, clip) in ["rooster", "voice"].iter().zip(&clips) {
+        let probabilities = network.probabilities(clip).unwrap();
+        assert_eq!(probabilities.len(), clip.len().div_ceil(512));
+        goldens.check(&format!("{name}.probabilities"), &row(&probabilities), 1e-5);
+    }
+    // Shares of speech: none, and the windows at or above a half.
+    let wanted: Vec<f32> = goldens.get("voice.probabilities").to_vec1().unwrap();
+    let speech = wanted.iter().filter(|probability| **probability >= 0.5).count();
+    assert!(speech > 0);
+    assert_eq!(network.speech_shares(&clips).unwrap(), [0.0, speech as f32 / wanted.len() as f32]);
+    assert!(network.probabilities(&[]).is_err() && network.probabilities(&[f32::NAN]).is_err());
+    // A sound of more windows than go through the convolutions at once begins like a shorter one.
+    let long = wave(69 * 512 + 7);
+    let (all, first) = (network.probabilities(&long).unwrap(), network.probabilities(&long[..64 * 512]).unwrap());
+    assert_eq!((all.len(), &all[..64]), (70, &first[..]));
+    // The graph holds a second network, for 8 kHz, which is left out by name.
+    let source: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("source.json")).unwrap()).unwrap();
+    let others = source["other_tensors"].as_array().unwrap();
+    assert!(others.iter().any(|name| name.as_str().unwrap().ends_with("decoder.rnn.weight_ih")), "{others:?}");
 }
 
 #[test]

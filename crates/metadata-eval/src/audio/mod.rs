@@ -13,6 +13,8 @@ mod captions;
 mod finding;
 mod labels;
 mod models;
+mod music;
+mod speech;
 mod taggers;
 
 use std::path::PathBuf;
@@ -24,6 +26,7 @@ use audsem_media::batch::{AnyNetwork, BatchStep, ClipTable, ClipTables, JointOut
 use serde::Serialize;
 
 pub use models::AudioModel;
+pub use music::{MusicRule, MusicSettings};
 
 pub(crate) use labels::ClassNames;
 pub(crate) use taggers::{audible, top_tags};
@@ -33,7 +36,7 @@ use crate::decoder::decoder;
 use crate::error::Error;
 use crate::tables::{AudioFeatures, ModelFailure};
 use finding::Finding;
-use models::OpenedModel;
+use models::{OpenSettings, OpenedModel};
 
 /// Settings of `audio`.
 #[derive(Debug, Clone)]
@@ -46,6 +49,8 @@ pub struct Config {
     pub top_k: usize,
     /// Names of AudioSet's classes, for checkpoints that have ids only.
     pub class_names: Option<PathBuf>,
+    /// When music is captioned, and how; without LP-MusicCaps among the networks it has no effect.
+    pub music: MusicSettings,
     /// Clips in one forward pass.
     pub batch_size: usize,
     /// The ffmpeg for sounds that the built-in decoders cannot read.
@@ -58,6 +63,9 @@ struct HashedConfig<'a> {
     models: Vec<(&'a str, &'a str)>,
     top_k: usize,
     class_names: Option<String>,
+    music: Option<&'a MusicSettings>,
+    /// The seed, if captions are drawn by it.
+    music_seed: Option<u64>,
 }
 
 impl RunConfig for HashedConfig<'_> {
@@ -74,15 +82,20 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     // Before the run folder is created: a folder left by a wrong model would block the right one.
     let mut models = Vec::new();
     if !options.dry_run {
+        let music = &config.music;
+        let open = OpenSettings { names: names.as_ref(), top_k: config.top_k, music, seed: options.seed };
         for (model, settings) in &config.models {
-            models.push(model.open(settings, names.as_ref(), config.top_k)?);
+            models.push(model.open(settings, &open)?);
         }
     }
+    let music = config.models.iter().any(|(model, _)| *model == AudioModel::LpMusicCaps).then_some(&config.music);
     let decoder = if options.dry_run { Decoder::new() } else { decoder(config.ffmpeg.as_deref()) };
     let record = HashedConfig {
         models: models.iter().map(|model| (model.name, &*model.checkpoint.identity)).collect(),
         top_k: config.top_k,
         class_names: names.map(|names| names.hash),
+        music,
+        music_seed: music.filter(|music| music.drawn).map(|_| options.seed),
     };
     let networks: Vec<(&str, &dyn AnyNetwork<Finding>)> =
         models.iter().map(|model| (model.name, &*model.network as &dyn AnyNetwork<Finding>)).collect();

@@ -6,16 +6,22 @@ use audsem_models::audio::audioset;
 use audsem_models::audio::beats::BeatsClassifier;
 use audsem_models::audio::ced::CedTagger;
 use audsem_models::audio::conette::{CaptionSettings, ConetteCaptioner};
+use audsem_models::audio::lp_musiccaps::MusicCaptioner;
+use audsem_models::audio::silero_vad::SileroVad;
+use audsem_models::audio::yamnet::YamnetTagger;
 use serde::Serialize;
 
 use super::captions::ShortCaptions;
 use super::finding::Finding;
 use super::labels::ClassNames;
+use super::music::{MusicCaptions, MusicSettings};
+use super::speech::SpeechShare;
 use super::taggers::TopTags;
 use crate::checkpoint::{NetworkSettings, OpenedCheckpoint};
 use crate::error::Error;
 
-/// An audio network.
+/// An audio network, in the order in which those of a run look at a clip: LP-MusicCaps follows the taggers, whose labels may
+/// decide whether it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum AudioModel {
@@ -27,6 +33,25 @@ pub enum AudioModel {
     Ced,
     /// CoNeTTE: a short caption
     Conette,
+    /// YAMNet: labels of AudioSet
+    Yamnet,
+    /// Silero VAD: the share of speech
+    Vad,
+    /// LP-MusicCaps: a caption of music; see --music
+    #[value(name = "lp-musiccaps")]
+    LpMusicCaps,
+}
+
+/// What all networks of a run are told.
+pub(super) struct OpenSettings<'a> {
+    /// Names of AudioSet's classes, for checkpoints that have ids only.
+    pub names: Option<&'a ClassNames>,
+    /// Number of labels that are kept.
+    pub top_k: usize,
+    /// When music is captioned, and how.
+    pub music: &'a MusicSettings,
+    /// The seed of the run.
+    pub seed: u64,
 }
 
 /// A network that was loaded.
@@ -45,6 +70,9 @@ impl AudioModel {
             Self::Beats => "beats",
             Self::Ced => "ced",
             Self::Conette => "conette",
+            Self::Yamnet => "yamnet",
+            Self::Vad => "vad",
+            Self::LpMusicCaps => "lp-musiccaps",
         }
     }
 
@@ -53,18 +81,20 @@ impl AudioModel {
     pub fn default_checkpoint(self) -> Option<&'static str> {
         match self {
             Self::Ast => Some("MIT/ast-finetuned-audioset-10-10-0.4593"),
-            Self::Beats | Self::Ced | Self::Conette => None,
+            Self::Beats | Self::Ced | Self::Conette | Self::Yamnet | Self::Vad | Self::LpMusicCaps => None,
         }
     }
 
+    /// Whether the network gives labels of AudioSet; AST does with one of its heads.
+    #[must_use]
+    pub fn tags_audioset(self) -> bool {
+        matches!(self, Self::Ast | Self::Beats | Self::Ced | Self::Yamnet)
+    }
+
     /// Loads the network.
-    pub(super) fn open(
-        self,
-        settings: &NetworkSettings,
-        names: Option<&ClassNames>,
-        top_k: usize,
-    ) -> Result<OpenedModel, Error> {
+    pub(super) fn open(self, settings: &NetworkSettings, run: &OpenSettings<'_>) -> Result<OpenedModel, Error> {
         let checkpoint = settings.open()?;
+        let &OpenSettings { names, top_k, music, seed } = run;
         let (dir, device, dtype) = (&checkpoint.dir, &checkpoint.device, settings.precision.dtype());
         let network: Box<dyn AnyNetwork<Finding>> = match self {
             Self::Ast => {
@@ -86,6 +116,14 @@ impl AudioModel {
                 let captioner = ConetteCaptioner::open(dir, device, dtype)?;
                 let settings = CaptionSettings::of(captioner.config());
                 Box::new(ShortCaptions { captioner, settings })
+            }
+            Self::Yamnet => {
+                let labels = audioset::yamnet_classes().iter().map(|class| class.name.to_owned()).collect();
+                Box::new(TopTags { classifier: YamnetTagger::open(dir, device, dtype)?, labels, top_k })
+            }
+            Self::Vad => Box::new(SpeechShare(SileroVad::open(dir, device)?)),
+            Self::LpMusicCaps => {
+                Box::new(MusicCaptions::new(MusicCaptioner::open(dir, device, dtype)?, music.clone(), seed))
             }
         };
         Ok(OpenedModel { name: self.name(), network, checkpoint })

@@ -7,7 +7,8 @@ use audsem_models::Error as NetworkError;
 use audsem_models::audio::ast::AstClassifier;
 use audsem_models::audio::beats::BeatsClassifier;
 use audsem_models::audio::ced::{CedFeatures, CedTagger};
-use audsem_models::audio::{ast, beats, ced, top_classes};
+use audsem_models::audio::yamnet::{YamnetFeatures, YamnetTagger};
+use audsem_models::audio::{ast, beats, ced, top_classes, yamnet};
 
 use super::finding::Finding;
 use super::models::head_name;
@@ -145,5 +146,26 @@ impl SoundClassifier for CedTagger {
 
     fn finding(&self, tags: Vec<SoundTag>) -> Finding {
         Finding::Ced(tags)
+    }
+}
+
+impl SoundClassifier for YamnetTagger {
+    const SAMPLE_RATE_HZ: u32 = yamnet::SAMPLE_RATE_HZ;
+    type Features = YamnetFeatures;
+
+    fn length(features: &YamnetFeatures) -> usize {
+        features.patches.len()
+    }
+
+    fn features(&self, samples: &[f32]) -> Result<YamnetFeatures, FrontEndError> {
+        self.features(samples)
+    }
+
+    fn probabilities(&self, clips: &[&YamnetFeatures]) -> Result<Vec<Vec<f32>>, NetworkError> {
+        self.probabilities(clips)
+    }
+
+    fn finding(&self, tags: Vec<SoundTag>) -> Finding {
+        Finding::Yamnet(tags)
     }
 }

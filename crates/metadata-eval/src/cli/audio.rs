@@ -7,7 +7,7 @@ use audsem_core::cli::{ModelArgs, RunArgs};
 use audsem_core::device::{DeviceChoice, Precision};
 use clap::{Args, ValueEnum as _};
 
-use crate::audio::{self, AudioModel};
+use crate::audio::{self, AudioModel, MusicRule, MusicSettings};
 use crate::checkpoint::NetworkSettings;
 use crate::error::Error;
 use crate::sat;
@@ -35,6 +35,9 @@ pub struct AudioArgs {
     /// class_labels_indices.csv of AudioSet (columns index, mid, display_name), for checkpoints that name classes by id
     #[arg(long, value_name = "FILE")]
     pub class_names: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub music: MusicArgs,
     /// Path of ffmpeg, for formats that the built-in decoders cannot read [default: from PATH]
     #[arg(long, value_name = "FILE")]
     pub ffmpeg: Option<PathBuf>,
@@ -50,6 +53,54 @@ pub struct AudioArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
     pub run: RunArgs,
+}
+
+/// Flags of music captions.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Music (--models lp-musiccaps)")]
+pub struct MusicArgs {
+    /// Clips whose music is captioned: those for which any of these rules, separated by commas, applies [default: tags,text]
+    #[arg(long, value_enum, value_name = "RULES", value_delimiter = ',')]
+    pub music: Vec<MusicRule>,
+    /// Least probability of a label of music, for the rule `tags`
+    #[arg(long, value_name = "P", default_value_t = 0.1, value_parser = probability)]
+    pub music_probability: f32,
+    /// Caption each 10 s of a clip; without it the first 10 s. A rest of less than a second has no caption
+    #[arg(long)]
+    pub music_throughout: bool,
+    /// Draw captions at random by the seed (beam sampling, four beams) in place of a beam search with five beams
+    #[arg(long)]
+    pub music_draw: bool,
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|_| "expected a number".to_owned())?;
+    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("expected 0 to 1".to_owned()) }
+}
+
+impl MusicArgs {
+    /// What the flags ask for, with these networks in the run.
+    fn settings(&self, models: &[AudioModel]) -> Result<MusicSettings, Error> {
+        let runs = models.contains(&AudioModel::LpMusicCaps);
+        if !runs && (!self.music.is_empty() || self.music_throughout || self.music_draw) {
+            return Err(Error::IdleMusic);
+        }
+        let mut rules = self.music.clone();
+        if rules.is_empty() {
+            rules = vec![MusicRule::Tags, MusicRule::Text];
+        }
+        rules.sort_unstable();
+        rules.dedup();
+        if runs && rules.contains(&MusicRule::Tags) && !models.iter().any(|model| model.tags_audioset()) {
+            return Err(Error::NoTagger);
+        }
+        Ok(MusicSettings {
+            rules,
+            probability: self.music_probability,
+            throughout: self.music_throughout,
+            drawn: self.music_draw,
+        })
+    }
 }
 
 /// `NAME=ID_OR_PATH` of `--model-dir`.
@@ -102,6 +153,7 @@ impl AudioArgs {
         };
         Ok(audio::Config {
             inputs: self.input.clone(),
+            music: self.music.settings(&models)?,
             models: models.into_iter().map(settings).collect::<Result<_, _>>()?,
             top_k: self.top_k as usize,
             class_names: self.class_names.clone(),

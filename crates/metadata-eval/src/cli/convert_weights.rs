@@ -45,15 +45,26 @@ pub enum FormatChoice {
 pub enum NetworkChoice {
     /// Any: names stay as they are, and nothing is checked
     Plain,
+    /// BEATs, which tags sounds
+    Beats,
     /// CED, which tags sounds
     Ced,
-    /// YAMNet, which tags sounds
-    Yamnet,
+    /// CoNeTTE, which describes sounds; config.json is expected beside the file
+    Conette,
+    /// LP-MusicCaps, which describes music
+    #[value(name = "lp-musiccaps")]
+    LpMusicCaps,
     /// MobileNetV2, which names pictures
     #[value(name = "mobilenet-v2")]
     MobileNetV2,
+    /// SAT, which tags each second of a sound
+    Sat,
+    /// Silero VAD, which finds speech; its ONNX graph
+    SileroVad,
     /// Whisper, which writes down speech
     Whisper,
+    /// YAMNet, which tags sounds
+    Yamnet,
 }
 
 impl FormatChoice {
@@ -71,10 +82,15 @@ impl NetworkChoice {
     fn network(self) -> SourceNetwork {
         match self {
             Self::Plain => SourceNetwork::Plain,
+            Self::Beats => SourceNetwork::Beats,
             Self::Ced => SourceNetwork::Ced,
-            Self::Yamnet => SourceNetwork::Yamnet,
+            Self::Conette => SourceNetwork::Conette,
+            Self::LpMusicCaps => SourceNetwork::LpMusicCaps,
             Self::MobileNetV2 => SourceNetwork::MobileNetV2,
+            Self::Sat => SourceNetwork::Sat,
+            Self::SileroVad => SourceNetwork::SileroVad,
             Self::Whisper => SourceNetwork::Whisper,
+            Self::Yamnet => SourceNetwork::Yamnet,
         }
     }
 }

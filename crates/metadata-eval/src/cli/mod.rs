@@ -12,7 +12,7 @@ mod lint;
 mod sample;
 mod write;
 
-pub use audio::{AudioArgs, ModelPath, SatArgs};
+pub use audio::{AudioArgs, ModelPath, MusicArgs, SatArgs};
 pub use audio_caption::AudioCaptionArgs;
 pub use backend::{Backend, OptionalServer};
 pub use combine::{CombineArgs, Requirement};

@@ -6,6 +6,8 @@ use audsem_core::tar::{ShardOptions, ShardWriter};
 use audsem_media::audio::{BitDepth, encode_flac};
 use audsem_metadata_eval::tables::{AudioFeatures, ClipMetadata};
 
+use audsem_media::program::{Program, Tool};
+
 use crate::workbench::{Bench, fixture};
 
 /// A tone as FLAC.
@@ -144,4 +146,56 @@ fn several_networks_share_one_decoding() {
     bench.call("combine --audio one other -o combined").ended(0);
     let rows: Vec<ClipMetadata> = bench.rows("combined/part-00000.parquet");
     assert!(rows.iter().all(|row| row.ast_tags.is_some() && row.conette_caption.is_some()));
+}
+
+/// A tone of a second with a picture, as MP4.
+fn video(bench: &Bench, codec: &[&str]) -> Vec<u8> {
+    let path = bench.path("made.mp4");
+    let ffmpeg = Program::find(Tool::Ffmpeg, None).unwrap();
+    let inputs = ["-f", "lavfi", "-i", "sine=f=440:r=32000:d=1", "-f", "lavfi", "-i", "color=s=32x32:r=2:d=1"];
+    let call = ffmpeg.call().args(["-nostdin", "-v", "error", "-y"]).args(inputs);
+    call.args(codec).args(["-c:v", "libx264", "-shortest"]).arg(&path).output().unwrap();
+    std::fs::read(&path).unwrap()
+}
+
+#[test]
+fn videos_of_all_codecs_are_heard() {
+    let bench = Bench::new();
+    // MP4 holds FLAC and PCM in their lossless form, so that they are the same sound.
+    let codecs = [
+        ("aac", ["-c:a", "aac", "-b:a", "128k"]),
+        ("flac", ["-c:a", "flac", "-strict", "-2"]),
+        ("pcm", ["-c:a", "pcm_s16le", "-f", "mov"]),
+    ];
+    let videos: Vec<(&str, Vec<u8>)> = codecs.iter().map(|(name, codec)| (*name, video(&bench, codec))).collect();
+    let tar = |videos: &mut dyn Iterator<Item = &(&str, Vec<u8>)>| {
+        let mut tar = ShardWriter::new(Vec::new(), ShardOptions::default());
+        for (n, (name, video)) in videos.enumerate() {
+            let json = format!(r#"{{"original_filename": "tar/{name} ({n}_0-{}_0)", "text": "[tone]"}}"#, n + 1);
+            tar.write_sample(&format!("tar/{name}"), &[("mp4", video), ("json", json.as_bytes())]).unwrap();
+        }
+        tar.finish().unwrap().0
+    };
+    bench.write("in/0.tar", tar(&mut videos.iter()));
+    bench.write("back/0.tar", tar(&mut videos.iter().rev()));
+    let call = |input: &str, flags: &str| -> Vec<AudioFeatures> {
+        let step = bench
+            .call(&format!("audio -i {input} -o out-{input} --fresh {flags} {}", self::flags()))
+            .ended(0)
+            .step("part");
+        assert_eq!((&step["kept"], &step["counts"]["decoded"]), (&3.into(), &3.into()));
+        bench.rows(&format!("out-{input}/part-00000.parquet"))
+    };
+    let rows = call("in", "");
+    assert!(rows.iter().all(|row| row.text.as_deref() == Some("[tone]") && row.failures.is_empty()));
+    assert!(rows.iter().all(|row| row.duration_ms.is_some_and(|ms| (990..1100).contains(&ms))), "{rows:?}");
+    let tags =
+        |rows: &[AudioFeatures], name: &str| rows.iter().find(|row| row.key.contains(name)).unwrap().ast_tags.clone();
+    assert_eq!(tags(&rows, "flac"), tags(&rows, "pcm"));
+    // The order of clips changes nothing, nor does the size of batches.
+    for back in [call("back", ""), call("back", "--batch-size 1")] {
+        for name in ["aac", "flac", "pcm"] {
+            assert_eq!(tags(&back, name), tags(&rows, name), "{name}");
+        }
+    }
 }

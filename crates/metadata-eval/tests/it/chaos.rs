@@ -3,6 +3,7 @@
 use audsem_core::testing::chaos::survive;
 
 use crate::audio::shard;
+use crate::originals::Original;
 use crate::workbench::{Bench, audio, fixture, sat};
 
 /// Runs a command through its rounds; `--output` and `--workers` are added.
@@ -58,4 +59,16 @@ fn audio_features() {
         bench.write(&format!("in/{n}.tar"), shard(&[&format!("V{n} (0.0-0.5)"), &format!("V{} (1.0-1.75)", n / 2)]));
     }
     check(&bench, "audio-features", "audio -i in --models ast --model-dir ast=model");
+}
+
+#[test]
+fn second_features() {
+    let (bench, original) = (Bench::new(), Original::load("sat"));
+    original.write_model(&bench, "model", &original.config);
+    let names: String = (0..11).map(|class| format!("{class},/m/{class},Class {class}\n")).collect();
+    bench.write("names.csv", format!("index,mid,display_name\n{names}"));
+    for n in 0..3 {
+        bench.write(&format!("in/{n}.tar"), shard(&[&format!("V{n} (0.0-0.5)"), &format!("V{} (1.0-1.75)", n / 2)]));
+    }
+    check(&bench, "second-features", "sat -i in --model model --class-names names.csv --top-k 2");
 }

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use audsem_core::testing::kill_and_resume;
 
-use crate::workbench::{Bench, audio, sat};
+use crate::audio::shard;
+use crate::originals::Original;
+use crate::workbench::{Bench, audio, fixture, sat};
 
 fn check(bench: &Bench, kills: usize, arguments: &str) {
     let runs = tempfile::tempdir().unwrap();
@@ -37,4 +39,29 @@ fn filter_goes_on_after_a_kill() {
     }
     bench.call("combine --audio audio -o combined").ended(0);
     check(&bench, 6, "filter -i combined --min-similarity off");
+}
+
+/// Shards with three clips each.
+fn shards(bench: &Bench, n: usize) {
+    for n in 0..n {
+        let names = [0, 1, 2].map(|i| format!("V{n} ({i}_0-{}_0)", i + 1));
+        bench.write(&format!("in/{n}.tar"), shard(&names.each_ref().map(String::as_str)));
+    }
+}
+
+#[test]
+fn audio_goes_on_after_a_kill() {
+    let bench = Bench::new();
+    shards(&bench, 6);
+    check(&bench, 4, &format!("audio -i in --models ast --model-dir ast={}", fixture("goldens/ast_tiny").display()));
+}
+
+#[test]
+fn sat_goes_on_after_a_kill() {
+    let (bench, original) = (Bench::new(), Original::load("sat"));
+    original.write_model(&bench, "model", &original.config);
+    let names: String = (0..11).map(|class| format!("{class},/m/{class},Class {class}\n")).collect();
+    bench.write("names.csv", format!("index,mid,display_name\n{names}"));
+    shards(&bench, 6);
+    check(&bench, 4, "sat -i in --model model --class-names names.csv --top-k 2");
 }

@@ -10,6 +10,8 @@ mod empty;
 mod filter;
 mod import;
 mod kill;
+mod music;
 mod originals;
+mod real_sounds;
 mod workbench;
 mod write;

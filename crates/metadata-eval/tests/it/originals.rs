@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use crate::workbench::{Bench, fixture};
 
 /// What the original network was given and gave.
-struct Original {
+pub(crate) struct Original {
     tensors: HashMap<String, Tensor>,
-    config: Value,
+    pub(crate) config: Value,
 }
 
 impl Original {
-    fn load(name: &str) -> Self {
+    pub(crate) fn load(name: &str) -> Self {
         let path = fixture(&format!("original_networks/{name}.safetensors"));
         let bytes = std::fs::read(&path).unwrap();
         let n = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
@@ -25,18 +25,31 @@ impl Original {
         Self { tensors: candle_core::safetensors::load(path, &Device::Cpu).unwrap(), config }
     }
 
-    /// Writes a checkpoint of the network, and its sounds as FLAC.
-    fn write(&self, bench: &Bench, config: &Value) {
+    /// Writes a checkpoint of the network.
+    pub(crate) fn write_model(&self, bench: &Bench, folder: &str, config: &Value) {
         let weights = self.tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix("weights.")?, tensor)));
         let weights: HashMap<&str, Tensor> = weights.map(|(name, tensor)| (name, tensor.clone())).collect();
-        bench.write("model/config.json", config.to_string());
-        candle_core::safetensors::save(&weights, bench.path("model/model.safetensors")).unwrap();
+        bench.write(&format!("{folder}/config.json"), config.to_string());
+        candle_core::safetensors::save(&weights, bench.path(&format!("{folder}/model.safetensors"))).unwrap();
+    }
+
+    /// The sounds as FLAC.
+    pub(crate) fn sounds(&self) -> Vec<Vec<u8>> {
         let waveforms = self.tensors["inputs.waveform_i16"].to_vec2::<i16>().unwrap();
         let lengths = self.tensors["inputs.lengths"].to_vec1::<i64>().unwrap();
-        for (clip, (samples, length)) in waveforms.iter().zip(lengths).enumerate() {
+        let flac = |(samples, length): (&Vec<i16>, i64)| {
             let samples = &samples[..usize::try_from(length).unwrap()];
             let samples: Vec<f32> = samples.iter().map(|sample| f32::from(*sample) / 32_768.0).collect();
-            bench.write(&format!("in/{clip}.flac"), encode_flac(&samples, 1, 16_000, BitDepth::Sixteen).unwrap());
+            encode_flac(&samples, 1, 16_000, BitDepth::Sixteen).unwrap()
+        };
+        waveforms.iter().zip(lengths).map(flac).collect()
+    }
+
+    /// Writes a checkpoint of the network, its sounds, and names of its classes.
+    fn write(&self, bench: &Bench, config: &Value) {
+        self.write_model(bench, "model", config);
+        for (clip, sound) in self.sounds().into_iter().enumerate() {
+            bench.write(&format!("in/{clip}.flac"), sound);
         }
         let names: String = (0..11).map(|class| format!("{class},/m/{class},\"Class, {class}\"\n")).collect();
         bench.write("names.csv", format!("index,mid,display_name\n{names}"));

@@ -9,6 +9,12 @@ use super::{Beats, Config};
 use crate::audio::clips::run_clips;
 use crate::error::Result;
 
+/// Whether checkpoints may hold a tensor that the network does not load: each layer of the original refers to the one table
+/// of distances.
+pub(crate) fn is_ignorable(name: &str) -> bool {
+    name.ends_with("self_attn.relative_attention_bias.weight")
+}
+
 /// A checkpoint with its features, for inference.
 #[derive(Debug)]
 pub struct BeatsClassifier {
@@ -29,8 +35,7 @@ impl BeatsClassifier {
         let config: Config = dir.json("config.json")?;
         let weights = Weights::open(dir, device, dtype)?;
         let network = Beats::load(&weights.var_builder(), &config)?;
-        // Each layer of the original refers to the one table of distances.
-        weights.finish(|name| name.ends_with("self_attn.relative_attention_bias.weight"))?;
+        weights.finish(is_ignorable)?;
         let front_end = FrontEnd::new(&FrontEndConfig::beats())?;
         Ok(Self { front_end, network, config, device: device.clone() })
     }

@@ -13,6 +13,7 @@ use candle_core::Tensor;
 use candle_nn::VarBuilder;
 
 pub use classifier::BeatsClassifier;
+pub(crate) use classifier::is_ignorable;
 pub use config::Config;
 
 use crate::error::{Error, Result};

@@ -12,7 +12,8 @@ use candle_core::Tensor;
 use candle_nn::{Init, VarBuilder};
 
 pub use config::Config;
-pub use tagger::{CedFeatures, CedTagger, WINDOW_SAMPLES};
+pub(crate) use tagger::is_ignorable;
+pub use tagger::{CedFeatures, CedTagger, SHORTEST_SAMPLES, WINDOW_SAMPLES};
 
 use crate::error::{Error, Result};
 use crate::nn::{BatchNorm, Conv2d, ConvConfig, LayerNorm, Linear};

@@ -15,14 +15,21 @@ use crate::error::{Error, Result};
 use crate::text::Continuations;
 
 /// Tensors of a checkpoint that the network computes, or that tag clips, which captions do not need.
-const UNUSED: [&str; 6] = [
+const UNUSED: [&str; 8] = [
     "preprocessor.encoder.spectrogram_extractor.",
     "preprocessor.encoder.logmel_extractor.",
     "preprocessor.encoder.bn0.num_batches_tracked",
     "preprocessor.encoder.norm.",
     "preprocessor.encoder.head_audioset.",
     "model.decoder.pos_encoding.",
+    "model.tokenizers.",
+    "_extra_state_",
 ];
+
+/// Whether checkpoints may hold a tensor that the network does not load.
+pub(crate) fn is_ignorable(name: &str) -> bool {
+    UNUSED.iter().any(|known| name.starts_with(known))
+}
 
 /// How captions are searched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,8 +75,7 @@ impl ConetteCaptioner {
         let config: Config = dir.json("config.json")?;
         let weights = Weights::open(dir, device, dtype)?;
         let network = Conette::load(&weights.var_builder(), &config)?;
-        let is_vocabulary = |name: &str| name == "_extra_state_" || name.starts_with("model.tokenizers.");
-        weights.finish(|name| UNUSED.iter().any(|known| name.starts_with(known)) || is_vocabulary(name))?;
+        weights.finish(is_ignorable)?;
         let front_end = FrontEnd::new(&FrontEndConfig::conette())?;
         Ok(Self { front_end, network, device: device.clone() })
     }

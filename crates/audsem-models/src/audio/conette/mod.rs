@@ -15,6 +15,7 @@ use candle_core::{DType, Tensor};
 use candle_nn::{Init, VarBuilder};
 
 pub use beams::CaptionTokens;
+pub(crate) use captioner::is_ignorable;
 pub use captioner::{CaptionSettings, ConetteCaptioner};
 pub use config::{Config, TokenizerState, WordTable};
 
@@ -52,18 +53,22 @@ impl Conette {
     /// The configuration asks for something unsupported, a tensor is missing or of another shape, or the tokens that
     /// captions start with are not those of the vocabulary.
     pub fn load(vb: &VarBuilder<'_>, config: &Config) -> Result<Self> {
+        let network = Self::load_unchecked(vb, config)?;
+        let starts = numbers(&vb.pp("model"), "task_id_to_token_id", network.vocabulary.starts().len())?;
+        if starts.iter().zip(network.vocabulary.starts()).any(|(stored, start)| f64::from(*stored) != f64::from(*start))
+        {
+            let supported = format!("task_id_to_token_id of the weights: {starts:?}");
+            return Err(Error::unsupported("task_names", &network.vocabulary.starts(), &supported));
+        }
+        Ok(network)
+    }
+
+    /// As [`Conette::load`], without the comparison of the tokens that captions start with.
+    pub(crate) fn load_unchecked(vb: &VarBuilder<'_>, config: &Config) -> Result<Self> {
         config.validate()?;
         let (model, vocabulary) = (vb.pp("model"), Vocabulary::new(config)?);
-        // Ids and flags are exact in f32.
-        let numbers = |name, n| -> Result<Vec<f32>> {
-            Ok(model.get_with_hints_dtype(n, name, Init::Const(0.0), DType::F32)?.to_vec1()?)
-        };
-        let starts = numbers("task_id_to_token_id", vocabulary.starts().len())?;
-        if starts.iter().zip(vocabulary.starts()).any(|(stored, start)| f64::from(*stored) != f64::from(*start)) {
-            let supported = format!("task_id_to_token_id of the weights: {starts:?}");
-            return Err(Error::unsupported("task_names", &vocabulary.starts(), &supported));
-        }
-        let once = numbers("forbid_rep_mask", vocabulary.len())?;
+        numbers(&model, "task_id_to_token_id", vocabulary.starts().len())?;
+        let once = numbers(&model, "forbid_rep_mask", vocabulary.len())?;
         Ok(Self {
             encoder: ConvNextEncoder::load(&vb.pp("preprocessor.encoder"), config)?,
             projection: Linear::load(&model.pp("projection.2"), config.encoder_dims[3], config.d_model, STDEV)?,
@@ -95,6 +100,11 @@ impl Conette {
     pub fn states(&self, frames: &Tensor) -> Result<Tensor> {
         Ok(Activation::Relu.forward(&self.projection.forward(frames)?)?)
     }
+}
+
+/// Ids or flags of a checkpoint, which are exact in f32.
+fn numbers(vb: &VarBuilder<'_>, name: &str, n: usize) -> Result<Vec<f32>> {
+    Ok(vb.get_with_hints_dtype(n, name, Init::Const(0.0), DType::F32)?.to_vec1()?)
 }
 
 impl TextDecoder for Conette {

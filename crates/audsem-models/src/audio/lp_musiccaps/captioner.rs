@@ -17,6 +17,11 @@ use crate::tokenizer::Tokenizer;
 /// Tensors of a checkpoint that the network computes.
 const COMPUTED: &str = "audio_encoder.mel_encoder.";
 
+/// Whether checkpoints may hold a tensor that the network does not load.
+pub(crate) fn is_ignorable(name: &str) -> bool {
+    name.starts_with(COMPUTED) || name.strip_prefix("bart.").is_some_and(|name| TIED.contains(&name))
+}
+
 /// A checkpoint with its features and its tokenizer, for inference.
 #[derive(Debug)]
 pub struct MusicCaptioner {
@@ -37,8 +42,7 @@ impl MusicCaptioner {
         let config: Config = dir.json("config.json")?;
         let weights = Weights::open(dir, device, dtype)?;
         let network = LpMusicCaps::load(&weights.var_builder(), &config)?;
-        let is_tied = |name: &str| name.strip_prefix("bart.").is_some_and(|name| TIED.contains(&name));
-        weights.finish(|name| name.starts_with(COMPUTED) || is_tied(name))?;
+        weights.finish(is_ignorable)?;
         let tokenizer = Tokenizer::load(dir, config.bart.max_position_embeddings, None)?;
         let front_end = FrontEnd::new(&config.front_end())?;
         Ok(Self { front_end, network, tokenizer, device: device.clone() })

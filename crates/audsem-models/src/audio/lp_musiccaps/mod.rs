@@ -11,6 +11,7 @@ use candle_core::Tensor;
 use candle_nn::{Init, VarBuilder};
 
 pub use captioner::MusicCaptioner;
+pub(crate) use captioner::is_ignorable;
 pub use config::{Config, MusicCapsConfig};
 
 use crate::error::{Error, Result};

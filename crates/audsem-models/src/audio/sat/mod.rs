@@ -13,6 +13,7 @@ use candle_core::Tensor;
 use candle_nn::{Init, VarBuilder};
 
 pub use config::Config;
+pub(crate) use tagger::is_ignorable;
 pub use tagger::{SatCache, SatTagger};
 
 use crate::error::{Error, Result};

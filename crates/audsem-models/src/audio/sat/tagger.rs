@@ -13,6 +13,11 @@ use crate::error::Result;
 /// Tensors of a checkpoint that the network computes or has no use for.
 const IGNORABLE: [&str; 2] = ["front_end.", "init_bn.1.num_batches_tracked"];
 
+/// Whether checkpoints may hold a tensor that the network does not load.
+pub(crate) fn is_ignorable(name: &str) -> bool {
+    IGNORABLE.iter().any(|known| name.starts_with(known))
+}
+
 /// What the network remembers of a clip.
 #[derive(Debug, Clone)]
 pub struct SatCache {
@@ -56,7 +61,7 @@ impl SatTagger {
         let config: Config = dir.json("config.json")?;
         let weights = Weights::open(dir, device, dtype)?;
         let network = Sat::load(&weights.var_builder(), &config)?;
-        weights.finish(|name| IGNORABLE.iter().any(|known| name.starts_with(known)))?;
+        weights.finish(is_ignorable)?;
         Self::new(network, device)
     }
 

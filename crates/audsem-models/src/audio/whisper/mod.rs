@@ -6,6 +6,7 @@
 mod config;
 mod decoder;
 mod encoder;
+mod transcriber;
 
 use audsem_media::audio::{FrontEnd, FrontEndConfig};
 use candle_core::{Device, Tensor};
@@ -14,6 +15,7 @@ use candle_nn::VarBuilder;
 pub use config::WhisperConfig;
 pub use decoder::WhisperDecoder;
 pub use encoder::{SpeechEncoder, SpeechEncoderConfig};
+pub use transcriber::Transcriber;
 
 use crate::error::Result;
 use decoder::TextDecoder;

@@ -60,17 +60,9 @@ impl LocalModel {
         let tied = config.tie_word_embeddings;
         weights.finish(|name| name.ends_with("rotary_emb.inv_freq") || (tied && name == "lm_head.weight"))?;
         let tokenizer = untruncated(crate::tokenizer::Tokenizer::load(dir, usize::MAX, None)?.inner())?;
-        let mut ends = ids(&json["eos_token_id"]);
-        if dir.optional("generation_config.json").is_some() {
-            ends.extend(ids(&dir.json::<Value>("generation_config.json")?["eos_token_id"]));
-        }
-        if dir.optional("tokenizer_config.json").is_some() {
-            let settings: Value = dir.json("tokenizer_config.json")?;
-            let end = settings["eos_token"].as_str().or_else(|| settings["eos_token"]["content"].as_str());
-            ends.extend(end.and_then(|end| tokenizer.token_to_id(end)));
-        }
+        let ends = ends_of(dir, &json, &tokenizer)?;
         let (template, fingerprint) = (ChatTemplate::open(dir)?, dir.fingerprint()?);
-        Ok(Self { network, tokenizer, template, ends: once(ends), fingerprint, dtype, guide: OnceLock::new() })
+        Ok(Self { network, tokenizer, template, ends, fingerprint, dtype, guide: OnceLock::new() })
     }
 
     fn open_gguf(path: &Path, device: &Device) -> Result<Self> {
@@ -186,8 +178,22 @@ fn failed(error: &Error) -> TextError {
     TextError::Other { reason: error.to_string(), scope: ErrorScope::Request }
 }
 
+/// The tokens that end an answer, as the files of a checkpoint name them.
+pub(crate) fn ends_of(dir: &ModelDir, config: &Value, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
+    let mut ends = ids(&config["eos_token_id"]);
+    if dir.optional("generation_config.json").is_some() {
+        ends.extend(ids(&dir.json::<Value>("generation_config.json")?["eos_token_id"]));
+    }
+    if dir.optional("tokenizer_config.json").is_some() {
+        let settings: Value = dir.json("tokenizer_config.json")?;
+        let end = settings["eos_token"].as_str().or_else(|| settings["eos_token"]["content"].as_str());
+        ends.extend(end.and_then(|end| tokenizer.token_to_id(end)));
+    }
+    Ok(once(ends))
+}
+
 /// A prompt is never cut without a word.
-fn untruncated(tokenizer: &Tokenizer) -> Result<Tokenizer> {
+pub(crate) fn untruncated(tokenizer: &Tokenizer) -> Result<Tokenizer> {
     let mut tokenizer = tokenizer.clone();
     tokenizer
         .with_truncation(None)

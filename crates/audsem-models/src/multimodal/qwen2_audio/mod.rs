@@ -4,6 +4,7 @@
 //! (`fixtures/regen/qwen2_audio.py`).
 
 mod config;
+mod local;
 mod prompt;
 
 use audsem_media::audio::{FrontEnd, FrontEndConfig};
@@ -11,6 +12,7 @@ use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
 
 pub use config::Qwen2AudioConfig;
+pub use local::LocalAudioModel;
 pub use prompt::{chat_text, expand_audio};
 
 use crate::audio::whisper::{MAX_SAMPLES, SpeechEncoder, mel};

@@ -1,0 +1,109 @@
+//! From samples to text.
+
+use audsem_core::hub::ModelDir;
+use audsem_core::weights::Weights;
+use candle_core::{DType, Device};
+use rayon::prelude::*;
+use serde_json::{Map, Value};
+
+use super::{IGNORABLE, MAX_SAMPLES, Whisper, WhisperConfig};
+use crate::error::{Error, Result};
+use crate::generate::{GenerationConfig, GenerationRequest, generate};
+use crate::tokenizer::Tokenizer;
+
+/// Most tokens that are written down of 30 seconds: half of what there are positions for, as in the original.
+const MOST_TOKENS: usize = 224;
+
+/// Rows of the token tables of checkpoints for English alone, whose prompts name neither language nor task.
+const ENGLISH_VOCABULARY: usize = 51_864;
+
+/// A checkpoint with its features and its tokenizer, for inference: greedy, without time stamps.
+///
+/// ```no_run
+/// use audsem_core::hub::ModelDir;
+/// use audsem_models::audio::whisper::Transcriber;
+/// use candle_core::{DType, Device};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let whisper = Transcriber::open(&ModelDir::local("whisper-tiny.en".as_ref()), &Device::Cpu, DType::F32)?;
+/// let sound = vec![0.0; 16_000];
+/// println!("{}", whisper.transcribe(&sound)?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Transcriber {
+    network: Whisper,
+    tokenizer: Tokenizer,
+    prompt: Vec<u32>,
+    generation: GenerationConfig,
+}
+
+impl Transcriber {
+    /// Opens a checkpoint of transformers, or a converted one: `config.json`, weights and `tokenizer.json`. Tokens that are
+    /// never written are those of `generation_config.json`, or of `config.json` where there is none.
+    ///
+    /// # Errors
+    /// A file cannot be read, the configuration is unsupported, tensors are missing, unused or of another shape, or the
+    /// tokenizer lacks the tokens of Whisper.
+    pub fn open(dir: &ModelDir, device: &Device, dtype: DType) -> Result<Self> {
+        let config: WhisperConfig = dir.json("config.json")?;
+        let weights = Weights::open(dir, device, dtype)?;
+        let network = Whisper::load(&weights.var_builder(), &config)?;
+        weights.finish(|name| IGNORABLE.contains(&name))?;
+        let tokenizer = Tokenizer::load(dir, config.max_target_positions, None)?;
+        let id = |token: &str| {
+            let missing =
+                || Error::Tokenizer { path: dir.root().to_owned(), message: format!("it has no token {token}") };
+            tokenizer.inner().token_to_id(token).ok_or_else(missing)
+        };
+        let of_task: &[&str] =
+            if config.vocab_size == ENGLISH_VOCABULARY { &[] } else { &["<|en|>", "<|transcribe|>"] };
+        let prompt = ["<|startoftranscript|>"].iter().chain(of_task).chain(&["<|notimestamps|>"]);
+        let prompt = prompt.map(|token| id(token)).collect::<Result<Vec<u32>>>()?;
+        let generation = GenerationConfig {
+            max_new_tokens: Some(MOST_TOKENS.min(config.max_target_positions.saturating_sub(prompt.len()))),
+            eos_token_id: vec![id("<|endoftext|>")?],
+            ..never_written(dir)?
+        };
+        Ok(Self { network, tokenizer, prompt, generation })
+    }
+
+    /// What is said in a sound: mono samples at [`super::SAMPLE_RATE_HZ`], full scale 1.0. Of a longer sound each 30 seconds
+    /// are written down apart, and words across their edges may be lost.
+    ///
+    /// # Errors
+    /// There are no samples, one is not finite, or the network fails.
+    pub fn transcribe(&self, samples: &[f32]) -> Result<String> {
+        if samples.is_empty() {
+            self.network.features(samples)?;
+        }
+        let parts = samples.chunks(MAX_SAMPLES).map(|part| self.part(part)).collect::<Result<Vec<String>>>()?;
+        Ok(parts.join(" ").trim().to_owned())
+    }
+
+    /// [`Transcriber::transcribe`] of several sounds, side by side on all threads; none depends on the others.
+    ///
+    /// # Errors
+    /// As [`Transcriber::transcribe`].
+    pub fn transcribe_all(&self, sounds: &[impl AsRef<[f32]> + Sync]) -> Result<Vec<String>> {
+        sounds.par_iter().map(|samples| self.transcribe(samples.as_ref())).collect()
+    }
+
+    fn part(&self, samples: &[f32]) -> Result<String> {
+        let states = self.network.encode(&self.network.features(samples)?)?;
+        let request = GenerationRequest { prompt: self.prompt.clone(), seed: 0 };
+        let generated = generate(&mut self.network.decoder(vec![states]), &[request], &self.generation)?;
+        let tokens = generated.into_iter().flatten().next().map(|best| best.tokens).unwrap_or_default();
+        Ok(self.tokenizer.decode(&tokens)?.trim().to_owned())
+    }
+}
+
+/// The lists of tokens that are never written, or never first.
+fn never_written(dir: &ModelDir) -> Result<GenerationConfig> {
+    let has_rules = dir.optional("generation_config.json").is_some();
+    let rules: Value = dir.json(if has_rules { "generation_config.json" } else { "config.json" })?;
+    let lists = ["suppress_tokens", "begin_suppress_tokens"].into_iter();
+    let lists: Map<String, Value> = lists.filter_map(|key| Some((key.to_owned(), rules.get(key)?.clone()))).collect();
+    GenerationConfig::from_json(&Value::Object(lists).to_string())
+}
