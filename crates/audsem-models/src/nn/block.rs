@@ -154,7 +154,20 @@ impl TransformerBlock {
             (Some(_), None) => bail!("cross-attention lacks the encoder's states"),
             (None, Some(_)) => bail!("a block without cross-attention was given an encoder's states"),
         };
-        self.mlp_residual.forward(&x, mode, |x| {
+        self.feed_forward(&x, mode)
+    }
+
+    /// The feed-forward part with its residual sum and its norm.
+    fn feed_forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let residual = &self.mlp_residual;
+        if mode == Mode::Infer {
+            let maps = (self.activation, &self.down);
+            return match residual.norm_first {
+                true => self.up.feed_forward(&residual.norm.forward(x)?, maps, x),
+                false => residual.norm.forward(&self.up.feed_forward(x, maps, x)?),
+            };
+        }
+        residual.forward(x, mode, |x| {
             let wide = self.up.forward_activated(x, self.activation, mode)?;
             self.down.forward_in(&self.activation_dropout.forward(&wide, mode)?, mode)
         })

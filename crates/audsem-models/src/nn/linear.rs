@@ -151,6 +151,24 @@ impl Linear {
         }
     }
 
+    /// `residual + down(act(self(x)))`, for inference.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, memory, device.
+    pub fn feed_forward(
+        &self,
+        x: &Tensor,
+        (activation, down): (Activation, &Self),
+        residual: &Tensor,
+    ) -> Result<Tensor> {
+        if let (Some(up), Some(down)) = (self.fused(x)?, down.fused(x)?)
+            && fused::is_supported(residual)
+        {
+            return fused::FeedForward { up, activation, down }.forward(x, residual);
+        }
+        residual + down.forward(&self.forward_activated(x, activation, Mode::Infer)?)?
+    }
+
     /// The fused form, where it can take `x`.
     fn fused(&self, x: &Tensor) -> Result<Option<&fused::Linear>> {
         let is_tracked = self.bias.as_ref().is_some_and(Tensor::track_op);
@@ -178,6 +196,33 @@ mod tests {
 
     use super::*;
     use candle_core::{Device, Var};
+
+    /// Against the maps one after the other, bit for bit where the sum is the same.
+    #[test]
+    fn a_feed_forward_part_is_its_maps() {
+        let wave = |shape: &[usize], shift: f64| {
+            let n = shape.iter().product::<usize>() as f32;
+            Tensor::arange(0f32, n, &Device::Cpu)
+                .unwrap()
+                .affine(0.7, shift)
+                .unwrap()
+                .sin()
+                .unwrap()
+                .reshape(shape)
+                .unwrap()
+        };
+        let up = Linear::from_tensors(wave(&[70, 33], 0.2), Some(wave(&[70], 1.0)));
+        let down = Linear::from_tensors(wave(&[20, 70], 0.9), Some(wave(&[20], 3.0)));
+        for rows in [5, 256, 257, 700] {
+            let (x, residual) = (wave(&[1, rows, 33], 0.6), wave(&[1, rows, 20], 1.3));
+            let got = up.feed_forward(&x, (Activation::Gelu, &down), &residual).unwrap();
+            let wide = up.forward_activated(&x, Activation::Gelu, Mode::Infer).unwrap();
+            let wanted = (&residual + down.forward(&wide).unwrap()).unwrap();
+            let difference = (got - wanted).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+            assert_eq!(difference, 0.0, "{rows} rows");
+        }
+        assert!(up.feed_forward(&wave(&[300, 33], 0.0), (Activation::Gelu, &down), &wave(&[300, 19], 0.0)).is_err());
+    }
 
     /// Against the form with gradients; any number of rows, of which none depends on the others.
     #[test]

@@ -112,8 +112,8 @@ impl Layer {
     fn forward(&self, x: &Tensor, distance: &Tensor) -> Result<Tensor> {
         let y = self.attention.forward(x, distance)?;
         let x = self.attention_norm.forward(&((x * self.residual_scale)? + y)?)?;
-        let y = self.down.forward(&self.up.forward_activated(&x, self.activation, Mode::Infer)?)?;
-        self.norm.forward(&((x * self.residual_scale)? + y)?)
+        let residual = (&x * self.residual_scale)?;
+        self.norm.forward(&self.up.feed_forward(&x, (self.activation, &self.down), &residual)?)
     }
 }
 

@@ -36,8 +36,7 @@ impl Block {
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let mixed = self.attend(&self.qkv.forward(&self.norm1.forward(x)?)?)?;
         let x = (x + self.projection.forward(&mixed)?)?;
-        let wide = self.up.forward_activated(&self.norm2.forward(&x)?, Activation::Gelu, Mode::Infer)?;
-        x + self.down.forward(&wide)?
+        self.up.feed_forward(&self.norm2.forward(&x)?, (Activation::Gelu, &self.down), &x)
     }
 
     fn attend(&self, qkv: &Tensor) -> Result<Tensor> {

@@ -43,9 +43,7 @@ impl StreamingLayer {
             None => normed.clone(),
         };
         let x = (x + self.attend(&normed, &source)?)?;
-        let wide = self.up.forward_activated(&self.norm.forward(&x)?, Activation::Gelu, Mode::Infer)?;
-        let y = self.down.forward(&wide)?;
-        x + y
+        self.up.feed_forward(&self.norm.forward(&x)?, (Activation::Gelu, &self.down), &x)
     }
 
     fn attend(&self, x: &Tensor, source: &Tensor) -> Result<Tensor> {

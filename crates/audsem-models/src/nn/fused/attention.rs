@@ -3,7 +3,7 @@
 use super::linear::product;
 use super::math::softmax;
 use super::matrix::Matrix;
-use super::simd::{Kernel, MAX_TILE_ROWS, PANEL, Simd, dispatch};
+use super::simd::{Kernel, MAX_TILE_ROWS, PANEL, Simd, copy_panel, dispatch};
 
 /// Memory that attention reuses from call to call.
 #[derive(Debug, Default, Clone)]
@@ -75,7 +75,7 @@ impl Kernel for Run<'_> {
             let keys = &scratch.keys[..t.div_ceil(PANEL) * width * PANEL];
             tiles::<S>(&scratch.queries, width, keys, |row, from, sums| {
                 let end = t.min(from + PANEL);
-                scratch.weights.row_mut(row)[from..end].copy_from_slice(&sums[..end - from]);
+                copy_panel(&sums[..end - from], &mut scratch.weights.row_mut(row)[from..end]);
             });
             for row in 0..t {
                 let weights = scratch.weights.row_mut(row);
@@ -92,7 +92,7 @@ impl Kernel for Run<'_> {
             tiles::<S>(&scratch.weights, t, values, |row, from, sums| {
                 let end = width.min(from + PANEL);
                 let target = &mut out.row_mut(attention.first + row)[head * width..];
-                target[from..end].copy_from_slice(&sums[..end - from]);
+                copy_panel(&sums[..end - from], &mut target[from..end]);
             });
         }
     }

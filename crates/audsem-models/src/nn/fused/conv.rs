@@ -8,12 +8,18 @@ use super::linear::product;
 use super::math::activate;
 use super::matrix::Matrix;
 use super::rows::{contiguous, with_values};
-use super::simd::{Kernel, MAX_TILE_ROWS, PANEL, Simd, dispatch};
+use super::simd::{Kernel, MAX_TILE_ROWS, PANEL, Simd, copy_panel, dispatch};
 use crate::nn::Activation;
 use crate::nn::conv_kernels::Geometry;
 
-/// Pieces of work for each thread.
-const TASKS_PER_THREAD: usize = 2;
+/// Pieces of work for each thread, so that all are busy to the end.
+const TASKS_PER_THREAD: usize = 8;
+
+/// Fewest outputs of a piece: pixels are gathered for each piece anew.
+const LEAST_OUTPUTS: usize = 96;
+
+/// Values of a channel that are summed at a time.
+const CHANNEL_VALUES: usize = 2048;
 
 /// A convolution with what follows it. Every value of the result is one sum in the order of the kernel's places, whatever
 /// else is in the batch.
@@ -53,21 +59,22 @@ impl Convolution<'_> {
     #[inline(always)]
     fn finish<S: Simd>(&self, output: usize, sums: &mut [f32], target: &mut [f32]) {
         let bias = self.bias[output];
-        for (sum, target) in sums.iter_mut().zip(&*target) {
-            *sum += bias + target;
+        sums.iter_mut().for_each(|sum| *sum += bias);
+        if self.residual.is_some() {
+            sums.iter_mut().zip(&*target).for_each(|(sum, target)| *sum += target);
         }
         if let Some(activation) = self.activation {
             activate::<S>(activation, sums);
         }
-        target.copy_from_slice(sums);
+        copy_panel(sums, target);
     }
 
     fn by_channel(&self, x: &[f32], out: &mut [f32]) {
         let (g, (_, outputs)) = (&self.geometry, self.geometry.group());
         let each = out.par_chunks_exact_mut(g.out_len().max(1)).enumerate();
-        each.for_each_init(Vec::new, |phases, (n, target)| {
+        each.for_each_init(Vec::new, |planes, (n, target)| {
             let image = &x[n / outputs * g.image_len()..][..g.image_len()];
-            dispatch(Channel { op: self, output: n % g.outputs, image, target, phases });
+            dispatch(Channel { op: self, output: n % g.outputs, image, target, planes });
         });
     }
 
@@ -82,29 +89,27 @@ impl Convolution<'_> {
         };
         let images = g.batch * g.groups;
         let blocks = g.out_len().div_ceil(PANEL);
-        let wanted = (TASKS_PER_THREAD * rayon::current_num_threads()).div_ceil(images.max(1)).min(blocks).max(1);
-        let per_task = blocks.div_ceil(wanted).max(1) * PANEL;
+        let wanted = (TASKS_PER_THREAD * rayon::current_num_threads()).div_ceil(images.max(1));
+        let per_task = blocks.div_ceil(wanted.min(blocks).max(1)).max(1) * PANEL;
         let tasks = g.out_len().div_ceil(per_task);
-        // The part of each output row that each task makes.
-        let mut targets: Vec<Vec<&mut [f32]>> = (0..images * tasks).map(|_| Vec::with_capacity(outputs)).collect();
+        // Small images make few tasks of their pixels: their outputs are divided too.
+        let parts = wanted.div_ceil(tasks.max(1)).min(outputs / LEAST_OUTPUTS).max(1);
+        let per_part = outputs.div_ceil(parts).next_multiple_of(MAX_TILE_ROWS);
+        let parts = outputs.div_ceil(per_part);
+        // The piece of each output row that each task makes.
+        let mut targets: Vec<Vec<&mut [f32]>> = (0..images * parts * tasks).map(|_| Vec::new()).collect();
         for (n, row) in out.chunks_exact_mut(g.out_len().max(1)).enumerate() {
-            for (task, part) in row.chunks_mut(per_task).enumerate() {
-                targets[n / outputs * tasks + task].push(part);
+            let part = n / outputs * parts + n % outputs / per_part;
+            for (task, piece) in row.chunks_mut(per_task).enumerate() {
+                targets[part * tasks + task].push(piece);
             }
         }
         targets.into_par_iter().enumerate().for_each_init(Vec::new, |panel, (n, target)| {
-            let group = n / tasks % g.groups;
+            let (part, first) = (n / tasks, n % tasks * per_task);
             let len = channels * image[0] * image[1];
-            let x = &x[n / tasks * len..][..len];
-            dispatch(Pixels {
-                op: self,
-                image,
-                x,
-                first: n % tasks * per_task,
-                outputs: group * outputs,
-                target,
-                panel,
-            });
+            let x = &x[part / parts * len..][..len];
+            let outputs = part / parts % g.groups * outputs + part % parts * per_part;
+            dispatch(Pixels { op: self, image, x, first, outputs, target, panel });
         });
     }
 }
@@ -124,7 +129,7 @@ fn pad(x: &[f32], g: &Geometry) -> Vec<f32> {
     padded
 }
 
-/// Some pixels of all outputs of one group of one image.
+/// Some pixels of some outputs of one group of one image.
 struct Pixels<'a, 'b> {
     op: &'a Convolution<'a>,
     /// Height and width of the padded image.
@@ -132,7 +137,7 @@ struct Pixels<'a, 'b> {
     x: &'a [f32],
     /// The first pixel of the result.
     first: usize,
-    /// The first output of the group.
+    /// The first output.
     outputs: usize,
     target: Vec<&'b mut [f32]>,
     panel: &'a mut Vec<f32>,
@@ -155,7 +160,11 @@ impl Kernel for Pixels<'_, '_> {
                 product::<S>(rows, taps, weight, self.op.weight.stride(), self.panel, &mut tile);
                 for (m, sums) in tile[..rows].iter_mut().enumerate() {
                     let target = &mut self.target[row + m][from..from + count];
-                    self.op.finish::<S>(self.outputs + row + m, &mut sums[..count], target);
+                    match count {
+                        // A length that the compiler knows.
+                        PANEL => self.op.finish::<S>(self.outputs + row + m, &mut sums[..PANEL], target),
+                        count => self.op.finish::<S>(self.outputs + row + m, &mut sums[..count], target),
+                    }
                 }
                 row += rows;
             }
@@ -196,9 +205,9 @@ struct Channel<'a> {
     output: usize,
     image: &'a [f32],
     target: &'a mut [f32],
-    /// The padded rows, each split by the remainder of the column divided by the step: what a place of the kernel meets
-    /// along a row of the result then lies side by side.
-    phases: &'a mut Vec<f32>,
+    /// The padded image, split by the remainders of row and column divided by the steps: what a place of the kernel meets
+    /// lies side by side in one of these planes, over all rows of the result.
+    planes: &'a mut Vec<f32>,
 }
 
 impl Kernel for Channel<'_> {
@@ -206,36 +215,45 @@ impl Kernel for Channel<'_> {
     fn run<S: Simd>(self) {
         let (g, out_width) = (&self.op.geometry, self.op.geometry.out()[1]);
         let [down, over] = g.stride;
-        let phase = (g.image[1] + 2 * g.padding[1]).div_ceil(over);
-        split(self.phases, self.image, g, phase);
+        let [rows, columns] = [0, 1].map(|n| (g.image[n] + 2 * g.padding[n]).div_ceil(g.stride[n]));
+        split(self.planes, self.image, g, [rows, columns]);
         let kernel = self.op.weight.row(self.output);
-        let mut sums = vec![0f32; out_width];
-        for (row, target) in self.target.chunks_exact_mut(out_width.max(1)).enumerate() {
-            sums.fill(0.0);
+        let rows_at_once = (CHANNEL_VALUES / columns).max(1);
+        let mut sums = Vec::new();
+        for (n, target) in self.target.chunks_mut((rows_at_once * out_width).max(1)).enumerate() {
+            // The rows of the result as far apart as those of a plane.
+            let made = target.len() / out_width;
+            sums.clear();
+            sums.resize((made - 1) * columns + out_width, 0.0);
             for ([i, j], factor) in g.kernel_places().zip(kernel) {
-                let from = ((row * down + i) * over + j % over) * phase + j / over;
-                for (sum, x) in sums.iter_mut().zip(&self.phases[from..][..out_width]) {
+                let plane = (i % down * over + j % over) * rows * columns;
+                let from = plane + (n * rows_at_once + i / down) * columns + j / over;
+                for (sum, x) in sums.iter_mut().zip(&self.planes[from..]) {
                     *sum = S::fma(*factor, *x, *sum);
                 }
             }
-            self.op.finish::<S>(self.output, &mut sums, target);
+            for (sums, target) in sums.chunks_mut(columns).zip(target.chunks_exact_mut(out_width)) {
+                self.op.finish::<S>(self.output, &mut sums[..out_width], target);
+            }
         }
     }
 }
 
-/// Fills [`Channel::phases`].
+/// Fills [`Channel::planes`], each of these many rows and columns.
 #[inline(always)]
-fn split(phases: &mut Vec<f32>, image: &[f32], g: &Geometry, phase: usize) {
-    let (over, [top, left]) = (g.stride[1], g.padding);
-    phases.clear();
-    phases.resize((g.image[0] + 2 * top) * over * phase, 0.0);
+fn split(planes: &mut Vec<f32>, image: &[f32], g: &Geometry, [rows, columns]: [usize; 2]) {
+    let ([down, over], [top, left]) = (g.stride, g.padding);
+    planes.clear();
+    planes.resize(down * over * rows * columns, 0.0);
     for (row, from) in image.chunks_exact(g.image[1].max(1)).enumerate() {
-        let to = &mut phases[(top + row) * over * phase..][..over * phase];
+        let start = ((top + row) % down * over * rows + (top + row) / down) * columns;
         if over == 1 {
-            to[left..][..from.len()].copy_from_slice(from);
+            planes[start + left..][..from.len()].copy_from_slice(from);
         } else {
-            for (column, x) in from.iter().enumerate() {
-                to[(left + column) % over * phase + (left + column) / over] = *x;
+            for first in 0..over.min(from.len()) {
+                let to = start + (left + first) % over * rows * columns + (left + first) / over;
+                let every = from[first..].iter().step_by(over);
+                planes[to..].iter_mut().zip(every).for_each(|(to, x)| *to = *x);
             }
         }
     }

@@ -9,11 +9,11 @@ use rayon::prelude::*;
 use super::math::activate;
 use super::matrix::{Matrix, RowsMut};
 use super::rows::contiguous;
-use super::simd::{Kernel, MAX_TILE_ROWS, PANEL, Simd, Tile, dispatch};
+use super::simd::{Kernel, MAX_TILE_ROWS, PANEL, Simd, Tile, copy_panel, dispatch};
 use crate::nn::Activation;
 
 /// Rows of a tensor that a thread maps at a time.
-const GROUP_ROWS: usize = 256;
+pub(super) const GROUP_ROWS: usize = 256;
 
 /// Inputs that are multiplied at a time: so many of a group of rows stay in the second-level cache.
 const MAX_DEPTH: usize = 1024;
@@ -74,6 +74,12 @@ impl Linear {
         Self::concat(&[linear])
     }
 
+    /// Number of inputs.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// Number of outputs.
     #[must_use]
     pub fn outputs(&self) -> usize {
@@ -120,22 +126,24 @@ impl Linear {
 
     /// Maps rows in groups, each by one thread.
     fn map_many(&self, values: &[f32], rows: usize, into: Epilogue) -> Vec<f32> {
-        let threads = rayon::current_num_threads();
-        // As many groups for each thread, of whole tiles.
-        let groups = rows.div_ceil(GROUP_ROWS).next_multiple_of(threads);
-        let per_group = rows.div_ceil(groups).next_multiple_of(MAX_TILE_ROWS);
+        let per_group = group_rows(rows);
         let mut mapped = vec![0f32; rows * self.outputs];
         let groups = mapped.par_chunks_mut(per_group * self.outputs).zip(values.par_chunks(per_group * self.inputs));
         groups.for_each_init(Matrix::default, |input, (out, x)| {
             input.fill(x, self.inputs);
-            let out = RowsMut { values: out, columns: self.outputs, stride: self.outputs };
-            dispatch(Product { linear: self, panels: 0..self.n_panels(), x: input, out, into });
+            self.forward_rows(input, out, into);
         });
         mapped
     }
 
-    /// Maps rows that fit the caches: each thread has outputs of its own, so that every weight is read once.
-    fn map_few(&self, values: &[f32], rows: usize, into: Epilogue) -> Vec<f32> {
+    /// Maps the rows of `x` to rows that lie side by side.
+    pub(super) fn forward_rows(&self, x: &Matrix, out: &mut [f32], into: Epilogue) {
+        let out = RowsMut { values: out, columns: self.outputs, stride: self.outputs };
+        dispatch(Product { linear: self, panels: 0..self.n_panels(), x, out, into });
+    }
+
+    /// Maps rows that fit the caches, and adds them to `sum` if there is one: each thread has outputs of its own, so that every weight is read once.
+    pub(super) fn map_few(&self, values: &[f32], rows: usize, into: Epilogue, sum: Option<&[f32]>) -> Vec<f32> {
         let mut x = Matrix::default();
         x.fill(values, self.inputs);
         let panels = self.n_panels();
@@ -143,7 +151,11 @@ impl Linear {
         let task = |n: usize| {
             let panels = n * per_task..panels.min((n + 1) * per_task);
             let mut out = Matrix::default();
-            out.reshape(rows, self.outputs.min(panels.end * PANEL) - panels.start * PANEL);
+            let columns = panels.start * PANEL..self.outputs.min(panels.end * PANEL);
+            out.reshape(rows, columns.len());
+            for (row, sum) in sum.iter().flat_map(|sum| sum.chunks_exact(self.outputs)).enumerate() {
+                out.row_mut(row).copy_from_slice(&sum[columns.clone()]);
+            }
             dispatch(Product { linear: self, panels, x: &x, out: out.rows_mut(), into });
             out
         };
@@ -170,14 +182,23 @@ impl CustomOp1 for Map<'_> {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (Self { linear, into }, values) = (self, contiguous(storage, layout)?);
         let rows = values.len() / linear.inputs;
-        let mapped =
-            if rows <= GROUP_ROWS { linear.map_few(values, rows, *into) } else { linear.map_many(values, rows, *into) };
+        let mapped = if rows <= GROUP_ROWS {
+            linear.map_few(values, rows, *into, None)
+        } else {
+            linear.map_many(values, rows, *into)
+        };
         let mut shape = layout.shape().dims().to_vec();
         if let Some(last) = shape.last_mut() {
             *last = linear.outputs;
         }
         Ok((CpuStorage::F32(mapped), Shape::from(shape)))
     }
+}
+
+/// Rows of a group, so that every thread has as many groups, of whole tiles.
+pub(super) fn group_rows(rows: usize) -> usize {
+    let groups = rows.div_ceil(GROUP_ROWS).next_multiple_of(rayon::current_num_threads());
+    rows.div_ceil(groups).next_multiple_of(MAX_TILE_ROWS)
 }
 
 fn pack(rows: &[Vec<f32>], inputs: usize) -> Vec<f32> {
@@ -232,7 +253,11 @@ impl Product<'_> {
                 product::<S>(rows, inputs.len(), a, x.stride(), &panel[inputs.start * PANEL..], &mut tile);
                 for (m, sums) in tile[..rows].iter_mut().enumerate() {
                     let target = &mut out.row(row + m)[from - first..to - first];
-                    finish::<S>(&mut sums[..to - from], last, adds, target);
+                    match to - from {
+                        // A length that the compiler knows.
+                        PANEL => finish::<S>(&mut sums[..PANEL], last, adds, target),
+                        n => finish::<S>(&mut sums[..n], last, adds, target),
+                    }
                 }
                 row += rows;
             }
@@ -256,7 +281,7 @@ fn finish<S: Simd>(sums: &mut [f32], last: Option<(&[f32], Epilogue)>, adds: boo
     if let Some((_, Epilogue::Activate(activation))) = last {
         activate::<S>(activation, sums);
     }
-    target.copy_from_slice(sums);
+    copy_panel(sums, target);
 }
 
 /// One tile: `rows` rows of `a`, `stride` apart, times a panel of `k` rows.

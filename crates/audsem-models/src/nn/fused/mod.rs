@@ -11,6 +11,7 @@
 
 mod attention;
 mod conv;
+mod feed_forward;
 mod images;
 mod linear;
 mod math;
@@ -23,6 +24,7 @@ mod tensor_attention;
 
 pub use attention::{Attention, Scratch};
 pub(super) use conv::Convolution;
+pub use feed_forward::FeedForward;
 pub use images::max_pool;
 pub use linear::{Epilogue, Linear};
 pub use matrix::Matrix;

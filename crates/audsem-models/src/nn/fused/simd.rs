@@ -27,6 +27,15 @@ pub(super) trait Simd: Copy {
     unsafe fn tile<const M: usize>(k: usize, a: *const f32, stride: usize, panel: *const f32, tile: &mut Tile);
 }
 
+/// Copies up to a panel of values; a whole panel, which is the rule, without a call.
+#[inline(always)]
+pub(super) fn copy_panel(from: &[f32], to: &mut [f32]) {
+    match (<&[f32; PANEL]>::try_from(from), <&mut [f32; PANEL]>::try_from(&mut *to)) {
+        (Ok(from), Ok(to)) => *to = *from,
+        _ => to.copy_from_slice(from),
+    }
+}
+
 /// Work that is compiled once for each instruction set.
 pub(super) trait Kernel {
     /// Does the work; must be `#[inline(always)]`, so that it is compiled with the instructions of `S`.

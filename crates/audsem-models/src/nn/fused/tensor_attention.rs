@@ -7,7 +7,7 @@ use super::attention::{resize, tiles};
 use super::math::{dot, softmax};
 use super::matrix::Matrix;
 use super::rows::with_values;
-use super::simd::{Kernel, PANEL, Simd, dispatch};
+use super::simd::{Kernel, PANEL, Simd, copy_panel, dispatch};
 
 /// Queries whose weights are held at a time: whole tiles of every instruction set.
 const QUERY_ROWS: usize = 48;
@@ -274,7 +274,7 @@ impl Head<'_, '_> {
         let Scratch { queries, keys, weights, .. } = &mut *self.scratch;
         tiles::<S>(queries, width, &keys[..s.div_ceil(PANEL) * width * PANEL], |row, from, sums| {
             let end = s.min(from + PANEL);
-            weights.row_mut(row)[from..end].copy_from_slice(&sums[..end - from]);
+            copy_panel(&sums[..end - from], &mut weights.row_mut(row)[from..end]);
         });
         for row in 0..rows {
             self.weigh::<S>(row, first + row);
@@ -283,7 +283,7 @@ impl Head<'_, '_> {
         let target = &mut self.target;
         tiles::<S>(weights, s, &values[..value_width.div_ceil(PANEL) * s * PANEL], |row, from, sums| {
             let end = value_width.min(from + PANEL);
-            target[first + row][from..end].copy_from_slice(&sums[..end - from]);
+            copy_panel(&sums[..end - from], &mut target[first + row][from..end]);
         });
     }
 }

@@ -194,8 +194,7 @@ impl<'a> CaptionDecoder<'a> {
         let (everything, cross) = (AttentionContext::full(Mode::Infer), &mut self.cross[number]);
         let y = layer.cross.attention.forward_cross(&merged, &self.states, &everything, Some(cross))?;
         let x = layer.cross.norm.forward(&(y.reshape((rows, tokens, dim))? + x)?)?;
-        let y = layer.down.forward(&layer.up.forward_activated(&x, layer.activation, Mode::Infer)?)?;
-        layer.norm.forward(&(y + x)?)
+        layer.norm.forward(&layer.up.feed_forward(&x, (layer.activation, &layer.down), &x)?)
     }
 
     /// Logits (B, V) behind the last token.

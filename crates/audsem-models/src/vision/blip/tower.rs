@@ -41,8 +41,7 @@ impl Layer {
         let attention = Attention { bias: None, dropout: None, mode: Mode::Infer };
         let mixed = join_heads(&attention.forward(&heads(0)?, &heads(1)?, &heads(2)?)?)?;
         let x = (x + self.output.forward(&mixed)?)?;
-        let wide = self.up.forward_activated(&self.norm.forward(&x)?, self.activation, Mode::Infer)?;
-        &x + self.down.forward(&wide)?
+        self.up.feed_forward(&self.norm.forward(&x)?, (self.activation, &self.down), &x)
     }
 }
 

@@ -59,7 +59,6 @@ impl FeedForward {
     }
 
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = self.down.forward(&self.up.forward_activated(x, self.activation, Mode::Infer)?)?;
-        self.norm.forward(&(x + y)?)
+        self.norm.forward(&self.up.feed_forward(x, (self.activation, &self.down), x)?)
     }
 }
