@@ -166,7 +166,7 @@ impl Linear {
         {
             return fused::FeedForward { up, activation, down }.forward(x, residual);
         }
-        residual + down.forward(&self.forward_activated(x, activation, Mode::Infer)?)?
+        residual + down.forward_in(&self.forward_activated(x, activation, Mode::Infer)?, Mode::Infer)?
     }
 
     /// The fused form, where it can take `x`.
