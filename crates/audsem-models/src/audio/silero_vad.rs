@@ -45,9 +45,19 @@ pub struct SileroVad {
     transform: Conv1d,
     convolutions: Vec<Conv1d>,
     input: Linear,
-    recurrent: Linear,
-    output: Conv1d,
+    cell: Cell,
     device: Device,
+}
+
+/// The recurrent cell and the head behind it, as plain numbers: windows follow each other, and for so little work at a time
+/// the calls of a tensor library would take longer than the sums.
+#[derive(Debug, Clone)]
+struct Cell {
+    /// What each number of the state adds to the gates: (D, 4 D).
+    recurrent: Vec<f32>,
+    bias: Vec<f32>,
+    head: Vec<f32>,
+    head_bias: f32,
 }
 
 impl SileroVad {
@@ -75,18 +85,14 @@ impl SileroVad {
             Conv1d::load(&vb.pp(format!("conv{}", n + 1)), &config)
         };
         let cell = vb.pp("lstm_cell");
-        let gates = |weight: &str, bias: &str| {
-            let randn = Init::Randn { mean: 0.0, stdev: 0.02 };
-            let weight = cell.get_with_hints((4 * WIDTH, WIDTH), weight, randn)?;
-            let bias = cell.get_with_hints(4 * WIDTH, bias, randn)?;
-            Ok::<_, candle_core::Error>(Linear::from_tensors(weight, Some(bias)))
-        };
+        let randn = Init::Randn { mean: 0.0, stdev: 0.02 };
+        let weight = cell.get_with_hints((4 * WIDTH, WIDTH), "weight_ih", randn)?;
+        let bias = cell.get_with_hints(4 * WIDTH, "bias_ih", randn)?;
         Ok(Self {
             transform: Conv1d::load(&vb.pp("stft_conv"), &spectrum)?,
             convolutions: CONVOLUTIONS.into_iter().enumerate().map(convolution).collect::<candle_core::Result<_>>()?,
-            input: gates("weight_ih", "bias_ih")?,
-            recurrent: gates("weight_hh", "bias_hh")?,
-            output: Conv1d::load(&vb.pp("final_conv"), &ConvConfig::over_time(WIDTH, 1, 1))?,
+            input: Linear::from_tensors(weight, Some(bias)),
+            cell: Cell::load(vb)?,
             device: vb.device().clone(),
         })
     }
@@ -99,16 +105,12 @@ impl SileroVad {
     pub fn probabilities(&self, samples: &[f32]) -> Result<Vec<f32>> {
         check_samples(samples)?;
         let n_windows = samples.len().div_ceil(WINDOW_SAMPLES);
-        let mut state = State::silence(&self.device)?;
+        let mut state = State::silence();
         let mut probabilities = Vec::with_capacity(n_windows);
         for first in (0..n_windows).step_by(WINDOWS_AT_ONCE) {
             let part = windows(samples, first..n_windows.min(first + WINDOWS_AT_ONCE), &self.device)?;
-            let gates = self.input.forward(&self.features(&part)?)?; // (N, 4 D)
-            for n in 0..gates.dim(0)? {
-                state = state.next(&(gates.narrow(0, n, 1)? + self.recurrent.forward(&state.hidden)?)?)?;
-                let logit = self.output.forward(&state.hidden.relu()?.unsqueeze(2)?)?;
-                probabilities.push(candle_nn::ops::sigmoid(&logit)?.flatten_all()?.get(0)?.to_scalar()?);
-            }
+            let gates: Vec<Vec<f32>> = self.input.forward(&self.features(&part)?)?.to_vec2()?; // (N, 4 D)
+            probabilities.extend(gates.into_iter().map(|gates| self.cell.next(gates, &mut state)));
         }
         Ok(probabilities)
     }
@@ -145,23 +147,51 @@ impl SileroVad {
 
 /// What the network remembers from window to window.
 struct State {
-    hidden: Tensor, // (1, D)
-    cell: Tensor,   // (1, D)
+    hidden: [f32; WIDTH],
+    cell: [f32; WIDTH],
 }
 
 impl State {
-    fn silence(device: &Device) -> candle_core::Result<Self> {
-        let zeros = Tensor::zeros((1, WIDTH), DType::F32, device)?;
-        Ok(Self { hidden: zeros.clone(), cell: zeros })
+    fn silence() -> Self {
+        Self { hidden: [0.0; WIDTH], cell: [0.0; WIDTH] }
+    }
+}
+
+impl Cell {
+    fn load(vb: &VarBuilder<'_>) -> Result<Self> {
+        let randn = Init::Randn { mean: 0.0, stdev: 0.02 };
+        let (cell, head) = (vb.pp("lstm_cell"), vb.pp("final_conv"));
+        let values = |tensor: Tensor| tensor.to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>();
+        let recurrent = cell.get_with_hints((4 * WIDTH, WIDTH), "weight_hh", randn)?;
+        let head_bias = values(head.get_with_hints(1, "bias", randn)?)?;
+        Ok(Self {
+            recurrent: values(recurrent.t()?.contiguous()?)?,
+            bias: values(cell.get_with_hints(4 * WIDTH, "bias_hh", randn)?)?,
+            head: values(head.get_with_hints((1, WIDTH, 1), "weight", randn)?)?,
+            head_bias: head_bias.first().copied().unwrap_or_default(),
+        })
     }
 
-    /// The state after gates (1, 4 D): input, forget, cell and output, as torch orders them.
-    fn next(&self, gates: &Tensor) -> candle_core::Result<Self> {
-        let gate = |n: usize| gates.narrow(1, n * WIDTH, WIDTH);
-        let sigmoid = |n: usize| candle_nn::ops::sigmoid(&gate(n)?);
-        let cell = ((sigmoid(1)? * &self.cell)? + (sigmoid(0)? * gate(2)?.tanh()?)?)?;
-        Ok(Self { hidden: (sigmoid(3)? * cell.tanh()?)?, cell })
+    /// The probability of a window from what its input gives to the gates (4 D), which torch orders as input, forget, cell
+    /// and output.
+    fn next(&self, mut gates: Vec<f32>, state: &mut State) -> f32 {
+        gates.iter_mut().zip(&self.bias).for_each(|(gate, bias)| *gate += bias);
+        for (hidden, row) in state.hidden.iter().zip(self.recurrent.chunks(4 * WIDTH)) {
+            gates.iter_mut().zip(row).for_each(|(gate, weight)| *gate += hidden * weight);
+        }
+        let mut logit = self.head_bias;
+        for n in 0..WIDTH {
+            let [input, forget, new, output] = [0, 1, 2, 3].map(|gate| gates[gate * WIDTH + n]);
+            state.cell[n] = sigmoid(forget) * state.cell[n] + sigmoid(input) * new.tanh();
+            state.hidden[n] = sigmoid(output) * state.cell[n].tanh();
+            logit += self.head[n] * state.hidden[n].max(0.0);
+        }
+        sigmoid(logit)
     }
+}
+
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
 }
 
 /// Windows (N, context, window and mirror image) of a clip: what lies before each, the window, and the mirror image of its

@@ -87,6 +87,7 @@ fn real_sounds(bench: &Bench) -> HashMap<String, String> {
 
 #[test]
 #[ignore = "fetches 190 MB of sounds: just real-weights"]
+#[allow(clippy::print_stdout)]
 fn taggers_find_the_sounds_of_three_packages() {
     let bench = Bench::new();
     let classes = real_sounds(&bench);
@@ -104,6 +105,6 @@ fn taggers_find_the_sounds_of_three_packages() {
     let ced = count("ced", |row| row.ced_tags.as_ref());
     let yamnet = count("yamnet", |row| row.yamnet_tags.as_ref());
     let report = format!("of 115 sounds CED knows {ced} and YAMNet {yamnet}; missed:\n{}", missed.join("\n"));
-    bench.write("report.txt", &report);
-    assert!(ced >= 78 && yamnet >= 83, "{report}");
+    println!("{report}");
+    assert!(ced >= 78 && yamnet >= 83, "of 115 sounds CED knows {ced} and YAMNet {yamnet}");
 }
