@@ -22,7 +22,7 @@ pub struct ServerArgs {
     /// API route: `raw` sends chats as plain text to /completions, for base models without a chat template
     #[arg(long, value_enum, default_value_t)]
     pub api: Api,
-    /// How JSON schemas are sent to the server; `json-object` for llama-cpp-python
+    /// How JSON schemas are sent to the server; forms that it refuses are replaced by the next one
     #[arg(long, value_enum, default_value_t)]
     pub schema_format: SchemaFormat,
     /// Number of concurrent requests

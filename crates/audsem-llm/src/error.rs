@@ -69,6 +69,12 @@ pub enum TextError {
     /// process was asked to stop.
     #[error("not sent: the language model had already failed permanently, or a stop was requested")]
     NotSent,
+    /// A stop was requested before the first question.
+    #[error("stopped on request, while waiting for the language model server {url}")]
+    Stopped {
+        /// Address, without credentials.
+        url: String,
+    },
     /// A setting that makes requests impossible.
     #[error("{what}: `{value}`: {reason}\nhint: {hint}")]
     Config {
@@ -158,6 +164,7 @@ impl TextError {
             Self::Malformed { .. } => ErrorScope::Temporary,
             Self::Unavailable { .. }
             | Self::NotSent
+            | Self::Stopped { .. }
             | Self::Config { .. }
             | Self::Replay { .. }
             | Self::NoUsableAnswer { .. } => ErrorScope::All,

@@ -31,6 +31,7 @@ mod retry;
 mod schema;
 mod server;
 mod step;
+mod unasked;
 mod wire;
 
 pub use args::ServerArgs;
@@ -42,9 +43,10 @@ pub use replay::{Replay, ReplayStats};
 pub use request::{Message, Prompt, Request, Role};
 pub use response::{Alternative, FinishReason, Response, Token, Usage};
 pub use retry::RetryPolicy;
-pub use schema::Schema;
+pub use schema::{Schema, read_json};
 pub use server::{Api, OpenAiServer, SchemaFormat, Secret, ServerConfig};
 pub use step::{GenerateStep, GenerateTask};
+pub use unasked::Unasked;
 
 /// Something that continues text: a server or a model in this process.
 pub trait TextGenerator: Send + Sync {

@@ -32,15 +32,13 @@ impl Schema {
         }
     }
 
-    /// Parses an answer and checks it. A Markdown code fence around the answer is taken off: models
-    /// asked for JSON often write one regardless of the instructions.
+    /// Parses an answer with [`read_json`] and checks it.
     ///
     /// # Errors
     /// [`TextError::Schema`] with the place and the reason.
     pub fn read(&self, answer: &str) -> Result<Value, TextError> {
         let fault = |pointer: String, reason: String| TextError::Schema { pointer, reason, excerpt: excerpt(answer) };
-        let value: Value = serde_json::from_str(unfence(answer))
-            .map_err(|error| fault(String::new(), format!("not JSON: {error}")))?;
+        let value = read_json(answer).map_err(|error| fault(String::new(), format!("not JSON: {error}")))?;
         if let Some(error) = self.validator.iter_errors(&value).next() {
             return Err(fault(error.instance_path().to_string(), error.to_string()));
         }
@@ -65,6 +63,27 @@ fn strict() -> &'static Validator {
         options().build(&meta_schema).expect("the meta-schema is a valid schema")
     });
     &STRICT
+}
+
+/// The JSON of an answer. Models asked for it often write a Markdown code fence around it regardless of the instructions,
+/// which is taken off. If there is other text, too, the first whole object in it counts.
+///
+/// # Errors
+/// There is no JSON in the answer: what is wrong with the whole of it.
+pub fn read_json(answer: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(unfence(answer)).or_else(|error| first_object(answer).ok_or(error))
+}
+
+/// The first whole object in a text. One that is cut off ends the search: what lies inside it is not the answer.
+fn first_object(text: &str) -> Option<Value> {
+    for (start, _) in text.match_indices('{') {
+        match serde_json::Deserializer::from_str(&text[start..]).into_iter::<Value>().next() {
+            Some(Ok(value)) => return Some(value),
+            Some(Err(error)) if error.is_eof() => return None,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Takes a code fence off: "```json … ```" → the inside.
@@ -119,7 +138,10 @@ mod tests {
             Ok(()),
         );
         check(r#"{"question": "What?""#, Err(("", "not JSON")));
-        check("Sure! {\"question\": \"What?\"}", Err(("", "not JSON")));
+        check("Sure! {\"question\": \"What?\"} Or {}?", Ok(()));
+        check("A set like {a}: {\"question\": \"What?\"}", Ok(()));
+        check("Sure! {\"who\": {\"question\": \"What?\"}", Err(("", "not JSON")));
+        check("Sure!", Err(("", "not JSON")));
         check("[]", Err(("", "is not of type \"object\"")));
         check("{}", Err(("", "\"question\" is a required property")));
         check(r#"{"question": "É?"}"#, Err(("/question", "shorter than 3 characters")));

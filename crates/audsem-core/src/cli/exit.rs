@@ -1,5 +1,5 @@
 //! From `main` to the exit code: 0 done, 1 done but over the failure limit or a check failed,
-//! 2 could not run.
+//! 2 could not run, 128 and the signal's number if it was asked to stop before it could run.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -58,7 +58,10 @@ where
     }
     match dispatch(cli) {
         Ok(finish) => print(&finish, &global),
-        Err(error) => complain(&*error.into()),
+        Err(error) => {
+            let code = complain(&*error.into());
+            signals::stop_exit_code().map_or(code, ExitCode::from)
+        }
     }
 }
 

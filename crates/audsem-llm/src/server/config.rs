@@ -20,17 +20,38 @@ pub enum Api {
     Raw,
 }
 
-/// How a JSON schema is sent to the server. The answer is validated on our side in any case.
+/// How a JSON schema is sent to the server. If the server refuses the form, the forms below it are tried, and the first
+/// that it takes is used from then on. The answer is validated on our side in any case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum SchemaFormat {
-    /// `response_format.type = json_schema`: OpenAI, vLLM, SGLang, llama.cpp's own server.
+    /// `guided_json` beside the messages: vLLM 0.6 to 0.10. Then as `json-schema`
+    GuidedJson,
+    /// `response_format.type = json_schema`: OpenAI, vLLM, SGLang, llama.cpp's own server
     #[default]
     JsonSchema,
-    /// `response_format.type = json_object` with a `schema` beside it: llama-cpp-python.
+    /// `json_schema` beside the messages: builds of llama.cpp's server that mistake a `response_format` for a grammar
+    TopLevel,
+    /// `response_format.type = json_object` with a `schema` beside it: llama-cpp-python
     JsonObject,
-    /// The schema is not sent; the prompt must describe it.
+    /// `response_format.type = json_object` alone: any JSON; the prompt must describe it
+    AnyJson,
+    /// Nothing is sent; the prompt must describe the answer, and the first JSON object in its text counts
     None,
+}
+
+impl SchemaFormat {
+    /// The name on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::GuidedJson => "guided-json",
+            Self::JsonSchema => "json-schema",
+            Self::TopLevel => "top-level",
+            Self::JsonObject => "json-object",
+            Self::AnyJson => "any-json",
+            Self::None => "none",
+        }
+    }
 }
 
 /// A key that never appears in a log, message or file.
@@ -78,7 +99,7 @@ pub struct ServerConfig {
     pub connect_timeout: Duration,
     /// The retry policy.
     pub retry: RetryPolicy,
-    /// How schemas are sent.
+    /// How schemas are sent at first.
     pub schema_format: SchemaFormat,
     /// Extra fields of every request body, e.g. `chat_template_kwargs`.
     pub extra: Map<String, Value>,
@@ -134,7 +155,10 @@ impl ServerConfig {
             identity.push_str(" raw");
         }
         if self.schema_format != SchemaFormat::default() {
-            identity.push_str(if self.schema_format == SchemaFormat::None { " schema-none" } else { " schema-object" });
+            // What older replay folders have.
+            let name =
+                if self.schema_format == SchemaFormat::JsonObject { "object" } else { self.schema_format.name() };
+            identity.push_str(&format!(" schema-{name}"));
         }
         let mut extra: Vec<_> = self.extra.iter().collect();
         extra.sort_unstable_by_key(|(key, _)| key.as_str());

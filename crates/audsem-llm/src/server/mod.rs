@@ -13,6 +13,7 @@ use audsem_core::signals::{sleep_until, stop_requested};
 
 mod config;
 mod exchange;
+mod forms;
 mod permits;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ mod tests;
 use config::redact_url;
 pub use config::{Api, SchemaFormat, Secret, ServerConfig};
 use exchange::{Answer, exchange};
+use forms::SchemaForms;
 use permits::Permits;
 
 /// Timeout of the health check after a request has failed permanently.
@@ -36,6 +38,7 @@ pub struct OpenAiServer {
     model: String,
     agent: ureq::Agent,
     permits: Permits,
+    forms: SchemaForms,
     /// No request is sent before this moment, because the server asked clients to wait.
     hold_until: Mutex<Option<Instant>>,
     /// Requests in a row without an answer.
@@ -59,7 +62,7 @@ impl OpenAiServer {
     ///
     /// # Errors
     /// [`TextError::Config`] for an address no request can go to, or where the model must be named;
-    /// any error of a request.
+    /// [`TextError::Stopped`] if a stop is requested meanwhile; any error of a request.
     pub fn connect(config: ServerConfig) -> Result<Self, TextError> {
         config.check()?;
         let agent = ureq::Agent::new_with_config(
@@ -72,12 +75,15 @@ impl OpenAiServer {
                 .user_agent(concat!("audsem/", env!("CARGO_PKG_VERSION")))
                 .build(),
         );
-        let permits = Permits::new(config.concurrency);
+        let (permits, forms) = (Permits::new(config.concurrency), SchemaForms::new(config.schema_format));
         let model = config.model.clone().unwrap_or_default();
-        let mut server =
-            Self { config, model, agent, permits, hold_until: Mutex::new(None), unanswered: AtomicU32::new(0) };
+        let (hold_until, unanswered) = (Mutex::new(None), AtomicU32::new(0));
+        let mut server = Self { config, model, agent, permits, forms, hold_until, unanswered };
         if server.model.is_empty() {
-            server.model = server.only_model()?;
+            server.model = server.only_model().map_err(|error| match error {
+                TextError::NotSent => TextError::Stopped { url: redact_url(&server.config.url) },
+                error => error,
+            })?;
         }
         Ok(server)
     }
@@ -109,7 +115,15 @@ impl OpenAiServer {
     }
 
     fn ask(&self, request: &Request) -> Result<Response, TextError> {
-        let body = wire::body(&self.model, request, self.config.schema_format, &self.config.extra);
+        match request.schema {
+            Some(_) => self.forms.ask(|form| self.ask_in(form, request)),
+            None => self.ask_in(SchemaFormat::None, request),
+        }
+    }
+
+    /// Asks with the schema, if the request has one, in a form.
+    fn ask_in(&self, form: SchemaFormat, request: &Request) -> Result<Response, TextError> {
+        let body = wire::body(&self.model, request, form, &self.config.extra);
         let body: Arc<str> = body.to_string().into();
         let url = self.config.endpoint(wire::route(&request.prompt));
         let key = request.key(&self.model);

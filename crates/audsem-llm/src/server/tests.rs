@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum as _;
 use serde_json::{Value, json};
 
 use super::config::{Secret, redact_url};
@@ -229,13 +230,107 @@ fn schema_is_sent_as_the_server_wants_it() {
     let server = Loopback::start(|_, _| say("{}"));
     let mut request = chat("hi");
     request.schema = Some(schema.clone());
-    for format in [SchemaFormat::JsonSchema, SchemaFormat::JsonObject, SchemaFormat::None] {
-        client(&server, |config| config.schema_format = format).generate(&request).unwrap();
+    for format in SchemaFormat::value_variants() {
+        client(&server, |config| config.schema_format = *format).generate(&request).unwrap();
     }
-    let bodies: Vec<Value> = server.calls().iter().map(|call| serde_json::from_str(&call.body).unwrap()).collect();
-    assert_eq!(bodies[0]["response_format"]["json_schema"]["schema"], schema);
-    assert_eq!(bodies[1]["response_format"], json!({"type": "json_object", "schema": schema}));
-    assert_eq!(bodies[2].get("response_format"), None);
+    let bodies = bodies(&server);
+    assert_eq!(bodies[0]["guided_json"], schema);
+    assert_eq!(bodies[1]["response_format"]["json_schema"]["schema"], schema);
+    assert_eq!(bodies[2]["json_schema"], schema);
+    assert_eq!(bodies[3]["response_format"], json!({"type": "json_object", "schema": schema}));
+    assert_eq!(bodies[4]["response_format"], json!({"type": "json_object"}));
+    assert_eq!(
+        bodies[5].as_object().unwrap().keys().filter(|key| key.contains("json") || key.contains("format")).count(),
+        0
+    );
+}
+
+fn bodies(server: &Loopback) -> Vec<Value> {
+    server.calls().iter().map(|call| serde_json::from_str(&call.body).unwrap()).collect()
+}
+
+/// The form of the schema in a request.
+fn form(body: &Value) -> &'static str {
+    let format = &body["response_format"];
+    match (format["type"].as_str(), body.get("guided_json"), body.get("json_schema")) {
+        (Some("json_schema"), ..) => "json-schema",
+        (Some(_), ..) => {
+            if format.get("schema").is_some() {
+                "json-object"
+            } else {
+                "any-json"
+            }
+        }
+        (None, Some(_), _) => "guided-json",
+        (None, None, Some(_)) => "top-level",
+        (None, None, None) => "none",
+    }
+}
+
+/// Servers that refuse forms of the schema with a message, the form that is asked with first, and the forms of two
+/// questions in a row.
+#[test]
+fn a_server_that_refuses_a_form_of_the_schema_is_asked_in_the_next_and_never_again_in_that() {
+    type Refusing = &'static [&'static str];
+    let check = |refusing: Refusing, message: &'static str, first: SchemaFormat, expected: &[&str]| {
+        let server = Loopback::start(move |call, _| {
+            let body: Value = serde_json::from_str(&call.body).unwrap();
+            if refusing.contains(&form(&body)) { Reply::Send(400, "", message.as_bytes().to_vec()) } else { say("{}") }
+        });
+        let client = client(&server, |config| config.schema_format = first);
+        let request = Request { schema: Some(json!({"type": "object"})), ..chat("hi") };
+        let answers = [client.generate(&request), client.generate(&request)];
+        assert_eq!(bodies(&server).iter().map(form).collect::<Vec<_>>(), expected);
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    };
+    let default = SchemaFormat::default();
+    check(&[], "", default, &["json-schema", "json-schema"]);
+    check(&["json-schema"], "bad request", default, &["json-schema", "json-object", "json-object"]);
+    let both = "Either \"json_schema\" or \"grammar\" can be specified, but not both";
+    check(&["json-schema"], both, default, &["json-schema", "top-level", "top-level"]);
+    check(
+        &["json-schema", "json-object", "any-json"],
+        "extra fields not permitted",
+        default,
+        &["json-schema", "json-object", "any-json", "none", "none"],
+    );
+    check(&["guided-json"], "unknown field", SchemaFormat::GuidedJson, &["guided-json", "json-schema", "json-schema"]);
+}
+
+#[test]
+fn a_refusal_of_the_question_itself_is_no_reason_for_another_form() {
+    let server = Loopback::start(|call, _| match call.body.contains("poison") {
+        true => Reply::Send(400, "", b"context too long".to_vec()),
+        false => say("{}"),
+    });
+    let client = client(&server, |_| {});
+    let request = |text: &str| Request { schema: Some(json!({"type": "object"})), ..chat(text) };
+    // Before anything is known of the server, all forms are tried, and none is taken for refused.
+    let error = client.generate(&request("poison")).unwrap_err().to_string();
+    assert!(error.contains("context too long"), "{error}");
+    assert_eq!(
+        bodies(&server).iter().map(form).collect::<Vec<_>>(),
+        ["json-schema", "json-object", "any-json", "none"]
+    );
+    client.generate(&request("good")).unwrap();
+    client.generate(&request("poison")).unwrap_err();
+    assert_eq!(bodies(&server)[4..].iter().map(form).collect::<Vec<_>>(), ["json-schema", "json-schema"]);
+}
+
+/// Threads that were refused at the same time agree on one form.
+#[test]
+fn many_threads_learn_the_form_together() {
+    let server = Loopback::start(|call, _| {
+        let body: Value = serde_json::from_str(&call.body).unwrap();
+        if form(&body) == "json-schema" { Reply::Send(422, "", b"no".to_vec()) } else { say("{}") }
+    });
+    let client = client(&server, |config| config.concurrency = 8);
+    let requests: Vec<Request> =
+        (0..60).map(|n| Request { schema: Some(json!({"type": "object"})), ..chat(&format!("text {n}")) }).collect();
+    assert!(client.generate_batch(&requests).iter().all(Result::is_ok));
+    let refused = bodies(&server).iter().filter(|body| form(body) == "json-schema").count();
+    assert!((1..=8).contains(&refused), "{refused} questions were refused");
+    assert_eq!(server.calls().len(), 60 + refused);
 }
 
 #[test]
@@ -311,18 +406,15 @@ fn impossible_settings_are_refused_before_anything_is_sent() {
     check(|config| config.concurrency = 0, "--concurrency");
 }
 
-/// Runs only where AUDSEM_TEST_SERVER names a server, such as the one `just label-server` starts: both
+/// Runs only where AUDSEM_TEST_SERVER names a server, such as the one `just llm-server` starts: both
 /// routes, log-probabilities, the bound on tokens, guided JSON. Holds for any model.
 #[test]
 fn real_server_speaks_the_protocol() {
     let Some(url) = std::env::var_os("AUDSEM_TEST_SERVER") else {
-        eprintln!("AUDSEM_TEST_SERVER is not set: start one with `just label-server`");
+        eprintln!("AUDSEM_TEST_SERVER is not set: start one with `just llm-server`");
         return;
     };
-    let mut config = ServerConfig::new(url.to_str().unwrap());
-    // The form that llama-cpp-python knows.
-    config.schema_format = SchemaFormat::JsonObject;
-    let client = OpenAiServer::connect(config).unwrap();
+    let client = OpenAiServer::connect(ServerConfig::new(url.to_str().unwrap())).unwrap();
     let mut request = chat("Name three animals.");
     request.top_logprobs = 3;
     let answer = client.generate(&request).unwrap();

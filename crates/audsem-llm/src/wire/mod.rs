@@ -50,19 +50,30 @@ pub(super) fn body(model: &str, request: &Request, format: SchemaFormat, extra: 
         }
     }
     if let Some(schema) = &request.schema {
-        match format {
-            SchemaFormat::JsonSchema => put(
-                "response_format",
-                json!({"type": "json_schema", "json_schema": {"name": "answer", "strict": true, "schema": schema}}),
-            ),
-            SchemaFormat::JsonObject => put("response_format", json!({"type": "json_object", "schema": schema})),
-            SchemaFormat::None => {}
+        if let Some((name, value)) = schema_field(format, schema.clone()) {
+            put(name, value);
         }
     }
     for (key, value) in extra {
         body.insert(key.clone(), value.clone());
     }
     Value::Object(body)
+}
+
+/// The field that tells a server of a schema.
+fn schema_field(format: SchemaFormat, schema: Value) -> Option<(&'static str, Value)> {
+    let (name, value) = match format {
+        SchemaFormat::GuidedJson => ("guided_json", schema),
+        SchemaFormat::JsonSchema => {
+            let named = json!({"name": "answer", "strict": true, "schema": schema});
+            ("response_format", json!({"type": "json_schema", "json_schema": named}))
+        }
+        SchemaFormat::TopLevel => ("json_schema", schema),
+        SchemaFormat::JsonObject => ("response_format", json!({"type": "json_object", "schema": schema})),
+        SchemaFormat::AnyJson => ("response_format", json!({"type": "json_object"})),
+        SchemaFormat::None => return None,
+    };
+    Some((name, value))
 }
 
 fn message(message: &Message) -> Value {
