@@ -259,6 +259,20 @@ row! {
     }
 }
 
+row! {
+    table "drift scores";
+    /// A clip that the reference pipeline found to lie far from its reference set. Written by
+    /// `audsem-metadata-eval import-reference --kind drift`; `filter` reads it with `--exclude` or `--scores`.
+    pub struct DriftScore / DriftScoreRef / DriftScoreColumns / DriftScoreBuffers {
+        /// The clip's tar key.
+        pub key: String,
+        /// The data set that the clip was taken from.
+        pub dataset: String,
+        /// 1 less the mean cosine to the reference.
+        pub dissimilarity: f32,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use audsem_core::tables::schema_markdown;
@@ -274,6 +288,7 @@ mod tests {
             schema_markdown::<ImageFeatures>(),
             schema_markdown::<VideoFeatures>(),
             schema_markdown::<ClipMetadata>(),
+            schema_markdown::<DriftScore>(),
         ]
         .concat();
         assert_formats_part("tables of audsem-metadata-eval", &fresh);

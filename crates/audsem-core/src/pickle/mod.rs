@@ -234,6 +234,14 @@ impl<'a> PickledValue<'a> {
         }
     }
 
+    /// The state that an object would be given, if the value is the result of a call and has one.
+    pub fn state(self) -> Option<PickledValue<'a>> {
+        match self.node() {
+            Node::Object(object) => object.state.map(|state| self.pickle.at(state)),
+            _ => None,
+        }
+    }
+
     /// The identifier of a value that is stored outside the pickle, if the value is one.
     pub fn persistent(self) -> Option<PickledValue<'a>> {
         match self.node() {

@@ -1,12 +1,14 @@
 //! `import-reference`: the outputs of the Python scripts of the reference pipeline as our tables.
 //!
-//! Their CSV files hold dictionaries as Python prints them, which are read by a reader of literals that executes nothing.
+//! Their CSV files hold dictionaries as Python prints them, which are read by a reader of literals that executes nothing;
+//! their pickles are read as data.
 //! One file of input becomes one table.
 //!
 //! ```text
 //! out/part-00000.parquet    the rows of the first file
 //! ```
 
+mod drift;
 mod literal;
 mod records;
 mod rows;
@@ -25,7 +27,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::parquet::base;
 use crate::reason::ImportFault;
-use crate::tables::{AudioFeatures, ClipMetadata, ImageFeatures, SecondFeatures, VideoFeatures};
+use crate::tables::{AudioFeatures, ClipMetadata, DriftScore, ImageFeatures, SecondFeatures, VideoFeatures};
 use records::Record;
 use rows::FromReference;
 
@@ -43,6 +45,8 @@ pub enum ReferenceKind {
     Video,
     /// JSON lines of combine_data, such as final_combined_outputs.jsonl
     Combined,
+    /// Pickled lists of postprocess_sim.py, such as most_dissimilar_files_audio_0.95.pkl
+    Drift,
 }
 
 /// What is imported.
@@ -81,6 +85,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         ReferenceKind::Image => import::<ImageFeatures>(path, *limit, out),
         ReferenceKind::Video => import::<VideoFeatures>(path, *limit, out),
         ReferenceKind::Combined => import::<ClipMetadata>(path, *limit, out),
+        ReferenceKind::Drift => import::<DriftScore>(path, *limit, out),
     })?;
     Ok(run.finish()?.with_result("files", plan.len()))
 }
@@ -112,6 +117,7 @@ fn list(config: &Config) -> Result<Vec<PathBuf>, Error> {
     let endings: &[&str] = match config.kind {
         ReferenceKind::Audio | ReferenceKind::Sat | ReferenceKind::Video => &[".csv"],
         ReferenceKind::Image | ReferenceKind::Combined => &[".jsonl"],
+        ReferenceKind::Drift => &[".pkl"],
     };
     let mut files = Vec::new();
     for given in &config.inputs {

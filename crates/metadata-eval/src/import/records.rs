@@ -9,6 +9,8 @@ use audsem_core::json;
 use audsem_core::run::ShardError;
 use serde_json::{Map, Value};
 
+use super::drift;
+
 /// The fields of a record; those of CSV files are all text, and absent where the cell is empty.
 pub(super) type Record = Map<String, Value>;
 
@@ -23,6 +25,7 @@ pub(super) fn for_each(
 ) -> Result<(), ShardError> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("csv") => of_csv(path, visit),
+        Some("pkl") => drift::for_each(path, visit),
         _ => of_json_lines(path, visit),
     }
 }

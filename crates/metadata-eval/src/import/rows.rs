@@ -7,7 +7,8 @@ use super::records::Record;
 use crate::combine::new_row;
 use crate::parquet::tar_key;
 use crate::tables::{
-    AudioFeatures, ClipMetadata, ImageFeatures, ScoredLabel, SecondFeatures, SecondTags, SoundTag, VideoFeatures,
+    AudioFeatures, ClipMetadata, DriftScore, ImageFeatures, ScoredLabel, SecondFeatures, SecondTags, SoundTag,
+    VideoFeatures,
 };
 
 /// A row type that the reference has records of.
@@ -59,6 +60,14 @@ impl FromReference for VideoFeatures {
     fn from_reference(mut record: Record) -> Result<Self, String> {
         let caption = text(&mut record, "caption")?.ok_or("no `caption`")?;
         Ok(Self { key: key(&mut record)?, place: None, frames_ms: None, caption })
+    }
+}
+
+impl FromReference for DriftScore {
+    fn from_reference(mut record: Record) -> Result<Self, String> {
+        let score = record.get("score").and_then(Value::as_f64).ok_or("no `score`")?;
+        let dataset = text(&mut record, "dataset")?.ok_or("no `dataset`")?;
+        Ok(Self { key: key(&mut record)?, dataset, dissimilarity: score as f32 })
     }
 }
 

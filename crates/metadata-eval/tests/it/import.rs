@@ -1,8 +1,10 @@
 //! `import-reference`: what the scripts of the reference have written becomes our tables, and nothing is executed.
 
-use audsem_metadata_eval::tables::{AudioFeatures, ClipMetadata, ImageFeatures, SecondFeatures, VideoFeatures};
+use audsem_metadata_eval::tables::{
+    AudioFeatures, ClipMetadata, DriftScore, ImageFeatures, SecondFeatures, VideoFeatures,
+};
 
-use crate::workbench::{Bench, tag};
+use crate::workbench::{Bench, audio, fixture, tag};
 
 const KEY: &str = "a-B_1 (12_34-15_54)";
 
@@ -119,4 +121,45 @@ fn a_limit_counts_records_across_files() {
     let called = bench.call("import-reference -i in --kind video --limit 3 -o out").ended(0);
     assert_eq!(called.step("part")["in"], 3);
     assert!(!bench.path("out/part-00002.parquet").exists());
+}
+
+/// Lists that Python has pickled (`fixtures/regen/drift.py`), with scores of Python and of numpy.
+#[test]
+fn drift_lists_are_read_from_pickles_as_data() {
+    let bench = Bench::new();
+    let name = |kind: &str| format!("most_dissimilar_files_{kind}.pkl");
+    let copy = |kind: &str, to: &str| bench.write(to, std::fs::read(fixture("pickles").join(name(kind))).unwrap());
+    let kinds = ["float", "float32", "float64"].map(|kind| [3, 4, 5].map(|protocol| format!("{kind}_{protocol}")));
+    for kind in kinds.as_flattened() {
+        copy(kind, &format!("lists/{}", name(kind)));
+    }
+    bench.call("import-reference -i lists --kind drift -o drift").ended(0);
+    for part in 0..9 {
+        let rows: Vec<DriftScore> = bench.rows(&format!("drift/part-{part:05}.parquet"));
+        let found: Vec<(&str, f32)> = rows.iter().map(|row| (row.key.as_str(), row.dissimilarity)).collect();
+        assert_eq!(found, [(KEY, 1.25), ("x (1_0-2_0)", 1.0), ("y_(z) (3_0-4_5)", 0.75)], "part {part}");
+        assert!(rows.iter().all(|row| row.dataset == "audio_embeddings"));
+    }
+    copy("bad", "bad.pkl");
+    let step = bench.call("import-reference -i bad.pkl --kind drift --max-fail-rate 1 -o bad").ended(0).step("part");
+    assert_eq!((&step["kept"], &step["failed"]), (&1.into(), &serde_json::json!({"bad_record": 5})));
+    assert!(!bench.path("executed").exists());
+    let details = bench.details("bad/rejects-00000.jsonl");
+    for (detail, expected) in
+        details.iter().zip(["no finite number", "2 parts", "name is no text", "no finite", "no finite"])
+    {
+        assert!(detail.contains(expected), "{details:?}");
+    }
+    bench.write("cut.pkl", &std::fs::read(bench.path("bad.pkl")).unwrap()[..40]);
+    bench.call("import-reference -i cut.pkl --kind drift -o cut").ended(1).says("the pickle ends at byte");
+
+    // The tables are lists and scores for `filter`.
+    bench.table("audio.parquet", &[audio(KEY, "Rain."), audio("x (1_0-2_0)", "Wind."), audio("z (1_0-9_0)", "Dog.")]);
+    bench.call("combine --audio audio.parquet -o combined").ended(0);
+    let kept = |flags: &str, out: &str| {
+        let flags = format!("filter -i combined --min-similarity off --min-duration off {flags} -o {out}");
+        bench.call(&flags).ended(0).step("part")["kept"].clone()
+    };
+    assert_eq!(kept("--exclude drift", "excluded"), 1);
+    assert_eq!(kept("--scores drift --max-dissimilarity 1.1", "scored"), 2);
 }
