@@ -49,9 +49,9 @@ metadata-eval *ARGS:
 assets *ARGS:
     scripts/fetch-assets "$@"
 
-# A small real language model behind an OpenAI-compatible server, for `label` and its test (compiles llama.cpp once)
-label-server *ARGS:
-    scripts/label-server "$@"
+# A small real language model behind an OpenAI-compatible server, to try `label` and `caption` with, and for their tests
+llm-server *ARGS:
+    scripts/llm-server "$@"
 
 # Speed and memory against plain Python equivalents; writes docs/performance.md
 bench *ARGS:
