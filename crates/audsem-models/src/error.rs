@@ -19,6 +19,9 @@ pub enum Error {
     /// The model folder or its weights.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A language model behind a server cannot be asked.
+    #[error(transparent)]
+    Text(#[from] audsem_llm::TextError),
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] audsem_core::error::Error),

@@ -24,6 +24,27 @@ pub enum Error {
     /// A table.
     #[error(transparent)]
     Table(#[from] audsem_core::tables::TableError),
+    /// A flag that attaches sounds, for a model that reads text alone.
+    #[error(
+        "{flag} attaches sounds, but a model in this process reads text alone\nhint: name a server whose model can hear with --server"
+    )]
+    NoHearing {
+        /// The flag.
+        flag: &'static str,
+    },
+    /// Nobody who could write or judge is named.
+    #[error("no language model is named, which {who}\nhint: name one with --server URL or --model PATH{or}")]
+    NoLanguageModel {
+        /// Whom it is wanted for.
+        who: &'static str,
+        /// What else can be done.
+        or: &'static str,
+    },
+    /// A language model that would not be asked.
+    #[error(
+        "rules write without a language model\nhint: omit --server and --model, or have it judge what rules write with --judge"
+    )]
+    IdleLanguageModel,
     /// A table in a format that this command does not read.
     #[error("this command reads Parquet tables only: {}\nhint: {hint}", path.display())]
     NotATable {

@@ -65,7 +65,8 @@ impl Guide {
     }
 
     /// Begins an answer that fits a schema. There is no white space but one blank behind `,` and `:`, which a weak
-    /// model would otherwise write without end; strings and lists should have a greatest length for the same reason.
+    /// model would otherwise write without end. Lists should have a maximum length for the same reason; that of a text costs
+    /// time and memory for each of its characters, so that thousands are better left to the bound on tokens.
     ///
     /// # Errors
     /// The schema is broken, or has a keyword that cannot be followed.

@@ -3,6 +3,7 @@
 //! Bai et al., 2023; Touvron et al., 2023. Numbers agree with `Qwen2ForCausalLM` and `LlamaForCausalLM` of Hugging Face
 //! transformers (`fixtures/regen/language.py`).
 
+mod args;
 mod config;
 mod decoder;
 mod gguf;
@@ -10,6 +11,7 @@ mod gguf_tokenizer;
 mod local;
 mod network;
 
+pub use args::{LanguageModel, LanguageModelArgs, LocalModelArgs, OptionalLanguageModelArgs};
 pub use config::{Family, LanguageConfig};
 pub use decoder::LanguageDecoder;
 pub use gguf::GgufFile;

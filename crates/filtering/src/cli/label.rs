@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use audsem_core::cli::{GlobalArgs, RunArgs};
 use audsem_core::run::Summary;
 use audsem_llm::PromptTemplate;
+use audsem_models::language::LanguageModelArgs;
 use audsem_models::nn::limit_threads;
 use clap::Args;
 
-use super::LanguageModelArgs;
 use super::numbers::probability;
 use crate::error::Result;
-use crate::label::{Config, run_local, run_server};
+use crate::label::{Config, run};
 
 /// Flags of `label`.
 #[derive(Debug, Clone, Args)]
@@ -64,15 +64,8 @@ impl LabelArgs {
         config.retry_unknown = self.retry_unknown;
         config.texts_per_shard = self.texts_per_shard as usize;
         config.unanswered = self.language_model.unanswered();
-        match &self.language_model {
-            LanguageModelArgs::Server(server) => {
-                run_server(&config, server.to_config()?, server.replay_folder(&options.output), &options)
-            }
-            LanguageModelArgs::Local(local) => {
-                limit_threads(options.workers);
-                let own = || local.replay.clone().unwrap_or_else(|| options.output.join("replay"));
-                run_local(&config, &local.model, (!local.no_replay).then(own), &options)
-            }
-        }
+        limit_threads(options.workers);
+        let model = self.language_model.open(&options.output, options.dry_run)?;
+        run(&config, &*model.generator, model.fingerprints, &options)
     }
 }

@@ -7,7 +7,6 @@ mod download;
 mod extract;
 mod fetch_captions;
 mod label;
-mod language_model;
 mod numbers;
 mod site;
 mod train_classifier;
@@ -22,7 +21,6 @@ pub use download::DownloadArgs;
 pub use extract::ExtractArgs;
 pub use fetch_captions::FetchCaptionsArgs;
 pub use label::LabelArgs;
-pub use language_model::{LanguageModelArgs, LocalArgs};
 pub use site::SiteArgs;
 pub use train_classifier::TrainClassifierArgs;
 

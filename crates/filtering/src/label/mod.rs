@@ -14,15 +14,12 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use crate::tables::{LlmLabel, LlmLabelRef};
-use audsem_core::device::DeviceChoice;
 use audsem_core::run::{ModelFingerprint, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{ParquetWriter, read_parquet, tables_under};
 use audsem_llm::{
-    Answered, Fault, FinishReason, GenerateStep, GenerateTask, OpenAiServer, PromptTemplate, Refusal, Replay, Request,
-    Response, ServerConfig, TextError, TextGenerator, Unanswered,
+    Answered, Fault, FinishReason, GenerateStep, GenerateTask, PromptTemplate, Refusal, Request, Response, TextError,
+    TextGenerator, Unanswered,
 };
-use audsem_models::language::LocalModel;
-use candle_core::DType;
 use serde::Serialize;
 use serde_json::json;
 
@@ -101,57 +98,10 @@ impl RunConfig for HashedConfig<'_> {
     const COMMAND: &'static str = "label";
 }
 
-/// Labels with a server; answers are stored in `replay`.
+/// Labels with a generator; `models` are those in this process.
 ///
 /// # Errors
 /// Whatever prevents the run from continuing: see [`crate::error::Error`].
-pub fn run_server(
-    config: &Config,
-    server: ServerConfig,
-    replay: Option<PathBuf>,
-    options: &RunOptions,
-) -> Result<Summary> {
-    if options.dry_run {
-        let name = server.model.clone().unwrap_or_else(|| "?".to_owned());
-        return run(config, &Unasked(name), Vec::new(), options);
-    }
-    let generator = OpenAiServer::connect(server)?.remembering(replay.as_deref())?;
-    run(config, &*generator, Vec::new(), options)
-}
-
-/// Labels with a model in this process, a GGUF file, a folder or an id on the hub; answers are stored in `replay`.
-///
-/// # Errors
-/// As [`run_server`].
-pub fn run_local(config: &Config, model: &str, replay: Option<PathBuf>, options: &RunOptions) -> Result<Summary> {
-    if options.dry_run {
-        return run(config, &Unasked(model.to_owned()), Vec::new(), options);
-    }
-    let model = LocalModel::open(model, &DeviceChoice::default().open()?, DType::F32)?;
-    let fingerprint = vec![model.fingerprint().clone()];
-    match replay {
-        Some(folder) => run(config, &Replay::open(model, &folder)?, fingerprint, options),
-        None => run(config, &model, fingerprint, options),
-    }
-}
-
-/// Replaces the server on a dry run, which asks nothing.
-struct Unasked(String);
-
-impl TextGenerator for Unasked {
-    fn identity(&self) -> String {
-        self.0.clone()
-    }
-
-    fn generate(&self, _: &Request) -> Result<Response, TextError> {
-        Err(TextError::NotSent)
-    }
-}
-
-/// Labels with any generator; `models` are those in this process.
-///
-/// # Errors
-/// As [`run_server`].
 pub fn run(
     config: &Config,
     generator: &dyn TextGenerator,

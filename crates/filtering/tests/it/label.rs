@@ -11,9 +11,9 @@ use std::time::Duration;
 use audsem_core::run::{RunOptions, Status, Summary};
 use audsem_core::tables::{Cue, read_parquet, text_hash, write_parquet};
 use audsem_filtering::error::Error;
-use audsem_filtering::label::{Config, run_server};
+use audsem_filtering::label::{self, Config};
 use audsem_filtering::tables::LlmLabel;
-use audsem_llm::{RetryPolicy, ServerConfig, Unanswered};
+use audsem_llm::{OpenAiServer, RetryPolicy, ServerConfig, Unanswered, Unasked};
 use serde_json::{Value, json};
 
 use audsem_core::testing::loopback::{Loopback, ReceivedRequest, Reply};
@@ -82,6 +82,17 @@ fn label(
     config.texts_per_shard = 2;
     edit(&mut config);
     run_server(&config, server_config(server), Some(options.output.join("replay")), options)
+}
+
+/// Labels with a server, as the command does.
+pub(crate) fn run_server(
+    config: &Config,
+    server: ServerConfig,
+    replay: Option<PathBuf>,
+    options: &RunOptions,
+) -> Result<Summary, Error> {
+    let generator = OpenAiServer::connect(server)?.remembering(replay.as_deref())?;
+    label::run(config, &*generator, Vec::new(), options)
 }
 
 fn table(out: &Path) -> Vec<(String, i8, Option<f32>)> {
@@ -437,8 +448,7 @@ fn dry_run_needs_no_server() {
     let (input, out) = (cues(folder.path(), &TEXTS), folder.path().join("out"));
     let mut options = RunOptions::new(&out);
     options.dry_run = true;
-    let server = ServerConfig::new("http://127.0.0.1:1/v1");
-    let summary = run_server(&Config::new(&input).unwrap(), server, None, &options).unwrap();
+    let summary = label::run(&Config::new(&input).unwrap(), &Unasked("m".into()), Vec::new(), &options).unwrap();
     assert_eq!(summary.step("texts").unwrap().counts["texts"], 5);
     assert!(!out.exists());
 }
@@ -465,16 +475,17 @@ fn what_cannot_run_says_why_with_exit_code_2() {
     check(&["--input", input, nobody[0], nobody[1]], "no answer after 1 attempts");
     check(&["--input", "nowhere", nobody[0], nobody[1]], "nowhere");
     check(&["--input", input, "--server", "localhost"], "must begin with http://");
+    check(&["--input", input], "model `m` not found");
     check(&["--input", input, "--prompt", template, nobody[0], nobody[1]], "line 2: undefined value");
 }
 
-/// Runs only where AUDSEM_TEST_SERVER names a server, such as the one `just label-server` starts. Holds
+/// Runs only where AUDSEM_TEST_SERVER names a server, such as the one `just llm-server` starts. Holds
 /// for any model: labels are complete, scores are probabilities that agree with them, and a second
 /// run repeats the first without a request.
 #[test]
 fn real_server_labels_and_repeats() {
     let Some(url) = std::env::var_os("AUDSEM_TEST_SERVER") else {
-        eprintln!("AUDSEM_TEST_SERVER is not set: start one with `just label-server`");
+        eprintln!("AUDSEM_TEST_SERVER is not set: start one with `just llm-server`");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -5,10 +5,12 @@ use std::fs::File;
 use audsem_core::run::RunOptions;
 use audsem_core::tables::{Cue, read_parquet, write_parquet};
 use audsem_core::testing::loopback::{Loopback, Reply};
-use audsem_filtering::label::{Config, run_server};
+use audsem_filtering::label::Config;
 use audsem_filtering::tables::LlmLabel;
 use audsem_llm::ServerConfig;
 use serde_json::{Value, json};
+
+use crate::label::run_server;
 
 /// The label of one caption where the server sends `choice`, beside another caption with a plain answer.
 fn label(choice: &Value) -> (i8, Option<f32>) {

@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use audsem_core::device::DeviceChoice;
 use audsem_core::run::{RunOptions, Status};
 use audsem_core::tables::read_parquet;
-use audsem_filtering::label::{Config, run_local};
+use audsem_filtering::label::{self, Config};
 use audsem_filtering::tables::LlmLabel;
+use audsem_models::language::{LanguageModelArgs, LocalModelArgs};
 use serde_json::Value;
 
 use crate::label::cues;
@@ -27,7 +29,15 @@ fn a_model_in_this_process_labels_captions() {
     for name in ["a", "b"] {
         let out = folder.path().join(name);
         let config = Config::new(&input).unwrap();
-        let summary = run_local(&config, model().to_str().unwrap(), None, &RunOptions::new(&out)).unwrap();
+        let model = LanguageModelArgs::Local(LocalModelArgs {
+            model: model().to_str().unwrap().to_owned(),
+            device: DeviceChoice::Cpu,
+            replay: None,
+            no_replay: true,
+        });
+        let model = model.open(&out, false).unwrap();
+        let options = RunOptions::new(&out);
+        let summary = label::run(&config, &*model.generator, model.fingerprints, &options).unwrap();
         assert_eq!(summary.status, Status::Done, "{summary:?}");
         let parts = audsem_core::tables::parts(&out, "part").unwrap();
         let rows: Vec<LlmLabel> = parts.iter().flat_map(|part| read_parquet::<LlmLabel>(part).unwrap()).collect();
@@ -43,13 +53,4 @@ fn a_model_in_this_process_labels_captions() {
         assert_eq!(run["models"][0]["sha256"][0].as_str().unwrap().len(), 64);
     }
     assert_eq!(tables[0], tables[1]);
-}
-
-#[test]
-fn a_model_that_is_not_there_is_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let input = cues(folder.path(), &["[rain]"]);
-    let config = Config::new(&input).unwrap();
-    let error = run_local(&config, "no-such-file.gguf", None, &RunOptions::new(folder.path().join("out"))).unwrap_err();
-    assert!(error.to_string().contains("no-such-file.gguf"), "{error}");
 }

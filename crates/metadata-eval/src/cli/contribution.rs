@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use audsem_core::cli::{GlobalArgs, RunArgs};
-use audsem_core::run::Summary;
+use audsem_core::cli::RunArgs;
+use audsem_core::run::{RunOptions, Summary};
+use audsem_models::language::LanguageModelArgs;
 use clap::Args;
 
-use super::backend::OptionalServer;
 use crate::contribution::{Config, run};
 use crate::error::Error;
 
@@ -22,9 +22,9 @@ pub struct ContributionArgs {
     /// How often a try is made whose answer names no option
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_attempts: u32,
-    /// The server.
+    /// Who answers.
     #[command(flatten)]
-    pub server: OptionalServer,
+    pub language_model: LanguageModelArgs,
     /// The run.
     #[command(flatten)]
     pub run: RunArgs,
@@ -35,15 +35,17 @@ impl ContributionArgs {
     ///
     /// # Errors
     /// Any error that prevents the run.
-    pub fn run(&self, global: &GlobalArgs) -> Result<Summary, Error> {
-        let options = self.run.options(global)?;
-        let model = self.server.connect(&options.output, options.dry_run)?;
+    pub fn run(&self, options: &RunOptions) -> Result<Summary, Error> {
+        if self.silence.is_some() && !self.language_model.may_hear() {
+            return Err(Error::NoHearing { flag: "--silence" });
+        }
+        let model = self.language_model.open(&options.output, options.dry_run)?;
         let config = Config {
             records: self.records.clone(),
             silence_s: self.silence,
             max_attempts: self.max_attempts,
-            unanswered: self.server.unanswered(),
+            unanswered: self.language_model.unanswered(),
         };
-        run(&config, &*model, &options)
+        run(&config, &model, options)
     }
 }

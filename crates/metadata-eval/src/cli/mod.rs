@@ -2,7 +2,6 @@
 
 mod audio;
 mod audio_caption;
-mod backend;
 mod combine;
 mod contribution;
 mod convert_weights;
@@ -14,7 +13,6 @@ mod write;
 
 pub use audio::{AudioArgs, ModelPath, MusicArgs, SatArgs};
 pub use audio_caption::AudioCaptionArgs;
-pub use backend::{Backend, OptionalServer};
 pub use combine::{CombineArgs, Requirement};
 pub use contribution::ContributionArgs;
 pub use convert_weights::{ConvertWeightsArgs, FormatChoice, NetworkChoice};
@@ -22,7 +20,7 @@ pub use filter::{Bound, FilterArgs};
 pub use import::ImportArgs;
 pub use lint::LintArgs;
 pub use sample::SampleArgs;
-pub use write::{PromptArgs, ShowPromptArgs, WriteArgs};
+pub use write::{Backend, PromptArgs, ShowPromptArgs, WriteArgs};
 
 use audsem_core::cli::{CommandOutput, GlobalArgs, HasGlobal, RunArgs};
 use audsem_core::run::RunOptions;
@@ -93,11 +91,11 @@ impl Command {
             Self::Combine(args) => crate::combine::run(&args.config(), &options(&args.run, global)?),
             Self::ImportReference(args) => crate::import::run(&args.config(), &options(&args.run, global)?),
             Self::Filter(args) => crate::filter::run(&args.config(), &options(&args.run, global)?),
-            Self::Caption(args) => args.run(Product::Caption, global),
-            Self::Qa(args) => args.run(Product::Qa, global),
-            Self::Mcqa(args) => args.run(Product::Mcqa, global),
-            Self::VisualCaption(args) => args.run(Product::VisualCaption, global),
-            Self::Contribution(args) => args.run(global),
+            Self::Caption(args) => args.run(Product::Caption, &options(&args.run, global)?),
+            Self::Qa(args) => args.run(Product::Qa, &options(&args.run, global)?),
+            Self::Mcqa(args) => args.run(Product::Mcqa, &options(&args.run, global)?),
+            Self::VisualCaption(args) => args.run(Product::VisualCaption, &options(&args.run, global)?),
+            Self::Contribution(args) => args.run(&options(&args.run, global)?),
             Self::Prompt(args) => return Ok(CommandOutput::Text(args.text()?)),
             Self::Lint(args) => return Ok(CommandOutput::Text(args.text(global.json)?)),
             Self::Sample(args) => return Ok(CommandOutput::Text(args.text(global.json)?)),

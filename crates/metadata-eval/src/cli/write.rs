@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use audsem_core::cli::{GlobalArgs, RunArgs};
-use audsem_core::run::Summary;
+use audsem_core::cli::RunArgs;
+use audsem_core::run::{RunOptions, Summary};
 use audsem_core::tables::read_parquet;
-use audsem_llm::TextGenerator;
+use audsem_models::language::{LanguageModel, OptionalLanguageModelArgs};
 use clap::Args;
 
-use super::backend::{Backend, OptionalServer, generator};
 use crate::error::Error;
 use crate::parquet::parquet_under;
 use crate::tables::ClipMetadata;
@@ -16,7 +15,18 @@ use crate::write::check::WordLimits;
 use crate::write::metadata::Evidence;
 use crate::write::product::{Product, Style};
 use crate::write::prompts::{PromptSettings, PromptSource, as_text};
-use crate::write::{Author, ClipSounds, Config, ContentJudge, TABLE_HINT, run};
+use crate::write::template::TemplateWriter;
+use crate::write::{Author, ClipSounds, Config, ContentJudge, TABLE_HINT, WritingModels, run};
+
+/// Who writes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Backend {
+    /// A language model: the one behind --server, or the one at --model that runs in this process
+    #[default]
+    Model,
+    /// Rules that put sentences together from the metadata alone; every row says so
+    Template,
+}
 
 /// Flags that decide what a prompt says.
 #[derive(Debug, Clone, Args)]
@@ -66,7 +76,7 @@ pub struct WriteArgs {
     #[arg(short, long, value_name = "PATH")]
     pub input: PathBuf,
     /// Who writes
-    #[arg(long, value_enum, default_value = "server")]
+    #[arg(long, value_enum, default_value_t)]
     pub backend: Backend,
     /// What prompts say.
     #[command(flatten)]
@@ -75,7 +85,7 @@ pub struct WriteArgs {
     /// needs them
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub sounds: Vec<PathBuf>,
-    /// Have the content of every text judged by the language model; rejected texts are written anew
+    /// Have the content of every text judged by the language model; a text of it that is rejected is written anew
     #[arg(long)]
     pub judge: bool,
     /// Write about N clips alone, drawn by the seed
@@ -96,44 +106,73 @@ pub struct WriteArgs {
     /// Clips per shard, which are asked about and committed together
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub clips_per_shard: u32,
-    /// The server.
+    /// The language model that writes or judges.
     #[command(flatten)]
-    pub server: OptionalServer,
+    pub language_model: OptionalLanguageModelArgs,
     /// The run.
     #[command(flatten)]
     pub run: RunArgs,
 }
+
+/// A command without anybody who could write.
+const NO_WRITER: Error =
+    Error::NoLanguageModel { who: "is to write", or: ", or let rules write with --backend template" };
+
+/// `--judge` beside rules, without a model.
+const NO_JUDGE: Error = Error::NoLanguageModel { who: "is to judge what rules write", or: ", or omit --judge" };
 
 impl WriteArgs {
     /// Runs the subcommand.
     ///
     /// # Errors
     /// Any error that prevents the run.
-    pub fn run(&self, product: Product, global: &GlobalArgs) -> Result<Summary, Error> {
-        let options = self.run.options(global)?;
+    pub fn run(&self, product: Product, options: &RunOptions) -> Result<Summary, Error> {
+        self.refuse_contradictions(product)?;
         let config = self.config(product)?;
-        let writer = generator(self.backend, &self.server, &options.output, options.dry_run)?;
-        // Rules do not judge: beside them, the judge is a model.
-        let judge: Option<Box<dyn TextGenerator>> = match (self.judge, self.backend) {
-            (true, Backend::Template) => Some(self.server.connect(&options.output, options.dry_run)?),
-            _ => None,
+        let model = match &self.language_model.0 {
+            Some(model) => Some(model.open(&options.output, options.dry_run)?),
+            None => None,
         };
-        let reviewer = self.judge.then(|| judge.as_deref().unwrap_or(&*writer));
-        run(&config, &*writer, reviewer, &options)
+        let generator = model.as_ref().map(|model: &LanguageModel| &*model.generator);
+        // Rules do not judge: beside them, the judge is the model.
+        let models = WritingModels {
+            writer: match self.backend {
+                Backend::Template => &TemplateWriter,
+                Backend::Model => generator.ok_or(NO_WRITER)?,
+            },
+            reviewer: generator.filter(|_| self.judge),
+            fingerprints: model.as_ref().map(|model| model.fingerprints.clone()).unwrap_or_default(),
+        };
+        run(&config, models, options)
+    }
+
+    /// Refuses flags that contradict each other before anything is opened.
+    fn refuse_contradictions(&self, product: Product) -> Result<(), Error> {
+        let model = self.language_model.0.as_ref();
+        match (self.backend, self.judge, model) {
+            (Backend::Model, _, None) => return Err(NO_WRITER),
+            (Backend::Template, true, None) => return Err(NO_JUDGE),
+            (Backend::Template, false, Some(_)) => return Err(Error::IdleLanguageModel),
+            _ => {}
+        }
+        if !self.sounds.is_empty() && model.is_some_and(|model| !model.may_hear()) {
+            return Err(Error::NoHearing { flag: "--sounds" });
+        }
+        if product == Product::VisualCaption && (self.sounds.is_empty() || self.backend == Backend::Template) {
+            let problem = "visual-caption needs --sounds and a model that can hear them (--server)";
+            return Err(audsem_core::error::Error::Config { what: "--sounds".into(), problem: problem.into() }.into());
+        }
+        Ok(())
     }
 
     fn config(&self, product: Product) -> Result<Config, Error> {
         let source = self.prompt.source();
         let author = match self.backend {
-            Backend::Server => Author::Model(Box::new(source.writer(product)?)),
+            Backend::Model => Author::Model(Box::new(source.writer(product)?)),
             Backend::Template => Author::Template,
         };
         let judge = self.judge.then(|| source.judge(product)).transpose()?;
         let hears = !self.sounds.is_empty();
-        if product == Product::VisualCaption && (!hears || self.backend == Backend::Template) {
-            let problem = "visual-caption needs --sounds and a model that can hear them (--server)";
-            return Err(audsem_core::error::Error::Config { what: "--sounds".into(), problem: problem.into() }.into());
-        }
         Ok(Config {
             style: self.prompt.style,
             judge: judge.map(|prompt| ContentJudge { prompt, with_facts: self.prompt.judge_with_facts }),
@@ -147,7 +186,7 @@ impl WriteArgs {
             max_tokens: self.max_tokens.unwrap_or_else(|| product.max_tokens()),
             max_attempts: self.max_attempts,
             clips_per_shard: self.clips_per_shard as usize,
-            unanswered: self.server.unanswered(),
+            unanswered: self.language_model.0.as_ref().map(|model| model.unanswered()).unwrap_or_default(),
             ..Config::new(&self.input, product, author)
         })
     }

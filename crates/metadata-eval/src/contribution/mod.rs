@@ -15,8 +15,9 @@ use audsem_core::run::{
 };
 use audsem_llm::{
     Answered, ErrorScope, Fault, GenerateStep, GenerateTask, Media, Part, PromptTemplate, Refusal, Request, Response,
-    TextError, TextGenerator, Unanswered,
+    TextError, Unanswered, read_json,
 };
+use audsem_models::language::LanguageModel;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -72,12 +73,13 @@ impl RunConfig for HashedConfig<'_> {
 ///
 /// # Errors
 /// Whatever prevents the run from continuing.
-pub fn run(config: &Config, model: &dyn TextGenerator, options: &RunOptions) -> Result<Summary, Error> {
+pub fn run(config: &Config, model: &LanguageModel, options: &RunOptions) -> Result<Summary, Error> {
     let files = files_under(&config.records)?;
-    let identity = model.identity();
+    let identity = model.generator.identity();
     let (silence_s, max_attempts) = (config.silence_s, config.max_attempts);
     let hashed = HashedConfig { model: &identity, prompt: PROMPT, silence_s, max_attempts };
-    let mut run = Run::open(options, RunSpec::new(&hashed).inputs(&files))?;
+    let spec = RunSpec::new(&hashed).inputs(&files).models(model.fingerprints.clone());
+    let mut run = Run::open(options, spec)?;
     let shard = |(i, path): (usize, &PathBuf)| -> Result<Shard<PathBuf>, Error> {
         let fingerprint = Fingerprint::new().with_file(&FileFingerprint::of(path)?).finish();
         Ok(Shard { name: format!("{i:05}"), fingerprint, work: path.clone() })
@@ -93,8 +95,9 @@ pub fn run(config: &Config, model: &dyn TextGenerator, options: &RunOptions) -> 
         .map_err(|error| TextError::Other { reason: format!("silence: {error}"), scope: ErrorScope::All })?;
     let silence = silence.map(|bytes| Media::from_bytes("wav", bytes));
     let task = Trial { template, silence };
-    let generate =
-        GenerateStep::new(&task, model).with_max_attempts(config.max_attempts).with_unanswered(config.unanswered);
+    let generate = GenerateStep::new(&task, &*model.generator)
+        .with_max_attempts(config.max_attempts)
+        .with_unanswered(config.unanswered);
     let report = run.execute(step, &plan, |path, out| ask(path, &generate, out))?;
     let count = |name| report.stats.counts.get(name).copied().unwrap_or(0);
     let (tries, right) = (count("tries"), count("right_without_audio"));
@@ -130,19 +133,23 @@ impl GenerateTask for Trial {
             prompt = prompt.with_media(vec![Part::Audio(silence.clone())])?;
         }
         let mut request = Request::greedy(prompt, MAX_TOKENS);
-        request.schema = Some(json!({
-            "type": "object", "properties": {"answer": {"enum": ["A", "B", "C", "D"]}}, "required": ["answer"],
-            "additionalProperties": false,
-        }));
+        request.schema = Some(answer_schema());
         Ok(request)
     }
 
     fn validate(&self, record: &Try, answer: &Response) -> Result<bool, Refusal> {
-        let text = answer.answer();
-        let inside = text.find('{').zip(text.rfind('}')).and_then(|(start, end)| text.get(start..=end)).unwrap_or(text);
-        let value: Value = serde_json::from_str(inside).map_err(|error| Refusal::new(error.to_string()))?;
+        let value = read_json(answer.answer()).map_err(|error| Refusal::new(error.to_string()))?;
         Ok(value["answer"].as_str() == Some(&record.right))
     }
+}
+
+/// The JSON schema of an answer: the letter of an option.
+#[must_use]
+pub fn answer_schema() -> Value {
+    json!({
+        "type": "object", "properties": {"answer": {"enum": ["A", "B", "C", "D"]}}, "required": ["answer"],
+        "additionalProperties": false,
+    })
 }
 
 /// A record, and its questions.

@@ -22,9 +22,9 @@ pub mod words;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
+use audsem_core::run::{ModelFingerprint, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::read_parquet;
-use audsem_llm::{Fault, GenerateStep, Request, Response, TextError, TextGenerator, Unanswered};
+use audsem_llm::{Fault, GenerateStep, TextError, TextGenerator, Unanswered};
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -192,47 +192,45 @@ impl RunConfig for McqaRun<'_> {
     const COMMAND: &'static str = "mcqa";
 }
 
-fn open(options: &RunOptions, config: HashedConfig<'_>, inputs: &[PathBuf]) -> Result<Run, Error> {
+fn open(
+    options: &RunOptions,
+    config: HashedConfig<'_>,
+    inputs: &[PathBuf],
+    models: Vec<ModelFingerprint>,
+) -> Result<Run, Error> {
     Ok(match config.product {
-        Product::Caption => Run::open(options, RunSpec::new(&CaptionRun(config)).inputs(inputs))?,
-        Product::Qa => Run::open(options, RunSpec::new(&QaRun(config)).inputs(inputs))?,
-        Product::VisualCaption => Run::open(options, RunSpec::new(&VisualCaptionRun(config)).inputs(inputs))?,
-        Product::Mcqa => Run::open(options, RunSpec::new(&McqaRun(config)).inputs(inputs))?,
+        Product::Caption => Run::open(options, RunSpec::new(&CaptionRun(config)).inputs(inputs).models(models))?,
+        Product::Qa => Run::open(options, RunSpec::new(&QaRun(config)).inputs(inputs).models(models))?,
+        Product::VisualCaption => {
+            Run::open(options, RunSpec::new(&VisualCaptionRun(config)).inputs(inputs).models(models))?
+        }
+        Product::Mcqa => Run::open(options, RunSpec::new(&McqaRun(config)).inputs(inputs).models(models))?,
     })
 }
 
-/// Replaces a server on a dry run, which asks nothing.
-#[derive(Debug)]
-pub struct Unasked(pub String);
-
-impl TextGenerator for Unasked {
-    fn identity(&self) -> String {
-        self.0.clone()
-    }
-
-    fn generate(&self, _: &Request) -> Result<Response, TextError> {
-        Err(TextError::NotSent)
-    }
+/// The language models of a run.
+pub struct WritingModels<'a> {
+    /// Who writes.
+    pub writer: &'a dyn TextGenerator,
+    /// Who judges, if the configuration has a judge.
+    pub reviewer: Option<&'a dyn TextGenerator>,
+    /// Fingerprints of models in this process.
+    pub fingerprints: Vec<ModelFingerprint>,
 }
 
 /// Writes with one generator and, if there is a judge, judges with another.
 ///
 /// # Errors
 /// Whatever prevents the run from continuing.
-pub fn run(
-    config: &Config,
-    writer: &dyn TextGenerator,
-    reviewer: Option<&dyn TextGenerator>,
-    options: &RunOptions,
-) -> Result<Summary, Error> {
+pub fn run(config: &Config, models: WritingModels<'_>, options: &RunOptions) -> Result<Summary, Error> {
     let inputs = parquet_under(&config.input, TABLE_HINT)?;
     let writing = config.writing(options.seed);
     check_prompts(config)?;
-    let identity = writer.identity();
-    let reviewer = reviewer.filter(|_| config.judge.is_some());
+    let identity = models.writer.identity();
+    let reviewer = models.reviewer.filter(|_| config.judge.is_some());
     let all: Vec<PathBuf> =
         inputs.iter().chain(config.sounds.iter().flat_map(|sounds| sounds.tars())).cloned().collect();
-    let mut run = open(options, hashed(config, &identity, reviewer), &all)?;
+    let mut run = open(options, hashed(config, &identity, reviewer), &all, models.fingerprints)?;
     let clips = clips::collect(&mut run, &inputs, &Selection::of(config))?;
     if !clips.complete || options.dry_run {
         return Ok(run.finish()?);
@@ -240,8 +238,9 @@ pub fn run(
     let plan = clips.shard_per_file(".parquet");
     let step = Step { name: "part", unit: "clips", physical: "tok" };
     run.must_keep(step).explain(Fault::ALL);
-    let mut generate =
-        GenerateStep::new(&writing, writer).with_max_attempts(config.attempts()).with_unanswered(config.unanswered);
+    let mut generate = GenerateStep::new(&writing, models.writer)
+        .with_max_attempts(config.attempts())
+        .with_unanswered(config.unanswered);
     if let Some(reviewer) = reviewer {
         generate = generate.with_reviewer(reviewer);
     }

@@ -111,6 +111,12 @@ impl PromptSettings {
         slots
     }
 
+    /// The JSON schema of answers.
+    #[must_use]
+    pub fn schema(&self) -> Value {
+        self.product.schema(self.style, self.grounded)
+    }
+
     /// The prompt of a writer.
     ///
     /// # Errors

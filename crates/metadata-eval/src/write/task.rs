@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use audsem_llm::{FinishReason, GenerateTask, Part, Prompt, PromptTemplate, Refusal, Request, Response, TextError};
+use audsem_llm::{
+    FinishReason, GenerateTask, Part, Prompt, PromptTemplate, Refusal, Request, Response, TextError, read_json,
+};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -90,7 +92,7 @@ impl GenerateTask for Writing<'_> {
             }
         };
         let mut request = self.sampled(prompt, self.max_tokens, seed);
-        request.schema = Some(self.settings.product.schema(self.settings.style, self.settings.grounded));
+        request.schema = Some(self.settings.schema());
         Ok(request)
     }
 
@@ -98,7 +100,8 @@ impl GenerateTask for Writing<'_> {
         if answer.finish == FinishReason::Length {
             return Err(Refusal::new("it was cut off at the maximum number of tokens (--max-tokens); be briefer"));
         }
-        let value: Value = parse(answer)?;
+        let value: Value =
+            read_json(answer.answer()).map_err(|error| Refusal::new(format!("it is not JSON: {error}")))?;
         let PromptSettings { product, style, limits, grounded, .. } = self.settings;
         let timeline = grounded.then(|| Timeline::of(clip));
         Check { product, style, limits, timeline: timeline.as_ref() }.read(&value).map_err(Refusal::new)
@@ -124,11 +127,4 @@ impl GenerateTask for Writing<'_> {
             _ => Err(Refusal::new(format!("a judge rejects it: {}", verdict["reason"].as_str().unwrap_or_default()))),
         }
     }
-}
-
-/// An answer as JSON; its shape has been checked.
-fn parse(answer: &Response) -> Result<Value, Refusal> {
-    let text = answer.answer().trim();
-    let inside = text.find('{').zip(text.rfind('}')).map_or(text, |(start, end)| text.get(start..=end).unwrap_or(text));
-    serde_json::from_str(inside).map_err(|error| Refusal::new(format!("it is not JSON: {error}")))
 }

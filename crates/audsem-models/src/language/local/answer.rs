@@ -1,5 +1,6 @@
 //! One answer in the making.
 
+use audsem_core::signals::stop_requested;
 use audsem_llm::{Alternative, ErrorScope, FinishReason, Request, Response, TextError, Token, Usage};
 
 use super::{LocalModel, failed};
@@ -162,8 +163,12 @@ impl Continuation for Answer<'_> {
         &self.settings.prompt
     }
 
-    /// A fault ends this answer alone.
+    /// A fault ends this answer alone, a stop request every answer: schedulers do not wait for the end of long ones.
     fn advance(&mut self, logits: &mut [f32]) -> Result<Option<u32>> {
+        if stop_requested() {
+            self.fault = Some(TextError::NotSent);
+            return Ok(None);
+        }
         Ok(self.choose(logits).unwrap_or_else(|error| {
             self.fault = Some(failed(&error));
             None
