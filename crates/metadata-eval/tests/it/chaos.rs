@@ -2,6 +2,9 @@
 
 use audsem_core::testing::chaos::survive;
 
+use audsem_core::testing::loopback::{Loopback, Reply};
+use serde_json::json;
+
 use crate::audio::shard;
 use crate::originals::Original;
 use crate::workbench::{Bench, audio, fixture, sat};
@@ -71,4 +74,25 @@ fn second_features() {
         bench.write(&format!("in/{n}.tar"), shard(&[&format!("V{n} (0.0-0.5)"), &format!("V{} (1.0-1.75)", n / 2)]));
     }
     check(&bench, "second-features", "sat -i in --model model --class-names names.csv --top-k 2");
+}
+
+#[test]
+fn write_captions_by_rules() {
+    let bench = Bench::new();
+    crate::write::clips(&bench, 9);
+    bench.write("in/clips.parquet", std::fs::read(bench.path("clips/part-00000.parquet")).unwrap());
+    check(&bench, "caption", "caption -i in --backend template --clips-per-shard 3");
+}
+
+#[test]
+fn audio_caption() {
+    let bench = Bench::new();
+    for n in 0..3 {
+        bench.write(&format!("in/{n}.tar"), shard(&[&format!("V{n} (0.0-0.5)"), &format!("V{} (1.0-1.75)", n / 2)]));
+    }
+    let server = Loopback::start(|_, _| {
+        let body = json!({"choices": [{"message": {"content": "A tone."}, "finish_reason": "stop"}]});
+        Reply::Send(200, "", body.to_string().into_bytes())
+    });
+    check(&bench, "audio-caption", &format!("audio-caption -i in --model m --server {}", server.url("/v1")));
 }

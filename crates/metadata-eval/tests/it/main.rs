@@ -3,13 +3,16 @@
 
 mod audio;
 mod audio_caption;
+mod busy;
 mod chaos;
 mod combine;
 mod convert_weights;
 mod empty;
 mod filter;
+mod guided;
 mod import;
 mod kill;
+mod language_model;
 mod music;
 mod originals;
 mod real_sounds;

@@ -82,3 +82,17 @@ pub(crate) fn image(key: &str) -> ImageFeatures {
 pub(crate) fn video(key: &str) -> VideoFeatures {
     VideoFeatures { key: key.to_owned(), place: None, frames_ms: None, caption: "A wet street.".to_owned() }
 }
+
+/// Fills a folder with a language model of random weights that has room for long answers.
+pub(crate) fn random_language_model(folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    for entry in std::fs::read_dir(fixture("goldens/qwen2_tiny")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+    }
+    let config = folder.join("config.json");
+    let (short, long) = ("\"max_position_embeddings\": 512", "\"max_position_embeddings\": 32768");
+    let text = std::fs::read_to_string(&config).unwrap();
+    assert!(text.contains(short), "{text}");
+    std::fs::write(config, text.replace(short, long)).unwrap();
+}

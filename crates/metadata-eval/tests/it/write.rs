@@ -1,6 +1,6 @@
 //! `caption`, `qa`, `mcqa`, `prompt` and `lint` through the binary, against a scripted server and by rules.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use audsem_core::tables::read_parquet;
 use audsem_core::tar::{ShardOptions, ShardWriter};
 use audsem_core::testing::loopback::{Loopback, ReceivedRequest, Reply};
 use audsem_metadata_eval::tables::{ClipMetadata, SoundTag};
+use audsem_metadata_eval::write::product::{Product, Style};
 use serde_json::{Value, json};
 
 use crate::workbench::{Bench, tag};
@@ -19,7 +20,7 @@ const THINKING: &str = "Let me listen closely. Something falls steadily and soft
     space around it speaks against that, so I am fairly sure that this is simply rain outdoors.";
 
 /// Rows of `combine`, made by it from a table of audio features.
-fn clips(bench: &Bench, n: usize) {
+pub(crate) fn clips(bench: &Bench, n: usize) {
     let row = |i: usize| {
         let mut row = crate::workbench::audio(&format!("video{i:06} (1_0-5_0)"), "Rain falls.");
         row.text = Some(format!("[rain falls on roof {i}]"));
@@ -37,7 +38,7 @@ fn body(call: &ReceivedRequest) -> Value {
     serde_json::from_str(&call.body).unwrap()
 }
 
-fn is_judge(call: &ReceivedRequest) -> bool {
+pub(crate) fn is_judge(call: &ReceivedRequest) -> bool {
     call.body.contains("strict judge")
 }
 
@@ -47,17 +48,17 @@ fn clip(call: &ReceivedRequest) -> String {
     call.body[at..].split(']').next().unwrap().to_owned()
 }
 
-fn say(text: &str) -> Reply {
+pub(crate) fn say(text: &str) -> Reply {
     let body = json!({"choices": [{"message": {"content": text}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 10, "completion_tokens": 5}});
     Reply::Send(200, "", body.to_string().into_bytes())
 }
 
-fn caption(answer: &str) -> Reply {
+pub(crate) fn caption(answer: &str) -> Reply {
     say(&json!({"thinking": THINKING, "answer": answer}).to_string())
 }
 
-fn lines(bench: &Bench, name: &str) -> Vec<Value> {
+pub(crate) fn lines(bench: &Bench, name: &str) -> Vec<Value> {
     bench.text(name).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -213,11 +214,51 @@ fn a_prompt_is_shown_as_the_model_gets_it() {
 }
 
 #[test]
-fn a_writer_is_needed() {
+fn what_rules_write_can_be_judged_by_a_model() {
+    let bench = Bench::new();
+    clips(&bench, 3);
+    let server = Loopback::start(|call, _| {
+        let valid = server_judged(call) != 1;
+        say(&json!({"reason": if valid { "" } else { "rule 2" }, "valid": valid}).to_string())
+    });
+    let flags = flags(&server);
+    let called =
+        bench.call(&format!("caption {flags} --backend template --judge --judge-with-facts --max-fail-rate 1 -o out"));
+    let step = called.ended(0).step("part");
+    assert_eq!((&step["kept"], &step["failed"]), (&json!(2), &json!({"answer_refused": 1})));
+    // Rules would only write the same again.
+    assert_eq!(server.calls().len(), 3);
+    assert!(bench.details("out/rejects-00000.jsonl")[0].contains("a judge rejects it: rule 2"));
+    assert_eq!(lines(&bench, "out/part-00000.jsonl")[0]["writer"], "template-1");
+}
+
+fn server_judged(call: &ReceivedRequest) -> usize {
+    assert!(is_judge(call), "{}", call.body);
+    clip(call).parse().unwrap()
+}
+
+/// Nothing has begun that could be continued.
+#[test]
+fn a_stop_before_the_server_has_named_its_model_ends_with_the_number_of_the_signal() {
     let bench = Bench::new();
     clips(&bench, 1);
-    bench.call("caption -i clips -o out").ended(2).says("--backend template");
-    bench.call("caption -i clips --backend template --judge -o out").ended(2).says("--server");
+    for (signal, code) in [("-TERM", 143), ("-INT", 130)] {
+        let (reached, wait) = mpsc::channel();
+        let reached = Mutex::new(reached);
+        let server = Loopback::start(move |_, _| {
+            let _ = reached.lock().unwrap().send(());
+            Reply::Send(503, "", b"loading".to_vec())
+        });
+        let mut command = bench.command(&format!("caption -i clips --server {} -o out", server.url("/v1")));
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
+        wait.recv_timeout(Duration::from_secs(60)).unwrap();
+        Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(code), "{said}");
+        assert!(said.contains("stopped on request, while waiting for the language model server http://"), "{said}");
+        assert!(!bench.path("out").exists());
+    }
 }
 
 #[test]
@@ -294,4 +335,52 @@ fn a_model_that_hears_gets_the_sound_of_the_clip_and_notes_on_its_pictures() {
     assert!(content[1]["text"].as_str().unwrap().starts_with("Listen to the recording"), "{content}");
     assert!(bench.details("out/rejects-00000.jsonl")[0].contains("no shard has the sound"));
     bench.call(&format!("visual-caption {flags} -o other")).ended(2).says("needs --sounds");
+}
+
+/// Runs only where AUDSEM_TEST_SERVER names a server, such as the one `just llm-server` starts. Holds for any model: what
+/// was not cut off is JSON of the shape that was asked for, and a second run asks nothing.
+#[test]
+fn real_server_writes_captions_and_multiple_choice() {
+    let Some(url) = std::env::var_os("AUDSEM_TEST_SERVER") else {
+        eprintln!("AUDSEM_TEST_SERVER is not set: start one with `just llm-server`");
+        return;
+    };
+    let bench = Bench::new();
+    clips(&bench, 3);
+    bench.write(
+        "caption.txt",
+        "--- user ---\nWhat do you hear in a recording of {{ closed_caption }}? Think in the field thinking \
+        about its sounds, in a sentence or two, and write a short caption in the field answer.\n",
+    );
+    bench.write(
+        "mcqa.txt",
+        "--- user ---\nAsk two questions about a recording of {{ closed_caption }}, each with four choices A to D, \
+        a sentence of thinking, and as answer the letter and text of the right choice.\n",
+    );
+    let url = url.to_str().unwrap();
+    let mut n = 0;
+    for (name, product) in [("caption", Product::Caption), ("mcqa", Product::Mcqa)] {
+        let flags = format!(
+            "{name} -i clips --template {name}.txt --min-thinking 1 --server {url} --concurrency 2 --timeout 600 --max-tokens 900 \
+             --max-attempts 3 --max-fail-rate 1 --replay replay"
+        );
+        let called = bench.call(&format!("{flags} -o {name}"));
+        // A small model may write nothing that is good enough, least of all multiple choice.
+        assert!(called.code == 0 || called.stderr.contains("can be used"), "{}", called.stderr);
+        let schema = audsem_llm::Schema::compile(&product.schema(Style::Simple, false)).unwrap();
+        for refused in lines(&bench, &format!("{name}/refused-00000.jsonl")) {
+            let read = schema.read(refused["answer"].as_str().unwrap());
+            assert!(read.is_ok() || refused["finish"] == "length", "{refused}");
+            n += 1;
+        }
+        let kept = if called.code == 0 { lines(&bench, &format!("{name}/part-00000.jsonl")) } else { Vec::new() };
+        eprintln!("{name}: {} clips, {n} refused answers; {kept:?}", kept.len());
+        n += kept.len();
+        if called.code == 0 {
+            let answers = std::fs::read_dir(bench.path("replay")).unwrap().count();
+            bench.call(&format!("{flags} -o {name}-again")).ended(0);
+            assert_eq!(std::fs::read_dir(bench.path("replay")).unwrap().count(), answers, "the server was asked again");
+        }
+    }
+    assert!(n >= 6, "{n} answers");
 }
