@@ -475,7 +475,7 @@ fn what_cannot_run_says_why_with_exit_code_2() {
     check(&["--input", input, nobody[0], nobody[1]], "no answer after 1 attempts");
     check(&["--input", "nowhere", nobody[0], nobody[1]], "nowhere");
     check(&["--input", input, "--server", "localhost"], "must begin with http://");
-    check(&["--input", input], "model `m` not found");
+    check(&["--input", input], "--retries is for a server: name one with --server");
     check(&["--input", input, "--prompt", template, nobody[0], nobody[1]], "line 2: undefined value");
 }
 

@@ -20,7 +20,7 @@ const FLAGS: &str = "-i clips --model model --template prompt.txt --min-thinking
 /// would take them too long: `guided` has every shape.
 #[test]
 fn a_model_in_this_process_writes_captions() {
-    let bench = prepared(3);
+    let bench = prepared(2);
     let step = bench.call(&format!("caption {FLAGS} -o caption")).ended(0).step("part");
     let rows = lines(&bench, "caption/part-00000.jsonl");
     assert!(!rows.is_empty() && step["kept"] == rows.len(), "{step}");
