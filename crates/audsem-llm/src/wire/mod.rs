@@ -49,10 +49,8 @@ pub(super) fn body(model: &str, request: &Request, format: SchemaFormat, extra: 
             }
         }
     }
-    if let Some(schema) = &request.schema {
-        if let Some((name, value)) = schema_field(format, schema.clone()) {
-            put(name, value);
-        }
+    if let Some((name, value)) = request.schema.clone().and_then(|schema| schema_field(format, schema)) {
+        put(name, value);
     }
     for (key, value) in extra {
         body.insert(key.clone(), value.clone());
