@@ -61,6 +61,12 @@ pub trait TextGenerator: Send + Sync {
     /// See [`TextError`]; [`TextError::is_systemic`] tells whether other requests can still succeed.
     fn generate(&self, request: &Request) -> Result<Response, TextError>;
 
+    /// Batches that it answers best at the same time: while the last questions of one are answered, those of another keep a
+    /// server busy. A model in this process has no use for more than one.
+    fn lanes(&self) -> usize {
+        1
+    }
+
     /// Drops stored answers to these requests, so that they are asked again.
     ///
     /// # Errors
@@ -103,6 +109,10 @@ impl<G: TextGenerator + ?Sized> TextGenerator for Box<G> {
 
     fn generate(&self, request: &Request) -> Result<Response, TextError> {
         (**self).generate(request)
+    }
+
+    fn lanes(&self) -> usize {
+        (**self).lanes()
     }
 
     fn forget(&self, requests: &[Request]) -> Result<(), TextError> {

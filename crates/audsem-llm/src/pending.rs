@@ -2,7 +2,7 @@
 
 use audsem_core::run::{ShardError, ShardOutput};
 
-use super::{Answered, RejectedAnswer, Request, Response, TextError, TextGenerator};
+use super::{Answered, RejectedAnswer, Request, Response, TextError, TextGenerator, Usage};
 
 /// A record being asked about.
 pub(super) struct Pending<T> {
@@ -21,13 +21,20 @@ impl<T> Pending<T> {
     }
 }
 
+/// Records that were asked about together, and the tokens that it took.
+pub(super) struct Asked<T> {
+    pub(super) records: Vec<Pending<T>>,
+    /// Of each answer.
+    pub(super) usage: Vec<Usage>,
+}
+
 /// Sends requests; tokens are reported as they come. A lost server ends the run.
 pub(super) fn send(
     generator: &dyn TextGenerator,
     requests: &[Request],
-    out: &mut ShardOutput,
+    progress: &ShardOutput,
+    usage: &mut Vec<Usage>,
 ) -> Result<Vec<Result<Response, TextError>>, ShardError> {
-    let progress: &ShardOutput = out;
     let arrived = |_: usize, response: &Response| {
         progress.work((response.usage.prompt_tokens + response.usage.completion_tokens) as f64);
         Ok(())
@@ -45,9 +52,6 @@ pub(super) fn send(
     if stopped {
         return Err(ShardError::Stopped);
     }
-    for response in answers.iter().flatten() {
-        out.count("prompt_tokens", response.usage.prompt_tokens);
-        out.count("completion_tokens", response.usage.completion_tokens);
-    }
+    usage.extend(answers.iter().flatten().map(|response| response.usage));
     Ok(answers)
 }

@@ -277,6 +277,10 @@ impl<G: TextGenerator> TextGenerator for Replay<G> {
         self.inner.identity()
     }
 
+    fn lanes(&self) -> usize {
+        self.inner.lanes()
+    }
+
     fn forget(&self, requests: &[Request]) -> Result<(), TextError> {
         let fault = |source| TextError::Replay { path: self.folder.clone(), source };
         let identity = self.identity();

@@ -2,14 +2,18 @@
 //! reason, and keep rejected answers.
 
 use std::borrow::Cow;
+use std::panic::resume_unwind;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use audsem_core::run::{ShardError, ShardOutput};
 use serde_json::Value;
 
 use super::error::excerpt;
 use super::outcome::write_rejected;
-use super::pending::{Pending, send};
+use super::pending::{Asked, Pending, send};
 use super::{
     Answered, ErrorScope, FinishReason, Refusal, RejectedAnswer, Request, Response, Schema, TextError, TextGenerator,
     Unanswered,
@@ -20,7 +24,7 @@ pub trait GenerateTask: Sync {
     /// What is asked about.
     type Record: Sync;
     /// The parsed form of a valid answer.
-    type Row;
+    type Row: Send;
 
     /// Names the record in rejects and rejected answers.
     fn key<'a>(&self, record: &'a Self::Record) -> Cow<'a, str>;
@@ -123,8 +127,12 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
         let mut answered = Vec::with_capacity(records.len());
         let mut rejected = Vec::new();
         let (mut n_open, mut last) = (0, None);
-        for records in records.chunks(self.batch) {
-            for record in self.ask(records, out)? {
+        for asked in self.ask_all(records, out)? {
+            for usage in asked.usage {
+                out.count("prompt_tokens", usage.prompt_tokens);
+                out.count("completion_tokens", usage.completion_tokens);
+            }
+            for record in asked.records {
                 rejected.extend(record.rejected);
                 n_open += usize::from(record.open.is_some());
                 last = record.open.or(last);
@@ -154,7 +162,37 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
         self.forget(refused)
     }
 
-    fn ask(&self, records: &[T::Record], out: &mut ShardOutput) -> Result<Vec<Pending<T::Row>>, ShardError> {
+    /// Asks about all records in as many lanes as the generator likes. Each takes the next part of a batch when it is done
+    /// with one, so that no more than a batch is in memory. Results stand in the order of the records.
+    fn ask_all(&self, records: &[T::Record], progress: &ShardOutput) -> Result<Vec<Asked<T::Row>>, ShardError> {
+        let lanes = self.generator.lanes().clamp(1, self.batch);
+        let parts: Vec<&[T::Record]> = records.chunks(self.batch.div_ceil(lanes)).collect();
+        let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let lane = || {
+            let mut done = Vec::new();
+            while !failed.load(Relaxed) {
+                let number = next.fetch_add(1, Relaxed);
+                let Some(part) = parts.get(number) else { break };
+                let asked = self.ask(part, progress);
+                failed.fetch_or(asked.is_err(), Relaxed);
+                done.push((number, asked));
+            }
+            done
+        };
+        let mut done = thread::scope(|scope| {
+            let lanes: Vec<_> = (0..lanes.min(parts.len())).map(|_| scope.spawn(lane)).collect();
+            let join = |lane: thread::ScopedJoinHandle<'_, Vec<_>>| match lane.join() {
+                Ok(done) => done,
+                Err(panic) => resume_unwind(panic),
+            };
+            lanes.into_iter().flat_map(join).collect::<Vec<_>>()
+        });
+        done.sort_unstable_by_key(|(number, _)| *number);
+        done.into_iter().map(|(_, asked)| asked).collect()
+    }
+
+    fn ask(&self, records: &[T::Record], progress: &ShardOutput) -> Result<Asked<T::Row>, ShardError> {
+        let mut usage = Vec::new();
         let mut pending: Vec<Pending<T::Row>> = records.iter().map(|record| self.begin(record)).collect();
         for attempt in 1..=self.max_attempts {
             let open: Vec<usize> = (0..pending.len()).filter(|&i| pending[i].request.is_some()).collect();
@@ -162,45 +200,36 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
             if requests.is_empty() {
                 break;
             }
-            let answers = send(self.generator, &requests, out)?;
+            let answers = send(self.generator, &requests, progress, &mut usage)?;
             for (&i, answer) in open.iter().zip(answers) {
                 self.take(&records[i], &mut pending[i], attempt, answer);
             }
             if let Some(reviewer) = self.reviewer {
-                self.have_reviewed(reviewer, records, &mut pending, attempt, out)?;
+                let reviews = self.reviews(records, &mut pending);
+                let (asked, requests): (Vec<usize>, Vec<Request>) = reviews.into_iter().unzip();
+                let answers = send(reviewer, &requests, progress, &mut usage)?;
+                for (i, review) in asked.into_iter().zip(answers) {
+                    self.take_review(&records[i], &mut pending[i], attempt, review);
+                }
             }
         }
-        Ok(pending)
+        Ok(Asked { records: pending, usage })
     }
 
-    /// Sends the candidates of an attempt to the reviewer.
-    fn have_reviewed(
-        &self,
-        reviewer: &dyn TextGenerator,
-        records: &[T::Record],
-        pending: &mut [Pending<T::Row>],
-        attempt: u32,
-        out: &mut ShardOutput,
-    ) -> Result<(), ShardError> {
-        let (mut asked, mut requests) = (Vec::new(), Vec::new());
+    /// The questions to the reviewer about the candidates of an attempt, and the numbers of their records.
+    fn reviews(&self, records: &[T::Record], pending: &mut [Pending<T::Row>]) -> Vec<(usize, Request)> {
+        let mut reviews = Vec::new();
         for (i, pending) in pending.iter_mut().enumerate() {
             let Some((_, _, response)) = &pending.candidate else { continue };
             match self.task.review(&records[i], response) {
-                Ok(request) => {
-                    asked.push(i);
-                    requests.push(request);
-                }
+                Ok(request) => reviews.push((i, request)),
                 Err(error) => {
                     pending.candidate = None;
                     pending.answered = Some(Answered::Failed(error));
                 }
             }
         }
-        let reviews = send(reviewer, &requests, out)?;
-        for (i, review) in asked.into_iter().zip(reviews) {
-            self.take_review(&records[i], &mut pending[i], attempt, review);
-        }
-        Ok(())
+        reviews
     }
 
     fn take_review(

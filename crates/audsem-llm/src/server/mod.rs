@@ -31,6 +31,9 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// unreachable.
 const MAX_UNANSWERED: u32 = 64;
 
+/// Batches that ask for permits at the same time: while one waits for its last answers, the others use what it leaves.
+const LANES: usize = 4;
+
 /// Client of one server. It can be shared by threads: at most [`ServerConfig::concurrency`] requests are in
 /// flight at a time, whoever sends them.
 pub struct OpenAiServer {
@@ -270,6 +273,10 @@ impl OpenAiServer {
 impl TextGenerator for OpenAiServer {
     fn identity(&self) -> String {
         self.config.identity(&self.model)
+    }
+
+    fn lanes(&self) -> usize {
+        LANES
     }
 
     fn generate(&self, request: &Request) -> Result<Response, TextError> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use audsem_core::testing::loopback::Loopback;
 
 use crate::workbench::Bench;
-use crate::write::{caption, clips, is_judge, say};
+use crate::write::{caption, clips, is_judge, lines, say};
 
 /// Questions that the server answers at the same time.
 const SLOTS: u32 = 32;
@@ -36,6 +36,9 @@ fn busy_share(n: usize) -> f64 {
     let flags =
         format!("--server {} --model m --concurrency {SLOTS} --clips-per-shard 250 --workers 2", server.url("/v1"));
     bench.call(&format!("caption -i clips {flags} --judge -o out")).ended(0);
+    let keys: Vec<String> =
+        lines(&bench, "out/part-00000.jsonl").iter().map(|row| row["file_name"].to_string()).collect();
+    assert!(keys.len() == n.min(250) && keys.is_sorted(), "rows do not stand in the order of the clips: {keys:?}");
     let spans = spans.lock().unwrap();
     assert!(spans.len() > 2 * n, "{} questions", spans.len());
     let busy: Duration = spans.iter().map(|(begin, end)| *end - *begin).sum();
