@@ -14,7 +14,7 @@ fn prepared(n: usize) -> Bench {
     bench
 }
 
-const FLAGS: &str = "-i clips --model model --template prompt.txt --min-thinking 0 --max-tokens 1500 --max-attempts 2 --max-fail-rate 1";
+const FLAGS: &str = "-i clips --model model --template prompt.txt --min-thinking 0 --max-tokens 6000 --max-attempts 3 --max-fail-rate 1";
 
 /// Random weights write nonsense, which fits the schema, and is kept unless a rule about wording happens to meet it. Questions
 /// would take them too long: `guided` has every shape.
