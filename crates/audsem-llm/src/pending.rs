@@ -28,6 +28,19 @@ pub(super) struct Asked<T> {
     pub(super) usage: Vec<Usage>,
 }
 
+/// Records in parts of at most `most`. The first part of each lane is longer than that of the lane before, so that they do not
+/// all come to their last questions at the same time.
+pub(super) fn parts<T>(mut records: &[T], most: usize, lanes: usize) -> Vec<&[T]> {
+    let mut parts = Vec::new();
+    while !records.is_empty() {
+        let length = most * (parts.len() + 1).min(lanes) / lanes;
+        let (part, rest) = records.split_at(length.clamp(1, records.len()));
+        parts.push(part);
+        records = rest;
+    }
+    parts
+}
+
 /// Sends requests; tokens are reported as they come. A lost server ends the run.
 pub(super) fn send(
     generator: &dyn TextGenerator,
@@ -54,4 +67,23 @@ pub(super) fn send(
     }
     usage.extend(answers.iter().flatten().map(|response| response.usage));
     Ok(answers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_hold_every_record_once_in_order() {
+        let lengths = |n: usize, most, lanes| {
+            let records: Vec<usize> = (0..n).collect();
+            let parts = parts(&records, most, lanes);
+            assert_eq!(parts.concat(), records);
+            parts.iter().map(|part| part.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(300, 64, 4), [16, 32, 48, 64, 64, 64, 12]);
+        assert_eq!(lengths(5, 2, 1), [2, 2, 1]);
+        assert_eq!(lengths(3, 1, 4), [1, 1, 1]);
+        assert!(lengths(0, 64, 4).is_empty());
+    }
 }

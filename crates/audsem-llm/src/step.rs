@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::error::excerpt;
 use super::outcome::write_rejected;
-use super::pending::{Asked, Pending, send};
+use super::pending::{Asked, Pending, parts, send};
 use super::{
     Answered, ErrorScope, FinishReason, Refusal, RejectedAnswer, Request, Response, Schema, TextError, TextGenerator,
     Unanswered,
@@ -166,7 +166,7 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
     /// with one, so that no more than a batch is in memory. Results stand in the order of the records.
     fn ask_all(&self, records: &[T::Record], progress: &ShardOutput) -> Result<Vec<Asked<T::Row>>, ShardError> {
         let lanes = self.generator.lanes().clamp(1, self.batch);
-        let parts: Vec<&[T::Record]> = records.chunks(self.batch.div_ceil(lanes)).collect();
+        let parts = parts(records, self.batch.div_ceil(lanes), lanes);
         let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
         let lane = || {
             let mut done = Vec::new();
