@@ -35,7 +35,7 @@ pub enum LanguageModelArgs {
     Local(LocalModelArgs),
 }
 
-/// The same for a command that may do without; `None` if neither a server nor a model is named.
+/// The flags of [`LanguageModelArgs`] for a command that may do without: `None` if neither a server nor a model is named.
 #[derive(Debug, Clone)]
 pub struct OptionalLanguageModelArgs(pub Option<LanguageModelArgs>);
 
