@@ -9,11 +9,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::suffix::is_media;
+use crate::suffix::{is_media, is_picture};
 use crate::video_id::MAX_ID_BYTES;
 
 /// File extensions that may follow a clip's name, beside those of media; anything else after the parenthesis is an error.
-const EXTENSIONS: [&str; 4] = ["json", "jpg", "png", "txt"];
+const EXTENSIONS: [&str; 2] = ["json", "txt"];
 
 /// A stretch of a video, the key every stage joins on.
 ///
@@ -170,7 +170,10 @@ impl FromStr for ClipId {
 
 fn check_ending(name: &str, ending: &str) -> Result<(), ClipIdError> {
     let known = match ending.strip_prefix('.') {
-        Some(extension) => is_media(extension) || EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)),
+        Some(extension) => {
+            let other = || EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension));
+            is_media(extension) || is_picture(extension) || other()
+        }
         None => ending.is_empty(),
     };
     if known {

@@ -7,6 +7,9 @@ pub const VIDEO: [&str; 10] = ["mp4", "mkv", "webm", "mov", "m4v", "avi", "flv",
 pub const AUDIO: [&str; 14] =
     ["flac", "wav", "aiff", "aif", "caf", "m4a", "opus", "ogg", "oga", "mp3", "aac", "mka", "weba", "wma"];
 
+/// Suffixes of picture files.
+pub const PICTURE: [&str; 3] = ["jpg", "jpeg", "png"];
+
 /// Whether a suffix is that of a video file, ignoring case.
 pub fn is_video(suffix: &str) -> bool {
     VIDEO.iter().any(|known| known.eq_ignore_ascii_case(suffix))
@@ -15,6 +18,11 @@ pub fn is_video(suffix: &str) -> bool {
 /// Whether a suffix is that of an audio file, ignoring case.
 pub fn is_audio(suffix: &str) -> bool {
     AUDIO.iter().any(|known| known.eq_ignore_ascii_case(suffix))
+}
+
+/// Whether a suffix is that of a picture file, ignoring case.
+pub fn is_picture(suffix: &str) -> bool {
+    PICTURE.iter().any(|known| known.eq_ignore_ascii_case(suffix))
 }
 
 /// Whether a suffix is that of an audio or video file, ignoring case.
@@ -30,6 +38,7 @@ mod tests {
     fn a_suffix_is_of_one_kind_in_any_case() {
         assert!(is_video("MP4") && !is_audio("mp4") && is_audio("Flac") && !is_video("flac") && is_media("oga"));
         assert!(!is_media("json") && !is_media("") && !is_media("mp"));
+        assert!(is_picture("JPG") && !is_picture("mp4") && !is_media("png"));
         assert!(VIDEO.iter().all(|suffix| !is_audio(suffix)));
     }
 }

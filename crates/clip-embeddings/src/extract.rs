@@ -190,7 +190,7 @@ fn copy(
     format: SoundFormat,
     out: &mut ShardOutput,
 ) -> Result<Option<String>, ShardError> {
-    let suffix = entry.sound.as_ref().map_or("flac", |sound| sound.suffix.as_str());
+    let suffix = entry.media.as_ref().map_or("flac", |sound| sound.suffix.as_str());
     let (stored, ending) = match format {
         SoundFormat::Keep => (std::borrow::Cow::Borrowed(bytes), suffix),
         SoundFormat::Wav => match wav(bytes, suffix) {

@@ -16,7 +16,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use audsem_core::clips::{ClipDrop, ClipFault, scan};
+use audsem_core::clips::{ClipContent, ClipDrop, ClipFault, scan};
 use audsem_core::error::Error as CoreError;
 use audsem_core::files::sync_folder;
 use audsem_core::input;
@@ -146,7 +146,7 @@ fn plan(config: &Config, limit: Option<u64>) -> Result<Vec<Planned>, Error> {
 fn one(tar: &Planned, mode: MergeMode, out: &mut ShardOutput) -> Result<(), ShardError> {
     let mut keys = csv::Writer::from_writer(out.create(format!("keys-{}.csv", out.name()))?);
     let (mut samples, mut failed) = (0, None);
-    scan(&tar.from.path, |entry| {
+    scan(&tar.from.path, ClipContent::Sound, |entry| {
         samples += 1;
         // A guessed key would make unrelated samples look like repeats.
         let key = if entry.problem.is_some() { String::new() } else { entry.key };

@@ -1,4 +1,4 @@
-//! Reading the sounds and captions of a source's records.
+//! Reading the media and captions of a source's records.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -13,20 +13,20 @@ use crate::run::ShardError;
 use crate::tar::{MAX_MEMBER_BYTES, TarError};
 
 impl ClipSource {
-    /// Passes the sounds of the records that `dedupe` accepts to `visit`, in the order of the source; of each sound at most
+    /// Passes the media of the records that `dedupe` accepts to `visit`, in the order of the source; of each file at most
     /// the first `most` bytes.
     ///
     /// # Errors
     /// The tar is damaged, lacks its end marker or has data after it ([`ShardError::Input`]), or `visit` fails.
-    pub fn for_each_sound(
+    pub fn for_each_media(
         &self,
         dedupe: &mut Deduplicator<'_>,
         most: u64,
-        visit: impl FnMut(SoundBytes) -> Result<(), ShardError>,
+        visit: impl FnMut(MediaBytes) -> Result<(), ShardError>,
     ) -> Result<(), ShardError> {
         match &self.kind {
-            SourceKind::Tar(path) => self.sounds_of_tar(path, dedupe, most, visit),
-            SourceKind::Rows(rows) => sounds_of_rows(rows, dedupe, most, visit),
+            SourceKind::Tar(path) => self.media_of_tar(path, dedupe, most, visit),
+            SourceKind::Rows(rows) => media_of_rows(rows, dedupe, most, visit),
         }
     }
 
@@ -37,7 +37,7 @@ impl ClipSource {
     pub fn captions(&self, dedupe: &mut Deduplicator<'_>) -> Result<Vec<(String, String)>, ShardError> {
         let mut captions = Vec::new();
         match &self.kind {
-            SourceKind::Tar(path) => scan(path, |entry| {
+            SourceKind::Tar(path) => scan(path, ClipContent::Caption, |entry| {
                 if dedupe.accept(Candidate::of_entry(&entry, ClipContent::Caption)) {
                     captions.push((entry.key, entry.text.unwrap_or_default()));
                 }
@@ -51,21 +51,22 @@ impl ClipSource {
         Ok(captions)
     }
 
-    fn sounds_of_tar(
+    fn media_of_tar(
         &self,
         path: &Path,
         dedupe: &mut Deduplicator<'_>,
         most: u64,
-        mut visit: impl FnMut(SoundBytes) -> Result<(), ShardError>,
+        mut visit: impl FnMut(MediaBytes) -> Result<(), ShardError>,
     ) -> Result<(), ShardError> {
-        let wanted = |entry: &ClipEntry| dedupe.accept(Candidate::of_entry(entry, ClipContent::Sound));
-        let visited = for_each_head(path, most, wanted, |entry, bytes| {
-            let (extension, n_bytes) = match &entry.sound {
-                Some(sound) => (sound.suffix.clone(), sound.n_bytes),
+        let content = dedupe.content();
+        let wanted = |entry: &ClipEntry| dedupe.accept(Candidate::of_entry(entry, content));
+        let visited = for_each_head(path, content, most, wanted, |entry, bytes| {
+            let (extension, n_bytes) = match &entry.media {
+                Some(media) => (media.suffix.clone(), media.n_bytes),
                 None => (String::new(), bytes.len() as u64),
             };
             let (key, place, text) = (entry.key.clone(), self.name.clone(), entry.text.clone());
-            visit(SoundBytes { key, place, text, extension, bytes: bytes.to_vec(), n_bytes }).map_err(Stop::Shard)
+            visit(MediaBytes { key, place, text, extension, bytes: bytes.to_vec(), n_bytes }).map_err(Stop::Shard)
         });
         visited.map_err(|stop| match stop {
             Stop::Tar(error) => ShardError::input(error),
@@ -74,17 +75,17 @@ impl ClipSource {
     }
 }
 
-fn sounds_of_rows(
+fn media_of_rows(
     rows: &[ClipRow],
     dedupe: &mut Deduplicator<'_>,
     most: u64,
-    mut visit: impl FnMut(SoundBytes) -> Result<(), ShardError>,
+    mut visit: impl FnMut(MediaBytes) -> Result<(), ShardError>,
 ) -> Result<(), ShardError> {
     for row in rows {
-        if !dedupe.accept(Candidate::of_row(row, ClipContent::Sound)) {
+        if !dedupe.accept(Candidate::of_row(row, dedupe.content())) {
             continue;
         }
-        let Some(file) = &row.sound else { continue };
+        let Some(file) = &row.media else { continue };
         match file.read(most.min(MAX_MEMBER_BYTES)) {
             // A missing file is a fault of the row that names it; a failing disk is not.
             Err(error) if error.kind() != ErrorKind::NotFound && Blame::of_io(&error) == Blame::Surroundings => {
@@ -97,16 +98,16 @@ fn sounds_of_rows(
             Ok((bytes, n_bytes)) => {
                 let extension = file.path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
                 let (key, place, text) = (row.key.clone(), file.name.clone(), row.text.clone());
-                visit(SoundBytes { key, place, text, extension, bytes, n_bytes })?;
+                visit(MediaBytes { key, place, text, extension, bytes, n_bytes })?;
             }
         }
     }
     Ok(())
 }
 
-/// A sound that is to be decoded.
+/// A sound, video or picture that is to be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SoundBytes {
+pub struct MediaBytes {
     /// The key of its clip.
     pub key: String,
     /// The tar it lies in, or its own path below the input.
@@ -145,14 +146,14 @@ mod tests {
             let row = ClipRow {
                 key: "k".to_owned(),
                 place: "list, line 2".to_owned(),
-                sound: Some(super::super::SoundFile { name: "a.wav".to_owned(), path: path.into() }),
+                media: Some(super::super::MediaFile { name: "a.wav".to_owned(), path: path.into() }),
                 text: None,
                 problem: None,
             };
             let kind = SourceKind::Rows(vec![row]);
             let source = ClipSource { name: "list".to_owned(), fingerprint: "".into(), kind, limit: u64::MAX };
             let mut dedupe = Deduplicator::new(&source, 0, ClipContent::Sound, None);
-            source.for_each_sound(&mut dedupe, u64::MAX, |_| Ok(()))
+            source.for_each_media(&mut dedupe, u64::MAX, |_| Ok(()))
         };
         assert!(read("/no such file").is_ok(), "a reject");
         assert!(matches!(read("/proc/self/mem"), Err(ShardError::Input(_))));

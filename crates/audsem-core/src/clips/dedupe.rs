@@ -15,7 +15,7 @@ pub struct Candidate<'a> {
     pub key: &'a str,
     /// Where it stands: the name of its sample, its line, or its path.
     pub place: &'a str,
-    /// Whether it has what is asked for: a sound, or a caption.
+    /// Whether it has what is asked for: a sound, pictures, or a caption.
     pub has_content: bool,
     /// Why it cannot be used.
     pub problem: Option<(ClipFault, &'a str)>,
@@ -25,7 +25,7 @@ impl<'a> Candidate<'a> {
     /// A candidate from a sample of a tar.
     pub fn of_entry(entry: &'a ClipEntry, content: ClipContent) -> Self {
         let has_content = match content {
-            ClipContent::Sound => entry.sound.is_some(),
+            ClipContent::Sound | ClipContent::Pictures => entry.media.is_some(),
             ClipContent::Caption => has_text(entry.text.as_deref()),
         };
         let problem = entry.problem.as_ref().map(|(fault, problem)| (*fault, problem.as_str()));
@@ -35,7 +35,7 @@ impl<'a> Candidate<'a> {
     /// A candidate from a row of a list or a folder.
     pub fn of_row(row: &'a ClipRow, content: ClipContent) -> Self {
         let has_content = match content {
-            ClipContent::Sound => row.sound.is_some(),
+            ClipContent::Sound | ClipContent::Pictures => row.media.is_some(),
             ClipContent::Caption => has_text(row.text.as_deref()),
         };
         let problem = row.problem.as_deref().map(|problem| (ClipFault::BadRow, problem));
@@ -63,6 +63,11 @@ impl<'a> Deduplicator<'a> {
     /// Starts with source number `number`. Without an index, keys are unique within the source alone.
     pub fn new(source: &'a ClipSource, number: usize, content: ClipContent, index: Option<&'a KeyIndex>) -> Self {
         Self { source, number, content, index, keys: HashSet::default(), read: 0, left_out: Vec::new() }
+    }
+
+    /// The part of the clips that is read.
+    pub(super) fn content(&self) -> ClipContent {
+        self.content
     }
 
     /// Whether the next record is used.
@@ -93,6 +98,7 @@ impl<'a> Deduplicator<'a> {
     fn nothing(&self) -> ClipDrop {
         match self.content {
             ClipContent::Sound => ClipDrop::NoAudio,
+            ClipContent::Pictures => ClipDrop::NoPictures,
             ClipContent::Caption => ClipDrop::NoCaption,
         }
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::clip_id::{ClipId, ClipIdError};
 use crate::json::{MAX_RECORD_BYTES, Read, read_fields};
-use crate::suffix::is_media;
+use crate::suffix::{is_media, is_picture};
 
 /// JSON of a sample that is larger than this is not read: a clip's description has a few hundred bytes.
 pub const MAX_JSON_BYTES: u64 = MAX_RECORD_BYTES as u64;
@@ -115,7 +115,11 @@ pub fn clip_key(name: &str) -> String {
     }
     let last = name.rsplit('/').next().unwrap_or(name);
     let stem = match last.rsplit_once('.') {
-        Some((stem, extension)) if is_media(extension) || extension.eq_ignore_ascii_case("json") => stem,
+        Some((stem, extension))
+            if is_media(extension) || is_picture(extension) || extension.eq_ignore_ascii_case("json") =>
+        {
+            stem
+        }
         _ => last,
     };
     stem.replace('.', "_")

@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
-use super::source::SoundFile;
+use super::source::{ClipContent, MediaFile};
 use crate::error::Result;
-use crate::suffix::{is_audio, is_video};
 use crate::tar::is_tar;
 use crate::walk::Walk;
 
-/// The sounds and tars of a folder.
+/// The media and tars of a folder.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Sounds, also below, in the order of their paths; or videos, where there are no sounds.
-    pub sounds: Vec<SoundFile>,
+    /// Files of the kind that has the content best, also below, in the order of their paths.
+    pub media: Vec<MediaFile>,
+    /// Number of pictures that are not read because there are videos.
+    pub pictures: usize,
     /// Tars in the folder itself.
     pub tars: usize,
     /// Tars in folders below.
@@ -23,37 +24,42 @@ pub(super) struct Found {
 ///
 /// # Errors
 /// A folder cannot be listed.
-pub(super) fn search(root: &Path) -> Result<Found> {
+pub(super) fn search(root: &Path, content: ClipContent) -> Result<Found> {
     let mut found = Found::default();
-    let mut videos = Vec::new();
-    for file in Walk::deep().files(root, |name| ends(name, is_audio) || ends(name, is_video) || is_tar(name))? {
-        match file.is_below() {
-            _ if ends(&file.name, is_audio) => found.sounds.push(SoundFile { name: file.name, path: file.path }),
-            _ if ends(&file.name, is_video) => videos.push(SoundFile { name: file.name, path: file.path }),
-            true => found.tars_below += 1,
-            false => found.tars += 1,
+    let mut by_rank: [Vec<MediaFile>; 2] = Default::default();
+    for file in Walk::deep().files(root, |name| rank(content, name).is_some() || is_tar(name))? {
+        match rank(content, &file.name) {
+            Some(rank) => by_rank[rank].push(MediaFile { name: file.name, path: file.path }),
+            None if file.is_below() => found.tars_below += 1,
+            None => found.tars += 1,
         }
     }
-    if found.sounds.is_empty() {
-        found.sounds = videos;
+    let [best, second] = by_rank;
+    if content == ClipContent::Pictures && !best.is_empty() {
+        found.pictures = second.len();
     }
+    found.media = if best.is_empty() { second } else { best };
     Ok(found)
 }
 
-fn ends(name: &str, kind: impl Fn(&str) -> bool) -> bool {
-    Path::new(name).extension().is_some_and(|extension| kind(&extension.to_string_lossy()))
+/// How well a file of this name serves, as [`ClipContent::rank`] has it.
+fn rank(content: ClipContent, name: &str) -> Option<usize> {
+    content.rank(&Path::new(name).extension()?.to_string_lossy())
 }
 
 impl Found {
-    /// Warns about files that are not read: sounds in a folder that is read for its tars, and tars in subfolders.
-    pub(super) fn warn_of_unread(&self, root: &Path, sounds_wanted: bool) {
+    /// Warns about files that are not read: media in a folder that is read for its tars, pictures beside videos, and tars in
+    /// subfolders.
+    pub(super) fn warn_of_unread(&self, root: &Path, content: ClipContent) {
         let root = root.display();
-        if sounds_wanted && self.tars > 0 && !self.sounds.is_empty() {
-            tracing::warn!(
-                "sounds next to tars are not read: {} in and below {root}\n\
-                 hint: keep sounds in a folder of their own, or list them in a CSV file with a column `path`",
-                self.sounds.len()
-            );
+        let hint = "hint: keep them in a folder of their own, or list them in a CSV file with a column `path`";
+        let unread = match content {
+            ClipContent::Caption => None,
+            _ if self.tars > 0 => Some(("files next to tars are not read", self.media.len() + self.pictures)),
+            _ => Some(("pictures next to videos are not read", self.pictures)),
+        };
+        if let Some((what, n)) = unread.filter(|(_, n)| *n > 0) {
+            tracing::warn!("{what}: {n} in and below {root}\n{hint}");
         }
         if self.tars_below > 0 {
             tracing::warn!(
@@ -81,15 +87,22 @@ mod tests {
             fs::write(path, "").unwrap();
         }
         std::os::unix::fs::symlink(folder.path(), folder.path().join("x/again")).unwrap();
-        let found = search(folder.path()).unwrap();
-        assert_eq!(found.sounds.iter().map(|sound| sound.name.as_str()).collect::<Vec<_>>(), ["b.wav", "x/a.FLAC"]);
+        let found = search(folder.path(), ClipContent::Sound).unwrap();
+        assert_eq!(found.media.iter().map(|sound| sound.name.as_str()).collect::<Vec<_>>(), ["b.wav", "x/a.FLAC"]);
         assert_eq!((found.tars, found.tars_below), (1, 2));
     }
 
     #[test]
     fn videos_are_found_where_there_are_no_sounds() {
         let folder = tempfile::tempdir().unwrap();
-        let names = || search(folder.path()).unwrap().sounds.into_iter().map(|sound| sound.name).collect::<Vec<_>>();
+        let names = || {
+            search(folder.path(), ClipContent::Sound)
+                .unwrap()
+                .media
+                .into_iter()
+                .map(|sound| sound.name)
+                .collect::<Vec<_>>()
+        };
         fs::write(folder.path().join("a.mp4"), "").unwrap();
         assert_eq!(names(), ["a.mp4"]);
         fs::write(folder.path().join("b.wav"), "").unwrap();

@@ -179,7 +179,7 @@ fn keys_of(source: &ClipSource, number: usize, content: ClipContent) -> Result<R
     let mut keys = Vec::new();
     match &source.kind {
         SourceKind::Tar(path) => {
-            let scanned = scan(path, |entry| {
+            let scanned = scan(path, content, |entry| {
                 if dedupe.accept(Candidate::of_entry(&entry, content)) {
                     keys.push(entry.key);
                 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use csv::StringRecord;
 
 use super::naming::{Naming, keys};
-use super::source::{ClipContent, ClipRow, SoundFile};
+use super::source::{ClipContent, ClipRow, MediaFile};
 use crate::error::{Error, Result};
 
 /// Positions of the columns that a list may have.
@@ -25,6 +25,9 @@ impl Header {
     fn needs(&self, content: ClipContent, list: &Path) -> Result<()> {
         let (found, problem) = match content {
             ClipContent::Sound => (self.path, "no column `path`\nhint: a list of sounds has a column `path`"),
+            ClipContent::Pictures => {
+                (self.path, "no column `path`\nhint: a list of videos or pictures has a column `path`")
+            }
             ClipContent::Caption => (self.text, "no column `text`\nhint: a list of captions has a column `text`"),
         };
         let problem = format!("{problem}, and `key` if wanted; the first line names the columns");
@@ -55,7 +58,7 @@ pub(super) fn rows(list: &Path, content: ClipContent) -> Result<Vec<ClipRow>> {
     let row = |(line, key): (Line, String)| ClipRow {
         key,
         place: format!("{}, line {}", name.to_string_lossy(), line.number),
-        sound: line.path.map(|name| SoundFile { path: folder.join(&name), name }),
+        media: line.path.map(|name| MediaFile { path: folder.join(&name), name }),
         text: line.text,
         problem: line.problem,
     };
@@ -100,7 +103,7 @@ fn line(number: u64, header: &Header, record: &StringRecord, content: ClipConten
     };
     let mut line =
         Line { number, key: value(header.key), path: value(header.path), text: value(header.text), problem: None };
-    if content == ClipContent::Sound && line.path.is_none() {
+    if content != ClipContent::Caption && line.path.is_none() {
         line.problem = Some("no `path`".to_owned());
     }
     line

@@ -19,12 +19,12 @@ mod reason;
 mod samples;
 mod source;
 
-pub use contents::SoundBytes;
+pub use contents::MediaBytes;
 pub use dedupe::{Candidate, Deduplicator};
 pub use description::{Description, MAX_JSON_BYTES, clip_key, parse_clip};
 pub use key_index::{ClipPlan, KeyIndex, PlannedSource, index_keys};
 pub use reason::{ClipDrop, ClipFault};
-pub use samples::{ClipEntry, SoundMember, for_each_head, for_each_sound, scan};
+pub use samples::{ClipEntry, MediaMember, for_each_head, for_each_sound, scan};
 pub use source::{
-    ClipContent, ClipRow, ClipSource, SoundFile, SourceKind, limited, list_captions, list_shards, list_sounds,
+    ClipContent, ClipRow, ClipSource, MediaFile, SourceKind, limited, list_captions, list_media, list_shards,
 };

@@ -7,7 +7,7 @@ crate::reasons! {
         BadRow = "bad_row": "the line of the list cannot be used",
         NoKey = "no_key": "nothing names the record",
         Unreadable = "unreadable": "the file cannot be read",
-        TooLarge = "too_large": "the sound is larger than 256 MiB",
+        TooLarge = "too_large": "the file is larger than 256 MiB",
     }
 }
 
@@ -16,6 +16,7 @@ crate::reasons! {
     pub enum ClipDrop {
         NoCaption = "no_caption": "the record has no caption",
         NoAudio = "no_audio": "the sample has no sound",
+        NoPictures = "no_pictures": "the sample has neither a video nor a picture",
         RepeatedKey = "repeated_key": "an earlier sample or row has the same key; the first one counts",
     }
 }

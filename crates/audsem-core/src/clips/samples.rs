@@ -3,12 +3,11 @@
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use super::{ClipFault, Description, MAX_JSON_BYTES};
+use super::{ClipContent, ClipFault, Description, MAX_JSON_BYTES};
 use crate::input::open_plain;
-use crate::suffix::{is_audio, is_media, is_video};
 use crate::tar::{Grouping, MAX_MEMBER_BYTES, Member, MemberReader, MemberRole, TarError};
 
-/// A sample of a tar, without the bytes of its sound.
+/// A sample of a tar, without the bytes of its media.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClipEntry {
     /// The clip's tar key, or what names the sample in its place.
@@ -17,23 +16,23 @@ pub struct ClipEntry {
     pub sample: String,
     /// The caption, where the JSON has one.
     pub text: Option<String>,
-    /// Its sound, where it has one: the first, where it has several, or its first video, where it has none.
-    pub sound: Option<SoundMember>,
-    /// Why it cannot be used: its JSON does not tell what the clip is called, and its key is a guess; or its sound is too
+    /// The member that has what is asked for, as [`ClipContent::prefers`] chooses it.
+    pub media: Option<MediaMember>,
+    /// Why it cannot be used: its JSON does not tell what the clip is called, and its key is a guess; or its media are too
     /// large.
     pub problem: Option<(ClipFault, String)>,
 }
 
 impl ClipEntry {
-    /// Whether it has a sound that is not larger than what is read into memory.
-    fn has_usable_sound(&self) -> bool {
-        self.sound.as_ref().is_some_and(|sound| sound.n_bytes <= MAX_MEMBER_BYTES)
+    /// Whether it has media that are not larger than what is read into memory.
+    fn has_usable_media(&self) -> bool {
+        self.media.as_ref().is_some_and(|media| media.n_bytes <= MAX_MEMBER_BYTES)
     }
 }
 
-/// The member of a sample that holds its sound.
+/// The member of a sample that holds its sound or its pictures.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SoundMember {
+pub struct MediaMember {
     /// Its suffix in lower case: the format.
     pub suffix: String,
     /// Position of the payload in the (uncompressed) tar, in bytes; 0 if the tar cannot be read at a position.
@@ -43,41 +42,48 @@ pub struct SoundMember {
 }
 
 /// A sample while its members go by.
-#[derive(Default)]
 struct Gathered {
     sample: String,
+    content: ClipContent,
     described: Option<Description>,
-    sound: Option<SoundMember>,
-    /// The first bytes of its sound, in a tar that can only be read from the beginning.
+    media: Option<MediaMember>,
+    /// The first bytes of its media, in a tar that can only be read from the beginning.
     bytes: Vec<u8>,
 }
 
 impl Gathered {
+    fn new(sample: &str, content: ClipContent) -> Self {
+        Self { sample: sample.to_owned(), content, described: None, media: None, bytes: Vec::new() }
+    }
+
     fn finish(self) -> (ClipEntry, Vec<u8>) {
         let described = self.described.unwrap_or_default();
         let key = described.clip_key(&self.sample);
         let Description { text, problem, .. } = described;
-        let too_large = self.sound.as_ref().filter(|sound| sound.n_bytes > MAX_MEMBER_BYTES);
-        let too_large = too_large.map(|sound| (ClipFault::TooLarge, format!("its sound has {} bytes", sound.n_bytes)));
+        let too_large = self.media.as_ref().filter(|media| media.n_bytes > MAX_MEMBER_BYTES);
+        let too_large =
+            too_large.map(|media| (ClipFault::TooLarge, format!("its {} has {} bytes", media.suffix, media.n_bytes)));
         let problem = problem.map(|problem| (ClipFault::BadJson, problem)).or(too_large);
-        (ClipEntry { key, sample: self.sample, text, sound: self.sound, problem }, self.bytes)
+        (ClipEntry { key, sample: self.sample, text, media: self.media, problem }, self.bytes)
     }
 }
 
-/// Goes through the samples of a tar, as [`Grouping`] forms them. Headers and JSON are read, sounds are skipped.
+/// Goes through the samples of a tar, as [`Grouping`] forms them, for a part of their clips. Headers and JSON are read, media
+/// are skipped.
 ///
 /// # Errors
 /// The tar is damaged, lacks its end marker, or has data after it; samples before that have been visited.
-pub fn scan(path: &Path, mut visit: impl FnMut(ClipEntry)) -> Result<(), TarError> {
-    for_each_gathered(MemberReader::scan(path)?, 0, |gathered| {
+pub fn scan(path: &Path, content: ClipContent, mut visit: impl FnMut(ClipEntry)) -> Result<(), TarError> {
+    for_each_gathered(MemberReader::scan(path)?, content, 0, |gathered| {
         visit(gathered.finish().0);
         Ok(())
     })
 }
 
-/// Gathers the samples of a tar, each with the first `most` bytes of its sound.
+/// Gathers the samples of a tar, each with the first `most` bytes of its media.
 fn for_each_gathered<E: From<TarError>>(
     mut members: MemberReader,
+    content: ClipContent,
     most: usize,
     mut visit: impl FnMut(Gathered) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -95,8 +101,13 @@ fn for_each_gathered<E: From<TarError>>(
         if let Some(done) = current.take_if(|_| begins) {
             visit(done)?;
         }
-        let sample = || Gathered { sample: grouping.key().to_owned(), ..Gathered::default() };
-        current.get_or_insert_with(sample).take(&mut members, &member, &suffix, most, &mut buffer)?;
+        current.get_or_insert_with(|| Gathered::new(grouping.key(), content)).take(
+            &mut members,
+            &member,
+            &suffix,
+            most,
+            &mut buffer,
+        )?;
     };
     if let Some(done) = current {
         visit(done)?;
@@ -118,24 +129,16 @@ impl Gathered {
         } else if suffix == "json" {
             members.read_payload(buffer)?;
             self.described = Some(Description::parse(buffer));
-        } else if self.takes_sound_of(suffix) {
+        } else if self.content.prefers(suffix, self.media.as_ref().map(|taken| taken.suffix.as_str())) {
             self.bytes.clear();
             let (suffix, n_bytes) = (suffix.to_owned(), member.size);
-            self.sound = Some(SoundMember { suffix, offset: member.offset, n_bytes });
+            self.media = Some(MediaMember { suffix, offset: member.offset, n_bytes });
             if most > 0 && n_bytes <= MAX_MEMBER_BYTES {
                 members.read_payload(&mut self.bytes)?;
                 self.bytes.truncate(most);
             }
         }
         Ok(())
-    }
-
-    /// Whether a member holds the sound: the first sound does, or where there is none the first video.
-    fn takes_sound_of(&self, suffix: &str) -> bool {
-        match &self.sound {
-            None => is_media(suffix),
-            Some(taken) => is_video(&taken.suffix) && is_audio(suffix),
-        }
     }
 }
 
@@ -148,30 +151,31 @@ pub fn for_each_sound<E: From<TarError>>(
     wanted: impl FnMut(&ClipEntry) -> bool,
     visit: impl FnMut(&ClipEntry, &[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    for_each_head(path, u64::MAX, wanted, visit)
+    for_each_head(path, ClipContent::Sound, u64::MAX, wanted, visit)
 }
 
-/// Hands the first `most` bytes of each sound to `visit`.
+/// Hands the first `most` bytes of the media of each sample to `visit`.
 ///
 /// # Errors
 /// As [`for_each_sound`].
 pub fn for_each_head<E: From<TarError>>(
     path: &Path,
+    content: ClipContent,
     most: u64,
     mut wanted: impl FnMut(&ClipEntry) -> bool,
     mut visit: impl FnMut(&ClipEntry, &[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     let members = MemberReader::scan(path)?;
     if !members.is_seekable() {
-        // Compressed: it can only be read from the beginning, and the JSON may come behind the sound.
-        return for_each_gathered(members, usize::try_from(most).unwrap_or(usize::MAX), |gathered| {
+        // Compressed: it can only be read from the beginning, and the JSON may come behind the media.
+        return for_each_gathered(members, content, usize::try_from(most).unwrap_or(usize::MAX), |gathered| {
             let (entry, bytes) = gathered.finish();
-            if wanted(&entry) && entry.has_usable_sound() { visit(&entry, &bytes) } else { Ok(()) }
+            if wanted(&entry) && entry.has_usable_media() { visit(&entry, &bytes) } else { Ok(()) }
         });
     }
     let mut entries = Vec::new();
-    scan(path, |entry| {
-        if wanted(&entry) && entry.has_usable_sound() {
+    scan(path, content, |entry| {
+        if wanted(&entry) && entry.has_usable_media() {
             entries.push(entry);
         }
     })?;
@@ -179,7 +183,7 @@ pub fn for_each_head<E: From<TarError>>(
     let file = open_plain(path).map_err(failed)?;
     let mut bytes = Vec::new();
     for entry in &entries {
-        let Some(SoundMember { offset, n_bytes, .. }) = &entry.sound else { continue };
+        let Some(MediaMember { offset, n_bytes, .. }) = &entry.media else { continue };
         bytes.resize(usize::try_from(*n_bytes.min(&most)).unwrap_or(usize::MAX), 0);
         file.read_exact_at(&mut bytes, *offset).map_err(failed)?;
         visit(entry, &bytes)?;

@@ -399,7 +399,11 @@ fn pipes_are_refused_at_once() {
             refused(audsem_core::run::FileFingerprint::of(&pipe).unwrap_err().to_string());
             refused(audsem_core::tar::list_tars(&pipe).unwrap_err().to_string());
             refused(audsem_core::tar::MemberReader::scan(&pipe).err().unwrap().to_string());
-            refused(audsem_core::clips::list_sounds(&[pipe]).unwrap_err().to_string());
+            refused(
+                audsem_core::clips::list_media(&[pipe], audsem_core::clips::ClipContent::Sound)
+                    .unwrap_err()
+                    .to_string(),
+            );
             said.send(()).unwrap();
         }
     });

@@ -7,16 +7,16 @@ use super::table::JointOutput;
 use super::{AnyFeatures, AnyNetwork, ClipError, ClipIdentity, MediaFault};
 
 /// Networks that run over the same clips.
-pub(super) struct Networks<'a, O> {
+pub(super) struct Networks<'a, O, M> {
     /// Name and network.
-    pub list: &'a [(&'a str, &'a dyn AnyNetwork<O>)],
+    pub list: &'a [(&'a str, &'a dyn AnyNetwork<O, M>)],
     /// Whether a failure of a network is an error of the clips that fail alone; otherwise it ends the run.
     pub isolated: bool,
 }
 
 /// A network of one shard and its current batch size.
-pub(super) struct Lane<'n, O> {
-    network: &'n dyn AnyNetwork<O>,
+pub(super) struct Lane<'n, O, M> {
+    network: &'n dyn AnyNetwork<O, M>,
     isolated: bool,
     batches: Batches,
 }
@@ -36,15 +36,15 @@ pub(super) struct Clip<'c, O> {
     pub heard: Heard<O>,
 }
 
-impl<O> Networks<'_, O> {
+impl<O, M> Networks<'_, O, M> {
     /// A lane for each network.
-    pub(super) fn lanes(&self, batch_size: usize) -> Vec<Lane<'_, O>> {
+    pub(super) fn lanes(&self, batch_size: usize) -> Vec<Lane<'_, O, M>> {
         let (isolated, batches) = (self.isolated, Batches::new(batch_size));
         self.list.iter().map(|(_, network)| Lane { network: *network, isolated, batches: batches.clone() }).collect()
     }
 }
 
-impl<O> Lane<'_, O> {
+impl<O, M> Lane<'_, O, M> {
     /// Adds the result of this network, which is `number` of all, to every clip.
     pub(super) fn run(&mut self, number: usize, clips: &mut [Clip<'_, O>]) -> Result<(), ShardError> {
         let mut asked: Vec<(usize, &AnyFeatures)> = Vec::new();
@@ -84,8 +84,8 @@ impl<O> Lane<'_, O> {
 }
 
 /// Runs a batch, and each of its clips alone if the network fails, so that only those fail that cause it.
-fn forward_isolated<O>(
-    network: &dyn AnyNetwork<O>,
+fn forward_isolated<O, M>(
+    network: &dyn AnyNetwork<O, M>,
     batch: &[&AnyFeatures],
 ) -> Result<Vec<Result<O, ClipError>>, BatchError> {
     match network.any_forward(batch) {

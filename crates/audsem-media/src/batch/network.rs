@@ -13,9 +13,9 @@ pub struct ClipIdentity {
     pub key: String,
     /// The tar it lies in, or its own path below the input.
     pub place: String,
-    /// The caption beside the sound, where there is one.
+    /// The caption beside it, where there is one.
     pub text: Option<String>,
-    /// Length of the decoded sound in milliseconds.
+    /// Length of the decoded sound, or the time of the last frame that is looked at, in milliseconds.
     pub milliseconds: u64,
 }
 
@@ -35,11 +35,11 @@ impl ClipError {
     }
 }
 
-/// A network, or any measure, that gives each clip an output.
+/// A network, or any measure, that gives each clip an output, from its sound or from other media.
 ///
 /// Features are made on many threads at once, one clip after the other; [`ClipNetwork::forward`] sees batches of them.
 /// An output must depend on its own clip alone: padding is masked by the network.
-pub trait ClipNetwork: Sync {
+pub trait ClipNetwork<M = ClipSound>: Sync {
     /// What the network reads of one clip.
     type Features: Send;
     /// What it gives for one clip.
@@ -49,7 +49,7 @@ pub trait ClipNetwork: Sync {
     ///
     /// # Errors
     /// Why this clip cannot be used.
-    fn features(&self, clip: &ClipIdentity, sound: &ClipSound) -> Result<Self::Features, ClipError>;
+    fn features(&self, clip: &ClipIdentity, media: &M) -> Result<Self::Features, ClipError>;
 
     /// What a clip costs in a batch, its length for example: clips of similar cost share batches.
     fn cost(&self, features: &Self::Features) -> usize {
@@ -75,13 +75,13 @@ pub trait ClipNetwork: Sync {
 /// What some network reads of one clip.
 pub type AnyFeatures = Box<dyn Any + Send>;
 
-/// A [`ClipNetwork`] with output `O` whose features are not named, so that several networks fit into one list.
-pub trait AnyNetwork<O>: Sync {
+/// A [`ClipNetwork`] over media `M` with output `O` whose features are not named, so that several networks fit into one list.
+pub trait AnyNetwork<O, M = ClipSound>: Sync {
     /// As [`ClipNetwork::features`].
     ///
     /// # Errors
     /// As there.
-    fn any_features(&self, clip: &ClipIdentity, sound: &ClipSound) -> Result<AnyFeatures, ClipError>;
+    fn any_features(&self, clip: &ClipIdentity, media: &M) -> Result<AnyFeatures, ClipError>;
 
     /// As [`ClipNetwork::cost`].
     fn any_cost(&self, features: &AnyFeatures) -> usize;
@@ -96,13 +96,13 @@ pub trait AnyNetwork<O>: Sync {
     fn any_forward(&self, batch: &[&AnyFeatures]) -> Result<Vec<Result<O, ClipError>>, BatchError>;
 }
 
-impl<N: ClipNetwork<Features: 'static>> AnyNetwork<N::Output> for N {
-    fn any_features(&self, clip: &ClipIdentity, sound: &ClipSound) -> Result<AnyFeatures, ClipError> {
-        Ok(Box::new(self.features(clip, sound)?))
+impl<M, N: ClipNetwork<M, Features: 'static>> AnyNetwork<N::Output, M> for N {
+    fn any_features(&self, clip: &ClipIdentity, media: &M) -> Result<AnyFeatures, ClipError> {
+        Ok(Box::new(self.features(clip, media)?))
     }
 
     fn any_cost(&self, features: &AnyFeatures) -> usize {
-        self.cost(own::<N>(features))
+        self.cost(own::<M, N>(features))
     }
 
     fn any_unasked(&self, clip: &ClipIdentity, earlier: &[Result<N::Output, ClipError>]) -> Option<N::Output> {
@@ -110,11 +110,11 @@ impl<N: ClipNetwork<Features: 'static>> AnyNetwork<N::Output> for N {
     }
 
     fn any_forward(&self, batch: &[&AnyFeatures]) -> Result<Vec<Result<N::Output, ClipError>>, BatchError> {
-        let batch: Vec<&N::Features> = batch.iter().map(|features| own::<N>(features)).collect();
+        let batch: Vec<&N::Features> = batch.iter().map(|features| own::<M, N>(features)).collect();
         self.forward(&batch)
     }
 }
 
-fn own<N: ClipNetwork<Features: 'static>>(features: &AnyFeatures) -> &N::Features {
+fn own<M, N: ClipNetwork<M, Features: 'static>>(features: &AnyFeatures) -> &N::Features {
     features.downcast_ref().expect("a network gets its own features back")
 }

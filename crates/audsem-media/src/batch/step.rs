@@ -2,22 +2,16 @@
 
 use std::path::PathBuf;
 
-use audsem_core::clips::{
-    ClipContent, ClipDrop, ClipFault, Deduplicator, PlannedSource, index_keys, limited, list_sounds,
-};
+use audsem_core::clips::{ClipDrop, ClipFault, Deduplicator, PlannedSource, index_keys, limited, list_media};
 use audsem_core::error::Result;
 use audsem_core::run::{
     ModelFingerprint, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Stats, Step, Summary,
 };
 
 use super::joint::Networks;
-use super::length::{HEAD_BYTES, milliseconds};
 use super::table::{JointOutput, OfOne};
-use super::{AnyNetwork, ClipNetwork, ClipTables, MediaFault, part};
+use super::{AnyNetwork, ClipDecoder, ClipNetwork, ClipTables, MediaFault, part};
 use crate::audio::Decoder;
-
-/// Counter of the length of all clips.
-pub const MILLISECONDS: &str = "milliseconds";
 
 /// Counter of clips that were decoded, each once for all networks of a run.
 pub const DECODED: &str = "decoded";
@@ -25,27 +19,24 @@ pub const DECODED: &str = "decoded";
 /// What follows the name of a network in the counter of clips for which it did not have to be run.
 pub const UNASKED: &str = "_not_asked";
 
-/// Counter of clips whose length is known only after decoding.
-const UNKNOWN_LENGTH: &str = "unknown_length";
-
 /// A command that runs a network over clips: everything but the network.
 #[derive(Debug)]
-pub struct BatchStep<'a, C> {
+pub struct BatchStep<'a, C, D = Decoder> {
     /// Everything that decides the content of the tables; hashed into `run.json`.
     pub config: &'a C,
     /// The checkpoints that are used.
     pub models: Vec<ModelFingerprint>,
-    /// Tars, sounds, folders of either, or lists.
+    /// Tars, media, folders of either, or lists.
     pub inputs: &'a [PathBuf],
-    /// What decodes the sounds.
-    pub decoder: &'a Decoder,
+    /// What decodes the clips: a [`Decoder`] for sounds, a [`FrameDecoder`](super::FrameDecoder) for pictures.
+    pub decoder: &'a D,
     /// Clips in one forward pass.
     pub batch_size: usize,
 }
 
-impl<C: RunConfig> BatchStep<'_, C> {
-    /// Runs one network over every clip of the inputs and writes `part-*.parquet`. A dry run counts the clips and their
-    /// seconds as far as headers tell, and needs no network.
+impl<C: RunConfig, D: ClipDecoder> BatchStep<'_, C, D> {
+    /// Runs one network over every clip of the inputs and writes `part-*.parquet`. A dry run counts the clips, and
+    /// of sounds their seconds as far as headers tell, and needs no network.
     ///
     /// # Errors
     /// An input cannot be read, the output cannot be written, or the network fails.
@@ -54,10 +45,10 @@ impl<C: RunConfig> BatchStep<'_, C> {
     /// If there is no network and the run is not a dry run.
     pub fn run<N>(self, network: Option<&N>, options: &RunOptions) -> Result<Summary>
     where
-        N: ClipNetwork<Features: 'static, Output: 'static> + ClipTables<N::Output>,
+        N: ClipNetwork<D::Media, Features: 'static, Output: 'static> + ClipTables<N::Output>,
     {
         let Some(network) = network else { return self.over_clips::<N::Output>(None, options) };
-        let list: [(&str, &dyn AnyNetwork<N::Output>); 1] = [("network", network)];
+        let list: [(&str, &dyn AnyNetwork<N::Output, D::Media>); 1] = [("network", network)];
         let (networks, tables) = (Networks { list: &list, isolated: false }, OfOne(network));
         self.over_clips(Some((networks, &tables)), options)
     }
@@ -73,7 +64,7 @@ impl<C: RunConfig> BatchStep<'_, C> {
     /// If there are no networks and the run is not a dry run.
     pub fn run_joint<O>(
         self,
-        networks: &[(&str, &dyn AnyNetwork<O>)],
+        networks: &[(&str, &dyn AnyNetwork<O, D::Media>)],
         tables: &dyn ClipTables<JointOutput<O>>,
         options: &RunOptions,
     ) -> Result<Summary> {
@@ -83,22 +74,22 @@ impl<C: RunConfig> BatchStep<'_, C> {
 
     fn over_clips<O>(
         self,
-        joint: Option<(Networks<'_, O>, &dyn ClipTables<JointOutput<O>>)>,
+        joint: Option<(Networks<'_, O, D::Media>, &dyn ClipTables<JointOutput<O>>)>,
         options: &RunOptions,
     ) -> Result<Summary> {
         assert!(options.dry_run || joint.is_some(), "a run that is not dry has a network");
         let (decoder, batch_size) = (self.decoder, self.batch_size);
         let work = joint.map(|(networks, tables)| part::Work { networks, tables, decoder, batch_size });
-        let sources = limited(list_sounds(self.inputs)?, options.limit)?;
+        let sources = limited(list_media(self.inputs, D::CONTENT)?, options.limit)?;
         let mut run = Run::open(options, RunSpec::new(self.config).models(self.models))?;
-        let Some(plan) = index_keys(&mut run, &sources, ClipContent::Sound)? else { return run.finish() };
-        let step = Step { name: "part", unit: "clips", physical: "s of sound" };
+        let Some(plan) = index_keys(&mut run, &sources, D::CONTENT)? else { return run.finish() };
+        let step = Step { name: "part", unit: "clips", physical: D::UNIT };
         run.must_keep(step).explain(ClipDrop::ALL).explain(ClipFault::ALL).explain(MediaFault::ALL);
         let report = run.execute(step, &plan.shards, |planned, out| {
-            let mut dedupe = plan.deduplicator(planned, ClipContent::Sound)?;
+            let mut dedupe = plan.deduplicator(planned, D::CONTENT)?;
             match &work {
                 Some(work) if !options.dry_run => part::write(work, planned, &mut dedupe, out)?,
-                _ => count(planned, &mut dedupe, out)?,
+                _ => count::<D>(planned, &mut dedupe, out)?,
             }
             dedupe.report(out);
             Ok(())
@@ -106,7 +97,7 @@ impl<C: RunConfig> BatchStep<'_, C> {
         let silent =
             work.iter().flat_map(|work| work.networks.list).filter(|(name, _)| gave_nothing(name, &report.stats));
         let silent: Vec<&str> = silent.map(|(name, _)| *name).collect();
-        let summary = described(run.finish()?, sources.len(), &report.stats);
+        let summary = D::describe(run.finish()?.with_result("shards", sources.len()), &report.stats);
         Ok(match silent.is_empty() {
             true => summary,
             false => summary.as_empty(format!("no clip has a result of: {}; the rows say why", silent.join(", "))),
@@ -119,25 +110,15 @@ fn gave_nothing(network: &str, stats: &Stats) -> bool {
     stats.kept > 0 && stats.counts.get(network) == Some(&0)
 }
 
-/// Counts the clips of a source and their length, as far as their headers tell.
-fn count(planned: &PlannedSource<'_>, dedupe: &mut Deduplicator<'_>, out: &mut ShardOutput) -> Result<(), ShardError> {
-    planned.source.for_each_sound(dedupe, HEAD_BYTES, |sound| {
+/// Counts the clips of a source and what their first bytes tell.
+fn count<D: ClipDecoder>(
+    planned: &PlannedSource<'_>,
+    dedupe: &mut Deduplicator<'_>,
+    out: &mut ShardOutput,
+) -> Result<(), ShardError> {
+    planned.source.for_each_media(dedupe, D::HEAD_BYTES, |clip| {
         out.file_kept(1);
-        match milliseconds(&sound.bytes, sound.n_bytes) {
-            Some(ms) => out.count(MILLISECONDS, ms),
-            None => out.count(UNKNOWN_LENGTH, 1),
-        }
+        D::count_unread(&clip, out);
         Ok(())
     })
-}
-
-/// Adds how many shards and how many seconds of sound there are.
-fn described(summary: Summary, n_shards: usize, stats: &Stats) -> Summary {
-    let count = |name| stats.counts.get(name).copied().unwrap_or(0);
-    let seconds = count(MILLISECONDS) as f64 / 1000.0;
-    let summary = summary.with_result("shards", n_shards).with_result("seconds_of_sound", seconds);
-    match count(UNKNOWN_LENGTH) {
-        0 => summary,
-        n => summary.with_result("sounds_not_in_these_seconds", n),
-    }
 }

@@ -6,8 +6,8 @@
 /// A frame is black if the mean of its values, from 0 to 255, is not above this.
 const BLACK_MEAN: f64 = 1.0;
 
-/// Frames that a captioner sees of a clip at most.
-const CAPTION_FRAMES: usize = 4;
+/// Frames that a captioner sees of a clip at most, by default.
+pub const CAPTION_FRAMES: usize = 4;
 
 /// Clips below this length have frames at one third and two thirds, in seconds.
 const SHORT_S: f64 = 2.0;
@@ -34,19 +34,20 @@ pub fn frames_per_second(frames: &[FrameFacts]) -> Option<f64> {
     Some((frames.len() - 1) as f64 * 1000.0 / ms as f64)
 }
 
-/// Positions among `n` visible frames of those that are captioned: up to four, evenly spaced and one for each begun
+/// Positions among `n` visible frames of those that are captioned: up to `most`, evenly spaced and one for each begun
 /// second; of less than two seconds, those at one and at two thirds, which may be the same.
 ///
 /// `fps` is the frame rate of the video. Without one there is a single frame or no time passes, so the first frame
 /// stands for all.
-pub fn caption_frames(n: usize, fps: Option<f64>) -> Vec<usize> {
+pub fn caption_frames(n: usize, fps: Option<f64>, most: usize) -> Vec<usize> {
     let Some(last) = n.checked_sub(1) else { return Vec::new() };
-    let Some(fps) = fps.filter(|fps| fps.is_finite() && *fps > 0.0) else { return vec![0, 0] };
+    let short = |places: [usize; 2]| places.into_iter().take(most).collect();
+    let Some(fps) = fps.filter(|fps| fps.is_finite() && *fps > 0.0) else { return short([0, 0]) };
     let seconds = last as f64 / fps;
     if seconds < SHORT_S {
-        return vec![(seconds * fps / 3.0) as usize, (seconds * fps * 2.0 / 3.0) as usize];
+        return short([(seconds * fps / 3.0) as usize, (seconds * fps * 2.0 / 3.0) as usize]);
     }
-    let chosen = CAPTION_FRAMES.min(n).min(seconds.ceil() as usize);
+    let chosen = most.min(n).min(seconds.ceil() as usize);
     let step = if chosen > 1 { seconds * fps / (chosen - 1) as f64 } else { 0.0 };
     (0..chosen).map(|k| ((k as f64 * step) as usize).min(last)).collect()
 }

@@ -29,6 +29,9 @@ pub enum ImageError {
     /// The file has no track of pictures, or one without a single picture.
     #[error("it holds no pictures")]
     NoPictures,
+    /// A video, where there is no ffmpeg.
+    #[error("it is neither PNG nor JPEG, and without ffmpeg no video can be decoded")]
+    NoProgram,
     /// A frame was chosen that the video does not have.
     #[error("frame {index} of a video of {frames}")]
     NoSuchFrame {

@@ -19,7 +19,7 @@ mod frames;
 mod ppm;
 mod resize;
 
-pub use choice::{FrameFacts, caption_frames, frames_per_second, uniform_frames, visible_frames};
+pub use choice::{CAPTION_FRAMES, FrameFacts, caption_frames, frames_per_second, uniform_frames, visible_frames};
 pub use decode::decode_picture;
 pub use error::ImageError;
 pub use frames::{ChosenFrames, VideoFrame, decode_frames};

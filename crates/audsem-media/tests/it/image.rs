@@ -2,8 +2,8 @@
 
 use audsem_core::blame::Blame;
 use audsem_media::image::{
-    FrameFacts, ImageError, ResizeFilter, RgbImage, caption_frames, decode_frames, decode_picture, frames_per_second,
-    uniform_frames, visible_frames,
+    CAPTION_FRAMES, FrameFacts, ImageError, ResizeFilter, RgbImage, caption_frames, decode_frames, decode_picture,
+    frames_per_second, uniform_frames, visible_frames,
 };
 use audsem_media::program::{Program, Tool};
 use serde::Deserialize;
@@ -113,13 +113,16 @@ fn frames_are_chosen_as_the_formulas_say() {
     let text = std::fs::read(fixture("goldens/frame_choice.json")).unwrap();
     let choices: Choices = serde_json::from_slice(&text).unwrap();
     for CaptionCase { n, fps, frames } in choices.caption {
-        assert_eq!(caption_frames(n, Some(fps)), frames, "{n} frames, {fps} a second");
+        assert_eq!(caption_frames(n, Some(fps), CAPTION_FRAMES), frames, "{n} frames, {fps} a second");
     }
     for UniformCase { n, wanted, frames } in choices.uniform {
         assert_eq!(uniform_frames(n, wanted), frames, "{wanted} of {n}");
     }
-    assert!(caption_frames(0, Some(2.0)).is_empty() && uniform_frames(0, 8).is_empty());
-    assert_eq!(caption_frames(1, None), [0, 0]);
+    assert!(caption_frames(0, Some(2.0), 4).is_empty() && uniform_frames(0, 8).is_empty());
+    assert_eq!(caption_frames(1, None, 4), [0, 0]);
+    // Of fewer, the first and the last are among them.
+    assert_eq!((caption_frames(21, Some(2.0), 2), caption_frames(21, Some(2.0), 1)), (vec![0, 20], vec![0]));
+    assert_eq!(caption_frames(3, Some(2.0), 1), [0]);
 }
 
 fn ffmpeg() -> Program {

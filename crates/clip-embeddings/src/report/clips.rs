@@ -114,12 +114,12 @@ fn copy(
 ) -> Result<BTreeMap<String, Sound>, ShardError> {
     let (mut found, mut seen, mut others): (BTreeMap<String, Sound>, HashSet<String>, u64) = Default::default();
     let accept = |entry: &ClipEntry| {
-        let take = wanted.contains(&entry.key) && entry.sound.is_some() && seen.insert(entry.key.clone());
+        let take = wanted.contains(&entry.key) && entry.media.is_some() && seen.insert(entry.key.clone());
         others += u64::from(!take);
         take
     };
     let result = for_each_sound(&tar.path, accept, |entry, bytes| {
-        let suffix = entry.sound.as_ref().map_or("flac", |sound| sound.suffix.as_str());
+        let suffix = entry.media.as_ref().map_or("flac", |sound| sound.suffix.as_str());
         let name = format!("clips/{}/{}.{suffix}", out.name(), file_name(&entry.key));
         let mut file = out.create(&name).map_err(Stop::Core)?;
         file.write_all(bytes).map_err(CoreError::write(file.path())).map_err(Stop::Core)?;

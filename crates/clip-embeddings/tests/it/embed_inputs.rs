@@ -158,7 +158,7 @@ fn what_a_folder_with_tars_hides_is_said() {
     let called = call(&bench, "embed-audio -i in -o audio").ended(0);
     called.says("tars in subfolders are not read: 1 below in");
     let called = call(&bench, "embed-audio -i in -o again").ended(0);
-    called.says("sounds next to tars are not read: 2 in and below in");
+    called.says("files next to tars are not read: 2 in and below in");
     call(&bench, "embed-text -i in -o text").ended(0).says("tars in subfolders are not read: 1 below in");
     // A folder with nothing but tars below names them, too.
     bench.write("out/x/1.tar", shard(&[("W (1.0-2.0)", "rain")]));

@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use audsem_core::clips::{
-    ClipContent, ClipDrop, ClipFault, Deduplicator, PlannedSource, index_keys, limited, list_sounds,
+    ClipContent, ClipDrop, ClipFault, Deduplicator, PlannedSource, index_keys, limited, list_media,
 };
 use audsem_core::run::{LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{ParquetWriter, Row as _};
@@ -94,7 +94,7 @@ pub fn run(
         max_tokens: config.max_tokens,
         max_attempts: config.max_attempts,
     };
-    let sources = limited(list_sounds(&config.inputs)?, options.limit)?;
+    let sources = limited(list_media(&config.inputs, ClipContent::Sound)?, options.limit)?;
     let mut run = Run::open(options, RunSpec::new(&record))?;
     let Some(plan) = index_keys(&mut run, &sources, ClipContent::Sound)? else { return Ok(run.finish()?) };
     let step = Step { name: "part", unit: "clips", physical: "tok" };
@@ -109,7 +109,7 @@ pub fn run(
         let mut dedupe = plan.deduplicator(planned, ClipContent::Sound)?;
         match &generate {
             Some(generate) => describe(generate, &decoder, planned, &mut dedupe, out)?,
-            None => planned.source.for_each_sound(&mut dedupe, 0, |_| {
+            None => planned.source.for_each_media(&mut dedupe, 0, |_| {
                 out.file_kept(1);
                 Ok(())
             })?,
@@ -133,7 +133,7 @@ fn describe(
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {
     let mut clips = Vec::new();
-    planned.source.for_each_sound(dedupe, u64::MAX, |sound| {
+    planned.source.for_each_media(dedupe, u64::MAX, |sound| {
         let key = sound.key.clone();
         match HeardClip::decode(sound, decoder)? {
             Ok(clip) => clips.push(clip),

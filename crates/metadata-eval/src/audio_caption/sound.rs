@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use audsem_core::clips::SoundBytes;
+use audsem_core::clips::MediaBytes;
 use audsem_core::run::ShardError;
 use audsem_media::audio::{Audio, Decoder, encode_wav, resample};
 use audsem_media::batch::{ClipError, MediaFault};
@@ -22,8 +22,8 @@ pub(super) struct HeardClip {
 
 impl HeardClip {
     /// Decodes a sound; inside is why this sound cannot be used.
-    pub(super) fn decode(sound: SoundBytes, decoder: &Decoder) -> Result<Result<Self, ClipError>, ShardError> {
-        let SoundBytes { key, place, text, extension, bytes, .. } = sound;
+    pub(super) fn decode(sound: MediaBytes, decoder: &Decoder) -> Result<Result<Self, ClipError>, ShardError> {
+        let MediaBytes { key, place, text, extension, bytes, .. } = sound;
         let audio = match decoder.decode_bytes(&bytes, Some(&extension)) {
             Ok(audio) => audio,
             Err(error) => return Ok(Err(ClipError::from(&error.of_record(&key)?))),

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use audsem_core::clips::{clip_key, scan};
+use audsem_core::clips::{ClipContent, clip_key, scan};
 use audsem_core::error::Error as CoreError;
 use audsem_core::tar::tars_under;
 use audsem_llm::{Media, TextError};
@@ -39,8 +39,8 @@ impl ClipSounds {
         let mut places = HashMap::new();
         for (tar, path) in tars.iter().enumerate() {
             let mut is_compressed = false;
-            let read = scan(path, |entry| {
-                let Some(sound) = entry.sound else { return };
+            let read = scan(path, ClipContent::Sound, |entry| {
+                let Some(sound) = entry.media else { return };
                 // Every member has its header before it, so that nothing lies at the beginning of a tar.
                 is_compressed |= sound.offset == 0;
                 let Ok(n_bytes) = usize::try_from(sound.n_bytes) else { return };

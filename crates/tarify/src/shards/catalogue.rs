@@ -230,8 +230,8 @@ mod tests {
         let mut folder = tempfile::NamedTempFile::new().unwrap();
         std::io::Write::write_all(&mut folder, &bytes).unwrap();
         let mut others = Vec::new();
-        audsem_core::clips::scan(folder.path(), |entry| {
-            let sound = entry.sound.filter(|sound| sound.suffix == "flac").map(|sound| sound.offset);
+        audsem_core::clips::scan(folder.path(), audsem_core::clips::ClipContent::Sound, |entry| {
+            let sound = entry.media.filter(|sound| sound.suffix == "flac").map(|sound| sound.offset);
             others.push((entry.sample, sound));
         })
         .unwrap();
