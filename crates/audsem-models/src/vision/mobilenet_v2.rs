@@ -3,25 +3,25 @@
 //! Sandler et al., "MobileNetV2: Inverted residuals and linear bottlenecks", 2018, with the tensor names of torchvision.
 //! Numbers agree with torchvision (`fixtures/regen/mobilenet_v2.py`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
+use audsem_media::image::{ImageError, ResizeFilter, RgbImage};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Init, VarBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::imagenet::N_CLASSES;
+use super::{Eye, PixelNormalisation, by_picture, imagenet};
 use crate::error::{Error, Result};
 use crate::nn::{Activation, Conv2d, ConvConfig, Linear, softmax};
 
 /// Side of the pictures, in pixels.
 pub const SIDE: usize = 224;
 
-/// What is subtracted from red, green and blue, which lie between 0 and 1.
-pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-/// What they are divided by.
-pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
+/// Shorter side of the picture before its middle is cut out, in pixels.
+const RESIZED: usize = 256;
 
 /// Expansion, output channels, repetitions and first step of the groups of blocks (table 2 of the paper).
 const GROUPS: [(usize, usize, usize, usize); 7] =
@@ -40,11 +40,14 @@ pub struct Config {
     pub width_mult: f64,
     /// Classes.
     pub num_classes: usize,
+    /// Names of the classes by number; absent for those of ImageNet.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub id2label: BTreeMap<u32, String>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { width_mult: 1.0, num_classes: N_CLASSES }
+        Self { width_mult: 1.0, num_classes: N_CLASSES, id2label: BTreeMap::new() }
     }
 }
 
@@ -61,6 +64,25 @@ impl Config {
             return Err(Error::unsupported("width_mult", &self.width_mult, "0.01 to 10"));
         }
         Error::check_sizes(&[("num_classes", self.num_classes)])
+    }
+
+    /// The name of each class, in order.
+    ///
+    /// # Errors
+    /// There is no name for a class, or no class for a name.
+    pub fn labels(&self) -> Result<Vec<String>> {
+        let (n, named) = (self.num_classes, &self.id2label);
+        if named.is_empty() && n == N_CLASSES {
+            return Ok((0..n).filter_map(imagenet::name).map(str::to_owned).collect());
+        }
+        if named.len() != n || !named.keys().copied().eq((0..).take(n)) {
+            return Err(Error::unsupported(
+                "id2label",
+                &named.len(),
+                &format!("names of the numbers from 0 to {}", n - 1),
+            ));
+        }
+        Ok(named.values().cloned().collect())
     }
 }
 
@@ -146,18 +168,6 @@ impl Block {
 }
 
 impl MobileNetV2 {
-    /// Opens a folder of converted weights.
-    ///
-    /// # Errors
-    /// A file cannot be read, or tensors are missing, unused or of another shape.
-    pub fn open(dir: &ModelDir, device: &Device, dtype: DType) -> Result<Self> {
-        let config: Config = dir.json("config.json")?;
-        let weights = Weights::open(dir, device, dtype)?;
-        let network = Self::load(&weights.var_builder(), &config)?;
-        weights.finish(|name| name.ends_with(".num_batches_tracked"))?;
-        Ok(network)
-    }
-
     /// Loads `features` and `classifier`.
     ///
     /// # Errors
@@ -185,8 +195,8 @@ impl MobileNetV2 {
         Ok(Self { first, blocks, last, head: Linear::load(&vb.pp("classifier.1"), wide, config.num_classes, 0.01)? })
     }
 
-    /// Logits (B, C) of pictures (B, 3, H, W): red, green and blue between 0 and 1, normalised by [`MEAN`] and [`STD`],
-    /// as a rule [`SIDE`] pixels wide and high.
+    /// Logits (B, C) of pictures (B, 3, H, W) in the values of [`PixelNormalisation::IMAGENET`], as a rule [`SIDE`] pixels
+    /// wide and high.
     ///
     /// # Errors
     /// Other channels, a picture smaller than 32 pixels, memory, device.
@@ -207,18 +217,60 @@ impl MobileNetV2 {
     }
 
     /// The probability of each class, for each picture; otherwise as [`MobileNetV2::forward`]. No picture depends on the
-    /// others: on the CPU each runs alone.
+    /// others.
     ///
     /// # Errors
     /// As [`MobileNetV2::forward`].
     pub fn probabilities(&self, pixels: &Tensor) -> Result<Vec<Vec<f32>>> {
-        let rows = |pixels: &Tensor| -> Result<Vec<Vec<f32>>> {
-            Ok(softmax(&self.forward(pixels)?.to_dtype(DType::F32)?)?.to_vec2()?)
-        };
-        if !pixels.device().is_cpu() {
-            return rows(pixels);
-        }
-        let each = (0..pixels.dim(0)?).map(|n| rows(&pixels.narrow(0, n, 1)?));
-        Ok(each.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+        let rows = by_picture(pixels, |pixels| Ok(softmax(&self.forward(pixels)?.to_dtype(DType::F32)?)?))?;
+        Ok(rows.to_vec2()?)
+    }
+}
+
+/// A checkpoint with the transform of its pictures, for inference.
+#[derive(Debug, Clone)]
+pub struct PictureClassifier {
+    network: MobileNetV2,
+    labels: Vec<String>,
+    eye: Eye,
+}
+
+impl PictureClassifier {
+    /// Opens a folder of converted weights.
+    ///
+    /// # Errors
+    /// A file cannot be read, the configuration is unsupported, or tensors are missing, unused or of another shape.
+    pub fn open(dir: &ModelDir, device: &Device, dtype: DType) -> Result<Self> {
+        let config: Config = dir.json("config.json")?;
+        config.validate()?;
+        let labels = config.labels()?;
+        let weights = Weights::open(dir, device, dtype)?;
+        let network = MobileNetV2::load(&weights.var_builder(), &config)?;
+        weights.finish(|name| name.ends_with(".num_batches_tracked"))?;
+        let eye = Eye::new(PixelNormalisation::IMAGENET, device, dtype);
+        Ok(Self { network, labels, eye })
+    }
+
+    /// The name of each class, in order.
+    #[must_use]
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// What the network sees of a picture: the middle, after its shorter side was resized, as torchvision does it.
+    ///
+    /// # Errors
+    /// The longer side becomes too long.
+    pub fn prepare(picture: &RgbImage) -> std::result::Result<RgbImage, ImageError> {
+        let (width, height) = picture.size_with_shorter_side(RESIZED);
+        picture.resized(width, height, ResizeFilter::Bilinear)?.centre_crop(SIDE, SIDE)
+    }
+
+    /// The probability of each class, for each prepared picture. No picture depends on the others.
+    ///
+    /// # Errors
+    /// There is no picture; memory, device.
+    pub fn probabilities(&self, pictures: &[RgbImage]) -> Result<Vec<Vec<f32>>> {
+        self.network.probabilities(&self.eye.tensor(pictures)?)
     }
 }

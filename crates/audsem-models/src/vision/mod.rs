@@ -11,9 +11,32 @@ pub mod siglip;
 
 pub use pixels::PixelNormalisation;
 
-use candle_core::Tensor;
+use audsem_media::image::RgbImage;
+use candle_core::{DType, Device, Tensor};
 
 use crate::error::Result;
+
+/// How a checkpoint sees pictures: in which values, where, and as which type of numbers.
+#[derive(Debug, Clone)]
+pub(crate) struct Eye {
+    normalisation: PixelNormalisation,
+    device: Device,
+    dtype: DType,
+}
+
+impl Eye {
+    pub(crate) fn new(normalisation: PixelNormalisation, device: &Device, dtype: DType) -> Self {
+        Self { normalisation, device: device.clone(), dtype }
+    }
+
+    /// Prepared pictures of one size as a tensor (B, 3, H, W).
+    ///
+    /// # Errors
+    /// As [`PixelNormalisation::tensor`].
+    pub(crate) fn tensor(&self, pictures: &[RgbImage]) -> Result<Tensor> {
+        Ok(self.normalisation.tensor(pictures, &self.device)?.to_dtype(self.dtype)?)
+    }
+}
 
 /// Runs a network on a batch (B, …) and joins the results along the first dimension. On a CPU each picture goes through
 /// alone: a matrix product chooses the order of its sums by its shape, so a picture among others would differ from the

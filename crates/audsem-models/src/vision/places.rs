@@ -1,12 +1,18 @@
 //! Places365: what kind of place a picture shows (Zhou et al., 2017), by a [`ResNet`].
 
+use audsem_core::hub::ModelDir;
+use audsem_core::weights::Weights;
 use audsem_media::image::{ImageError, ResizeFilter, RgbImage};
-use candle_core::{D, Device, Tensor};
+use candle_core::{DType, Device};
 
-use super::PixelNormalisation;
-use super::resnet::ResNet;
+use super::resnet::{Config, ResNet};
+use super::{Eye, PixelNormalisation};
+use crate::audio::{ClassScore, top_classes};
 use crate::error::{Error, Result};
 use crate::nn::softmax;
+
+/// The names of the classes in their order, one on each line, as `categories_places365.txt` of the data set has them.
+pub const NAMES: &str = include_str!("../../data/places365.txt");
 
 /// Side of the picture before its middle is cut out.
 const RESIZED: usize = 256;
@@ -14,7 +20,7 @@ const RESIZED: usize = 256;
 /// Side of the picture that the network sees.
 const SIDE: usize = 224;
 
-/// A likeliest place below this probability is no answer.
+/// A likeliest place that is not above this probability is no answer, by default.
 pub const MIN_PROBABILITY: f32 = 0.3;
 
 /// A place with its probability.
@@ -33,13 +39,25 @@ pub struct PlaceGuess {
 pub struct PlaceClassifier {
     network: ResNet,
     names: Vec<String>,
+    eye: Eye,
 }
 
 impl PlaceClassifier {
-    /// Takes a network and the names of its classes, in their order.
-    #[must_use]
-    pub fn new(network: ResNet, names: Vec<String>) -> Self {
-        Self { network, names }
+    /// Opens a folder with weights under the names of torchvision and, for sizes other than those of ResNet-50, a
+    /// `config.json`. `names` is a list as [`parse_names`] reads it.
+    ///
+    /// # Errors
+    /// A file cannot be read, the list does not fit, or tensors are missing, unused or of another shape.
+    pub fn open(dir: &ModelDir, names: &str, device: &Device, dtype: DType) -> Result<Self> {
+        let config: Config = match dir.optional("config.json") {
+            Some(_) => dir.json("config.json")?,
+            None => Config::default(),
+        };
+        let names = parse_names(names, config.num_classes)?;
+        let weights = Weights::open(dir, device, dtype)?;
+        let network = ResNet::load(&weights.var_builder(), &config)?;
+        weights.finish(|name| name.ends_with("num_batches_tracked"))?;
+        Ok(Self { network, names, eye: Eye::new(PixelNormalisation::IMAGENET, device, dtype) })
     }
 
     /// What the network sees of a picture: resized to a square whatever the proportions, of which the middle is kept.
@@ -54,33 +72,36 @@ impl PlaceClassifier {
     /// picture depends on the others.
     ///
     /// # Errors
-    /// There is no picture or no name of a class, memory, device.
-    pub fn classify(&self, pictures: &[RgbImage], k: usize, device: &Device) -> Result<Vec<Vec<PlaceGuess>>> {
-        let logits = self.network.forward(&PixelNormalisation::IMAGENET.tensor(pictures, device)?)?;
-        if logits.dim(D::Minus1)? != self.names.len() {
-            let classes = logits.dim(D::Minus1)?;
-            return Err(Error::unsupported("num_classes", &classes, &format!("{} names", self.names.len())));
-        }
-        self.ranked(&logits, k)
+    /// There is no picture; memory, device.
+    pub fn classify(&self, pictures: &[RgbImage], k: usize) -> Result<Vec<Vec<PlaceGuess>>> {
+        let rows = self.probabilities(pictures)?;
+        Ok(rows.iter().map(|row| self.likeliest(row, k)).collect())
     }
 
-    fn ranked(&self, logits: &Tensor, k: usize) -> Result<Vec<Vec<PlaceGuess>>> {
-        let rows = softmax(logits)?.to_vec2::<f32>()?;
-        let guesses = |row: Vec<f32>| {
-            let mut ranked: Vec<(usize, f32)> = row.into_iter().enumerate().collect();
-            ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-            let guess =
-                |(class, probability): (usize, f32)| PlaceGuess { class, name: self.names[class].clone(), probability };
-            ranked.into_iter().take(k).map(guess).collect()
+    /// The probability of each class, for each prepared picture. No picture depends on the others.
+    ///
+    /// # Errors
+    /// There is no picture; memory, device.
+    pub fn probabilities(&self, pictures: &[RgbImage]) -> Result<Vec<Vec<f32>>> {
+        Ok(softmax(&self.network.forward(&self.eye.tensor(pictures)?)?)?.to_vec2()?)
+    }
+
+    /// The `k` likeliest places by the probabilities of all classes.
+    #[must_use]
+    pub fn likeliest(&self, probabilities: &[f32], k: usize) -> Vec<PlaceGuess> {
+        let guess = |ClassScore { index, probability }| PlaceGuess {
+            class: index,
+            name: self.names[index].clone(),
+            probability,
         };
-        Ok(rows.into_iter().map(guesses).collect())
+        top_classes(probabilities, k).into_iter().map(guess).collect()
     }
 }
 
-/// The answer of ranked guesses: the likeliest, if its probability is above [`MIN_PROBABILITY`].
+/// The answer of ranked guesses: the likeliest, if its probability is above `least`, which is [`MIN_PROBABILITY`] as a rule.
 #[must_use]
-pub fn answer(ranked: &[PlaceGuess]) -> Option<&PlaceGuess> {
-    ranked.first().filter(|guess| guess.probability > MIN_PROBABILITY)
+pub fn answer(ranked: &[PlaceGuess], least: f32) -> Option<&PlaceGuess> {
+    ranked.first().filter(|guess| guess.probability > least)
 }
 
 /// Parses the list of classes in either of its two layouts: a bare name on each line (`airfield`), or the name behind the
@@ -134,6 +155,23 @@ mod tests {
         assert_eq!(bare, numbered);
     }
 
+    fn sha256(text: &str) -> String {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        audsem_core::run::FileFingerprint::of(file.path()).unwrap().sha256
+    }
+
+    /// The published list, `/a/airfield 0` and so on, has this SHA-256.
+    #[test]
+    fn the_list_is_the_published_one() {
+        let names = parse_names(NAMES, 365).unwrap();
+        let lines = names.iter().enumerate().map(|(n, name)| format!("/{}/{name} {n}", &name[..1]));
+        let published = lines.collect::<Vec<_>>().join("\n");
+        assert_eq!(published.len(), 6833);
+        assert_eq!(sha256(&published), "2affba635eb657e7ca95f4e6cc69bd9fac29ef4c32aeb83cafdfcd06ec6a1ea6");
+        assert_eq!(parse_names(&published, 365).unwrap(), names);
+    }
+
     #[test]
     fn a_list_that_could_shift_names_is_refused() {
         for (text, part) in [
@@ -153,8 +191,8 @@ mod tests {
     #[test]
     fn the_first_class_is_a_place_like_any_other() {
         let guess = |class, probability| PlaceGuess { class, name: "airfield".to_owned(), probability };
-        assert_eq!(answer(&[guess(0, 0.8), guess(3, 0.1)]), Some(&guess(0, 0.8)));
-        assert_eq!(answer(&[guess(0, 0.3)]), None);
-        assert_eq!(answer(&[]), None);
+        assert_eq!(answer(&[guess(0, 0.8), guess(3, 0.1)], MIN_PROBABILITY), Some(&guess(0, 0.8)));
+        assert_eq!(answer(&[guess(0, 0.3)], MIN_PROBABILITY), None);
+        assert_eq!(answer(&[], MIN_PROBABILITY), None);
     }
 }

@@ -3,8 +3,9 @@
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
 use audsem_models::generate::{GenerationConfig, GenerationRequest, StopReason, generate};
+use audsem_models::tokenizer::Tokenizer;
 use audsem_models::vision::PixelNormalisation;
-use audsem_models::vision::blip::{Blip, Config, is_ignorable};
+use audsem_models::vision::blip::{Blip, Config, PictureCaptioner, is_ignorable};
 use candle_core::{DType, Device, Tensor};
 
 use crate::golden::{Goldens, max_abs, path};
@@ -81,6 +82,21 @@ fn greedy_and_beam_captions_are_those_of_transformers() {
     lengths.sort_unstable();
     lengths.dedup();
     assert!(lengths.len() > 2, "captions of one length would prove little: {lengths:?}");
+}
+
+#[test]
+fn captions_are_the_texts_of_transformers() {
+    let goldens = Goldens::load("blip_tiny.safetensors");
+    let texts: Vec<String> = serde_json::from_slice(&std::fs::read(path("blip_captions.json")).unwrap()).unwrap();
+    let tokenizer = Tokenizer::load(&ModelDir::local(&path("blip_tiny")), 24, None).unwrap();
+    for (row, text) in texts.iter().enumerate() {
+        let ids: Vec<u32> = goldens.ids(&format!("beams.{row}")).to_vec1().unwrap();
+        assert_eq!(tokenizer.decode(&ids).unwrap().trim(), text, "{ids:?}");
+    }
+    let captioner = PictureCaptioner::open(&ModelDir::local(&path("blip_tiny")), &Device::Cpu, DType::F32).unwrap();
+    let prepared = captioner.prepare(&large()).unwrap();
+    let captions = captioner.captions(&[prepared.clone(), prepared.clone()]).unwrap();
+    assert_eq!(captions, vec![captioner.captions(&[prepared]).unwrap()[0].clone(); 2]);
 }
 
 #[test]

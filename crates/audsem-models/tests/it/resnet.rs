@@ -4,7 +4,7 @@ use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
 use audsem_media::image::RgbImage;
 use audsem_models::vision::PixelNormalisation;
-use audsem_models::vision::places::PlaceClassifier;
+use audsem_models::vision::places::{NAMES, PlaceClassifier};
 use audsem_models::vision::resnet::{Config, ResNet};
 use candle_core::{DType, Device, Tensor};
 
@@ -61,17 +61,18 @@ fn a_picture_is_prepared_as_by_torchvision() {
 
 #[test]
 fn places_are_ranked_by_probability_and_need_a_name_each() {
-    let (network, config) = tiny();
-    let names: Vec<String> = (0..config.num_classes).map(|n| format!("place {n}")).collect();
-    let classifier = PlaceClassifier::new(network.clone(), names.clone());
+    let open =
+        |names: &str| PlaceClassifier::open(&ModelDir::local(&path("resnet_tiny")), names, &Device::Cpu, DType::F32);
+    let names: String = (0..tiny().1.num_classes).map(|n| format!("place_{n}\n")).collect();
+    let classifier = open(&names).unwrap();
     let pictures = [PlaceClassifier::prepare(&large()).unwrap()];
-    let guesses = classifier.classify(&pictures, 7, &Device::Cpu).unwrap();
+    let guesses = classifier.classify(&pictures, 7).unwrap();
     let sum: f32 = guesses[0].iter().map(|guess| guess.probability).sum();
     assert!((sum - 1.0).abs() < 1e-5 && guesses[0].is_sorted_by(|a, b| a.probability >= b.probability));
-    assert!(guesses[0].iter().all(|guess| guess.name == format!("place {}", guess.class)));
-    assert_eq!(classifier.classify(&pictures, 2, &Device::Cpu).unwrap()[0], guesses[0][..2]);
-    let error = PlaceClassifier::new(network, names[1..].to_vec()).classify(&pictures, 5, &Device::Cpu).unwrap_err();
-    assert!(error.to_string().contains("6 names"), "{error}");
+    assert!(guesses[0].iter().all(|guess| guess.name == format!("place_{}", guess.class)));
+    assert_eq!(classifier.classify(&pictures, 2).unwrap()[0], guesses[0][..2]);
+    let error = open(NAMES).unwrap_err();
+    assert!(error.to_string().contains("365 names"), "{error}");
 }
 
 #[test]

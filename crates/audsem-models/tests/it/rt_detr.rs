@@ -3,7 +3,7 @@
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
 use audsem_models::vision::PixelNormalisation;
-use audsem_models::vision::rt_detr::{BackboneConfig, Config, Outputs, RtDetr, is_ignorable};
+use audsem_models::vision::rt_detr::{BackboneConfig, Config, ObjectDetector, Outputs, RtDetr, SIDE, is_ignorable};
 use candle_core::{DType, Device, Tensor};
 
 use crate::golden::{Goldens, max_abs, path};
@@ -78,7 +78,7 @@ fn a_picture_alone_has_the_objects_it_has_among_others() {
 
 #[test]
 fn a_picture_is_prepared_as_by_the_processor() {
-    let x = PixelNormalisation::UNIT.tensor(&[RtDetr::prepare(&large()).unwrap()], &Device::Cpu).unwrap();
+    let x = PixelNormalisation::UNIT.tensor(&[RtDetr::prepare(&large(), SIDE).unwrap()], &Device::Cpu).unwrap();
     let values: Vec<f32> = x.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().step_by(971).collect();
     let n = values.len();
     Goldens::load("rt_detr_tiny.safetensors").check(
@@ -86,6 +86,25 @@ fn a_picture_is_prepared_as_by_the_processor() {
         &Tensor::from_vec(values, n, &Device::Cpu).unwrap(),
         1e-6,
     );
+}
+
+#[test]
+fn a_checkpoint_finds_what_transformers_finds_from_picture_to_boxes() {
+    let (goldens, dir) = (Goldens::load("rt_detr_tiny.safetensors"), ModelDir::local(&path("rt_detr_tiny")));
+    let detector = ObjectDetector::open(&dir, &Device::Cpu, DType::F32).unwrap();
+    let small = large().resized(30, 50, audsem_media::image::ResizeFilter::Bilinear).unwrap();
+    let pictures = [large(), small].map(|picture| detector.prepare(&picture).unwrap());
+    let found = detector.detect(&pictures, 0.3).unwrap();
+    let labels: Vec<i64> = found[0].iter().map(|object| object.class as i64).collect();
+    assert_eq!(labels, goldens.get("whole.labels").to_vec1::<i64>().unwrap());
+    let scores: Vec<f32> = found[0].iter().map(|object| object.score).collect();
+    goldens.check("whole.scores", &Tensor::new(scores, &Device::Cpu).unwrap(), 1e-4);
+    let bounds = found[0].iter().map(|object| object.bounds);
+    let bounds: Vec<f32> = bounds.flat_map(|bounds| [bounds.left, bounds.top, bounds.right, bounds.bottom]).collect();
+    // In pixels of 640 × 360.
+    goldens.check("whole.boxes", &Tensor::from_vec(bounds, (labels.len(), 4), &Device::Cpu).unwrap(), 0.05);
+    assert_eq!(detector.detect(&pictures[..1], 0.3).unwrap()[0], found[0]);
+    assert!(detector.detect(&[], 0.3).is_err());
 }
 
 #[test]

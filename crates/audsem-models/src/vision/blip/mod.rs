@@ -3,10 +3,12 @@
 //! A vision transformer reads the picture; a text decoder with cross-attention to its tokens writes the caption. Names and
 //! numbers are those of `BlipForConditionalGeneration` of transformers (`fixtures/regen/blip.py`).
 
+mod captioner;
 mod config;
 mod text;
 mod tower;
 
+pub use captioner::PictureCaptioner;
 pub use config::{Config, TextConfig, VisionConfig};
 pub use text::CaptionDecoder;
 

@@ -41,6 +41,10 @@ pub(super) fn detections(
 ) -> Result<Vec<Vec<Detection>>> {
     let scores = sigmoid(&outputs.logits)?.to_vec3::<f32>()?;
     let boxes = outputs.boxes.to_vec3::<f32>()?;
+    // No object would be above any threshold.
+    if scores.iter().chain(&boxes).flatten().flatten().any(|value| !value.is_finite()) {
+        return Err(candle_core::Error::Msg("scores or boxes are no finite numbers".to_owned()).into());
+    }
     if scores.len() != sizes.len() {
         return Err(Error::unsupported("sizes of pictures", &sizes.len(), &scores.len().to_string()));
     }

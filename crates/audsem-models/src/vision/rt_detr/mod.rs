@@ -12,12 +12,14 @@ mod conv;
 mod decoder;
 mod deformable;
 mod detections;
+mod detector;
 mod encoder;
 mod heads;
 mod queries;
 
 pub use config::{BackboneConfig, Config};
 pub use detections::{BoundingBox, Detection};
+pub use detector::{ObjectDetector, PreparedPicture};
 
 use audsem_media::image::{ImageError, ResizeFilter, RgbImage};
 use candle_core::{DType, Tensor};
@@ -31,7 +33,7 @@ use decoder::{Decoder, DecoderInput};
 use encoder::HybridEncoder;
 use queries::QuerySelection;
 
-/// Side of the picture that the network sees.
+/// Side of the picture that the network sees, by default.
 pub const SIDE: usize = 640;
 
 /// Whether a tensor of published checkpoints is not used: counters of training steps, what training alone reads, and
@@ -112,13 +114,13 @@ impl RtDetr {
         })
     }
 
-    /// What the network sees of a picture: a square of [`SIDE`] pixels, whatever the proportions, as values from 0 to 1
+    /// What the network sees of a picture: a square of `side` pixels, whatever the proportions, as values from 0 to 1
     /// ([`PixelNormalisation::UNIT`](super::PixelNormalisation::UNIT)).
     ///
     /// # Errors
     /// Never for pictures of an accepted size.
-    pub fn prepare(picture: &RgbImage) -> std::result::Result<RgbImage, ImageError> {
-        picture.resized(SIDE, SIDE, ResizeFilter::Bilinear)
+    pub fn prepare(picture: &RgbImage, side: usize) -> std::result::Result<RgbImage, ImageError> {
+        picture.resized(side, side, ResizeFilter::Bilinear)
     }
 
     /// Logits and boxes of square pictures (B, 3, S, S). No picture depends on the others.
