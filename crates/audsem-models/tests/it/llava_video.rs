@@ -1,11 +1,15 @@
-//! The vision part of LLaVA-Video against transformers and torch.
+//! LLaVA-Video against transformers and torch.
 
 use std::collections::HashMap;
 
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
-use audsem_media::image::ResizeFilter;
-use audsem_models::multimodal::llava_video::{Config, LlavaVideoVision, NewlinePosition, PoolMode};
+use audsem_media::image::{ResizeFilter, RgbImage};
+use audsem_models::generate::{CausalDecoder as _, GenerationRequest, generate};
+use audsem_models::language::LanguageConfig;
+use audsem_models::multimodal::llava_video::{
+    AskedVideo, Config, LlavaVideo, LlavaVideoVision, NewlinePosition, PoolMode, PromptedVideo, VideoDescriber,
+};
 use audsem_models::vision::PixelNormalisation;
 use audsem_models::vision::siglip::{self, SiglipTower, is_ignorable};
 use candle_core::{DType, Device, IndexOp, Tensor};
@@ -180,4 +184,82 @@ fn the_configuration_of_the_checkpoint_is_read_and_others_are_refused() {
         assert!(serde_json::from_str::<Config>(json).unwrap().validate().is_err(), "{json}");
     }
     assert_eq!(siglip::Config::default().grid(), 27);
+}
+
+fn tiny() -> LlavaVideo {
+    let dir = ModelDir::local(&path("llava_video_tiny"));
+    let mut json: serde_json::Value = dir.json("config.json").unwrap();
+    let config = serde_json::from_value(json.clone()).unwrap();
+    let tower = serde_json::from_value(json["vision_config"].clone()).unwrap();
+    json["model_type"] = "qwen2".into();
+    let language = LanguageConfig::from_json(&json).unwrap();
+    let weights = Weights::open(&dir, &Device::Cpu, DType::F32).unwrap();
+    LlavaVideo::load(&weights.var_builder(), &config, &tower, &language).unwrap()
+}
+
+/// The frames of a golden video, prepared.
+fn frames(goldens: &Goldens, video: usize, network: &LlavaVideoVision) -> Vec<RgbImage> {
+    let frames = goldens.get(&format!("frames.{video}")).to_vec2::<u8>().unwrap();
+    frames.into_iter().map(|values| network.prepare(&RgbImage::new(40, 30, values).unwrap()).unwrap()).collect()
+}
+
+/// Tokens of the prompt of a golden video, in front of its frames and behind them.
+fn prompt(goldens: &Goldens, video: usize) -> [Vec<u32>; 2] {
+    ["before", "after"].map(|part| goldens.ids(&format!("{part}.{video}")).to_vec1().unwrap())
+}
+
+#[test]
+fn what_the_language_model_gets_and_says_is_that_of_transformers() {
+    let (goldens, network) = (Goldens::load("llava_video_tiny.safetensors"), tiny());
+    let (mut prompted, mut requests) = (Vec::new(), Vec::new());
+    for video in 0..2 {
+        let pixels =
+            PixelNormalisation::SIGNED.tensor(&frames(&goldens, video, network.vision()), &Device::Cpu).unwrap();
+        let vectors = network.vision().forward(&pixels).unwrap();
+        // 8 frames of 3 × 3 tokens, pooled to 2 × 2, with an end behind each row.
+        assert_eq!(vectors.dims(), [8 * 2 * 3, 24]);
+        goldens.check(&format!("vectors.{video}"), &vectors, 1e-4);
+        let [before, after] = prompt(&goldens, video);
+        let asked = PromptedVideo { vectors, before: before.len() };
+        let request = GenerationRequest { prompt: [before, after].concat(), seed: 0 };
+        let merged = network.merge(&request.prompt, &asked).unwrap();
+        goldens.check(&format!("state.{video}.0"), &merged, 1e-4);
+        let logits = network.decoder(vec![asked.clone()]).prefill(&[&request.prompt]).unwrap();
+        goldens.check(&format!("logits.{video}"), &Tensor::new(logits[0].as_slice(), &Device::Cpu).unwrap(), 1e-4);
+        prompted.push(asked);
+        requests.push(request);
+    }
+    let config = LlavaVideo::generation_config(16, &[266, 264]);
+    let together = generate(&mut network.decoder(prompted.clone()), &requests, &config).unwrap();
+    for video in 0..2 {
+        let wanted: Vec<u32> = goldens.ids(&format!("greedy.{video}")).to_vec1().unwrap();
+        assert_eq!(together[video][0].tokens, wanted, "{video}");
+        let mut alone = network.decoder(vec![prompted[video].clone()]);
+        assert_eq!(generate(&mut alone, &requests[video..=video], &config).unwrap()[0][0].tokens, wanted);
+    }
+    let misplaced = PromptedVideo { before: 9, ..prompted[0].clone() };
+    assert!(network.merge(&[1, 2, 3], &misplaced).unwrap_err().to_string().contains("prompt of 3"));
+}
+
+#[test]
+fn a_checkpoint_describes_videos_of_one_run_as_each_alone() {
+    let goldens = Goldens::load("llava_video_tiny.safetensors");
+    let texts: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(path("llava_video_tiny.json")).unwrap()).unwrap();
+    let dir = ModelDir::local(&path("llava_video_tiny"));
+    let describer = VideoDescriber::open(&dir, &Device::Cpu, DType::F32).unwrap();
+    let network = tiny();
+    let asked = [0, 1].map(|video| AskedVideo {
+        frames: frames(&goldens, video, network.vision()),
+        prompt: ["before", "after"].map(|part| texts[video][part].as_str().unwrap().to_owned()),
+    });
+    let said = describer.describe(&asked.each_ref(), 16).unwrap();
+    for (video, said) in said.iter().enumerate() {
+        let answer = texts[video]["answer"].as_str().unwrap();
+        assert_eq!(said.text, audsem_models::multimodal::llava_video::caption_text(answer), "{video}");
+        assert_eq!(describer.describe(&[&asked[video]], 16).unwrap()[0], *said);
+    }
+    // The first goes on and on, the second ends.
+    assert_eq!([said[0].is_complete, said[1].is_complete], [false, true]);
+    assert!(describer.describe(&[&AskedVideo { frames: Vec::new(), ..asked[0].clone() }], 16).is_err());
 }

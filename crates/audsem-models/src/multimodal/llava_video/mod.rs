@@ -6,10 +6,14 @@
 //! are those of the published checkpoint.
 
 mod config;
+mod decoder;
+mod describer;
 mod pool;
 mod prompt;
 
 pub use config::{Config, NewlinePosition, PoolMode};
+pub use decoder::{LlavaVideo, LlavaVideoDecoder, PromptedVideo};
+pub use describer::{AskedVideo, VideoDescriber, VideoDescription};
 pub use prompt::{caption_text, video_prompt};
 
 use audsem_media::image::{ImageError, ResizeFilter, RgbImage};
@@ -22,6 +26,9 @@ use crate::vision::siglip::{self, SiglipTower};
 
 /// Frames of a video that the network sees.
 pub const FRAMES: usize = 8;
+
+/// Where checkpoints have the vision tower.
+const TOWER: &str = "model.vision_tower.vision_tower.vision_model";
 
 /// The vision part: from frames to vectors among those of a prompt.
 #[derive(Debug, Clone)]
@@ -45,7 +52,7 @@ impl LlavaVideoVision {
         let (inputs, dim) = (tower.hidden_size, config.hidden_size);
         let projector = model.pp("mm_projector");
         Ok(Self {
-            tower: SiglipTower::load(&model.pp("vision_tower.vision_tower.vision_model"), tower)?,
+            tower: SiglipTower::load(&vb.pp(TOWER), tower)?,
             projector: [
                 Linear::load(&projector.pp("0"), inputs, dim, 0.02)?,
                 Linear::load(&projector.pp("2"), dim, dim, 0.02)?,
