@@ -7,6 +7,15 @@ use candle_core::Device;
 
 use crate::error::Error;
 
+/// A network that `--models` of a command names.
+pub trait NamedNetwork: Copy + Ord {
+    /// Its name on the command line, in counters and in `failures`.
+    fn name(self) -> &'static str;
+
+    /// Id on the hub of the checkpoint that is used by default; nothing where the published file needs a conversion.
+    fn default_checkpoint(self) -> Option<&'static str>;
+}
+
 /// A network and where it runs.
 #[derive(Debug, Clone)]
 pub struct NetworkSettings {

@@ -1,4 +1,4 @@
-//! What decodes the sounds of clips.
+//! What decodes the sounds and pictures of clips.
 
 use std::path::Path;
 
@@ -14,4 +14,10 @@ pub(crate) fn decoder(ffmpeg: Option<&Path>) -> Decoder {
             Decoder::new()
         }
     }
+}
+
+/// The ffmpeg that decodes videos, where there is one.
+pub(crate) fn video_program(ffmpeg: Option<&Path>) -> Option<Program> {
+    let found = Program::find(Tool::Ffmpeg, ffmpeg);
+    found.inspect_err(|error| tracing::warn!("videos are not readable, pictures are: {error}")).ok()
 }

@@ -36,6 +36,7 @@ pub mod contribution;
 mod decoder;
 pub mod error;
 pub mod filter;
+pub mod image;
 pub mod import;
 pub mod lint;
 mod parquet;
@@ -44,6 +45,7 @@ mod record_files;
 pub mod sample;
 pub mod sat;
 pub mod tables;
+pub mod video;
 pub mod write;
 
 /// The binary, as `run.json` has it.

@@ -161,7 +161,7 @@ row! {
         pub key: String,
         /// The tar it lies in, or its own path below the input.
         pub place: Option<String>,
-        /// Times in the clip of the frames that were looked at, milliseconds.
+        /// Times in the clip of the frames that were looked at, milliseconds; absent for a single picture.
         pub frames_ms: Option<Vec<u32>>,
         /// Different captions of the frames, in order of first appearance.
         pub descriptions: Option<Vec<String>>,
@@ -169,12 +169,33 @@ row! {
         pub objects: Option<Vec<ScoredLabel>>,
         /// Every detection.
         pub boxes: Option<Vec<ObjectBox>>,
-        /// Scenes by label, in order of first appearance.
+        /// Likeliest scenes of frames by label, in order of first appearance.
         pub places: Option<Vec<ScoredLabel>>,
+        /// Scenes, the highest mean probability over the frames first.
+        pub place_labels: Option<Vec<ScoredLabel>>,
         /// ImageNet labels, the highest mean score over the frames first.
         pub image_labels: Option<Vec<ScoredLabel>>,
         /// Networks that ran and gave nothing.
         pub failures: Vec<ModelFailure>,
+    }
+}
+
+impl ImageFeatures {
+    /// The row of a clip about which nothing is known yet.
+    #[must_use]
+    pub fn of_key(key: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            place: None,
+            frames_ms: None,
+            descriptions: None,
+            objects: None,
+            boxes: None,
+            places: None,
+            place_labels: None,
+            image_labels: None,
+            failures: Vec::new(),
+        }
     }
 }
 

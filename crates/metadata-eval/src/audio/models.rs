@@ -17,7 +17,7 @@ use super::labels::ClassNames;
 use super::music::{MusicCaptions, MusicSettings};
 use super::speech::SpeechShare;
 use super::taggers::TopTags;
-use crate::checkpoint::{NetworkSettings, OpenedCheckpoint};
+use crate::checkpoint::{NamedNetwork, NetworkSettings, OpenedCheckpoint};
 use crate::error::Error;
 
 /// An audio network, in the order in which those of a run look at a clip: LP-MusicCaps follows the taggers, whose labels may
@@ -61,10 +61,8 @@ pub(super) struct OpenedModel {
     pub checkpoint: OpenedCheckpoint,
 }
 
-impl AudioModel {
-    /// Name of the network on the command line, in counters and in `failures`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+impl NamedNetwork for AudioModel {
+    fn name(self) -> &'static str {
         match self {
             Self::Ast => "ast",
             Self::Beats => "beats",
@@ -76,15 +74,15 @@ impl AudioModel {
         }
     }
 
-    /// Id on the hub of the checkpoint that is used by default; nothing where the published file needs a conversion.
-    #[must_use]
-    pub fn default_checkpoint(self) -> Option<&'static str> {
+    fn default_checkpoint(self) -> Option<&'static str> {
         match self {
             Self::Ast => Some("MIT/ast-finetuned-audioset-10-10-0.4593"),
             Self::Beats | Self::Ced | Self::Conette | Self::Yamnet | Self::Vad | Self::LpMusicCaps => None,
         }
     }
+}
 
+impl AudioModel {
     /// Whether the network gives labels of AudioSet; AST does with one of its heads.
     #[must_use]
     pub fn tags_audioset(self) -> bool {

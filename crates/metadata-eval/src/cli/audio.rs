@@ -1,12 +1,12 @@
 //! Flags of `audio` and `sat`.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use audsem_core::cli::{ModelArgs, RunArgs};
 use audsem_core::device::{DeviceChoice, Precision};
-use clap::{Args, ValueEnum as _};
+use clap::Args;
 
+use super::networks::{ModelPath, Placement, with_checkpoints};
 use crate::audio::{self, AudioModel, MusicRule, MusicSettings};
 use crate::checkpoint::NetworkSettings;
 use crate::error::Error;
@@ -28,7 +28,7 @@ pub struct AudioArgs {
     /// Checkpoint of a network: a folder, or an id on the Hugging Face hub; may be given for each network
     /// [default for ast: MIT/ast-finetuned-audioset-10-10-0.4593]
     #[arg(long = "model-dir", value_name = "NAME=ID_OR_PATH")]
-    pub model_dirs: Vec<ModelPath>,
+    pub model_dirs: Vec<ModelPath<AudioModel>>,
     /// Labels to keep, the most probable ones
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub top_k: u32,
@@ -103,58 +103,17 @@ impl MusicArgs {
     }
 }
 
-/// `NAME=ID_OR_PATH` of `--model-dir`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelPath {
-    /// The network.
-    pub model: AudioModel,
-    /// Its checkpoint.
-    pub checkpoint: String,
-}
-
-impl FromStr for ModelPath {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, checkpoint) = text.split_once('=').ok_or("expected NAME=ID_OR_PATH")?;
-        let model = AudioModel::from_str(name, false)?;
-        if checkpoint.is_empty() {
-            Err("expected NAME=ID_OR_PATH".to_owned())
-        } else {
-            Ok(Self { model, checkpoint: checkpoint.to_owned() })
-        }
-    }
-}
-
 impl AudioArgs {
     /// What the flags ask for.
     ///
     /// # Errors
     /// A network has no checkpoint, or one is named for a network that does not run.
     pub fn config(&self) -> Result<audio::Config, Error> {
-        let mut models = self.models.clone();
-        models.sort_unstable();
-        models.dedup();
-        if let Some(idle) = self.model_dirs.iter().find(|given| !models.contains(&given.model)) {
-            return Err(Error::IdleCheckpoint { model: idle.model.name() });
-        }
-        let settings = |model: AudioModel| {
-            let given = self.model_dirs.iter().rev().find(|given| given.model == model);
-            let checkpoint = given.map(|given| given.checkpoint.as_str()).or(model.default_checkpoint());
-            let checkpoint = checkpoint.ok_or(Error::NoCheckpoint { model: model.name() })?;
-            let settings = NetworkSettings {
-                model: checkpoint.to_owned(),
-                revision: None,
-                device: self.device,
-                precision: self.dtype,
-                batch_size: self.batch_size as usize,
-            };
-            Ok::<_, Error>((model, settings))
-        };
+        let placement = Placement { device: self.device, precision: self.dtype, batch_size: self.batch_size };
         Ok(audio::Config {
             inputs: self.input.clone(),
-            music: self.music.settings(&models)?,
-            models: models.into_iter().map(settings).collect::<Result<_, _>>()?,
+            music: self.music.settings(&self.models)?,
+            models: with_checkpoints(&self.models, &self.model_dirs, placement)?,
             top_k: self.top_k as usize,
             class_names: self.class_names.clone(),
             batch_size: self.batch_size as usize,

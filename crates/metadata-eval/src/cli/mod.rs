@@ -6,20 +6,26 @@ mod combine;
 mod contribution;
 mod convert_weights;
 mod filter;
+mod image;
 mod import;
 mod lint;
+mod networks;
 mod sample;
+mod video;
 mod write;
 
-pub use audio::{AudioArgs, ModelPath, MusicArgs, SatArgs};
+pub use audio::{AudioArgs, MusicArgs, SatArgs};
 pub use audio_caption::AudioCaptionArgs;
 pub use combine::{CombineArgs, Requirement};
 pub use contribution::ContributionArgs;
 pub use convert_weights::{ConvertWeightsArgs, FormatChoice, NetworkChoice};
 pub use filter::{Bound, FilterArgs};
+pub use image::ImageArgs;
 pub use import::ImportArgs;
 pub use lint::LintArgs;
+pub use networks::ModelPath;
 pub use sample::SampleArgs;
+pub use video::VideoArgs;
 pub use write::{Backend, PromptArgs, ShowPromptArgs, WriteArgs};
 
 use audsem_core::cli::{CommandOutput, GlobalArgs, HasGlobal, RunArgs};
@@ -51,6 +57,10 @@ pub enum Command {
     Audio(AudioArgs),
     /// Tag each second of each sound with a streaming network
     Sat(SatArgs),
+    /// Label and describe the frames of each video, or each picture, with image networks
+    Image(ImageArgs),
+    /// Describe each video with a video language model in this process
+    Video(VideoArgs),
     /// Describe each sound with an audio language model behind a server
     AudioCaption(Box<AudioCaptionArgs>),
     /// Join the tables of the extractors and the clip table: one row for each clip
@@ -87,6 +97,8 @@ impl Command {
             Self::ConvertWeights(args) => return Ok(args.run(global)?),
             Self::AudioCaption(args) => args.run(&options(&args.run, global)?),
             Self::Audio(args) => crate::audio::run(&args.config()?, &options(&args.run, global)?),
+            Self::Image(args) => crate::image::run(&args.config()?, &options(&args.run, global)?),
+            Self::Video(args) => crate::video::run(&args.config()?, &options(&args.run, global)?),
             Self::Sat(args) => crate::sat::run(&args.config()?, &options(&args.run, global)?),
             Self::Combine(args) => crate::combine::run(&args.config(), &options(&args.run, global)?),
             Self::ImportReference(args) => crate::import::run(&args.config(), &options(&args.run, global)?),

@@ -43,15 +43,10 @@ impl FromReference for SecondFeatures {
 impl FromReference for ImageFeatures {
     fn from_reference(mut record: Record) -> Result<Self, String> {
         Ok(Self {
-            key: key(&mut record)?,
-            place: None,
-            frames_ms: None,
             descriptions: texts(&mut record, "descriptions")?,
             objects: scored(&mut record, "objects")?,
-            boxes: None,
             places: scored(&mut record, "places")?,
-            image_labels: None,
-            failures: Vec::new(),
+            ..Self::of_key(key(&mut record)?)
         })
     }
 }

@@ -147,7 +147,7 @@ fn sounds(shards: &[PathBuf], keys: &[String]) -> Result<BTreeMap<String, Markup
         let mut of_tar: Vec<(String, Markup)> = Vec::new();
         let wanted = |entry: &ClipEntry| keys.contains(&entry.key) && !found.contains_key(&entry.key);
         let read = for_each_sound::<TarError>(&tar, wanted, |entry, bytes| {
-            let suffix = entry.sound.as_ref().map_or("flac", |sound| sound.suffix.as_str());
+            let suffix = entry.media.as_ref().map_or("flac", |sound| sound.suffix.as_str());
             of_tar.push((entry.key.clone(), data_url(suffix, bytes)));
             Ok(())
         });

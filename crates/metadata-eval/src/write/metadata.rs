@@ -76,6 +76,12 @@ pub struct Evidence {
     pub objects: Vec<Tag>,
     /// Scenes.
     pub places: Vec<Tag>,
+    /// Labels of the picture.
+    #[serde(default)]
+    pub image_labels: Vec<Tag>,
+    /// Short descriptions of the picture.
+    #[serde(default)]
+    pub descriptions: Vec<String>,
 }
 
 impl Evidence {
@@ -104,12 +110,14 @@ impl Evidence {
             ast: sound_tags(row.ast_tags.as_deref().unwrap_or_default()),
             ast_label: text(&row.ast_label),
             short_caption: text(&row.conette_caption),
-            music: row.music_captions.iter().flatten().filter_map(|caption| text(&Some(caption.clone()))).collect(),
+            music: texts(row.music_captions.as_deref()),
             speech: row.speech,
             seconds: row.seconds.iter().flatten().map(span).collect(),
             scene: text(&row.scene),
             objects: scored(row.objects.as_deref()),
             places: scored(row.places.as_deref()),
+            image_labels: scored(row.image_labels.as_deref()),
+            descriptions: texts(row.descriptions.as_deref()),
         }
     }
 
@@ -150,6 +158,8 @@ impl Evidence {
             "scene": self.scene,
             "objects": filled(listed(&self.objects)),
             "places": filled(listed(&self.places)),
+            "image_labels": filled(listed(&self.image_labels)),
+            "picture_captions": filled(self.descriptions.join("; ")),
         })
     }
 }
@@ -161,6 +171,17 @@ fn seconds(ms: u32) -> String {
 
 fn text(value: &Option<String>) -> Option<String> {
     value.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// The texts that are not empty.
+fn texts(values: Option<&[String]>) -> Vec<String> {
+    values
+        .unwrap_or_default()
+        .iter()
+        .map(|value| value.trim())
+        .filter(|value| !value.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn sound_tags(tags: &[SoundTag]) -> Vec<Tag> {
@@ -281,6 +302,21 @@ pub(super) mod tests {
         let label = |label: &str, score| ScoredLabel { label: label.to_owned(), score };
         let kept = scored(Some(&[label("dog", 0.5), label("car", 0.51)]));
         assert_eq!(kept.iter().map(|tag| tag.label.as_str()).collect::<Vec<_>>(), ["car"]);
+    }
+
+    #[test]
+    fn what_pictures_show_is_among_the_slots() {
+        let label = |label: &str, score| ScoredLabel { label: label.to_owned(), score };
+        let row = ClipMetadata {
+            image_labels: Some(vec![label("sheepdog", 0.8), label("collie", 0.1)]),
+            descriptions: Some(vec!["a dog on a lawn".to_owned(), " ".to_owned(), "a door".to_owned()]),
+            ..empty_row("k")
+        };
+        let clip = Evidence::of(&row);
+        assert!(!clip.names_a_sound());
+        let slots = clip.slots(false);
+        assert_eq!(slots["image_labels"], "sheepdog 0.80");
+        assert_eq!(slots["picture_captions"], "a dog on a lawn; a door");
     }
 
     #[test]

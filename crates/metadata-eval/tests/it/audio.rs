@@ -11,7 +11,7 @@ use audsem_media::program::{Program, Tool};
 use crate::workbench::{Bench, fixture};
 
 /// A tone as FLAC.
-fn flac(hz: f32, seconds: f32) -> Vec<u8> {
+pub(crate) fn flac(hz: f32, seconds: f32) -> Vec<u8> {
     let n = (16_000.0 * seconds) as usize;
     let samples: Vec<f32> = (0..n).map(|n| (n as f32 * hz * std::f32::consts::TAU / 16_000.0).sin() * 0.4).collect();
     encode_flac(&samples, 1, 16_000, BitDepth::Sixteen).unwrap()

@@ -6,8 +6,9 @@ use audsem_core::testing::loopback::{Loopback, Reply};
 use serde_json::json;
 
 use crate::audio::shard;
+use crate::image;
 use crate::originals::Original;
-use crate::workbench::{Bench, audio, fixture, sat};
+use crate::workbench::{Bench, audio, copy_model, sat};
 
 /// Runs a command through its rounds; `--output` and `--workers` are added.
 fn check(bench: &Bench, name: &str, arguments: &str) {
@@ -54,10 +55,7 @@ fn import_reference() {
 #[test]
 fn audio_features() {
     let bench = Bench::new();
-    for entry in std::fs::read_dir(fixture("goldens/ast_tiny")).unwrap() {
-        let path = entry.unwrap().path();
-        bench.write(&format!("model/{}", path.file_name().unwrap().to_str().unwrap()), std::fs::read(&path).unwrap());
-    }
+    copy_model(&bench, "ast_tiny");
     for n in 0..3 {
         bench.write(&format!("in/{n}.tar"), shard(&[&format!("V{n} (0.0-0.5)"), &format!("V{} (1.0-1.75)", n / 2)]));
     }
@@ -95,4 +93,16 @@ fn audio_caption() {
         Reply::Send(200, "", body.to_string().into_bytes())
     });
     check(&bench, "audio-caption", &format!("audio-caption -i in --model m --server {}", server.url("/v1")));
+}
+
+#[test]
+fn image_features() {
+    let bench = Bench::new();
+    copy_model(&bench, "mobilenet_v2_tiny");
+    let (film, picture) = (image::video(1, 0), image::picture("rgb.png"));
+    for n in 0..3 {
+        let names = [format!("V{n} (0.0-1.0)"), format!("V{} (1.0-1.75)", n / 2)];
+        bench.write(&format!("in/{n}.tar"), image::shard(&[(&names[0], "mp4", &film), (&names[1], "png", &picture)]));
+    }
+    check(&bench, "image-features", "image -i in --models mobilenet --model-dir mobilenet=model");
 }

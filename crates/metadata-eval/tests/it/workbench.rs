@@ -46,6 +46,14 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name)
 }
 
+/// Copies a checkpoint of the goldens into `model`.
+pub(crate) fn copy_model(bench: &Bench, checkpoint: &str) {
+    for entry in std::fs::read_dir(fixture("goldens").join(checkpoint)).unwrap() {
+        let path = entry.unwrap().path();
+        bench.write(&format!("model/{}", path.file_name().unwrap().to_str().unwrap()), std::fs::read(&path).unwrap());
+    }
+}
+
 pub(crate) fn tag(label: &str, prob: f32) -> SoundTag {
     SoundTag { label: label.to_owned(), prob }
 }
@@ -67,15 +75,10 @@ pub(crate) fn sat(key: &str) -> SecondFeatures {
 
 pub(crate) fn image(key: &str) -> ImageFeatures {
     ImageFeatures {
-        key: key.to_owned(),
-        place: None,
         frames_ms: Some(vec![0, 500]),
         descriptions: Some(vec!["a street".to_owned()]),
         objects: Some(vec![ScoredLabel { label: "car".to_owned(), score: 0.5 }]),
-        boxes: None,
-        places: None,
-        image_labels: None,
-        failures: Vec::new(),
+        ..ImageFeatures::of_key(key)
     }
 }
 

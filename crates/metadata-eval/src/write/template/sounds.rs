@@ -141,9 +141,10 @@ fn sentence_of(text: &str) -> Option<String> {
 
 fn everything(clip: &Evidence) -> String {
     let texts = [&clip.closed_caption, &clip.audio_caption, &clip.short_caption, &clip.scene];
-    let texts = texts.into_iter().flatten().chain(&clip.music).map(String::as_str);
+    let texts = texts.into_iter().flatten().chain(&clip.music).chain(&clip.descriptions).map(String::as_str);
     let tags = clip.taggers.iter().flat_map(|output| &output.tags).chain(&clip.ast);
-    let tags = tags.chain(clip.seconds.iter().flat_map(|second| &second.tags)).chain(&clip.objects).chain(&clip.places);
+    let tags = tags.chain(clip.seconds.iter().flat_map(|second| &second.tags));
+    let tags = tags.chain(&clip.objects).chain(&clip.places).chain(&clip.image_labels);
     let labels = tags.map(|tag| tag.label.as_str());
     texts.chain(labels).collect::<Vec<_>>().join("\n").to_lowercase()
 }

@@ -1,0 +1,71 @@
+//! Flags that several commands around networks share.
+
+use std::str::FromStr;
+
+use audsem_core::device::{DeviceChoice, Precision};
+use clap::ValueEnum;
+
+use crate::checkpoint::{NamedNetwork, NetworkSettings};
+use crate::error::Error;
+
+/// `NAME=ID_OR_PATH` of `--model-dir`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelPath<M> {
+    /// The network.
+    pub model: M,
+    /// Its checkpoint.
+    pub checkpoint: String,
+}
+
+impl<M: ValueEnum> FromStr for ModelPath<M> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, checkpoint) = text.split_once('=').ok_or("expected NAME=ID_OR_PATH")?;
+        let model = M::from_str(name, false)?;
+        if checkpoint.is_empty() {
+            Err("expected NAME=ID_OR_PATH".to_owned())
+        } else {
+            Ok(Self { model, checkpoint: checkpoint.to_owned() })
+        }
+    }
+}
+
+/// Where networks run, and on how many clips at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Placement {
+    pub device: DeviceChoice,
+    pub precision: Precision,
+    pub batch_size: u32,
+}
+
+/// The networks that run, each once and in their order, with their checkpoints.
+///
+/// # Errors
+/// A network has no checkpoint, or one is named for a network that does not run.
+pub(super) fn with_checkpoints<M: NamedNetwork>(
+    models: &[M],
+    dirs: &[ModelPath<M>],
+    placement: Placement,
+) -> Result<Vec<(M, NetworkSettings)>, Error> {
+    let mut models = models.to_vec();
+    models.sort_unstable();
+    models.dedup();
+    if let Some(idle) = dirs.iter().find(|given| !models.contains(&given.model)) {
+        return Err(Error::IdleCheckpoint { model: idle.model.name() });
+    }
+    let settings = |model: M| {
+        let given = dirs.iter().rev().find(|given| given.model == model);
+        let checkpoint = given.map(|given| given.checkpoint.as_str()).or(model.default_checkpoint());
+        let checkpoint = checkpoint.ok_or(Error::NoCheckpoint { model: model.name() })?;
+        let settings = NetworkSettings {
+            model: checkpoint.to_owned(),
+            revision: None,
+            device: placement.device,
+            precision: placement.precision,
+            batch_size: placement.batch_size as usize,
+        };
+        Ok((model, settings))
+    };
+    models.into_iter().map(settings).collect()
+}
