@@ -19,6 +19,9 @@ pub const DECODED: &str = "decoded";
 /// What follows the name of a network in the counter of clips for which it did not have to be run.
 pub const UNASKED: &str = "_not_asked";
 
+/// Networks, and what begins the tables of their outputs.
+type Joint<'a, O, M> = (Networks<'a, O, M>, &'a dyn ClipTables<JointOutput<O>>);
+
 /// A command that runs a network over clips: everything but the network.
 #[derive(Debug)]
 pub struct BatchStep<'a, C, D = Decoder> {
@@ -48,7 +51,8 @@ impl<C: RunConfig, D: ClipDecoder> BatchStep<'_, C, D> {
         N: ClipNetwork<D::Media, Features: 'static, Output: 'static> + ClipTables<N::Output>,
     {
         let Some(network) = network else { return self.over_clips::<N::Output>(None, options) };
-        let list: [(&str, &dyn AnyNetwork<N::Output, D::Media>); 1] = [("network", network)];
+        let network_of_any: &dyn AnyNetwork<N::Output, D::Media> = network;
+        let list = [("network", network_of_any)];
         let (networks, tables) = (Networks { list: &list, isolated: false }, OfOne(network));
         self.over_clips(Some((networks, &tables)), options)
     }
@@ -72,11 +76,7 @@ impl<C: RunConfig, D: ClipDecoder> BatchStep<'_, C, D> {
         self.over_clips(joint, options)
     }
 
-    fn over_clips<O>(
-        self,
-        joint: Option<(Networks<'_, O, D::Media>, &dyn ClipTables<JointOutput<O>>)>,
-        options: &RunOptions,
-    ) -> Result<Summary> {
+    fn over_clips<O>(self, joint: Option<Joint<'_, O, D::Media>>, options: &RunOptions) -> Result<Summary> {
         assert!(options.dry_run || joint.is_some(), "a run that is not dry has a network");
         let (decoder, batch_size) = (self.decoder, self.batch_size);
         let work = joint.map(|(networks, tables)| part::Work { networks, tables, decoder, batch_size });

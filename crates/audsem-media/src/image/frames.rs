@@ -4,8 +4,9 @@
 //! place for them. How many frames and times there are must agree.
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read as _};
-use std::path::Path;
+use std::fs::File;
+use std::io::{BufReader, Read as _, Seek as _};
+use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
 use super::{FrameFacts, ImageError, RgbImage, ppm};
@@ -115,7 +116,8 @@ impl Kept {
 /// Hands every frame to `visit`, and returns the times of all in milliseconds.
 fn decode(ffmpeg: &Program, video: &[u8], mut visit: impl FnMut(usize, RgbImage)) -> Result<Vec<u64>, ImageError> {
     let folder = std::env::temp_dir();
-    let times = tempfile::NamedTempFile::new_in(&folder).map_err(ImageError::Temporary)?;
+    // Without a name, nothing remains of it when this process is killed.
+    let mut times = tempfile::tempfile_in(&folder).map_err(ImageError::Temporary)?;
     let running = ffmpeg
         .call()
         // A frame that cannot be decoded would be left out without a word; one thread, as clips are decoded in parallel.
@@ -125,7 +127,7 @@ fn decode(ffmpeg: &Program, video: &[u8], mut visit: impl FnMut(usize, RgbImage)
         .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"])
         .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "-1"])
         .args(["-c:v", "rawvideo", "-f", "framecrc"])
-        .arg(address(times.path()))
+        .arg(address(&times))
         .timeout(TIMEOUT)
         .spawn()?;
     let mut pipe = BufReader::with_capacity(BUFFER_BYTES, running);
@@ -145,15 +147,13 @@ fn decode(ffmpeg: &Program, video: &[u8], mut visit: impl FnMut(usize, RgbImage)
         return Err(ImageError::NoPictures);
     }
     let mut text = String::new();
-    times.reopen().and_then(|mut file| file.read_to_string(&mut text)).map_err(ImageError::Temporary)?;
+    times.rewind().and_then(|()| times.read_to_string(&mut text)).map_err(ImageError::Temporary)?;
     parse_times(&text)
 }
 
-/// With the protocol in front, a file name is never parsed as an address.
-fn address(path: &Path) -> std::ffi::OsString {
-    let mut address = std::ffi::OsString::from("file:");
-    address.push(path);
-    address
+/// Where a program that this one starts finds a file that this one has open.
+fn address(file: &File) -> String {
+    format!("file:/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
 }
 
 fn without_pictures(error: MediaError) -> ImageError {

@@ -10,7 +10,7 @@ const FLAGS: &str = "--models llava-video --model-dir llava-video=model";
 /// Copies the tiny checkpoint, with every second token as an end, since random weights seldom choose one that is meant as such.
 fn with_ends(bench: &Bench) {
     copy_model(bench, "llava_video_tiny");
-    let ends: Vec<u32> = (0..267).step_by(2).collect();
+    let ends: Vec<u32> = (1..267).step_by(2).collect();
     bench.write("model/generation_config.json", serde_json::json!({ "eos_token_id": ends }).to_string());
 }
 
