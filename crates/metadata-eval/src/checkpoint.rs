@@ -9,7 +9,7 @@ use crate::error::Error;
 
 /// A network that `--models` of a command names.
 pub trait NamedNetwork: Copy + Ord {
-    /// Its name on the command line, in counters and in `failures`.
+    /// Name of the network on the command line, in counters and in `failures`.
     fn name(self) -> &'static str;
 
     /// Id on the hub of the checkpoint that is used by default; nothing where the published file needs a conversion.
