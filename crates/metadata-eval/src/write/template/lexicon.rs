@@ -62,7 +62,7 @@ pub(super) static KINDS: [Kind; 10] = [
     Kind {
         name: "An animal nearby",
         examples: ["Cat", "Crow", "Rooster", "Barking dog"],
-        words: "animal dog bark bow-wow yip howl growling whimper cat meow purr bird chirp tweet caw \
+        words: "animal livestock fowl pets dog bark bow-wow yip howl growling whimper cat meow purr bird chirp tweet caw \
                 crow pigeon owl duck quack goose chicken rooster cluck horse neigh cattle moo cow pig \
                 oink sheep goat bleat frog croak insect cricket bee mosquito lion roar snake hiss \
                 whale rodent mouse squawk",
