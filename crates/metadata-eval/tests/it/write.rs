@@ -368,7 +368,8 @@ fn real_server_writes_captions_and_multiple_choice() {
         // A small model may write nothing that is good enough, least of all multiple choice.
         assert!(called.code == 0 || called.stderr.contains("can be used"), "{}", called.stderr);
         let schema = audsem_llm::Schema::compile(&product.schema(Style::Simple, false)).unwrap();
-        for refused in lines(&bench, &format!("{name}/refused-00000.jsonl")) {
+        let refused = format!("{name}/refused-00000.jsonl");
+        for refused in if bench.path(&refused).exists() { lines(&bench, &refused) } else { Vec::new() } {
             let read = schema.read(refused["answer"].as_str().unwrap());
             assert!(read.is_ok() || refused["finish"] == "length", "{refused}");
             n += 1;
