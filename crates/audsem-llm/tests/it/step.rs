@@ -156,5 +156,8 @@ fn lost_server_ends_the_run_and_costs_no_answer() {
     assert!(error.contains("--server"), "{error}");
     let healthy = Loopback::start(|call, _| listen(call));
     captions(&healthy, folder.path()).unwrap();
-    assert_eq!(healthy.calls().len(), 7 - 2, "an answer was asked for twice");
+    // The refused question is asked in every form of the schema, unless the server has shown before that it takes one.
+    let useful = |call: &&ReceivedRequest| !call.body.contains("rejected");
+    let answered = lost.calls().iter().take(2).filter(useful).count();
+    assert_eq!(healthy.calls().iter().filter(useful).count(), 6 - answered, "an answer was asked for twice");
 }
