@@ -1,4 +1,4 @@
-//! `config.json` of Qwen2 and Llama.
+//! `config.json` of Qwen2, Llama and Mixtral.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,9 +13,21 @@ pub enum Family {
     Qwen2,
     /// Llama 1 to 3, SmolLM: biases are a setting.
     Llama,
+    /// Mixtral: several feed-forward blocks, among which each token chooses.
+    Mixtral,
 }
 
-/// The sizes and settings of a network; absent keys have the defaults of `Qwen2Config` or `LlamaConfig`.
+/// The feed-forward blocks among which a token chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Experts {
+    /// How many there are.
+    pub number: usize,
+    /// How many a token goes through.
+    pub per_token: usize,
+}
+
+/// The sizes and settings of a network; absent keys have the defaults of `Qwen2Config`, `LlamaConfig` or
+/// `MixtralConfig`.
 #[derive(Debug, Clone)]
 pub struct LanguageConfig {
     /// Which reference the network follows.
@@ -44,6 +56,8 @@ pub struct LanguageConfig {
     pub attention_bias: ProjectionBias,
     /// Whether the projections of the feed-forward block have biases.
     pub mlp_bias: bool,
+    /// The feed-forward blocks of each layer, where there are several.
+    pub experts: Option<Experts>,
     /// Whether the head is the token table.
     pub tie_word_embeddings: bool,
     /// Most tokens of a sequence.
@@ -71,6 +85,9 @@ struct Keys {
     tie_word_embeddings: Option<bool>,
     max_position_embeddings: Option<usize>,
     use_sliding_window: Option<bool>,
+    sliding_window: Option<usize>,
+    num_local_experts: Option<usize>,
+    num_experts_per_tok: Option<usize>,
 }
 
 /// `rope_parameters` of transformers 5, or `rope_scaling` of older configurations.
@@ -91,12 +108,14 @@ impl LanguageConfig {
     /// # Errors
     /// A key has a wrong type, or a value that this network does not support.
     pub fn from_json(json: &Value) -> Result<Self> {
-        let keys: Keys = serde_json::from_value(json.clone())
-            .map_err(|error| Error::unsupported("config.json", &error.to_string(), "keys of Qwen2 or Llama"))?;
+        let keys: Keys = serde_json::from_value(json.clone()).map_err(|error| {
+            Error::unsupported("config.json", &error.to_string(), "keys of Qwen2, Llama or Mixtral")
+        })?;
         let family = match keys.model_type.as_str() {
             "qwen2" => Family::Qwen2,
             "llama" => Family::Llama,
-            other => return Err(Error::unsupported("model_type", &other, "qwen2, llama")),
+            "mixtral" => Family::Mixtral,
+            other => return Err(Error::unsupported("model_type", &other, "qwen2, llama, mixtral")),
         };
         if keys.use_sliding_window == Some(true) {
             return Err(Error::unsupported("use_sliding_window", &true, "false"));
@@ -104,9 +123,20 @@ impl LanguageConfig {
         let (vocabulary, intermediate, positions) = match family {
             Family::Qwen2 => (151_936, 22_016, 32_768),
             Family::Llama => (32_000, 11_008, 2048),
+            Family::Mixtral => (32_000, 14_336, 131_072),
         };
+        let positions = keys.max_position_embeddings.unwrap_or(positions);
+        // Qwen2 says whether it has a window; of Mixtral the number alone does.
+        if let Some(window) = keys.sliding_window.filter(|window| family == Family::Mixtral && *window < positions) {
+            return Err(Error::unsupported("sliding_window", &window, "none"));
+        }
+        let is_mixtral = family == Family::Mixtral;
         let heads = keys.num_attention_heads.unwrap_or(32);
-        let kv_heads = keys.num_key_value_heads.unwrap_or(if family == Family::Qwen2 { 32 } else { heads });
+        let kv_heads = keys.num_key_value_heads.unwrap_or(match family {
+            Family::Qwen2 => 32,
+            Family::Llama => heads,
+            Family::Mixtral => 8,
+        });
         let hidden_size = keys.hidden_size.unwrap_or(4096);
         let head_dim = keys.head_dim.unwrap_or(hidden_size / heads.max(1));
         let config = Self {
@@ -119,16 +149,20 @@ impl LanguageConfig {
             num_key_value_heads: kv_heads,
             head_dim,
             activation: Activation::from_name("hidden_act", keys.hidden_act.as_deref().unwrap_or("silu"))?,
-            rms_norm_eps: keys.rms_norm_eps.unwrap_or(1e-6),
-            rotary: rotary(&keys, head_dim)?,
+            rms_norm_eps: keys.rms_norm_eps.unwrap_or(if is_mixtral { 1e-5 } else { 1e-6 }),
+            rotary: rotary(&keys, head_dim, if is_mixtral { 1e6 } else { 10_000.0 })?,
             attention_bias: match (family, keys.attention_bias) {
                 (Family::Qwen2, _) => ProjectionBias::QWEN2,
                 (Family::Llama, Some(true)) => ProjectionBias::ALL,
-                (Family::Llama, _) => ProjectionBias::NONE,
+                (Family::Llama | Family::Mixtral, _) => ProjectionBias::NONE,
             },
             mlp_bias: family == Family::Llama && keys.mlp_bias == Some(true),
+            experts: is_mixtral.then(|| Experts {
+                number: keys.num_local_experts.unwrap_or(8),
+                per_token: keys.num_experts_per_tok.unwrap_or(2),
+            }),
             tie_word_embeddings: keys.tie_word_embeddings.unwrap_or(false),
-            max_position_embeddings: keys.max_position_embeddings.unwrap_or(positions),
+            max_position_embeddings: positions,
         };
         config.validate()?;
         Ok(config)
@@ -150,6 +184,12 @@ impl LanguageConfig {
             ("max_position_embeddings", self.max_position_embeddings),
         ])?;
         Error::check_eps("rms_norm_eps", self.rms_norm_eps)?;
+        if let Some(Experts { number, per_token }) = self.experts {
+            Error::check_sizes(&[("num_local_experts", number)])?;
+            if !(1..=number).contains(&per_token) {
+                return Err(Error::unsupported("num_experts_per_tok", &per_token, &format!("1 to {number}")));
+            }
+        }
         if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             let supported = format!("a divisor of num_attention_heads {}", self.num_attention_heads);
             return Err(Error::unsupported("num_key_value_heads", &self.num_key_value_heads, &supported));
@@ -158,10 +198,10 @@ impl LanguageConfig {
     }
 }
 
-fn rotary(keys: &Keys, head_dim: usize) -> Result<Rotary> {
+fn rotary(keys: &Keys, head_dim: usize, theta: f64) -> Result<Rotary> {
     let none = RopeKeys::default();
     let rope = keys.rope_parameters.as_ref().or(keys.rope_scaling.as_ref()).unwrap_or(&none);
-    let theta = rope.rope_theta.or(keys.rope_theta).unwrap_or(10_000.0);
+    let theta = rope.rope_theta.or(keys.rope_theta).unwrap_or(theta);
     let rotary = Rotary::new(head_dim, theta)?;
     let lacking = |key| Error::unsupported(key, &None::<f64>, "a number, which this rope_type needs");
     let factor = || rope.factor.ok_or_else(|| lacking("factor"));
@@ -197,6 +237,20 @@ mod tests {
         let llama = json!({"model_type": "llama", "num_attention_heads": 8, "hidden_size": 64, "mlp_bias": true});
         let llama = LanguageConfig::from_json(&llama).unwrap();
         assert_eq!((llama.num_key_value_heads, llama.head_dim, llama.mlp_bias), (8, 8, true));
+    }
+
+    #[test]
+    fn mixtral_has_experts_and_no_window() {
+        let json = json!({"model_type": "mixtral", "num_local_experts": 4, "sliding_window": null});
+        let mixtral = LanguageConfig::from_json(&json).unwrap();
+        assert_eq!(mixtral.experts, Some(Experts { number: 4, per_token: 2 }));
+        assert_eq!((mixtral.num_key_value_heads, mixtral.attention_bias), (8, ProjectionBias::NONE));
+        for (key, value) in [("sliding_window", 4096), ("num_experts_per_tok", 9), ("num_local_experts", 0)] {
+            let mut other = json!({"model_type": "mixtral"});
+            other[key] = json!(value);
+            let error = LanguageConfig::from_json(&other).unwrap_err().to_string();
+            assert!(error.contains(key), "{key}: {error}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use candle_core::quantized::gguf_file::{Content, Value};
 use candle_core::quantized::{QStorage, QTensor};
 use candle_core::{Device, Tensor};
 
+use super::mixture::{FeedForward, GatedBlock};
 use super::network::{Layer, Parts, TokenTable};
 use super::{Family, LanguageConfig, LanguageNetwork};
 use crate::error::{Error, Result};
@@ -125,6 +126,7 @@ impl GgufFile {
                 false => ProjectionBias::NONE,
             },
             mlp_bias: has("blk.0.ffn_down.bias"),
+            experts: None,
             tie_word_embeddings: !has("output.weight"),
             max_position_embeddings: wanted("context_length")?,
         };
@@ -230,7 +232,8 @@ impl GgufFile {
             Result::Ok(RmsNorm::from_weight(weight, config.rms_norm_eps))
         };
         let (attention_norm, mlp_norm) = (norm("attn_norm")?, norm("ffn_norm")?);
-        Ok(Layer { attention_norm, projections, output, mlp_norm, wide: wide_maps, down })
+        let feed_forward = FeedForward::Dense(GatedBlock { wide: wide_maps, down });
+        Ok(Layer { attention_norm, projections, output, mlp_norm, feed_forward })
     }
 }
 

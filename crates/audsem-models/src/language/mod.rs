@@ -1,7 +1,7 @@
-//! Decoder-only language models: Qwen2, Qwen2.5 and Llama, from safetensors or GGUF.
+//! Decoder-only language models: Qwen2, Qwen2.5 and Llama, from safetensors or GGUF, and Mixtral from safetensors.
 //!
-//! Bai et al., 2023; Touvron et al., 2023. Numbers agree with `Qwen2ForCausalLM` and `LlamaForCausalLM` of Hugging Face
-//! transformers (`fixtures/regen/language.py`).
+//! Bai et al., 2023; Touvron et al., 2023; Jiang et al., 2024. Numbers agree with `Qwen2ForCausalLM`, `LlamaForCausalLM` and
+//! `MixtralForCausalLM` of Hugging Face transformers (`fixtures/regen/language.py`).
 
 mod args;
 mod config;
@@ -9,10 +9,11 @@ mod decoder;
 mod gguf;
 mod gguf_tokenizer;
 mod local;
+mod mixture;
 mod network;
 
 pub use args::{LanguageModel, LanguageModelArgs, LocalModelArgs, OptionalLanguageModelArgs};
-pub use config::{Family, LanguageConfig};
+pub use config::{Experts, Family, LanguageConfig};
 pub use decoder::LanguageDecoder;
 pub use gguf::GgufFile;
 pub use local::LocalModel;

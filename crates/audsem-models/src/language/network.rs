@@ -5,9 +5,10 @@ use candle_core::{D, DType, Device, IndexOp, Result as TensorResult, Tensor};
 use candle_nn::VarBuilder;
 
 use super::LanguageConfig;
+use super::mixture::{FeedForward, Rows};
 use crate::error::{Error, Result};
 use crate::nn::{
-    Activation, Angles, Attention, Embedding, KvCache, Linear, Mode, RmsNorm, Rotary, RowLinear, causal_bias, gated,
+    Activation, Angles, Attention, Embedding, KvCache, Linear, Mode, RmsNorm, Rotary, RowLinear, causal_bias,
 };
 
 /// Token vectors, as numbers or in a block format of GGUF.
@@ -27,9 +28,7 @@ pub(super) struct Layer {
     pub(super) projections: Vec<RowLinear>,
     pub(super) output: RowLinear,
     pub(super) mlp_norm: RmsNorm,
-    /// Gate and up: one map of both, or one of each.
-    pub(super) wide: Vec<RowLinear>,
-    pub(super) down: RowLinear,
+    pub(super) feed_forward: FeedForward,
 }
 
 /// The parts of a network.
@@ -195,15 +194,15 @@ impl LanguageNetwork {
             _ => causal_bias(tokens, cache.len + tokens, &self.parts.device).map(Some),
         };
         let biases = caches.iter().map(bias).collect::<TensorResult<Vec<_>>>()?;
+        let rows = Rows { activation: self.shape.activation, are_sequence: caches.len() == 1 };
         for (n, layer) in self.parts.layers.iter().enumerate() {
             let map = |maps: &[RowLinear], x: &Tensor| map_all(maps, x, caches.len() == 1);
             let projected = map(&layer.projections, &layer.attention_norm.forward(&x)?)?;
             let mut of_layer: Vec<&mut KvCache> = caches.iter_mut().map(|cache| &mut cache.layers[n]).collect();
             let mixed = self.attend(&projected, &angles, &mut of_layer, &biases)?;
             x = (x + map_all(std::slice::from_ref(&layer.output), &mixed, caches.len() == 1)?)?;
-            let wide = map_all(&layer.wide, &layer.mlp_norm.forward(&x)?, caches.len() == 1)?;
-            let wide = gated(&wide, self.shape.activation)?;
-            x = (x + map_all(std::slice::from_ref(&layer.down), &wide, caches.len() == 1)?)?;
+            let normed = layer.mlp_norm.forward(&x)?;
+            x = (x + layer.feed_forward.forward(&normed, rows)?)?;
         }
         caches.iter_mut().for_each(|cache| cache.len += tokens);
         Ok(x)
@@ -241,7 +240,7 @@ impl LanguageNetwork {
 }
 
 /// The outputs of maps side by side. Tokens of one sequence may be mapped together in another way than one of each.
-fn map_all(maps: &[RowLinear], x: &Tensor, is_sequence: bool) -> TensorResult<Tensor> {
+pub(super) fn map_all(maps: &[RowLinear], x: &Tensor, is_sequence: bool) -> TensorResult<Tensor> {
     let map = |map: &RowLinear| match is_sequence {
         true => map.forward_sequence(x),
         false => map.forward(x),
@@ -253,23 +252,19 @@ fn map_all(maps: &[RowLinear], x: &Tensor, is_sequence: bool) -> TensorResult<Te
 }
 
 fn load_layer(vb: &VarBuilder<'_>, config: &LanguageConfig) -> TensorResult<Layer> {
-    let (dim, wide, bias) = (config.hidden_size, config.intermediate_size, config.attention_bias);
-    let (attention, mlp) = (vb.pp("self_attn"), vb.pp("mlp"));
+    let (dim, bias, attention) = (config.hidden_size, config.attention_bias, vb.pp("self_attn"));
     let [of_queries, of_keys] =
         [config.num_attention_heads, config.num_key_value_heads].map(|heads| heads * config.head_dim);
     let linear = |vb: VarBuilder<'_>, inputs, outputs, bias| Linear::load_with(&vb, inputs, outputs, bias, 0.02);
     let query = linear(attention.pp("q_proj"), dim, of_queries, bias.query)?;
     let key = linear(attention.pp("k_proj"), dim, of_keys, bias.key)?;
     let value = linear(attention.pp("v_proj"), dim, of_keys, bias.value)?;
-    let gate = linear(mlp.pp("gate_proj"), dim, wide, config.mlp_bias)?;
-    let up = linear(mlp.pp("up_proj"), dim, wide, config.mlp_bias)?;
     let norm = |name: &str| RmsNorm::load(&vb.pp(name), dim, config.rms_norm_eps);
     Ok(Layer {
         attention_norm: norm("input_layernorm")?,
         projections: vec![RowLinear::concat(&[&query, &key, &value])?],
         output: RowLinear::new(linear(attention.pp("o_proj"), of_queries, dim, bias.output)?)?,
         mlp_norm: norm("post_attention_layernorm")?,
-        wide: vec![RowLinear::concat(&[&gate, &up])?],
-        down: RowLinear::new(linear(mlp.pp("down_proj"), wide, dim, config.mlp_bias)?)?,
+        feed_forward: FeedForward::load(vb, config)?,
     })
 }

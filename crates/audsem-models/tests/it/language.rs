@@ -1,4 +1,4 @@
-//! Qwen2 and Llama against transformers: logits, greedy continuations and beams, from safetensors and GGUF.
+//! Qwen2, Llama and Mixtral against transformers: logits, greedy continuations and beams, from safetensors and GGUF.
 
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
@@ -78,6 +78,11 @@ fn qwen2_is_that_of_transformers() {
     check("qwen2_tiny", &open("qwen2_tiny"));
 }
 
+#[test]
+fn mixtral_is_that_of_transformers() {
+    check("mixtral_tiny", &open("mixtral_tiny"));
+}
+
 /// From shards; with biases, wide heads, scaled rotary positions and a tied head.
 #[test]
 fn llama_is_that_of_transformers() {
@@ -101,6 +106,7 @@ fn rows_are_those_of_sequences_alone(name: &str, network: &LanguageNetwork) {
 fn a_row_in_a_batch_is_the_row_alone_bit_for_bit() {
     rows_are_those_of_sequences_alone("qwen2_tiny", &open("qwen2_tiny"));
     rows_are_those_of_sequences_alone("llama_tiny", &open("llama_tiny"));
+    rows_are_those_of_sequences_alone("mixtral_tiny", &open("mixtral_tiny"));
     let network = GgufFile::open(&path("llama_tiny.gguf")).unwrap().network(&Device::Cpu).unwrap();
     rows_are_those_of_sequences_alone("llama_tiny_gguf", &network);
 }
