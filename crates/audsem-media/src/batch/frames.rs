@@ -71,6 +71,11 @@ impl FrameDecoder {
             }
         }
         let ffmpeg = self.ffmpeg.as_ref().ok_or(ImageError::NoProgram)?;
+        // An ffmpeg that ended early without a word looks like a damaged video.
+        self.frames_of_video(ffmpeg, clip).or_else(|_| self.frames_of_video(ffmpeg, clip))
+    }
+
+    fn frames_of_video(&self, ffmpeg: &Program, clip: &MediaBytes) -> Result<ClipFrames, ImageError> {
         let mut order = Vec::new();
         let mut seconds = None;
         let chosen = decode_frames(ffmpeg, &clip.bytes, |facts| {
