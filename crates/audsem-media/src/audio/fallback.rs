@@ -1,8 +1,10 @@
 //! Decoding by ffmpeg, for what the built-in decoders cannot read.
 
 use super::{Audio, AudioError, wav};
-use crate::program::{MediaError, Program};
+use crate::program::{MediaError, Program, Tool, address_of};
 use audsem_core::blame::Blame;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
 use std::time::Duration;
 
 /// Timeout of ffmpeg: sound decodes hundreds of times faster than it plays, so a program that takes this long hangs.
@@ -17,6 +19,10 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 pub(super) fn decode(ffmpeg: &Program, media: &[u8], max_s: f64, built_in: AudioError) -> Result<Audio, AudioError> {
     // One second more than the limit is enough to detect that a file is too long.
     let limit = format!("{:.3}", max_s + 1.0);
+    let folder = std::env::temp_dir();
+    let lost = |source| AudioError::Helper(MediaError::Pipe { tool: Tool::Ffmpeg, source });
+    // Without a name, nothing remains of it when this process is killed.
+    let progress = tempfile::tempfile_in(&folder).map_err(lost)?;
     let output = ffmpeg
         .call()
         // One thread: the caller already decodes one file per core.
@@ -24,13 +30,16 @@ pub(super) fn decode(ffmpeg: &Program, media: &[u8], max_s: f64, built_in: Audio
         // A packet that cannot be decoded would be left out, and what follows would be early; a change of rate or
         // channels midway would be resampled. Both are faults.
         .args(["-xerror", "-reinit_filter", "0"])
-        .input_bytes(media, &std::env::temp_dir())
+        .input_bytes(media, &folder)
         .map_err(AudioError::Helper)?
         // Times are counted again: those of chained streams go back, which would be an error too.
+        .args(["-progress", &address_of(&progress)])
         .args(["-vn", "-sn", "-dn", "-af", "asetpts=N/SR/TB", "-t", &limit, "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"])
         .timeout(TIMEOUT)
         .output();
     match output {
+        // A WAV file in a pipe has no length, so that one which breaks off without a word looks whole.
+        Ok(_) if !is_at_end(progress).map_err(lost)? => Err(lost(io::ErrorKind::UnexpectedEof.into())),
         Ok(bytes) => wav::decode(&bytes, max_s),
         Err(MediaError::Failed { stderr, .. }) if stderr.contains("does not contain any stream") => {
             Err(AudioError::NoAudioTrack)
@@ -38,4 +47,12 @@ pub(super) fn decode(ffmpeg: &Program, media: &[u8], max_s: f64, built_in: Audio
         Err(error) if error.blame() == Blame::Surroundings => Err(AudioError::Helper(error)),
         Err(ffmpeg) => Err(AudioError::Undecodable { built_in: Box::new(built_in), ffmpeg }),
     }
+}
+
+/// Whether ffmpeg's report of its progress says that it came to the end.
+fn is_at_end(mut progress: File) -> io::Result<bool> {
+    let mut report = String::new();
+    progress.rewind()?;
+    progress.read_to_string(&mut report)?;
+    Ok(report.trim_end().ends_with("progress=end"))
 }

@@ -4,13 +4,11 @@
 //! place for them. How many frames and times there are must agree.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufReader, Read as _, Seek as _};
-use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
 use super::{FrameFacts, ImageError, RgbImage, ppm};
-use crate::program::{MediaError, Program};
+use crate::program::{MediaError, Program, address_of};
 
 /// Timeout of ffmpeg: a program that takes this long for the pictures of one clip hangs.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -127,7 +125,7 @@ fn decode(ffmpeg: &Program, video: &[u8], mut visit: impl FnMut(usize, RgbImage)
         .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"])
         .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "-1"])
         .args(["-c:v", "rawvideo", "-f", "framecrc"])
-        .arg(address(&times))
+        .arg(address_of(&times))
         .timeout(TIMEOUT)
         .spawn()?;
     let mut pipe = BufReader::with_capacity(BUFFER_BYTES, running);
@@ -149,11 +147,6 @@ fn decode(ffmpeg: &Program, video: &[u8], mut visit: impl FnMut(usize, RgbImage)
     let mut text = String::new();
     times.rewind().and_then(|()| times.read_to_string(&mut text)).map_err(ImageError::Temporary)?;
     parse_times(&text)
-}
-
-/// Where a program that this one starts finds a file that this one has open.
-fn address(file: &File) -> String {
-    format!("file:/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
 }
 
 fn without_pictures(error: MediaError) -> ImageError {

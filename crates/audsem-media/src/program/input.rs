@@ -8,6 +8,7 @@ use super::{Call, MediaError};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
 /// Self-contained formats, by ffmpeg's names. Formats that open other files are left out on purpose: `hls`,
@@ -52,4 +53,8 @@ impl Call<'_> {
 /// A message of ffmpeg about bytes passed through [`Call::input_bytes`], with `input` for the internal file name.
 pub fn plain_message(message: &str) -> String {
     message.replace(&format!("file:{STDIN}"), "input").replace(STDIN, "input")
+}
+/// Where a program that this one starts finds a file that this one has open.
+pub(crate) fn address_of(file: &File) -> String {
+    format!("file:/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
 }

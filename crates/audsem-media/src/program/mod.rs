@@ -30,6 +30,7 @@ mod input;
 mod trouble;
 
 pub use call::{Call, Finished, Running};
+pub(crate) use input::address_of;
 pub use input::plain_message;
 
 use std::ffi::OsStr;
