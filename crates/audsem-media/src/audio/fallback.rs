@@ -22,7 +22,9 @@ pub(super) fn decode(ffmpeg: &Program, media: &[u8], max_s: f64, built_in: Audio
     let folder = std::env::temp_dir();
     let lost = |source| AudioError::Helper(MediaError::Pipe { tool: Tool::Ffmpeg, source });
     // Without a name, nothing remains of it when this process is killed.
-    let progress = tempfile::tempfile_in(&folder).map_err(lost)?;
+    let progress = tempfile::tempfile_in(&folder).map_err(|source| {
+        AudioError::Helper(MediaError::Temporary { tool: Tool::Ffmpeg, folder: folder.clone(), source })
+    })?;
     let output = ffmpeg
         .call()
         // One thread: the caller already decodes one file per core.

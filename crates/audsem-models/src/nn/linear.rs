@@ -197,20 +197,21 @@ mod tests {
     use super::*;
     use candle_core::{Device, Var};
 
+    fn wave(shape: &[usize], shift: f64) -> Tensor {
+        let n = shape.iter().product::<usize>() as f32;
+        Tensor::arange(0f32, n, &Device::Cpu)
+            .unwrap()
+            .affine(0.7, shift)
+            .unwrap()
+            .sin()
+            .unwrap()
+            .reshape(shape)
+            .unwrap()
+    }
+
     /// Against the maps one after the other, bit for bit where the sum is the same.
     #[test]
     fn a_feed_forward_part_is_its_maps() {
-        let wave = |shape: &[usize], shift: f64| {
-            let n = shape.iter().product::<usize>() as f32;
-            Tensor::arange(0f32, n, &Device::Cpu)
-                .unwrap()
-                .affine(0.7, shift)
-                .unwrap()
-                .sin()
-                .unwrap()
-                .reshape(shape)
-                .unwrap()
-        };
         let up = Linear::from_tensors(wave(&[70, 33], 0.2), Some(wave(&[70], 1.0)));
         let down = Linear::from_tensors(wave(&[20, 70], 0.9), Some(wave(&[20], 3.0)));
         for rows in [5, 256, 257, 700] {
@@ -227,17 +228,6 @@ mod tests {
     /// Against the form with gradients; any number of rows, of which none depends on the others.
     #[test]
     fn fused_and_composed_maps_agree() {
-        let wave = |shape: &[usize], shift: f64| {
-            let n = shape.iter().product::<usize>() as f32;
-            Tensor::arange(0f32, n, &Device::Cpu)
-                .unwrap()
-                .affine(0.7, shift)
-                .unwrap()
-                .sin()
-                .unwrap()
-                .reshape(shape)
-                .unwrap()
-        };
         let linear = Linear::from_tensors(wave(&[70, 33], 0.2), Some(wave(&[70], 1.0)));
         let x = wave(&[3, 201, 33], 0.6);
         let got = linear.forward_activated(&x, Activation::Gelu, Mode::Infer).unwrap();
