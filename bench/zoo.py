@@ -8,6 +8,7 @@ library one after the other; the least seconds count. Every output of ours and o
 """
 
 import argparse
+import copy
 import json
 import os
 import pathlib
@@ -265,7 +266,8 @@ def export(network, entry, inputs, folder, threads):
         if not path.exists():
             work = next(iter(entry.parts.values()))
             inputs = inputs[:1] if len(entry.parts) > 1 else inputs
-            call = Call(network, (lambda network, x: work(network, x, None)) if len(entry.parts) > 1 else work)
+            # A copy, because the exporter leaves networks of convolutions changed behind it.
+            call = Call(copy.deepcopy(network), (lambda network, x: work(network, x, None)) if len(entry.parts) > 1 else work)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 torch.onnx.export(call, tuple(inputs), path, opset_version=17, dynamo=False)
