@@ -181,6 +181,12 @@ pub enum Error {
         /// The tensors concerned.
         names: Vec<String>,
     },
+    /// A sequence cannot be trained on.
+    #[error("training sequence: {reason}")]
+    Sequence {
+        /// What does not fit.
+        reason: String,
+    },
     /// Weights cannot be serialised or read back.
     #[error("weights cannot be read or written as safetensors: {0}")]
     Safetensors(#[from] safetensors::SafeTensorError),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::backprop::GradStore;
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 
 use crate::error::Result;
 
@@ -32,14 +32,43 @@ impl Accumulated {
     /// Memory or device.
     pub fn add(&mut self, grads: &GradStore, vars: &[(String, Var)]) -> Result<()> {
         for (name, var) in vars {
-            let Some(grad) = grads.get(var) else { continue };
-            let sum = match self.sums.get(name) {
-                Some(sum) => (sum + grad)?,
-                None => grad.clone(),
-            };
-            self.sums.insert(name.clone(), sum.detach());
+            if let Some(grad) = grads.get(var) {
+                self.add_tensor(name, grad)?;
+            }
         }
         Ok(())
+    }
+
+    /// Adds to the gradient of the tensor `name`, in f32 whatever the type of the tensor.
+    ///
+    /// # Errors
+    /// Another shape than before, memory, device.
+    pub fn add_tensor(&mut self, name: &str, grad: &Tensor) -> Result<()> {
+        let grad = grad.to_dtype(DType::F32)?;
+        let sum = match self.sums.get(name) {
+            Some(sum) => (sum + grad)?,
+            None => grad,
+        };
+        self.sums.insert(name.to_owned(), sum.detach());
+        Ok(())
+    }
+
+    /// Gives those of `vars` that have no gradient one of zeros: where nothing of a batch went through them.
+    ///
+    /// # Errors
+    /// Memory or device.
+    pub fn fill(&mut self, vars: &[(String, Var)]) -> Result<()> {
+        for (name, var) in vars {
+            if !self.sums.contains_key(name) {
+                self.sums.insert(name.clone(), Tensor::zeros(var.shape(), DType::F32, var.device())?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The gradients by name, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.sums.iter().map(|(name, sum)| (name.as_str(), sum))
     }
 }
 

@@ -62,6 +62,11 @@ pub fn from_peft_name(name: &str) -> Result<String> {
     }
 }
 
+/// The name of the projection up that belongs to the projection down `name`; nothing of another tensor.
+pub(crate) fn partner_up(name: &str) -> Option<String> {
+    Some(format!("{}{B}", name.strip_suffix(A)?))
+}
+
 /// `scale · B A`, in f32: what an adapter (A (R, I), B (O, R)) adds to a weight (O, I).
 ///
 /// # Errors
