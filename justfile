@@ -45,6 +45,10 @@ tarify *ARGS:
 metadata-eval *ARGS:
     cargo run --quiet --profile {{ profile }} -p audsem-metadata-eval -- "$@"
 
+# Training of audio language models: index
+training *ARGS:
+    cargo run --quiet --profile {{ profile }} -p audsem-training -- "$@"
+
 # Fetch the pinned sounds, pictures and word lists of the demo into assets/ (--quick: the small set)
 assets *ARGS:
     scripts/fetch-assets "$@"

@@ -1,0 +1,58 @@
+//! The command line: clap types only, one file for each subcommand.
+
+mod index;
+
+pub use index::IndexArgs;
+
+use audsem_core::cli::{CommandOutput, GlobalArgs, HasGlobal};
+use clap::{Parser, Subcommand};
+
+use crate::error::Result;
+
+/// Train audio language models on question-answer and caption shards.
+#[derive(Debug, Parser)]
+#[command(name = "audsem-training", version, max_term_width = 100)]
+pub struct Cli {
+    /// Flags of every binary.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands, in the order in which a training uses them.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the examples of training shards with their places, and tell what cannot be trained on
+    Index(IndexArgs),
+}
+
+impl Command {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// Any error that prevents the run.
+    pub fn run(&self, global: &GlobalArgs) -> Result<CommandOutput> {
+        match self {
+            Self::Index(args) => Ok(crate::manifest::run(&args.config(), &args.run.options(global)?)?.into()),
+        }
+    }
+}
+
+impl HasGlobal for Cli {
+    fn global(&self) -> &GlobalArgs {
+        &self.global
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_and_flag_has_help() {
+        let missing: Vec<String> = audsem_core::cli::undocumented(&super::Cli::command());
+        assert!(missing.is_empty(), "no help text: {missing:?}");
+    }
+}

@@ -1,0 +1,40 @@
+//! Errors of this crate.
+
+use std::path::PathBuf;
+
+use audsem_core::run::ShardError;
+use audsem_core::tables::TableError;
+
+/// Result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What keeps a subcommand of this crate from running. Samples that are left out are not errors: they are counted and
+/// filed with their reason.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The run folder, an input or a flag.
+    #[error(transparent)]
+    Core(#[from] audsem_core::error::Error),
+    /// A table cannot be read or written.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A shard no longer holds what its manifest says.
+    #[error("{}: {problem}\nhint: index the shards again with --fresh", path.display())]
+    Stale {
+        /// The shard.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl From<Error> for ShardError {
+    /// What this crate calls an error ends a run; for the bad input of one shard use [`ShardError::input`].
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Core(error) => Self::Fatal(error),
+            other => Self::fatal(other),
+        }
+    }
+}

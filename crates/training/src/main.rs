@@ -1,0 +1,14 @@
+//! `audsem-training`: parse, dispatch, exit code.
+
+use std::process::ExitCode;
+
+use audsem_core::cli::CommandOutput;
+use audsem_training::cli::Cli;
+
+fn main() -> ExitCode {
+    audsem_core::cli::main(dispatch)
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<CommandOutput> {
+    Ok(cli.command.run(&cli.global)?)
+}

@@ -1,0 +1,5 @@
+//! Tests of this crate through its public interface and its binary.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod index;
+mod shards;
