@@ -129,16 +129,24 @@ impl Decoder {
     }
 
     fn with_program(&self, ffmpeg: &Program, media: &[u8], built_in: AudioError) -> Result<Audio, AudioError> {
-        let audio = fallback::decode(ffmpeg, media, self.max_s, built_in)?;
-        if let Some(tolerance_s) = self.end_tolerance_s {
-            match Packets::read(ffmpeg, media) {
-                Ok(packets) => Ends::of_packets(&packets).check(tolerance_s)?,
-                Err(error) if error.blame() == Blame::Surroundings => return Err(AudioError::Helper(error)),
-                // ffmpeg can copy what it decodes, so this is an error of the pictures.
-                Err(_) => {}
+        let Some(tolerance_s) = self.end_tolerance_s else {
+            return fallback::decode(ffmpeg, media, self.max_s, built_in);
+        };
+        match fallback::decode_with_packets(ffmpeg, media, self.max_s) {
+            Ok((audio, packets)) => Ends::of_packets(&packets).check(tolerance_s).map(|()| audio),
+            // Sound or pictures: each alone, to know which.
+            Err(AudioError::Helper(error)) if error.blame() != Blame::Surroundings => {
+                let audio = fallback::decode(ffmpeg, media, self.max_s, built_in)?;
+                match Packets::read(ffmpeg, media) {
+                    Ok(packets) => Ends::of_packets(&packets).check(tolerance_s)?,
+                    Err(error) if error.blame() == Blame::Surroundings => return Err(AudioError::Helper(error)),
+                    // ffmpeg can copy what it decodes, so this is an error of the pictures.
+                    Err(_) => {}
+                }
+                Ok(audio)
             }
+            Err(error) => Err(error),
         }
-        Ok(audio)
     }
 }
 

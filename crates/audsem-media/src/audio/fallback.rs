@@ -1,5 +1,6 @@
 //! Decoding by ffmpeg, for what the built-in decoders cannot read.
 
+use super::packets::{self, Packets};
 use super::{Audio, AudioError, wav};
 use crate::program::{MediaError, Program, Tool, address_of};
 use audsem_core::blame::Blame;
@@ -17,38 +18,83 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// [`AudioError::NoAudioTrack`], [`AudioError::TooLong`], [`AudioError::Empty`], [`AudioError::Helper`], or
 /// [`AudioError::Undecodable`] with the reason `built_in` that led here.
 pub(super) fn decode(ffmpeg: &Program, media: &[u8], max_s: f64, built_in: AudioError) -> Result<Audio, AudioError> {
+    match run(ffmpeg, media, max_s, None) {
+        Ok(bytes) => wav::decode(&bytes, max_s),
+        Err(AudioError::Helper(MediaError::Failed { stderr, .. }))
+            if stderr.contains("does not contain any stream") =>
+        {
+            Err(AudioError::NoAudioTrack)
+        }
+        Err(AudioError::Helper(ffmpeg)) if ffmpeg.blame() != Blame::Surroundings => {
+            Err(AudioError::Undecodable { built_in: Box::new(built_in), ffmpeg })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// As [`decode`], with the packets of sound and pictures, in one run of ffmpeg: starting it takes as long as decoding a
+/// clip.
+///
+/// # Errors
+/// [`AudioError::Helper`] with whatever ffmpeg stumbled over, be it sound or pictures, or that of decoding.
+pub(super) fn decode_with_packets(ffmpeg: &Program, media: &[u8], max_s: f64) -> Result<(Audio, Packets), AudioError> {
+    let mut packets = temporary()?;
+    let bytes = run(ffmpeg, media, max_s, Some(&packets))?;
+    let mut text = Vec::new();
+    packets.rewind().and_then(|()| packets.read_to_end(&mut text)).map_err(lost)?;
+    Ok((wav::decode(&bytes, max_s)?, Packets::parse(&String::from_utf8_lossy(&text))))
+}
+
+/// A WAV file of the sound, and the list of packets in `packets`. Any failure of ffmpeg is an [`AudioError::Helper`].
+fn run(ffmpeg: &Program, media: &[u8], max_s: f64, packets: Option<&File>) -> Result<Vec<u8>, AudioError> {
     // One second more than the limit is enough to detect that a file is too long.
     let limit = format!("{:.3}", max_s + 1.0);
-    let folder = std::env::temp_dir();
-    let lost = |source| AudioError::Helper(MediaError::Pipe { tool: Tool::Ffmpeg, source });
-    // Without a name, nothing remains of it when this process is killed.
-    let progress = tempfile::tempfile_in(&folder).map_err(|source| {
-        AudioError::Helper(MediaError::Temporary { tool: Tool::Ffmpeg, folder: folder.clone(), source })
-    })?;
-    let output = ffmpeg
+    let progress = temporary()?;
+    let mut call = ffmpeg
         .call()
         // One thread: the caller already decodes one file per core.
         .args(["-nostdin", "-v", "error", "-threads", "1"])
         // A packet that cannot be decoded would be left out, and what follows would be early; a change of rate or
         // channels midway would be resampled. Both are faults.
         .args(["-xerror", "-reinit_filter", "0"])
-        .input_bytes(media, &folder)
+        .input_bytes(media, &std::env::temp_dir())
         .map_err(AudioError::Helper)?
         // Times are counted again: those of chained streams go back, which would be an error too.
-        .args(["-progress", &address_of(&progress)])
-        .args(["-vn", "-sn", "-dn", "-af", "asetpts=N/SR/TB", "-t", &limit, "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"])
-        .timeout(TIMEOUT)
-        .output();
-    match output {
-        // A WAV file in a pipe has no length, so that one which breaks off without a word looks whole.
-        Ok(_) if !is_at_end(progress).map_err(lost)? => Err(lost(io::ErrorKind::UnexpectedEof.into())),
-        Ok(bytes) => wav::decode(&bytes, max_s),
-        Err(MediaError::Failed { stderr, .. }) if stderr.contains("does not contain any stream") => {
-            Err(AudioError::NoAudioTrack)
-        }
-        Err(error) if error.blame() == Blame::Surroundings => Err(AudioError::Helper(error)),
-        Err(ffmpeg) => Err(AudioError::Undecodable { built_in: Box::new(built_in), ffmpeg }),
+        .args(["-y", "-progress", &address_of(&progress)])
+        .args([
+            "-vn",
+            "-sn",
+            "-dn",
+            "-af",
+            "asetpts=N/SR/TB",
+            "-t",
+            &limit,
+            "-c:a",
+            "pcm_f32le",
+            "-f",
+            "wav",
+            "pipe:1",
+        ]);
+    if let Some(packets) = packets {
+        call = call.args(packets::LISTED).arg(address_of(packets));
     }
+    let bytes = call.timeout(TIMEOUT).output().map_err(AudioError::Helper)?;
+    // A WAV file in a pipe has no length, so that one which breaks off without a word looks whole.
+    match is_at_end(progress).map_err(lost)? {
+        true => Ok(bytes),
+        false => Err(lost(io::ErrorKind::UnexpectedEof.into())),
+    }
+}
+
+/// A file for what ffmpeg reports. Without a name, nothing remains of it when this process is killed.
+fn temporary() -> Result<File, AudioError> {
+    let folder = std::env::temp_dir();
+    tempfile::tempfile_in(&folder)
+        .map_err(|source| AudioError::Helper(MediaError::Temporary { tool: Tool::Ffmpeg, folder, source }))
+}
+
+fn lost(source: io::Error) -> AudioError {
+    AudioError::Helper(MediaError::Pipe { tool: Tool::Ffmpeg, source })
 }
 
 /// Whether ffmpeg's report of its progress says that it came to the end.

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Timeout of ffmpeg: packets are copied, not decoded, so a program that takes this long hangs.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
+/// What ffmpeg is told before the name of a list of packets.
+pub(super) const LISTED: [&str; 7] = ["-sn", "-dn", "-c", "copy", "-copyinkf", "-f", "framecrc"];
+
 /// The extent of a stream, in seconds from the beginning of the file. Packets before that, which an edit list hides, do
 /// not count.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,13 +40,13 @@ impl Packets {
     /// ffmpeg fails.
     pub(crate) fn read(ffmpeg: &Program, media: &[u8]) -> Result<Packets, MediaError> {
         let call = ffmpeg.call().args(["-nostdin", "-v", "error"]).input_bytes(media, &std::env::temp_dir())?;
-        let call = call.args(["-sn", "-dn", "-c", "copy", "-copyinkf", "-f", "framecrc", "pipe:1"]);
+        let call = call.args(LISTED).arg("pipe:1");
         Ok(Packets::parse(&String::from_utf8_lossy(&call.timeout(TIMEOUT).output()?)))
     }
 
     /// Parses the output of ffmpeg's `framecrc`: time base and kind of each stream, then stream, decoding time,
     /// presentation time and duration of each packet.
-    fn parse(text: &str) -> Packets {
+    pub(super) fn parse(text: &str) -> Packets {
         let (mut units, mut kinds, mut packets) = (BTreeMap::new(), BTreeMap::new(), Packets::default());
         for line in text.lines() {
             if let Some((stream, unit)) = line.strip_prefix("#tb ").and_then(|rest| rest.split_once(": ")) {

@@ -43,6 +43,21 @@ fn a_killed_ffmpeg_says_nothing_about_the_sound() {
     check("kill -SEGV $$", Blame::Record);
 }
 
+/// Starting ffmpeg takes as long as decoding a clip; the ends of the streams are read in the same run.
+#[test]
+fn ffmpeg_is_started_once_for_a_sound_and_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let path = std::env::var_os("PATH").unwrap();
+    let ffmpeg = std::env::split_paths(&path).map(|folder| folder.join("ffmpeg")).find(|path| path.is_file()).unwrap();
+    let text = format!("echo started >>'{}'\nexec '{}' \"$@\"", log.display(), ffmpeg.display());
+    let program = Program::at(Tool::Ffmpeg, script(folder.path(), "ffmpeg", &text));
+    let decoder = Decoder::new().with_ffmpeg(program).ends_with_pictures(0.5);
+    let audio = decoder.decode_bytes(&opus(), Some("webm")).unwrap();
+    assert!(audio.frames() > 0);
+    assert_eq!(fs::read_to_string(&log).unwrap(), "started\n");
+}
+
 #[test]
 fn a_file_that_is_gone_is_no_broken_sound() {
     let error = Decoder::new().decode_file(Path::new("/nowhere/a.flac")).unwrap_err();
