@@ -1,5 +1,6 @@
 //! What all AudSem stages share: clip keys, run folders, files, tars, tables, flags and checkpoint folders.
 
+pub mod answers;
 pub mod batch;
 pub mod blame;
 pub mod cli;
@@ -15,6 +16,7 @@ pub mod files;
 #[cfg(feature = "nn")]
 pub mod hub;
 pub mod input;
+pub mod instructions;
 pub mod json;
 pub mod log;
 pub mod parallel;

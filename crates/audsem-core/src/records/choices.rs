@@ -139,8 +139,8 @@ impl Choices {
     }
 }
 
-/// A text as answers are compared.
-fn plain(text: &str) -> String {
+/// A text as answers are compared: lower case, single blanks, no full stop at its end.
+pub fn plain(text: &str) -> String {
     let text = clean(text).to_lowercase();
     text.trim_end_matches(['.', ' ']).to_owned()
 }

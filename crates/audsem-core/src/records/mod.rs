@@ -18,7 +18,7 @@ mod format;
 mod formats;
 mod task;
 
-pub use choices::{Choice, Choices, Question};
+pub use choices::{Choice, Choices, Question, plain};
 pub use format::{Field, FieldKind, Need, RecordFault, RecordFormat, Rule, Violation, clean, text_of, type_name};
 pub use formats::{
     CAPTION_RECORD, CAPTION_SAMPLE, MC_QA_RECORD, MC_QA_SAMPLE, MC_QA_SAMPLES_TOGETHER, QA_RECORD, QA_SAMPLE,

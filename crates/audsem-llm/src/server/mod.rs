@@ -97,6 +97,16 @@ impl OpenAiServer {
         &self.model
     }
 
+    /// Posts JSON to a route of the server and returns the body of its answer, with the retries of questions. For what
+    /// only some servers have, such as adapters that are loaded at run time.
+    ///
+    /// # Errors
+    /// The server refuses, or gives no answer after all retries.
+    pub fn call(&self, route: &str, body: &Value) -> Result<String, TextError> {
+        let (url, body): (String, Arc<str>) = (self.config.endpoint(route), body.to_string().into());
+        self.with_retries(&url, || self.post_text(&url, &body))
+    }
+
     fn only_model(&self) -> Result<String, TextError> {
         let body = self.with_retries("models", || self.get("models"))?;
         let ids: Vec<&str> = body
@@ -184,6 +194,10 @@ impl OpenAiServer {
     }
 
     fn post(&self, url: &str, body: &Arc<str>) -> Result<Value, Failure> {
+        self.json(&self.post_text(url, body)?)
+    }
+
+    fn post_text(&self, url: &str, body: &Arc<str>) -> Result<String, Failure> {
         let mut request = self.agent.post(url).header("content-type", "application/json");
         if let Some(key) = &self.config.api_key {
             request = request.header("authorization", key.bearer());
@@ -197,10 +211,16 @@ impl OpenAiServer {
         if let Some(key) = &self.config.api_key {
             request = request.header("authorization", key.bearer());
         }
-        self.read(exchange(move || request.call()))
+        self.json(&self.read(exchange(move || request.call()))?)
     }
 
-    fn read(&self, result: Option<Result<Answer, ureq::Error>>) -> Result<Value, Failure> {
+    fn json(&self, text: &str) -> Result<Value, Failure> {
+        serde_json::from_str(text)
+            .map_err(|error| Failure::Malformed(self.malformed(format!("not JSON: {error}"), text)))
+    }
+
+    /// The body of a success.
+    fn read(&self, result: Option<Result<Answer, ureq::Error>>) -> Result<String, Failure> {
         let Some(result) = result else { return Err(Failure::Stopped) };
         let Answer { status, retry_after: header, text } = result.map_err(|error| self.transport(&error))?;
         let wait = header.and_then(|header| retry_after(&header, unix_s()));
@@ -210,8 +230,7 @@ impl OpenAiServer {
             Err(_) => String::new(),
         };
         if (200..300).contains(&status) {
-            return serde_json::from_str(&text)
-                .map_err(|error| Failure::Malformed(self.malformed(format!("not JSON: {error}"), &text)));
+            return Ok(text);
         }
         let body = excerpt(&text);
         if is_retryable(status) {

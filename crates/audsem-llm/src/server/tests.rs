@@ -437,3 +437,17 @@ fn real_server_speaks_the_protocol() {
     let batch = client.generate_batch(&[request.clone(), raw, request]);
     assert_eq!(batch[0].as_ref().unwrap().text, batch[2].as_ref().unwrap().text, "greedy decoding does not repeat");
 }
+
+#[test]
+fn other_routes_are_called_with_the_same_patience() {
+    let server = Loopback::start(|call, number| match (call.path.as_str(), number) {
+        ("/v1/load_lora_adapter", 0) => Reply::Send(503, "", b"busy".to_vec()),
+        ("/v1/load_lora_adapter", _) => Reply::Send(200, "", b"Success: loaded".to_vec()),
+        _ => Reply::Send(404, "", b"no such adapter".to_vec()),
+    });
+    let client = client(&server, |_| {});
+    assert_eq!(client.call("load_lora_adapter", &json!({"lora_name": "a"})).unwrap(), "Success: loaded");
+    assert_eq!(server.calls()[1].body, r#"{"lora_name":"a"}"#);
+    let error = client.call("unload_lora_adapter", &json!({})).unwrap_err();
+    assert!(matches!(&error, TextError::Rejected { status: 404, body, .. } if body == "no such adapter"), "{error}");
+}

@@ -176,7 +176,7 @@ fn start_error(program: &Program, source: io::Error) -> MediaError {
 }
 
 /// Reads to the end and keeps the last part, starting at a whole line where something was cut.
-fn read_tail(pipe: &mut impl Read) -> String {
+pub(super) fn read_tail(pipe: &mut impl Read) -> String {
     let mut tail = VecDeque::new();
     let mut buffer = [0; 4096];
     let mut cut = false;

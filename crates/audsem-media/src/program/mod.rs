@@ -25,11 +25,13 @@
 //! ```
 
 mod call;
+mod companion;
 mod guard;
 mod input;
 mod trouble;
 
 pub use call::{Call, Finished, Running};
+pub use companion::{Companion, CompanionError};
 pub(crate) use input::address_of;
 pub use input::plain_message;
 
