@@ -7,6 +7,20 @@ use audsem_core::testing::chaos::{survive, survive_printing};
 use crate::report::score;
 use crate::workbench::{Bench, flac, model, shard};
 
+audsem_core::survival_tests! {
+    audsem_clip_embeddings::cli::Cli:
+    "merge-shards" => merge_shards_by_copy, merge_shards_by_link;
+    "embed-audio" => embed_audio;
+    "embed-text" => embed_text;
+    "reference build" => reference_build;
+    "score" => score_of_neighbours;
+    "contamination" => contamination;
+    "match" => match_of_captions;
+    "report" => report_with_sounds;
+    "extract" => extract_as_wav;
+    "similarity" => similarity;
+}
+
 /// Runs a command through its rounds; `--output` and `--workers` are added.
 fn check(bench: &Bench, name: &str, arguments: &str) {
     survive(name, &bench.path(""), |output, workers| {
@@ -42,66 +56,57 @@ fn embeddings(bench: &Bench) {
     }
 }
 
-#[test]
-fn merge_shards_by_copy() {
+fn merge_shards_by_copy(command: &str) {
     let bench = Bench::new();
     shards(&bench);
-    check(&bench, "merge-shards", "merge-shards --source in --mode copy");
+    check(&bench, "merge-shards", &format!("{command} --source in --mode copy"));
 }
 
-#[test]
-fn merge_shards_by_link() {
+fn merge_shards_by_link(command: &str) {
     let bench = Bench::new();
     shards(&bench);
-    check(&bench, "merge-shards-link", "merge-shards --source in");
+    check(&bench, "merge-shards-link", &format!("{command} --source in"));
 }
 
-#[test]
-fn embed_audio() {
+fn embed_audio(command: &str) {
     let bench = with_model();
     shards(&bench);
-    check(&bench, "embed-audio", "embed-audio -i in --model model");
+    check(&bench, "embed-audio", &format!("{command} -i in --model model"));
 }
 
-#[test]
-fn embed_text() {
+fn embed_text(command: &str) {
     let bench = with_model();
     shards(&bench);
-    check(&bench, "embed-text", "embed-text -i in --model model");
+    check(&bench, "embed-text", &format!("{command} -i in --model model"));
 }
 
-#[test]
-fn similarity() {
+fn similarity(command: &str) {
     let bench = with_model();
     bench.write("a.flac", flac(300.0));
     survive_printing("similarity", &bench.path(""), |workers| {
-        bench.command(&format!("similarity a.flac rain wind --model model --json --workers {workers}"))
+        bench.command(&format!("{command} a.flac rain wind --model model --json --workers {workers}"))
     });
 }
 
-#[test]
-fn reference_build() {
+fn reference_build(command: &str) {
     let bench = Bench::new();
     embeddings(&bench);
-    check(&bench, "reference-build", "reference build --reference ref --index");
+    check(&bench, "reference-build", &format!("{command} --reference ref --index"));
 }
 
-#[test]
-fn score_of_neighbours() {
+fn score_of_neighbours(command: &str) {
     let bench = Bench::new();
     embeddings(&bench);
-    check(&bench, "score", "score -i in --reference ref --score knn --top-k 2");
+    check(&bench, "score", &format!("{command} -i in --reference ref --score knn --top-k 2"));
 }
 
-#[test]
-fn contamination() {
+fn contamination(command: &str) {
     let bench = Bench::new();
     embeddings(&bench);
-    check(&bench, "contamination", "contamination -i in --benchmark ref --threshold 0.5 --near-duplicates 0.9");
+    check(&bench, "contamination", &format!("{command} -i in --benchmark ref --threshold 0.5 --near-duplicates 0.9"));
 }
 
-#[test]
-fn match_of_captions() {
+fn match_of_captions(command: &str) {
     let bench = Bench::new();
     for n in 0..3 {
         let vectors = bench.random(&format!("audio/{n}.parquet"), &format!("k{n}-"), 12, 8, n);
@@ -109,7 +114,7 @@ fn match_of_captions() {
         let rows: Vec<_> = keys.iter().map(|key| (key.as_str(), "text", vectors[0].clone())).collect();
         bench.texts(&format!("text/{n}.parquet"), &rows);
     }
-    check(&bench, "match", "match --audio audio --text text");
+    check(&bench, "match", &format!("{command} --audio audio --text text"));
 }
 
 /// Tables of scores and the shards with their clips.
@@ -124,16 +129,14 @@ fn scored_shards(bench: &Bench) {
     }
 }
 
-#[test]
-fn report_with_sounds() {
+fn report_with_sounds(command: &str) {
     let bench = Bench::new();
     scored_shards(&bench);
-    check(&bench, "report", "report -i scores --shards shards --clips files");
+    check(&bench, "report", &format!("{command} -i scores --shards shards --clips files"));
 }
 
-#[test]
-fn extract_as_wav() {
+fn extract_as_wav(command: &str) {
     let bench = Bench::new();
     scored_shards(&bench);
-    check(&bench, "extract-clips", "extract -i scores --shards shards --format wav");
+    check(&bench, "extract-clips", &format!("{command} -i scores --shards shards --format wav"));
 }

@@ -15,6 +15,19 @@ use audsem_media::audio::{BitDepth, encode_flac};
 use crate::label::judge;
 use crate::programs::ffmpeg;
 
+audsem_core::survival_tests! {
+    audsem_filtering::cli::Cli:
+    "fetch-captions" => fetch_captions;
+    "extract" => extract;
+    "train-classifier" => train_classifier;
+    "classify" => classify;
+    "label" => label;
+    "combine" => combine;
+    "explain" => explain;
+    "download" => download_from_a_site, download_from_a_folder;
+    "clips" => clips;
+}
+
 /// A folder in which a command is run.
 struct Place(tempfile::TempDir);
 
@@ -93,62 +106,55 @@ fn cues(place: &Place) {
     }
 }
 
-#[test]
-fn extract() {
+fn extract(command: &str) {
     let place = Place::new();
     place.write("in/a.jsonl", dump(0));
     place.write("in/b.jsonl.gz", gzip(&dump(100)));
     place.write("in/c.jsonl.zst", zstd::encode_all(dump(200).as_bytes(), 1).unwrap());
     place.write("in/video-300.en.vtt", "WEBVTT\n\n00:01.000 --> 00:03.000\n[dog barks]\n");
-    place.survive("extract", "extract --input in");
+    place.survive("extract", &format!("{command} --input in"));
 }
 
-#[test]
-fn train_classifier() {
+fn train_classifier(command: &str) {
     let place = Place::new();
     let captions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/captions/labelled.csv");
     let head: Vec<String> = fs::read_to_string(captions).unwrap().lines().take(60).map(str::to_owned).collect();
     place.write("captions.csv", head.join("\n"));
-    place.survive(
-        "train-classifier",
-        "train-classifier --from-scratch --epochs 2 --vocab-size 120 --hidden-size 16 --input captions.csv",
-    );
+    let flags = "--from-scratch --epochs 2 --vocab-size 120 --hidden-size 16";
+    place.survive("train-classifier", &format!("{command} {flags} --input captions.csv"));
 }
 
-#[test]
-fn classify() {
+fn classify(command: &str) {
     let place = Place::new();
     let captions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/captions/labelled.csv");
     place.write("captions.csv", fs::read(captions).unwrap());
     place.make("train-classifier --from-scratch --epochs 1 --vocab-size 120 --hidden-size 16 --limit 40 --input captions.csv --output trained");
     cues(&place);
-    place.survive("classify", "classify --input cues --model trained/model --texts-per-shard 2 --batch-size 2");
+    let flags = "--texts-per-shard 2 --batch-size 2";
+    place.survive("classify", &format!("{command} --input cues --model trained/model {flags}"));
 }
 
-#[test]
-fn label() {
+fn label(command: &str) {
     let place = Place::new();
     cues(&place);
     let server = Loopback::start(|call, _| judge(call));
     let url = server.url("/v1");
-    place.survive("label", &format!("label --input cues --texts-per-shard 2 --model m --server {url}"));
+    place.survive("label", &format!("{command} --input cues --texts-per-shard 2 --model m --server {url}"));
 }
 
-#[test]
-fn combine() {
+fn combine(command: &str) {
     let place = Place::new();
     cues(&place);
     place.write("names.txt", "anna\nbob\n");
-    place.survive("combine", "combine --policy none --names names.txt --input cues");
+    place.survive("combine", &format!("{command} --policy none --names names.txt --input cues"));
 }
 
-#[test]
-fn explain() {
+fn explain(command: &str) {
     let place = Place::new();
     place.write("names.txt", "anna\nbob\n");
     place.write("words.txt", "door\nslams\nperson\n");
     survive_printing("explain", place.0.path(), |_| {
-        let mut command = place.command("explain --policy none --names names.txt --dictionary words.txt");
+        let mut command = place.command(&format!("{command} --policy none --names names.txt --dictionary words.txt"));
         command.arg("[Anna slams the door]");
         command
     });
@@ -201,29 +207,25 @@ fn survive_site(place: &Place, name: &str, arguments: &str) {
     });
 }
 
-#[test]
-fn download_from_a_site() {
+fn download_from_a_site(command: &str) {
     let place = Place::new();
     videos(&place);
-    survive_site(&place, "download-site", "download --input clips.csv --whole-from 1 --cut exact");
+    survive_site(&place, "download-site", &format!("{command} --input clips.csv --whole-from 1 --cut exact"));
 }
 
-#[test]
-fn download_from_a_folder() {
+fn download_from_a_folder(command: &str) {
     let place = Place::new();
     videos(&place);
-    place.survive("download-folder", "download --input clips.csv --source media --cut exact");
+    place.survive("download-folder", &format!("{command} --input clips.csv --source media --cut exact"));
 }
 
-#[test]
-fn fetch_captions() {
+fn fetch_captions(command: &str) {
     let place = Place::new();
     place.write("ids.txt", "one\ntwo\nthree\n");
-    survive_site(&place, "fetch-captions", "fetch-captions --input ids.txt --languages en");
+    survive_site(&place, "fetch-captions", &format!("{command} --input ids.txt --languages en"));
 }
 
-#[test]
-fn clips() {
+fn clips(command: &str) {
     let place = Place::new();
     let samples: Vec<f32> = (0..16_000 * 2).map(|n| 0.4 * (n as f32 * 0.03).sin()).collect();
     let flac = encode_flac(&samples, 1, 16_000, BitDepth::Sixteen).unwrap();
@@ -237,7 +239,7 @@ fn clips() {
     let mut table = Vec::new();
     write_parquet(&rows, &mut table).unwrap();
     place.write("clips.parquet", table);
-    place.survive("clips", "clips --per-shard 2 --input media --clips clips.parquet");
+    place.survive("clips", &format!("{command} --per-shard 2 --input media --clips clips.parquet"));
 }
 
 fn clip(video: usize) -> ClipRow {

@@ -6,7 +6,8 @@ use audsem_core::testing::kill_and_resume;
 
 use crate::audio::shard;
 use crate::originals::Original;
-use crate::workbench::{Bench, audio, fixture, sat};
+use crate::workbench::{Bench, audio, copy_model, fixture, random_language_model, sat};
+use crate::{image, video, write};
 
 fn check(bench: &Bench, kills: usize, arguments: &str) {
     let runs = tempfile::tempdir().unwrap();
@@ -64,4 +65,40 @@ fn sat_goes_on_after_a_kill() {
     bench.write("names.csv", format!("index,mid,display_name\n{names}"));
     shards(&bench, 6);
     check(&bench, 4, "sat -i in --model model --class-names names.csv --top-k 2");
+}
+
+/// Shards with a video and a picture each.
+fn shards_with_pictures(bench: &Bench, n: u32) {
+    let picture = image::picture("rgb.png");
+    for n in 0..n {
+        let (names, film) = ([0, 1].map(|i| format!("V{n} ({i}_0-{}_0)", i + 2)), image::video(2 + n % 2, 0));
+        bench.write(&format!("in/{n}.tar"), image::shard(&[(&names[0], "mp4", &film), (&names[1], "png", &picture)]));
+    }
+}
+
+#[test]
+fn image_goes_on_after_a_kill() {
+    let bench = Bench::new();
+    copy_model(&bench, "mobilenet_v2_tiny");
+    shards_with_pictures(&bench, 6);
+    check(&bench, 4, "image -i in --models mobilenet --model-dir mobilenet=model");
+}
+
+/// The pictures, which have no length, are rejects.
+#[test]
+fn video_goes_on_after_a_kill() {
+    let bench = Bench::new();
+    video::with_ends(&bench);
+    shards_with_pictures(&bench, 6);
+    check(&bench, 4, &format!("video -i in --max-tokens 8 --max-fail-rate 1 {}", video::FLAGS));
+}
+
+#[test]
+fn contribution_in_this_process_goes_on_after_a_kill() {
+    let bench = Bench::new();
+    write::clips(&bench, 6);
+    bench.call("mcqa -i clips --backend template --clips-per-shard 1 -o mcqa").ended(0);
+    random_language_model(&bench.path("model"));
+    // Stored answers are named by process.
+    check(&bench, 4, "contribution -r mcqa --model model --no-replay");
 }

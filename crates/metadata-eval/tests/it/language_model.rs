@@ -54,6 +54,19 @@ fn contribution_asks_a_model_in_this_process() {
 }
 
 #[test]
+fn an_answer_of_a_model_in_this_process_does_not_depend_on_workers_or_shards() {
+    let bench = prepared(4);
+    bench.call("mcqa -i clips --backend template --clips-per-shard 1 -o mcqa").ended(0);
+    let call = |flags: &str| bench.call(&format!("contribution -r mcqa --model model --no-replay {flags}")).ended(0);
+    call("-o one --workers 1");
+    call("-o two --workers 2");
+    call("-o split --shard 1/2");
+    call("-o split --shard 0/2");
+    assert_eq!(bench.tree("two"), bench.tree("one"));
+    assert_eq!(bench.tree("split"), bench.tree("one"));
+}
+
+#[test]
 fn flags_that_contradict_each_other_are_refused_with_a_hint() {
     let bench = prepared(1);
     let check = |arguments: &str, expected: &str| bench.call(&format!("{arguments} -o out")).ended(2).says(expected);

@@ -5,10 +5,10 @@ use audsem_metadata_eval::tables::{ClipMetadata, VideoFeatures};
 use crate::image::{picture, shard, video};
 use crate::workbench::{Bench, copy_model};
 
-const FLAGS: &str = "--models llava-video --model-dir llava-video=model";
+pub(crate) const FLAGS: &str = "--models llava-video --model-dir llava-video=model";
 
 /// Copies the tiny checkpoint, with every second token as an end, since random weights seldom choose one that is meant as such.
-fn with_ends(bench: &Bench) {
+pub(crate) fn with_ends(bench: &Bench) {
     copy_model(bench, "llava_video_tiny");
     let ends: Vec<u32> = (1..267).step_by(2).collect();
     bench.write("model/generation_config.json", serde_json::json!({ "eos_token_id": ends }).to_string());
@@ -46,6 +46,25 @@ fn videos_are_described_and_what_has_no_length_or_end_is_a_reject() {
     assert!(
         joined.iter().zip(&rows).all(|(joined, row)| joined.scene.as_ref() == Some(&row.caption) && joined.has_video)
     );
+}
+
+#[test]
+fn a_description_does_not_depend_on_batches_workers_or_shards() {
+    let bench = Bench::new();
+    with_ends(&bench);
+    let clips: Vec<Vec<u8>> = (2..6).map(|seconds| video(seconds, 0)).collect();
+    for (n, clips) in clips.chunks(2).enumerate() {
+        let names = [format!("V{n} (0.0-1.0)"), format!("V{n} (5.0-6.0)")];
+        bench.write(&format!("in/{n}.tar"), shard(&[(&names[0], "mp4", &clips[0]), (&names[1], "mp4", &clips[1])]));
+    }
+    let call =
+        |more: &str| bench.call(&format!("video -i in {more} --max-fail-rate 1 --max-tokens 8 {FLAGS}")).ended(0);
+    call("-o one --workers 1");
+    call("-o two --workers 2 --batch-size 1");
+    call("-o split --shard 0/2 --batch-size 3");
+    call("-o split --shard 1/2");
+    assert_eq!(bench.tree("two"), bench.tree("one"));
+    assert_eq!(bench.tree("split"), bench.tree("one"));
 }
 
 #[test]

@@ -6,6 +6,16 @@ use serde_json::json;
 use crate::shards::world::{audio_tar, caption, flac};
 use crate::workbench::{Bench, clip, tar_of};
 
+audsem_core::survival_tests! {
+    audsem_tarify::cli::Cli:
+    "pack" => pack;
+    "rename" => rename;
+    "transcode" => transcode;
+    "check" => check_of_sounds;
+    "index" => index;
+    "shards" => shards;
+}
+
 /// Runs a command through its rounds; `--output` and `--workers` are added.
 fn check(bench: &Bench, name: &str, arguments: &str) {
     survive(name, &bench.path(""), |output, workers| {
@@ -33,56 +43,50 @@ fn videos(bench: &Bench) {
     }
 }
 
-#[test]
-fn pack() {
+fn pack(command: &str) {
     let bench = Bench::new();
     for n in 0..2 {
         bench.write(&format!("clips/V{n} (1.0-1.6).mp4"), clip());
     }
     bench.write("table.csv", "video_id,start,duration,text\nV0,1.0,0.6,door slams\nV1,1.0,0.6,rain\n");
     let small = "--height 48 --preset ultrafast --per-tar 1";
-    check(&bench, "pack", &format!("pack -i clips --table table.csv {small}"));
+    check(&bench, "pack", &format!("{command} -i clips --table table.csv {small}"));
 }
 
-#[test]
-fn rename() {
+fn rename(command: &str) {
     let bench = Bench::new();
     for n in 0..3 {
         let (video, text) = (format!("tar/V{n} (1.0-3.5).mp4"), format!("tar/V{n} (1.0-3.5).json"));
         bench.write(&format!("in/{n}.tar"), tar_of(&[(&video, &[7; 3000]), (&text, b"{}")]));
     }
-    check(&bench, "rename", "rename -i in");
+    check(&bench, "rename", &format!("{command} -i in"));
 }
 
-#[test]
-fn transcode() {
+fn transcode(command: &str) {
     let bench = Bench::new();
     videos(&bench);
-    check(&bench, "transcode", "transcode -i in --height 48 --preset ultrafast");
+    check(&bench, "transcode", &format!("{command} -i in --height 48 --preset ultrafast"));
 }
 
-#[test]
-fn check_of_sounds() {
+fn check_of_sounds(command: &str) {
     let bench = Bench::new();
     sounds(&bench);
     bench.write("in/sizes.json", json!({ "0.tar": 2, "1.tar": 2, "2.tar": 2 }).to_string());
-    check(&bench, "check", "check -i in");
+    check(&bench, "check", &format!("{command} -i in"));
 }
 
-#[test]
-fn index() {
+fn index(command: &str) {
     let bench = Bench::new();
     sounds(&bench);
-    check(&bench, "index", "index -i in");
+    check(&bench, "index", &format!("{command} -i in"));
 }
 
-#[test]
-fn shards() {
+fn shards(command: &str) {
     let bench = Bench::new();
     sounds(&bench);
     let names = (0..3).flat_map(|n| [0, 1].map(|clip| format!("video{n} ({clip}.0-{}.0)", clip + 1)));
     let records: Vec<String> = names.map(|name| caption(&name, "Something can be heard.").to_string()).collect();
     bench.write("records.jsonl", records.join("\n"));
     let split = "--max-count 2 --num-valid 2 --seed 3";
-    check(&bench, "shards", &format!("shards --task caption {split} --records records.jsonl --input in"));
+    check(&bench, "shards", &format!("{command} --task caption {split} --records records.jsonl --input in"));
 }

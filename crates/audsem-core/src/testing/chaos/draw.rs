@@ -12,8 +12,8 @@ use super::shim::{Calls, Order, Who};
 pub(super) enum Processes {
     /// One process with so many workers.
     One(usize),
-    /// Two processes at once, each with its half of the shards.
-    Halves,
+    /// Two processes at once, each with its half of the shards where there are any.
+    Two,
 }
 
 /// What disturbs a run.
@@ -116,7 +116,7 @@ impl Draw {
         let processes = match number("processes") % 3 {
             0 => Processes::One(1),
             1 => Processes::One(2),
-            _ => Processes::Halves,
+            _ => Processes::Two,
         };
         let disturbance = match (round, number("kill") % 2) {
             (Round::Fault(_), _) => Disturbance::Call(fault(number("fault"), number("nth"), calls)),
@@ -162,7 +162,7 @@ impl fmt::Display for Draw {
         write!(f, "{}, ", self.round)?;
         match self.processes {
             Processes::One(workers) => write!(f, "{workers} workers, ")?,
-            Processes::Halves => write!(f, "shards 0/2 and 1/2, ")?,
+            Processes::Two => write!(f, "two processes, ")?,
         }
         match &self.disturbance {
             Disturbance::Moment(share) => write!(f, "killed after {:.0} % of the time", share * 100.0),

@@ -11,6 +11,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "files of tests need not be whole after a power cut")]
 
+mod commands;
 mod draw;
 mod judge;
 mod round;
@@ -20,6 +21,8 @@ mod table;
 use std::io;
 use std::path::Path;
 use std::process::Command;
+
+pub use commands::assert_subcommands_are_tested;
 
 use table::Figures;
 
@@ -42,6 +45,17 @@ fn number(name: &str) -> Option<u64> {
     setting(name).map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
 }
 
+/// The kind of a command, by its result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A run folder, whose shards several processes can share.
+    Runs,
+    /// Files without a record of a run; two processes at once write the same ones.
+    Writes,
+    /// What is printed.
+    Prints,
+}
+
 /// Runs a command that writes a run folder through the rounds of this seed.
 ///
 /// `program` gives the command for an output folder and a number of workers. Everything that it reads and writes lies
@@ -50,7 +64,16 @@ fn number(name: &str) -> Option<u64> {
 /// # Panics
 /// When a round ends wrongly, after all rounds, with how to run each such round again.
 pub fn survive(name: &str, folder: &Path, program: impl Fn(&Path, usize) -> Command) {
-    survive_all(name, folder, false, &program);
+    survive_all(name, folder, Kind::Runs, &program);
+}
+
+/// Runs a command that writes files without a run folder through the rounds of this seed, as [`survive`] does; `program`
+/// gives it for the folder that the files lie in.
+///
+/// # Panics
+/// When a round ends wrongly.
+pub fn survive_writing(name: &str, folder: &Path, program: impl Fn(&Path) -> Command) {
+    survive_all(name, folder, Kind::Writes, &|output, _| program(output));
 }
 
 /// Runs a command whose result is what it prints through the rounds of this seed, as [`survive`] does; `program` gives
@@ -59,12 +82,12 @@ pub fn survive(name: &str, folder: &Path, program: impl Fn(&Path, usize) -> Comm
 /// # Panics
 /// When a round ends wrongly.
 pub fn survive_printing(name: &str, folder: &Path, program: impl Fn(usize) -> Command) {
-    survive_all(name, folder, true, &|_, workers| program(workers));
+    survive_all(name, folder, Kind::Prints, &|_, workers| program(workers));
 }
 
-fn survive_all(name: &str, folder: &Path, prints: bool, program: &dyn Fn(&Path, usize) -> Command) {
+fn survive_all(name: &str, folder: &Path, kind: Kind, program: &dyn Fn(&Path, usize) -> Command) {
     let folder = folder.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let figures = Rounds { name, folder: &folder, prints, program }.run();
+    let figures = Rounds { name, folder: &folder, kind, program }.run();
     let figures = figures.unwrap_or_else(|error| panic!("{name}: {error}"));
     figures.publish();
     let wrong = &figures.wrong;
@@ -76,8 +99,7 @@ fn survive_all(name: &str, folder: &Path, prints: bool, program: &dyn Fn(&Path, 
 struct Rounds<'a> {
     name: &'a str,
     folder: &'a Path,
-    /// Whether what it prints is the result, and not a run folder.
-    prints: bool,
+    kind: Kind,
     program: &'a dyn Fn(&Path, usize) -> Command,
 }
 

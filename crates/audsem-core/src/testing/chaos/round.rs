@@ -8,10 +8,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::Rounds;
 use super::draw::{Disturbance, Draw, Processes};
 use super::judge::{self, Expected};
 use super::shim::{Calls, Shim};
+use super::{Kind, Rounds};
 
 /// A run that takes longer is taken to hang.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -64,10 +64,12 @@ pub(super) fn play(rounds: &Rounds, shim: &Shim, undisturbed: &Undisturbed, draw
         wrong.extend(judge::ending(ended, draw));
     }
     let left = judge::tree(&place.output)?;
-    if !rounds.prints {
+    if rounds.kind != Kind::Prints {
         wrong.extend(undisturbed.expected.half_written(&left, &place.output));
     }
-    if let (Processes::One(_), true) = (draw.processes, ended.iter().all(|ended| ended.status.success())) {
+    // Two processes that share a run may both leave a shard to the other.
+    let shares = rounds.kind == Kind::Runs && draw.processes == Processes::Two;
+    if !shares && ended.iter().all(|ended| ended.status.success()) {
         wrong.extend(undisturbed.expected.difference(&left, "exit code 0, but"));
     }
     wrong.extend(again(&place, undisturbed, draw)?);
@@ -126,7 +128,7 @@ fn again(place: &Place, undisturbed: &Undisturbed, draw: &Draw) -> io::Result<Ve
             }
         }
         let difference = undisturbed.expected.difference(&judge::tree(&place.output)?, "after a re-run");
-        let last = draw.processes != Processes::Halves || turn + 1 == TURNS;
+        let last = draw.processes != Processes::Two || turn + 1 == TURNS;
         if last || difference.is_none() || !wrong.is_empty() {
             wrong.extend(difference);
             break;
@@ -166,17 +168,18 @@ impl<'a> Place<'a> {
     }
 
     fn commands(&self, processes: Processes) -> Vec<Command> {
-        match processes {
-            Processes::One(workers) => vec![self.command(workers, None)],
-            Processes::Halves if self.rounds.prints => vec![self.command(2, None)],
-            Processes::Halves => (0..2).map(|half| self.command(1, Some(half))).collect(),
+        match (processes, self.rounds.kind) {
+            (Processes::One(workers), _) => vec![self.command(workers, None)],
+            (Processes::Two, Kind::Runs) => (0..2).map(|half| self.command(1, Some(half))).collect(),
+            (Processes::Two, Kind::Writes) => (0..2).map(|_| self.command(1, None)).collect(),
+            (Processes::Two, Kind::Prints) => vec![self.command(2, None)],
         }
     }
 }
 
 impl Place<'_> {
     fn start(&self, command: Command) -> io::Result<Process> {
-        if !self.rounds.prints {
+        if self.rounds.kind != Kind::Prints {
             return Process::start(command, Stdio::null());
         }
         fs::create_dir_all(&self.output)?;
