@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use audsem_core::blame::Blame;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -83,10 +84,13 @@ impl Media {
     /// # Errors
     /// [`TextError::Media`] if it cannot be read or has no suffix.
     pub fn read(path: &Path) -> Result<Self, TextError> {
-        let fault = |reason: String| TextError::Media { path: path.to_owned(), reason };
         let format = path.extension().and_then(|suffix| suffix.to_str());
-        let format = format.ok_or_else(|| fault("the name has no suffix that names the format".into()))?;
-        let bytes = std::fs::read(path).map_err(|error| fault(error.to_string()))?;
+        let format = format.ok_or_else(|| TextError::Media {
+            path: path.to_owned(),
+            reason: "the name has no suffix that names the format".to_owned(),
+            blame: Blame::Record,
+        })?;
+        let bytes = std::fs::read(path).map_err(|error| TextError::unread_media(path, &error))?;
         Ok(Self::from_bytes(format, bytes))
     }
 

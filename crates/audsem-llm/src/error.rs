@@ -1,6 +1,9 @@
 //! What can go wrong between a request and its answer.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use audsem_core::blame::Blame;
 
 /// Errors of [`crate`].
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +113,8 @@ pub enum TextError {
         path: PathBuf,
         /// What is wrong.
         reason: String,
+        /// Whether the file is at fault, or the disk it lies on.
+        blame: Blame,
     },
     /// The model answers, but none of its answers can be used, so the rest of the run would be wasted.
     #[error("none of {n} answers of the language model can be used; the last one: {reason}: `{excerpt}`\nhint: {hint}")]
@@ -155,13 +160,19 @@ pub enum ErrorScope {
 }
 
 impl TextError {
+    /// The error about a sound or picture that could not be read.
+    #[must_use]
+    pub fn unread_media(path: &Path, error: &io::Error) -> Self {
+        Self::Media { path: path.to_owned(), reason: error.to_string(), blame: Blame::of_io(error) }
+    }
+
     /// Which requests the error affects. One that affects all ends a run, a temporary one leaves its question open for
     /// the next run, and any other fails a single record.
     #[must_use]
     pub fn scope(&self) -> ErrorScope {
         match self {
             Self::Unavailable { status, alive, .. } if *alive && *status != Some(429) => ErrorScope::Temporary,
-            Self::Malformed { .. } => ErrorScope::Temporary,
+            Self::Malformed { .. } | Self::Media { blame: Blame::Surroundings, .. } => ErrorScope::Temporary,
             Self::Unavailable { .. }
             | Self::NotSent
             | Self::Stopped { .. }

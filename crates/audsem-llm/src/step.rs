@@ -32,7 +32,7 @@ pub trait GenerateTask: Sync {
     /// The request for a record: prompt with sounds and pictures, schema, sampling.
     ///
     /// # Errors
-    /// A prompt that cannot be made; the record fails, the others are asked about.
+    /// A prompt that cannot be made; the record fails, or the shard where the disk is at fault.
     fn request(&self, record: &Self::Record) -> Result<Request, TextError>;
 
     /// Judges an answer; one that does not fit the request's schema never gets here.
@@ -121,7 +121,8 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
     /// what fails for every record ends the run.
     ///
     /// # Errors
-    /// [`ShardError::Input`] if questions are still open: the server did not answer them, which may pass. The model is
+    /// [`ShardError::Input`] if questions are still open: the server did not answer them, which may pass, or the disk did
+    /// not give what is to be asked. The model is
     /// unreachable or gives only unusable answers, a stop was requested, or the disk is full.
     pub fn run(&self, records: &[T::Record], out: &mut ShardOutput) -> Result<Vec<Answered<T::Row>>, ShardError> {
         let mut answered = Vec::with_capacity(records.len());
@@ -193,7 +194,7 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
 
     fn ask(&self, records: &[T::Record], progress: &ShardOutput) -> Result<Asked<T::Row>, ShardError> {
         let mut usage = Vec::new();
-        let mut pending: Vec<Pending<T::Row>> = records.iter().map(|record| self.begin(record)).collect();
+        let mut pending = records.iter().map(|record| self.begin(record)).collect::<Result<Vec<_>, _>>()?;
         for attempt in 1..=self.max_attempts {
             let open: Vec<usize> = (0..pending.len()).filter(|&i| pending[i].request.is_some()).collect();
             let requests: Vec<Request> = open.iter().filter_map(|&i| pending[i].request.clone()).collect();
@@ -259,14 +260,17 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
         }
     }
 
-    fn begin(&self, record: &T::Record) -> Pending<T::Row> {
+    fn begin(&self, record: &T::Record) -> Result<Pending<T::Row>, ShardError> {
         let request = self.task.request(record).and_then(|request| {
             request.schema.as_ref().map(|schema| self.schema(schema)).transpose()?;
             Ok(request)
         });
-        match request {
-            Ok(request) => Pending::new(Some(request), None),
-            Err(error) => Pending::new(None, Some(Answered::Failed(error))),
+        match request.map_err(|error| (error.scope(), error)) {
+            Ok(request) => Ok(Pending::new(Some(request), None)),
+            // No server was asked yet: the disk failed, which says nothing about the record.
+            Err((ErrorScope::Temporary, error)) => Err(ShardError::input(error)),
+            Err((ErrorScope::All, error)) => Err(ShardError::fatal(error)),
+            Err((ErrorScope::Request, error)) => Ok(Pending::new(None, Some(Answered::Failed(error)))),
         }
     }
 

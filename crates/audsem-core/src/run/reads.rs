@@ -42,7 +42,7 @@ impl FileState {
     }
 
     /// How the file has changed since; `None` if it has not.
-    fn change(&self) -> Option<String> {
+    pub fn change(&self) -> Option<String> {
         let place = self.path.display();
         let now = match fs::metadata(&self.path) {
             Ok(metadata) => Self::new(&self.path, &metadata, None),

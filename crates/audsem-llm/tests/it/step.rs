@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, S
 use audsem_core::testing::loopback::{Loopback, ReceivedRequest, Reply};
 use audsem_llm::{
     Answered, GenerateStep, GenerateTask, Media, OpenAiServer, Part, PromptTemplate, Refusal, RejectedAnswer, Request,
-    Response, RetryPolicy, ServerConfig, TextError,
+    Response, RetryPolicy, ServerConfig, TextError, Unasked,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -160,4 +161,47 @@ fn lost_server_ends_the_run_and_costs_no_answer() {
     let useful = |call: &&ReceivedRequest| !call.body.contains("rejected");
     let answered = lost.calls().iter().take(2).filter(useful).count();
     assert_eq!(healthy.calls().iter().filter(useful).count(), 6 - answered, "an answer was asked for twice");
+}
+
+/// A question about a sound that cannot be read, for this reason of the operating system.
+struct Unread(i32);
+
+impl GenerateTask for Unread {
+    type Record = &'static str;
+    type Row = ();
+
+    fn key<'a>(&self, clip: &'a &'static str) -> Cow<'a, str> {
+        Cow::Borrowed(clip)
+    }
+
+    fn request(&self, clip: &&'static str) -> Result<Request, TextError> {
+        Err(TextError::unread_media(Path::new(clip), &io::Error::from_raw_os_error(self.0)))
+    }
+
+    fn validate(&self, _: &&'static str, _: &Response) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_sound_that_the_disk_does_not_give_leaves_its_shard_open() {
+    const EIO: i32 = 5;
+    const EACCES: i32 = 13;
+    for (errno, is_done) in [(EIO, false), (EACCES, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (task, nobody) = (Unread(errno), Unasked("m".to_owned()));
+        let step = GenerateStep::new(&task, &nobody);
+        let mut options = RunOptions::new(folder.path());
+        options.max_fail_rate = 1.0;
+        let mut run = Run::open(&options, RunSpec::new(&Hashed {})).unwrap();
+        let plan = [Shard { name: "00000".into(), fingerprint: "x".into(), work: () }];
+        let report = run.execute(Step { name: "part", unit: "clips", physical: "tok" }, &plan, |(), out| {
+            for answered in step.run(&["a.wav"], out)? {
+                out.file("a.wav", answered.outcome());
+            }
+            Ok::<(), ShardError>(())
+        });
+        assert_eq!(report.unwrap().complete, is_done, "error {errno}");
+        assert_eq!(folder.path().join("part-00000.done.json").exists(), is_done, "error {errno}");
+    }
 }

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use audsem_core::blame::Blame;
 use audsem_core::clips::{ClipContent, clip_key, scan};
 use audsem_core::error::Error as CoreError;
+use audsem_core::run::FileState;
 use audsem_core::tar::tars_under;
 use audsem_llm::{Media, TextError};
 
@@ -26,6 +28,8 @@ struct Place {
 #[derive(Debug, Default)]
 pub struct ClipSounds {
     tars: Vec<PathBuf>,
+    /// The tars as they were when they were looked through.
+    states: Vec<FileState>,
     places: HashMap<String, Place>,
 }
 
@@ -36,6 +40,8 @@ impl ClipSounds {
     /// A tar cannot be read, or is compressed, so that no sound can be read alone.
     pub fn index(shards: &[PathBuf]) -> Result<Self, Error> {
         let tars = shards.iter().map(|path| tars_under(path)).collect::<Result<Vec<_>, _>>()?.concat();
+        let states = tars.iter().map(|path| FileState::of(path).map_err(CoreError::read(path)));
+        let states = states.collect::<Result<Vec<_>, _>>()?;
         let mut places = HashMap::new();
         for (tar, path) in tars.iter().enumerate() {
             let mut is_compressed = false;
@@ -53,7 +59,7 @@ impl ClipSounds {
                 return Err(CoreError::input(path, problem).into());
             }
         }
-        Ok(Self { tars, places })
+        Ok(Self { tars, states, places })
     }
 
     /// The tars.
@@ -65,15 +71,53 @@ impl ClipSounds {
     /// The sound of a clip.
     ///
     /// # Errors
-    /// No shard has it, or it cannot be read.
+    /// [`TextError::Media`]: no shard has it, or it cannot be read; a tar that has changed since it was looked through is a
+    /// trouble of the surroundings, as another sound may lie in its place now.
     pub fn read(&self, key: &str) -> Result<Media, TextError> {
-        let fault = |path: &Path, reason: String| TextError::Media { path: path.to_owned(), reason };
-        let place = self.places.get(&clip_key(key));
-        let place = place.ok_or_else(|| fault(Path::new(key), "no shard has the sound of this clip".to_owned()))?;
+        let fault = |path, reason, blame| TextError::Media { path, reason, blame };
+        let Some(place) = self.places.get(&clip_key(key)) else {
+            return Err(fault(key.into(), "no shard has the sound of this clip".to_owned(), Blame::Record));
+        };
         let path = &self.tars[place.tar];
         let mut bytes = vec![0; place.n_bytes];
         let read = File::open(path).and_then(|file| file.read_exact_at(&mut bytes, place.offset));
-        read.map_err(|error| fault(path, error.to_string()))?;
+        if let Some(change) = self.states[place.tar].change() {
+            return Err(fault(path.clone(), change, Blame::Surroundings));
+        }
+        read.map_err(|error| TextError::unread_media(path, &error))?;
         Ok(Media::from_bytes(&place.suffix, bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use audsem_core::files::write_atomically;
+    use audsem_core::tar::{ShardOptions, ShardWriter};
+
+    use super::*;
+
+    fn shard(sounds: &[&[u8]]) -> Vec<u8> {
+        let mut tar = ShardWriter::new(Vec::new(), ShardOptions::default());
+        for (n, sound) in sounds.iter().enumerate() {
+            tar.write_sample(&format!("V{n} (1_0-2_0)"), &[("wav", *sound)]).unwrap();
+        }
+        tar.finish().unwrap().0
+    }
+
+    #[test]
+    fn a_sound_of_a_tar_that_was_replaced_is_no_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.tar");
+        write_atomically(&path, &shard(&[b"one", b"two"])).unwrap();
+        let sounds = ClipSounds::index(&[folder.path().to_owned()]).unwrap();
+        assert_eq!(sounds.read("V1 (1.0-2.0)").unwrap(), Media::from_bytes("wav", *b"two"));
+        let blame = |key: &str| match sounds.read(key) {
+            Err(TextError::Media { blame, .. }) => blame,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(blame("V2 (1.0-2.0)"), Blame::Record);
+        write_atomically(&path, &shard(&[b"two", b"one"])).unwrap();
+        assert_eq!(blame("V1 (1.0-2.0)"), Blame::Surroundings, "another sound lies there now");
     }
 }
