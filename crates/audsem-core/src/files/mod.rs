@@ -190,6 +190,33 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     file.commit().map(drop)
 }
 
+/// Writes files of one folder that make sense together only. The last of them makes the others count: it is removed
+/// before any other changes, and put in place after all of them, so that a reader never finds files of two writings.
+/// Processes that write the same files wait for each other.
+///
+/// # Errors
+/// As [`write_atomically`]. Whatever the disk refuses before the last step, the folder is not left with old and new files
+/// that count.
+pub fn write_together(folder: &Path, files: &[(&str, &[u8])], last: (&str, &[u8])) -> Result<()> {
+    let stage = |&(name, bytes): &(&str, &[u8])| -> Result<StagedFile> {
+        let path = folder.join(name);
+        let mut file = AtomicFile::start(&path, Busy::Wait)?.expect("it has waited");
+        file.write_all(bytes).map_err(Error::write(&path))?;
+        file.stage()
+    };
+    // The first to be locked and the last to be published: others wait for it.
+    let mut last = stage(&last)?;
+    let mut files: Vec<StagedFile> = files.iter().map(stage).collect::<Result<_>>()?;
+    match fs::remove_file(last.path()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::write(last.path())(error)),
+        _ => sync_folder(folder)?,
+    }
+    files.iter_mut().try_for_each(StagedFile::publish)?;
+    sync_folder(folder)?;
+    last.publish()?;
+    sync_folder(folder)
+}
+
 /// What to do while another process is writing the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Busy {
@@ -228,11 +255,12 @@ pub fn create_folder(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(Error::write(folder))
 }
 
-/// Makes the renames in a folder durable.
+/// Makes the renames in a folder durable; an empty path is the current folder, as the parent of a bare name is.
 ///
 /// # Errors
 /// [`Error::Write`] when the folder cannot be synchronised.
 pub fn sync_folder(folder: &Path) -> Result<()> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::write(folder))
 }
 
@@ -329,6 +357,29 @@ mod tests {
         let got = fs::read_to_string(&path).unwrap();
         assert!((0..8).any(|n| got == text(n)));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn files_that_belong_together_never_count_as_a_mixture() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("model");
+        let read = |name: &str| fs::read(place.join(name)).unwrap_or_default();
+        let write = |what: &[u8]| write_together(&place, &[("a", what), ("b", what)], ("last", what));
+        write(b"old").unwrap();
+        // `b` cannot be replaced, so that the writing fails in the middle.
+        fs::remove_file(place.join("b")).unwrap();
+        fs::create_dir(place.join("b")).unwrap();
+        assert!(write(b"new").unwrap_err().to_string().contains("cannot write"));
+        assert_eq!((read("a"), read("last")), (b"new".to_vec(), Vec::new()), "nothing says that these files count");
+        assert_eq!(fs::read_dir(&place).unwrap().count(), 2, "no temporary file is left");
+        fs::remove_dir(place.join("b")).unwrap();
+        std::thread::scope(|scope| {
+            for what in [b"one".as_slice(), b"two"] {
+                scope.spawn(move || (0..20).for_each(|_| write(what).unwrap()));
+            }
+        });
+        assert!(read("a") == read("b") && read("b") == read("last") && read("last").len() == 3);
+        assert_eq!(fs::read_dir(&place).unwrap().count(), 3);
     }
 
     #[test]

@@ -19,9 +19,13 @@ mod whisper;
 mod write;
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use audsem_core::files::hex;
+use audsem_core::input::open_plain;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 pub use error::ConvertError;
 pub use expected::{ExpectedTensors, TensorMismatch};
@@ -51,6 +55,10 @@ pub struct SourceFile {
     pub path: PathBuf,
     /// Its format.
     pub format: WeightFormat,
+    /// SHA-256 of its bytes in lower-case hex.
+    pub sha256: String,
+    /// SHA-256 of the files beside it that hold some of its tensors, by their names.
+    pub beside: BTreeMap<String, String>,
     /// The tensors under the names of the file.
     pub tensors: BTreeMap<String, SourceTensor>,
     /// Values of the file that are no tensors, such as a configuration or a list of labels.
@@ -67,7 +75,7 @@ impl SourceFile {
     /// # Errors
     /// The file cannot be read, or not as this format; the message names the first thing that is not as expected.
     pub fn open(path: &Path, format: Option<WeightFormat>, key: Option<&str>) -> Result<Self, ConvertError> {
-        let bytes = std::fs::read(path).map_err(|source| ConvertError::Read { path: path.to_owned(), source })?;
+        let bytes = read(path)?;
         if bytes.is_empty() {
             return Err(ConvertError::Empty { path: path.to_owned() });
         }
@@ -77,9 +85,21 @@ impl SourceFile {
             WeightFormat::Torch => torch::read(&bytes, key),
             WeightFormat::Ctranslate2 => ctranslate2::read(&bytes),
         };
-        let Contents { tensors, metadata, skipped } = contents.map_err(|error| error.of_file(path, format))?;
-        Ok(Self { path: path.to_owned(), format, tensors, metadata, skipped })
+        let Contents { tensors, metadata, skipped, beside } = contents.map_err(|error| error.of_file(path, format))?;
+        Ok(Self { path: path.to_owned(), format, sha256: sha256(&bytes), beside, tensors, metadata, skipped })
     }
+}
+
+/// Reads a file into memory, once. Pipes and devices are refused.
+fn read(path: &Path) -> Result<Vec<u8>, ConvertError> {
+    let mut bytes = Vec::new();
+    let read = open_plain(path).and_then(|mut file| file.read_to_end(&mut bytes));
+    read.map_err(|source| ConvertError::Read { path: path.to_owned(), source })?;
+    Ok(bytes)
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 /// What a reader of one format finds.
@@ -88,6 +108,7 @@ struct Contents {
     tensors: BTreeMap<String, SourceTensor>,
     metadata: Map<String, Value>,
     skipped: BTreeMap<String, &'static str>,
+    beside: BTreeMap<String, String>,
 }
 
 impl Contents {

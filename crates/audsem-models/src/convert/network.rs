@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ConvertError, ConvertedNetwork, ExpectedTensors, SourceFile, Tensors, captioners, taggers, whisper};
+use super::{ConvertError, ConvertedNetwork, ExpectedTensors, SourceFile, Tensors, captioners, read, taggers, whisper};
 use crate::error::Result;
 use crate::vision::mobilenet_v2;
 
@@ -79,7 +79,7 @@ impl SourceNetwork {
     /// # Errors
     /// [`ConvertError::Mismatch`] with every tensor that is missing, unexpected or of another shape.
     pub fn convert(self, file: &SourceFile) -> std::result::Result<ConvertedNetwork, ConvertError> {
-        let mut source = ConvertedNetwork::describe(file)?;
+        let mut source = ConvertedNetwork::describe(file);
         let rewritten = match self {
             Self::Plain => {
                 let tensors = file.tensors.clone();
@@ -146,10 +146,11 @@ pub(super) fn object(config: Value, model_type: &str) -> Map<String, Value> {
 /// `config.json` in the folder of the file, if there is one.
 pub(super) fn beside(file: &SourceFile) -> std::result::Result<Map<String, Value>, ConvertError> {
     let path = file.path.with_file_name("config.json");
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
-        Err(source) => return Err(ConvertError::Read { path, source }),
+    let bytes = match read(&path) {
+        Err(ConvertError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Map::new());
+        }
+        read => read?,
     };
     serde_json::from_slice(&bytes)
         .map_err(|error| ConvertError::content(format!("config.json beside the file is no JSON object: {error}")))

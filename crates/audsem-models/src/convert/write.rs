@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use audsem_core::files::{create_folder, hex, write_atomically};
+use audsem_core::files::{create_folder, write_together};
 use safetensors::tensor::TensorView;
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::{ConvertError, SourceFile, SourceNetwork, SourceTensor};
 
@@ -24,35 +23,33 @@ pub struct ConvertedNetwork {
 }
 
 impl ConvertedNetwork {
-    /// Describes the source: its name without folders, its hash, and everything that is no tensor.
-    pub(super) fn describe(file: &SourceFile) -> Result<Map<String, Value>, ConvertError> {
-        let bytes =
-            std::fs::read(&file.path).map_err(|source| ConvertError::Read { path: file.path.clone(), source })?;
+    /// Describes the source: its name without folders, its hash and those of the files beside it that hold tensors, and
+    /// everything that is no tensor.
+    pub(super) fn describe(file: &SourceFile) -> Map<String, Value> {
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
-        let Value::Object(source) = json!({
+        let source = json!({
             "file": name,
-            "sha256": hex(&Sha256::digest(&bytes)),
+            "sha256": file.sha256,
+            "beside": file.beside,
             "format": file.format,
             "metadata": file.metadata,
             "left_out": file.skipped,
-        }) else {
-            return Ok(Map::new());
-        };
-        Ok(source)
+        });
+        source.as_object().cloned().unwrap_or_default()
     }
 
     /// Writes `model.safetensors`, `source.json` and, if there is one, `config.json` into a folder, which is made. The
-    /// same source gives the same bytes.
+    /// same source gives the same bytes. Weights that lie there already go first and the new ones come last, so that
+    /// no weights ever lie beside the configuration of others.
     ///
     /// # Errors
     /// The folder cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), ConvertError> {
         create_folder(folder)?;
-        if let Some(config) = &self.config {
-            write_json(&folder.join("config.json"), config)?;
-        }
-        write_json(&folder.join("source.json"), &self.source)?;
-        Ok(write_atomically(&folder.join("model.safetensors"), &self.safetensors()?)?)
+        let (config, source) = (self.config.as_ref().map(text_of).transpose()?, text_of(&self.source)?);
+        let config = config.as_deref().map(|config| ("config.json", config));
+        let files: Vec<(&str, &[u8])> = config.into_iter().chain([("source.json", &*source)]).collect();
+        Ok(write_together(folder, &files, ("model.safetensors", &self.safetensors()?))?)
     }
 
     /// The tensors as a file of safetensors.
@@ -70,8 +67,8 @@ impl ConvertedNetwork {
     }
 }
 
-fn write_json(path: &Path, value: &Map<String, Value>) -> Result<(), ConvertError> {
+fn text_of(value: &Map<String, Value>) -> Result<Vec<u8>, ConvertError> {
     let mut text = serde_json::to_string_pretty(value).map_err(|error| ConvertError::content(error.to_string()))?;
     text.push('\n');
-    Ok(write_atomically(path, text.as_bytes())?)
+    Ok(text.into_bytes())
 }

@@ -119,6 +119,17 @@ fn a_folder_of_converted_weights_is_written_and_read_back() {
         serde_json::from_slice(&std::fs::read(folder.path().join("net/source.json")).unwrap()).unwrap();
     assert_eq!((&about["file"], &about["format"]), (&json!("linear.onnx"), &json!("onnx")));
     assert_eq!(about["sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(about["beside"]["linear.onnx.data"].as_str().unwrap().len(), 64);
+}
+
+/// A pipe would give its content once, and has neither a hash nor files beside it.
+#[test]
+fn a_pipe_is_refused_without_waiting_for_a_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("model.bin");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let error = SourceFile::open(&pipe, None, None).unwrap_err().to_string();
+    assert!(error.contains("model.bin: this is a pipe or a device"), "{error}");
 }
 
 #[test]

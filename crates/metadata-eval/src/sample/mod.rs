@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::clips::{ClipEntry, clip_key, for_each_sound};
 use audsem_core::error::Error as CoreError;
-use audsem_core::files::write_atomically;
+use audsem_core::files::{sync_folder, write_atomically};
 use audsem_core::tar::{TarError, tars_under};
 use audsem_report::{Markup, data_url, render};
 use serde::Serialize;
@@ -100,6 +100,7 @@ pub fn run(config: &Config) -> Result<Sampled, Error> {
     };
     let html = render(PAGE, Page { title: "What is written about these sounds", common, clips })?;
     write_atomically(&config.page, html.as_bytes())?;
+    sync_folder(config.page.parent().unwrap_or(Path::new("")))?;
     Ok(sampled)
 }
 

@@ -40,6 +40,8 @@ struct Weights {
     /// The name that a tensor is filed under, where it is another.
     names: HashMap<String, String>,
     skipped: BTreeMap<String, &'static str>,
+    /// The hashes of the files beside the graph that hold tensors.
+    beside: BTreeMap<String, String>,
     /// What goes into each rounding of floats, by what comes out of it.
     rounded: HashMap<String, String>,
 }
@@ -62,6 +64,7 @@ impl Weights {
                 None => _ = weights.skipped.insert(name, "not numbers of a supported type"),
             }
         }
+        weights.beside = files.hashes();
         Ok(weights)
     }
 
@@ -155,7 +158,7 @@ impl Weights {
     }
 
     fn into_contents(self, graph: &Graph) -> Result<Contents, ConvertError> {
-        let mut contents = Contents { skipped: self.skipped, ..Contents::default() };
+        let mut contents = Contents { skipped: self.skipped, beside: self.beside, ..Contents::default() };
         for (name, tensor) in self.tensors {
             if contents.skipped.contains_key(&name) {
                 continue;

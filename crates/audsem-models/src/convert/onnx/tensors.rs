@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::ConvertError;
 use super::graph::RawTensor;
-use crate::convert::{SourceDtype, SourceTensor};
+use crate::convert::{SourceDtype, SourceTensor, read, sha256};
 
 /// Files of external data that have been read, by their names.
 #[derive(Debug)]
@@ -17,6 +17,11 @@ pub(super) struct ExternalFiles<'a> {
 impl<'a> ExternalFiles<'a> {
     pub(super) fn beside(folder: &'a Path) -> Self {
         Self { folder, read: BTreeMap::new() }
+    }
+
+    /// The hashes of the files that were read, by their names.
+    pub(super) fn hashes(&self) -> BTreeMap<String, String> {
+        self.read.iter().map(|(name, bytes)| (name.clone(), sha256(bytes))).collect()
     }
 
     /// The bytes that a tensor refers to. Only files in the folder of the graph and below it are opened.
@@ -32,8 +37,7 @@ impl<'a> ExternalFiles<'a> {
         }
         if !self.read.contains_key(location) {
             let path = self.folder.join(path);
-            let bytes = std::fs::read(&path).map_err(|source| ConvertError::Read { path, source })?;
-            self.read.insert(location.to_owned(), bytes);
+            self.read.insert(location.to_owned(), read(&path)?);
         }
         let file = self.read.get(location).map(Vec::as_slice).unwrap_or_default();
         let end = length.map_or(Some(file.len()), |length| offset.checked_add(length));
