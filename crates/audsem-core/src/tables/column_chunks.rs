@@ -27,8 +27,10 @@ pub(super) const MAX_ROWS_PER_GROUP: usize = 1 << 26;
 /// number that no writer reaches is damage.
 const MAX_VALUES_PER_BYTE: usize = 64;
 
-/// Largest page. Programs write pages of a megabyte, or one page for each column of a row group.
-const MAX_PAGE_BYTES: usize = 1 << 30;
+/// Largest page of values, decompressed: a page of a few kilobytes may state any size, for which memory would be allocated.
+/// Most programs write pages of a megabyte, DuckDB up to 100 MB, and fastparquet, which writes one page for each column of
+/// a row group, up to 500 MiB.
+pub(super) const MAX_PAGE_BYTES: usize = 512 << 20;
 
 /// A Parquet file in memory, or mapped into it.
 pub(super) struct ColumnChunks {
@@ -107,7 +109,8 @@ impl ColumnChunks {
             .filter(move |column| column.descriptor().path_in_schema.first().is_some_and(|root| root.as_str() == name))
     }
 
-    /// The pages of a leaf column.
+    /// The pages of a leaf column. Their sizes in the file are within [`MAX_PAGE_BYTES`]; see [`check_page`] for those they
+    /// have when they are decompressed.
     ///
     /// # Errors
     /// The column lies beyond the end of the file.
@@ -160,7 +163,9 @@ impl ColumnChunks {
             let stated = usize::try_from(leaf.num_values()).ok().filter(|stated| *stated <= most);
             let mut left = stated.ok_or_else(|| refused(format!("a column of {} values", leaf.num_values())))?;
             for page in self.pages(leaf)? {
-                if let CompressedPage::Data(page) = page? {
+                let page = page?;
+                check_page(&page)?;
+                if let CompressedPage::Data(page) = page {
                     let n_values = page.num_values();
                     left = left.checked_sub(n_values).ok_or_else(|| {
                         refused(format!("a page of {n_values} values in a column with room for {left}"))
@@ -192,6 +197,21 @@ impl ColumnChunks {
     /// The error for what the decoder found.
     pub(super) fn damaged(&self, detail: String) -> TableError {
         TableError::Damaged { table: self.name.clone(), detail }
+    }
+}
+
+/// Checks the size that a page of values states, before memory is allocated for it.
+///
+/// # Errors
+/// No program writes pages of this size.
+pub(super) fn check_page(page: &CompressedPage) -> PolarsResult<()> {
+    match page {
+        CompressedPage::Data(page) if page.uncompressed_size() > MAX_PAGE_BYTES => {
+            let (n_bytes, most) = (page.uncompressed_size(), MAX_PAGE_BYTES);
+            let detail = format!("a page of {n_bytes} bytes, decompressed; at most {most} are read");
+            Err(PolarsError::ComputeError(detail.into()))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -88,6 +88,57 @@ fn a_text_of_any_length_is_an_error_that_says_so() {
     }
 }
 
+crate::row! {
+    table "loudness";
+    /// A number that is stored plainly.
+    struct Loudness / LoudnessRef / LoudnessColumns / LoudnessBuffers {
+        /// The number.
+        pub level: f32,
+    }
+}
+
+/// An unsigned number in seven bits a byte, as headers of pages have it; a number of theirs with a sign is twice that.
+fn varint(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number > 0x7f {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+/// The number that begins at a byte, and where it ends.
+fn varint_at(bytes: &[u8], at: usize) -> (usize, usize) {
+    let n = bytes[at..].iter().take_while(|byte| *byte & 0x80 != 0).count() + 1;
+    (bytes[at..at + n].iter().rev().fold(0, |number, byte| number << 7 | usize::from(byte & 0x7f)), at + n)
+}
+
+/// A file of some kilobytes can state any size of a page.
+#[test]
+fn a_page_of_any_size_is_an_error_that_says_so() {
+    const I32_FIELD: u8 = 0x15;
+    let rows: Vec<Loudness> = (0..5000).map(|n| Loudness { level: (n as f32).sqrt() }).collect();
+    let mut bytes = bytes_of(&rows);
+    assert_eq!(rows_of::<Loudness>(bytes.clone()).unwrap(), rows);
+    // Behind the four letters that begin a file: the kind of the page, its size, its size in the file.
+    let begin = 7;
+    let (size, middle) = varint_at(&bytes, begin);
+    assert_eq!([bytes[4], bytes[6], bytes[middle]], [I32_FIELD; 3]);
+    assert!(size / 2 >= 4 * rows.len(), "{size}");
+    let (in_file, end) = varint_at(&bytes, middle + 1);
+    // The header gets longer by as many bytes as the page loses, so that all else stays where it is.
+    let header = |longer: usize| {
+        let stated = 2 * (super::column_chunks::MAX_PAGE_BYTES + 1);
+        [varint(stated), vec![I32_FIELD], varint(in_file - 2 * longer)].concat()
+    };
+    let longer = (0..10).find(|longer| header(*longer).len() == end - begin + longer).unwrap();
+    bytes.splice(begin..end, header(longer));
+    bytes.drain(1000..1000 + longer);
+    let told = rows_of::<Loudness>(bytes).unwrap_err().to_string();
+    assert!(told.contains("a page of 536870913 bytes, decompressed; at most 536870912"), "{told}");
+}
+
 #[test]
 fn rows_of_several_groups_come_back_in_order() {
     let rows = cues(ROWS_PER_GROUP as u64 + 5);

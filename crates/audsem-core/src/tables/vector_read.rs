@@ -16,7 +16,7 @@ use polars_parquet::parquet::page::Page;
 use polars_parquet::read::{ColumnChunkMetadata, PhysicalType, decompress};
 
 use super::cell::ArrowArray;
-use super::column_chunks::ColumnChunks;
+use super::column_chunks::{ColumnChunks, check_page};
 use super::parquet_read::{damaged, guarded};
 use super::vector_pages::plain_rows;
 use super::{ColumnKind, TableError};
@@ -167,7 +167,9 @@ impl VectorFile {
     ) -> PolarsResult<()> {
         let mut context = DecompressionContext::Unset;
         for page in self.chunks.pages(column)? {
-            let Page::Data(mut page) = decompress(page?, &mut scratch.page, &mut context)? else { return Ok(()) };
+            let page = page?;
+            check_page(&page)?;
+            let Page::Data(mut page) = decompress(page, &mut scratch.page, &mut context)? else { return Ok(()) };
             let Some(values) = plain_rows(&page, self.dim) else { return Ok(()) };
             // Pages begin anywhere, so the numbers are seldom where the processor wants them.
             scratch.values.clear();
