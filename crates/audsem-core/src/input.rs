@@ -1,6 +1,6 @@
 //! Opening input files: plain, gzip or zstd by their first bytes, whatever they are called.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, BufReader, Chain, Cursor, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -77,6 +77,37 @@ pub fn open_plain(path: &Path) -> io::Result<File> {
         () if kind.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         () => Err(io::Error::new(io::ErrorKind::InvalidInput, NO_FILE)),
     }
+}
+
+/// What a path leads to; `None` if nothing is there.
+///
+/// # Errors
+/// [`Error::Read`] when that cannot be told. What a failing disk hides must not count as absent, or the caller would read
+/// something else in its place.
+pub fn look_at(path: &Path) -> Result<Option<Metadata>> {
+    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
+    match fs::metadata(path) {
+        Ok(found) => Ok(Some(found)),
+        // A name that is too long is that of no file.
+        Err(error) if [NotFound, NotADirectory, InvalidFilename].contains(&error.kind()) => Ok(None),
+        Err(error) => Err(Error::read(path)(error)),
+    }
+}
+
+/// Whether a path leads to a folder; see [`look_at`].
+///
+/// # Errors
+/// [`Error::Read`] when that cannot be told.
+pub fn is_folder(path: &Path) -> Result<bool> {
+    Ok(look_at(path)?.is_some_and(|found| found.is_dir()))
+}
+
+/// Whether a path leads to a file; see [`look_at`].
+///
+/// # Errors
+/// [`Error::Read`] when that cannot be told.
+pub fn is_file(path: &Path) -> Result<bool> {
+    Ok(look_at(path)?.is_some_and(|found| found.is_file()))
 }
 
 /// Opens without blocking: opening a pipe without a writer would wait for one and ignore requests to stop.
@@ -212,6 +243,21 @@ mod tests {
             let error = read(whole[..whole.len() / 2].to_vec()).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{error}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_not_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::os::unix::fs::symlink(path("circle"), path("circle")).unwrap();
+        assert!(is_folder(folder.path()).unwrap() && !is_file(folder.path()).unwrap());
+        for name in ["nothing", "nothing/below", &"long".repeat(100)] {
+            assert!(look_at(&path(name)).unwrap().is_none(), "{name}");
+        }
+        // Neither is it read in another way.
+        let error = |error: Error| assert!(error.to_string().contains("circle"), "{error}");
+        error(look_at(&path("circle")).unwrap_err());
+        error(crate::run::CompletedRun::open(&path("circle")).unwrap_err());
     }
 
     #[test]

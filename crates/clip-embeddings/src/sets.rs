@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use audsem_core::error::Error as CoreError;
+use audsem_core::input::{is_folder, look_at};
 use audsem_core::run::{FileFingerprint, Fingerprint, Reads};
 use audsem_core::tables::{
     AudioEmbedding, Columns as _, EmbeddingKey, ParquetFile, TableError, TextEmbedding, VectorFile, is_csv,
@@ -32,14 +33,18 @@ impl FromStr for SetPath {
 
     fn from_str(text: &str) -> Result<Self, String> {
         // An existing path is taken as a path, even if it contains `=`.
-        let named = text.split_once('=').filter(|(name, _)| !name.contains('/') && !Path::new(text).exists());
+        let unread = |error: CoreError| error.to_string();
+        let named = text.split_once('=').filter(|(name, _)| !name.contains('/'));
         let (name, path) = match named {
-            Some((name, path)) => (name.to_owned(), PathBuf::from(path)),
-            None => {
+            Some((name, path)) if look_at(Path::new(text)).map_err(unread)?.is_none() => {
+                (name.to_owned(), PathBuf::from(path))
+            }
+            _ => {
                 let path = PathBuf::from(text);
                 // `.` and `..` have a name only once it is known where they are.
                 let absolute = path.canonicalize().unwrap_or_else(|_| path.clone());
-                let name = if absolute.is_dir() { absolute.file_name() } else { absolute.file_stem() };
+                let name =
+                    if is_folder(&absolute).map_err(unread)? { absolute.file_name() } else { absolute.file_stem() };
                 (name.unwrap_or_default().to_string_lossy().into_owned(), path)
             }
         };

@@ -14,7 +14,7 @@ use crate::error::Error;
 
 /// The files a user may name: a run folder of a writer, any other folder of JSON lines, or one such file.
 pub(crate) fn files_under(path: &Path) -> Result<Vec<PathBuf>, Error> {
-    if !path.is_dir() {
+    if !input::is_folder(path)? {
         return Ok(vec![path.to_owned()]);
     }
     let wanted = |name: &str| name.contains(".jsonl") && !name.starts_with("rejects-") && name != "log.jsonl";

@@ -7,6 +7,7 @@ use csv::StringRecord;
 use super::naming::{Naming, keys};
 use super::source::{ClipContent, ClipRow, MediaFile};
 use crate::error::{Error, Result};
+use crate::input;
 
 /// Positions of the columns that a list may have.
 struct Header {
@@ -71,8 +72,7 @@ fn lines(list: &Path, content: ClipContent) -> Result<Vec<Line>> {
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(if tsv { b'\t' } else { b',' })
         .flexible(true)
-        .from_path(list)
-        .map_err(failed)?;
+        .from_reader(input::open(list)?);
     let header = Header::of(reader.headers().map_err(failed)?);
     header.needs(content, list)?;
     let mut lines = Vec::new();

@@ -9,7 +9,7 @@ use super::naming::{Naming, keys};
 use super::samples::scan;
 use crate::blame::Blame;
 use crate::error::{Error, Result};
-use crate::input::{open_file, open_plain};
+use crate::input::{is_folder, open_file, open_plain};
 use crate::run::{FileFingerprint, Fingerprint, Reads};
 use crate::suffix::{is_audio, is_picture, is_video};
 use crate::tar::{TarInput, is_tar, list_tars};
@@ -191,14 +191,14 @@ pub fn list_media(inputs: &[PathBuf], content: ClipContent) -> Result<Vec<ClipSo
 }
 
 fn media_of(input: &Path, content: ClipContent) -> Result<Input> {
-    if is(input, &LISTS) {
-        let rows = list::rows(input, content)?;
-        return Ok(Input::Sources(of_rows(&rows, &base(input), content)?));
-    }
-    if is_tar(&base(input)) && !input.is_dir() {
-        return Ok(Input::Sources(of_tars(input)?));
-    }
-    if !input.is_dir() {
+    if !is_folder(input)? {
+        if is_list(input) {
+            let rows = list::rows(input, content)?;
+            return Ok(Input::Sources(of_rows(&rows, &base(input), content)?));
+        }
+        if is_tar(&base(input)) {
+            return Ok(Input::Sources(of_tars(input)?));
+        }
         open_file(input)?;
         let folder = input.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         return Ok(Input::Loose(vec![MediaFile { name: base(input), path: input.to_owned() }], folder.to_owned()));
@@ -227,21 +227,22 @@ fn media_of(input: &Path, content: ClipContent) -> Result<Input> {
 pub fn list_captions(inputs: &[PathBuf]) -> Result<Vec<ClipSource>> {
     let mut sources = Vec::new();
     for input in inputs {
-        if is(input, &LISTS) {
-            let rows = list::rows(input, ClipContent::Caption)?;
-            sources.extend(of_rows(&rows, &base(input), ClipContent::Caption)?);
-            continue;
-        }
-        if input.is_dir() {
+        if is_folder(input)? {
             let found = search(input, ClipContent::Caption)?;
             found.warn_of_unread(input, ClipContent::Caption);
             if found.tars > 0 {
                 sources.extend(of_tars(input)?);
                 continue;
             }
-        } else if is_tar(&base(input)) && !input.is_dir() {
+        } else if is_list(input) {
+            let rows = list::rows(input, ClipContent::Caption)?;
+            sources.extend(of_rows(&rows, &base(input), ClipContent::Caption)?);
+            continue;
+        } else if is_tar(&base(input)) {
             sources.extend(of_tars(input)?);
             continue;
+        } else {
+            open_file(input)?;
         }
         let problem = "no captions here\nhint: name shards (.tar) or a CSV file with columns `key` and `text`";
         return Err(Error::input(input, problem));
@@ -258,9 +259,10 @@ pub fn list_shards(inputs: &[PathBuf]) -> Result<Vec<ClipSource>> {
     Ok(sources.into_iter().flatten().collect())
 }
 
-fn is(path: &Path, endings: &[&str]) -> bool {
+/// Whether a file is a list, by its name.
+fn is_list(path: &Path) -> bool {
     let name = base(path).to_ascii_lowercase();
-    endings.iter().any(|ending| name.ends_with(ending)) && !path.is_dir()
+    LISTS.iter().any(|ending| name.ends_with(ending))
 }
 
 fn base(path: &Path) -> String {

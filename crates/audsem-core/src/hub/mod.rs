@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use crate::input::look_at;
 use crate::run::ModelFingerprint;
 use crate::walk::{Walk, WalkError};
 use crate::weights::ModelError;
@@ -117,12 +118,12 @@ impl ModelDir {
     /// [`ModelError::NotFound`], which lists every place that was tried.
     pub fn resolve_with(model: &str, revision: Option<&str>, hub: &HubSettings) -> Result<Self, ModelError> {
         let path = Path::new(model);
-        if path.is_dir() {
-            return Ok(Self::local(path));
-        }
-        let mut tried = vec![match path.is_file() {
-            true => format!("local folder `{model}`: it is a file; name its folder"),
-            false => format!("local folder `{model}`: not there"),
+        let mut tried = vec![match look_at(path) {
+            Ok(Some(found)) if found.is_dir() => return Ok(Self::local(path)),
+            Ok(Some(_)) => format!("local folder `{model}`: it is a file; name its folder"),
+            Ok(None) => format!("local folder `{model}`: not there"),
+            // A model of the hub with that name is another one.
+            Err(error) => return Err(ModelError::NotFound { model: model.to_owned(), tried: vec![error.to_string()] }),
         }];
         if !is_hub_id(model) {
             tried.push("hub: not an id of the form `org/name`".to_owned());

@@ -19,6 +19,7 @@ use super::planned::{PlannedShards, Plans};
 use super::stats::Stats;
 use super::summary::FailedShard;
 use crate::error::{Error, Result};
+use crate::input::{is_folder, look_at};
 use crate::walk::{Walk, numeric_order};
 
 /// A run folder whose run is complete, and which still holds every output.
@@ -160,7 +161,7 @@ fn run_folder_of(folder: &Path) -> Result<Option<(PathBuf, PathBuf)>> {
         return Ok(Some((folder.to_owned(), PathBuf::new())));
     }
     let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else { return Ok(None) };
-    if !fs::exists(parent.join(RUN)).unwrap_or(false) {
+    if look_at(&parent.join(RUN))?.is_none() {
         return Ok(None);
     }
     for marker in marker_names(parent)? {
@@ -175,14 +176,14 @@ fn run_folder_of(folder: &Path) -> Result<Option<(PathBuf, PathBuf)>> {
 
 /// Whether a folder has the record of a run, or a marker.
 fn is_run_folder(folder: &Path) -> Result<bool> {
-    Ok(fs::exists(folder.join(RUN)).map_err(Error::read(folder))? || !marker_names(folder)?.is_empty())
+    Ok(look_at(&folder.join(RUN))?.is_some() || !marker_names(folder)?.is_empty())
 }
 
 impl Ending {
     /// Reads `stats.json`; `None` if this is no run folder. It is written at the end of each process, so it may say
     /// no; where it is missing or cannot be parsed, that counts as no.
     fn read(folder: &Path) -> Result<Option<Self>> {
-        if !folder.is_dir() || !is_run_folder(folder)? {
+        if !is_folder(folder)? || !is_run_folder(folder)? {
             return Ok(None);
         }
         if read_record(&folder.join(RUN))?.is_none() {

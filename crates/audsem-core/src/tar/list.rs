@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::input::files_of;
+use crate::input::{files_of, is_folder};
 use crate::run::{CompletedRun, FileFingerprint, Fingerprint, Reads};
 use crate::walk::Walk;
 
@@ -30,7 +30,7 @@ pub fn is_tar(name: &str) -> bool {
 /// # Errors
 /// It does not exist, is a folder without tars, or one whose run has not ended or has lost something.
 pub fn tars_under(path: &Path) -> Result<Vec<PathBuf>> {
-    let of_run = if path.is_dir() { CompletedRun::outputs_under(path, is_tar)? } else { None };
+    let of_run = if is_folder(path)? { CompletedRun::outputs_under(path, is_tar)? } else { None };
     let tars = match of_run {
         Some(tars) => tars,
         None => files_of(path, Walk::flat().by_number(), is_tar)?,

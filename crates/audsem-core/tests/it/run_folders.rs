@@ -388,8 +388,9 @@ fn a_file_that_is_deleted_during_the_run_is_missed_at_its_end() {
 #[test]
 fn pipes_are_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let pipe = folder.path().join("pipe.tar");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // The last is named as the shell names what `<(command)` gives.
+    let [pipe, list, number] = ["pipe.tar", "list.csv", "63"].map(|name| folder.path().join(name));
+    assert!(std::process::Command::new("mkfifo").args([&pipe, &list, &number]).status().unwrap().success());
     let (said, heard) = mpsc::channel();
     thread::spawn({
         let pipe = pipe.clone();
@@ -399,11 +400,12 @@ fn pipes_are_refused_at_once() {
             refused(audsem_core::run::FileFingerprint::of(&pipe).unwrap_err().to_string());
             refused(audsem_core::tar::list_tars(&pipe).unwrap_err().to_string());
             refused(audsem_core::tar::MemberReader::scan(&pipe).err().unwrap().to_string());
-            refused(
-                audsem_core::clips::list_media(&[pipe], audsem_core::clips::ClipContent::Sound)
-                    .unwrap_err()
-                    .to_string(),
-            );
+            for input in [pipe, list, number] {
+                let inputs = [input];
+                refused(audsem_core::clips::list_captions(&inputs).unwrap_err().to_string());
+                let media = audsem_core::clips::list_media(&inputs, audsem_core::clips::ClipContent::Sound);
+                refused(media.unwrap_err().to_string());
+            }
             said.send(()).unwrap();
         }
     });

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error as CoreError;
+use audsem_core::input::{is_file, is_folder};
 use audsem_core::run::{Fingerprint, Run, Shard, Step};
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +48,7 @@ impl SavedReference {
     /// # Errors
     /// It cannot be read or is not a saved reference.
     pub fn open(path: &Path) -> Result<(PathBuf, Self), Error> {
-        let file = if path.is_dir() { path.join(REFERENCE) } else { path.to_owned() };
+        let file = if is_folder(path)? { path.join(REFERENCE) } else { path.to_owned() };
         let bytes = std::fs::read(&file).map_err(CoreError::read(&file))?;
         let unusable = |problem: String| Error::SavedReference { path: file.clone(), problem };
         let saved: Self = serde_json::from_slice(&bytes)
@@ -60,8 +61,12 @@ impl SavedReference {
     }
 
     /// Whether a path names a saved reference rather than tables.
-    pub fn is_at(path: &Path) -> bool {
-        if path.is_dir() { path.join(REFERENCE).is_file() } else { path.extension().is_some_and(|end| end == "json") }
+    ///
+    /// # Errors
+    /// The path cannot be looked at.
+    pub fn is_at(path: &Path) -> Result<bool, Error> {
+        let is_named_so = || path.extension().is_some_and(|end| end == "json");
+        Ok(if is_folder(path)? { is_file(&path.join(REFERENCE))? } else { is_named_so() })
     }
 
     /// Length of the mean: 1 where all vectors are equal, near 0 where they point everywhere.

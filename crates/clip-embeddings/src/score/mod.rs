@@ -103,7 +103,7 @@ impl Named {
 fn named_references(config: &Config) -> Result<Named, Error> {
     let (mut saved, mut tables, mut indexes) = (Vec::new(), Vec::new(), Vec::new());
     for set in &config.references {
-        if !SavedReference::is_at(&set.path) {
+        if !SavedReference::is_at(&set.path)? {
             tables.push(set.clone());
             continue;
         }

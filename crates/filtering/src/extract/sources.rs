@@ -1,10 +1,12 @@
 //! Which files an input names, and what they are.
 
+use std::cell::Cell;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use audsem_core::error::{Error, Result};
+use audsem_core::input::is_file;
 use audsem_core::run::check_growing;
 use audsem_core::suffix::{AUDIO, VIDEO, is_media};
 use audsem_core::tar::MemberReader;
@@ -65,7 +67,7 @@ pub fn find(inputs: &[PathBuf], naming: Naming<'_>) -> Result<Sources> {
         } else {
             let name = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let kind = kind_of(&name).unwrap_or(CaptionSourceKind::Dump);
-            let track = parse_name(&name).map(|name| naming.track(name.stem, |stem| is_medium_beside(input, stem)));
+            let track = parse_name(&name).map(|name| track_of_file(input, name.stem, naming)).transpose()?;
             sources.files.push(CaptionSource { path: input.clone(), name, kind, track });
         }
     }
@@ -73,11 +75,27 @@ pub fn find(inputs: &[PathBuf], naming: Naming<'_>) -> Result<Sources> {
     Ok(sources)
 }
 
+/// The track of a subtitle file that was named itself, of this stem.
+fn track_of_file(file: &Path, stem: &str, naming: Naming<'_>) -> Result<TrackName> {
+    // What the disk does not tell must not change whose captions they are.
+    let trouble = Cell::new(None);
+    let track = naming.track(stem, |stem| {
+        is_medium_beside(file, stem).unwrap_or_else(|error| {
+            trouble.set(Some(error));
+            false
+        })
+    });
+    trouble.into_inner().map_or(Ok(track), Err)
+}
+
 /// Whether there is a media file of this stem next to a file.
-fn is_medium_beside(file: &Path, stem: &str) -> bool {
-    let endings = VIDEO.iter().chain(&AUDIO).flat_map(|ending| [(*ending).to_owned(), ending.to_uppercase()]);
-    let mut media = endings.map(|ending| file.with_file_name(format!("{stem}.{ending}")));
-    media.any(|path| path.is_file())
+fn is_medium_beside(file: &Path, stem: &str) -> Result<bool> {
+    for ending in VIDEO.iter().chain(&AUDIO).flat_map(|ending| [(*ending).to_owned(), ending.to_uppercase()]) {
+        if is_file(&file.with_file_name(format!("{stem}.{ending}")))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 const NOTHING: &str = "no dump (.json, .jsonl, .ndjson, .txt), tar or subtitle file (.vtt, .srt, .json3, .srv1-3, .ttml) \

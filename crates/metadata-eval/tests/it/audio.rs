@@ -92,6 +92,28 @@ fn bad_clips_are_counted_and_leave_others_unaffected() {
     assert_eq!(rejects, expected.map(|(key, reason)| (key.to_owned(), reason.to_owned())));
 }
 
+/// A line break is a character like others in names of files, in lists, and in what is rejected.
+#[test]
+fn a_line_break_in_a_name_breaks_no_line() {
+    let bench = Bench::new();
+    bench.write("in/a\nb.flac", flac(300.0, 0.5));
+    bench.write("in/broken\nc.flac", b"fLaC");
+    bench.write("list.csv", "path,key\n\"in/a\nb.flac\",\"k\ney\"\n\"in/broken\nc.flac\",\n");
+    for (input, key) in [("in", "a\nb"), ("list.csv", "k\ney")] {
+        let call = format!("audio -i {input} -o out-{input} --max-fail-rate 1 {}", flags());
+        // The second call reads the keys that the first has written.
+        for _ in 0..2 {
+            bench.call(&call).ended(0);
+        }
+        let rows: Vec<AudioFeatures> = bench.rows(&format!("out-{input}/part-00000.parquet"));
+        assert_eq!(rows.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(), [key]);
+        let rejects = bench.rejects(&format!("out-{input}/rejects-00000.jsonl"));
+        assert_eq!(rejects, [("broken\nc".to_owned(), "undecodable".to_owned())]);
+    }
+    bench.call("combine --audio out-in -o combined").ended(0);
+    assert_eq!(bench.rows::<ClipMetadata>("combined/part-00000.parquet")[0].key, "a\nb");
+}
+
 #[test]
 fn rows_do_not_depend_on_batches_workers_or_shards() {
     let bench = Bench::new();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
-use audsem_core::input::{list_files, open_plain};
+use audsem_core::input::{is_file, is_folder, list_files, open_plain};
 use audsem_core::run::{FileState, Fingerprint, LeftOut, Outcome, Reads, RunOptions, check_growing};
 use audsem_core::suffix::is_video;
 
@@ -88,12 +88,12 @@ pub(super) fn plan(config: &Config, options: &RunOptions) -> Result<Plan, Error>
 
 /// Where the clips lie: in the folder itself, or in `clips` where it is the output of `download`.
 fn folder_of_clips(input: &Path) -> Result<PathBuf, Error> {
-    if input.is_file() {
+    if is_file(input)? {
         let problem = "expected the folder with the clips but this is a file\nhint: --input names the folder";
         return Err(CoreError::input(input, problem).into());
     }
     let clips = input.join("clips");
-    Ok(if input.join("run.json").is_file() && clips.is_dir() { clips } else { input.to_owned() })
+    Ok(if is_file(&input.join("run.json"))? && is_folder(&clips)? { clips } else { input.to_owned() })
 }
 
 fn packable(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::cli::{GlobalArgs, RunArgs};
 use audsem_core::error::Error as CoreError;
-use audsem_core::input::list_files;
+use audsem_core::input::{is_folder, list_files};
 use audsem_core::records::{Layout, Task};
 use audsem_core::run::{CompletedRun, RunOptions, Summary};
 use audsem_core::tar::tars_under;
@@ -162,7 +162,7 @@ impl ShardsArgs {
             let wanted = |name: &str| ENDINGS.iter().any(|ending| name.ends_with(ending)) && !is_reject(name);
             // A run folder of generated text also holds what was asked about and the answers that were rejected.
             let of_main_step = |name: &str| wanted(name) && name.starts_with("part-");
-            let of_run = if path.is_dir() { CompletedRun::outputs_under(path, of_main_step)? } else { None };
+            let of_run = if is_folder(path)? { CompletedRun::outputs_under(path, of_main_step)? } else { None };
             let found = match of_run {
                 Some(found) => found,
                 None => list_files(path, wanted)?,
