@@ -191,22 +191,22 @@ fn lint(command: &str) {
     });
 }
 
-/// Questions with options about so many clips, two in a file.
+/// Questions with options about so many clips, each in a file of its own.
 fn choices(bench: &Bench, n: usize) {
     write::clips(bench, n);
-    bench.call("mcqa -i clips --backend template --clips-per-shard 2 -o mcqa").ended(0);
+    bench.call("mcqa -i clips --backend template --clips-per-shard 1 -o mcqa").ended(0);
 }
 
 fn contribution(command: &str) {
     let bench = Bench::new();
-    choices(&bench, 6);
+    choices(&bench, 3);
     let server = Loopback::start(|_, _| write::say(r#"{"answer": "B"}"#));
     check(&bench, "contribution", &format!("{command} -r mcqa --model m --server {}", server.url("/v1")));
 }
 
 fn contribution_in_this_process(command: &str) {
     let bench = Bench::new();
-    choices(&bench, 4);
+    choices(&bench, 2);
     random_language_model(&bench.path("model"));
     check(&bench, "contribution-local", &format!("{command} -r mcqa --model model"));
 }

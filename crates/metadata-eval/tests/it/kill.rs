@@ -96,7 +96,7 @@ fn video_goes_on_after_a_kill() {
 #[test]
 fn contribution_in_this_process_goes_on_after_a_kill() {
     let bench = Bench::new();
-    write::clips(&bench, 6);
+    write::clips(&bench, 4);
     bench.call("mcqa -i clips --backend template --clips-per-shard 1 -o mcqa").ended(0);
     random_language_model(&bench.path("model"));
     // Stored answers are named by process.
