@@ -83,7 +83,14 @@ impl ChatTemplate {
             return Err(Error::ChatTemplate { reason: "this model takes text alone".to_owned() });
         }
         let turn = |message: &Message| Turn { role: message.role, content: message.content.text() };
-        let turns: Vec<Turn> = messages.iter().map(turn).collect();
+        self.fill(messages.iter().map(turn).collect::<Vec<Turn>>(), prompt)
+    }
+
+    /// As [`ChatTemplate::render`], for turns in the form in which the template wants them.
+    ///
+    /// # Errors
+    /// The template refuses the conversation, or asks for what it does not have.
+    pub(crate) fn fill(&self, turns: impl Serialize, prompt: bool) -> Result<String> {
         let token = |name, token: &Option<String>| token.clone().map(|token| (name, Value::from(token)));
         let values = [("messages", Value::from(Serde(turns))), ("add_generation_prompt", Value::from(prompt))];
         let tokens = [token("bos_token", &self.bos_token), token("eos_token", &self.eos_token)];

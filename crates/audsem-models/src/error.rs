@@ -85,6 +85,15 @@ pub enum Error {
         /// The fewest.
         shortest: usize,
     },
+    /// Two models cannot be composed.
+    #[error("cannot compose: {reason}")]
+    Composition {
+        /// What is in the way.
+        reason: String,
+    },
+    /// A picture or a video for a network that hears.
+    #[error("this model hears sounds and reads no pictures\nhint: leave pictures and videos out")]
+    NoPictures,
     /// A chat template cannot be read or filled.
     #[error("chat template: {reason}")]
     ChatTemplate {

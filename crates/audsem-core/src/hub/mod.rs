@@ -22,7 +22,7 @@ use crate::weights::ModelError;
 use fetch::{absent_marker, cached_snapshot, complete, fetch};
 
 /// Files beside the weights that are fetched where the repository has them.
-const SIDE_FILES: [&str; 14] = [
+const SIDE_FILES: [&str; 15] = [
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -35,12 +35,13 @@ const SIDE_FILES: [&str; 14] = [
     "processor_config.json",
     "generation_config.json",
     "chat_template.jinja",
+    "chat_template.json",
     "modules.json",
     "1_Pooling/config.json",
 ];
 
 /// Files beside the weights on which results depend.
-const HASHED_FILES: [&str; 12] = [
+const HASHED_FILES: [&str; 13] = [
     "config.json",
     "preprocessor_config.json",
     "processor_config.json",
@@ -53,6 +54,7 @@ const HASHED_FILES: [&str; 12] = [
     "merges.txt",
     "generation_config.json",
     "chat_template.jinja",
+    "chat_template.json",
 ];
 
 /// Names of weight files, in the order in which they are preferred.

@@ -41,11 +41,34 @@ impl Weights {
         Self::open_files(&dir.weight_files()?, device, dtype)
     }
 
+    /// As [`Weights::open`], for a network that has other names for its tensors than the files do: `rename` gives the
+    /// network's name of a stored tensor. Everything that these weights say of tensors is by the network's names.
+    ///
+    /// # Errors
+    /// As [`Weights::open`]; or two tensors get one name.
+    pub fn open_renamed(
+        dir: &ModelDir,
+        device: &Device,
+        dtype: DType,
+        rename: impl Fn(&str) -> String,
+    ) -> Result<Self, ModelError> {
+        Self::open_as(&dir.weight_files()?, device, dtype, &rename)
+    }
+
     /// Opens weight files by path; all of one kind.
     ///
     /// # Errors
     /// A file cannot be parsed.
     pub fn open_files(paths: &[PathBuf], device: &Device, dtype: DType) -> Result<Self, ModelError> {
+        Self::open_as(paths, device, dtype, &str::to_owned)
+    }
+
+    fn open_as(
+        paths: &[PathBuf],
+        device: &Device,
+        dtype: DType,
+        rename: &dyn Fn(&str) -> String,
+    ) -> Result<Self, ModelError> {
         let first = paths.first().cloned().unwrap_or_default();
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -58,15 +81,14 @@ impl Weights {
             let files = paths.iter().map(|path| open_pickled(path).map_err(failed(path)));
             Source::Pickled(files.collect::<Result<_, _>>()?)
         };
-        Ok(Self { tracked: Arc::new(Tracked::new(first, source)), device: device.clone(), dtype })
+        let tracked = Tracked::new(first.clone(), source, rename).map_err(failed(&first))?;
+        Ok(Self { tracked: Arc::new(tracked), device: device.clone(), dtype })
     }
 
     /// Names of all tensors, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let mut names = self.tracked.source.names();
-        names.sort();
-        names
+        self.tracked.names()
     }
 
     /// A builder over all tensors. A tensor that is not there, or of another shape, comes as zeros and is noted, so
@@ -141,6 +163,23 @@ mod tests {
         vb.get(6, "a.weight").unwrap();
         assert!(weights.finish(|_| false).is_err());
         weights.finish(|name| name.ends_with("buffer")).unwrap();
+    }
+
+    #[test]
+    fn networks_may_have_other_names_for_tensors() {
+        let folder = tempfile::tempdir().unwrap();
+        checkpoint(folder.path());
+        let open = |rename: fn(&str) -> String| {
+            Weights::open_renamed(&ModelDir::local(folder.path()), &Device::Cpu, DType::F32, rename)
+        };
+        let weights = open(|stored| format!("b.{stored}")).unwrap();
+        assert_eq!(weights.names(), ["b.a.bias", "b.a.weight", "b.old.buffer"]);
+        assert_eq!(weights.var_builder().get(3, "b.a.bias").unwrap().to_vec1::<f32>().unwrap(), [0.0, 1.0, 2.0]);
+        assert!(!weights.var_builder().contains_tensor("a.bias"));
+        let error = weights.finish(|name| name == "b.old.buffer").unwrap_err().to_string();
+        assert!(error.contains("unused (1): b.a.weight"), "{error}");
+        let error = open(|_| "x".to_owned()).unwrap_err().to_string();
+        assert!(error.contains("are both tensor `x`"), "{error}");
     }
 
     #[test]

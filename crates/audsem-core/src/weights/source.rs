@@ -40,13 +40,6 @@ impl Source {
         sizes.into_iter().fold(0, usize::saturating_add)
     }
 
-    pub(super) fn contains(&self, name: &str) -> bool {
-        match self {
-            Self::Safetensors(files) => files.get(name).is_ok(),
-            Self::Pickled(files) => files.iter().any(|file| file.tensor_infos().contains_key(name)),
-        }
-    }
-
     pub(super) fn load(&self, name: &str, device: &Device) -> Result<Tensor> {
         match self {
             Self::Safetensors(files) => files.load(name, device),

@@ -20,7 +20,9 @@ const SPARE_TENSORS: usize = 256;
 /// Weight files, and what was asked of them.
 pub(super) struct Tracked {
     pub(super) path: PathBuf,
-    pub(super) source: Source,
+    source: Source,
+    /// The name of each tensor in its file, by the name that networks have for it.
+    names: BTreeMap<String, String>,
     ledger: Mutex<Ledger>,
     most_numbers: usize,
     most_tensors: usize,
@@ -39,10 +41,27 @@ struct Ledger {
 }
 
 impl Tracked {
-    pub(super) fn new(path: PathBuf, source: Source) -> Self {
+    /// `rename` gives the name that networks have for a tensor.
+    ///
+    /// # Errors
+    /// Two tensors get one name.
+    pub(super) fn new(path: PathBuf, source: Source, rename: &dyn Fn(&str) -> String) -> Result<Self> {
         let most_numbers = source.n_numbers().saturating_mul(2).saturating_add(SPARE_NUMBERS);
-        let most_tensors = source.names().len() * 2 + SPARE_TENSORS;
-        Self { path, source, ledger: Mutex::default(), most_numbers, most_tensors }
+        let mut names = BTreeMap::new();
+        for stored in source.names() {
+            let name = rename(&stored);
+            let before = names.insert(name.clone(), stored.clone());
+            if let Some(other) = before.filter(|other| *other != stored) {
+                return Err(Error::Msg(format!("`{other}` and `{stored}` are both tensor `{name}` of the network")));
+            }
+        }
+        let most_tensors = names.len() * 2 + SPARE_TENSORS;
+        Ok(Self { path, source, names, ledger: Mutex::default(), most_numbers, most_tensors })
+    }
+
+    /// Names of all tensors, sorted.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.names.keys().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Ledger> {
@@ -52,10 +71,7 @@ impl Tracked {
     /// Names of the tensors that have not been requested.
     pub(super) fn unused(&self) -> Vec<String> {
         let ledger = self.lock();
-        let mut names: Vec<String> =
-            self.source.names().into_iter().filter(|name| !ledger.used.contains(name)).collect();
-        names.sort();
-        names
+        self.names.keys().filter(|name| !ledger.used.contains(name.as_str())).cloned().collect()
     }
 
     /// What was asked for and is not there, if anything.
@@ -89,7 +105,8 @@ impl Tracked {
 
     /// A tensor in the type that is asked for, all of whose numbers are finite in it.
     fn load(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
-        let tensor = self.source.load(name, device)?.to_dtype(dtype)?;
+        let stored = self.names.get(name).map_or(name, String::as_str);
+        let tensor = self.source.load(stored, device)?.to_dtype(dtype)?;
         if !is_finite(&tensor)? {
             return Err(Error::wrap(ModelError::NotFinite { path: self.path.clone(), name: name.to_owned() }));
         }
@@ -109,7 +126,7 @@ pub(super) struct Backend(pub(super) Arc<Tracked>);
 impl SimpleBackend for Backend {
     fn get(&self, shape: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> Result<Tensor> {
         let Self(tracked) = self;
-        if !tracked.source.contains(name) {
+        if !tracked.names.contains_key(name) {
             tracked.lock().missing.insert(name.to_owned());
             tracked.allow(&shape)?;
             return Tensor::zeros(shape, dtype, device);
@@ -131,6 +148,6 @@ impl SimpleBackend for Backend {
     }
 
     fn contains_tensor(&self, name: &str) -> bool {
-        self.0.source.contains(name)
+        self.0.names.contains_key(name)
     }
 }

@@ -77,7 +77,7 @@ impl GgufFile {
         found.map(Some).ok_or_else(|| self.fault(format!("`{key}` is no whole number from 0")))
     }
 
-    fn real(&self, key: &str) -> Result<Option<f64>> {
+    pub(super) fn real(&self, key: &str) -> Result<Option<f64>> {
         match self.optional(key) {
             None => Ok(None),
             Some(Value::F32(x)) => Ok(Some(f64::from(*x))),
@@ -105,7 +105,7 @@ impl GgufFile {
         }
         let (dim, heads) = (wanted("embedding_length")?, wanted("attention.head_count")?);
         let head_dim = self.number(&key("attention.key_length"))?.unwrap_or(dim / heads.max(1));
-        let has = |name: &str| self.content.tensor_infos.contains_key(name);
+        let has = |name: &str| self.has(name);
         let vocabulary = self.shape("token_embd.weight")?.first().copied().unwrap_or(0);
         let config = LanguageConfig {
             family,
@@ -151,12 +151,22 @@ impl GgufFile {
         }
     }
 
+    /// Whether there is a tensor of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.content.tensor_infos.contains_key(name)
+    }
+
+    /// The first tensor that nothing has asked for.
+    pub(super) fn unread(&self) -> Option<&String> {
+        self.unread.first()
+    }
+
     fn shape(&self, name: &str) -> Result<&[usize]> {
         let info = self.content.tensor_infos.get(name);
         info.map(|info| info.shape.dims()).ok_or_else(|| self.fault(format!("lacks tensor `{name}`")))
     }
 
-    fn tensor(&mut self, name: &str, shape: &[usize], device: &Device) -> Result<QTensor> {
+    pub(super) fn tensor(&mut self, name: &str, shape: &[usize], device: &Device) -> Result<QTensor> {
         let found = self.shape(name)?;
         if found != shape {
             return Err(self.fault(format!("tensor `{name}` has shape {found:?}, not {shape:?}")));
@@ -166,7 +176,7 @@ impl GgufFile {
         read.map_err(|error| self.fault(format!("tensor `{name}`: {error}")))
     }
 
-    fn plain(&mut self, name: &str, shape: &[usize], device: &Device) -> Result<Tensor> {
+    pub(super) fn plain(&mut self, name: &str, shape: &[usize], device: &Device) -> Result<Tensor> {
         Ok(self.tensor(name, shape, device)?.dequantize(device)?)
     }
 
@@ -177,7 +187,7 @@ impl GgufFile {
     pub fn network(&mut self, device: &Device) -> Result<LanguageNetwork> {
         let mut config = self.config()?;
         let (dim, vocabulary) = (config.hidden_size, config.vocab_size);
-        if self.content.tensor_infos.contains_key("rope_freqs.weight") {
+        if self.has("rope_freqs.weight") {
             let factors = self.plain("rope_freqs.weight", &[config.head_dim / 2], device)?;
             config.rotary = config.rotary.with_factors(&factors.to_vec1::<f32>()?)?;
         }
@@ -238,7 +248,7 @@ impl GgufFile {
 }
 
 /// Reorders the rows of each head from pairs of neighbours to pairs a half apart, block by block as they are stored.
-fn halves(tensor: &QTensor, heads: usize, device: &Device) -> Result<QTensor> {
+pub(super) fn halves(tensor: &QTensor, heads: usize, device: &Device) -> Result<QTensor> {
     let (data, shape, dtype) = (tensor.data()?, tensor.shape().clone(), tensor.dtype());
     let rows = shape.dims().first().copied().unwrap_or(0);
     let (row_bytes, width) = (data.len() / rows.max(1), rows / heads.max(1));

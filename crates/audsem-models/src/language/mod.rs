@@ -7,6 +7,7 @@ mod args;
 mod config;
 mod decoder;
 mod gguf;
+mod gguf_tensors;
 mod gguf_tokenizer;
 mod local;
 mod mixture;

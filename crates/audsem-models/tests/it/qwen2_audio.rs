@@ -5,20 +5,24 @@ use audsem_core::weights::Weights;
 use audsem_llm::{FinishReason, Media, Message, MessageContent, Part, Prompt, Request, Role, TextGenerator as _};
 use audsem_media::audio::encode_wav;
 use audsem_models::generate::{CausalDecoder, GenerationConfig, GenerationRequest, generate};
-use audsem_models::multimodal::qwen2_audio::{
-    LocalAudioModel, Qwen2Audio, Qwen2AudioConfig, audio_tokens, chat_text, expand_audio,
-};
+use audsem_models::multimodal::audio_language::LocalAudioModel;
+use audsem_models::multimodal::qwen2_audio::{Qwen2Audio, Qwen2AudioConfig};
+use audsem_models::multimodal::{MultimodalNetwork, SoundLengths};
 use candle_core::{DType, Device, Tensor};
 
 use crate::golden::{Goldens, path};
 
 fn open() -> (Qwen2Audio, Goldens) {
-    let dir = ModelDir::local(&path("qwen2_audio_tiny"));
+    open_folder("qwen2_audio_tiny")
+}
+
+fn open_folder(name: &str) -> (Qwen2Audio, Goldens) {
+    let dir = ModelDir::local(&path(name));
     let config = Qwen2AudioConfig::from_json(&dir.json("config.json").unwrap()).unwrap();
     let weights = Weights::open(&dir, &Device::Cpu, DType::F32).unwrap();
     let network = Qwen2Audio::load(&weights.var_builder(), &config).unwrap();
     weights.finish(|_| false).unwrap();
-    (network, Goldens::load("qwen2_audio_tiny.safetensors"))
+    (network, Goldens::load(&format!("{name}.safetensors")))
 }
 
 fn samples(goldens: &Goldens, n: usize) -> Vec<f32> {
@@ -35,7 +39,7 @@ fn what_is_heard_is_that_of_transformers() {
     for n in 0..2 {
         let samples = samples(&goldens, n);
         let heard = network.hear(&samples).unwrap();
-        assert_eq!(heard.dim(0).unwrap(), audio_tokens(samples.len()).unwrap());
+        assert_eq!(heard.dim(0).unwrap(), SoundLengths::of(samples.len(), 480_000).unwrap().vectors);
         goldens.check(&format!("heard.{n}"), &heard, 1e-4);
         goldens.check(&format!("projected.{n}"), &network.embed_audio(&samples).unwrap(), 1e-4);
     }
@@ -70,30 +74,53 @@ fn a_batch_of_two_lengths_answers_as_each_alone_in_transformers() {
     }
 }
 
+/// With Qwen2 and with Llama, the latter behind a tower of 80 bands.
+#[test]
+fn five_beams_are_those_of_transformers() {
+    let config = |num_beams, eos_token_id| GenerationConfig {
+        max_new_tokens: Some(16),
+        num_beams,
+        eos_token_id,
+        ..GenerationConfig::default()
+    };
+    let check = |network: &Qwen2Audio, goldens: &Goldens, wanted: (&Goldens, &str), config: &GenerationConfig| {
+        let sounds = (0..2).map(|n| vec![network.embed_audio(&samples(goldens, n)).unwrap()]).collect();
+        let request = |n| GenerationRequest { prompt: prompt(goldens, n), seed: 0 };
+        let answers = generate(&mut network.decoder(sounds), &[request(0), request(1)], config).unwrap();
+        for (n, answer) in answers.iter().enumerate() {
+            let name = format!("{}.{n}", wanted.1);
+            assert_eq!(answer[0].tokens, wanted.0.ids(&name).to_vec1::<u32>().unwrap(), "{name}");
+        }
+    };
+    let (network, goldens) = open();
+    let beams = Goldens::load("qwen2_audio_beams.safetensors");
+    check(&network, &goldens, (&beams, "beams"), &config(5, vec![7]));
+    let (network, llama) = open_folder("qwen2_audio_llama_tiny");
+    let logits = |n| {
+        let sound = network.embed_audio(&samples(&goldens, n)).unwrap();
+        network.decoder(vec![vec![sound]]).prefill(&[&prompt(&llama, n)]).unwrap()
+    };
+    for n in 0..2 {
+        let wanted = llama.get(&format!("logits.{n}")).narrow(0, 4, 1).unwrap();
+        let difference = crate::golden::max_abs(&Tensor::new(logits(n), &Device::Cpu).unwrap(), &wanted);
+        assert!(difference <= 1e-4, "logits.{n}: {difference:e}");
+    }
+    check(&network, &goldens, (&llama, "greedy"), &config(1, Vec::new()));
+    check(&network, &goldens, (&llama, "beams"), &config(5, vec![7]));
+}
+
 #[test]
 fn places_and_sounds_have_to_agree() {
     let (network, goldens) = open();
     let sound = network.embed_audio(&samples(&goldens, 1)).unwrap();
     let mut prompt = prompt(&goldens, 1);
-    assert!(network.merge(&prompt, std::slice::from_ref(&sound)).is_ok());
-    assert!(network.merge(&prompt, &[]).is_err() && network.merge(&prompt, &[sound.clone(), sound.clone()]).is_err());
-    prompt.retain(|token| *token != 37);
-    assert!(network.merge(&prompt, &[]).is_ok() && network.merge(&prompt, &[sound]).is_err());
-}
-
-#[test]
-fn prompts_are_those_of_the_processor() {
-    let text = chat_text(None, 2, "What is heard?");
-    assert_eq!(
-        text,
-        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n\
-         Audio 1: <|audio_bos|><|AUDIO|><|audio_eos|>\nAudio 2: <|audio_bos|><|AUDIO|><|audio_eos|>\n\
-         What is heard?<|im_end|>\n<|im_start|>assistant\n"
+    assert!(network.merge(&prompt, &vec![sound.clone()]).is_ok());
+    assert!(
+        network.merge(&prompt, &Vec::new()).is_err()
+            && network.merge(&prompt, &vec![sound.clone(), sound.clone()]).is_err()
     );
-    let expanded = expand_audio(&text, &[3, 1]).unwrap();
-    assert!(expanded.contains("1: <|audio_bos|><|AUDIO|><|AUDIO|><|AUDIO|><|audio_eos|>"), "{expanded}");
-    assert_eq!(expanded.matches("<|AUDIO|>").count(), 4);
-    assert!(expand_audio(&text, &[3]).is_err());
+    prompt.retain(|token| *token != 37);
+    assert!(network.merge(&prompt, &Vec::new()).is_ok() && network.merge(&prompt, &vec![sound]).is_err());
 }
 
 /// The checkpoint with its tokenizer and its settings, and the question and the answers of transformers.

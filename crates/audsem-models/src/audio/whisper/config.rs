@@ -85,7 +85,7 @@ impl WhisperConfig {
         Activation::from_name("activation_function", &self.activation_function)
     }
 
-    pub(super) fn encoder(&self) -> Result<SpeechEncoderConfig> {
+    pub(crate) fn encoder(&self) -> Result<SpeechEncoderConfig> {
         Ok(SpeechEncoderConfig {
             mels: self.num_mel_bins,
             positions: self.max_source_positions,

@@ -75,6 +75,13 @@ pub(crate) fn block(dim: usize, heads: usize, intermediate: usize, activation: A
     }
 }
 
+/// `conv1` and `conv2`: both see their neighbours, the second makes one state of two frames.
+pub(crate) fn convolutions(vb: &VarBuilder<'_>, config: &SpeechEncoderConfig) -> TensorResult<[Conv1d; 2]> {
+    let same = ConvConfig { padding: [0, 1], ..ConvConfig::over_time(config.mels, config.dim, 3) };
+    let halving = ConvConfig { padding: [0, 1], stride: [1, 2], ..ConvConfig::over_time(config.dim, config.dim, 3) };
+    Ok([Conv1d::load(&vb.pp("conv1"), &same)?, Conv1d::load(&vb.pp("conv2"), &halving)?])
+}
+
 /// Two convolutions over log-mel frames, the second with steps of 2, learned or fixed positions, and transformer blocks.
 #[derive(Debug, Clone)]
 pub struct SpeechEncoder {
@@ -92,29 +99,29 @@ impl SpeechEncoder {
     /// A tensor is missing or of another shape, or sizes do not fit each other.
     pub fn load(vb: &VarBuilder<'_>, config: &SpeechEncoderConfig) -> Result<Self> {
         config.validate()?;
-        let SpeechEncoderConfig { mels, positions, dim, heads, layers, intermediate, activation } = *config;
-        let narrow = ConvConfig { padding: [0, 1], ..ConvConfig::over_time(mels, dim, 3) };
-        let halving = ConvConfig { padding: [0, 1], stride: [1, 2], ..ConvConfig::over_time(dim, dim, 3) };
+        let SpeechEncoderConfig { positions, dim, heads, layers, intermediate, activation, .. } = *config;
         let block = block(dim, heads, intermediate, activation, false);
         let blocks = (0..layers).map(|n| TransformerBlock::load(&vb.pp("layers").pp(n), &block));
+        let [conv1, conv2] = convolutions(vb, config)?;
         Ok(Self {
-            conv1: Conv1d::load(&vb.pp("conv1"), &narrow)?,
-            conv2: Conv1d::load(&vb.pp("conv2"), &halving)?,
+            conv1,
+            conv2,
             positions: Embedding::load(&vb.pp("embed_positions"), positions, dim, 0.02)?.table().clone(),
             blocks: blocks.collect::<TensorResult<_>>()?,
             norm: LayerNorm::load(&vb.pp("layer_norm"), dim, LAYER_NORM_EPS)?,
         })
     }
 
-    /// The first `kept` states (1, kept, D) of the frames (1, M, 2·S) of one sound, before the last norm. States that are
+    /// The first `kept` states (1, kept, D) of the frames (1, M, F) of one sound, before the last norm. States that are
     /// not kept are not seen by the others either, as if they were masked.
     ///
     /// # Errors
-    /// There is another number of frames than positions call for, or fewer than `kept`.
+    /// There are more frames than positions call for, or fewer than `kept` states.
     pub fn states(&self, mel: &Tensor, kept: usize) -> Result<Tensor> {
         let x = self.conv1.forward_activated(mel, Activation::Gelu)?;
         let x = self.conv2.forward_activated(&x, Activation::Gelu)?.transpose(1, 2)?;
-        let mut x = x.broadcast_add(&self.positions)?.narrow(1, 0, kept)?.contiguous()?;
+        let positions = self.positions.narrow(0, 0, x.dim(1)?)?;
+        let mut x = x.broadcast_add(&positions)?.narrow(1, 0, kept)?.contiguous()?;
         for block in &self.blocks {
             x = block.forward(&x, &AttentionContext::full(Mode::Infer), None, None)?;
         }

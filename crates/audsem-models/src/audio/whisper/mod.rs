@@ -14,6 +14,7 @@ use candle_nn::VarBuilder;
 
 pub use config::WhisperConfig;
 pub use decoder::WhisperDecoder;
+pub(crate) use encoder::{LAYER_NORM_EPS, block, convolutions};
 pub use encoder::{SpeechEncoder, SpeechEncoderConfig};
 pub use transcriber::Transcriber;
 

@@ -6,7 +6,11 @@ use serde_json::Value;
 use crate::audio::whisper::SpeechEncoderConfig;
 use crate::error::{Error, Result};
 use crate::language::LanguageConfig;
+use crate::multimodal::HOP_SAMPLES;
 use crate::nn::Activation;
+
+/// The name that configurations have for this network.
+const MODEL_TYPE: &str = "qwen2_audio";
 
 /// Sizes and settings of the network.
 #[derive(Debug, Clone)]
@@ -22,6 +26,7 @@ pub struct Qwen2AudioConfig {
 /// The keys that are read; absent ones have the defaults of `Qwen2AudioConfig`.
 #[derive(Deserialize)]
 struct Keys {
+    model_type: Option<String>,
     #[serde(default)]
     audio_config: AudioKeys,
     text_config: Option<Value>,
@@ -59,10 +64,14 @@ impl Qwen2AudioConfig {
     /// Reads the content of a `config.json`.
     ///
     /// # Errors
-    /// A key has a wrong type, or a value that this network does not support.
+    /// It is that of another network, a key has a wrong type, or a value that this network does not support.
     pub fn from_json(json: &Value) -> Result<Self> {
         let keys: Keys = serde_json::from_value(json.clone())
             .map_err(|error| Error::unsupported("config.json", &error.to_string(), "keys of Qwen2-Audio"))?;
+        match keys.model_type.as_deref() {
+            Some(MODEL_TYPE) => {}
+            other => return Err(Error::unsupported("model_type", &other.unwrap_or_default(), MODEL_TYPE)),
+        }
         let mut text = keys.text_config.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
         if let Value::Object(text) = &mut text {
             text.entry("model_type").or_insert_with(|| "qwen2".into());
@@ -80,5 +89,11 @@ impl Qwen2AudioConfig {
         tower.validate()?;
         let audio_token_id = keys.audio_token_id.unwrap_or(151_646);
         Ok(Self { tower, language: LanguageConfig::from_json(&text)?, audio_token_id })
+    }
+
+    /// The samples of a sound that are heard: all that the tower has positions for.
+    #[must_use]
+    pub fn longest_sound(&self) -> usize {
+        2 * self.tower.positions * HOP_SAMPLES
     }
 }

@@ -1,13 +1,13 @@
 //! Adapter folders of PEFT: `adapter_config.json` and `adapter_model.safetensors`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::{ModelError, Weights};
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Map, Value};
 
-use super::{LoraConfig, adapted_layer, from_peft_name, to_peft_name};
+use super::{LoraConfig, OMNI_PREFIX, adapted_layer, from_peft_name, to_peft_name};
 use crate::checkpoint::serialize;
 use crate::error::{Error, Result};
 use crate::nn::Params;
@@ -16,7 +16,7 @@ use crate::nn::Params;
 const CONFIG: &str = "adapter_config.json";
 
 /// The file with the projections.
-const TENSORS: &str = "adapter_model.safetensors";
+pub(super) const TENSORS: &str = "adapter_model.safetensors";
 
 /// Settings of PEFT that change what an adapter computes, and which no network here has.
 const UNSUPPORTED: [&str; 16] = [
@@ -55,7 +55,7 @@ pub struct Adapter {
     pub config: LoraConfig,
     /// The network that it belongs to, if the folder tells: a path or an id on the hub.
     pub base: Option<String>,
-    tensors: Vec<(String, Tensor)>,
+    pub(super) tensors: Vec<(String, Tensor)>,
 }
 
 impl Adapter {
@@ -90,6 +90,41 @@ impl Adapter {
             tensors.push((from_peft_name(&name)?, vb.get_unchecked(&name)?));
         }
         Ok(Self { config, base, tensors })
+    }
+
+    /// This adapter with other names for its layers, those of the network that it is for: libraries disagree about them.
+    /// Its targets are the layers that it has projections for.
+    ///
+    /// # Errors
+    /// Two patterns say different things of the rank or scale of a layer.
+    pub fn translated(mut self, rename: impl Fn(&str) -> String) -> Result<Self> {
+        let (mut ranks, mut alphas) = (BTreeMap::new(), BTreeMap::new());
+        for layer in self.layers() {
+            let (rank, scale) = self.stored_rank_and_scale(layer)?;
+            let r = rank as f64;
+            let pattern = fancy_regex::escape(&rename(layer)).into_owned();
+            ranks.insert(pattern.clone(), rank);
+            alphas.insert(pattern, scale * if self.config.use_rslora { r.sqrt() } else { r });
+        }
+        // What the patterns say is said of the old names.
+        if !self.config.rank_pattern.is_empty() || !self.config.alpha_pattern.is_empty() {
+            (self.config.rank_pattern, self.config.alpha_pattern) = (ranks, alphas);
+        }
+        for (name, _) in &mut self.tensors {
+            *name = rename(name);
+        }
+        self.config.target_modules = self.layers().as_slice().into();
+        (self.config.exclude_modules, self.config.layers_to_transform, self.config.layers_pattern) = (None, None, None);
+        Ok(self)
+    }
+
+    /// Rank and scale of a layer by patterns that were made for it, or for it as a part of the full Qwen2.5-Omni.
+    fn stored_rank_and_scale(&self, layer: &str) -> Result<(usize, f64)> {
+        let (of_all, of_layer) = (self.config.rank_and_scale("")?, self.config.rank_and_scale(layer)?);
+        if of_layer != of_all {
+            return Ok(of_layer);
+        }
+        self.config.rank_and_scale(&format!("{OMNI_PREFIX}{layer}"))
     }
 
     /// Gives the projections to a network that is loaded from `params` afterwards. [`Params::finish`] tells whether it has

@@ -2,6 +2,7 @@
 
 mod config;
 mod folder;
+mod merged;
 mod targets;
 
 use candle_core::{DType, Result, Tensor, bail};
@@ -11,6 +12,7 @@ use super::{Dropout, Mode};
 
 pub use config::LoraConfig;
 pub use folder::Adapter;
+pub use merged::MergedWeights;
 pub use targets::{Modules, OneOrMany};
 
 /// Name of the projection down, below the adapted layer.
