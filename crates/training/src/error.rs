@@ -19,6 +19,12 @@ pub enum Error {
     /// A table cannot be read or written.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// A network cannot be loaded, run or trained.
+    #[error(transparent)]
+    Network(#[from] audsem_models::Error),
+    /// A model cannot be found, or its weights do not fit.
+    #[error(transparent)]
+    Model(#[from] audsem_core::weights::ModelError),
     /// A shard no longer holds what its manifest says.
     #[error("{}: {problem}\nhint: index the shards again with --fresh", path.display())]
     Stale {

@@ -25,6 +25,7 @@
 
 pub mod cli;
 pub mod error;
+pub mod generate;
 pub mod manifest;
 pub mod tables;
 

@@ -1,7 +1,11 @@
 //! The command line: clap types only, one file for each subcommand.
 
+mod compose;
+mod generate;
 mod index;
 
+pub use compose::ComposeArgs;
+pub use generate::GenerateArgs;
 pub use index::IndexArgs;
 
 use audsem_core::cli::{CommandOutput, GlobalArgs, HasGlobal};
@@ -26,6 +30,10 @@ pub struct Cli {
 pub enum Command {
     /// List the examples of training shards with their places, and tell what cannot be trained on
     Index(IndexArgs),
+    /// Make an audio language model of a Whisper's encoder and a language model
+    Compose(ComposeArgs),
+    /// Ask an audio language model about sound files
+    Generate(Box<GenerateArgs>),
 }
 
 impl Command {
@@ -36,6 +44,8 @@ impl Command {
     pub fn run(&self, global: &GlobalArgs) -> Result<CommandOutput> {
         match self {
             Self::Index(args) => Ok(crate::manifest::run(&args.config(), &args.run.options(global)?)?.into()),
+            Self::Compose(args) => args.run(global),
+            Self::Generate(args) => args.run(global),
         }
     }
 }

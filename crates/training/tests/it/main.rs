@@ -1,5 +1,6 @@
 //! Tests of this crate through its public interface and its binary.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod generate;
 mod index;
 mod shards;
