@@ -7,6 +7,7 @@ use audsem_core::weights::Weights;
 use audsem_media::image::{ResizeFilter, RgbImage};
 use audsem_models::generate::{CausalDecoder as _, GenerationRequest, generate};
 use audsem_models::language::LanguageConfig;
+use audsem_models::multimodal::MultimodalNetwork as _;
 use audsem_models::multimodal::llava_video::{
     AskedVideo, Config, LlavaVideo, LlavaVideoVision, NewlinePosition, PoolMode, PromptedVideo, VideoDescriber,
 };

@@ -11,6 +11,7 @@ use super::{Config, LlavaVideo, PromptedVideo, TOWER, caption_text};
 use crate::error::{Error, Result};
 use crate::generate::{GenerationRequest, StopReason, generate};
 use crate::language::{LanguageConfig, ends_of, untruncated};
+use crate::multimodal::MultimodalNetwork as _;
 use crate::vision::siglip::{self, is_ignorable};
 use crate::vision::{Eye, PixelNormalisation};
 

@@ -6,14 +6,14 @@
 //! are those of the published checkpoint.
 
 mod config;
-mod decoder;
 mod describer;
+mod network;
 mod pool;
 mod prompt;
 
 pub use config::{Config, NewlinePosition, PoolMode};
-pub use decoder::{LlavaVideo, LlavaVideoDecoder, PromptedVideo};
 pub use describer::{AskedVideo, VideoDescriber, VideoDescription};
+pub use network::{LlavaVideo, PromptedVideo};
 pub use prompt::{caption_text, video_prompt};
 
 use audsem_media::image::{ImageError, ResizeFilter, RgbImage};
