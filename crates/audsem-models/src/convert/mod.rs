@@ -12,6 +12,7 @@ mod error;
 mod expected;
 mod network;
 mod onnx;
+mod pictures;
 mod taggers;
 mod tensor;
 mod torch;

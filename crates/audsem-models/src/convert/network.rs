@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ConvertError, ConvertedNetwork, ExpectedTensors, SourceFile, Tensors, captioners, read, taggers, whisper};
+use super::{
+    ConvertError, ConvertedNetwork, ExpectedTensors, SourceFile, Tensors, captioners, pictures, read, taggers, whisper,
+};
 use crate::error::Result;
-use crate::vision::mobilenet_v2;
 
 /// A network whose weight files can be converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,6 +22,8 @@ pub enum SourceNetwork {
     LpMusicCaps,
     /// MobileNetV2 of torchvision.
     MobileNetV2,
+    /// The ResNet of Places365, from the authors' checkpoint.
+    Places,
     /// SAT, from the authors' checkpoint.
     Sat,
     /// Silero VAD at 16 kHz, from the ONNX graph of its package.
@@ -44,13 +47,14 @@ pub(super) struct Rewritten {
 
 impl SourceNetwork {
     /// All networks.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Plain,
         Self::Beats,
         Self::Ced,
         Self::Conette,
         Self::LpMusicCaps,
         Self::MobileNetV2,
+        Self::Places,
         Self::Sat,
         Self::SileroVad,
         Self::Whisper,
@@ -67,6 +71,7 @@ impl SourceNetwork {
             Self::Conette => "conette",
             Self::LpMusicCaps => "lp-musiccaps",
             Self::MobileNetV2 => "mobilenet-v2",
+            Self::Places => "places",
             Self::Sat => "sat",
             Self::SileroVad => "silero-vad",
             Self::Whisper => "whisper",
@@ -93,7 +98,8 @@ impl SourceNetwork {
             Self::Ced => taggers::ced(file),
             Self::Conette => captioners::conette(file)?,
             Self::LpMusicCaps => captioners::lp_musiccaps(file),
-            Self::MobileNetV2 => mobilenet_v2(file),
+            Self::MobileNetV2 => pictures::mobilenet_v2(file),
+            Self::Places => pictures::places(file),
             Self::Sat => taggers::sat(file),
             Self::SileroVad => {
                 let (rewritten, others) = taggers::silero_vad(file);
@@ -124,14 +130,6 @@ pub(super) fn without_prefix(tensors: &Tensors, prefix: &str) -> Tensors {
 /// A dimension of a tensor, if it is there.
 pub(super) fn dim(tensors: &Tensors, name: &str, dim: usize) -> Option<usize> {
     tensors.get(name).and_then(|tensor| tensor.shape().get(dim)).copied()
-}
-
-fn mobilenet_v2(file: &SourceFile) -> Rewritten {
-    let (tensors, default) = (file.tensors.clone(), mobilenet_v2::Config::default());
-    let classes = dim(&tensors, "classifier.1.weight", 0);
-    let config = mobilenet_v2::Config { num_classes: classes.unwrap_or(default.num_classes), ..default };
-    let expected = ExpectedTensors::of(|vb| mobilenet_v2::MobileNetV2::load(vb, &config));
-    Rewritten { tensors, config: object(json!(config), "mobilenet_v2"), expected, ignorable: |_| false }
 }
 
 /// A configuration with the type of its network, as transformers writes it.

@@ -9,9 +9,11 @@ use audsem_models::audio::conette::{CaptionSettings, ConetteCaptioner};
 use audsem_models::audio::lp_musiccaps::{Config, LpMusicCaps};
 use audsem_models::audio::sat::SatTagger;
 use audsem_models::convert::{ConvertError, SourceFile, SourceNetwork};
+use audsem_models::vision::places::PlaceClassifier;
 use candle_core::{DType, Device};
 
 use crate::golden::path;
+use crate::resnet::large;
 
 const CPU: &Device = &Device::Cpu;
 
@@ -101,6 +103,24 @@ fn words_of_conette_come_from_its_pickle_or_its_configuration() {
     let mut source = SourceFile::open(&file(names[0]), None, None).unwrap();
     source.tensors.remove("_extra_state_");
     assert!(SourceNetwork::Conette.convert(&source).unwrap_err().to_string().contains("no words"));
+}
+
+/// The authors' file is in the old format and of a network that ran on several devices.
+#[test]
+fn places_is_the_network_that_torchvision_runs() {
+    let source = SourceFile::open(&file("places.pth.tar"), None, None).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    SourceNetwork::Places.convert(&source).unwrap().write(folder.path()).unwrap();
+    let names: String = (0..7).map(|n| format!("place_{n}\n")).collect();
+    let pictures = [PlaceClassifier::prepare(&large()).unwrap()];
+    let [converted, golden] = [folder.path(), &path("resnet_tiny")].map(|folder| {
+        let classifier = PlaceClassifier::open(&ModelDir::local(folder), &names, CPU, DType::F32).unwrap();
+        classifier.probabilities(&pictures).unwrap()
+    });
+    assert_eq!(converted, golden);
+    let taken = "layer2.0.downsample.0.weight";
+    let error = refusal(SourceNetwork::Places, "places.pth.tar", taken);
+    assert!(error.contains(&format!("missing (1): {taken}")) && error.contains("unexpected (1): adapter"), "{error}");
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub enum NetworkChoice {
     /// MobileNetV2, which names pictures
     #[value(name = "mobilenet-v2")]
     MobileNetV2,
+    /// ResNet-50 of Places365, which tells what kind of place a picture shows
+    Places,
     /// SAT, which tags each second of a sound
     Sat,
     /// Silero VAD, which finds speech; its ONNX graph
@@ -87,6 +89,7 @@ impl NetworkChoice {
             Self::Conette => SourceNetwork::Conette,
             Self::LpMusicCaps => SourceNetwork::LpMusicCaps,
             Self::MobileNetV2 => SourceNetwork::MobileNetV2,
+            Self::Places => SourceNetwork::Places,
             Self::Sat => SourceNetwork::Sat,
             Self::SileroVad => SourceNetwork::SileroVad,
             Self::Whisper => SourceNetwork::Whisper,
