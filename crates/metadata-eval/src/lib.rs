@@ -39,6 +39,7 @@ pub mod filter;
 pub mod image;
 pub mod import;
 pub mod lint;
+mod networks;
 mod parquet;
 pub mod reason;
 mod record_files;

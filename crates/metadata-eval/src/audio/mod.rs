@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use audsem_core::run::{OutputFile, RunConfig, RunOptions, Summary};
 use audsem_core::tables::TableError;
 use audsem_media::audio::Decoder;
-use audsem_media::batch::{AnyNetwork, BatchStep, ClipTable, ClipTables, JointOutput, row_table};
+use audsem_media::batch::{BatchStep, ClipTable, ClipTables, JointOutput, row_table};
 use serde::Serialize;
 
 pub use models::AudioModel;
@@ -34,9 +34,10 @@ pub(crate) use taggers::{audible, top_tags};
 use crate::checkpoint::NetworkSettings;
 use crate::decoder::decoder;
 use crate::error::Error;
-use crate::tables::{AudioFeatures, ModelFailure};
+use crate::networks::OpenedNetworks;
+use crate::tables::AudioFeatures;
 use finding::Finding;
-use models::{OpenSettings, OpenedModel};
+use models::OpenSettings;
 
 /// Settings of `audio`.
 #[derive(Debug, Clone)]
@@ -79,41 +80,31 @@ impl RunConfig for HashedConfig<'_> {
 /// A model or an input cannot be read, or the output cannot be written.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let names = config.class_names.as_deref().map(ClassNames::read).transpose()?;
-    // Before the run folder is created: a folder left by a wrong model would block the right one.
-    let mut models = Vec::new();
-    if !options.dry_run {
-        let music = &config.music;
-        let open = OpenSettings { names: names.as_ref(), top_k: config.top_k, music, seed: options.seed };
-        for (model, settings) in &config.models {
-            models.push(model.open(settings, &open)?);
-        }
-    }
+    let told = OpenSettings { names: names.as_ref(), top_k: config.top_k, music: &config.music, seed: options.seed };
+    let networks = OpenedNetworks::open(&config.models, options.dry_run, |model, settings, checkpoint| {
+        model.load(settings, checkpoint, &told)
+    })?;
     let music = config.models.iter().any(|(model, _)| *model == AudioModel::LpMusicCaps).then_some(&config.music);
     let decoder = if options.dry_run { Decoder::new() } else { decoder(config.ffmpeg.as_deref()) };
     let record = HashedConfig {
-        models: models.iter().map(|model| (model.name, &*model.checkpoint.identity)).collect(),
+        models: networks.identities(),
         top_k: config.top_k,
         class_names: names.map(|names| names.hash),
         music,
         music_seed: music.filter(|music| music.drawn).map(|_| options.seed),
     };
-    let networks: Vec<(&str, &dyn AnyNetwork<Finding>)> =
-        models.iter().map(|model| (model.name, &*model.network as &dyn AnyNetwork<Finding>)).collect();
-    let tables = FeatureTables { models: &models };
     let step = BatchStep {
         config: &record,
-        models: models.iter().map(|model| model.checkpoint.fingerprint.clone()).collect(),
+        models: networks.fingerprints(),
         inputs: &config.inputs,
         decoder: &decoder,
         batch_size: config.batch_size,
     };
-    Ok(step.run_joint(&networks, &tables, options)?)
+    Ok(step.run_joint(&networks.named(), &FeatureTables(&networks), options)?)
 }
 
-/// The tables of features of these models.
-struct FeatureTables<'a> {
-    models: &'a [OpenedModel],
-}
+/// The tables of features of these networks.
+struct FeatureTables<'a>(&'a OpenedNetworks<'static, Finding>);
 
 impl ClipTables<JointOutput<Finding>> for FeatureTables<'_> {
     fn table<'f>(
@@ -125,13 +116,8 @@ impl ClipTables<JointOutput<Finding>> for FeatureTables<'_> {
             row.place = Some(clip.place.clone());
             row.text.clone_from(&clip.text);
             row.duration_ms = Some(u32::try_from(clip.milliseconds).unwrap_or(u32::MAX));
-            for (finding, model) in findings.into_iter().zip(self.models) {
-                match finding {
-                    Ok(finding) => finding.add_to(&mut row),
-                    Err(error) => row.failures.push(ModelFailure::of(model.name, error)),
-                }
-            }
-            row
+            let failures = self.0.divide(findings, |finding| finding.add_to(&mut row));
+            AudioFeatures { failures, ..row }
         })
     }
 }

@@ -1,6 +1,5 @@
 //! The audio networks that `--models` names.
 
-use audsem_media::batch::AnyNetwork;
 use audsem_models::audio::ast::{AstClassifier, AstHead};
 use audsem_models::audio::audioset;
 use audsem_models::audio::beats::BeatsClassifier;
@@ -19,6 +18,7 @@ use super::speech::SpeechShare;
 use super::taggers::TopTags;
 use crate::checkpoint::{NamedNetwork, NetworkSettings, OpenedCheckpoint};
 use crate::error::Error;
+use crate::networks::LoadedNetwork;
 
 /// An audio network, in the order in which those of a run look at a clip: LP-MusicCaps follows the taggers, whose labels may
 /// decide whether it is asked.
@@ -54,13 +54,6 @@ pub(super) struct OpenSettings<'a> {
     pub seed: u64,
 }
 
-/// A network that was loaded.
-pub(super) struct OpenedModel {
-    pub name: &'static str,
-    pub network: Box<dyn AnyNetwork<Finding>>,
-    pub checkpoint: OpenedCheckpoint,
-}
-
 impl NamedNetwork for AudioModel {
     fn name(self) -> &'static str {
         match self {
@@ -90,11 +83,15 @@ impl AudioModel {
     }
 
     /// Loads the network.
-    pub(super) fn open(self, settings: &NetworkSettings, run: &OpenSettings<'_>) -> Result<OpenedModel, Error> {
-        let checkpoint = settings.open()?;
+    pub(super) fn load(
+        self,
+        settings: &NetworkSettings,
+        checkpoint: &OpenedCheckpoint,
+        run: &OpenSettings<'_>,
+    ) -> Result<LoadedNetwork<'static, Finding>, Error> {
         let &OpenSettings { names, top_k, music, seed } = run;
         let (dir, device, dtype) = (&checkpoint.dir, &checkpoint.device, settings.precision.dtype());
-        let network: Box<dyn AnyNetwork<Finding>> = match self {
+        Ok(match self {
             Self::Ast => {
                 let ast = AstClassifier::open(dir, device, dtype)?;
                 let labels = ast.config().labels().into_iter().map(str::to_owned).collect();
@@ -123,8 +120,7 @@ impl AudioModel {
             Self::LpMusicCaps => {
                 Box::new(MusicCaptions::new(MusicCaptioner::open(dir, device, dtype)?, music.clone(), seed))
             }
-        };
-        Ok(OpenedModel { name: self.name(), network, checkpoint })
+        })
     }
 }
 

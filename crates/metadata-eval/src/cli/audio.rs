@@ -3,17 +3,13 @@
 use std::path::PathBuf;
 
 use audsem_core::cli::{ModelArgs, RunArgs};
-use audsem_core::device::{DeviceChoice, Precision};
 use clap::Args;
 
-use super::networks::{ModelPath, Placement, with_checkpoints};
+use super::networks::{ModelPath, PlacementArgs, SOUNDS, with_checkpoints};
 use crate::audio::{self, AudioModel, MusicRule, MusicSettings};
 use crate::checkpoint::NetworkSettings;
 use crate::error::Error;
 use crate::sat;
-
-/// Clips in a forward pass.
-const CLIPS: u32 = 16;
 
 /// Flags of `audio`.
 #[derive(Debug, Args)]
@@ -41,15 +37,9 @@ pub struct AudioArgs {
     /// Path of ffmpeg, for formats that the built-in decoders cannot read [default: from PATH]
     #[arg(long, value_name = "FILE")]
     pub ffmpeg: Option<PathBuf>,
-    /// Device the networks run on: `auto`, `cpu` or `cuda:N`
-    #[arg(long, value_name = "DEVICE", default_value_t, help_heading = "Model")]
-    pub device: DeviceChoice,
-    /// Number type of the weights
-    #[arg(long, value_enum, default_value_t = Precision::F32, help_heading = "Model")]
-    pub dtype: Precision,
-    /// Clips per forward pass
-    #[arg(long, value_name = "N", default_value_t = CLIPS, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Model")]
-    pub batch_size: u32,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub placement: PlacementArgs,
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
     pub run: RunArgs,
@@ -109,14 +99,14 @@ impl AudioArgs {
     /// # Errors
     /// A network has no checkpoint, or one is named for a network that does not run.
     pub fn config(&self) -> Result<audio::Config, Error> {
-        let placement = Placement { device: self.device, precision: self.dtype, batch_size: self.batch_size };
+        let batch_size = self.placement.batch_size(SOUNDS);
         Ok(audio::Config {
             inputs: self.input.clone(),
             music: self.music.settings(&self.models)?,
-            models: with_checkpoints(&self.models, &self.model_dirs, placement)?,
+            models: with_checkpoints(&self.models, &self.model_dirs, &self.placement, batch_size)?,
             top_k: self.top_k as usize,
             class_names: self.class_names.clone(),
-            batch_size: self.batch_size as usize,
+            batch_size,
             ffmpeg: self.ffmpeg.clone(),
         })
     }
@@ -159,7 +149,7 @@ impl SatArgs {
                 revision: self.model.revision.clone(),
                 device: self.model.device,
                 precision: self.model.dtype,
-                batch_size: self.model.batch_size.unwrap_or(CLIPS) as usize,
+                batch_size: self.model.batch_size.unwrap_or(SOUNDS) as usize,
             },
             top_k: self.top_k as usize,
             class_names: self.class_names.clone(),

@@ -3,18 +3,14 @@
 use std::path::PathBuf;
 
 use audsem_core::cli::RunArgs;
-use audsem_core::device::{DeviceChoice, Precision};
 use audsem_core::error::Error as CoreError;
 use audsem_media::image::CAPTION_FRAMES;
 use audsem_models::vision::places;
 use clap::Args;
 
-use super::networks::{ModelPath, Placement, with_checkpoints};
+use super::networks::{ModelPath, PlacementArgs, VIDEOS, with_checkpoints};
 use crate::error::Error;
 use crate::image::{self, ImageModel};
-
-/// Clips in a forward pass, each with its frames.
-const CLIPS: u32 = 4;
 
 /// Flags of `image`.
 #[derive(Debug, Args)]
@@ -48,15 +44,9 @@ pub struct ImageArgs {
     /// Path of ffmpeg, which decodes videos [default: from PATH]
     #[arg(long, value_name = "FILE")]
     pub ffmpeg: Option<PathBuf>,
-    /// Device the networks run on: `auto`, `cpu` or `cuda:N`
-    #[arg(long, value_name = "DEVICE", default_value_t, help_heading = "Model")]
-    pub device: DeviceChoice,
-    /// Number type of the weights
-    #[arg(long, value_enum, default_value_t = Precision::F32, help_heading = "Model")]
-    pub dtype: Precision,
-    /// Clips per forward pass
-    #[arg(long, value_name = "N", default_value_t = CLIPS, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Model")]
-    pub batch_size: u32,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub placement: PlacementArgs,
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
     pub run: RunArgs,
@@ -77,16 +67,16 @@ impl ImageArgs {
             let problem = "--models does not name `places`".to_owned();
             return Err(CoreError::Config { what: "--place-names".to_owned(), problem }.into());
         }
-        let placement = Placement { device: self.device, precision: self.dtype, batch_size: self.batch_size };
+        let batch_size = self.placement.batch_size(VIDEOS);
         Ok(image::Config {
             inputs: self.input.clone(),
-            models: with_checkpoints(&self.models, &self.model_dirs, placement)?,
+            models: with_checkpoints(&self.models, &self.model_dirs, &self.placement, batch_size)?,
             frames: self.frames as usize,
             top_k: self.top_k as usize,
             object_threshold: self.object_threshold,
             place_threshold: self.place_threshold,
             place_names: self.place_names.clone(),
-            batch_size: self.batch_size as usize,
+            batch_size,
             ffmpeg: self.ffmpeg.clone(),
         })
     }

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use audsem_core::device::{DeviceChoice, Precision};
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
 use crate::checkpoint::{NamedNetwork, NetworkSettings};
 use crate::error::Error;
@@ -32,12 +32,32 @@ impl<M: ValueEnum> FromStr for ModelPath<M> {
 }
 
 /// Where networks run, and on how many clips at once.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Placement {
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Model")]
+pub struct PlacementArgs {
+    /// Device the networks run on: `auto`, `cpu` or `cuda:N`
+    #[arg(long, value_name = "DEVICE", default_value_t)]
     pub device: DeviceChoice,
-    pub precision: Precision,
-    pub batch_size: u32,
+    /// Number type of the weights
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    pub dtype: Precision,
+    /// Clips per forward pass [default: 16 sounds, or the frames of 4 clips]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch_size: Option<u32>,
 }
+
+impl PlacementArgs {
+    /// Clips in a forward pass, by default so many.
+    pub(super) fn batch_size(&self, default: u32) -> usize {
+        self.batch_size.unwrap_or(default) as usize
+    }
+}
+
+/// Clips in a forward pass of networks that hear.
+pub(super) const SOUNDS: u32 = 16;
+
+/// Clips in a forward pass of networks that see, each with its frames.
+pub(super) const VIDEOS: u32 = 4;
 
 /// The networks that run, each once and in their order, with their checkpoints.
 ///
@@ -46,7 +66,8 @@ pub(super) struct Placement {
 pub(super) fn with_checkpoints<M: NamedNetwork>(
     models: &[M],
     dirs: &[ModelPath<M>],
-    placement: Placement,
+    placement: &PlacementArgs,
+    batch_size: usize,
 ) -> Result<Vec<(M, NetworkSettings)>, Error> {
     let mut models = models.to_vec();
     models.sort_unstable();
@@ -62,8 +83,8 @@ pub(super) fn with_checkpoints<M: NamedNetwork>(
             model: checkpoint.to_owned(),
             revision: None,
             device: placement.device,
-            precision: placement.precision,
-            batch_size: placement.batch_size as usize,
+            precision: placement.dtype,
+            batch_size,
         };
         Ok((model, settings))
     };

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use audsem_core::cli::RunArgs;
-use audsem_core::device::{DeviceChoice, Precision};
 use audsem_llm::PromptTemplate;
 use clap::Args;
 
-use super::networks::{ModelPath, Placement, with_checkpoints};
+use super::networks::{ModelPath, PlacementArgs, VIDEOS, with_checkpoints};
 use crate::error::Error;
 use crate::video::{self, PROMPT, VideoModel};
 
@@ -35,15 +34,9 @@ pub struct VideoArgs {
     /// Path of ffmpeg, which decodes videos [default: from PATH]
     #[arg(long, value_name = "FILE")]
     pub ffmpeg: Option<PathBuf>,
-    /// Device the model runs on: `auto`, `cpu` or `cuda:N`
-    #[arg(long, value_name = "DEVICE", default_value_t, help_heading = "Model")]
-    pub device: DeviceChoice,
-    /// Number type of the weights
-    #[arg(long, value_enum, default_value_t = Precision::F32, help_heading = "Model")]
-    pub dtype: Precision,
-    /// Clips per forward pass
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Model")]
-    pub batch_size: u32,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub placement: PlacementArgs,
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
     pub run: RunArgs,
@@ -59,14 +52,14 @@ impl VideoArgs {
             Some(path) => PromptTemplate::load(path)?,
             None => PromptTemplate::parse("built-in", PROMPT)?,
         };
-        let placement = Placement { device: self.device, precision: self.dtype, batch_size: self.batch_size };
-        let mut models = with_checkpoints(&[self.model], self.model_dir.as_slice(), placement)?;
+        let batch_size = self.placement.batch_size(VIDEOS);
+        let mut models = with_checkpoints(&[self.model], self.model_dir.as_slice(), &self.placement, batch_size)?;
         Ok(video::Config {
             inputs: self.input.clone(),
             model: models.remove(0),
             prompt,
             max_tokens: self.max_tokens as usize,
-            batch_size: self.batch_size as usize,
+            batch_size,
             ffmpeg: self.ffmpeg.clone(),
         })
     }

@@ -21,7 +21,7 @@ use audsem_core::error::Error as CoreError;
 use audsem_core::run::{FileFingerprint, OutputFile, RunConfig, RunOptions, Summary};
 use audsem_core::tables::TableError;
 use audsem_media::batch::{
-    AnyNetwork, BatchStep, ClipFrames, ClipTable, ClipTables, FrameChoice, FrameDecoder, JointOutput, row_table,
+    BatchStep, ClipFrames, ClipTable, ClipTables, FrameChoice, FrameDecoder, JointOutput, row_table,
 };
 use audsem_models::vision::places;
 use serde::Serialize;
@@ -31,9 +31,10 @@ pub use models::ImageModel;
 use crate::checkpoint::NetworkSettings;
 use crate::decoder::video_program;
 use crate::error::Error;
-use crate::tables::{ImageFeatures, ModelFailure};
+use crate::networks::OpenedNetworks;
+use crate::tables::ImageFeatures;
 use finding::Finding;
-use models::{OpenedModel, Wanted};
+use models::Wanted;
 
 /// Settings of `image`.
 #[derive(Debug, Clone)]
@@ -86,33 +87,26 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         place_threshold: config.place_threshold,
         place_names: names.as_ref().map_or(places::NAMES, |names| &names.text),
     };
-    // Before the run folder is created: a folder left by a wrong model would block the right one.
-    let mut models = Vec::new();
-    if !options.dry_run {
-        for (model, settings) in &config.models {
-            models.push(model.open(settings, &wanted)?);
-        }
-    }
+    let networks = OpenedNetworks::open(&config.models, options.dry_run, |model, settings, checkpoint| {
+        model.load(settings, checkpoint, &wanted)
+    })?;
     let ffmpeg = if options.dry_run { None } else { video_program(config.ffmpeg.as_deref()) };
     let record = HashedConfig {
-        models: models.iter().map(|model| (model.name, &*model.checkpoint.identity)).collect(),
+        models: networks.identities(),
         frames: config.frames,
         top_k: config.top_k,
         object_threshold: config.object_threshold,
         place_threshold: config.place_threshold,
         place_names: names.as_ref().map(|names| names.hash.clone()),
     };
-    let networks: Vec<(&str, &dyn AnyNetwork<Finding, ClipFrames>)> =
-        models.iter().map(|model| (model.name, &*model.network as &dyn AnyNetwork<Finding, ClipFrames>)).collect();
-    let tables = FeatureTables { models: &models };
     let step = BatchStep {
         config: &record,
-        models: models.iter().map(|model| model.checkpoint.fingerprint.clone()).collect(),
+        models: networks.fingerprints(),
         inputs: &config.inputs,
         decoder: &FrameDecoder::new(ffmpeg, FrameChoice::EachSecond(config.frames)),
         batch_size: config.batch_size,
     };
-    Ok(step.run_joint(&networks, &tables, options)?)
+    Ok(step.run_joint(&networks.named(), &FeatureTables(&networks), options)?)
 }
 
 /// A list of classes that the command line names.
@@ -131,10 +125,8 @@ impl PlaceNames {
     }
 }
 
-/// The tables of features of these models.
-struct FeatureTables<'a> {
-    models: &'a [OpenedModel],
-}
+/// The tables of features of these networks.
+struct FeatureTables<'a>(&'a OpenedNetworks<'static, Finding, ClipFrames>);
 
 impl ClipTables<JointOutput<Finding>> for FeatureTables<'_> {
     fn table<'f>(
@@ -144,13 +136,8 @@ impl ClipTables<JointOutput<Finding>> for FeatureTables<'_> {
         row_table(file, |clip, findings: JointOutput<Finding>| {
             let mut row = ImageFeatures::of_key(clip.key.clone());
             row.place = Some(clip.place.clone());
-            for (finding, model) in findings.into_iter().zip(self.models) {
-                match finding {
-                    Ok(finding) => finding.add_to(&mut row),
-                    Err(error) => row.failures.push(ModelFailure::of(model.name, error)),
-                }
-            }
-            row
+            let failures = self.0.divide(findings, |finding| finding.add_to(&mut row));
+            ImageFeatures { failures, ..row }
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The image networks that `--models` names.
 
-use audsem_media::batch::{AnyNetwork, ClipFrames};
+use audsem_media::batch::ClipFrames;
 use audsem_models::vision::blip::PictureCaptioner;
 use audsem_models::vision::mobilenet_v2::PictureClassifier;
 use audsem_models::vision::places::PlaceClassifier;
@@ -12,6 +12,7 @@ use super::frames::EachFrame;
 use super::readers::{Labels, Objects, Scenes};
 use crate::checkpoint::{NamedNetwork, NetworkSettings, OpenedCheckpoint};
 use crate::error::Error;
+use crate::networks::LoadedNetwork;
 
 /// An image network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
@@ -36,13 +37,6 @@ pub(super) struct Wanted<'a> {
     pub place_names: &'a str,
 }
 
-/// A network that was loaded.
-pub(super) struct OpenedModel {
-    pub name: &'static str,
-    pub network: Box<dyn AnyNetwork<Finding, ClipFrames>>,
-    pub checkpoint: OpenedCheckpoint,
-}
-
 impl NamedNetwork for ImageModel {
     fn name(self) -> &'static str {
         match self {
@@ -64,10 +58,14 @@ impl NamedNetwork for ImageModel {
 
 impl ImageModel {
     /// Loads the network.
-    pub(super) fn open(self, settings: &NetworkSettings, wanted: &Wanted<'_>) -> Result<OpenedModel, Error> {
-        let checkpoint = settings.open()?;
+    pub(super) fn load(
+        self,
+        settings: &NetworkSettings,
+        checkpoint: &OpenedCheckpoint,
+        wanted: &Wanted<'_>,
+    ) -> Result<LoadedNetwork<'static, Finding, ClipFrames>, Error> {
         let (dir, device, dtype) = (&checkpoint.dir, &checkpoint.device, settings.precision.dtype());
-        let network: Box<dyn AnyNetwork<Finding, ClipFrames>> = match self {
+        Ok(match self {
             Self::Blip => Box::new(EachFrame(PictureCaptioner::open(dir, device, dtype)?)),
             Self::Mobilenet => {
                 let classifier = PictureClassifier::open(dir, device, dtype)?;
@@ -81,7 +79,6 @@ impl ImageModel {
                 let detector = ObjectDetector::open(dir, device, dtype)?;
                 Box::new(EachFrame(Objects { detector, threshold: wanted.object_threshold }))
             }
-        };
-        Ok(OpenedModel { name: self.name(), network, checkpoint })
+        })
     }
 }

@@ -17,7 +17,7 @@ use audsem_core::run::{OutputFile, RunConfig, RunOptions, Summary};
 use audsem_core::tables::TableError;
 use audsem_llm::PromptTemplate;
 use audsem_media::batch::{
-    AnyNetwork, BatchStep, ClipFrames, ClipTable, ClipTables, FrameChoice, FrameDecoder, JointOutput, row_table,
+    BatchStep, ClipFrames, ClipTable, ClipTables, FrameChoice, FrameDecoder, JointOutput, row_table,
 };
 use audsem_models::multimodal::llava_video::{FRAMES, VideoDescriber};
 use serde::Serialize;
@@ -25,6 +25,7 @@ use serde::Serialize;
 use crate::checkpoint::{NamedNetwork, NetworkSettings};
 use crate::decoder::video_program;
 use crate::error::Error;
+use crate::networks::OpenedNetworks;
 use crate::tables::VideoFeatures;
 use llava::{Description, VideoCaptions, asked};
 
@@ -87,34 +88,29 @@ impl RunConfig for HashedConfig<'_> {
 /// # Errors
 /// The model or an input cannot be read, or the output cannot be written.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
-    let (model, settings) = &config.model;
     // A prompt that cannot be filled is a fault of the command line, not of every clip.
     let unusable = |problem: String| CoreError::Config { what: "--prompt".to_owned(), problem };
     asked(&config.prompt, 1.0, &[0]).map_err(unusable)?;
-    let mut opened = None;
-    if !options.dry_run {
-        let checkpoint = settings.open()?;
-        let dtype = settings.precision.dtype();
-        let describer = VideoDescriber::open(&checkpoint.dir, &checkpoint.device, dtype)?;
-        let network = VideoCaptions { describer, prompt: &config.prompt, max_tokens: config.max_tokens };
-        opened = Some((network, checkpoint));
-    }
+    let wanted = std::slice::from_ref(&config.model);
+    let networks: OpenedNetworks<'_, Description, ClipFrames> =
+        OpenedNetworks::open(wanted, options.dry_run, |_, settings, checkpoint| {
+            let describer = VideoDescriber::open(&checkpoint.dir, &checkpoint.device, settings.precision.dtype())?;
+            Ok(Box::new(VideoCaptions { describer, prompt: &config.prompt, max_tokens: config.max_tokens }))
+        })?;
     let ffmpeg = if options.dry_run { None } else { video_program(config.ffmpeg.as_deref()) };
     let record = HashedConfig {
-        model: opened.as_ref().map(|(_, checkpoint)| (model.name(), &*checkpoint.identity)),
+        model: networks.identities().first().copied(),
         prompt: config.prompt.hash(),
         max_tokens: config.max_tokens,
     };
-    let networks: Vec<(&str, &dyn AnyNetwork<Description, ClipFrames>)> =
-        opened.iter().map(|(network, _)| (model.name(), network as &dyn AnyNetwork<Description, ClipFrames>)).collect();
     let step = BatchStep {
         config: &record,
-        models: opened.iter().map(|(_, checkpoint)| checkpoint.fingerprint.clone()).collect(),
+        models: networks.fingerprints(),
         inputs: &config.inputs,
         decoder: &FrameDecoder::new(ffmpeg, FrameChoice::Uniform(FRAMES)),
         batch_size: config.batch_size,
     };
-    Ok(step.run_joint(&networks, &DescriptionTables, options)?)
+    Ok(step.run_joint(&networks.named(), &DescriptionTables, options)?)
 }
 
 /// The tables of descriptions.
