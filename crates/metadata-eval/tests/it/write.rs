@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc;
+use std::thread::sleep;
 use std::time::Duration;
 
 use audsem_core::records::Task;
@@ -119,35 +120,41 @@ fn a_judge_decides_on_content_and_its_reason_goes_back() {
     assert!(lines(&bench, "out/part-00000.jsonl").iter().all(|row| row["caption"] == "Rain falls."));
 }
 
-/// The server is asked 40 questions, judgements included; a kill after some of them repeats none.
+/// The server is asked 200 questions, judgements included, eight at a time; a kill after 127 answers repeats none.
 #[test]
-fn a_killed_run_asks_nothing_twice() {
+fn a_killed_run_of_200_questions_asks_nothing_twice() {
     let bench = Bench::new();
-    clips(&bench, 20);
+    clips(&bench, 100);
     let answer = |call: &ReceivedRequest| {
+        sleep(Duration::from_millis(3));
         if is_judge(call) { say(r#"{"reason": "", "valid": true}"#) } else { caption("Rain falls.") }
     };
     let (reached, wait) = mpsc::channel();
     let reached = Mutex::new(reached);
     let hanging = Loopback::start(move |call, n| {
-        if n < 27 {
+        if n < 127 {
             return answer(call);
         }
         let _ = reached.lock().unwrap().send(());
         Reply::Hang
     });
-    let flags =
-        |server: &Loopback| format!("caption {} --judge --judge-with-facts --clips-per-shard 8 -o out", flags(server));
+    let flags = |server: &Loopback| {
+        let url = server.url("/v1");
+        let server = format!("--server {url} --model m --concurrency 8 --workers 2 --retries 0");
+        format!("caption -i clips {server} --judge --judge-with-facts --clips-per-shard 16 -o out")
+    };
     let mut child = bench.command(&flags(&hanging)).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     wait.recv_timeout(Duration::from_secs(60)).unwrap();
+    // Until every thread waits for an answer that does not come.
+    while wait.recv_timeout(Duration::from_millis(500)).is_ok() {}
     child.kill().unwrap();
     child.wait().unwrap();
 
     let healthy = Loopback::start(move |call, _| answer(call));
     bench.call(&flags(&healthy)).ended(0);
-    assert_eq!(healthy.calls().len(), 40 - 27, "an answered question was asked again");
-    let rows: usize = (0..3).map(|i| lines(&bench, &format!("out/part-{i:05}.jsonl")).len()).sum();
-    assert_eq!(rows, 20);
+    assert_eq!(healthy.calls().len(), 200 - 127, "an answered question was asked again");
+    let rows: usize = (0..7).map(|i| lines(&bench, &format!("out/part-{i:05}.jsonl")).len()).sum();
+    assert_eq!(rows, 100);
 }
 
 #[test]
