@@ -35,7 +35,7 @@ impl Refusal {
 audsem_core::reasons! {
     /// What can be wrong with the answer to a record.
     pub enum Fault {
-        NoAnswer = "no_answer": "the language model server gave no usable answer to this record",
+        NoAnswer = "no_answer": "the language model gave no usable answer to this record",
         AnswerRefused = "answer_refused": "no answer to this record could be used, however often it was asked again",
     }
 }

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use audsem_core::device::DeviceChoice;
 use audsem_core::run::ModelFingerprint;
 use audsem_llm::{OpenAiServer, Replay, ServerArgs, TextGenerator, Unanswered, Unasked};
-use candle_core::DType;
+use candle_core::{DType, Device};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use super::LocalModel;
 use crate::error::Error;
+use crate::multimodal::audio_language::LocalAudioModel;
 
 /// Flags that say nothing to a model in this process.
 const SERVER_ONLY: [&str; 9] = [
@@ -60,6 +61,9 @@ pub struct LanguageModel {
     pub fingerprints: Vec<ModelFingerprint>,
 }
 
+/// A model in this process and what stands in `run.json` about it.
+type LoadedModel = (Box<dyn TextGenerator>, ModelFingerprint);
+
 impl std::fmt::Debug for LanguageModel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LanguageModel").field("identity", &self.generator.identity()).finish_non_exhaustive()
@@ -76,7 +80,7 @@ impl LanguageModelArgs {
         }
     }
 
-    /// Whether requests may carry sounds: models in this process read text alone.
+    /// Whether requests to the model of [`LanguageModelArgs::open`] may carry sounds: in this process it reads text alone.
     #[must_use]
     pub fn may_hear(&self) -> bool {
         matches!(self, Self::Server(_))
@@ -88,6 +92,33 @@ impl LanguageModelArgs {
     /// # Errors
     /// The server cannot be reached, the model cannot be loaded, or the replay folder cannot be read.
     pub fn open(&self, output: &Path, dry_run: bool) -> Result<LanguageModel, Error> {
+        self.open_with(output, dry_run, |name, device| {
+            let model = LocalModel::open(name, device, DType::F32)?;
+            let fingerprint = model.fingerprint().clone();
+            Ok((Box::new(model), fingerprint))
+        })
+    }
+
+    /// As [`LanguageModelArgs::open`], for questions about sounds in free text: the model in this process is an audio
+    /// language model.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_hearing(&self, output: &Path, dry_run: bool) -> Result<LanguageModel, Error> {
+        self.open_with(output, dry_run, |name, device| {
+            let model = LocalAudioModel::open(name, device, DType::F32)?;
+            let fingerprint = model.fingerprint().clone();
+            Ok((Box::new(model), fingerprint))
+        })
+    }
+
+    /// `load` opens a model in this process by its name or path.
+    fn open_with(
+        &self,
+        output: &Path,
+        dry_run: bool,
+        load: impl FnOnce(&str, &Device) -> Result<LoadedModel, Error>,
+    ) -> Result<LanguageModel, Error> {
         match self {
             Self::Server(server) => {
                 let config = server.to_config()?;
@@ -98,7 +129,10 @@ impl LanguageModelArgs {
                 Ok(LanguageModel { generator, fingerprints: Vec::new() })
             }
             Self::Local(local) if dry_run => Ok(unasked(&local.model)),
-            Self::Local(local) => local.open(output),
+            Self::Local(local) => {
+                let (model, fingerprint) = load(&local.model, &local.device.open()?)?;
+                Ok(LanguageModel { generator: local.remembering(model, output)?, fingerprints: vec![fingerprint] })
+            }
         }
     }
 }
@@ -108,15 +142,13 @@ fn unasked(model: &str) -> LanguageModel {
 }
 
 impl LocalModelArgs {
-    fn open(&self, output: &Path) -> Result<LanguageModel, Error> {
-        let model = LocalModel::open(&self.model, &self.device.open()?, DType::F32)?;
-        let fingerprints = vec![model.fingerprint().clone()];
-        let generator: Box<dyn TextGenerator> = match (self.no_replay, &self.replay) {
-            (true, _) => Box::new(model),
-            (false, Some(folder)) => Box::new(Replay::open(model, folder)?),
-            (false, None) => Box::new(Replay::open(model, &output.join("replay"))?),
-        };
-        Ok(LanguageModel { generator, fingerprints })
+    /// The model behind the store of its answers, unless none is kept.
+    fn remembering(&self, model: Box<dyn TextGenerator>, output: &Path) -> Result<Box<dyn TextGenerator>, Error> {
+        if self.no_replay {
+            return Ok(model);
+        }
+        let folder = self.replay.clone().unwrap_or_else(|| output.join("replay"));
+        Ok(Box::new(Replay::open(model, &folder)?))
     }
 }
 

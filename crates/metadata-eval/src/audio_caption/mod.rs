@@ -1,6 +1,7 @@
-//! `audio-caption`: free descriptions of sounds by an audio language model behind an OpenAI-compatible server.
+//! `audio-caption`: free descriptions of sounds by an audio language model behind an OpenAI-compatible server, or by
+//! one in this process.
 //!
-//! Each sound is decoded, mixed to one channel of 16 kHz and sent as WAV. Decoding of the answer is greedy. Answers are
+//! Each sound is decoded, mixed to one channel of 16 kHz and given as WAV. Decoding of the answer is greedy. Answers are
 //! stored in a replay folder: a run that was killed asks nothing twice, and questions that an overloaded server did
 //! not answer stay open for the next run. Memory holds the sounds of the shards in progress, 32 kB for each second.
 //!
@@ -21,11 +22,12 @@ use audsem_core::clips::{
 use audsem_core::run::{LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{ParquetWriter, Row as _};
 use audsem_llm::{
-    Fault, FinishReason, GenerateStep, GenerateTask, Media, OpenAiServer, Part, PromptTemplate, Refusal, Request,
-    Response, ServerConfig, TextError, TextGenerator, Unanswered,
+    Fault, FinishReason, GenerateStep, GenerateTask, Media, Part, PromptTemplate, Refusal, Request, Response,
+    TextError, Unanswered,
 };
 use audsem_media::audio::Decoder;
 use audsem_media::batch::MediaFault;
+use audsem_models::language::LanguageModel;
 use serde::Serialize;
 use serde_json::json;
 
@@ -51,7 +53,7 @@ pub struct Config {
     pub max_tokens: u32,
     /// Maximum number of times that is asked about a sound.
     pub max_attempts: u32,
-    /// What happens to a sound about which the server gave no answer. Not part of the hashed configuration, so that a run
+    /// What happens to a sound about which a server gave no answer. Not part of the hashed configuration, so that a run
     /// can be ended in which some sounds stay open.
     pub unanswered: Unanswered,
     /// The ffmpeg for sounds that the built-in decoders cannot read.
@@ -72,22 +74,12 @@ impl RunConfig for HashedConfig<'_> {
     const COMMAND: &'static str = "audio-caption";
 }
 
-/// Asks a server about every sound of the inputs; answers are stored in `replay`. A dry run counts the sounds.
+/// Asks a model about every sound of the inputs. A dry run counts the sounds.
 ///
 /// # Errors
-/// An input cannot be read, the output cannot be written, or the server cannot be reached or gives nothing usable.
-pub fn run(
-    config: &Config,
-    server: ServerConfig,
-    replay: Option<PathBuf>,
-    options: &RunOptions,
-) -> Result<Summary, Error> {
-    let name = server.model.clone().unwrap_or_else(|| "?".to_owned());
-    let generator: Option<Box<dyn TextGenerator>> = match options.dry_run {
-        true => None,
-        false => Some(OpenAiServer::connect(server)?.remembering(replay.as_deref())?),
-    };
-    let identity = generator.as_ref().map_or(name, |generator| generator.identity());
+/// An input cannot be read, the output cannot be written, or the model gives nothing usable.
+pub fn run(config: &Config, model: &LanguageModel, options: &RunOptions) -> Result<Summary, Error> {
+    let identity = model.generator.identity();
     let record = HashedConfig {
         generator: &identity,
         prompt_sha256: config.prompt.hash(),
@@ -95,14 +87,14 @@ pub fn run(
         max_attempts: config.max_attempts,
     };
     let sources = limited(list_media(&config.inputs, ClipContent::Sound)?, options.limit)?;
-    let mut run = Run::open(options, RunSpec::new(&record))?;
+    let mut run = Run::open(options, RunSpec::new(&record).models(model.fingerprints.clone()))?;
     let Some(plan) = index_keys(&mut run, &sources, ClipContent::Sound)? else { return Ok(run.finish()?) };
     let step = Step { name: "part", unit: "clips", physical: "tok" };
     run.must_keep(step).explain(ClipDrop::ALL).explain(ClipFault::ALL).explain(MediaFault::ALL).explain(Fault::ALL);
     let decoder = if options.dry_run { Decoder::new() } else { decoder(config.ffmpeg.as_deref()) };
     let task = Question(config);
-    let generate = generator.as_deref().map(|generator| {
-        let step = GenerateStep::new(&task, generator).with_batch(REQUESTS);
+    let generate = (!options.dry_run).then(|| {
+        let step = GenerateStep::new(&task, &*model.generator).with_batch(REQUESTS);
         step.with_max_attempts(config.max_attempts).with_unanswered(config.unanswered)
     });
     let report = run.execute(step, &plan.shards, |planned, out| {

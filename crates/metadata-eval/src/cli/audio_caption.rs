@@ -4,14 +4,21 @@ use std::path::PathBuf;
 
 use audsem_core::cli::RunArgs;
 use audsem_core::run::{RunOptions, Summary};
-use audsem_llm::{PromptTemplate, ServerArgs};
+use audsem_llm::PromptTemplate;
+use audsem_models::language::LanguageModelArgs;
 use clap::Args;
 
 use crate::audio_caption::{Config, PROMPT, run};
 use crate::error::Error;
 
+/// What `--model` means here.
+const MODEL_HELP: &str = "With --server: name of the model to request; may be omitted if the server serves exactly one. \
+                          Without: the model that runs in this process, a folder with safetensors or an id on the \
+                          Hugging Face hub (Qwen2-Audio, Qwen2.5-Omni); how much of a long sound it hears is the checkpoint's setting";
+
 /// Flags of `audio-caption`.
 #[derive(Debug, Args)]
+#[command(mut_arg("model", |argument| argument.help(MODEL_HELP)))]
 pub struct AudioCaptionArgs {
     /// Shards of sounds or videos (.tar), sounds, folders of either, or CSV files with a column `path` and optionally
     /// `key`; if a key is repeated, its first clip counts
@@ -32,7 +39,7 @@ pub struct AudioCaptionArgs {
     pub ffmpeg: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
-    pub server: ServerArgs,
+    pub language_model: LanguageModelArgs,
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
     pub run: RunArgs,
@@ -53,9 +60,10 @@ impl AudioCaptionArgs {
             prompt,
             max_tokens: self.max_tokens,
             max_attempts: self.max_attempts,
-            unanswered: self.server.unanswered,
+            unanswered: self.language_model.unanswered(),
             ffmpeg: self.ffmpeg.clone(),
         };
-        run(&config, self.server.to_config()?, self.server.replay_folder(&options.output), options)
+        let model = self.language_model.open_hearing(&options.output, options.dry_run)?;
+        run(&config, &model, options)
     }
 }

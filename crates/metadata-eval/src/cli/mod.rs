@@ -23,7 +23,7 @@ pub use filter::{Bound, FilterArgs};
 pub use image::ImageArgs;
 pub use import::ImportArgs;
 pub use lint::LintArgs;
-pub use networks::ModelPath;
+pub use networks::{ModelPath, PlacementArgs};
 pub use sample::SampleArgs;
 pub use video::VideoArgs;
 pub use write::{Backend, PromptArgs, ShowPromptArgs, WriteArgs};
@@ -61,7 +61,7 @@ pub enum Command {
     Image(ImageArgs),
     /// Describe each video with a video language model in this process
     Video(VideoArgs),
-    /// Describe each sound with an audio language model behind a server
+    /// Describe each sound with an audio language model, behind a server or in this process
     AudioCaption(Box<AudioCaptionArgs>),
     /// Join the tables of the extractors and the clip table: one row for each clip
     Combine(CombineArgs),

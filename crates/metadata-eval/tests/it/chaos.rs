@@ -7,6 +7,7 @@ use audsem_core::testing::loopback::{Loopback, Reply};
 use serde_json::json;
 
 use crate::audio::shard;
+use crate::audio_caption::heard_in_this_process;
 use crate::originals::Original;
 use crate::workbench::{Bench, audio, copy_model, fixture, random_language_model, sat};
 use crate::{image, video, write};
@@ -18,7 +19,7 @@ audsem_core::survival_tests! {
     "sat" => second_features;
     "image" => image_features;
     "video" => video_features;
-    "audio-caption" => audio_caption;
+    "audio-caption" => audio_caption, audio_caption_in_this_process;
     "combine" => combine;
     "import-reference" => import_reference;
     "filter" => filter;
@@ -109,6 +110,12 @@ fn audio_caption(command: &str) {
         Reply::Send(200, "", body.to_string().into_bytes())
     });
     check(&bench, "audio-caption", &format!("{command} -i in --model m --server {}", server.url("/v1")));
+}
+
+fn audio_caption_in_this_process(command: &str) {
+    let bench = Bench::new();
+    let arguments = heard_in_this_process(&bench, 3);
+    check(&bench, "audio-caption-model", &format!("{command} {arguments}"));
 }
 
 fn image_features(command: &str) {

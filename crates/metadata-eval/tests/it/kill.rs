@@ -5,6 +5,7 @@ use std::path::Path;
 use audsem_core::testing::kill_and_resume;
 
 use crate::audio::shard;
+use crate::audio_caption::heard_in_this_process;
 use crate::originals::Original;
 use crate::workbench::{Bench, audio, copy_model, fixture, random_language_model, sat};
 use crate::{image, video, write};
@@ -101,4 +102,11 @@ fn contribution_in_this_process_goes_on_after_a_kill() {
     random_language_model(&bench.path("model"));
     // Stored answers are named by process.
     check(&bench, 4, "contribution -r mcqa --model model --no-replay");
+}
+
+#[test]
+fn audio_caption_in_this_process_goes_on_after_a_kill() {
+    let bench = Bench::new();
+    let arguments = heard_in_this_process(&bench, 6);
+    check(&bench, 4, &format!("audio-caption {arguments} --no-replay"));
 }
