@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use audsem_core::run::ShardError;
 use audsem_core::tables::TableError;
 
+use crate::rewards::{RewardConfigError, RewardProgramError};
+
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -33,6 +35,12 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// Rewards that contradict each other.
+    #[error(transparent)]
+    RewardConfig(#[from] RewardConfigError),
+    /// A program that gives rewards has ended.
+    #[error(transparent)]
+    RewardProgram(#[from] RewardProgramError),
 }
 
 impl From<Error> for ShardError {

@@ -24,9 +24,13 @@
 //! ```
 
 pub mod cli;
+pub mod data;
 pub mod error;
 pub mod generate;
+pub mod grpo;
+pub mod hand_over;
 pub mod manifest;
+pub mod rewards;
 pub mod tables;
 
 pub use error::{Error, Result};

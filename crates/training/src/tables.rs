@@ -53,9 +53,11 @@ mod tests {
     use audsem_core::testing::assert_formats_part;
 
     use super::*;
+    use crate::hand_over::VerlRow;
 
     #[test]
     fn docs_formats_md_is_current() {
-        assert_formats_part("tables of audsem-training", &schema_markdown::<ManifestRow>());
+        let fresh = [schema_markdown::<ManifestRow>(), schema_markdown::<VerlRow>()].concat();
+        assert_formats_part("tables of audsem-training", &fresh);
     }
 }

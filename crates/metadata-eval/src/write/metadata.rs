@@ -12,7 +12,7 @@ const MIN_SCORE: f32 = 0.5;
 
 /// A label and its probability.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Tag {
+pub struct RatedLabel {
     /// The label, as the class list of the network has it.
     pub label: String,
     /// Its probability, 0 to 1.
@@ -25,7 +25,7 @@ pub struct TaggerOutput {
     /// Name of the network.
     pub tagger: String,
     /// Its labels.
-    pub tags: Vec<Tag>,
+    pub tags: Vec<RatedLabel>,
 }
 
 /// Labels of a stretch of a clip.
@@ -36,7 +36,7 @@ pub struct TaggedSpan {
     /// End in the clip, milliseconds.
     pub end_ms: u32,
     /// Its labels, the most probable first.
-    pub tags: Vec<Tag>,
+    pub tags: Vec<RatedLabel>,
 }
 
 /// Everything a writer may use about one clip. Empty texts and lists count as absent.
@@ -59,7 +59,7 @@ pub struct Evidence {
     /// AudioSet labels of the whole clip.
     pub taggers: Vec<TaggerOutput>,
     /// Labels by AST, whose class list may be another.
-    pub ast: Vec<Tag>,
+    pub ast: Vec<RatedLabel>,
     /// The most probable label by AST, where nothing else is known of it.
     pub ast_label: Option<String>,
     /// Short caption of the sound.
@@ -73,12 +73,12 @@ pub struct Evidence {
     /// Description of the scene.
     pub scene: Option<String>,
     /// Detected objects.
-    pub objects: Vec<Tag>,
+    pub objects: Vec<RatedLabel>,
     /// Scenes.
-    pub places: Vec<Tag>,
+    pub places: Vec<RatedLabel>,
     /// Labels of the picture.
     #[serde(default)]
-    pub image_labels: Vec<Tag>,
+    pub image_labels: Vec<RatedLabel>,
     /// Short descriptions of the picture.
     #[serde(default)]
     pub descriptions: Vec<String>,
@@ -184,17 +184,17 @@ fn texts(values: Option<&[String]>) -> Vec<String> {
         .collect()
 }
 
-fn sound_tags(tags: &[SoundTag]) -> Vec<Tag> {
-    tags.iter().map(|tag| Tag { label: tag.label.clone(), prob: tag.prob }).collect()
+fn sound_tags(tags: &[SoundTag]) -> Vec<RatedLabel> {
+    tags.iter().map(|tag| RatedLabel { label: tag.label.clone(), prob: tag.prob }).collect()
 }
 
 /// The labels that a prompt may mention.
-fn scored(labels: Option<&[ScoredLabel]>) -> Vec<Tag> {
+fn scored(labels: Option<&[ScoredLabel]>) -> Vec<RatedLabel> {
     let labels = labels.unwrap_or_default().iter().filter(|label| label.score > MIN_SCORE);
-    labels.map(|label| Tag { label: label.label.clone(), prob: label.score }).collect()
+    labels.map(|label| RatedLabel { label: label.label.clone(), prob: label.score }).collect()
 }
 
-fn listed(tags: &[Tag]) -> String {
+fn listed(tags: &[RatedLabel]) -> String {
     tags.iter().map(|tag| format!("{} {:.2}", tag.label, tag.prob)).collect::<Vec<_>>().join("; ")
 }
 
@@ -249,8 +249,8 @@ pub(crate) fn empty_row(key: &str) -> ClipMetadata {
 pub(super) mod tests {
     use super::*;
 
-    pub(in crate::write) fn tags(tags: &[(&str, f32)]) -> Vec<Tag> {
-        tags.iter().map(|(label, prob)| Tag { label: (*label).to_owned(), prob: *prob }).collect()
+    pub(in crate::write) fn tags(tags: &[(&str, f32)]) -> Vec<RatedLabel> {
+        tags.iter().map(|(label, prob)| RatedLabel { label: (*label).to_owned(), prob: *prob }).collect()
     }
 
     /// A dog that barks for two seconds, then a door.

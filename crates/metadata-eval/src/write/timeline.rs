@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::metadata::{Evidence, Tag};
+use super::metadata::{Evidence, RatedLabel};
 use super::words::stem;
 
 /// Minimum probability at which a sound is heard in a second.
@@ -171,7 +171,7 @@ fn name_of(label: &str) -> String {
 fn heard(clip: &Evidence, name: String) -> Option<HeardSound> {
     let mut stretches: Vec<(u32, u32)> = Vec::new();
     for (i, second) in (0u32..).zip(&clip.seconds) {
-        let prob = second.tags.iter().filter(|tag: &&Tag| name_of(&tag.label) == name).map(|tag| tag.prob);
+        let prob = second.tags.iter().filter(|tag: &&RatedLabel| name_of(&tag.label) == name).map(|tag| tag.prob);
         let prob = prob.fold(0.0, f32::max);
         let is_whole = second.end_ms - second.start_ms == 1000;
         if prob >= HEARD && is_whole {

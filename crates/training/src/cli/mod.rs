@@ -1,12 +1,16 @@
 //! The command line: clap types only, one file for each subcommand.
 
 mod compose;
+mod export_dataset;
 mod generate;
 mod index;
+mod rewards;
 
 pub use compose::ComposeArgs;
+pub use export_dataset::{ExportConfigArgs, ExportDatasetArgs};
 pub use generate::GenerateArgs;
 pub use index::IndexArgs;
+pub use rewards::{CompatChoice, RewardFlags, RewardsArgs};
 
 use audsem_core::cli::{CommandOutput, GlobalArgs, HasGlobal};
 use clap::{Parser, Subcommand};
@@ -34,6 +38,12 @@ pub enum Command {
     Compose(ComposeArgs),
     /// Ask an audio language model about sound files
     Generate(Box<GenerateArgs>),
+    /// Score completions that are already written, and tell what reinforcement learning would learn from them
+    Rewards(Box<RewardsArgs>),
+    /// Write examples as rows of another engine, with their sounds as files
+    ExportDataset(Box<ExportDatasetArgs>),
+    /// Write a script that trains with another engine, with the same rewards
+    ExportConfig(Box<ExportConfigArgs>),
 }
 
 impl Command {
@@ -46,6 +56,9 @@ impl Command {
             Self::Index(args) => Ok(crate::manifest::run(&args.config(), &args.run.options(global)?)?.into()),
             Self::Compose(args) => args.run(global),
             Self::Generate(args) => args.run(global),
+            Self::Rewards(args) => Ok(CommandOutput::Text(args.text(global.json)?)),
+            Self::ExportDataset(args) => Ok(crate::hand_over::run(&args.config()?, &args.run.options(global)?)?.into()),
+            Self::ExportConfig(args) => Ok(CommandOutput::Text(args.text(global.json)?)),
         }
     }
 }

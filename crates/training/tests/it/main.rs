@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod generate;
+mod hand_over;
 mod index;
+mod rewards;
 mod shards;

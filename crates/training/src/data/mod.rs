@@ -1,0 +1,5 @@
+//! Examples as a trainer takes them.
+
+mod target;
+
+pub use target::TargetStyle;

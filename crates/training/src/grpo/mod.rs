@@ -1,0 +1,15 @@
+//! The arithmetic of reinforcement learning from groups of completions (GRPO and its relatives): plain functions of numbers.
+//!
+//! ```
+//! use audsem_training::grpo::advantage::{AdvantageScale, advantages};
+//!
+//! // Four completions of one question; the last one has no reward.
+//! let groups = [vec![Some(1.0), Some(0.0), Some(0.5), None]];
+//! let advantages = advantages(&groups, AdvantageScale::None);
+//! assert_eq!(advantages, [vec![Some(0.5), Some(-0.5), Some(0.0), None]]);
+//! ```
+
+pub mod advantage;
+pub mod mismatch;
+pub mod objective;
+pub mod schedule;

@@ -1,0 +1,46 @@
+//! BLEU of one sentence (Papineni et al., 2002), smoothed as sacrebleu smooths sentences.
+
+use super::n_grams;
+
+/// The longest run of words that is compared.
+const MAX_N: usize = 4;
+
+/// BLEU-4 of a sentence of words, from 0 to 1. Precisions of zero are replaced by halves of halves (`exp` of sacrebleu), and
+/// runs that are longer than the sentence do not count (its effective order).
+pub fn bleu_4(given: &[String], references: &[Vec<String>]) -> f64 {
+    if given.is_empty() {
+        return 0.0;
+    }
+    let (mut logs, mut order, mut smooth) = (0.0, 0, 1.0);
+    for n in 1..=MAX_N.min(given.len()) {
+        let total = given.len() + 1 - n;
+        let matches = matches(given, references, n);
+        if n == 1 && matches == 0 {
+            return 0.0;
+        }
+        let precision = match matches {
+            0 => {
+                smooth *= 2.0;
+                1.0 / (smooth * total as f64)
+            }
+            matches => matches as f64 / total as f64,
+        };
+        logs += precision.ln();
+        order = n;
+    }
+    brevity(given.len(), references) * (logs / order as f64).exp()
+}
+
+/// Runs of `n` words that a reference has at least as often.
+fn matches(given: &[String], references: &[Vec<String>], n: usize) -> usize {
+    let known: Vec<_> = references.iter().map(|reference| n_grams(reference, n)).collect();
+    let most = |run: &[String]| known.iter().filter_map(|counts| counts.get(run)).copied().max().unwrap_or(0);
+    n_grams(given, n).into_iter().map(|(run, count)| count.min(most(run))).sum()
+}
+
+/// The penalty of a sentence that is shorter than the reference of the nearest length; of two as near, the shorter.
+fn brevity(length: usize, references: &[Vec<String>]) -> f64 {
+    let lengths = references.iter().map(Vec::len);
+    let nearest = lengths.min_by_key(|reference| (reference.abs_diff(length), *reference)).unwrap_or(0);
+    if length < nearest { (1.0 - nearest as f64 / length as f64).exp() } else { 1.0 }
+}
