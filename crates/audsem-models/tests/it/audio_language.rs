@@ -190,7 +190,8 @@ fn an_adapter_is_merged_by_any_name() {
         assert_eq!(model.adapter_fingerprint().unwrap().sha256.len(), 2);
     }
     let other = [("model.layers.7.self_attn.q_proj", projections[0].1.clone(), projections[0].2.clone())];
-    let options = with(&adapter(&str::to_owned, &other));
+    let folder = adapter(&str::to_owned, &other);
+    let options = with(&folder);
     let error = AudioLanguageModel::open(base.path().to_str().unwrap(), &options).unwrap_err().to_string();
     assert!(error.contains("unused (1): model.layers.7.self_attn.q_proj"), "{error}");
 }
