@@ -9,7 +9,7 @@ use audsem_models::multimodal::audio_language::AudioModelOptions;
 use clap::Args;
 
 use crate::error::Result;
-use crate::generate::{Asking, Question, Strategy, ask};
+use crate::generate::{Asking, SoundQuestion, Strategy, ask};
 
 /// Flags of `generate`.
 #[derive(Debug, Args)]
@@ -106,7 +106,7 @@ impl GenerateArgs {
             device: self.device.open()?,
             dtype: self.dtype.dtype(),
         };
-        let question = Question {
+        let question = SoundQuestion {
             text: self.question.clone(),
             choices: self.choice.clone(),
             profile: self.profile,
@@ -128,7 +128,7 @@ impl GenerateArgs {
             false => self.audio.iter().map(|path| vec![path.clone()]).collect(),
         };
         let answers = ask(&Asking { model: self.model.clone(), options, sounds, question, strategy })?;
-        let line = |answer: &crate::generate::Answered| match global.json {
+        let line = |answer: &crate::generate::SoundAnswer| match global.json {
             true => answer.to_json().to_string(),
             false => answer.to_string(),
         };

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 /// An answer, with what was asked.
 #[derive(Debug, Clone)]
-pub struct Answered {
+pub struct SoundAnswer {
     /// The sound files.
     pub audio: Vec<PathBuf>,
     /// The question, without instruction and options.
@@ -20,7 +20,7 @@ pub struct Answered {
     pub answer: AudioAnswer,
 }
 
-impl Answered {
+impl SoundAnswer {
     /// The answer and the parts of it inside tags as one JSON object. `problems` is empty where there are no tags at all.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -54,7 +54,7 @@ impl Answered {
     }
 }
 
-impl fmt::Display for Answered {
+impl fmt::Display for SoundAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<String> = self.audio.iter().map(|path| path.display().to_string()).collect();
         write!(f, "{}:", plain(&names.join(", ")))?;

@@ -13,7 +13,7 @@ use audsem_models::multimodal::SAMPLE_RATE_HZ;
 use audsem_models::multimodal::audio_language::{AudioLanguageModel, AudioModelOptions, AudioQuestion};
 use audsem_models::multimodal::processor::ChatTurn;
 
-pub use answered::Answered;
+pub use answered::SoundAnswer;
 
 use crate::error::Result;
 
@@ -27,14 +27,14 @@ pub struct Asking {
     /// The sound files of each question.
     pub sounds: Vec<Vec<PathBuf>>,
     /// The question about each.
-    pub question: Question,
+    pub question: SoundQuestion,
     /// How answers are made.
     pub strategy: Strategy,
 }
 
 /// A question.
 #[derive(Debug, Clone)]
-pub struct Question {
+pub struct SoundQuestion {
     /// Its text.
     pub text: String,
     /// Options to choose from, without letters; none for a free answer.
@@ -68,7 +68,7 @@ pub struct Strategy {
     pub seed: u64,
 }
 
-impl Question {
+impl SoundQuestion {
     /// The text of the user's turn: the instruction, the question, and its options as training shards have them.
     #[must_use]
     pub fn render(&self) -> String {
@@ -123,7 +123,7 @@ impl Strategy {
 /// # Errors
 /// The model cannot be opened, a sound cannot be read or is too short, a question is too long, or the strategy contradicts
 /// itself.
-pub fn ask(asking: &Asking) -> Result<Vec<Answered>> {
+pub fn ask(asking: &Asking) -> Result<Vec<SoundAnswer>> {
     let model = AudioLanguageModel::open(&asking.model, &asking.options)?;
     model.notes().iter().for_each(|note| tracing::warn!("{note}"));
     let (config, times) = asking.strategy.generation(&model)?;
@@ -135,7 +135,7 @@ pub fn ask(asking: &Asking) -> Result<Vec<Answered>> {
         let questions: Vec<AudioQuestion> =
             (0..times as u64).map(|n| question(asking.strategy.seed.wrapping_add(n))).collect();
         for answer in model.answer(&questions, &config)?.into_iter().flatten() {
-            answered.push(Answered { audio: files.clone(), question: asking.question.text.clone(), answer });
+            answered.push(SoundAnswer { audio: files.clone(), question: asking.question.text.clone(), answer });
         }
     }
     Ok(answered)
