@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use audsem_models::generate::CausalDecoder;
 use audsem_models::language::{GgufFile, LanguageDecoder};
 use audsem_models::multimodal::MultimodalNetwork;
-use audsem_models::multimodal::audio_language::{AudioLanguageModel, AudioModelOptions};
+use audsem_models::multimodal::audio_language::{AudioLanguageModel, AudioModelOptions, AudioQuestion};
 use audsem_models::multimodal::compose::{ComposedModel, Composition};
+use audsem_models::multimodal::processor::ChatTurn;
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
-use crate::golden::{max_abs, path};
+use crate::golden::{Goldens, max_abs, path};
 
 fn compose(language_model: &str, output: &Path) -> ComposedModel {
     let name = |name: &str| path(name).to_str().unwrap().to_owned();
@@ -28,6 +29,31 @@ fn open(folder: &Path) -> AudioLanguageModel {
     let model = AudioLanguageModel::open(folder.to_str().unwrap(), &AudioModelOptions::default()).unwrap();
     assert!(model.notes().is_empty(), "a composed folder lacks nothing: {:?}", model.notes());
     model
+}
+
+/// A tone as the golden's script makes it.
+fn question() -> AudioQuestion {
+    let sound = (0..3200).map(|n| 0.3 * (n as f32 * 0.13).sin()).collect();
+    AudioQuestion { turns: vec![ChatTurn::question(1, "What is heard?")], sounds: vec![sound], seed: 0 }
+}
+
+/// Of a GGUF file, whose table grows, and of a folder of shards whose head is tied: ids, logits, and the answer.
+#[test]
+fn transformers_reads_a_composed_model_as_we_do() {
+    let goldens = Goldens::load("composed.safetensors");
+    for (name, language_model) in [("gguf", "llama_tiny.gguf"), ("qwen2", "qwen2_tiny")] {
+        let folder = tempfile::tempdir().unwrap();
+        compose(language_model, folder.path());
+        let model = open(folder.path());
+        let prompt = model.prompt(&question()).unwrap().tokens;
+        assert_eq!(prompt, goldens.ids(&format!("{name}.ids")).to_vec1::<u32>().unwrap(), "{name}");
+        let sound = model.network().embed_audio(&question().sounds[0]).unwrap();
+        goldens.check(&format!("{name}.vectors"), &sound, 1e-4);
+        let logits = model.network().decoder(vec![vec![sound]]).prefill(&[&prompt]).unwrap();
+        goldens.check(&format!("{name}.logits"), &Tensor::new(logits, &Device::Cpu).unwrap(), 1e-4);
+        let answer = model.answer(&[question()], &model.greedy(8)).unwrap().remove(0).remove(0);
+        assert_eq!(answer.tokens, goldens.ids(&format!("{name}.greedy")).to_vec1::<u32>().unwrap(), "{name}");
+    }
 }
 
 /// Without a sound the composed model says what its language model says: no weight has changed.
