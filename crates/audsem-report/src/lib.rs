@@ -23,9 +23,11 @@
 
 mod axis;
 mod histogram;
+mod line_chart;
 mod page;
 mod sound;
 
 pub use histogram::{Histogram, Mark};
+pub use line_chart::LineChart;
 pub use page::{Markup, ReportError, render, thousands};
 pub use sound::{data_url, relative_url};

@@ -41,6 +41,46 @@ pub enum Error {
     /// A program that gives rewards has ended.
     #[error(transparent)]
     RewardProgram(#[from] RewardProgramError),
+    /// A folder has nothing to train on.
+    #[error("nothing to train on: {}\nhint: rejects-*.jsonl of its index say why each sample is left out", path.display())]
+    NoExamples {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Clips are in both the training and the validation data.
+    #[error(
+        "{n} clips are in both the training and the validation data: {clips:?}\n\
+         hint: split by clip, as `audsem-tarify shards --num-valid` does, or use --valid-share"
+    )]
+    Contaminated {
+        /// Their number.
+        n: usize,
+        /// The keys of the first.
+        clips: Vec<String>,
+    },
+    /// Too many updates one after the other had gradients that are not finite.
+    #[error(
+        "training diverged: {n} updates one after the other had gradients that are not finite, the last of them \
+         update {step}\nhint: lower --lr, or clip with --max-grad-norm; --max-bad-steps allows more"
+    )]
+    Diverged {
+        /// The updates.
+        n: usize,
+        /// The last of them.
+        step: usize,
+    },
+    /// The model answers with and without the sound alike.
+    #[error(
+        "the model does not hear: the log-probabilities of {n} answers are the same with the sound and with silence\n\
+         hint: weights of its audio tower or projector are missing or zero"
+    )]
+    Deaf {
+        /// Answers that were compared.
+        n: usize,
+    },
+    /// A page cannot be drawn.
+    #[error(transparent)]
+    Report(#[from] audsem_report::ReportError),
 }
 
 impl From<Error> for ShardError {

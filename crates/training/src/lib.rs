@@ -23,6 +23,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod checkpoint;
 pub mod cli;
 pub mod data;
 pub mod error;
@@ -30,8 +31,16 @@ pub mod generate;
 pub mod grpo;
 pub mod hand_over;
 pub mod manifest;
+pub mod metrics;
+pub mod reduce;
 pub mod rewards;
+pub mod sft;
 pub mod tables;
+pub mod update;
+
+// Tests of this crate share files with those in `tests/`, which know it by its name.
+#[cfg(test)]
+extern crate self as audsem_training;
 
 pub use error::{Error, Result};
 

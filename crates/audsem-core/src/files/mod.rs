@@ -264,6 +264,26 @@ pub fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::write(folder))
 }
 
+/// Writes a folder of files at once: under a temporary name, flushed to disk, renamed. A reader sees all of it or
+/// nothing, whatever kills the writer in between. What an earlier, killed call has left is replaced.
+///
+/// # Errors
+/// [`Error::Write`] when a file cannot be written, or the folder exists already.
+#[allow(clippy::disallowed_methods, reason = "this is one of the two places that rename")]
+pub fn write_folder_atomically(folder: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
+    let temporary = temporary_of(folder);
+    match fs::remove_dir_all(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::write(&temporary)(error)),
+        _ => create_folder(&temporary)?,
+    }
+    for (name, bytes) in files {
+        write_atomically(&temporary.join(name), bytes)?;
+    }
+    sync_folder(&temporary)?;
+    fs::rename(&temporary, folder).map_err(Error::write(folder))?;
+    folder.parent().map_or(Ok(()), sync_folder)
+}
+
 /// Whether a name is one of our temporary names.
 pub fn is_temporary(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(TEMPORARY)

@@ -45,7 +45,7 @@ pub use ending::{Lacking, Unfinished};
 pub use execute::Step;
 pub use fingerprint::{FileFingerprint, Fingerprint};
 pub use handover::{Handover, JsonFile, ReadBack, ShardOutputs, StepOutputs};
-pub use open::{Change, ModelFingerprint, Run, RunConfig, RunSpec};
+pub use open::{Change, ModelFingerprint, Run, RunConfig, RunSpec, log_event};
 pub use options::{RunOptions, ShardSelection};
 pub use outcome::{LeftOut, Outcome};
 pub use reads::{FileState, FingerprintPiece, Reads};

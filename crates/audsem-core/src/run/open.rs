@@ -206,16 +206,7 @@ impl Run {
     /// # Errors
     /// [`Error::Write`].
     pub fn log(&self, event: &str, detail: Value) -> Result<()> {
-        if self.options.dry_run {
-            return Ok(());
-        }
-        let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |now| now.as_secs_f64());
-        let line = json!({ "unix_s": unix_s, "event": event, "detail": detail });
-        let path = self.folder().join("log.jsonl");
-        // One write call for each line, so that processes sharing a folder do not mix them.
-        let append =
-            || fs::File::options().append(true).create(true).open(&path)?.write_all(format!("{line}\n").as_bytes());
-        append().map_err(Error::write(&path))
+        if self.options.dry_run { Ok(()) } else { log_event(self.folder(), event, detail) }
     }
 
     /// Writes `stats.json` and `timing.json` and returns the summary of the run.
@@ -269,6 +260,21 @@ impl Run {
         self.required.push(RequiredStep::new(step));
         self.required.last_mut().expect("pushed in the line above")
     }
+}
+
+/// Appends a line to the `log.jsonl` of a run folder: an event with its time. For what a shard has to tell while it is
+/// worked on, such as its speed.
+///
+/// # Errors
+/// [`Error::Write`].
+pub fn log_event(run_folder: &Path, event: &str, detail: Value) -> Result<()> {
+    let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |now| now.as_secs_f64());
+    let line = json!({ "unix_s": unix_s, "event": event, "detail": detail });
+    let path = run_folder.join("log.jsonl");
+    // One write call for each line, so that processes sharing a folder do not mix them.
+    let append =
+        || fs::File::options().append(true).create(true).open(&path)?.write_all(format!("{line}\n").as_bytes());
+    append().map_err(Error::write(&path))
 }
 
 /// Fingerprints of files, in their order.

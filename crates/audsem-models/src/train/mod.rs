@@ -6,6 +6,7 @@ mod audit;
 mod gradients;
 mod schedule;
 mod sequence;
+mod snapshot;
 mod state;
 mod trainer;
 

@@ -1,6 +1,8 @@
 //! Tests of this crate through its public interface and its binary.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod bytes;
+mod data;
 mod generate;
 mod hand_over;
 mod index;

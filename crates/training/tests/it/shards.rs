@@ -16,7 +16,7 @@ pub(crate) fn json_of(question: &str, thinking: &str, answer: &str) -> Vec<u8> {
 }
 
 /// Suffix and bytes of a member.
-type Member<'a> = (&'a str, &'a [u8]);
+pub(crate) type Member<'a> = (&'a str, &'a [u8]);
 
 /// A shard of samples: key and members.
 pub(crate) fn shard(samples: &[(&str, &[Member<'_>])]) -> Vec<u8> {

@@ -1,0 +1,140 @@
+//! Curves over an axis, such as a loss over the steps of a training.
+
+use std::fmt::Write as _;
+
+use minijinja::value::Serde;
+use serde::Serialize;
+
+use crate::axis::round_values;
+use crate::page::{Markup, ReportError, environment};
+
+/// Size of the plot and of the margins for its labels, in units of its view box.
+const WIDTH: f64 = 760.0;
+const HEIGHT: f64 = 220.0;
+const LEFT: f64 = 72.0;
+const RIGHT: f64 = 16.0;
+const TOP: f64 = 28.0;
+const BOTTOM: f64 = 40.0;
+
+/// Points that are drawn at most: more would lie on each other.
+const MOST_POINTS: usize = 1000;
+
+/// A curve through points.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LineChart {
+    /// What it shows; stands above the curve.
+    pub title: String,
+    /// Name of the horizontal axis.
+    pub axis: String,
+    /// Finite points from left to right.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// What the template draws, in units of the view box.
+#[derive(Serialize)]
+struct View<'a> {
+    width: f64,
+    height: f64,
+    left: f64,
+    right: f64,
+    title: &'a str,
+    axis: &'a str,
+    levels: Vec<(f64, String)>,
+    ticks: Vec<(f64, String)>,
+    path: String,
+    last: String,
+}
+
+/// The range of an axis.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    low: f64,
+    high: f64,
+}
+
+impl Span {
+    /// The range of some values, with a little space around equal ones.
+    fn of(values: impl Iterator<Item = f64>) -> Self {
+        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+        match () {
+            () if !(low.is_finite() && high.is_finite()) => Self { low: 0.0, high: 1.0 },
+            () if high - low > low.abs().max(high.abs()) * 1e-9 => Self { low, high },
+            () => Self { low: low - (low.abs() * 0.1).max(0.5), high: high + (high.abs() * 0.1).max(0.5) },
+        }
+    }
+
+    fn share(self, value: f64) -> f64 {
+        (value - self.low) / (self.high - self.low)
+    }
+}
+
+impl LineChart {
+    /// Draws it as SVG.
+    ///
+    /// # Errors
+    /// None in practice: the template is built in.
+    pub fn draw(&self) -> Result<Markup, ReportError> {
+        let (across, up) = (Span::of(self.points.iter().map(|p| p.0)), Span::of(self.points.iter().map(|p| p.1)));
+        let x = |value: f64| LEFT + across.share(value) * (WIDTH - LEFT - RIGHT);
+        let y = |value: f64| HEIGHT - BOTTOM - up.share(value) * (HEIGHT - TOP - BOTTOM);
+        let labels = |span: Span, place: &dyn Fn(f64) -> f64| {
+            let values = round_values(span.low, span.high).into_iter();
+            values.map(|(value, decimals)| (place(value), format!("{value:.decimals$}"))).collect()
+        };
+        let view = View {
+            width: WIDTH,
+            height: HEIGHT,
+            left: LEFT,
+            right: WIDTH - RIGHT,
+            title: &self.title,
+            axis: &self.axis,
+            levels: labels(up, &y),
+            ticks: labels(across, &x),
+            path: path(self.thinned().map(|(across, up)| (x(across), y(up)))),
+            last: self.points.last().map(|(_, value)| format!("{value:.4}")).unwrap_or_default(),
+        };
+        Ok(Markup::new(environment().get_template("line_chart.html")?.render(Serde(view))?))
+    }
+
+    /// The points to draw: of very many every n-th, and the last.
+    fn thinned(&self) -> impl Iterator<Item = (f64, f64)> {
+        let (n, every) = (self.points.len(), self.points.len().div_ceil(MOST_POINTS).max(1));
+        self.points.iter().enumerate().filter(move |(i, _)| i.is_multiple_of(every) || i + 1 == n).map(|(_, p)| *p)
+    }
+}
+
+/// The `points` of an SVG `polyline`.
+fn path(points: impl Iterator<Item = (f64, f64)>) -> String {
+    points.fold(String::new(), |mut path, (x, y)| {
+        let blank = if path.is_empty() { "" } else { " " };
+        let _ = write!(path, "{blank}{x:.1},{y:.1}");
+        path
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(points: Vec<(f64, f64)>) -> String {
+        let chart = LineChart { title: "loss <a>".to_owned(), axis: "updates".to_owned(), points };
+        chart.draw().expect("a valid template").as_str().to_owned()
+    }
+
+    #[test]
+    fn the_curve_goes_through_its_points() {
+        let svg = chart(vec![(0.0, 2.0), (5.0, 1.0), (10.0, 0.0)]);
+        assert!(svg.starts_with("<svg ") && svg.contains("loss &lt;a&gt;"), "{svg}");
+        assert!(svg.contains("points=\"72.0,28.0 408.0,104.0 744.0,180.0\""), "{svg}");
+        assert!(svg.contains("0.0000"), "the last value is written: {svg}");
+    }
+
+    #[test]
+    fn equal_values_and_very_many_points_are_drawn() {
+        assert!(chart(vec![(1.0, 3.0), (2.0, 3.0)]).contains("points=\"72.0,104.0 744.0,104.0\""));
+        chart(Vec::new());
+        let many = chart((0..10_500).map(|n| (f64::from(n), f64::from(n % 7))).collect());
+        let drawn = many.split("points=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        assert!((900..=1001).contains(&drawn.split(' ').count()) && drawn.contains("744.0,"));
+    }
+}
