@@ -45,7 +45,7 @@ tarify *ARGS:
 metadata-eval *ARGS:
     cargo run --quiet --profile {{ profile }} -p audsem-metadata-eval -- "$@"
 
-# Training of audio language models: index
+# Models that hear: index, compose, generate, rewards, export-dataset, export-config
 training *ARGS:
     cargo run --quiet --profile {{ profile }} -p audsem-training -- "$@"
 
