@@ -41,7 +41,7 @@ impl FromStr for DataSource {
 /// Largest weight: more is a typing error rather than a mixture.
 const MAX_WEIGHT: f64 = 1000.0;
 
-/// The examples of several folders, one behind the other.
+/// The examples of several folders, concatenated.
 #[derive(Debug, Clone, Default)]
 pub struct DataSet {
     /// All examples.
