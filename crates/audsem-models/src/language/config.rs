@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::nn::{Activation, ProjectionBias, RopeScaling, Rotary};
+use crate::nn::{Activation, DecoderConfig, ProjectionBias, RopeScaling, Rotary};
 
 /// Which reference a network follows where they differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,6 +166,33 @@ impl LanguageConfig {
         };
         config.validate()?;
         Ok(config)
+    }
+
+    /// The layers as a decoder that can be trained.
+    ///
+    /// # Errors
+    /// The feed-forward blocks are several, among which tokens choose.
+    pub fn decoder(&self) -> Result<DecoderConfig> {
+        if let Some(experts) = self.experts {
+            return Err(Error::unsupported("num_local_experts", &experts.number, "none, where a network is trained"));
+        }
+        Ok(DecoderConfig {
+            layers: self.num_hidden_layers,
+            dim: self.hidden_size,
+            heads: self.num_attention_heads,
+            kv_heads: self.num_key_value_heads,
+            head_dim: self.head_dim,
+            intermediate: self.intermediate_size,
+            activation: self.activation,
+            mlp_bias: self.mlp_bias,
+            attention_bias: self.attention_bias,
+            rms_norm_eps: self.rms_norm_eps,
+            rotary: self.rotary.clone(),
+            window: None,
+            first_windowed_layer: 0,
+            attention_dropout: 0.0,
+            initializer_range: 0.02,
+        })
     }
 
     /// Checks the sizes against each other.

@@ -8,6 +8,7 @@ pub mod processor;
 pub mod qwen2_5_omni;
 pub mod qwen2_audio;
 mod sound;
+pub mod trainable;
 
 pub use merge::{MultimodalDecoder, MultimodalNetwork};
 pub(crate) use merge::{fill_places, splice};

@@ -56,6 +56,7 @@ impl Activation {
             return fused::activated(x, self);
         }
         match self {
+            Self::Gelu if fused::is_cpu_f32(x) => fused::gelu(x),
             Self::Gelu => x.gelu_erf(),
             Self::GeluTanh => x.gelu(),
             Self::QuickGelu => x * candle_nn::ops::sigmoid(&(x * 1.702)?)?,

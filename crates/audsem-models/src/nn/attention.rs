@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Tensor, bail};
 
-use super::{Dropout, Mode, fused, softmax};
+use super::{Dropout, Mode, causal_bias, fused, softmax};
 
 /// Scaled dot-product attention, with as many heads of keys and values as of queries or fewer. Differentiable.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +29,7 @@ impl Attention<'_> {
             bail!("attention of {heads} heads to {kv_heads}: no multiple");
         }
         let is_fused = [q, k, v].into_iter().chain(self.bias).all(fused::is_supported);
-        if is_fused && self.mode == Mode::Infer {
+        if is_fused && !self.drops() {
             return fused::TensorAttention { bias: self.bias }.forward(q, k, v);
         }
         let (k, v) = (&k.contiguous()?, &v.contiguous()?);
@@ -51,6 +51,11 @@ impl Attention<'_> {
 }
 
 impl Attention<'_> {
+    /// Whether some weights are dropped.
+    fn drops(&self) -> bool {
+        matches!(self.mode, Mode::Train { .. }) && self.dropout.is_some_and(|dropout| dropout.p() > 0.0)
+    }
+
     /// As [`Attention::forward`], in blocks: tokens `cu_seqlens[n]..cu_seqlens[n + 1]` see only each other. Cost and memory
     /// grow with the squares of the blocks, not with that of all tokens; neighbours of one length go through together.
     ///
@@ -58,6 +63,18 @@ impl Attention<'_> {
     /// As [`Attention::forward`]; there is a bias; queries and keys are not of the same tokens; or the boundaries do not
     /// rise from 0 to the number of tokens.
     pub fn forward_blocks(&self, q: &Tensor, k: &Tensor, v: &Tensor, cu_seqlens: &[usize]) -> Result<Tensor> {
+        self.in_blocks([q, k, v], cu_seqlens, false)
+    }
+
+    /// As [`Attention::forward_blocks`], where a token of a block sees itself and those before it alone.
+    ///
+    /// # Errors
+    /// As [`Attention::forward_blocks`].
+    pub fn forward_causal_blocks(&self, q: &Tensor, k: &Tensor, v: &Tensor, cu_seqlens: &[usize]) -> Result<Tensor> {
+        self.in_blocks([q, k, v], cu_seqlens, true)
+    }
+
+    fn in_blocks(&self, [q, k, v]: [&Tensor; 3], cu_seqlens: &[usize], is_causal: bool) -> Result<Tensor> {
         let tokens = q.dim(2)?;
         let rises = cu_seqlens.windows(2).all(|two| two[0] < two[1]);
         if !rises || cu_seqlens.first() != Some(&0) || cu_seqlens.last() != Some(&tokens) || k.dim(2)? != tokens {
@@ -66,13 +83,18 @@ impl Attention<'_> {
         if self.bias.is_some() {
             bail!("attention in blocks takes no bias");
         }
+        if [q, k, v].into_iter().all(fused::is_cpu_f32) && !self.drops() {
+            return fused::BlockAttention { cu_seqlens: cu_seqlens.to_vec(), is_causal }.forward(q, k, v);
+        }
         let lengths: Vec<usize> = cu_seqlens.windows(2).map(|two| two[1] - two[0]).collect();
         let mut start = 0;
         let mut mixed = Vec::new();
         for run in lengths.chunk_by(|a, b| a == b) {
             let (n, length) = (run.len(), run[0]);
             let blocks = |x: &Tensor| to_blocks(&x.narrow(2, start, n * length)?, n);
-            let part = self.forward(&blocks(q)?, &blocks(k)?, &blocks(v)?)?; // (B·N, H, L, V)
+            let bias = is_causal.then(|| causal_bias(length, length, q.device())).transpose()?;
+            let attention = Attention { bias: bias.as_ref(), ..*self };
+            let part = attention.forward(&blocks(q)?, &blocks(k)?, &blocks(v)?)?; // (B·N, H, L, V)
             mixed.push(from_blocks(&part, n)?);
             start += n * length;
         }

@@ -1,7 +1,7 @@
 //! The pre-norm decoder of Llama, Mistral and Qwen2: RMS norms, rotary positions, queries that share keys and values, and
 //! gated feed-forward blocks.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
 use super::{
@@ -122,6 +122,46 @@ impl DecoderStack {
         })
     }
 
+    /// Number of layers.
+    #[must_use]
+    pub fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Rotations of position ids (B, T), or (A, B, T) for several axes.
+    ///
+    /// # Errors
+    /// Another number of axes, memory, device.
+    pub fn angles(&self, positions: &Tensor) -> Result<Angles> {
+        self.rotary.angles(positions)
+    }
+
+    /// Layer `n` of sequences that are packed into x (1, T, D), for networks without windows. A sequence does not see
+    /// the others.
+    ///
+    /// # Errors
+    /// There is no such layer, or layers see windows; shapes, memory, device.
+    pub fn forward_packed(
+        &self,
+        n: usize,
+        x: &Tensor,
+        angles: &Angles,
+        cu_seqlens: &[usize],
+        mode: Mode,
+    ) -> Result<Tensor> {
+        let Some(layer) = self.layers.get(n).filter(|_| self.window.is_none()) else {
+            bail!("packed sequences in layer {n} of {}, which see {:?} tokens", self.layers.len(), self.window);
+        };
+        let (angles, cu_seqlens) = (Some(angles), Some(cu_seqlens));
+        layer.forward(x, &AttentionContext { angles, cu_seqlens, is_causal: true, bias: None, mode }, None)
+    }
+
+    /// The norm behind the layers.
+    #[must_use]
+    pub fn norm(&self) -> &RmsNorm {
+        &self.norm
+    }
+
     /// An empty cache for a batch of so many rows.
     #[must_use]
     pub fn cache(&self, batch: usize) -> DecoderCache {
@@ -185,6 +225,6 @@ impl DecoderStack {
     ) -> AttentionContext<'a> {
         let is_windowed = self.window.is_some() && layer >= self.first_windowed_layer;
         let bias = if is_windowed { windowed } else { all };
-        AttentionContext { bias: bias.as_ref(), angles: Some(angles), cu_seqlens: None, mode }
+        AttentionContext { bias: bias.as_ref(), angles: Some(angles), ..AttentionContext::full(mode) }
     }
 }

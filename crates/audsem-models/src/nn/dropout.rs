@@ -10,6 +10,9 @@ use rand_chacha::ChaCha8Rng;
 pub enum Mode {
     /// The result alone: dropout is the identity.
     Infer,
+    /// The result alone, of weights that change from pass to pass: dropout is the identity, and no layer keeps its weights
+    /// once more in another order.
+    Evaluate,
     /// Gradients: dropout is active.
     Train {
         /// Seed of the training run.

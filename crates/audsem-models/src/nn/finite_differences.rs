@@ -2,12 +2,28 @@
 
 use candle_core::{Result, Tensor, Var};
 
-/// A step that leaves f32 enough digits of the difference; what is checked here is linear in each of its inputs.
-const STEP: f32 = 0.1;
+/// Distance and tolerance of a comparison.
+#[derive(Clone, Copy)]
+struct Precision {
+    /// How far each element is moved to both sides.
+    step: f32,
+    /// Allowed difference, relative to the gradient or to 1 if that is more.
+    tolerance: f64,
+}
 
-/// Fails unless the gradient of `function` with regard to every element of `x` is what moving that element makes of the
-/// result, which is weighted so that no error cancels.
+/// Fails unless the gradient of `function`, which is linear in each element of `x`, is what moving that element makes of
+/// the result. The step leaves f32 enough digits of the difference.
 pub(crate) fn check_gradient(x: &Tensor, function: impl Fn(&Tensor) -> Result<Tensor>) {
+    check(x, function, Precision { step: 0.1, tolerance: 2e-3 });
+}
+
+/// As [`check_gradient`] for a function that is curved.
+pub(crate) fn check_smooth_gradient(x: &Tensor, function: impl Fn(&Tensor) -> Result<Tensor>) {
+    check(x, function, Precision { step: 0.01, tolerance: 5e-3 });
+}
+
+/// The result is weighted so that no error cancels.
+fn check(x: &Tensor, function: impl Fn(&Tensor) -> Result<Tensor>, precision: Precision) {
     let loss = |x: &Tensor| -> Result<Tensor> {
         let y = function(x)?;
         let weights = Tensor::arange(0f32, y.elem_count() as f32, y.device())?.affine(0.9, 0.3)?.sin()?;
@@ -24,9 +40,10 @@ pub(crate) fn check_gradient(x: &Tensor, function: impl Fn(&Tensor) -> Result<Te
         let x = Tensor::from_vec(moved, x.shape(), x.device());
         f64::from(x.and_then(|x| loss(&x)?.to_scalar::<f32>()).expect("the function has a value"))
     };
+    let Precision { step, tolerance } = precision;
     for (n, grad) in grad.into_iter().enumerate() {
-        let difference = (at(n, STEP) - at(n, -STEP)) / f64::from(2.0 * STEP);
-        let tolerance = 2e-3 * difference.abs().max(1.0);
-        assert!((difference - f64::from(grad)).abs() < tolerance, "element {n}: {grad} and {difference}");
+        let difference = (at(n, step) - at(n, -step)) / f64::from(2.0 * step);
+        let allowed = tolerance * difference.abs().max(1.0);
+        assert!((difference - f64::from(grad)).abs() < allowed, "element {n}: {grad} and {difference}");
     }
 }

@@ -1,9 +1,11 @@
-//! Products with matrices that are not trained.
+//! Affine maps that are not trained.
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
 
-/// `x Wᵀ` for x (N, I) and a weight (O, I) that is not trained, with the gradient of x alone.
+use super::fused;
+
+/// `x Wᵀ + b` for x (N, I), a weight (O, I) and a bias (O) that are not trained, with the gradient of x alone.
 ///
 /// The gradient of candle's own product is that of both factors, whether or not anything asks for it: a third of a
 /// training step, and memory for gradients as large as the weights. Here the weight is not an argument of the operation, so
@@ -11,15 +13,21 @@ use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, Result, Shape, Sto
 ///
 /// # Errors
 /// Shapes, types, memory, device.
-pub(super) fn times_frozen(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    x.apply_op1(TimesFrozen { weight: weight.detach() })
+pub(super) fn map_frozen(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let in_place = bias.filter(|bias| fused::is_cpu_f32(x) && fused::is_supported(bias));
+    let y = x.apply_op1(MapFrozen { weight: weight.detach(), bias: in_place.map(Tensor::contiguous).transpose()? })?;
+    match bias {
+        Some(bias) if in_place.is_none() => y.broadcast_add(bias),
+        _ => Ok(y),
+    }
 }
 
-struct TimesFrozen {
-    weight: Tensor, // (O, I)
+struct MapFrozen {
+    weight: Tensor,       // (O, I)
+    bias: Option<Tensor>, // (O), added on the CPU in f32
 }
 
-impl TimesFrozen {
+impl MapFrozen {
     /// The product, by the backend that both factors lie on.
     fn product<S: BackendStorage>(&self, x: &S, layout: &Layout, weight: &S) -> Result<(S, Shape)> {
         let (rows, inputs) = layout.shape().dims2()?;
@@ -31,16 +39,32 @@ impl TimesFrozen {
         let product = x.matmul(weight, (1, rows, outputs, inputs), layout, &transposed)?;
         Ok((product, Shape::from((rows, outputs))))
     }
+
+    fn add_bias(&self, product: &mut CpuStorage, outputs: usize) -> Result<()> {
+        let (Some(bias), CpuStorage::F32(values)) = (&self.bias, product) else { return Ok(()) };
+        if bias.elem_count() != outputs {
+            bail!("{} biases of {outputs} outputs", bias.elem_count());
+        }
+        fused::with_values(bias, |bias| {
+            for row in values.chunks_exact_mut(outputs) {
+                row.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
+            }
+        })
+    }
 }
 
-impl CustomOp1 for TimesFrozen {
+impl CustomOp1 for MapFrozen {
     fn name(&self) -> &'static str {
-        "times-frozen"
+        "map-frozen"
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         match &*self.weight.storage_and_layout().0 {
-            Storage::Cpu(weight) => self.product(x, layout, weight),
+            Storage::Cpu(weight) => {
+                let (mut product, shape) = self.product(x, layout, weight)?;
+                self.add_bias(&mut product, shape.dims()[1])?;
+                Ok((product, shape))
+            }
             _ => bail!("the weight is on another device than its input"),
         }
     }
@@ -53,7 +77,7 @@ impl CustomOp1 for TimesFrozen {
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(grad.matmul(&self.weight)?))
+        Ok(Some(grad.contiguous()?.matmul(&self.weight)?))
     }
 }
 
@@ -73,14 +97,22 @@ mod tests {
     #[test]
     fn values_and_gradient_are_those_of_the_product() {
         let (x, weight) = (Var::from_tensor(&wave((5, 7), 0.1)).unwrap(), wave((3, 7), 0.5));
-        let (got, wanted) = (times_frozen(&x, &weight).unwrap(), x.matmul(&weight.t().unwrap()).unwrap());
-        assert_eq!(got.to_vec2::<f32>().unwrap(), wanted.to_vec2::<f32>().unwrap());
+        let bias = wave((1, 3), 2.0).squeeze(0).unwrap();
         let grad = |y: &Tensor| {
             let loss = (y * wave((5, 3), 1.3)).unwrap().sum_all().unwrap();
             loss.backward().unwrap().get(&x).unwrap().to_vec2::<f32>().unwrap()
         };
-        assert_eq!(grad(&got), grad(&wanted));
-        check_gradient(&x, |x| times_frozen(x, &weight));
+        let product = x.matmul(&weight.t().unwrap()).unwrap();
+        for (bias, wanted) in [(None, product.clone()), (Some(&bias), product.broadcast_add(&bias).unwrap())] {
+            let got = map_frozen(&x, &weight, bias).unwrap();
+            assert_eq!(got.to_vec2::<f32>().unwrap(), wanted.to_vec2::<f32>().unwrap());
+            assert_eq!(grad(&got), grad(&wanted));
+            check_gradient(&x, |x| map_frozen(x, &weight, bias));
+        }
+        // A bias that is trained gets its gradient.
+        let trained = Var::from_tensor(&bias).unwrap();
+        let y = map_frozen(&x, &weight, Some(&trained)).unwrap();
+        assert_eq!(y.sum_all().unwrap().backward().unwrap().get(&trained).unwrap().to_vec1::<f32>().unwrap(), [5.0; 3]);
     }
 
     /// candle makes one for its own product, even of a weight that is not tracked.
@@ -90,7 +122,7 @@ mod tests {
         let transposed = weight.t().unwrap();
         let grads = x.matmul(&transposed).unwrap().sum_all().unwrap().backward().unwrap();
         assert!(grads.get_id(transposed.id()).is_some(), "else this operation has lost its use");
-        let grads = times_frozen(&x, &weight).unwrap().sum_all().unwrap().backward().unwrap();
+        let grads = map_frozen(&x, &weight, None).unwrap().sum_all().unwrap().backward().unwrap();
         assert!(grads.get(&x).is_some());
         assert!(grads.get_ids().all(|id| *id != weight.id() && *id != transposed.id()));
         // The sum, the product and its input: nothing else has a gradient.
@@ -100,7 +132,8 @@ mod tests {
     #[test]
     fn other_shapes_and_types_are_refused() {
         let x = Var::from_tensor(&wave((5, 7), 0.1)).unwrap();
-        assert!(times_frozen(&x, &wave((3, 6), 0.5)).is_err());
-        assert!(times_frozen(&x, &wave((3, 7), 0.5).to_dtype(DType::F64).unwrap()).is_err());
+        assert!(map_frozen(&x, &wave((3, 6), 0.5), None).is_err());
+        assert!(map_frozen(&x, &wave((3, 7), 0.5).to_dtype(DType::F64).unwrap(), None).is_err());
+        assert!(map_frozen(&x, &wave((3, 7), 0.5), Some(&wave((1, 4), 0.0).squeeze(0).unwrap())).is_err());
     }
 }

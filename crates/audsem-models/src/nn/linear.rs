@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
 
-use super::frozen::times_frozen;
+use super::frozen::map_frozen;
 use super::lora::Lora;
 use super::{Activation, Mode, fused};
 
@@ -118,17 +118,13 @@ impl Linear {
     /// # Errors
     /// The last dimension is not I.
     pub fn forward_in(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        if let Some(fused) = self.fused(x)? {
+        if let Some(fused) = self.fused(x, mode)? {
             return fused.forward_tensor(x);
         }
         let (outputs, inputs) = self.weight.dims2()?;
         // One large product instead of a batch of small ones.
         let rows = x.reshape((x.elem_count() / inputs.max(1), inputs))?;
-        let y = self.product(&rows)?;
-        let y = match &self.bias {
-            Some(bias) => y.broadcast_add(bias)?,
-            None => y,
-        };
+        let y = self.map(&rows)?;
         let y = match self.adapter.as_ref().filter(|_| !self.is_plain()) {
             Some(adapter) => (y + adapter.forward(&rows, mode)?)?,
             None => y,
@@ -145,7 +141,7 @@ impl Linear {
     /// # Errors
     /// The last dimension is not I.
     pub fn forward_activated(&self, x: &Tensor, activation: Activation, mode: Mode) -> Result<Tensor> {
-        match self.fused(x)? {
+        match self.fused(x, mode)? {
             Some(fused) => fused.forward_activated(x, activation),
             None => activation.forward(&self.forward_in(x, mode)?),
         }
@@ -161,7 +157,7 @@ impl Linear {
         (activation, down): (Activation, &Self),
         residual: &Tensor,
     ) -> Result<Tensor> {
-        if let (Some(up), Some(down)) = (self.fused(x)?, down.fused(x)?)
+        if let (Some(up), Some(down)) = (self.fused(x, Mode::Infer)?, down.fused(x, Mode::Infer)?)
             && fused::is_supported(residual)
         {
             return fused::FeedForward { up, activation, down }.forward(x, residual);
@@ -169,10 +165,11 @@ impl Linear {
         residual + down.forward_in(&self.forward_activated(x, activation, Mode::Infer)?, Mode::Infer)?
     }
 
-    /// The fused form, where it can take `x`.
-    fn fused(&self, x: &Tensor) -> Result<Option<&fused::Linear>> {
+    /// The fused form, where it can take `x`. It holds the weight once more: in training memory is short.
+    fn fused(&self, x: &Tensor, mode: Mode) -> Result<Option<&fused::Linear>> {
         let is_tracked = self.bias.as_ref().is_some_and(Tensor::track_op);
-        if is_tracked || !self.is_plain() || !fused::is_supported(x) || !fused::is_supported(&self.weight) {
+        let is_fused = mode == Mode::Infer && self.is_plain() && !is_tracked;
+        if !is_fused || !fused::is_supported(x) || !fused::is_supported(&self.weight) {
             return Ok(None);
         }
         if self.fused.get().is_none() {
@@ -182,11 +179,13 @@ impl Linear {
         Ok(self.fused.get())
     }
 
-    fn product(&self, rows: &Tensor) -> Result<Tensor> {
-        if rows.track_op() && !self.weight.track_op() {
-            return times_frozen(rows, &self.weight);
+    /// Weight and bias, without the adapter.
+    fn map(&self, rows: &Tensor) -> Result<Tensor> {
+        if !self.weight.track_op() && (rows.track_op() || rows.device().is_cpu()) {
+            return map_frozen(rows, &self.weight, self.bias.as_ref());
         }
-        rows.matmul(&self.weight.t()?)
+        let y = rows.matmul(&self.weight.t()?)?;
+        self.bias.as_ref().map_or(Ok(y.clone()), |bias| y.broadcast_add(bias))
     }
 }
 

@@ -63,8 +63,12 @@ impl GatedMlp {
     /// # Errors
     /// The last dimension is not D.
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let gate = self.activation.forward(&self.gate.forward_in(x, mode)?)?;
-        self.down.forward_in(&(gate * self.up.forward_in(x, mode)?)?, mode)
+        let (gates, values) = (self.gate.forward_in(x, mode)?, self.up.forward_in(x, mode)?);
+        let wide = match self.activation {
+            Activation::Silu if fused::is_cpu_f32(&gates) => fused::gate_silu(&gates, &values)?,
+            activation => (activation.forward(&gates)? * values)?,
+        };
+        self.down.forward_in(&wide, mode)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** no layer here ever cuts a gradient. candle's fused operations (its own `LayerNorm` and
 //! `softmax_last_dim` among them) return a result without a gradient and without an error; a layer here takes the
-//! fused path only where no gradient is tracked, and composes differentiable operations elsewhere.
+//! fused path only where no gradient is tracked, or where the fused operation has a backward pass of its own, and composes
+//! differentiable operations elsewhere.
 //! Tests assert that both paths agree within 1e-5 and that every trainable tensor gets its gradient. A
 //! [`KvCache`] does cut them, and is refused in training.
 

@@ -61,6 +61,8 @@ pub struct AttentionContext<'a> {
     pub angles: Option<&'a Angles>,
     /// Boundaries of blocks that see only themselves; see [`Attention::forward_blocks`].
     pub cu_seqlens: Option<&'a [usize]>,
+    /// Whether a token of a block sees itself and those before it alone.
+    pub is_causal: bool,
     /// What the pass is for.
     pub mode: Mode,
 }
@@ -69,7 +71,7 @@ impl AttentionContext<'_> {
     /// Everything sees everything, without positions.
     #[must_use]
     pub fn full(mode: Mode) -> Self {
-        Self { bias: None, angles: None, cu_seqlens: None, mode }
+        Self { bias: None, angles: None, cu_seqlens: None, is_causal: false, mode }
     }
 }
 
@@ -150,7 +152,9 @@ impl MultiHeadAttention {
     fn mix(&self, q: &Tensor, k: &Tensor, v: &Tensor, context: &AttentionContext<'_>) -> Result<Tensor> {
         let attention = Attention { bias: context.bias, dropout: Some(&self.dropout), mode: context.mode };
         let mixed = match context.cu_seqlens {
+            Some(cu_seqlens) if context.is_causal => attention.forward_causal_blocks(q, k, v, cu_seqlens)?,
             Some(cu_seqlens) => attention.forward_blocks(q, k, v, cu_seqlens)?,
+            None if context.is_causal => bail!("attention without blocks is causal by its bias"),
             None => attention.forward(q, k, v)?,
         };
         self.output.forward_in(&join_heads(&mixed)?, context.mode)

@@ -49,7 +49,14 @@ impl LayerNorm {
     /// # Errors
     /// The last dimension is not D.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if x.track_op() || self.weight.track_op() || self.bias.track_op() { self.composed(x) } else { self.fused(x) }
+        let is_tracked = x.track_op() || self.weight.track_op() || self.bias.track_op();
+        match is_tracked {
+            true if [x, &self.weight, &self.bias].into_iter().all(fused::is_cpu_f32) => {
+                fused::layer_norm(x, &self.weight, &self.bias, self.eps)
+            }
+            true => self.composed(x),
+            false => self.fused(x),
+        }
     }
 
     /// Images (B, D, H, W) to (B, D, H, W), each pixel normalised over its channels.
@@ -123,7 +130,13 @@ impl RmsNorm {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         // On the CPU candle's own rounds the root to the type of x before it divides.
         let rounds = x.device().is_cpu() && x.dtype() != DType::F32;
-        if rounds || x.track_op() || self.weight.track_op() { self.composed(x) } else { self.fused(x) }
+        match rounds || x.track_op() || self.weight.track_op() {
+            true if fused::is_cpu_f32(x) && fused::is_cpu_f32(&self.weight) => {
+                fused::rms_norm(x, &self.weight, self.eps)
+            }
+            true => self.composed(x),
+            false => self.fused(x),
+        }
     }
 
     fn composed(&self, x: &Tensor) -> Result<Tensor> {

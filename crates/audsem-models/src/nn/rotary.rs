@@ -152,7 +152,7 @@ impl Angles {
     /// # Errors
     /// Another shape, memory, device.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if [x, &self.cos, &self.sin].into_iter().all(fused::is_supported) {
+        if fused::is_cpu_f32(x) && [&self.cos, &self.sin].into_iter().all(fused::is_supported) {
             return fused::rotated(x, &self.cos, &self.sin);
         }
         let half = self.cos.dim(D::Minus1)?;

@@ -4,6 +4,8 @@
 mod adamw;
 mod audit;
 mod gradients;
+pub(crate) mod head;
+pub(crate) mod layerwise;
 mod schedule;
 mod sequence;
 mod snapshot;

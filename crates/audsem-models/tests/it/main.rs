@@ -36,6 +36,7 @@ mod sentence;
 mod smollm2;
 mod token_ids;
 mod train;
+mod training;
 mod weights;
 mod whisper;
 mod whisper_real;

@@ -118,14 +118,34 @@ impl SpeechEncoder {
     /// # Errors
     /// There are more frames than positions call for, or fewer than `kept` states.
     pub fn states(&self, mel: &Tensor, kept: usize) -> Result<Tensor> {
-        let x = self.conv1.forward_activated(mel, Activation::Gelu)?;
-        let x = self.conv2.forward_activated(&x, Activation::Gelu)?.transpose(1, 2)?;
-        let positions = self.positions.narrow(0, 0, x.dim(1)?)?;
-        let mut x = x.broadcast_add(&positions)?.narrow(1, 0, kept)?.contiguous()?;
+        let mut x = self.stem(mel, kept)?;
         for block in &self.blocks {
             x = block.forward(&x, &AttentionContext::full(Mode::Infer), None, None)?;
         }
         Ok(x)
+    }
+
+    /// What the first block gets: the first `kept` states (1, kept, D) behind the convolutions, with their positions.
+    ///
+    /// # Errors
+    /// As [`SpeechEncoder::states`].
+    pub fn stem(&self, mel: &Tensor, kept: usize) -> Result<Tensor> {
+        let (frames, positions) = (mel.dim(2)?, self.positions.dim(0)?);
+        if frames > 2 * positions || kept > frames.div_ceil(2) {
+            let message = format!("{kept} states of {frames} frames, of at most {}", 2 * positions);
+            return Err(candle_core::Error::Msg(message).into());
+        }
+        // A state sees two frames behind its own two at most; where the sound ends, padding is what follows.
+        let mel = mel.narrow(2, 0, frames.min(2 * kept + 1))?.contiguous()?;
+        let x = self.conv1.forward_activated(&mel, Activation::Gelu)?;
+        let x = self.conv2.forward_activated(&x, Activation::Gelu)?.narrow(2, 0, kept)?.transpose(1, 2)?;
+        Ok(x.broadcast_add(&self.positions.narrow(0, 0, kept)?)?.contiguous()?)
+    }
+
+    /// The blocks between the stem and the norm.
+    #[must_use]
+    pub fn blocks(&self) -> &[TransformerBlock] {
+        &self.blocks
     }
 
     /// The norm behind the blocks.

@@ -32,7 +32,7 @@ pub(super) fn exp<S: Simd>(x: f32) -> f32 {
 
 /// The error function; absolute error below 2e-7 (Abramowitz and Stegun 7.1.26).
 #[inline(always)]
-fn erf<S: Simd>(x: f32) -> f32 {
+pub(super) fn erf<S: Simd>(x: f32) -> f32 {
     let magnitude = x.abs();
     let t = 1.0 / S::fma(0.327_591_1, magnitude, 1.0);
     let mut p = S::fma(1.061_405_4, t, -1.453_152);
@@ -136,7 +136,7 @@ pub(super) fn dot<S: Simd>(a: &[f32], b: &[f32]) -> f32 {
 
 /// Largest value; −∞ of none.
 #[inline(always)]
-fn max(values: &[f32]) -> f32 {
+pub(super) fn max(values: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let (chunks, rest) = values.as_chunks::<LANES>();
     for chunk in chunks {

@@ -1,4 +1,5 @@
-//! Fused layers for inference on the CPU in f32, without gradients, copies or temporary tensors.
+//! Fused layers for inference on the CPU in f32, without gradients, copies or temporary tensors; and, in `trained`, operations
+//! for training with backward passes of their own.
 //!
 //! candle runs a layer as a dozen operations, each of which writes its result to memory. Here a
 //! layer works on rows in scratch memory small enough for the caches: weights are reordered once so that the inner loop
@@ -21,6 +22,7 @@ mod rotary;
 mod rows;
 mod simd;
 mod tensor_attention;
+mod trained;
 
 pub use attention::{Attention, Scratch};
 pub(super) use conv::Convolution;
@@ -30,8 +32,11 @@ pub use linear::{Epilogue, Linear};
 pub use matrix::Matrix;
 pub use norm::{LayerNorm, RmsNorm};
 pub use rotary::{Rotary, rotated};
+pub(crate) use rows::with_values;
 pub use rows::{activated, gated, softmax_rows};
 pub use tensor_attention::TensorAttention;
+pub(super) use trained::{BlockAttention, gate_silu, gelu, layer_norm, rms_norm};
+pub(crate) use trained::{TokenScore, token_scores};
 
 use candle_core::{DType, Tensor};
 
@@ -39,7 +44,12 @@ use candle_core::{DType, Tensor};
 /// and no gradient of it is wanted.
 #[must_use]
 pub fn is_supported(tensor: &Tensor) -> bool {
-    tensor.device().is_cpu() && tensor.dtype() == DType::F32 && !tensor.track_op()
+    is_cpu_f32(tensor) && !tensor.track_op()
+}
+
+/// Whether operations for the CPU that have a backward pass can take this tensor.
+pub(crate) fn is_cpu_f32(tensor: &Tensor) -> bool {
+    tensor.device().is_cpu() && tensor.dtype() == DType::F32
 }
 
 #[cfg(test)]

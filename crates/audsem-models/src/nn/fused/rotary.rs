@@ -63,8 +63,8 @@ impl Kernel for Turn<'_> {
     }
 }
 
-/// Turns heads (B, H, T, W) by the cosines and sines (B or 1, 1, T, W/2) of their positions, for inference on the CPU in
-/// f32.
+/// Turns heads (B, H, T, W) by the cosines and sines (B or 1, 1, T, W/2) of their positions, on the CPU in f32.
+/// Differentiable with regard to the heads.
 ///
 /// # Errors
 /// Shapes that do not fit, another type or device, memory.
@@ -73,8 +73,11 @@ pub fn rotated(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
     if 2 * half != width || positions != t || one != 1 || (rows != 1 && rows != b) || sin.dims() != cos.dims() {
         bail!("rotary positions {:?} of heads {:?}", cos.dims(), x.dims());
     }
-    side_by_side(x)?.apply_op3_no_bwd(&cos.contiguous()?, &sin.contiguous()?, &Rotated { rows })
+    side_by_side(x)?.apply_op3(&cos.contiguous()?, &sin.contiguous()?, Rotated { rows })
 }
+
+/// Gradients of three arguments.
+type OfThree = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
 
 struct Rotated {
     /// Rows of the batch with positions of their own.
@@ -108,6 +111,11 @@ impl CustomOp3 for Rotated {
             out.par_chunks_exact_mut((t * width).max(1)).enumerate().for_each(work);
         }
         Ok((CpuStorage::F32(out), x_layout.shape().clone()))
+    }
+
+    /// A rotation is undone by that of the other direction.
+    fn bwd(&self, _: &Tensor, cos: &Tensor, sin: &Tensor, _: &Tensor, grad: &Tensor) -> Result<OfThree> {
+        Ok((Some(rotated(grad, cos, &sin.neg()?)?), None, None))
     }
 }
 

@@ -157,7 +157,7 @@ impl<R: RowOp> Kernel for Rows<'_, R> {
 }
 
 /// Gives the values of a tensor without gaps to `read`.
-pub(super) fn with_values<T>(x: &Tensor, read: impl FnOnce(&[f32]) -> T) -> Result<T> {
+pub(crate) fn with_values<T>(x: &Tensor, read: impl FnOnce(&[f32]) -> T) -> Result<T> {
     let x = x.contiguous()?;
     match (&*x.storage_and_layout().0, x.layout()) {
         (Storage::Cpu(storage), layout) => Ok(read(contiguous(storage, layout)?)),

@@ -127,6 +127,27 @@ impl Adapter {
         self.config.rank_and_scale(&format!("{OMNI_PREFIX}{layer}"))
     }
 
+    /// This adapter with other names of its tensors, where libraries disagree about those of layers. The settings stay as
+    /// they are.
+    #[must_use]
+    pub fn with_tensor_names(mut self, rename: impl Fn(&str) -> String) -> Self {
+        for (name, _) in &mut self.tensors {
+            *name = rename(name);
+        }
+        self
+    }
+
+    /// This adapter on another device.
+    ///
+    /// # Errors
+    /// Memory or device.
+    pub fn to_device(mut self, device: &Device) -> Result<Self> {
+        for (_, tensor) in &mut self.tensors {
+            *tensor = tensor.to_device(device)?;
+        }
+        Ok(self)
+    }
+
     /// Gives the projections to a network that is loaded from `params` afterwards. [`Params::finish`] tells whether it has
     /// asked for all of them, [`Adapter::check`] whether it has asked for others.
     ///

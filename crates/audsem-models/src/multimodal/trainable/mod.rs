@@ -1,0 +1,200 @@
+//! Audio language models in training: Qwen2-Audio with any tower of Whisper's kind and any text model of the kinds of
+//! Qwen2 and Llama.
+//!
+//! Gradients are computed layer by layer with recomputation, and the loss over the vocabulary in closed form; numbers
+//! agree with torch and PEFT (`fixtures/regen/training.py`).
+
+mod family;
+mod network;
+mod pack;
+#[cfg(test)]
+mod tests;
+mod tower;
+
+use std::sync::Arc;
+
+use audsem_core::hub::ModelDir;
+use audsem_core::weights::Weights;
+use candle_core::{DType, Device, Var};
+use candle_nn::VarBuilder;
+
+use crate::error::Result;
+use crate::nn::lora::{Adapter, Modules};
+use crate::nn::{LoraConfig, Mode, Params, Trainable};
+use crate::train::{Accumulated, LossGradient, PolicySnapshot, TargetScores, TrainableModel, TrainingSequence};
+use family::ModelFamily;
+use network::{Network, Pass};
+
+/// Which weights of a checkpoint are trained beside adapters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TrainedWeights {
+    /// None of them.
+    #[default]
+    None,
+    /// The projector from the tower to the language model.
+    Projector,
+    /// All but the positions of the tower, which are constants.
+    All,
+}
+
+/// What of a model is trained, and how.
+#[derive(Debug, Clone)]
+pub struct TrainingPlan {
+    /// Adapters beside layers.
+    pub adapters: Option<LoraConfig>,
+    /// Weights of the checkpoint.
+    pub weights: TrainedWeights,
+    /// Seed of new adapters.
+    pub seed: u64,
+    /// How many of the last layers of the language model keep their graphs from the forward pass to the backward pass
+    /// instead of being computed twice. One costs no memory; each more costs that of a layer's graph.
+    pub kept_layers: usize,
+}
+
+impl TrainingPlan {
+    /// Adapters alone.
+    #[must_use]
+    pub fn of_adapters(adapters: LoraConfig, seed: u64) -> Self {
+        Self { adapters: Some(adapters), weights: TrainedWeights::None, seed, kept_layers: 1 }
+    }
+}
+
+/// Settings of adapters that leave the tower as it is.
+#[must_use]
+pub fn language_only(config: LoraConfig) -> LoraConfig {
+    let tower = r"(.*\.)?audio_tower\..*";
+    let pattern = match &config.exclude_modules {
+        None => tower.to_owned(),
+        Some(Modules::Pattern(pattern)) => format!("{tower}|{pattern}"),
+        Some(Modules::Names(names)) => {
+            let names: Vec<String> = names.iter().map(|name| fancy_regex::escape(name).into_owned()).collect();
+            format!(r"{tower}|(.*\.)?({})", names.join("|"))
+        }
+    };
+    LoraConfig { exclude_modules: Some(Modules::Pattern(pattern)), ..config }
+}
+
+/// An audio language model in training.
+pub struct TrainableAudioModel {
+    family: ModelFamily,
+    params: Params,
+    vars: Vec<(String, Var)>,
+    adapters: Option<LoraConfig>,
+    network: Network,
+    /// The network without adapters, with the same tensors.
+    plain: Network,
+    kept_layers: usize,
+    dtype: DType,
+    device: Device,
+}
+
+impl std::fmt::Debug for TrainableAudioModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TrainableAudioModel").field("params", &self.params).finish_non_exhaustive()
+    }
+}
+
+impl TrainableAudioModel {
+    /// Opens the folder of a checkpoint. With `adapter` training continues from that adapter, which has to be of the
+    /// plan's kind.
+    ///
+    /// # Errors
+    /// A file is missing or broken, tensors are missing or unused, the network has no training form, or the adapter is of
+    /// another network.
+    pub fn open(
+        dir: &ModelDir,
+        plan: &TrainingPlan,
+        adapter: Option<&Adapter>,
+        (device, dtype): (&Device, DType),
+    ) -> Result<Self> {
+        let family = ModelFamily::read(dir)?;
+        let weights = Weights::open(dir, device, dtype)?;
+        plan.adapters.iter().try_for_each(LoraConfig::validate)?;
+        let params = Params::over(plan.seed, &weights, trainable(plan.weights), plan.adapters.clone());
+        if let Some(adapter) = adapter {
+            family.with_own_names(adapter.clone()).to_device(device)?.apply(&params)?;
+        }
+        let network = family.network(&params.var_builder(dtype, device))?;
+        params.finish(|_| false, |name| family.is_ignorable(name))?;
+        if let Some(adapter) = adapter {
+            adapter.check(&params)?;
+        }
+        let plain = VarBuilder::from_tensors(params.without_adapters(), dtype, device);
+        Ok(Self {
+            plain: family.network(&plain)?,
+            vars: params.vars(),
+            family,
+            params,
+            adapters: plan.adapters.clone(),
+            network,
+            kept_layers: plan.kept_layers,
+            dtype,
+            device: device.clone(),
+        })
+    }
+
+    /// The tensors of the network, trained and frozen.
+    #[must_use]
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The adapter as it stands, which belongs to the network `base`, by the names of transformers 5; nothing where none is
+    /// trained.
+    #[must_use]
+    pub fn adapter(&self, base: Option<&str>) -> Option<Adapter> {
+        let config = self.adapters.as_ref()?;
+        Some(self.family.with_library_names(Adapter::of(config, base, &self.params)))
+    }
+
+    fn pass<'a>(&self, batch: &'a [TrainingSequence], temperature: f64, mode: Mode) -> Pass<'a> {
+        // No second copy of weights that change.
+        let mode = if mode == Mode::Infer { Mode::Evaluate } else { mode };
+        Pass { batch, temperature, mode, kept: self.kept_layers }
+    }
+}
+
+impl TrainableModel for TrainableAudioModel {
+    fn vars(&self) -> &[(String, Var)] {
+        &self.vars
+    }
+
+    fn audio_tokens(&self, samples: usize) -> Result<usize> {
+        self.network.audio_tokens(samples)
+    }
+
+    fn score(&self, batch: &[TrainingSequence], temperature: f64, adapter: bool) -> Result<Vec<TargetScores>> {
+        let network = if adapter { &self.network } else { &self.plain };
+        network.score(self.pass(batch, temperature, Mode::Evaluate))
+    }
+
+    fn backward(
+        &self,
+        batch: &[TrainingSequence],
+        temperature: f64,
+        mode: Mode,
+        loss: &mut LossGradient<'_>,
+        sum: &mut Accumulated,
+    ) -> Result<()> {
+        self.network.backward(self.pass(batch, temperature, mode), &self.vars, loss, sum)?;
+        if batch.iter().all(|sequence| sequence.sounds.is_empty()) {
+            sum.fill(&self.vars)?;
+        }
+        Ok(())
+    }
+
+    fn policy(&self, adapter: bool) -> Result<Box<dyn PolicySnapshot>> {
+        let tensors = if adapter { self.params.merged()? } else { self.params.without_adapters() };
+        self.family.policy(&VarBuilder::from_tensors(tensors, self.dtype, &self.device))
+    }
+}
+
+fn trainable(weights: TrainedWeights) -> Trainable {
+    match weights {
+        TrainedWeights::None => Trainable::Adapters,
+        TrainedWeights::Projector => Trainable::Where(Arc::new(family::is_of_projector)),
+        TrainedWeights::All => {
+            Trainable::Where(Arc::new(|name: &str| !name.ends_with("audio_tower.embed_positions.weight")))
+        }
+    }
+}

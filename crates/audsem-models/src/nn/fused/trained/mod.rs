@@ -1,0 +1,25 @@
+//! Operations for training on the CPU in f32. Values come from fused kernels, gradients from backward passes that are
+//! written by hand; candle's own compositions write a dozen temporary tensors for each, and keep most of them for the
+//! backward pass.
+//!
+//! Work is split by sizes alone and summed in a fixed order, so that results do not depend on the number of threads.
+
+mod attention;
+mod attention_gradients;
+mod gate;
+mod norm;
+mod panels;
+mod scores;
+
+pub(in crate::nn) use attention::BlockAttention;
+pub(in crate::nn) use gate::{gate_silu, gelu};
+pub(in crate::nn) use norm::{layer_norm, rms_norm};
+pub(crate) use scores::{TokenScore, token_scores};
+
+/// Values that a thread works on at a time; fewer are not worth waking one.
+const TASK_VALUES: usize = 1 << 14;
+
+/// Rows of `width` values that a thread works on at a time.
+fn task_rows(width: usize) -> usize {
+    (TASK_VALUES / width.max(1)).max(1)
+}

@@ -1,0 +1,410 @@
+//! Audio language models in training against torch and PEFT (`fixtures/regen/training.py`).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use audsem_core::hub::ModelDir;
+use audsem_models::Result;
+use audsem_models::multimodal::trainable::{TrainableAudioModel, TrainedWeights, TrainingPlan, language_only};
+use audsem_models::nn::lora::Adapter;
+use audsem_models::nn::{LoraConfig, Mode};
+use audsem_models::train::{
+    Accumulated, AdamW, AdamWConfig, Gradients, Schedule, Sound, TargetScores, TrainableModel, TrainingSequence,
+    audit_gradients,
+};
+use candle_core::{D, DType, Device, Tensor};
+
+use crate::golden::{Goldens, max_abs, path};
+
+const CPU: &Device = &Device::Cpu;
+
+/// Optimiser of the golden.
+const STEPS: usize = 5;
+const LEARNING_RATE: f64 = 1e-2;
+const MAX_NORM: f64 = 0.5;
+
+fn goldens() -> Goldens {
+    Goldens::load("training.safetensors")
+}
+
+fn stored(name: &str) -> Adapter {
+    Adapter::open(&ModelDir::local(&path("training").join(name))).unwrap()
+}
+
+fn open_with(base: &str, plan: &TrainingPlan, adapter: Option<&Adapter>, dtype: DType) -> TrainableAudioModel {
+    TrainableAudioModel::open(&ModelDir::local(&path(base)), plan, adapter, (CPU, dtype)).unwrap()
+}
+
+/// The checkpoint with the adapter of the golden, whose settings may be changed.
+fn open_changed(change: impl Fn(&mut LoraConfig, &mut TrainingPlan)) -> TrainableAudioModel {
+    let adapter = stored("adapter");
+    let mut config = adapter.config.clone();
+    let mut plan = TrainingPlan::of_adapters(config.clone(), 7);
+    change(&mut config, &mut plan);
+    plan.adapters = Some(config);
+    open_with("qwen2_audio_tiny", &plan, Some(&adapter), DType::F32)
+}
+
+fn open() -> TrainableAudioModel {
+    open_changed(|_, _| ())
+}
+
+/// The sequences of the golden.
+fn batch(goldens: &Goldens) -> Vec<TrainingSequence> {
+    let sounds = Goldens::load("qwen2_audio_tiny.safetensors");
+    let sound = |n| -> Sound { Arc::from(sounds.get(&format!("samples.{n}")).to_vec1::<f32>().unwrap()) };
+    let sequence = |n| {
+        let number = goldens.get(&format!("sound.{n}")).to_scalar::<i64>().unwrap();
+        let targets: Vec<u32> = goldens.ids(&format!("targets.{n}")).to_vec1().unwrap();
+        TrainingSequence {
+            tokens: goldens.ids(&format!("sequence.{n}")).to_vec1().unwrap(),
+            sounds: if number < 0 { Vec::new() } else { vec![sound(number)] },
+            targets: targets.into_iter().map(|target| target as usize).collect(),
+        }
+    };
+    (0..4).map(sequence).collect()
+}
+
+/// Gradients of the mean loss of all targets, and the loss.
+fn fine_tuning(model: &TrainableAudioModel, batch: &[TrainingSequence], mode: Mode) -> (Accumulated, f32) {
+    let (mut sum, mut loss) = (Accumulated::default(), 0.0);
+    let n: usize = batch.iter().map(|sequence| sequence.targets.len()).sum();
+    let mut derivatives = |scores: &[TargetScores]| {
+        loss = -scores.iter().flat_map(|scores| &scores.log_probs).sum::<f32>() / n as f32;
+        Ok(scores.iter().map(|scores| vec![-1.0 / n as f32; scores.log_probs.len()]).collect())
+    };
+    model.backward(batch, 1.0, mode, &mut derivatives, &mut sum).unwrap();
+    (sum, loss)
+}
+
+/// Fails unless exactly the tensors of the golden below `prefix` that are trained have a gradient, within `tolerance`.
+fn check_gradients(goldens: &Goldens, prefix: &str, model: &TrainableAudioModel, sum: &Accumulated, tolerance: f32) {
+    assert!(!model.vars().is_empty());
+    for (name, var) in model.vars() {
+        let got = sum.gradient(name, var).unwrap_or_else(|| panic!("{name} has no gradient"));
+        goldens.check(&format!("{prefix}{name}"), got, tolerance);
+    }
+    audit_gradients(sum, model.vars()).unwrap();
+}
+
+fn log_probs(scores: &[TargetScores]) -> Vec<f32> {
+    scores.iter().flat_map(|scores| scores.log_probs.clone()).collect()
+}
+
+fn worst(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn scores_are_those_of_peft_with_the_adapter_and_without() {
+    let (model, goldens) = (open(), goldens());
+    let batch = batch(&goldens);
+    for (adapter, prefix) in [(true, "logits."), (false, "logits.base.")] {
+        let scores = model.score(&batch, 1.0, adapter).unwrap();
+        for (n, (scores, sequence)) in scores.iter().zip(&batch).enumerate() {
+            let logits = goldens.get(&format!("{prefix}{n}"));
+            let wanted = candle_nn::ops::log_softmax(logits, D::Minus1).unwrap().to_vec2::<f32>().unwrap();
+            let top = logits.argmax(D::Minus1).unwrap().to_vec1::<u32>().unwrap();
+            for (at, target) in sequence.targets.iter().enumerate() {
+                let token = sequence.tokens[*target];
+                assert!((scores.log_probs[at] - wanted[at][token as usize]).abs() <= 1e-4, "{prefix}{n} {at}");
+                assert_eq!(scores.correct[at], top[at] == token, "{prefix}{n} {at}");
+            }
+        }
+    }
+}
+
+/// The inference form with the adapter merged, which answers in rollouts, against PEFT and against the training form.
+#[test]
+fn a_policy_is_what_is_trained() {
+    let (model, goldens) = (open(), goldens());
+    let batch = batch(&goldens);
+    for (adapter, prefix) in [(true, "logits."), (false, "logits.base.")] {
+        let policy = model.policy(adapter).unwrap();
+        let sounds: Vec<Vec<Sound>> = batch.iter().map(|sequence| sequence.sounds.clone()).collect();
+        let prompts: Vec<&[u32]> = batch.iter().map(|sequence| &sequence.tokens[..sequence.targets[0]]).collect();
+        let logits = policy.decoder(&sounds).unwrap().prefill(&prompts).unwrap();
+        let scores = model.score(&batch, 1.0, adapter).unwrap();
+        for (n, logits) in logits.into_iter().enumerate() {
+            let wanted = goldens.get(&format!("{prefix}{n}")).get(0).unwrap();
+            let logits = Tensor::new(logits, CPU).unwrap();
+            assert!(max_abs(&logits, &wanted) <= 1e-4, "{prefix}{n}");
+            let of_first = candle_nn::ops::log_softmax(&logits, 0).unwrap().to_vec1::<f32>().unwrap();
+            let token = batch[n].tokens[batch[n].targets[0]];
+            assert!((of_first[token as usize] - scores[n].log_probs[0]).abs() <= 1e-5, "{prefix}{n}");
+        }
+    }
+}
+
+#[test]
+fn gradients_of_adapters_are_those_of_torch() {
+    let (model, goldens) = (open(), goldens());
+    let (sum, loss) = fine_tuning(&model, &batch(&goldens), Mode::Evaluate);
+    // Queries and values of two layers of the tower and of two of the language model.
+    assert_eq!(model.vars().len(), 16);
+    check_gradients(&goldens, "grad.", &model, &sum, 1e-4);
+    let wanted = goldens.get("sft.losses").to_vec1::<f32>().unwrap();
+    assert!((loss - wanted[0]).abs() <= 1e-4);
+}
+
+/// A weighted sum of log-probabilities at another temperature, as reinforcement learning has it.
+#[test]
+fn gradients_of_a_policy_are_those_of_torch() {
+    let (model, goldens) = (open(), goldens());
+    let weights = goldens.get("policy.weights").to_vec1::<f32>().unwrap();
+    let mut sum = Accumulated::default();
+    let mut derivatives = |scores: &[TargetScores]| {
+        let mut rest = weights.iter().copied();
+        Ok(scores.iter().map(|scores| rest.by_ref().take(scores.log_probs.len()).collect()).collect())
+    };
+    model.backward(&batch(&goldens), 0.7, Mode::Evaluate, &mut derivatives, &mut sum).unwrap();
+    check_gradients(&goldens, "policy.", &model, &sum, 1e-4);
+}
+
+#[test]
+fn five_steps_are_those_of_torch() {
+    let (model, goldens) = (open(), goldens());
+    let batch = batch(&goldens);
+    let config = AdamWConfig { max_grad_norm: Some(MAX_NORM), ..AdamWConfig::default() };
+    let mut optimizer = AdamW::new(model.vars().to_vec(), config).unwrap();
+    let mut losses = Vec::new();
+    for step in 0..STEPS {
+        let (sum, loss) = fine_tuning(&model, &batch, Mode::Train { seed: 1, step: step as u64 });
+        optimizer.step(&sum, LEARNING_RATE * Schedule::Linear.factor(step, 0, STEPS)).unwrap();
+        losses.push(loss);
+        if [1, STEPS].contains(&(step + 1)) {
+            for (name, var) in model.vars() {
+                goldens.check(&format!("sft.{}.{name}", step + 1), var, 1e-4);
+            }
+        }
+    }
+    let wanted = goldens.get("sft.losses").to_vec1::<f32>().unwrap();
+    assert!(worst(&losses, &wanted) <= 1e-4, "{losses:?} {wanted:?}");
+    assert!(losses[4] < losses[0]);
+}
+
+#[test]
+fn gradients_of_all_weights_are_those_of_torch() {
+    let goldens = goldens();
+    for (weights, expected) in [(TrainedWeights::All, 20), (TrainedWeights::Projector, 2)] {
+        let plan = TrainingPlan { adapters: None, weights, seed: 0, kept_layers: 1 };
+        let model = open_with("qwen2_audio_tiny", &plan, None, DType::F32);
+        let (sum, _) = fine_tuning(&model, &batch(&goldens), Mode::Evaluate);
+        assert!(
+            model.vars().len() >= expected && model.vars().iter().all(|(name, _)| !name.contains("embed_positions"))
+        );
+        check_gradients(&goldens, "all.", &model, &sum, 1e-4);
+    }
+    assert!(goldens.under("all.").len() > 60);
+}
+
+/// A text model of Llama's kind whose head is the token table; adapters beside every linear layer, scaled by the root of
+/// their rank.
+#[test]
+fn a_llama_with_a_tied_head_is_trained_as_in_torch() {
+    let goldens = goldens();
+    let batch = batch(&goldens);
+    let adapter = stored("llama_adapter");
+    let plan = TrainingPlan::of_adapters(adapter.config.clone(), 7);
+    let model = open_with("training/llama", &plan, Some(&adapter), DType::F32);
+    let scores = model.score(&batch, 1.0, true).unwrap();
+    let wanted = goldens.get("llama.log_probs").to_vec1::<f32>().unwrap();
+    assert!(worst(&log_probs(&scores), &wanted) <= 1e-4);
+    let (sum, _) = fine_tuning(&model, &batch, Mode::Evaluate);
+    check_gradients(&goldens, "llama.grad.", &model, &sum, 1e-4);
+    assert_eq!(goldens.under("llama.grad.").len(), model.vars().len());
+
+    let plan = TrainingPlan { adapters: None, weights: TrainedWeights::All, seed: 0, kept_layers: 1 };
+    let model = open_with("training/llama", &plan, None, DType::F32);
+    let (sum, _) = fine_tuning(&model, &batch, Mode::Evaluate);
+    audit_gradients(&sum, model.vars()).unwrap();
+    let table = model.vars().iter().find(|(name, _)| name.ends_with("embed_tokens.weight")).unwrap();
+    goldens.check("llama.table", sum.gradient(&table.0, &table.1).unwrap(), 1e-4);
+    assert!(model.vars().iter().all(|(name, _)| !name.contains("lm_head")));
+}
+
+/// bfloat16 has eight bits: torch and we round at other places.
+#[test]
+fn adapters_in_f32_are_trained_over_weights_in_bfloat16() {
+    let goldens = goldens();
+    let adapter = stored("adapter");
+    let plan = TrainingPlan::of_adapters(adapter.config.clone(), 7);
+    let model = open_with("qwen2_audio_tiny", &plan, Some(&adapter), DType::BF16);
+    assert!(model.vars().iter().all(|(_, var)| var.dtype() == DType::F32));
+    let scores = model.score(&batch(&goldens), 1.0, true).unwrap();
+    let wanted = goldens.get("bf16.log_probs").to_vec1::<f32>().unwrap();
+    assert!(worst(&log_probs(&scores), &wanted) < 0.1);
+    let (sum, _) = fine_tuning(&model, &batch(&goldens), Mode::Evaluate);
+    for (name, var) in model.vars() {
+        let got = sum.gradient(name, var).unwrap();
+        assert_eq!(got.dtype(), DType::F32);
+        goldens.check_relative(&format!("bf16.grad.{name}"), got, 0.1, 0.02);
+    }
+}
+
+#[test]
+fn a_packed_batch_is_its_sequences_one_by_one() {
+    let (model, goldens) = (open(), goldens());
+    let batch = batch(&goldens);
+    let n: usize = batch.iter().map(|sequence| sequence.targets.len()).sum();
+    let together = log_probs(&model.score(&batch, 1.0, true).unwrap());
+    let alone = batch.iter().flat_map(|one| log_probs(&model.score(std::slice::from_ref(one), 1.0, true).unwrap()));
+    assert!(worst(&together, &alone.collect::<Vec<_>>()) < 1e-5);
+    let mut derivatives =
+        |scores: &[TargetScores]| Ok(scores.iter().map(|own| vec![-1.0 / n as f32; own.log_probs.len()]).collect());
+    let mut sums = Accumulated::default();
+    for one in &batch {
+        model.backward(std::slice::from_ref(one), 1.0, Mode::Evaluate, &mut derivatives, &mut sums).unwrap();
+    }
+    let (packed, _) = fine_tuning(&model, &batch, Mode::Evaluate);
+    for (name, var) in model.vars() {
+        assert!(max_abs(packed.gradient(name, var).unwrap(), sums.gradient(name, var).unwrap()) < 1e-6, "{name}");
+    }
+    // Another sequence beside it changes nothing, whatever stands in it.
+    let other = TrainingSequence { tokens: vec![30; 50], targets: vec![7], ..TrainingSequence::default() };
+    let beside = model.score(&[other, batch[0].clone()], 1.0, true).unwrap();
+    assert!(worst(&beside[1].log_probs, &together[..4]) < 1e-5);
+}
+
+/// A layer that is computed twice drops what it dropped the first time.
+#[test]
+fn gradients_with_dropout_do_not_depend_on_what_is_computed_twice() {
+    let goldens = goldens();
+    let batch = batch(&goldens);
+    let run = |kept, step| {
+        let model = open_changed(|config, plan| {
+            config.lora_dropout = 0.4;
+            plan.kept_layers = kept;
+        });
+        let (sum, loss) = fine_tuning(&model, &batch, Mode::Train { seed: 3, step });
+        let grads: Vec<(String, Vec<f32>)> =
+            sum.iter().map(|(name, grad)| (name.to_owned(), grad.flatten_all().unwrap().to_vec1().unwrap())).collect();
+        (grads, loss)
+    };
+    let wanted = run(0, 5);
+    assert!(run(1, 5) == wanted && run(99, 5) == wanted);
+    assert!(run(1, 6) != wanted, "another step drops something else");
+    let (_, without) = fine_tuning(&open(), &batch, Mode::Train { seed: 3, step: 5 });
+    assert!((without - wanted.1).abs() > 1e-4, "dropout does something");
+}
+
+#[test]
+fn another_sound_changes_loss_and_gradients() {
+    let (model, goldens) = (open(), goldens());
+    let one = batch(&goldens).remove(0);
+    let quieter: Sound = one.sounds[0].iter().map(|x| 0.2 * x).rev().collect();
+    let other = TrainingSequence { sounds: vec![quieter], ..one.clone() };
+    let score = |one: &TrainingSequence| log_probs(&model.score(std::slice::from_ref(one), 1.0, true).unwrap());
+    assert!(worst(&score(&one), &score(&other)) > 1e-3);
+    let run = |one: TrainingSequence| fine_tuning(&model, &[one], Mode::Evaluate);
+    let ((a, loss), (b, other_loss)) = (run(one), run(other));
+    assert!((loss - other_loss).abs() > 1e-3);
+    for (name, var) in model.vars() {
+        assert!(max_abs(a.gradient(name, var).unwrap(), b.gradient(name, var).unwrap()) > 0.0, "{name}");
+    }
+}
+
+#[test]
+fn a_batch_without_sounds_leaves_the_tower_as_it_is() {
+    let (model, goldens) = (open(), goldens());
+    let (sum, _) = fine_tuning(&model, &batch(&goldens)[2..3], Mode::Evaluate);
+    for (name, var) in model.vars() {
+        let grad = sum.gradient(name, var).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert_eq!(grad == 0.0, name.starts_with("audio_tower"), "{name}");
+    }
+    let names = audit_gradients(&sum, model.vars()).unwrap_err().to_string();
+    assert!(
+        names.contains("gradient is zero") && names.contains("audio_tower") && !names.contains("language"),
+        "{names}"
+    );
+}
+
+#[test]
+fn the_tower_can_be_left_out_of_what_is_adapted() {
+    let config =
+        language_only(LoraConfig { target_modules: (&["q_proj", "v_proj"][..]).into(), ..LoraConfig::default() });
+    let plan = TrainingPlan::of_adapters(config, 7);
+    let model = open_with("qwen2_audio_tiny", &plan, None, DType::F32);
+    assert_eq!(model.vars().len(), 8);
+    assert!(model.vars().iter().all(|(name, _)| name.starts_with("language_model.")));
+    // A new adapter changes nothing at first.
+    let batch = batch(&goldens());
+    let [with, without] = [true, false].map(|adapter| log_probs(&model.score(&batch, 1.0, adapter).unwrap()));
+    assert!(worst(&with, &without) < 1e-6);
+    let (sum, _) = fine_tuning(&model, &batch, Mode::Evaluate);
+    audit_gradients(&sum, model.vars()).unwrap();
+}
+
+/// Our folder, read by us; `fixtures/regen/training.py --check` opens it with PEFT when `AUDSEM_TRAINED_ADAPTER` says
+/// where to leave it.
+#[test]
+fn a_trained_adapter_is_saved_as_peft_saves_it() {
+    let (model, goldens) = (open(), goldens());
+    let batch = batch(&goldens);
+    let mut optimizer = AdamW::new(model.vars().to_vec(), AdamWConfig::default()).unwrap();
+    let (sum, _) = fine_tuning(&model, &batch, Mode::Evaluate);
+    optimizer.step(&sum, 0.05).unwrap();
+    let kept = std::env::var("AUDSEM_TRAINED_ADAPTER").ok();
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = kept.as_deref().map_or(temporary.path(), Path::new);
+    std::fs::create_dir_all(folder).unwrap();
+    for (name, bytes) in model.adapter(Some("base")).unwrap().files().unwrap() {
+        std::fs::write(folder.join(name), bytes).unwrap();
+    }
+    let adapter = Adapter::open(&ModelDir::local(folder)).unwrap();
+    let plan = TrainingPlan::of_adapters(adapter.config.clone(), 9);
+    let again = open_with("qwen2_audio_tiny", &plan, Some(&adapter), DType::F32);
+    let scores = |model: &TrainableAudioModel| log_probs(&model.score(&batch, 1.0, true).unwrap());
+    assert_eq!(scores(&model), scores(&again));
+    assert!(worst(&scores(&model), &scores(&open())) > 1e-3, "a step changes something");
+    if kept.is_some() {
+        save_logits(&model, &batch, &folder.join("logits.safetensors"));
+    }
+}
+
+/// Logits before each target, by the merged network, token by token.
+fn save_logits(model: &TrainableAudioModel, batch: &[TrainingSequence], path: &Path) {
+    let policy = model.policy(true).unwrap();
+    let of_sequence = |(n, one): (usize, &TrainingSequence)| {
+        let mut decoder = policy.decoder(std::slice::from_ref(&one.sounds)).unwrap();
+        let mut logits = decoder.prefill(&[&one.tokens[..one.targets[0]]]).unwrap();
+        let rest = &one.tokens[one.targets[0]..one.tokens.len() - 1];
+        logits.extend(rest.iter().map(|token| decoder.step(&[*token]).unwrap().remove(0)));
+        (format!("logits.{n}"), Tensor::new(logits, CPU).unwrap())
+    };
+    candle_core::safetensors::save(&batch.iter().enumerate().map(of_sequence).collect(), path).unwrap();
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let (model, goldens) = (open(), goldens());
+    let one = batch(&goldens).remove(1);
+    let refused = |one: TrainingSequence, temperature| model.score(&[one], temperature, true).unwrap_err().to_string();
+    let few = TrainingSequence { tokens: one.tokens[4..].to_vec(), targets: vec![1], ..one.clone() };
+    assert!(refused(few, 1.0).contains("audio tokens for sounds"));
+    assert!(refused(TrainingSequence { sounds: Vec::new(), ..one.clone() }, 1.0).contains("audio tokens for sounds"));
+    assert!(refused(TrainingSequence { targets: vec![0], ..one.clone() }, 1.0).contains("token 0"));
+    let long = TrainingSequence { tokens: vec![1; 257], ..TrainingSequence::default() };
+    assert!(refused(long, 1.0).contains("1 to 256"));
+    let unknown = TrainingSequence { tokens: vec![1, 40], ..TrainingSequence::default() };
+    assert!(refused(unknown, 1.0).contains("vocabulary"));
+    let short: Sound = Arc::from(vec![0.0f32; 320]);
+    assert!(refused(TrainingSequence { sounds: vec![short], ..one.clone() }, 1.0).contains("at least 321"));
+    for temperature in [0.0, -1.0, f64::NAN] {
+        assert!(refused(one.clone(), temperature).contains("temperature"));
+    }
+    let mut sum = Accumulated::default();
+    let mut wrong = |_: &[TargetScores]| -> Result<Vec<Vec<f32>>> { Ok(vec![vec![0.0]]) };
+    let error = model.backward(&[one], 1.0, Mode::Evaluate, &mut wrong, &mut sum).unwrap_err().to_string();
+    assert!(error.contains("derivatives of [1]"), "{error}");
+    let plan =
+        TrainingPlan::of_adapters(LoraConfig { target_modules: (&["lm_head"][..]).into(), ..LoraConfig::default() }, 1);
+    let dir = ModelDir::local(&path("qwen2_audio_tiny"));
+    assert!(
+        TrainableAudioModel::open(&dir, &plan, None, (CPU, DType::F32)).unwrap_err().to_string().contains("lm_head")
+    );
+    let other = ModelDir::local(&path("qwen2_tiny"));
+    let error = TrainableAudioModel::open(&other, &plan, None, (CPU, DType::F32)).unwrap_err().to_string();
+    assert!(error.contains("model_type"), "{error}");
+}
