@@ -311,6 +311,11 @@ fn conv2d(x: &Tensor, weight: &Tensor, config: &ConvConfig) -> Result<Tensor> {
     if x.device().is_cpu() && x.dtype() == DType::F32 && weight.dtype() == DType::F32 {
         return x.contiguous()?.apply_op2(&weight.contiguous()?, Convolve(geometry));
     }
+    if x.device().is_cpu() && [DType::BF16, DType::F16].contains(&x.dtype()) && weight.dtype() == x.dtype() {
+        // candle's own convolution has no products of these types.
+        let y = conv2d(&x.to_dtype(DType::F32)?, &weight.to_dtype(DType::F32)?, config)?;
+        return y.to_dtype(x.dtype());
+    }
     if stride[0] != stride[1] {
         bail!("a convolution with steps {stride:?} runs on the CPU in f32 alone");
     }

@@ -29,7 +29,7 @@ pub(crate) struct Chain<'a> {
 enum Record {
     /// No gradient passes here.
     Nothing,
-    /// Its input.
+    /// Its input, which is a variable if it is to get a gradient.
     Input(Tensor),
     /// Its input and its result with a graph between.
     Graph(Tensor, Tensor),
@@ -75,7 +75,8 @@ impl<'a> Chain<'a> {
         for (n, step) in steps.iter().enumerate() {
             let is_passed = flows[n] || step.is_trained;
             let has_graph = is_passed && n + kept >= steps.len();
-            let input = if has_graph { differentiable(&x, flows[n])? } else { x };
+            // With a graph or without, so that a layer gives the same bits when it is computed again.
+            let input = if is_passed { differentiable(&x, flows[n])? } else { x };
             let output = (step.run)(&input)?;
             x = output.detach();
             records.push(match (is_passed, has_graph) {
@@ -112,7 +113,6 @@ impl Tape<'_> {
                 Record::Nothing => return Ok(None),
                 Record::Graph(input, output) => (input, output),
                 Record::Input(input) => {
-                    let input = differentiable(&input, is_wanted)?;
                     let output = (step.run)(&input)?;
                     (input, output)
                 }
