@@ -10,10 +10,13 @@ use candle_core::{Tensor, Var};
 use super::Accumulated;
 use crate::error::Result;
 
+/// From the states before a step to those behind it.
+pub(crate) type StepFunction<'a> = Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>;
+
 /// A part of a network that is differentiated at once.
 pub(crate) struct Step<'a> {
-    /// From the states before it to those behind it.
-    pub(crate) run: Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>,
+    /// What it computes.
+    pub(crate) run: StepFunction<'a>,
     /// Whether it holds tensors that are trained.
     pub(crate) is_trained: bool,
 }

@@ -10,11 +10,12 @@ use crate::multimodal::qwen2_audio::Qwen2AudioConfig;
 use crate::multimodal::{HOP_SAMPLES, SoundLengths};
 use crate::nn::{AttentionContext, Linear, Mode};
 use crate::train::Sound;
+use crate::train::layerwise::StepFunction;
 
 /// A step of a tower and the beginnings of the names of its tensors.
 pub(super) struct TowerStep<'a> {
     pub(super) names: Vec<String>,
-    pub(super) run: Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>,
+    pub(super) run: StepFunction<'a>,
 }
 
 /// The part of a network that hears.
