@@ -7,7 +7,7 @@
 use crate::audio::packets::Packets;
 pub use crate::audio::packets::StreamSpan;
 use crate::audio::{AudioError, Decoder};
-use crate::program::{MediaError, Program, plain_message};
+use crate::program::{MediaError, Program, Progress, plain_message};
 use audsem_core::blame::Blame;
 use std::time::Duration;
 
@@ -70,10 +70,12 @@ impl VideoFacts {
 pub fn decode_whole(ffmpeg: &Program, media: &[u8]) -> Result<(), AudioError> {
     let call = ffmpeg.call().args(["-nostdin", "-v", "error", "-threads", "1"]);
     let call = call.input_bytes(media, &std::env::temp_dir()).map_err(AudioError::Helper)?;
+    let progress = Progress::start().map_err(AudioError::Helper)?;
+    let call = call.args(progress.arguments());
     let finished = call.args(["-map", "0:v?", "-map", "0:a?", "-f", "null", "-"]).timeout(TIMEOUT).run();
     let finished = finished.map_err(unreadable)?;
     match finished.stderr.lines().find(|line| !line.trim().is_empty()) {
-        None if finished.status.success() => Ok(()),
+        None if finished.status.success() => progress.check().map_err(AudioError::Helper),
         line => {
             let what = line.map_or_else(|| finished.status.to_string(), |line| without_addresses(&plain_message(line)));
             Err(AudioError::Malformed { what })

@@ -2,10 +2,11 @@
 
 use super::packets::{self, Packets};
 use super::{Audio, AudioError, wav};
-use crate::program::{MediaError, Program, Tool, address_of};
+use crate::program::progress::{lost, temporary};
+use crate::program::{MediaError, Program, Progress, address_of};
 use audsem_core::blame::Blame;
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _};
+use std::io::{Read as _, Seek as _};
 use std::time::Duration;
 
 /// Timeout of ffmpeg: sound decodes hundreds of times faster than it plays, so a program that takes this long hangs.
@@ -38,10 +39,11 @@ pub(super) fn decode(ffmpeg: &Program, media: &[u8], max_s: f64, built_in: Audio
 /// # Errors
 /// [`AudioError::Helper`] with whatever ffmpeg stumbled over, be it sound or pictures, or that of decoding.
 pub(super) fn decode_with_packets(ffmpeg: &Program, media: &[u8], max_s: f64) -> Result<(Audio, Packets), AudioError> {
-    let mut packets = temporary()?;
+    let mut packets = temporary().map_err(AudioError::Helper)?;
     let bytes = run(ffmpeg, media, max_s, Some(&packets))?;
     let mut text = Vec::new();
-    packets.rewind().and_then(|()| packets.read_to_end(&mut text)).map_err(lost)?;
+    let read = packets.rewind().and_then(|()| packets.read_to_end(&mut text));
+    read.map_err(|error| AudioError::Helper(lost(error)))?;
     Ok((wav::decode(&bytes, max_s)?, Packets::parse(&String::from_utf8_lossy(&text))))
 }
 
@@ -49,7 +51,7 @@ pub(super) fn decode_with_packets(ffmpeg: &Program, media: &[u8], max_s: f64) ->
 fn run(ffmpeg: &Program, media: &[u8], max_s: f64, packets: Option<&File>) -> Result<Vec<u8>, AudioError> {
     // One second more than the limit is enough to detect that a file is too long.
     let limit = format!("{:.3}", max_s + 1.0);
-    let progress = temporary()?;
+    let progress = Progress::start().map_err(AudioError::Helper)?;
     let mut call = ffmpeg
         .call()
         // One thread: the caller already decodes one file per core.
@@ -60,47 +62,13 @@ fn run(ffmpeg: &Program, media: &[u8], max_s: f64, packets: Option<&File>) -> Re
         .input_bytes(media, &std::env::temp_dir())
         .map_err(AudioError::Helper)?
         // Times are counted again: those of chained streams go back, which would be an error too.
-        .args(["-y", "-progress", &address_of(&progress)])
-        .args([
-            "-vn",
-            "-sn",
-            "-dn",
-            "-af",
-            "asetpts=N/SR/TB",
-            "-t",
-            &limit,
-            "-c:a",
-            "pcm_f32le",
-            "-f",
-            "wav",
-            "pipe:1",
-        ]);
+        .args(progress.arguments())
+        .args(["-vn", "-sn", "-dn", "-af", "asetpts=N/SR/TB", "-t", &limit])
+        .args(["-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]);
     if let Some(packets) = packets {
         call = call.args(packets::LISTED).arg(address_of(packets));
     }
     let bytes = call.timeout(TIMEOUT).output().map_err(AudioError::Helper)?;
-    // A WAV file in a pipe has no length, so that one which breaks off without a word looks whole.
-    match is_at_end(progress).map_err(lost)? {
-        true => Ok(bytes),
-        false => Err(lost(io::ErrorKind::UnexpectedEof.into())),
-    }
-}
-
-/// A file for what ffmpeg reports. Without a name, nothing remains of it when this process is killed.
-fn temporary() -> Result<File, AudioError> {
-    let folder = std::env::temp_dir();
-    tempfile::tempfile_in(&folder)
-        .map_err(|source| AudioError::Helper(MediaError::Temporary { tool: Tool::Ffmpeg, folder, source }))
-}
-
-fn lost(source: io::Error) -> AudioError {
-    AudioError::Helper(MediaError::Pipe { tool: Tool::Ffmpeg, source })
-}
-
-/// Whether ffmpeg's report of its progress says that it came to the end.
-fn is_at_end(mut progress: File) -> io::Result<bool> {
-    let mut report = String::new();
-    progress.rewind()?;
-    progress.read_to_string(&mut report)?;
-    Ok(report.trim_end().ends_with("progress=end"))
+    progress.check().map_err(AudioError::Helper)?;
+    Ok(bytes)
 }

@@ -1,7 +1,7 @@
 //! Times of the packets of sound and pictures, as ffmpeg reads them, without decoding.
 
 use super::mp4_index::Kind;
-use crate::program::{MediaError, Program};
+use crate::program::{MediaError, Program, Progress};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -40,8 +40,11 @@ impl Packets {
     /// ffmpeg fails.
     pub(crate) fn read(ffmpeg: &Program, media: &[u8]) -> Result<Packets, MediaError> {
         let call = ffmpeg.call().args(["-nostdin", "-v", "error"]).input_bytes(media, &std::env::temp_dir())?;
-        let call = call.args(LISTED).arg("pipe:1");
-        Ok(Packets::parse(&String::from_utf8_lossy(&call.timeout(TIMEOUT).output()?)))
+        let progress = Progress::start()?;
+        let call = call.args(progress.arguments()).args(LISTED).arg("pipe:1");
+        let list = call.timeout(TIMEOUT).output()?;
+        progress.check()?;
+        Ok(Packets::parse(&String::from_utf8_lossy(&list)))
     }
 
     /// Parses the output of ffmpeg's `framecrc`: time base and kind of each stream, then stream, decoding time,

@@ -8,6 +8,7 @@ use audsem_core::blame::Blame;
 use audsem_core::run::ShardError;
 use audsem_media::audio::{AudioError, Decoder};
 use audsem_media::program::{Program, Tool};
+use audsem_media::video::{VideoFacts, decode_whole};
 
 /// A program that is a shell script.
 fn script(folder: &Path, name: &str, text: &str) -> PathBuf {
@@ -17,8 +18,12 @@ fn script(folder: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
+fn fixture(name: &str) -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/audio").join(name)).unwrap()
+}
+
 fn opus() -> Vec<u8> {
-    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/audio/opus.webm")).unwrap()
+    fixture("opus.webm")
 }
 
 #[test]
@@ -56,6 +61,18 @@ fn ffmpeg_is_started_once_for_a_sound_and_its_end() {
     let audio = decoder.decode_bytes(&opus(), Some("webm")).unwrap();
     assert!(audio.frames() > 0);
     assert_eq!(fs::read_to_string(&log).unwrap(), "started\n");
+}
+
+/// An early end of ffmpeg with exit code 0 would look like a file without pictures, or like one that is whole.
+#[test]
+fn an_ffmpeg_that_ends_early_says_nothing_about_a_video() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::at(Tool::Ffmpeg, script(folder.path(), "ffmpeg", "exit 0"));
+    let measured = VideoFacts::measure(&Decoder::new(), &program, &fixture("video.mp4"), "mp4").unwrap_err();
+    let decoded = decode_whole(&program, &fixture("video.mp4")).unwrap_err();
+    for error in [measured, decoded] {
+        assert_eq!(error.blame(), Blame::Surroundings, "{error}");
+    }
 }
 
 #[test]

@@ -116,5 +116,5 @@ fn what_cannot_be_composed_is_refused() {
     assert!(try_with("whisper_tiny", "whisper_tiny").contains("model_type"));
     assert!(!folder.path().join("out").exists());
     compose("qwen2_tiny", &folder.path().join("out"));
-    assert!(try_with("whisper_tiny", "llama_tiny").contains("holds a model already"));
+    assert!(try_with("whisper_tiny", "llama_tiny").contains("holds another model already"));
 }

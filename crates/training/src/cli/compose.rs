@@ -31,7 +31,7 @@ pub struct ComposeArgs {
     /// Language model that writes: a folder of Qwen2, Qwen2.5 or Llama, an id on the hub, or a GGUF file
     #[arg(long, value_name = "ID_OR_PATH")]
     pub language_model: String,
-    /// Folder of the new model; it must not hold one yet
+    /// Folder of the new model; it must not hold another one
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
     /// Seed of the new projector and of the rows of new tokens

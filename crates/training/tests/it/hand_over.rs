@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::shards::{json_of, shard, tone};
 
-fn bench() -> Bench {
+pub(crate) fn bench() -> Bench {
     let bench = Bench::new(env!("CARGO_BIN_EXE_audsem-training"));
     let (first, second) = (tone(300.0, 8000, 16_000), tone(500.0, 11_025, 22_050));
     let pair =

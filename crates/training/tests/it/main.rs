@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod bytes;
+mod chaos;
 mod data;
 mod generate;
 mod hand_over;

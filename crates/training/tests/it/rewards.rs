@@ -3,12 +3,12 @@
 use audsem_core::testing::Bench;
 use serde_json::{Value, json};
 
-fn bench() -> Bench {
+pub(crate) fn bench() -> Bench {
     Bench::new(env!("CARGO_BIN_EXE_audsem-training"))
 }
 
 /// Four completions of two questions; of the first one the wrong answer has the length that is asked for.
-fn completions() -> String {
+pub(crate) fn completions() -> String {
     let line = |key: &str, words: usize, answer: &str| {
         let thinking = vec!["word"; words].join(" ");
         json!({

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use audsem_core::files::{create_folder, write_atomically};
+use audsem_core::input::{is_file, read_whole};
 use audsem_core::run::ModelFingerprint;
 use audsem_core::weights::Weights;
 use candle_core::{DType, Device, Tensor};
@@ -61,16 +62,13 @@ pub struct ComposedModel {
 }
 
 impl Composition {
-    /// Composes the model and writes its folder. `config.json` is written last, so that a folder without it is none.
+    /// Composes the model and writes its folder, unless it is there already. `config.json` is written last, so that a
+    /// folder without it is none.
     ///
     /// # Errors
-    /// The output holds a model already; a part cannot be read, or is of a kind that Qwen2-Audio does not have; or the
+    /// The output holds another model; a part cannot be read, or is of a kind that Qwen2-Audio does not have; or the
     /// folder cannot be written.
     pub fn compose(&self) -> Result<ComposedModel> {
-        if self.output.join("config.json").exists() {
-            let reason = format!("{} holds a model already", self.output.display());
-            return Err(Error::Composition { reason });
-        }
         let audio = AudioPart::open(&self.audio_encoder, self.dtype)?;
         let mut language = LanguagePart::open(&self.language_model, self.dtype)?;
         let vocabulary = Vocabulary::extend(&mut language, self.seed)?;
@@ -91,6 +89,9 @@ impl Composition {
             new_tokens: vocabulary.new_tokens.clone(),
             added_rows: vocabulary.added_rows,
         };
+        if self.is_there(&config, &composed)? {
+            return Ok(composed);
+        }
         tensors.extend(audio.tensors.into_iter().map(|(name, tensor)| (format!("audio_tower.{name}"), tensor)));
         tensors.extend(projector);
         tensors.extend(language.tensors.into_iter().map(|(name, tensor)| (format!("language_model.{name}"), tensor)));
@@ -101,6 +102,25 @@ impl Composition {
         check(&files, &config)?;
         write_json(&self.output.join("config.json"), &config)?;
         Ok(composed)
+    }
+
+    /// Whether the output holds this very model.
+    ///
+    /// # Errors
+    /// It holds another one, or cannot be read.
+    fn is_there(&self, config: &Value, composed: &ComposedModel) -> Result<bool> {
+        let path = |name: &str| self.output.join(name);
+        if !is_file(&path("config.json"))? {
+            return Ok(false);
+        }
+        let same = [("config.json", json_text(config)?), ("composition.json", json_text(composed)?)];
+        for (name, text) in same {
+            if !is_file(&path(name))? || read_whole(&path(name))? != text.as_bytes() {
+                let reason = format!("{} holds another model already", self.output.display());
+                return Err(Error::Composition { reason });
+            }
+        }
+        Ok(true)
     }
 
     /// A new projector, whose vectors begin as large as those of tokens.
@@ -160,8 +180,10 @@ fn check(files: &[PathBuf], config: &Value) -> Result<()> {
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let mut text =
-        serde_json::to_string_pretty(value).map_err(|error| Error::Composition { reason: error.to_string() })?;
-    text.push('\n');
-    Ok(write_atomically(path, text.as_bytes())?)
+    Ok(write_atomically(path, json_text(value)?.as_bytes())?)
+}
+
+fn json_text(value: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Error::Composition { reason: error.to_string() })?;
+    Ok(text + "\n")
 }

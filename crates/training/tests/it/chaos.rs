@@ -1,0 +1,80 @@
+//! Every command under injected faults and random kills; see `docs/reliability.md`.
+
+use audsem_core::testing::Bench;
+use audsem_core::testing::chaos::{survive, survive_printing, survive_writing};
+
+use crate::generate::golden;
+use crate::{generate, hand_over, rewards};
+
+audsem_core::survival_tests! {
+    audsem_training::cli::Cli:
+    "index" => index;
+    "compose" => compose;
+    "generate" => answers;
+    "rewards" => score_completions;
+    "export-dataset" => prompts_in_lines, prompts_in_tables;
+    "export-config" => recipe;
+}
+
+/// Runs a command through its rounds; `--output` and `--workers` are added.
+fn check(bench: &Bench, name: &str, arguments: &str) {
+    survive(name, &bench.path(""), |output, workers| {
+        let mut command = bench.command(arguments);
+        command.arg("--output").arg(output).args(["--workers", &workers.to_string()]);
+        command
+    });
+}
+
+fn index(command: &str) {
+    check(&hand_over::bench(), "manifest", &format!("{command} -i in"));
+}
+
+fn prompts_in_lines(command: &str) {
+    check(
+        &hand_over::bench(),
+        "export-lines",
+        &format!("{command} --engine ms-swift --data index --audio-root /data --max-fail-rate 0.5"),
+    );
+}
+
+fn prompts_in_tables(command: &str) {
+    check(
+        &hand_over::bench(),
+        "export-tables",
+        &format!("{command} --engine verl-omni --data index --audio-root /data --max-fail-rate 0.5"),
+    );
+}
+
+fn recipe(command: &str) {
+    let bench = hand_over::bench();
+    bench.call("export-dataset --engine ms-swift --data index -o rows --max-fail-rate 0.5").ended(0);
+    survive_writing("export-config", &bench.path(""), |output| {
+        let flags = "--engine ms-swift --model Qwen/Qwen2.5-Omni-7B --dataset rows --output";
+        let mut command = bench.command(&format!("{command} {flags}"));
+        command.arg(output.join("recipe"));
+        command
+    });
+}
+
+fn compose(command: &str) {
+    let bench = Bench::new(env!("CARGO_BIN_EXE_audsem-training"));
+    survive_writing("compose", &bench.path(""), |output| {
+        let (whisper, language) = (golden("whisper_tiny"), golden("qwen2_tiny"));
+        let mut command = bench.command(&format!("{command} --audio-encoder {whisper} --language-model {language}"));
+        command.arg("--output").arg(output.join("model"));
+        command
+    });
+}
+
+fn answers(command: &str) {
+    let bench = generate::bench();
+    survive_printing("generate", &bench.path(""), |_| {
+        bench.command(&format!("{command} --model model --question What? --max-new-tokens 4 --audio low.wav high.wav"))
+    });
+}
+
+fn score_completions(command: &str) {
+    let bench = rewards::bench();
+    bench.write("c.jsonl", rewards::completions());
+    survive_printing("rewards", &bench.path(""), |_| bench.command(&format!("{command} -c c.jsonl")));
+}
