@@ -61,8 +61,8 @@ fn run(ffmpeg: &Program, media: &[u8], max_s: f64, packets: Option<&File>) -> Re
         .args(["-xerror", "-reinit_filter", "0"])
         .input_bytes(media, &std::env::temp_dir())
         .map_err(AudioError::Helper)?
-        // Times are counted again: those of chained streams go back, which would be an error too.
         .args(progress.arguments())
+        // Times are counted again: those of chained streams go back, which would be an error too.
         .args(["-vn", "-sn", "-dn", "-af", "asetpts=N/SR/TB", "-t", &limit])
         .args(["-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]);
     if let Some(packets) = packets {
