@@ -12,6 +12,9 @@ pub enum GenerationError {
     /// A prompt without tokens.
     #[error("a prompt has no token\nhint: give at least the start token")]
     EmptyPrompt,
+    /// Groups of continuations that cannot be sampled together.
+    #[error("groups are sampled together, one token at a time: each has as many seeds, at least one, and no beams")]
+    UnequalGroups,
     /// A prompt as long as a whole sequence may be.
     #[error(
         "a prompt of {prompt_length} tokens leaves no room within max_length {max_length}\nhint: set max_new_tokens"

@@ -7,6 +7,7 @@
 mod beams;
 mod config;
 mod error;
+mod groups;
 mod guided;
 mod ngrams;
 mod processors;
@@ -14,6 +15,7 @@ mod sample;
 
 pub use config::{EarlyStopping, GenerationConfig};
 pub use error::GenerationError;
+pub use groups::{PromptGroup, SampledCompletion, sample_groups};
 pub use guided::{Guide, GuidedAnswer};
 pub use processors::LogitsProcessors;
 pub(crate) use processors::log_softmax;

@@ -74,29 +74,34 @@ fn draw(probabilities: &[f64], at: f64) -> usize {
 }
 
 /// A sequence in the making.
-struct Row<'a> {
+pub(super) struct Row<'a> {
     ids: Vec<u32>,
     prompt_length: usize,
-    config: &'a GenerationConfig,
+    pub(super) config: &'a GenerationConfig,
     processors: LogitsProcessors<'a>,
     sampler: Sampler,
     finish: StopReason,
 }
 
 impl<'a> Row<'a> {
-    fn new(request: &GenerationRequest, config: &'a GenerationConfig) -> Result<Self> {
-        let prompt_length = request.prompt.len();
+    pub(super) fn new(prompt: &[u32], seed: u64, config: &'a GenerationConfig) -> Result<Self> {
+        let prompt_length = prompt.len();
         Ok(Self {
-            ids: request.prompt.clone(),
+            ids: prompt.to_vec(),
             prompt_length,
             config,
             processors: LogitsProcessors::new(config, prompt_length)?,
-            sampler: Sampler::new(config, request.seed),
+            sampler: Sampler::new(config, seed),
             finish: StopReason::MaxLength,
         })
     }
 
-    fn generated(mut self) -> Generated {
+    /// The token that was chosen last.
+    pub(super) fn last(&self) -> Option<u32> {
+        self.ids[self.prompt_length..].last().copied()
+    }
+
+    pub(super) fn generated(mut self) -> Generated {
         let tokens = self.ids.split_off(self.prompt_length);
         Generated { tokens, finish: self.finish, score: None }
     }
@@ -137,11 +142,26 @@ pub trait Continuation {
 /// # Errors
 /// The network fails, or a sequence does.
 pub fn decode<C: Continuation>(decoder: &mut dyn CausalDecoder, sequences: &mut [C]) -> Result<()> {
-    let prompts: Vec<&[u32]> = sequences.iter().map(Continuation::prompt).collect();
+    decode_groups(decoder, sequences, 1)
+}
+
+/// Continues all sequences to their ends, of which each `per_prompt` in a row begin with the same prompt: it is read once,
+/// and what was read is copied for each of them.
+pub(super) fn decode_groups<C: Continuation>(
+    decoder: &mut dyn CausalDecoder,
+    sequences: &mut [C],
+    per_prompt: usize,
+) -> Result<()> {
+    let prompts: Vec<&[u32]> = sequences.iter().step_by(per_prompt).map(Continuation::prompt).collect();
     if prompts.is_empty() {
         return Ok(());
     }
     let mut logits = decoder.prefill(&prompts)?;
+    if per_prompt > 1 {
+        let prompt_of: Vec<usize> = (0..sequences.len()).map(|row| row / per_prompt).collect();
+        decoder.select(&prompt_of)?;
+        logits = prompt_of.iter().map(|prompt| logits[*prompt].clone()).collect();
+    }
     let mut open: Vec<usize> = (0..sequences.len()).collect();
     loop {
         let (mut kept, mut tokens, mut going) = (Vec::new(), Vec::new(), Vec::new());
@@ -169,7 +189,8 @@ pub(super) fn rows(
     requests: &[GenerationRequest],
     config: &GenerationConfig,
 ) -> Result<Vec<Vec<Generated>>> {
-    let mut rows = requests.iter().map(|request| Row::new(request, config)).collect::<Result<Vec<_>>>()?;
+    let rows = requests.iter().map(|request| Row::new(&request.prompt, request.seed, config));
+    let mut rows = rows.collect::<Result<Vec<_>>>()?;
     decode(decoder, &mut rows)?;
     Ok(rows.into_iter().map(|row| vec![row.generated()]).collect())
 }

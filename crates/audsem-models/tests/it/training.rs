@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use audsem_core::hub::ModelDir;
 use audsem_models::Result;
+use audsem_models::generate::{GenerationConfig, PromptGroup, SampledCompletion, sample_groups};
 use audsem_models::multimodal::trainable::{TrainableAudioModel, TrainedWeights, TrainingPlan, language_only};
 use audsem_models::nn::lora::Adapter;
 use audsem_models::nn::{LoraConfig, Mode};
@@ -135,6 +136,70 @@ fn a_policy_is_what_is_trained() {
             assert!((of_first[token as usize] - scores[n].log_probs[0]).abs() <= 1e-5, "{prefix}{n}");
         }
     }
+}
+
+/// Four continuations of each prompt about a sound, by the policy as it stands.
+fn rollouts(model: &TrainableAudioModel, prompts: &[TrainingSequence]) -> Vec<Vec<SampledCompletion>> {
+    let policy = model.policy(true).unwrap();
+    let sounds: Vec<Vec<Sound>> = prompts.iter().map(|prompt| prompt.sounds.clone()).collect();
+    let group = |prompt: &TrainingSequence| PromptGroup {
+        seeds: (0..4).map(|n| n + 100 * prompt.tokens.len() as u64).collect(),
+        prompt: prompt.tokens.clone(),
+    };
+    let groups: Vec<PromptGroup> = prompts.iter().map(group).collect();
+    let config = GenerationConfig {
+        do_sample: true,
+        temperature: 0.8,
+        top_k: 30,
+        max_new_tokens: Some(12),
+        eos_token_id: vec![39],
+        // What is drawn is scored as text: the token that stands for sounds must not be among it.
+        suppress_tokens: Some(vec![37]),
+        ..GenerationConfig::default()
+    };
+    sample_groups(&mut *policy.decoder(&sounds).unwrap(), &groups, &config).unwrap()
+}
+
+/// The sequences of the golden up to where their answers begin.
+fn prompts(goldens: &Goldens) -> Vec<TrainingSequence> {
+    let cut = |one: TrainingSequence| TrainingSequence { tokens: one.tokens[..one.targets[0]].to_vec(), ..one };
+    batch(goldens).into_iter().map(cut).collect()
+}
+
+#[test]
+fn groups_of_rollouts_are_each_alone_and_scored_as_they_were_drawn() {
+    let (model, goldens) = (open(), goldens());
+    let prompts = prompts(&goldens);
+    let together = rollouts(&model, &prompts);
+    assert!(together.iter().flatten().any(|drawn| drawn.tokens.len() < 12), "some end before the limit");
+    for (prompt, group) in prompts.iter().zip(&together) {
+        let alone = rollouts(&model, std::slice::from_ref(prompt)).remove(0);
+        assert_ne!(group[0].tokens, group[1].tokens);
+        for (drawn, alone) in group.iter().zip(&alone) {
+            assert_eq!(drawn.tokens, alone.tokens);
+            assert!(worst(&drawn.log_probs, &alone.log_probs) < 1e-5);
+        }
+        let sequence = |drawn: &SampledCompletion| {
+            let tokens: Vec<u32> = prompt.tokens.iter().chain(&drawn.tokens).copied().collect();
+            TrainingSequence { targets: (prompt.tokens.len()..tokens.len()).collect(), tokens, ..prompt.clone() }
+        };
+        let sequences: Vec<TrainingSequence> = group.iter().map(sequence).collect();
+        let scores = model.score(&sequences, 0.8, true).unwrap();
+        for (drawn, scores) in group.iter().zip(&scores) {
+            assert!(worst(&drawn.log_probs, &scores.log_probs) < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn another_sound_changes_rollouts() {
+    let (model, goldens) = (open(), goldens());
+    let heard = prompts(&goldens).remove(0);
+    let quieter: Sound = heard.sounds[0].iter().map(|x| 0.2 * x).rev().collect();
+    let other = TrainingSequence { sounds: vec![quieter], ..heard.clone() };
+    let [first, second] = [heard, other].map(|prompt| rollouts(&model, &[prompt]).remove(0));
+    assert!(first.iter().zip(&second).any(|(a, b)| a.tokens != b.tokens), "the same seeds draw something else");
+    assert!((first[0].log_probs[0] - second[0].log_probs[0]).abs() > 1e-4 || first[0].tokens[0] != second[0].tokens[0]);
 }
 
 #[test]
