@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use audsem_core::run::ShardError;
 use audsem_core::tables::TableError;
 
+use crate::grpo::rollout::RolloutError;
 use crate::rewards::{RewardConfigError, RewardProgramError};
 
 /// Result with this crate's [`Error`].
@@ -78,6 +79,12 @@ pub enum Error {
         /// Answers that were compared.
         n: usize,
     },
+    /// A server that writes completions fails or refuses.
+    #[error(transparent)]
+    Text(#[from] audsem_llm::TextError),
+    /// Completions of a server cannot be trained on.
+    #[error(transparent)]
+    Rollout(#[from] RolloutError),
     /// A page cannot be drawn.
     #[error(transparent)]
     Report(#[from] audsem_report::ReportError),

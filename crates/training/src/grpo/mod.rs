@@ -1,4 +1,5 @@
-//! The arithmetic of reinforcement learning from groups of completions (GRPO and its relatives): plain functions of numbers.
+//! Reinforcement learning from groups of completions (GRPO and its relatives): the arithmetic, as plain functions of
+//! numbers, and who writes the completions ([`rollout`]).
 //!
 //! ```
 //! use audsem_training::grpo::advantage::{AdvantageScale, advantages};
@@ -12,4 +13,5 @@
 pub mod advantage;
 pub mod mismatch;
 pub mod objective;
+pub mod rollout;
 pub mod schedule;
