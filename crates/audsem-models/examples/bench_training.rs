@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use audsem_core::hub::ModelDir;
+use audsem_models::multimodal::audio_language::AudioCheckpoint;
 use audsem_models::multimodal::trainable::{TrainableAudioModel, TrainingPlan};
 use audsem_models::nn::lora::Adapter;
 use audsem_models::nn::{Mode, limit_threads};
@@ -45,7 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let dir = |name: &str| ModelDir::local(&Path::new(&folder).join(name));
     let adapter = Adapter::open(&dir("adapter"))?;
     let plan = TrainingPlan { kept_layers, ..TrainingPlan::of_adapters(adapter.config.clone(), 0) };
-    let model = TrainableAudioModel::open(&dir("model"), &plan, Some(&adapter), (&Device::Cpu, DType::F32))?;
+    let checkpoint = AudioCheckpoint::open(&format!("{folder}/model"), None)?;
+    let model = TrainableAudioModel::open(&checkpoint, &plan, Some(&adapter), (&Device::Cpu, DType::F32))?;
     let batch = [sequence(model.audio_tokens(SECONDS * 16_000)?)];
     let mut optimizer = AdamW::new(model.vars().to_vec(), AdamWConfig::default())?;
     let (mut losses, mut seconds) = (Vec::new(), Vec::new());

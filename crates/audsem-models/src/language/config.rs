@@ -1,5 +1,6 @@
 //! `config.json` of Qwen2, Llama and Mixtral.
 
+use candle_nn::VarBuilder;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -103,6 +104,15 @@ struct RopeKeys {
 }
 
 impl LanguageConfig {
+    /// This configuration for the weights below `vb`, in which a head that is stored is the head. Configurations of audio
+    /// language models may say that it is the token table where their checkpoint has a head of its own; transformers 5
+    /// follows the checkpoint.
+    #[must_use]
+    pub fn with_stored_head(&self, vb: &VarBuilder<'_>) -> Self {
+        let tie_word_embeddings = self.tie_word_embeddings && !vb.contains_tensor("lm_head.weight");
+        Self { tie_word_embeddings, ..self.clone() }
+    }
+
     /// Reads the content of a `config.json`, or the part of one that describes the language model.
     ///
     /// # Errors

@@ -18,7 +18,11 @@ use crate::golden::{max_abs, path};
 const CPU: Device = Device::Cpu;
 
 /// Writes a checkpoint as the golden's, with other names for tensors and another configuration.
-fn rewritten(golden: &str, rename: impl Fn(&str) -> String, config: impl Fn(Value) -> Value) -> tempfile::TempDir {
+pub(crate) fn rewritten(
+    golden: &str,
+    rename: impl Fn(&str) -> String,
+    config: impl Fn(Value) -> Value,
+) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let tensors = candle_core::safetensors::load(path(golden).join("model.safetensors"), &CPU).unwrap();
     let tensors: HashMap<String, Tensor> = tensors.into_iter().map(|(name, tensor)| (rename(&name), tensor)).collect();
@@ -39,7 +43,7 @@ fn open(folder: &Path, options: &AudioModelOptions) -> AudioLanguageModel {
     AudioLanguageModel::open(folder.to_str().unwrap(), options).unwrap()
 }
 
-fn tone(samples: usize) -> Vec<f32> {
+pub(crate) fn tone(samples: usize) -> Vec<f32> {
     (0..samples).map(|n| 0.3 * (n as f32 * 0.13).sin()).collect()
 }
 
@@ -52,7 +56,7 @@ fn logits(network: &AudioLanguageNetwork) -> Tensor {
 }
 
 /// The names of transformers 5 in memory.
-fn new_name(family: AudioFamily, name: &str) -> String {
+pub(crate) fn new_name(family: AudioFamily, name: &str) -> String {
     match family {
         AudioFamily::Qwen2Audio => match name.strip_prefix("language_model.model.") {
             Some(rest) => format!("model.language_model.{rest}"),

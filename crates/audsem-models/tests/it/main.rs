@@ -37,6 +37,7 @@ mod smollm2;
 mod token_ids;
 mod train;
 mod training;
+mod training_folders;
 mod weights;
 mod whisper;
 mod whisper_real;

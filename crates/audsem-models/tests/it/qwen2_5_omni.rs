@@ -37,7 +37,7 @@ fn prompt(goldens: &Goldens, n: usize) -> Vec<u32> {
 fn features_are_those_of_transformers_without_a_limit_of_30_seconds() {
     let (network, goldens) = open();
     for frames in [5, 101] {
-        let features = network.features(&samples(&goldens, frames)).unwrap().squeeze(0).unwrap();
+        let features = network.hearing().features(&samples(&goldens, frames)).unwrap().squeeze(0).unwrap();
         goldens.check(&format!("features.{frames}"), &features, 1e-4);
     }
     // 40 s of the sound again and again.
@@ -51,7 +51,7 @@ fn features_of_a_tone_and_of_silence_are_known_values() {
     let (network, _) = open();
     let tone: Vec<f32> =
         (0..16_000).map(|n| (0.5 * (std::f64::consts::TAU * 440.0 * f64::from(n) / 16_000.0).sin()) as f32).collect();
-    let features = network.features(&tone).unwrap().squeeze(0).unwrap();
+    let features = network.hearing().features(&tone).unwrap().squeeze(0).unwrap();
     assert_eq!(features.dims(), [128, 100]);
     let rows = features.t().unwrap().to_vec2::<f32>().unwrap();
     for (frame, band, value) in [
@@ -67,10 +67,10 @@ fn features_of_a_tone_and_of_silence_are_known_values() {
     }
     let sum: f64 = rows.iter().flatten().map(|value| f64::from(*value)).sum();
     assert!((sum + 5444.1465).abs() < 0.05, "{sum}");
-    let silence = network.features(&[0.0; 3200]).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let silence = network.hearing().features(&[0.0; 3200]).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
     assert!(silence.iter().all(|value| (value + 1.5).abs() < 1e-6));
-    assert!(network.features(&[f32::NAN; 3200]).is_err());
-    assert!(network.features(&[0.1; 320]).unwrap_err().to_string().contains("at least 321"));
+    assert!(network.hearing().features(&[f32::NAN; 3200]).is_err());
+    assert!(network.hearing().features(&[0.1; 320]).unwrap_err().to_string().contains("at least 321"));
 }
 
 /// Fewer frames than a window, whole windows, and windows with a rest.
@@ -88,13 +88,19 @@ fn windows_are_heard_as_in_transformers() {
 #[test]
 fn no_window_hears_another() {
     let (network, goldens) = open();
-    let whole = network.features(&samples(&goldens, 450)).unwrap();
+    let whole = network.hearing().features(&samples(&goldens, 450)).unwrap();
     let silent = Tensor::zeros((1, 128, 250), DType::F32, &Device::Cpu).unwrap();
     let begun = Tensor::cat(&[&whole.narrow(2, 0, 200).unwrap(), &silent], 2).unwrap();
-    let first =
-        |mel: &Tensor| network.tower().forward(mel).unwrap().narrow(0, 0, 50).unwrap().to_vec2::<f32>().unwrap();
+    let first = |mel: &Tensor| {
+        network.hearing().tower().forward(mel).unwrap().narrow(0, 0, 50).unwrap().to_vec2::<f32>().unwrap()
+    };
     assert_eq!(first(&whole), first(&begun));
-    assert!(max_abs(&network.tower().forward(&whole).unwrap(), &network.tower().forward(&begun).unwrap()) > 1e-3);
+    assert!(
+        max_abs(
+            &network.hearing().tower().forward(&whole).unwrap(),
+            &network.hearing().tower().forward(&begun).unwrap()
+        ) > 1e-3
+    );
 }
 
 /// The sound and all before the question at once, then the question token by token.

@@ -6,18 +6,22 @@ use std::sync::Arc;
 use audsem_core::hub::ModelDir;
 use audsem_models::Result;
 use audsem_models::generate::{GenerationConfig, PromptGroup, SampledCompletion, sample_groups};
+use audsem_models::multimodal::audio_language::AudioCheckpoint;
 use audsem_models::multimodal::trainable::{TrainableAudioModel, TrainedWeights, TrainingPlan, language_only};
 use audsem_models::nn::lora::Adapter;
 use audsem_models::nn::{LoraConfig, Mode};
 use audsem_models::train::{
-    Accumulated, AdamW, AdamWConfig, Gradients, Schedule, Sound, TargetScores, TrainableModel, TrainingSequence,
-    audit_gradients,
+    Accumulated, AdamW, AdamWConfig, Gradients, PolicySnapshot, Schedule, Sound, TargetScores, TrainableModel,
+    TrainingSequence, audit_gradients,
 };
 use candle_core::{D, DType, Device, Tensor};
 
 use crate::golden::{Goldens, max_abs, path};
 
 const CPU: &Device = &Device::Cpu;
+
+/// Everything is trained, without adapters.
+const OF_ALL: TrainingPlan = TrainingPlan { adapters: None, weights: TrainedWeights::All, seed: 0, kept_layers: 1 };
 
 /// Optimiser of the golden.
 const STEPS: usize = 5;
@@ -33,7 +37,17 @@ fn stored(name: &str) -> Adapter {
 }
 
 fn open_with(base: &str, plan: &TrainingPlan, adapter: Option<&Adapter>, dtype: DType) -> TrainableAudioModel {
-    TrainableAudioModel::open(&ModelDir::local(&path(base)), plan, adapter, (CPU, dtype)).unwrap()
+    open_folder(&path(base), plan, adapter, dtype).unwrap()
+}
+
+pub(crate) fn open_folder(
+    folder: &Path,
+    plan: &TrainingPlan,
+    adapter: Option<&Adapter>,
+    dtype: DType,
+) -> Result<TrainableAudioModel> {
+    let checkpoint = AudioCheckpoint::open(folder.to_str().unwrap(), None)?;
+    TrainableAudioModel::open(&checkpoint, plan, adapter, (CPU, dtype))
 }
 
 /// The checkpoint with the adapter of the golden, whose settings may be changed.
@@ -67,7 +81,7 @@ fn batch(goldens: &Goldens) -> Vec<TrainingSequence> {
 }
 
 /// Gradients of the mean loss of all targets, and the loss.
-fn fine_tuning(model: &TrainableAudioModel, batch: &[TrainingSequence], mode: Mode) -> (Accumulated, f32) {
+pub(crate) fn fine_tuning(model: &TrainableAudioModel, batch: &[TrainingSequence], mode: Mode) -> (Accumulated, f32) {
     let (mut sum, mut loss) = (Accumulated::default(), 0.0);
     let n: usize = batch.iter().map(|sequence| sequence.targets.len()).sum();
     let mut derivatives = |scores: &[TargetScores]| {
@@ -79,7 +93,13 @@ fn fine_tuning(model: &TrainableAudioModel, batch: &[TrainingSequence], mode: Mo
 }
 
 /// Fails unless exactly the tensors of the golden below `prefix` that are trained have a gradient, within `tolerance`.
-fn check_gradients(goldens: &Goldens, prefix: &str, model: &TrainableAudioModel, sum: &Accumulated, tolerance: f32) {
+pub(crate) fn check_gradients(
+    goldens: &Goldens,
+    prefix: &str,
+    model: &TrainableAudioModel,
+    sum: &Accumulated,
+    tolerance: f32,
+) {
     assert!(!model.vars().is_empty());
     for (name, var) in model.vars() {
         let got = sum.gradient(name, var).unwrap_or_else(|| panic!("{name} has no gradient"));
@@ -88,13 +108,28 @@ fn check_gradients(goldens: &Goldens, prefix: &str, model: &TrainableAudioModel,
     audit_gradients(sum, model.vars()).unwrap();
 }
 
-fn log_probs(scores: &[TargetScores]) -> Vec<f32> {
+pub(crate) fn log_probs(scores: &[TargetScores]) -> Vec<f32> {
     scores.iter().flat_map(|scores| scores.log_probs.clone()).collect()
 }
 
-fn worst(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn worst(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// Fails unless scores are those of the golden's logits below `prefix`.
+pub(crate) fn check_scores(goldens: &Goldens, prefix: &str, batch: &[TrainingSequence], scores: &[TargetScores]) {
+    assert_eq!(scores.len(), batch.len());
+    for (n, (scores, sequence)) in scores.iter().zip(batch).enumerate() {
+        let logits = goldens.get(&format!("{prefix}{n}"));
+        let wanted = candle_nn::ops::log_softmax(logits, D::Minus1).unwrap().to_vec2::<f32>().unwrap();
+        let top = logits.argmax(D::Minus1).unwrap().to_vec1::<u32>().unwrap();
+        for (at, target) in sequence.targets.iter().enumerate() {
+            let token = sequence.tokens[*target];
+            assert!((scores.log_probs[at] - wanted[at][token as usize]).abs() <= 1e-4, "{prefix}{n} {at}");
+            assert_eq!(scores.correct[at], top[at] == token, "{prefix}{n} {at}");
+        }
+    }
 }
 
 #[test]
@@ -102,31 +137,18 @@ fn scores_are_those_of_peft_with_the_adapter_and_without() {
     let (model, goldens) = (open(), goldens());
     let batch = batch(&goldens);
     for (adapter, prefix) in [(true, "logits."), (false, "logits.base.")] {
-        let scores = model.score(&batch, 1.0, adapter).unwrap();
-        for (n, (scores, sequence)) in scores.iter().zip(&batch).enumerate() {
-            let logits = goldens.get(&format!("{prefix}{n}"));
-            let wanted = candle_nn::ops::log_softmax(logits, D::Minus1).unwrap().to_vec2::<f32>().unwrap();
-            let top = logits.argmax(D::Minus1).unwrap().to_vec1::<u32>().unwrap();
-            for (at, target) in sequence.targets.iter().enumerate() {
-                let token = sequence.tokens[*target];
-                assert!((scores.log_probs[at] - wanted[at][token as usize]).abs() <= 1e-4, "{prefix}{n} {at}");
-                assert_eq!(scores.correct[at], top[at] == token, "{prefix}{n} {at}");
-            }
-        }
+        check_scores(&goldens, prefix, &batch, &model.score(&batch, 1.0, adapter).unwrap());
     }
 }
 
-/// The inference form with the adapter merged, which answers in rollouts, against PEFT and against the training form.
-#[test]
-fn a_policy_is_what_is_trained() {
-    let (model, goldens) = (open(), goldens());
-    let batch = batch(&goldens);
+/// Fails unless the inference form, which answers in rollouts, is the training form and that of PEFT.
+pub(crate) fn check_policy(goldens: &Goldens, model: &TrainableAudioModel, batch: &[TrainingSequence]) {
     for (adapter, prefix) in [(true, "logits."), (false, "logits.base.")] {
         let policy = model.policy(adapter).unwrap();
         let sounds: Vec<Vec<Sound>> = batch.iter().map(|sequence| sequence.sounds.clone()).collect();
         let prompts: Vec<&[u32]> = batch.iter().map(|sequence| &sequence.tokens[..sequence.targets[0]]).collect();
         let logits = policy.decoder(&sounds).unwrap().prefill(&prompts).unwrap();
-        let scores = model.score(&batch, 1.0, adapter).unwrap();
+        let scores = model.score(batch, 1.0, adapter).unwrap();
         for (n, logits) in logits.into_iter().enumerate() {
             let wanted = goldens.get(&format!("{prefix}{n}")).get(0).unwrap();
             let logits = Tensor::new(logits, CPU).unwrap();
@@ -203,6 +225,12 @@ fn another_sound_changes_rollouts() {
 }
 
 #[test]
+fn a_policy_is_what_is_trained() {
+    let goldens = goldens();
+    check_policy(&goldens, &open(), &batch(&goldens));
+}
+
+#[test]
 fn gradients_of_adapters_are_those_of_torch() {
     let (model, goldens) = (open(), goldens());
     let (sum, loss) = fine_tuning(&model, &batch(&goldens), Mode::Evaluate);
@@ -214,28 +242,29 @@ fn gradients_of_adapters_are_those_of_torch() {
 }
 
 /// A weighted sum of log-probabilities at another temperature, as reinforcement learning has it.
-#[test]
-fn gradients_of_a_policy_are_those_of_torch() {
-    let (model, goldens) = (open(), goldens());
+pub(crate) fn check_policy_gradients(goldens: &Goldens, model: &TrainableAudioModel, batch: &[TrainingSequence]) {
     let weights = goldens.get("policy.weights").to_vec1::<f32>().unwrap();
     let mut sum = Accumulated::default();
     let mut derivatives = |scores: &[TargetScores]| {
         let mut rest = weights.iter().copied();
         Ok(scores.iter().map(|scores| rest.by_ref().take(scores.log_probs.len()).collect()).collect())
     };
-    model.backward(&batch(&goldens), 0.7, Mode::Evaluate, &mut derivatives, &mut sum).unwrap();
-    check_gradients(&goldens, "policy.", &model, &sum, 1e-4);
+    model.backward(batch, 0.7, Mode::Evaluate, &mut derivatives, &mut sum).unwrap();
+    check_gradients(goldens, "policy.", model, &sum, 1e-4);
 }
 
 #[test]
-fn five_steps_are_those_of_torch() {
-    let (model, goldens) = (open(), goldens());
-    let batch = batch(&goldens);
+fn gradients_of_a_policy_are_those_of_torch() {
+    let goldens = goldens();
+    check_policy_gradients(&goldens, &open(), &batch(&goldens));
+}
+
+pub(crate) fn check_five_steps(goldens: &Goldens, model: &TrainableAudioModel, batch: &[TrainingSequence]) {
     let config = AdamWConfig { max_grad_norm: Some(MAX_NORM), ..AdamWConfig::default() };
     let mut optimizer = AdamW::new(model.vars().to_vec(), config).unwrap();
     let mut losses = Vec::new();
     for step in 0..STEPS {
-        let (sum, loss) = fine_tuning(&model, &batch, Mode::Train { seed: 1, step: step as u64 });
+        let (sum, loss) = fine_tuning(model, batch, Mode::Train { seed: 1, step: step as u64 });
         optimizer.step(&sum, LEARNING_RATE * Schedule::Linear.factor(step, 0, STEPS)).unwrap();
         losses.push(loss);
         if [1, STEPS].contains(&(step + 1)) {
@@ -250,10 +279,16 @@ fn five_steps_are_those_of_torch() {
 }
 
 #[test]
+fn five_steps_are_those_of_torch() {
+    let goldens = goldens();
+    check_five_steps(&goldens, &open(), &batch(&goldens));
+}
+
+#[test]
 fn gradients_of_all_weights_are_those_of_torch() {
     let goldens = goldens();
     for (weights, expected) in [(TrainedWeights::All, 20), (TrainedWeights::Projector, 2)] {
-        let plan = TrainingPlan { adapters: None, weights, seed: 0, kept_layers: 1 };
+        let plan = TrainingPlan { weights, ..OF_ALL };
         let model = open_with("qwen2_audio_tiny", &plan, None, DType::F32);
         let (sum, _) = fine_tuning(&model, &batch(&goldens), Mode::Evaluate);
         assert!(
@@ -264,10 +299,10 @@ fn gradients_of_all_weights_are_those_of_torch() {
     assert!(goldens.under("all.").len() > 60);
 }
 
-/// A text model of Llama's kind whose head is the token table; adapters beside every linear layer, scaled by the root of
-/// their rank.
+/// A text model of Llama's kind; adapters beside every linear layer, scaled by the root of their rank. The configuration
+/// says that the head is the token table, but the checkpoint has a head of its own, which transformers takes.
 #[test]
-fn a_llama_with_a_tied_head_is_trained_as_in_torch() {
+fn a_llama_with_a_head_of_its_own_is_trained_as_in_torch() {
     let goldens = goldens();
     let batch = batch(&goldens);
     let adapter = stored("llama_adapter");
@@ -280,13 +315,31 @@ fn a_llama_with_a_tied_head_is_trained_as_in_torch() {
     check_gradients(&goldens, "llama.grad.", &model, &sum, 1e-4);
     assert_eq!(goldens.under("llama.grad.").len(), model.vars().len());
 
-    let plan = TrainingPlan { adapters: None, weights: TrainedWeights::All, seed: 0, kept_layers: 1 };
-    let model = open_with("training/llama", &plan, None, DType::F32);
-    let (sum, _) = fine_tuning(&model, &batch, Mode::Evaluate);
-    audit_gradients(&sum, model.vars()).unwrap();
-    let table = model.vars().iter().find(|(name, _)| name.ends_with("embed_tokens.weight")).unwrap();
-    goldens.check("llama.table", sum.gradient(&table.0, &table.1).unwrap(), 1e-4);
+    let model = open_with("training/llama", &OF_ALL, None, DType::F32);
+    assert!(model.vars().iter().any(|(name, _)| name == "language_model.lm_head.weight"));
+}
+
+/// The same checkpoint without the head that it has.
+#[test]
+fn a_llama_whose_head_is_the_token_table_is_trained_as_in_torch() {
+    let goldens = goldens();
+    let folder = tempfile::tempdir().unwrap();
+    let stored = path("training/llama");
+    std::fs::copy(stored.join("config.json"), folder.path().join("config.json")).unwrap();
+    let mut tensors = candle_core::safetensors::load(stored.join("model.safetensors"), CPU).unwrap();
+    tensors.remove("language_model.lm_head.weight").unwrap();
+    candle_core::safetensors::save(&tensors, folder.path().join("model.safetensors")).unwrap();
+    let model = open_folder(folder.path(), &OF_ALL, None, DType::F32).unwrap();
     assert!(model.vars().iter().all(|(name, _)| !name.contains("lm_head")));
+    check_one(&goldens, &model, "language_model.model.embed_tokens.weight", "llama.table");
+}
+
+/// Fails unless the gradient of one tensor is that of the golden.
+fn check_one(goldens: &Goldens, model: &TrainableAudioModel, name: &str, golden: &str) {
+    let (sum, _) = fine_tuning(model, &batch(goldens), Mode::Evaluate);
+    audit_gradients(&sum, model.vars()).unwrap();
+    let (name, var) = model.vars().iter().find(|(var, _)| var == name).unwrap();
+    goldens.check(golden, sum.gradient(name, var).unwrap(), 1e-4);
 }
 
 /// bfloat16 has eight bits: torch and we round at other places.
@@ -367,6 +420,34 @@ fn another_sound_changes_loss_and_gradients() {
     assert!((loss - other_loss).abs() > 1e-3);
     for (name, var) in model.vars() {
         assert!(max_abs(a.gradient(name, var).unwrap(), b.gradient(name, var).unwrap()) > 0.0, "{name}");
+    }
+}
+
+/// Where weights are trained themselves: what was taken before a step stays, and what is asked afterwards is new.
+#[test]
+fn a_snapshot_does_not_change_and_scores_do() {
+    let goldens = goldens();
+    let batch = batch(&goldens);
+    let adapters = Some(LoraConfig { target_modules: (&["q_proj"][..]).into(), ..LoraConfig::default() });
+    let model = open_with("qwen2_audio_tiny", &TrainingPlan { adapters, ..OF_ALL }, None, DType::F32);
+    let logits = |policy: &dyn PolicySnapshot| {
+        let prompt = &batch[0].tokens[..batch[0].targets[0]];
+        policy.decoder(&[batch[0].sounds.clone()]).unwrap().prefill(&[prompt]).unwrap().remove(0)
+    };
+    let score = |adapter| log_probs(&model.score(&batch, 1.0, adapter).unwrap());
+    let policies = [true, false].map(|adapter| model.policy(adapter).unwrap());
+    let before = [logits(&*policies[0]), logits(&*policies[1])];
+    assert!(worst(&score(true), &score(false)) < 1e-6, "a new adapter changes nothing at first");
+    let mut optimizer = AdamW::new(model.vars().to_vec(), AdamWConfig::default()).unwrap();
+    let (sum, _) = fine_tuning(&model, &batch, Mode::Evaluate);
+    optimizer.step(&sum, 0.01).unwrap();
+    for (at, adapter) in [(0, true), (1, false)] {
+        assert_eq!(logits(&*policies[at]), before[at], "the snapshot {adapter}");
+        let now = logits(&*model.policy(adapter).unwrap());
+        assert!(worst(&now, &before[at]) > 1e-3);
+        let log_softmax = candle_nn::ops::log_softmax(&Tensor::new(now, CPU).unwrap(), 0).unwrap();
+        let token = batch[0].tokens[batch[0].targets[0]] as usize;
+        assert!((log_softmax.to_vec1::<f32>().unwrap()[token] - score(adapter)[0]).abs() < 1e-5, "{adapter}");
     }
 }
 
@@ -465,11 +546,8 @@ fn what_does_not_fit_is_refused() {
     assert!(error.contains("derivatives of [1]"), "{error}");
     let plan =
         TrainingPlan::of_adapters(LoraConfig { target_modules: (&["lm_head"][..]).into(), ..LoraConfig::default() }, 1);
-    let dir = ModelDir::local(&path("qwen2_audio_tiny"));
-    assert!(
-        TrainableAudioModel::open(&dir, &plan, None, (CPU, DType::F32)).unwrap_err().to_string().contains("lm_head")
-    );
-    let other = ModelDir::local(&path("qwen2_tiny"));
-    let error = TrainableAudioModel::open(&other, &plan, None, (CPU, DType::F32)).unwrap_err().to_string();
+    let refused = |base| open_folder(&path(base), &plan, None, DType::F32).unwrap_err().to_string();
+    assert!(refused("qwen2_audio_tiny").contains("lm_head"));
+    let error = refused("qwen2_tiny");
     assert!(error.contains("model_type"), "{error}");
 }

@@ -76,7 +76,7 @@ impl AudioCheckpoint {
     }
 
     /// The weights by the names of the network, whatever the files call them. [`Weights::finish`] is to be given
-    /// [`AudioLanguageConfig::is_ignored`].
+    /// [`AudioFamily::is_ignored`].
     ///
     /// # Errors
     /// There are none, or a file cannot be parsed.

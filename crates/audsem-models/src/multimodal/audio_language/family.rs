@@ -1,5 +1,6 @@
 //! Which network a folder holds, and what its tensors are called.
 
+use candle_nn::VarBuilder;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -62,6 +63,20 @@ impl AudioFamily {
         match (self, stored) {
             (Self::Qwen2Audio, "lm_head") => "language_model.lm_head".to_owned(),
             _ => found.unwrap_or_else(|| stored.to_owned()),
+        }
+    }
+
+    /// The name that transformers 5 has in memory for a tensor, or for a layer, of the network: what PEFT looks for.
+    #[must_use]
+    pub fn library_name(self, name: &str) -> String {
+        let renamed: &[(&str, &str)] = match self {
+            Self::Qwen2Audio => &QWEN2_AUDIO_NAMES,
+            Self::QwenOmni => &QWEN_OMNI_NAMES,
+        };
+        let found = renamed.iter().find_map(|(new, own)| Some(format!("{new}{}", name.strip_prefix(own)?)));
+        match (self, name) {
+            (Self::Qwen2Audio, "language_model.lm_head") => "lm_head".to_owned(),
+            _ => found.unwrap_or_else(|| name.to_owned()),
         }
     }
 
@@ -159,12 +174,16 @@ impl AudioLanguageConfig {
         }
     }
 
-    /// Whether a tensor that the network has not read may be in its checkpoint: see [`AudioFamily::is_ignored`]; and a head
-    /// that is written out though it is the token table.
+    /// The configuration for these weights, by the names of the network: see [`LanguageConfig::with_stored_head`].
     #[must_use]
-    pub fn is_ignored(&self, name: &str) -> bool {
-        let tied = self.language().tie_word_embeddings;
-        self.family().is_ignored(name) || (tied && name.ends_with("lm_head.weight"))
+    pub fn with_stored_head(mut self, vb: &VarBuilder<'_>) -> Self {
+        match &mut self {
+            Self::Qwen2Audio(config) => {
+                config.language = config.language.with_stored_head(&vb.pp("language_model"));
+            }
+            Self::QwenOmni(config) => config.language = config.language.with_stored_head(vb),
+        }
+        self
     }
 }
 
@@ -200,6 +219,18 @@ mod tests {
             ("talker.model.layers.0.mlp.up_proj.weight", "talker.model.layers.0.mlp.up_proj.weight"),
         ] {
             check(AudioFamily::QwenOmni, stored, name);
+        }
+        for (family, name, library) in [
+            (AudioFamily::Qwen2Audio, "language_model.model.norm.weight", "model.language_model.norm.weight"),
+            (AudioFamily::Qwen2Audio, "audio_tower.layers.0.fc1", "model.audio_tower.layers.0.fc1"),
+            (AudioFamily::Qwen2Audio, "language_model.lm_head", "lm_head"),
+            (AudioFamily::QwenOmni, "model.layers.0.mlp.up_proj", "model.language_model.layers.0.mlp.up_proj"),
+            (AudioFamily::QwenOmni, "audio_tower.proj.bias", "model.audio_tower.proj.bias"),
+            (AudioFamily::QwenOmni, "lm_head.weight", "lm_head.weight"),
+        ] {
+            assert_eq!(family.library_name(name), library);
+            check(family, library, name);
+            check(family, name, name);
         }
         let ignored = |stored: &str| AudioFamily::QwenOmni.is_ignored(&AudioFamily::QwenOmni.tensor_name(stored));
         for stored in ["thinker.visual.merger.ln_q.weight", "model.visual.x", "talker.x", "token2wav.x"] {

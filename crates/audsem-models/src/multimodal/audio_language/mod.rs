@@ -101,7 +101,7 @@ impl AudioLanguageModel {
                 network
             }
         };
-        weights.finish(|name| checkpoint.config().is_ignored(name))?;
+        weights.finish(|name| checkpoint.family().is_ignored(name))?;
         let generation = checkpoint.generation(processor.tokenizer())?;
         let adapter_fingerprint = options.adapter.as_deref().map(fingerprint_of_adapter).transpose()?;
         Ok(Self {

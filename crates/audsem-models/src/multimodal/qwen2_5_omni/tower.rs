@@ -49,29 +49,67 @@ impl OmniAudioTower {
     /// # Errors
     /// There is no frame, another number of bands, memory, device.
     pub fn states(&self, mel: &Tensor) -> Result<Tensor> {
+        self.in_windows(mel, |mut x| {
+            for block in &self.blocks {
+                x = block.forward(&x, &AttentionContext::full(Mode::Infer), None, None)?;
+            }
+            Ok(x)
+        })
+    }
+
+    /// What the first block gets of the frames (1, M, F) of one sound: the states (1, S, D) behind the convolutions, with
+    /// their positions. Differentiable.
+    ///
+    /// # Errors
+    /// As [`OmniAudioTower::states`].
+    pub fn stem(&self, mel: &Tensor) -> Result<Tensor> {
+        Ok(self.in_windows(mel, Ok)?.unsqueeze(0)?)
+    }
+
+    /// The states of each window of a sound of so many frames: all windows are full but the last.
+    #[must_use]
+    pub fn window_states(&self, frames: usize) -> Vec<usize> {
+        let of_window = |begin: usize| (frames - begin).min(self.window).div_ceil(2);
+        (0..frames).step_by(self.window).map(of_window).collect()
+    }
+
+    /// The states (S, D) of all windows of a sound, from what `map` makes of those of windows (W, S, D) of one length.
+    fn in_windows(&self, mel: &Tensor, map: impl Fn(Tensor) -> TensorResult<Tensor>) -> Result<Tensor> {
         let (_, bands, frames) = mel.dims3()?;
         let (full, rest) = (frames / self.window, frames % self.window);
         let mut parts = Vec::with_capacity(2);
         if full > 0 {
             let windows = mel.narrow(2, 0, full * self.window)?.reshape((bands, full, self.window))?;
-            parts.push(self.windows(&windows.transpose(0, 1)?.contiguous()?)?);
+            parts.push(map(self.convolved(&windows.transpose(0, 1)?.contiguous()?)?)?.flatten(0, 1)?);
         }
         if rest > 0 {
-            parts.push(self.windows(&mel.narrow(2, full * self.window, rest)?.contiguous()?)?);
+            let windows = mel.narrow(2, full * self.window, rest)?.contiguous()?;
+            parts.push(map(self.convolved(&windows)?)?.flatten(0, 1)?);
         }
         Ok(Tensor::cat(&parts, 0)?)
     }
 
-    /// The states (W·S, D) of windows (W, M, F) of one length, none of which sees another.
-    fn windows(&self, mel: &Tensor) -> TensorResult<Tensor> {
+    /// The states (W, S, D) of windows (W, M, F) of one length behind the convolutions, none of which sees another, with
+    /// their positions.
+    fn convolved(&self, mel: &Tensor) -> TensorResult<Tensor> {
         let [first, halving] = &self.convolutions;
         let x = first.forward_activated(&mel.to_dtype(self.positions.dtype())?, Activation::Gelu)?;
         let x = halving.forward_activated(&x, Activation::Gelu)?.transpose(1, 2)?;
-        let mut x = x.broadcast_add(&self.positions.narrow(0, 0, x.dim(1)?)?)?.contiguous()?;
-        for block in &self.blocks {
-            x = block.forward(&x, &AttentionContext::full(Mode::Infer), None, None)?;
-        }
-        x.flatten(0, 1)
+        x.broadcast_add(&self.positions.narrow(0, 0, x.dim(1)?)?)?.contiguous()
+    }
+
+    /// The blocks between the stem and the norm.
+    #[must_use]
+    pub fn blocks(&self) -> &[TransformerBlock] {
+        &self.blocks
+    }
+
+    /// The vectors (T, E) of averages (T, D) of two states: normalised, then mapped to the width of the language model.
+    ///
+    /// # Errors
+    /// Another width, memory, device.
+    pub fn project(&self, pooled: &Tensor, mode: Mode) -> TensorResult<Tensor> {
+        self.projector.forward_in(&self.norm.forward(pooled)?, mode)
     }
 
     /// The vectors (T, E) of the frames (1, M, F) of one sound: of each two states, of which an odd last one is left out.
@@ -82,7 +120,7 @@ impl OmniAudioTower {
         let states = self.states(mel)?;
         let (n, dim) = states.dims2()?;
         let pooled = states.narrow(0, 0, n / 2 * 2)?.reshape((n / 2, 2, dim))?.mean(1)?;
-        Ok(self.projector.forward(&self.norm.forward(&pooled)?)?)
+        Ok(self.project(&pooled, Mode::Infer)?)
     }
 }
 

@@ -35,9 +35,7 @@ impl Qwen2Audio {
     /// # Errors
     /// A tensor is missing or of another shape, or the configuration asks for what this network does not have.
     pub fn load(vb: &VarBuilder<'_>, config: &Qwen2AudioConfig) -> Result<Self> {
-        let (tower, mut language) = (config.tower, config.language.clone());
-        // Some configurations say that the head is the token table where the checkpoint has one of its own.
-        language.tie_word_embeddings &= !vb.contains_tensor("language_model.lm_head.weight");
+        let (tower, language) = (config.tower, vb.pp("language_model"));
         let projector = vb.pp("multi_modal_projector").pp("linear");
         let front_end =
             FrontEndConfig { n_samples: Some(config.longest_sound()), ..FrontEndConfig::whisper(tower.mels) };
@@ -45,7 +43,7 @@ impl Qwen2Audio {
             front_end: FrontEnd::new(&front_end)?,
             tower: SpeechEncoder::load(&vb.pp("audio_tower"), &tower)?,
             projector: Linear::load(&projector, tower.dim, config.language.hidden_size, 0.02)?,
-            language: LanguageNetwork::load(&vb.pp("language_model"), &language)?,
+            language: LanguageNetwork::load(&language, &config.language.with_stored_head(&language))?,
             audio_token: config.audio_token_id,
             longest: config.longest_sound(),
             device: vb.device().clone(),

@@ -1,8 +1,9 @@
 //! Audio language models in training: Qwen2-Audio with any tower of Whisper's kind and any text model of the kinds of
-//! Qwen2 and Llama.
+//! Qwen2 and Llama, and the thinker of Qwen2.5-Omni.
 //!
 //! Gradients are computed layer by layer with recomputation, and the loss over the vocabulary in closed form; numbers
-//! agree with torch and PEFT (`fixtures/regen/training.py`).
+//! agree with torch and PEFT (`fixtures/regen/training.py`). Without pictures all three
+//! axes of the thinker's rotary positions are equal, so that its language model is trained as Qwen2 is.
 
 mod family;
 mod network;
@@ -11,18 +12,17 @@ mod pack;
 mod tests;
 mod tower;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use audsem_core::hub::ModelDir;
-use audsem_core::weights::Weights;
-use candle_core::{DType, Device, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 
 use crate::error::Result;
+use crate::multimodal::audio_language::{AudioCheckpoint, AudioFamily, AudioLanguageConfig, AudioLanguageNetwork};
 use crate::nn::lora::{Adapter, Modules};
 use crate::nn::{LoraConfig, Mode, Params, Trainable};
 use crate::train::{Accumulated, LossGradient, PolicySnapshot, TargetScores, TrainableModel, TrainingSequence};
-use family::ModelFamily;
 use network::{Network, Pass};
 
 /// Which weights of a checkpoint are trained beside adapters.
@@ -76,9 +76,10 @@ pub fn language_only(config: LoraConfig) -> LoraConfig {
 
 /// An audio language model in training.
 pub struct TrainableAudioModel {
-    family: ModelFamily,
+    config: AudioLanguageConfig,
     params: Params,
     vars: Vec<(String, Var)>,
+    /// Settings of the adapters by the names that PEFT looks for.
     adapters: Option<LoraConfig>,
     network: Network,
     /// The network without adapters, with the same tensors.
@@ -95,37 +96,41 @@ impl std::fmt::Debug for TrainableAudioModel {
 }
 
 impl TrainableAudioModel {
-    /// Opens the folder of a checkpoint. With `adapter` training continues from that adapter, which has to be of the
-    /// plan's kind.
+    /// Opens a checkpoint, of any family and by any names of its tensors. With `adapter` training continues from that
+    /// adapter, which has to be of the plan's kind, and may have any names as well.
     ///
     /// # Errors
     /// A file is missing or broken, tensors are missing or unused, the network has no training form, or the adapter is of
     /// another network.
     pub fn open(
-        dir: &ModelDir,
+        checkpoint: &AudioCheckpoint,
         plan: &TrainingPlan,
         adapter: Option<&Adapter>,
         (device, dtype): (&Device, DType),
     ) -> Result<Self> {
-        let family = ModelFamily::read(dir)?;
-        let weights = Weights::open(dir, device, dtype)?;
         plan.adapters.iter().try_for_each(LoraConfig::validate)?;
+        let family = checkpoint.family();
+        let weights = checkpoint.weights(device, dtype)?;
+        let config = checkpoint.config().clone().with_stored_head(&weights.var_builder());
         let params = Params::over(plan.seed, &weights, trainable(plan.weights), plan.adapters.clone());
         if let Some(adapter) = adapter {
-            family.with_own_names(adapter.clone()).to_device(device)?.apply(&params)?;
+            let named = adapter.clone().with_tensor_names(|name| family.tensor_name(name));
+            named.to_device(device)?.apply(&params)?;
         }
-        let network = family.network(&params.var_builder(dtype, device))?;
-        params.finish(|_| false, |name| family.is_ignorable(name))?;
+        let network = family::network(&params.var_builder(dtype, device), &config)?;
+        params.finish(|_| false, |name| family.is_ignored(name))?;
         if let Some(adapter) = adapter {
             adapter.check(&params)?;
         }
-        let plain = VarBuilder::from_tensors(params.without_adapters(), dtype, device);
+        let vars = params.vars();
+        let plain = VarBuilder::from_tensors(with_vars(params.without_adapters(), &vars), dtype, device);
+        let adapters = plan.adapters.as_ref().map(|adapters| saved_settings(adapters, family, &params));
         Ok(Self {
-            plain: family.network(&plain)?,
-            vars: params.vars(),
-            family,
+            plain: family::network(&plain, &config)?,
+            adapters: adapters.transpose()?,
+            config,
             params,
-            adapters: plan.adapters.clone(),
+            vars,
             network,
             kept_layers: plan.kept_layers,
             dtype,
@@ -143,8 +148,8 @@ impl TrainableAudioModel {
     /// trained.
     #[must_use]
     pub fn adapter(&self, base: Option<&str>) -> Option<Adapter> {
-        let config = self.adapters.as_ref()?;
-        Some(self.family.with_library_names(Adapter::of(config, base, &self.params)))
+        let adapter = Adapter::of(self.adapters.as_ref()?, base, &self.params);
+        Some(adapter.with_tensor_names(|name| self.config.family().library_name(name)))
     }
 
     fn pass<'a>(&self, batch: &'a [TrainingSequence], temperature: f64, mode: Mode) -> Pass<'a> {
@@ -184,8 +189,15 @@ impl TrainableModel for TrainableAudioModel {
     }
 
     fn policy(&self, adapter: bool) -> Result<Box<dyn PolicySnapshot>> {
-        let tensors = if adapter { self.params.merged()? } else { self.params.without_adapters() };
-        self.family.policy(&VarBuilder::from_tensors(tensors, self.dtype, &self.device))
+        let mut tensors = if adapter { self.params.merged()? } else { self.params.without_adapters() };
+        // What is trained changes in place.
+        for (name, _) in &self.vars {
+            if let Some(tensor) = tensors.get_mut(name) {
+                *tensor = tensor.copy()?;
+            }
+        }
+        let vb = VarBuilder::from_tensors(tensors, self.dtype, &self.device);
+        Ok(Box::new(AudioLanguageNetwork::load(&vb, &self.config)?))
     }
 }
 
@@ -193,8 +205,34 @@ fn trainable(weights: TrainedWeights) -> Trainable {
     match weights {
         TrainedWeights::None => Trainable::Adapters,
         TrainedWeights::Projector => Trainable::Where(Arc::new(family::is_of_projector)),
-        TrainedWeights::All => {
-            Trainable::Where(Arc::new(|name: &str| !name.ends_with("audio_tower.embed_positions.weight")))
+        TrainedWeights::All => Trainable::Where(Arc::new(family::is_weight)),
+    }
+}
+
+/// Tensors with the trained ones among them as variables, so that no layer keeps a copy of what they were.
+fn with_vars(mut tensors: HashMap<String, Tensor>, vars: &[(String, Var)]) -> HashMap<String, Tensor> {
+    for (name, var) in vars {
+        if let Some(tensor) = tensors.get_mut(name) {
+            *tensor = var.as_tensor().clone();
         }
     }
+    tensors
+}
+
+/// The settings of adapters for PEFT, which looks for layers by the names that transformers 5 has in memory: as they are
+/// where they mean the same layers by these names, else with a list of the adapted ones.
+fn saved_settings(config: &LoraConfig, family: AudioFamily, params: &Params) -> Result<LoraConfig> {
+    let tensors = params.without_adapters();
+    let layers: Vec<&str> = tensors.keys().filter_map(|name| name.strip_suffix(".weight")).collect();
+    let is_same = |layer: &str| -> Result<bool> {
+        let stored = family.library_name(layer);
+        let is_meant = |name: &str| config.target_of(name).is_some();
+        Ok(is_meant(layer) == is_meant(&stored) && config.rank_and_scale(layer)? == config.rank_and_scale(&stored)?)
+    };
+    for layer in layers {
+        if !is_same(layer)? {
+            return Ok(Adapter::of(config, None, params).translated(|name| family.library_name(name))?.config);
+        }
+    }
+    Ok(config.clone())
 }

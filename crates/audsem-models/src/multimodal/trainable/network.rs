@@ -48,7 +48,7 @@ pub(super) struct Pass<'a> {
 }
 
 impl Network {
-    /// Loads the language model.
+    /// Loads the language model. Places for pictures or videos, where the network has such tokens, are refused.
     ///
     /// # Errors
     /// A tensor is missing or of another shape; a kind of network that has no training form; an adapter beside the head.
@@ -56,7 +56,7 @@ impl Network {
         vb: &VarBuilder<'_>,
         tower: Box<dyn HearingTower>,
         config: &LanguageConfig,
-        (names, audio_token): (LanguageNames, u32),
+        (names, audio_token, vision_tokens): (LanguageNames, u32, Option<[u32; 2]>),
     ) -> Result<Self> {
         let (model, dim) = (vb.pp(names.model), config.hidden_size);
         let table = Embedding::load(&model.pp("embed_tokens"), config.vocab_size, dim, 0.02)?;
@@ -72,7 +72,7 @@ impl Network {
             }
         };
         let (vocab_size, max_tokens) = (config.vocab_size, config.max_position_embeddings);
-        let limits = Limits { audio_token, vocab_size, max_tokens };
+        let limits = Limits { audio_token, vision_tokens, vocab_size, max_tokens };
         Ok(Self { tower, table, stack, head, names, head_name, limits, device: vb.device().clone() })
     }
 

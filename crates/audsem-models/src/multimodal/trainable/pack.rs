@@ -30,6 +30,8 @@ pub(super) struct Packed {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) audio_token: u32,
+    /// The tokens in whose places pictures and videos would be put: the positions of their tokens would not be those of text.
+    pub(super) vision_tokens: Option<[u32; 2]>,
     pub(super) vocab_size: usize,
     pub(super) max_tokens: usize,
 }
@@ -38,7 +40,7 @@ impl Packed {
     /// `vectors` says how many vectors a sound of so many samples has.
     ///
     /// # Errors
-    /// A sequence is empty, too long, or has a token outside the vocabulary; its audio tokens and sounds do not agree; a
+    /// A sequence is empty, too long, or has a token outside the vocabulary or a place for a picture; its audio tokens and sounds do not agree; a
     /// target that cannot be predicted.
     pub(super) fn new(
         batch: &[TrainingSequence],
@@ -177,6 +179,9 @@ fn check(sequence: &TrainingSequence, limits: Limits) -> Result<()> {
     let (tokens, vocab_size) = (sequence.tokens.len(), limits.vocab_size);
     if tokens == 0 || tokens > limits.max_tokens {
         return Err(Error::TextLength { tokens, longest: limits.max_tokens });
+    }
+    if sequence.tokens.iter().any(|id| limits.vision_tokens.is_some_and(|vision| vision.contains(id))) {
+        return Err(Error::NoPictures);
     }
     match sequence.tokens.iter().find(|id| **id as usize >= vocab_size) {
         Some(&id) => Err(Error::TokenId { id, vocab_size }),

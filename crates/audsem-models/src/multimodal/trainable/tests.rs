@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use audsem_core::hub::ModelDir;
 use candle_core::{D, Tensor};
 
 use super::network::Pass;
@@ -13,8 +14,8 @@ fn open() -> TrainableAudioModel {
     let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/goldens");
     let adapter = Adapter::open(&ModelDir::local(&goldens.join("training/adapter"))).unwrap();
     let plan = TrainingPlan::of_adapters(adapter.config.clone(), 3);
-    let dir = ModelDir::local(&goldens.join("qwen2_audio_tiny"));
-    TrainableAudioModel::open(&dir, &plan, Some(&adapter), (&Device::Cpu, DType::F32)).unwrap()
+    let checkpoint = AudioCheckpoint::open(goldens.join("qwen2_audio_tiny").to_str().unwrap(), None).unwrap();
+    TrainableAudioModel::open(&checkpoint, &plan, Some(&adapter), (&Device::Cpu, DType::F32)).unwrap()
 }
 
 /// Two sequences about one sound, and one about another.
@@ -74,7 +75,7 @@ impl Network {
 
 #[test]
 fn a_sound_is_heard_once_for_all_sequences_about_it() {
-    let limits = Limits { audio_token: 37, vocab_size: 40, max_tokens: 256 };
+    let limits = Limits { audio_token: 37, vision_tokens: None, vocab_size: 40, max_tokens: 256 };
     let vectors = |samples| Ok(crate::multimodal::SoundLengths::of(samples, 480_000)?.vectors);
     let packed = Packed::new(&batch(), limits, vectors).unwrap();
     assert_eq!(packed.sounds.iter().map(|sound| sound.len()).collect::<Vec<_>>(), [1000, 2500]);

@@ -6,9 +6,10 @@ use candle_nn::VarBuilder;
 
 use crate::audio::whisper::{SpeechEncoder, mel};
 use crate::error::Result;
+use crate::multimodal::qwen2_5_omni::OmniHearing;
 use crate::multimodal::qwen2_audio::Qwen2AudioConfig;
 use crate::multimodal::{HOP_SAMPLES, SoundLengths};
-use crate::nn::{AttentionContext, Linear, Mode};
+use crate::nn::{AttentionContext, Linear, Mode, TransformerBlock};
 use crate::train::Sound;
 use crate::train::layerwise::StepFunction;
 
@@ -40,6 +41,36 @@ pub(super) trait HearingTower: Send + Sync {
     fn steps<'a>(&'a self, samples: &[usize], mode: Mode) -> Result<Vec<TowerStep<'a>>>;
 }
 
+/// The blocks of a tower over packed states (1, S, D), of which those between two of `cu_seqlens` see only each other.
+fn blocks_in<'a>(
+    blocks: &'a [TransformerBlock],
+    cu_seqlens: &[usize],
+    mode: Mode,
+) -> impl Iterator<Item = TowerStep<'a>> {
+    blocks.iter().enumerate().map(move |(n, block)| {
+        let cu_seqlens = cu_seqlens.to_vec();
+        let run = move |x: &Tensor| {
+            let context = AttentionContext { cu_seqlens: Some(&cu_seqlens), ..AttentionContext::full(mode) };
+            Ok(block.forward(x, &context, None, None)?)
+        };
+        TowerStep { names: vec![format!("audio_tower.layers.{n}.")], run: Box::new(run) }
+    })
+}
+
+/// Names of parts of a tower.
+fn parts<const N: usize>(names: [&str; N]) -> Vec<String> {
+    names.map(|name| format!("audio_tower.{name}.")).to_vec()
+}
+
+/// Where blocks of these lengths begin and end: rising from 0 to the sum.
+fn boundaries(lengths: impl IntoIterator<Item = usize>) -> Vec<usize> {
+    let ends = lengths.into_iter().scan(0, |end, length| {
+        *end += length;
+        Some(*end)
+    });
+    [0].into_iter().chain(ends).collect()
+}
+
 /// The tower of Qwen2-Audio and its projector.
 pub(super) struct Qwen2AudioTower {
     front_end: FrontEnd,
@@ -60,13 +91,9 @@ pub(super) struct PackedSounds {
 }
 
 impl PackedSounds {
-    /// Where states begin and end.
-    pub(super) fn cu_seqlens(&self) -> Vec<usize> {
-        let ends = self.states.iter().scan(0, |end, states| {
-            *end += states;
-            Some(*end)
-        });
-        [0].into_iter().chain(ends).collect()
+    fn of(lengths: &[SoundLengths]) -> Self {
+        let (states, vectors) = lengths.iter().map(|lengths| (lengths.states, lengths.vectors)).unzip();
+        Self { states, vectors }
     }
 
     /// States (1, S, D) averaged by two (V, D); the last of an odd number is dropped.
@@ -125,21 +152,12 @@ impl HearingTower for Qwen2AudioTower {
 
     fn steps<'a>(&'a self, samples: &[usize], mode: Mode) -> Result<Vec<TowerStep<'a>>> {
         let lengths = samples.iter().map(|n| SoundLengths::of(*n, self.longest)).collect::<Result<Vec<_>>>()?;
-        let (states, vectors) = lengths.iter().map(|lengths| (lengths.states, lengths.vectors)).unzip();
-        let sizes = PackedSounds { states, vectors };
-        let cu_seqlens = sizes.cu_seqlens();
+        let sizes = PackedSounds::of(&lengths);
         let states = sizes.states.clone();
+        let cu_seqlens = boundaries(states.iter().copied());
         let stem = TowerStep {
-            names: ["conv1", "conv2", "embed_positions"].map(|name| format!("audio_tower.{name}.")).to_vec(),
+            names: parts(["conv1", "conv2", "embed_positions"]),
             run: Box::new(move |mel| self.stem(mel, &states)),
-        };
-        let block = |(n, block): (usize, &'a crate::nn::TransformerBlock)| {
-            let cu_seqlens = cu_seqlens.clone();
-            let run = move |x: &Tensor| {
-                let context = AttentionContext { cu_seqlens: Some(&cu_seqlens), ..AttentionContext::full(mode) };
-                Ok(block.forward(x, &context, None, None)?)
-            };
-            TowerStep { names: vec![format!("audio_tower.layers.{n}.")], run: Box::new(run) }
         };
         let project = TowerStep {
             names: vec!["audio_tower.layer_norm.".to_owned(), "multi_modal_projector.".to_owned()],
@@ -148,6 +166,39 @@ impl HearingTower for Qwen2AudioTower {
                 Ok(self.projector.forward_in(&heard, mode)?)
             }),
         };
-        Ok([stem].into_iter().chain(self.encoder.blocks().iter().enumerate().map(block)).chain([project]).collect())
+        let blocks = blocks_in(self.encoder.blocks(), &cu_seqlens, mode);
+        Ok([stem].into_iter().chain(blocks).chain([project]).collect())
+    }
+}
+
+impl HearingTower for OmniHearing {
+    fn vectors(&self, samples: usize) -> Result<usize> {
+        Ok(self.lengths(samples)?.vectors)
+    }
+
+    /// The frames (1, M, ΣF) of all sounds, one after the other: a sound is not padded.
+    fn features(&self, sounds: &[Sound]) -> Result<Tensor> {
+        let frames = sounds.iter().map(|sound| Self::features(self, sound)).collect::<Result<Vec<_>>>()?;
+        Ok(Tensor::cat(&frames, 2)?)
+    }
+
+    fn steps<'a>(&'a self, samples: &[usize], mode: Mode) -> Result<Vec<TowerStep<'a>>> {
+        let lengths = samples.iter().map(|n| self.lengths(*n)).collect::<Result<Vec<_>>>()?;
+        let sizes = PackedSounds::of(&lengths);
+        let windows = boundaries(lengths.iter().flat_map(|lengths| self.tower().window_states(lengths.frames)));
+        let sounds = boundaries(lengths.iter().map(|lengths| lengths.frames));
+        let stem = TowerStep {
+            names: parts(["conv1", "conv2"]),
+            run: Box::new(move |mel| {
+                let of_sound = |two: &[usize]| self.tower().stem(&mel.narrow(2, two[0], two[1] - two[0])?);
+                Ok(Tensor::cat(&sounds.windows(2).map(of_sound).collect::<Result<Vec<_>>>()?, 1)?)
+            }),
+        };
+        let project = TowerStep {
+            names: parts(["ln_post", "proj"]),
+            run: Box::new(move |x| Ok(self.tower().project(&sizes.pooled(x)?, mode)?)),
+        };
+        let blocks = blocks_in(self.tower().blocks(), &windows, mode);
+        Ok([stem].into_iter().chain(blocks).chain([project]).collect())
     }
 }

@@ -149,7 +149,7 @@ impl LoraConfig {
             Some("SEQ_CLS") => &["lm_head", "score", "classifier"],
             _ => &["lm_head"],
         };
-        heads.contains(&module)
+        heads.contains(&module) || module.ends_with(".lm_head")
     }
 
     fn is_in_layers(&self, module: &str) -> bool {

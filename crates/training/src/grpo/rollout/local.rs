@@ -72,6 +72,7 @@ mod tests {
     use std::path::Path;
 
     use audsem_core::hub::ModelDir;
+    use audsem_models::multimodal::audio_language::AudioCheckpoint;
     use audsem_models::multimodal::trainable::{TrainableAudioModel, TrainingPlan};
     use audsem_models::nn::lora::Adapter;
     use candle_core::{DType, Device};
@@ -83,8 +84,8 @@ mod tests {
         let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/goldens");
         let adapter = Adapter::open(&ModelDir::local(&goldens.join("training/adapter"))).unwrap();
         let plan = TrainingPlan::of_adapters(adapter.config.clone(), 3);
-        let dir = ModelDir::local(&goldens.join("qwen2_audio_tiny"));
-        TrainableAudioModel::open(&dir, &plan, Some(&adapter), (&Device::Cpu, DType::F32)).unwrap()
+        let checkpoint = AudioCheckpoint::open(goldens.join("qwen2_audio_tiny").to_str().unwrap(), None).unwrap();
+        TrainableAudioModel::open(&checkpoint, &plan, Some(&adapter), (&Device::Cpu, DType::F32)).unwrap()
     }
 
     #[test]
