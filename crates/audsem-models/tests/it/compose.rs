@@ -84,6 +84,7 @@ fn rows_that_no_token_has_are_used_before_the_table_grows() {
     let before: Value = serde_json::from_slice(&std::fs::read(path("qwen2_tiny/config.json")).unwrap()).unwrap();
     assert_eq!(config["text_config"]["vocab_size"], before["vocab_size"]);
     assert_eq!(config["audio_token_index"], composed.new_tokens["<|AUDIO|>"]);
+    assert_eq!(config["ignore_index"], -100, "ms-swift trains no model without it");
 }
 
 #[test]

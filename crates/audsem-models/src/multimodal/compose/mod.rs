@@ -153,6 +153,9 @@ impl Composition {
             "model_type": "qwen2_audio",
             "audio_config": audio.json,
             "audio_token_index": vocabulary.audio,
+            // As the published models say it: transformers reads it where labels come beside sounds that are not expanded,
+            // as ms-swift gives them, and has no default.
+            "ignore_index": -100,
             "text_config": text,
             "torch_dtype": dtype,
         })
