@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -20,6 +20,7 @@ pub struct Counters {
     read: AtomicU64,
     kept: AtomicU64,
     physical: AtomicU64,
+    note: Mutex<String>,
 }
 
 impl Counters {
@@ -36,6 +37,11 @@ impl Counters {
     /// Counts physical work (MB, seconds of audio, tokens).
     pub fn add_physical(&self, amount: f64) {
         self.physical.fetch_add((amount * PHYSICAL_SCALE) as u64, Relaxed);
+    }
+
+    /// Shows a short text behind the rates until the next one, such as the loss of a training.
+    pub fn set_note(&self, note: String) {
+        *self.note.lock().unwrap_or_else(PoisonError::into_inner) = note;
     }
 }
 
@@ -96,6 +102,10 @@ fn rate_text(counters: &Counters, elapsed: Duration, unit: &str, physical: &str)
     if read > 0 {
         let _ = write!(text, "  keep {:.1} %", 100.0 * kept as f64 / read as f64);
     }
+    let note = counters.note.lock().unwrap_or_else(PoisonError::into_inner);
+    if !note.is_empty() {
+        let _ = write!(text, "  {note}");
+    }
     text
 }
 
@@ -121,5 +131,7 @@ mod tests {
         counters.add_physical(500.5);
         let text = rate_text(&counters, Duration::from_secs(2), "cues", "MB");
         assert_eq!(text, "1.5 M cues/s  250 MB/s  keep 1.0 %");
+        counters.set_note("loss 1.5".to_owned());
+        assert!(rate_text(&counters, Duration::from_secs(2), "cues", "MB").ends_with("%  loss 1.5"));
     }
 }

@@ -59,6 +59,29 @@ pub enum Error {
         /// The keys of the first.
         clips: Vec<String>,
     },
+    /// A training would learn from much less than it was given.
+    #[error(
+        "{failed} of {read} examples cannot be learned from, more than --max-fail-rate {allowed} allows; most of them, {most}, as \
+         `{reason}`, the first of which is {key}: {detail}{}", .hint.map(|flag| format!("\nhint: {flag} changes that")).unwrap_or_default()
+    )]
+    TooManyLeftOut {
+        /// Examples that were left out.
+        failed: usize,
+        /// Examples so far.
+        read: usize,
+        /// The share that may be left out.
+        allowed: f64,
+        /// The most frequent reason.
+        reason: String,
+        /// How many were left out for it.
+        most: usize,
+        /// The first of these.
+        key: String,
+        /// What was wrong with it.
+        detail: String,
+        /// The flag that decides.
+        hint: Option<&'static str>,
+    },
     /// Too many updates one after the other had gradients that are not finite.
     #[error(
         "training diverged: {n} updates one after the other had gradients that are not finite, the last of them \
@@ -85,6 +108,9 @@ pub enum Error {
     /// Completions of a server cannot be trained on.
     #[error(transparent)]
     Rollout(#[from] RolloutError),
+    /// A model cannot be uploaded.
+    #[error(transparent)]
+    Push(#[from] audsem_core::hub::PushError),
     /// A page cannot be drawn.
     #[error(transparent)]
     Report(#[from] audsem_report::ReportError),

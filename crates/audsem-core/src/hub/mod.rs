@@ -5,6 +5,7 @@
 
 mod fetch;
 mod names;
+mod push;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,6 +21,7 @@ use crate::run::ModelFingerprint;
 use crate::walk::{Walk, WalkError};
 use crate::weights::ModelError;
 use fetch::{absent_marker, cached_snapshot, complete, fetch};
+pub use push::{PushError, PushedModel, push_folder};
 
 /// Files beside the weights that are fetched where the repository has them.
 const SIDE_FILES: [&str; 15] = [

@@ -203,6 +203,11 @@ impl ShardOutput {
         self.counters.add_physical(amount);
     }
 
+    /// Shows a short text on the progress line until the next one.
+    pub fn note(&self, text: String) {
+        self.counters.set_note(text);
+    }
+
     /// Checks the accounts and publishes everything: files, rejects, then the marker. What the shard left when it had
     /// read something else goes before that, so that the marker is the last step. On a dry run there is no claim.
     pub(super) fn commit(mut self, reads: (&str, &str), entry: Option<&Entry>, claim: Option<Claim>) -> Result<Marker> {

@@ -4,6 +4,7 @@ mod error;
 mod source;
 mod tracked;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use source::{Source, open_pickled};
 use tracked::{Backend, Tracked};
 
 pub use error::ModelError;
+pub use source::StoredTensor;
 
 /// Tensors of a checkpoint. Networks load through [`Weights::var_builder`]; then [`Weights::finish`] tells whether
 /// everything was there and everything was used.
@@ -88,7 +90,13 @@ impl Weights {
     /// Names of all tensors, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        self.tracked.names()
+        self.tracked.tensors().keys().cloned().collect()
+    }
+
+    /// What the headers of the files say of all tensors, by their names.
+    #[must_use]
+    pub fn stored(&self) -> &BTreeMap<String, StoredTensor> {
+        self.tracked.tensors()
     }
 
     /// A builder over all tensors. A tensor that is not there, or of another shape, comes as zeros and is noted, so
@@ -176,6 +184,8 @@ mod tests {
         assert_eq!(weights.names(), ["b.a.bias", "b.a.weight", "b.old.buffer"]);
         assert_eq!(weights.var_builder().get(3, "b.a.bias").unwrap().to_vec1::<f32>().unwrap(), [0.0, 1.0, 2.0]);
         assert!(!weights.var_builder().contains_tensor("a.bias"));
+        let stored = &weights.stored()["b.a.bias"];
+        assert_eq!((stored.name.as_str(), &*stored.shape, stored.dtype), ("a.bias", &[3][..], Some(DType::F32)));
         let error = weights.finish(|name| name == "b.old.buffer").unwrap_err().to_string();
         assert!(error.contains("unused (1): b.a.weight"), "{error}");
         let error = open(|_| "x".to_owned()).unwrap_err().to_string();

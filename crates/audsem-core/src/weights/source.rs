@@ -4,10 +4,29 @@ use std::path::{Path, PathBuf};
 
 use candle_core::pickle::PthTensors;
 use candle_core::safetensors::MmapedSafetensors;
-use candle_core::{Device, Error, Result, Tensor};
+use candle_core::{DType, Device, Error, Result, Tensor};
 
 /// Keys under which training frameworks wrap the state dictionary of a pickled checkpoint.
 const STATE_KEYS: [&str; 3] = ["state_dict", "model", "module"];
+
+/// A tensor as the header of its file has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredTensor {
+    /// Its name in the file.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// The type of its numbers, if candle has it.
+    pub dtype: Option<DType>,
+}
+
+impl StoredTensor {
+    /// Numbers in it.
+    #[must_use]
+    pub fn n_numbers(&self) -> usize {
+        n_numbers(&self.shape)
+    }
+}
 
 /// Weight files, all of one kind.
 pub(super) enum Source {
@@ -21,23 +40,28 @@ impl Source {
         Ok(Self::Safetensors(map_safetensors(paths)?))
     }
 
-    pub(super) fn names(&self) -> Vec<String> {
+    /// All tensors, as the headers tell.
+    pub(super) fn tensors(&self) -> Vec<StoredTensor> {
         match self {
-            Self::Safetensors(files) => files.tensors().into_iter().map(|(name, _)| name).collect(),
-            Self::Pickled(files) => files.iter().flat_map(|file| file.tensor_infos().keys().cloned()).collect(),
-        }
-    }
-
-    /// Numbers in all tensors, as the headers tell.
-    pub(super) fn n_numbers(&self) -> usize {
-        let sizes: Vec<usize> = match self {
-            Self::Safetensors(files) => files.tensors().iter().map(|(_, tensor)| n_numbers(tensor.shape())).collect(),
-            Self::Pickled(files) => {
-                let infos = files.iter().flat_map(|file| file.tensor_infos().values());
-                infos.map(|info| n_numbers(info.layout.dims())).collect()
+            Self::Safetensors(files) => {
+                let tensors = files.tensors().into_iter();
+                let stored = tensors.map(|(name, tensor)| StoredTensor {
+                    name,
+                    shape: tensor.shape().to_vec(),
+                    dtype: tensor.dtype().try_into().ok(),
+                });
+                stored.collect()
             }
-        };
-        sizes.into_iter().fold(0, usize::saturating_add)
+            Self::Pickled(files) => {
+                let infos = files.iter().flat_map(|file| file.tensor_infos());
+                let stored = infos.map(|(name, info)| StoredTensor {
+                    name: name.clone(),
+                    shape: info.layout.dims().to_vec(),
+                    dtype: Some(info.dtype),
+                });
+                stored.collect()
+            }
+        }
     }
 
     pub(super) fn load(&self, name: &str, device: &Device) -> Result<Tensor> {

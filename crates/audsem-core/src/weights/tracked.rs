@@ -9,7 +9,7 @@ use candle_nn::Init;
 use candle_nn::var_builder::SimpleBackend;
 
 use super::error::ModelError;
-use super::source::{Source, n_numbers};
+use super::source::{Source, StoredTensor, n_numbers};
 
 /// Numbers, and tensors, that a network may want besides what the files hold, so that all of them can be named at once.
 /// A network requests about as much as the files hold, unless its configuration belongs to another checkpoint or is
@@ -21,8 +21,8 @@ const SPARE_TENSORS: usize = 256;
 pub(super) struct Tracked {
     pub(super) path: PathBuf,
     source: Source,
-    /// The name of each tensor in its file, by the name that networks have for it.
-    names: BTreeMap<String, String>,
+    /// Each tensor, by the name that networks have for it.
+    tensors: BTreeMap<String, StoredTensor>,
     ledger: Mutex<Ledger>,
     most_numbers: usize,
     most_tensors: usize,
@@ -46,22 +46,23 @@ impl Tracked {
     /// # Errors
     /// Two tensors get one name.
     pub(super) fn new(path: PathBuf, source: Source, rename: &dyn Fn(&str) -> String) -> Result<Self> {
-        let most_numbers = source.n_numbers().saturating_mul(2).saturating_add(SPARE_NUMBERS);
-        let mut names = BTreeMap::new();
-        for stored in source.names() {
-            let name = rename(&stored);
-            let before = names.insert(name.clone(), stored.clone());
-            if let Some(other) = before.filter(|other| *other != stored) {
-                return Err(Error::Msg(format!("`{other}` and `{stored}` are both tensor `{name}` of the network")));
+        let (mut tensors, mut numbers) = (BTreeMap::new(), 0usize);
+        for stored in source.tensors() {
+            numbers = numbers.saturating_add(stored.n_numbers());
+            let (name, file_name) = (rename(&stored.name), stored.name.clone());
+            let before: Option<StoredTensor> = tensors.insert(name.clone(), stored);
+            if let Some(StoredTensor { name: other, .. }) = before.filter(|before| before.name != file_name) {
+                return Err(Error::Msg(format!("`{other}` and `{file_name}` are both tensor `{name}` of the network")));
             }
         }
-        let most_tensors = names.len() * 2 + SPARE_TENSORS;
-        Ok(Self { path, source, names, ledger: Mutex::default(), most_numbers, most_tensors })
+        let most_numbers = numbers.saturating_mul(2).saturating_add(SPARE_NUMBERS);
+        let most_tensors = tensors.len() * 2 + SPARE_TENSORS;
+        Ok(Self { path, source, tensors, ledger: Mutex::default(), most_numbers, most_tensors })
     }
 
-    /// Names of all tensors, sorted.
-    pub(super) fn names(&self) -> Vec<String> {
-        self.names.keys().cloned().collect()
+    /// All tensors, by the names that networks have for them.
+    pub(super) fn tensors(&self) -> &BTreeMap<String, StoredTensor> {
+        &self.tensors
     }
 
     fn lock(&self) -> MutexGuard<'_, Ledger> {
@@ -71,7 +72,7 @@ impl Tracked {
     /// Names of the tensors that have not been requested.
     pub(super) fn unused(&self) -> Vec<String> {
         let ledger = self.lock();
-        self.names.keys().filter(|name| !ledger.used.contains(name.as_str())).cloned().collect()
+        self.tensors.keys().filter(|name| !ledger.used.contains(name.as_str())).cloned().collect()
     }
 
     /// What was asked for and is not there, if anything.
@@ -105,7 +106,7 @@ impl Tracked {
 
     /// A tensor in the type that is asked for, all of whose numbers are finite in it.
     fn load(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
-        let stored = self.names.get(name).map_or(name, String::as_str);
+        let stored = self.tensors.get(name).map_or(name, |stored| stored.name.as_str());
         let tensor = self.source.load(stored, device)?.to_dtype(dtype)?;
         if !is_finite(&tensor)? {
             return Err(Error::wrap(ModelError::NotFinite { path: self.path.clone(), name: name.to_owned() }));
@@ -126,7 +127,7 @@ pub(super) struct Backend(pub(super) Arc<Tracked>);
 impl SimpleBackend for Backend {
     fn get(&self, shape: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> Result<Tensor> {
         let Self(tracked) = self;
-        if !tracked.names.contains_key(name) {
+        if !tracked.tensors.contains_key(name) {
             tracked.lock().missing.insert(name.to_owned());
             tracked.allow(&shape)?;
             return Tensor::zeros(shape, dtype, device);
@@ -148,6 +149,6 @@ impl SimpleBackend for Backend {
     }
 
     fn contains_tensor(&self, name: &str) -> bool {
-        self.0.names.contains_key(name)
+        self.0.tensors.contains_key(name)
     }
 }

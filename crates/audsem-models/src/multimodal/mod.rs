@@ -2,11 +2,13 @@
 
 pub mod audio_language;
 pub mod compose;
+pub mod export;
 pub mod llava_video;
 mod merge;
 pub mod processor;
 pub mod qwen2_5_omni;
 pub mod qwen2_audio;
+pub mod random;
 mod sound;
 pub mod trainable;
 

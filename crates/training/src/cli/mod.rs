@@ -1,16 +1,27 @@
 //! The command line: clap types only, one file for each subcommand.
 
 mod compose;
+mod export;
 mod export_dataset;
 mod generate;
 mod index;
+mod lora;
+mod numbers;
 mod rewards;
+mod setup;
+mod sft;
+mod training;
 
 pub use compose::ComposeArgs;
+pub use export::ExportArgs;
 pub use export_dataset::{ExportConfigArgs, ExportDatasetArgs};
 pub use generate::GenerateArgs;
 pub use index::IndexArgs;
+pub use lora::{LoraArgs, LoraScope};
 pub use rewards::{CompatChoice, RewardFlags, RewardsArgs};
+pub use setup::{ExampleArgs, SetupArgs};
+pub use sft::SftArgs;
+pub use training::{BatchArgs, SavingArgs, ScheduleName, UpdateArgs};
 
 use audsem_core::cli::{CommandOutput, GlobalArgs, HasGlobal};
 use clap::{Parser, Subcommand};
@@ -36,6 +47,10 @@ pub enum Command {
     Index(IndexArgs),
     /// Make an audio language model of a Whisper's encoder and a language model
     Compose(ComposeArgs),
+    /// Fine-tune an audio language model on questions and answers about sounds
+    Sft(Box<SftArgs>),
+    /// Make a complete model folder of a training, which transformers opens
+    Export(ExportArgs),
     /// Ask an audio language model about sound files
     Generate(Box<GenerateArgs>),
     /// Score completions that are already written, and tell what reinforcement learning would learn from them
@@ -55,6 +70,8 @@ impl Command {
         match self {
             Self::Index(args) => Ok(crate::manifest::run(&args.config(), &args.run.options(global)?)?.into()),
             Self::Compose(args) => args.run(global),
+            Self::Sft(args) => Ok(args.run(global)?.into()),
+            Self::Export(args) => Ok(crate::export::run(&args.config(), &args.run.options(global)?)?.into()),
             Self::Generate(args) => args.run(global),
             Self::Rewards(args) => Ok(CommandOutput::Text(args.text(global.json)?)),
             Self::ExportDataset(args) => Ok(crate::hand_over::run(&args.config()?, &args.run.options(global)?)?.into()),

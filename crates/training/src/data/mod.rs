@@ -26,7 +26,7 @@ pub use order::{Curriculum, EpochOrder};
 pub use prepare::{
     ConversationTokens, Prepared, Preparer, PromptConfig, SoundConversation, TokenizeConversation, Turns,
 };
-pub use reason::DataFault;
+pub use reason::{DataFault, LeftOutExample, check_left_out};
 pub use set::{DataSet, DataSource};
 pub use sound::{LongSound, SoundConfig};
 pub use split::{check_disjoint, split_off};

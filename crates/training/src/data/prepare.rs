@@ -40,6 +40,15 @@ pub struct PromptConfig {
     pub trailing_newline: bool,
 }
 
+impl PromptConfig {
+    /// The question of an example as the model is asked it, with the instruction in front.
+    #[must_use]
+    pub fn ask(&self, text: &ExampleText) -> String {
+        let form = if text.choices.is_some() { QuestionForm::Options } else { QuestionForm::Open };
+        self.wordings.ask(self.instruction, form, &text.question)
+    }
+}
+
 /// A conversation about one sound: system turn, sound and question, and the answer if it is learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SoundConversation<'a> {
@@ -138,8 +147,7 @@ impl Preparer {
     }
 
     fn sequence(&self, text: &ExampleText, samples: Vec<f32>) -> Outcome<TrainingSequence> {
-        let form = if text.choices.is_some() { QuestionForm::Options } else { QuestionForm::Open };
-        let question = self.prompt.wordings.ask(self.prompt.instruction, form, &text.question);
+        let question = self.prompt.ask(text);
         let answer = match self.prompt.turns {
             Turns::Prompt => None,
             Turns::Answered(style) => Some(style.render(text).ok_or_else(|| DataFault::NoSemantic.left_out(""))?),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use audsem_core::run::{CompletedRun, RunOptions};
+use audsem_core::run::{CompletedRun, RunOptions, ShardSelection};
 use audsem_core::tar::tars_under;
 
 use crate::error::{Error, Result};
@@ -70,6 +70,16 @@ impl DataSet {
         }
         Ok(set)
     }
+
+    /// Keeps the first `n` examples.
+    pub fn truncate(&mut self, n: usize) {
+        self.rows.truncate(n);
+        let mut left = n;
+        for (rows, _) in &mut self.parts {
+            *rows = (*rows).min(left);
+            left -= *rows;
+        }
+    }
 }
 
 fn open_one(source: &DataSource, name: &str, options: &RunOptions) -> Result<Manifest> {
@@ -79,7 +89,13 @@ fn open_one(source: &DataSource, name: &str, options: &RunOptions) -> Result<Man
     }
     tars_under(&source.path)?;
     let output = options.output.join(name);
-    let own = RunOptions { output: output.clone(), limit: None, dry_run: false, ..options.clone() };
+    let own = RunOptions {
+        output: output.clone(),
+        limit: None,
+        shard: ShardSelection::ALL,
+        dry_run: false,
+        ..options.clone()
+    };
     let summary = manifest::run(&manifest::Config { inputs: vec![source.path.clone()] }, &own)?;
     for line in summary.verdict() {
         tracing::warn!("{}: {line}", source.path.display());

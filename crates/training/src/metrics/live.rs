@@ -44,12 +44,16 @@ impl LiveMetrics {
         self.write(EVENTS_FILE, &scalar_records(record))
     }
 
-    /// Removes the folder.
+    /// Removes the folder below that of a run, if it is there.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn finish(self) -> Result<()> {
-        Ok(fs::remove_dir_all(&self.folder).map_err(CoreError::write(&self.folder))?)
+    pub fn remove(run_folder: &Path) -> Result<()> {
+        let folder = run_folder.join(FOLDER);
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(CoreError::write(&folder)(error).into()),
+            _ => Ok(()),
+        }
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
@@ -77,7 +81,8 @@ mod tests {
         let read = |name: &str| fs::read(folder.path().join(FOLDER).join(name)).unwrap();
         assert_eq!(read(METRICS), history.jsonl());
         assert_eq!(read(EVENTS_FILE), event_file(&history));
-        live.finish().unwrap();
+        LiveMetrics::remove(folder.path()).unwrap();
+        LiveMetrics::remove(folder.path()).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

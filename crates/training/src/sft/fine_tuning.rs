@@ -1,6 +1,7 @@
 //! The loop: batches, gradients, updates, records, checkpoints.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use audsem_models::nn::Mode;
 use audsem_models::train::{Accumulated, TargetScores, TrainableModel, TrainingSequence};
@@ -20,9 +21,6 @@ use crate::update::{Applied, TrainingProgress, UpdateConfig, Updater};
 
 /// Answers by which hearing is proven.
 const HEARING_EXAMPLES: usize = 8;
-
-/// Fewest examples by which the share of those that are left out is judged.
-const LEFT_OUT_SAMPLE: usize = 200;
 
 /// Settings of the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -94,12 +92,14 @@ pub enum TrainingEvent<'a> {
     Tokens(usize),
     /// A validation.
     Validation(&'a MetricRecord),
-    /// A record, with tokens per second.
+    /// A record, with what depends on the clock.
     Record {
         /// The record.
         record: &'a MetricRecord,
-        /// Speed since the record before.
+        /// Tokens per second since the record before.
         tokens_per_s: f64,
+        /// Time left, where it can be told.
+        left: Option<Duration>,
     },
 }
 
@@ -147,7 +147,7 @@ impl FineTuning<'_> {
             let begun = self.progress(&state);
             let Some(batches) = self.next_update(&mut loader, &mut state)? else { break };
             if state.steps() == 0 {
-                self.prove_hearing(&batches)?;
+                self.prove_hearing(&batches, &mut state)?;
             }
             let applied = self.update(&batches, &mut updater, begun, &mut state)?;
             state.updates = updater.counts;
@@ -197,7 +197,7 @@ impl FineTuning<'_> {
         while update.n < wanted && !(update.ends_epoch && update.n > 0) {
             let Some(batch) = loader.next_batch()? else { break };
             state.pass(&batch);
-            self.check_left_out(state)?;
+            state.check_left_out(self.data.rows.len(), self.max_left_out)?;
             let MicroBatch { examples, ends_epoch, .. } = batch;
             update.ends_epoch = ends_epoch;
             if examples.is_empty() {
@@ -212,30 +212,14 @@ impl FineTuning<'_> {
         Ok((update.n > 0).then_some(update))
     }
 
-    /// Ends a training that would learn from much less than it was given.
-    fn check_left_out(&self, state: &LoopState) -> Result<()> {
-        let (failed, seen) = (state.left_out.len(), state.reached.min(self.data.rows.len()));
-        let is_all = failed > 0 && failed >= self.data.rows.len();
-        let is_many = seen >= LEFT_OUT_SAMPLE && failed as f64 > self.max_left_out * seen as f64;
-        if !(is_all || is_many) {
-            return Ok(());
-        }
-        Err(audsem_core::error::Error::TooManyFailures {
-            step: "train".to_owned(),
-            failed: failed as u64,
-            read: seen as u64,
-            max_fail_rate: self.max_left_out,
-        }
-        .into())
-    }
-
-    fn prove_hearing(&mut self, update: &UpdateBatches) -> Result<()> {
+    fn prove_hearing(&mut self, update: &UpdateBatches, state: &mut LoopState) -> Result<()> {
         let sequences: Vec<TrainingSequence> =
             update.mine.iter().flat_map(|(_, sequences)| sequences.iter().cloned()).take(HEARING_EXAMPLES).collect();
         if sequences.is_empty() {
             return Ok(());
         }
         let proof = prove_hearing(self.model, &sequences)?;
+        state.history.push(proof.record());
         (self.watch)(TrainingEvent::Hearing(&proof))
     }
 
@@ -312,13 +296,7 @@ impl FineTuning<'_> {
             .with("left_out_examples", state.left_out.len() as f64)
             .with("cropped_sounds", state.cropped as f64);
         let (tokens_per_s, left) = speed.read((state.tokens - tokens_before) as f64, self.progress(state).share());
-        tracing::info!(
-            "update {steps}: loss {:.4}, accuracy {:.3}, {tokens_per_s:.0} tokens/s{}",
-            recent.mean_loss(),
-            recent.accuracy(),
-            left.map(|left| format!(", {} s left", left.as_secs())).unwrap_or_default()
-        );
-        (self.watch)(TrainingEvent::Record { record: &record, tokens_per_s })?;
+        (self.watch)(TrainingEvent::Record { record: &record, tokens_per_s, left })?;
         state.history.push(record);
         Ok(())
     }
@@ -336,7 +314,6 @@ impl FineTuning<'_> {
         let Some(validation) = &self.validation else { return Ok(()) };
         let (sums, left_out) = validation.run(self.model)?;
         let (steps, loss) = (state.steps(), sums.mean_loss());
-        tracing::info!("update {steps}: validation loss {loss:.4}, accuracy {:.3}", sums.accuracy());
         let record = MetricRecord::new(steps)
             .with("valid_loss", loss)
             .with("valid_mean_token_accuracy", sums.accuracy())

@@ -3,6 +3,7 @@
 use audsem_models::train::{TargetScores, TrainableModel, TrainingSequence};
 
 use crate::error::{Error, Result};
+use crate::metrics::MetricRecord;
 
 /// Mean log-probabilities of the tokens of some answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,6 +47,17 @@ pub fn prove_hearing(model: &dyn TrainableModel, sequences: &[TrainingSequence])
         with_silence: mean(&unheard),
         largest,
     })
+}
+
+impl HearingProof {
+    /// The record of a training's metrics, before the first update.
+    #[must_use]
+    pub fn record(&self) -> MetricRecord {
+        MetricRecord::new(0)
+            .with("log_prob_with_sound", self.with_sound)
+            .with("log_prob_with_silence", self.with_silence)
+            .with("largest_log_prob_difference", self.largest)
+    }
 }
 
 impl std::fmt::Display for HearingProof {

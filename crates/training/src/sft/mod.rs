@@ -1,17 +1,151 @@
-//! Supervised fine-tuning on questions and answers about sounds: the loop, for any [`TrainableModel`].
+//! `sft`: supervised fine-tuning of an audio language model on questions and answers about sounds.
+//!
+//! ```text
+//! out/final/                 the adapter (PEFT), or the trained tensors; `export` makes a model folder of it
+//! out/metrics.jsonl          loss, accuracy, norms, counts; out/events.out.tfevents.*: the same for TensorBoard
+//! out/report.html            the curves
+//! out/checkpoints/step-N/    from which the same command continues with bit-identical results
+//! out/index/                 manifests of the folders of shards
+//! out/begin/                 the model with random weights, where training begins from scratch
+//! out/rejects-train-*.jsonl  examples that were left out, and why
+//! out/live/                  metrics while the training runs
+//! ```
+//!
+//! The loop ([`FineTuning`]) takes any [`TrainableModel`].
 //!
 //! [`TrainableModel`]: audsem_models::train::TrainableModel
 
 mod fine_tuning;
 mod hearing;
 mod loss;
+mod outputs;
 mod state;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod watcher;
+
+use std::sync::Arc;
+
+use audsem_core::run::{
+    Fingerprint, ReadBack, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
+};
+use audsem_models::multimodal::audio_language::AudioCheckpoint;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 pub use fine_tuning::{FineTuning, LoopConfig, TrainingEvent};
 pub use hearing::{HearingProof, prove_hearing};
 pub use loss::{LossNormalizer, TokenSums};
-pub use state::{LeftOutExample, LoopState};
+pub use outputs::{FINAL, TrainedData, TrainingCard};
+pub use state::LoopState;
 pub use validate::Validation;
+
+use crate::checkpoint::Checkpoints;
+use crate::data::{DataFault, Turns};
+use crate::error::Result;
+use crate::reduce::SingleRank;
+use crate::setup::{BegunTraining, HashedSetup, Inputs, TrainingData, TrainingSetup, in_training_thread};
+use watcher::Watcher;
+
+/// What `sft` is asked for.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Model and examples.
+    pub setup: TrainingSetup,
+    /// The loop.
+    pub training: LoopConfig,
+    /// Checkpoints that are kept, beside the best.
+    pub keep_last: usize,
+}
+
+/// What decides the outcome.
+#[derive(Debug, Clone, Serialize)]
+struct HashedConfig {
+    setup: HashedSetup,
+    training: LoopConfig,
+    keep_last: usize,
+}
+
+impl RunConfig for HashedConfig {
+    const TOOL: &'static str = crate::TOOL;
+    const COMMAND: &'static str = "sft";
+}
+
+/// Trains, and fills the run folder of `options`.
+///
+/// # Errors
+/// The model or the data cannot be used, the training diverges, or the output cannot be written.
+pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
+    config.setup.check()?;
+    // Refuses a model that is none before anything else.
+    AudioCheckpoint::open(&config.setup.model, config.setup.processor.as_deref())?;
+    let inputs = Inputs::read(&config.setup)?;
+    let record =
+        HashedConfig { setup: inputs.hashed(&config.setup), training: config.training, keep_last: config.keep_last };
+    let mut run = Run::open(options, RunSpec::new(&record).models(vec![inputs.model.clone()]))?;
+    let checkpoints = Checkpoints::new(run.folder(), purpose(&record, options), config.keep_last);
+    if options.fresh && !options.dry_run {
+        checkpoints.clear()?;
+    }
+    let step = Step { name: "train", unit: "examples", physical: "tokens" };
+    let plan = [Shard { name: "00000".to_owned(), fingerprint: inputs.fingerprint(), work: () }];
+    run.must_keep(step).explain(DataFault::ALL);
+    let train = |(): &(), out: &mut ShardOutput| match options.dry_run {
+        true => Ok(Map::new()),
+        false => in_training_thread(|| fine_tune(config, options, &checkpoints, out)),
+    };
+    let trained = run.execute_via(&ReadBack(outputs::read_results), step, &plan, train)?;
+    let mut summary = run.finish()?;
+    for (name, value) in trained.values.into_iter().flatten() {
+        summary = summary.with_result(&name, value);
+    }
+    Ok(summary)
+}
+
+/// Identifies the training that a checkpoint belongs to.
+fn purpose(record: &HashedConfig, options: &RunOptions) -> String {
+    let config = serde_json::to_string(record).expect("a configuration is plain data");
+    let options = format!("{} {:?}", options.seed, options.limit);
+    Fingerprint::new().with(env!("CARGO_PKG_VERSION")).with(config).with(options).hash()
+}
+
+fn fine_tune(
+    config: &Config,
+    options: &RunOptions,
+    checkpoints: &Checkpoints,
+    out: &mut ShardOutput,
+) -> Result<Map<String, Value>, ShardError> {
+    let Config { setup, training, .. } = config;
+    let begun = BegunTraining::open(setup, options)?;
+    let mut checkpoint = begun.checkpoint.clone();
+    let data = TrainingData::open(setup, setup.prompt(Turns::Answered(setup.target)), &mut checkpoint, options)?;
+    checkpoint.notes().iter().for_each(|note| tracing::info!("{note}"));
+    let validation = data.valid.as_ref().map(|valid| Validation {
+        data: Arc::clone(valid),
+        preparer: Arc::clone(&data.preparer),
+        batches: training.batches,
+        workers: options.workers,
+    });
+    let mut watcher = Watcher::new(options);
+    let mut watch = |event: TrainingEvent<'_>| watcher.see(event, out);
+    let mut fine_tuning = FineTuning {
+        config: *training,
+        model: &begun.model,
+        device: &begun.device,
+        data: Arc::clone(&data.train),
+        order: data.order.clone(),
+        preparer: Arc::clone(&data.preparer),
+        validation,
+        workers: options.workers,
+        max_left_out: options.max_fail_rate,
+        reduce: &SingleRank,
+        checkpoints: Some(checkpoints),
+        files: &|| begun.adapter_files(),
+        stop: &audsem_core::signals::stop_requested,
+        watch: &mut watch,
+    };
+    let state = fine_tuning.run()?.ok_or(ShardError::Stopped)?;
+    watcher.finish()?;
+    outputs::Trained { config, begun: &begun, data: &data, state: &state, checkpoints }.write(out)
+}

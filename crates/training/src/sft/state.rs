@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use audsem_core::run::LeftOut;
 use serde::{Deserialize, Serialize};
 
 use super::loss::TokenSums;
 use crate::checkpoint::Exact;
-use crate::data::{Cursor, MicroBatch};
+use crate::data::{Cursor, LeftOutExample, MicroBatch, check_left_out};
+use crate::error::Result;
 use crate::metrics::History;
 use crate::update::UpdateCounts;
 
@@ -38,24 +38,13 @@ pub struct LoopState {
     pub finished: bool,
 }
 
-/// An example that was left out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeftOutExample {
-    /// Its key.
-    pub key: String,
-    /// Name of the reason.
-    pub reason: String,
-    /// The value that decided.
-    pub detail: String,
-}
-
 impl LoopState {
     /// Takes note of a batch: where the training stands behind it, and what was left out before it.
     pub fn pass(&mut self, batch: &MicroBatch) {
         self.cursor = batch.next;
         self.reached = batch.reached;
         for (row, key, why) in &batch.left_out {
-            self.left_out.entry(*row).or_insert_with(|| left_out(key, why));
+            self.left_out.entry(*row).or_insert_with(|| LeftOutExample::new(key, why));
         }
         for example in &batch.examples {
             self.tokens += example.sequence.tokens.len() as u64;
@@ -63,13 +52,17 @@ impl LoopState {
         }
     }
 
+    /// Ends a training of which too much is left out.
+    ///
+    /// # Errors
+    /// As [`check_left_out`].
+    pub fn check_left_out(&self, all: usize, allowed: f64) -> Result<()> {
+        check_left_out(&self.left_out, (self.reached, all), allowed)
+    }
+
     /// Updates, those that were skipped included.
     #[must_use]
     pub fn steps(&self) -> usize {
         self.updates.steps
     }
-}
-
-fn left_out(key: &str, why: &LeftOut) -> LeftOutExample {
-    LeftOutExample { key: key.to_owned(), reason: why.reason().to_owned(), detail: why.detail().clone() }
 }

@@ -4,12 +4,14 @@ use audsem_core::testing::Bench;
 use audsem_core::testing::chaos::{survive, survive_printing, survive_writing};
 
 use crate::generate::golden;
-use crate::{generate, hand_over, rewards};
+use crate::{export, generate, hand_over, rewards, sft};
 
 audsem_core::survival_tests! {
     audsem_training::cli::Cli:
     "index" => index;
     "compose" => compose;
+    "sft" => fine_tune_all, fine_tune_adapters;
+    "export" => model_folder;
     "generate" => answers;
     "rewards" => score_completions;
     "export-dataset" => prompts_in_lines, prompts_in_tables;
@@ -64,6 +66,25 @@ fn compose(command: &str) {
         command.arg("--output").arg(output.join("model"));
         command
     });
+}
+
+fn fine_tune_all(command: &str) {
+    let bench = sft::bench();
+    for name in ["train", "valid"] {
+        bench.call(&format!("index -i {name} -o index-{name}")).ended(0);
+    }
+    let flags = "--valid index-valid --max-steps 4 --save-steps 2 --eval-steps 4 --batch-tokens 400 --bucket 8";
+    let scratch = sft::SCRATCH.replacen("sft", command, 1).replace("--data train", "--data index-train");
+    check(&bench, "sft-all", &format!("{scratch} {flags}"));
+}
+
+fn fine_tune_adapters(command: &str) {
+    let bench = sft::with_model(sft::bench());
+    check(&bench, "sft-adapters", &format!("{} --max-steps 2", sft::LORA.replacen("sft", command, 1)));
+}
+
+fn model_folder(command: &str) {
+    check(&export::trained(), "export", &format!("{command} -i lora"));
 }
 
 fn answers(command: &str) {

@@ -4,8 +4,12 @@
 mod bytes;
 mod chaos;
 mod data;
+mod export;
 mod generate;
 mod hand_over;
 mod index;
 mod rewards;
+mod sft;
 mod shards;
+mod skeleton;
+mod sounds;

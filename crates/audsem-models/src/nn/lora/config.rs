@@ -149,6 +149,7 @@ impl LoraConfig {
             Some("SEQ_CLS") => &["lm_head", "score", "classifier"],
             _ => &["lm_head"],
         };
+        // Checkpoints of Qwen2-Audio have the output within their language model.
         heads.contains(&module) || module.ends_with(".lm_head")
     }
 

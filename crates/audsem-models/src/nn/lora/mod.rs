@@ -31,7 +31,7 @@ const PEFT_PREFIX: &str = "base_model.model.";
 const OMNI_PREFIX: &str = "thinker.";
 
 /// The adapted layer of a tensor that belongs to an adapter, or nothing.
-pub(super) fn adapted_layer(name: &str) -> Option<&str> {
+pub(crate) fn adapted_layer(name: &str) -> Option<&str> {
     [A, B, SETTINGS].iter().find_map(|tensor| name.strip_suffix(tensor)?.strip_suffix('.'))
 }
 
@@ -151,6 +151,17 @@ mod tests {
             ("layers.11.v_proj", None),
         ] {
             assert_eq!(config.target_of(module), target, "{module}");
+        }
+    }
+
+    #[test]
+    fn all_linear_leaves_the_output_out_wherever_it_is() {
+        let all = Modules::Pattern("all-linear".to_owned());
+        let config = LoraConfig { target_modules: all, ..LoraConfig::default() };
+        for (module, is_meant) in
+            [("lm_head", false), ("language_model.lm_head", false), ("language_model.model.layers.0.mlp.up_proj", true)]
+        {
+            assert_eq!(config.target_of(module).is_some(), is_meant, "{module}");
         }
     }
 

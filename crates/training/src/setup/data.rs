@@ -1,0 +1,86 @@
+//! The examples of a training.
+
+use std::sync::Arc;
+
+use audsem_core::run::RunOptions;
+use audsem_media::audio::Decoder;
+use audsem_media::program::{Program, Tool};
+use audsem_models::multimodal::audio_language::AudioCheckpoint;
+use audsem_models::multimodal::processor::AudioProcessor;
+
+use super::config::TrainingSetup;
+use crate::data::{
+    Curriculum, DataSet, EpochOrder, Preparer, PromptConfig, SoundConfig, TokenizeConversation, check_disjoint,
+    split_off,
+};
+use crate::error::Result;
+
+/// Examples to learn from and to validate on, and how they become sequences.
+#[derive(Debug)]
+pub struct TrainingData {
+    /// Examples to learn from.
+    pub train: Arc<DataSet>,
+    /// The order in which they come.
+    pub order: EpochOrder,
+    /// Examples to validate on, if there are any.
+    pub valid: Option<Arc<DataSet>>,
+    /// How examples become sequences.
+    pub preparer: Arc<Preparer>,
+    /// The processor of the model.
+    pub processor: Arc<AudioProcessor>,
+}
+
+impl TrainingData {
+    /// Opens the folders of a setup; those of shards are indexed below the output folder of `options`. Examples become
+    /// conversations as `prompt` says.
+    ///
+    /// # Errors
+    /// A folder has nothing to train on, a clip is in both training and validation data, or the processor of the model cannot
+    /// be opened.
+    pub fn open(
+        setup: &TrainingSetup,
+        prompt: PromptConfig,
+        checkpoint: &mut AudioCheckpoint,
+        options: &RunOptions,
+    ) -> Result<Self> {
+        let data = DataSet::open(&setup.data, "index/train", options)?;
+        let (mut train, valid) = if setup.valid.is_empty() {
+            split_off(data, setup.valid_share, options.seed)
+        } else {
+            (data, DataSet::open(&setup.valid, "index/valid", options)?)
+        };
+        check_disjoint(&train.rows, &valid.rows)?;
+        if let Some(limit) = options.limit {
+            train.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        }
+        let order = EpochOrder::shuffled(&train, options.seed, curriculum(setup, &train));
+        let processor = Arc::new(checkpoint.processor()?);
+        let tokenizer = Arc::clone(&processor) as Arc<dyn TokenizeConversation>;
+        let sound = heard(setup.sound, checkpoint.config().longest_sound());
+        let preparer = Arc::new(Preparer::new(tokenizer, decoder(), sound, prompt));
+        let valid = (!valid.rows.is_empty()).then(|| Arc::new(valid));
+        Ok(Self { train: Arc::new(train), order, valid, preparer, processor })
+    }
+}
+
+fn curriculum(setup: &TrainingSetup, train: &DataSet) -> Option<Curriculum> {
+    let (column, epochs) = setup.curriculum.as_ref()?;
+    let (curriculum, absent) = Curriculum::new(&train.rows, column, *epochs);
+    if absent > 0 {
+        tracing::warn!("{absent} of {} examples have no number `{column}` and come last", train.rows.len());
+    }
+    Some(curriculum)
+}
+
+/// A decoder that has ffmpeg where there is one.
+fn decoder() -> Decoder {
+    match Program::find(Tool::Ffmpeg, None) {
+        Ok(ffmpeg) => Decoder::new().with_ffmpeg(ffmpeg),
+        Err(_) => Decoder::new(),
+    }
+}
+
+/// Lengths of sounds, of which no model is given more than it hears.
+fn heard(sound: SoundConfig, longest: usize) -> SoundConfig {
+    SoundConfig { max_samples: sound.max_samples.min(longest), ..sound }
+}

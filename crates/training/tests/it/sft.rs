@@ -1,0 +1,164 @@
+//! `sft`: a tiny model learns from synthetic sounds.
+
+use audsem_core::testing::{Bench, Called};
+use audsem_models::multimodal::random::RandomModel;
+use serde_json::{Value, json};
+
+use crate::{skeleton, sounds};
+
+/// A folder with the skeleton of a model, and shards to learn from and to validate on.
+pub(crate) fn bench() -> Bench {
+    let bench = Bench::new(env!("CARGO_BIN_EXE_audsem-training"));
+    skeleton::write(&bench.path("skeleton"), skeleton::Kind::Qwen2Audio);
+    bench.write("train/0000.tar", sounds::shard(16, 1_000_000));
+    bench.write("valid/0000.tar", sounds::shard(8, 2_000_000));
+    bench
+}
+
+/// A training of all weights from random ones.
+pub(crate) const SCRATCH: &str = "sft --model skeleton --data train --from-scratch --train full --target answer \
+                                  --batch-size 4 --lr 3e-3 --log-steps 1 --device cpu";
+
+/// A training of adapters.
+pub(crate) const LORA: &str =
+    "sft --model model --data train --target answer --batch-size 4 --log-steps 1 --device cpu --lr 1e-2";
+
+/// Adds a folder `model` with random weights to a bench.
+pub(crate) fn with_model(bench: Bench) -> Bench {
+    let skeleton = bench.path("skeleton");
+    let random = RandomModel { model: skeleton.to_str().unwrap(), processor: None, seed: 3 };
+    random.write(&bench.path("model")).unwrap();
+    bench
+}
+
+fn metrics(bench: &Bench, run: &str) -> Vec<Value> {
+    bench.text(&format!("{run}/metrics.jsonl")).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn numbers(bench: &Bench, run: &str, name: &str) -> Vec<f64> {
+    metrics(bench, run).iter().filter_map(|line| line[name].as_f64()).collect()
+}
+
+fn result(called: &Called, name: &str) -> Value {
+    called.summary()["results"][name].clone()
+}
+
+#[test]
+fn a_training_learns_tells_that_it_hears_and_leaves_its_files() {
+    let bench = bench();
+    let command = format!("{SCRATCH} --valid valid --epochs 6 -o out");
+    let called = bench.call(&format!("{command} -v")).ended(0);
+    called.says("the model hears: mean log-probability of");
+    let losses = numbers(&bench, "out", "loss");
+    assert_eq!(losses.len(), 24);
+    assert!(losses[20..].iter().sum::<f64>() < 0.5 * losses[..4].iter().sum::<f64>(), "{losses:?}");
+    let lines = metrics(&bench, "out");
+    assert_eq!(numbers(&bench, "out", "valid_loss").len(), 6, "one for each epoch");
+    assert_eq!((lines[0]["step"].clone(), lines[1]["learning_rate"].clone()), (json!(0), json!(3e-3)));
+    let heard = |name: &str| result(&called, name).as_f64().unwrap();
+    assert!(heard("log_prob_with_sound") != heard("log_prob_with_silence"));
+    for name in ["final/trained.safetensors", "final/training.json", "report.html", "events.out.tfevents.0.audsem"] {
+        assert!(bench.path("out").join(name).is_file(), "{name}");
+    }
+    assert!(!bench.path("out/live").exists());
+    assert_eq!(called.step("train")["kept"], 16);
+    // Run again, it is done.
+    let before = bench.text("out/metrics.jsonl");
+    assert_eq!(result(&bench.call(&command).ended(0), "updates"), 24);
+    assert_eq!(bench.text("out/metrics.jsonl"), before);
+}
+
+#[test]
+fn tags_of_answers_are_tokens_of_a_model_from_scratch() {
+    let bench = bench();
+    bench.call(&format!("{} --max-steps 1 -o out", SCRATCH.replace("--target answer", "--target think"))).ended(0);
+    let tokenizer = bench.json("out/begin/tokenizer.json");
+    let added = tokenizer["added_tokens"].as_array().unwrap();
+    let special = |text: &str| added.iter().any(|token| token["content"] == text && token["special"] == true);
+    for tag in audsem_core::answers::TAGS {
+        assert!(special(tag.open) && special(tag.close), "{tag:?}");
+    }
+}
+
+#[test]
+fn adapters_the_projector_or_both_are_trained() {
+    let bench = with_model(bench());
+    let trained = |flags: &str, output: &str| -> Vec<String> {
+        bench.call(&format!("{LORA} --max-steps 4 {flags} -o {output}")).ended(0);
+        let losses = numbers(&bench, output, "loss");
+        assert!(losses.last() < losses.first(), "{flags}: {losses:?}");
+        let files = std::fs::read_dir(bench.path(output).join("final")).unwrap();
+        let mut names: Vec<String> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let adapter = ["adapter_config.json", "adapter_model.safetensors", "training.json"];
+    assert_eq!(trained("", "lora"), adapter);
+    assert_eq!(trained("--lora-scope language", "language"), adapter);
+    assert_eq!(trained("--lora-targets all-linear --rslora --lora-r 4", "all"), adapter);
+    assert_eq!(trained("--lora-target-regex .*language_model.*gate_proj", "regex"), adapter);
+    assert_eq!(trained("--train projector", "projector"), ["trained.safetensors", "training.json"]);
+    assert_eq!(trained("--train lora-projector", "both").len(), 4);
+    let layers = |run: &str| {
+        let bytes = std::fs::read(bench.path(run).join("final/adapter_model.safetensors")).unwrap();
+        let tensors = candle_core::safetensors::load_buffer(&bytes, &candle_core::Device::Cpu).unwrap();
+        let mut names: Vec<String> = tensors.into_keys().collect();
+        names.sort();
+        names
+    };
+    // Two layers of each part, q and v, two projections each.
+    assert_eq!((layers("lora").len(), layers("language").len(), layers("regex").len()), (16, 8, 4));
+    assert!(layers("language").iter().all(|name| name.contains("language_model")));
+    // The adapter is trained on where it was left.
+    bench.call(&format!("{LORA} --adapter lora/final --max-steps 2 -o more")).ended(0);
+    let (first, more) = (numbers(&bench, "lora", "loss"), numbers(&bench, "more", "loss"));
+    assert!(more[0] < first[0], "{first:?} {more:?}");
+}
+
+#[test]
+fn weights_curriculum_limits_and_splits_decide_the_order_of_examples() {
+    let bench = with_model(bench());
+    let examples = |flags: &str, output: &str| {
+        let called = bench.call(&format!("{LORA} {flags} -o {output}")).ended(0);
+        (result(&called, "examples"), result(&called, "updates"), called.step("train")["kept"].clone())
+    };
+    assert_eq!(examples("--data valid=2", "two"), (json!(24), json!(8), json!(24)));
+    assert_eq!(examples("--limit 6", "few"), (json!(6), json!(2), json!(6)));
+    let (left, _, _) = examples("--valid-share 0.3 --seed 4", "split");
+    assert!((6..16).contains(&left.as_u64().unwrap()), "{left}");
+    assert!(!numbers(&bench, "split", "valid_loss").is_empty());
+    examples("--curriculum -text_bytes --batch-tokens 300 --bucket 8", "sorted");
+    bench.call(&format!("{LORA} --curriculum gone -o gone")).ended(0).says("16 of 16 examples have no number `gone`");
+}
+
+#[test]
+fn what_contradicts_itself_is_refused_before_anything_is_read() {
+    let bench = with_model(bench());
+    let refused = |command: &str, says: &str| bench.call(command).ended(2).says(says);
+    bench.write("both/0000.tar", sounds::shard(4, 1_000_000));
+    refused(&format!("{LORA} --valid both -o a"), "4 clips are in both");
+    refused(
+        &format!("{} -o b", SCRATCH.replace("--train full", "--train lora")),
+        "adapters would freeze random weights",
+    );
+    refused(&format!("{LORA} --train full --dtype bf16 -o c"), "have to be f32");
+    refused(&format!("{LORA} --train projector --adapter x -o d"), "--adapter");
+    refused(&format!("{LORA} --lora-targets nothing -o e"), "nothing");
+    refused("sft --model gone --data train -o f", "gone");
+    refused(&format!("{LORA} --max-tokens 20 -o g"), "16 of 16 examples cannot be learned from");
+    refused(&format!("{LORA} --max-tokens 20 -o g"), "hint: --max-tokens changes that");
+}
+
+#[test]
+fn the_best_of_a_training_is_its_result_and_patience_ends_it() {
+    let bench = with_model(bench());
+    // So fast that the validation soon gets worse.
+    let call = format!("{LORA} --train full --valid valid --epochs 20 --eval-steps 1 --patience 3 -o out");
+    let called = bench.call(&call.replace("--lr 1e-2", "--lr 0.3")).ended(0);
+    let losses = numbers(&bench, "out", "valid_loss");
+    assert!(losses.len() < 80, "{losses:?}");
+    let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    let step = losses.iter().position(|loss| *loss == best).unwrap() + 1;
+    assert_eq!(result(&called, "used_step"), step);
+    assert_eq!(losses.len(), step + 3);
+}
