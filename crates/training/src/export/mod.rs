@@ -163,7 +163,7 @@ impl Export<'_> {
             out.work(bytes.len() as f64 / 1e6);
             write(out, name, bytes)
         });
-        out.file_kept(tensors.map_err(Error::from)? as u64);
+        out.file_kept(tensors? as u64);
         self.side_files(out)?;
         write_json(out, "config.json", &export.config())?;
         let card = card::model_card(self.base, self.trained.card.as_ref(), export.dtype());
