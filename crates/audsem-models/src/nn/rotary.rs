@@ -173,6 +173,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::nn::finite_differences::check_gradient;
     use candle_core::Device;
 
     #[test]
@@ -198,6 +199,25 @@ mod tests {
         let rotary = rotary.with_sections(&[2, 1, 1]).unwrap();
         for axes in [1, 2, 4] {
             assert!(rotary.angles(&Tensor::zeros((axes, 1, 5), DType::U32, &Device::Cpu).unwrap()).is_err());
+        }
+    }
+
+    /// Both forms of training: that of the CPU in f32, and that of other types and devices.
+    #[test]
+    fn gradients_on_one_axis_and_on_three_are_what_values_say() {
+        let rotary = Rotary::new(8, 1e4).unwrap().with_sections(&[1, 2, 1]).unwrap();
+        let text = Tensor::new(&[[0u32, 1, 2], [5, 6, 7]], &Device::Cpu).unwrap();
+        let media =
+            Tensor::new(&[[[3u32, 3, 28], [0, 1, 2]], [[3, 4, 3], [0, 1, 2]], [[4, 5, 6], [0, 1, 2]]], &Device::Cpu);
+        let x = Tensor::arange(0f32, 96.0, &Device::Cpu).unwrap().affine(0.7, 0.2).unwrap().sin().unwrap();
+        let x = x.reshape((2, 2, 3, 8)).unwrap();
+        for positions in [text, media.unwrap()] {
+            let angles = rotary.angles(&positions).unwrap();
+            check_gradient(&x, |x| angles.forward(x));
+            check_gradient(&x, |x| angles.forward(&x.to_dtype(DType::F64)?)?.to_dtype(DType::F32));
+            let composed = angles.forward(&x.to_dtype(DType::F64).unwrap()).unwrap().to_dtype(DType::F32).unwrap();
+            let difference = (angles.forward(&x).unwrap() - composed).unwrap().abs().unwrap().max_all().unwrap();
+            assert!(difference.to_scalar::<f32>().unwrap() < 1e-6);
         }
     }
 

@@ -3,8 +3,15 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use audsem_core::device::DeviceChoice;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
+
+/// Where networks are tested that can run anywhere: what `AUDSEM_TEST_DEVICE` says (`cuda:0`), else the CPU.
+pub(crate) fn device() -> Device {
+    let choice = std::env::var("AUDSEM_TEST_DEVICE").map_or(DeviceChoice::Cpu, |name| name.parse().unwrap());
+    choice.open().unwrap()
+}
 
 /// A file or folder of `fixtures/goldens`.
 pub(crate) fn path(name: &str) -> PathBuf {

@@ -16,7 +16,7 @@ use audsem_models::train::{
 };
 use candle_core::{D, DType, Device, Tensor};
 
-use crate::golden::{Goldens, max_abs, path};
+use crate::golden::{Goldens, device, max_abs, path};
 
 const CPU: &Device = &Device::Cpu;
 
@@ -47,7 +47,7 @@ pub(crate) fn open_folder(
     dtype: DType,
 ) -> Result<TrainableAudioModel> {
     let checkpoint = AudioCheckpoint::open(folder.to_str().unwrap(), None)?;
-    TrainableAudioModel::open(&checkpoint, plan, adapter, (CPU, dtype))
+    TrainableAudioModel::open(&checkpoint, plan, adapter, (&device(), dtype))
 }
 
 /// The checkpoint with the adapter of the golden, whose settings may be changed.
@@ -316,7 +316,8 @@ fn a_llama_with_a_head_of_its_own_is_trained_as_in_torch() {
     assert_eq!(goldens.under("llama.grad.").len(), model.vars().len());
 
     let model = open_with("training/llama", &OF_ALL, None, DType::F32);
-    assert!(model.vars().iter().any(|(name, _)| name == "language_model.lm_head.weight"));
+    check_one(&goldens, &model, "language_model.lm_head.weight", "llama.head");
+    check_one(&goldens, &model, "language_model.model.embed_tokens.weight", "llama.table");
 }
 
 /// The same checkpoint without the head that it has.
@@ -330,8 +331,10 @@ fn a_llama_whose_head_is_the_token_table_is_trained_as_in_torch() {
     tensors.remove("language_model.lm_head.weight").unwrap();
     candle_core::safetensors::save(&tensors, folder.path().join("model.safetensors")).unwrap();
     let model = open_folder(folder.path(), &OF_ALL, None, DType::F32).unwrap();
+    let scores = log_probs(&model.score(&batch(&goldens), 1.0, true).unwrap());
+    assert!(worst(&scores, &goldens.get("tied.log_probs").to_vec1::<f32>().unwrap()) <= 1e-4);
     assert!(model.vars().iter().all(|(name, _)| !name.contains("lm_head")));
-    check_one(&goldens, &model, "language_model.model.embed_tokens.weight", "llama.table");
+    check_one(&goldens, &model, "language_model.model.embed_tokens.weight", "tied.table");
 }
 
 /// Fails unless the gradient of one tensor is that of the golden.
@@ -510,7 +513,7 @@ fn a_trained_adapter_is_saved_as_peft_saves_it() {
 }
 
 /// Logits before each target, by the merged network, token by token.
-fn save_logits(model: &TrainableAudioModel, batch: &[TrainingSequence], path: &Path) {
+pub(crate) fn save_logits(model: &TrainableAudioModel, batch: &[TrainingSequence], path: &Path) {
     let policy = model.policy(true).unwrap();
     let of_sequence = |(n, one): (usize, &TrainingSequence)| {
         let mut decoder = policy.decoder(std::slice::from_ref(&one.sounds)).unwrap();

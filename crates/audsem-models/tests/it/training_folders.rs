@@ -126,7 +126,7 @@ fn training_goes_on_from_an_adapter_by_any_names() {
     let base = path("qwen2_5_omni_tiny");
     let model = open(&base, &queries(), None);
     for (n, (_, var)) in model.vars().iter().enumerate() {
-        let wave = Tensor::arange(0f32, var.elem_count() as f32, CPU).unwrap().affine(0.7, n as f64).unwrap();
+        let wave = Tensor::arange(0f32, var.elem_count() as f32, var.device()).unwrap().affine(0.7, n as f64).unwrap();
         var.set(&(wave.sin().unwrap() * 0.3).unwrap().reshape(var.shape()).unwrap()).unwrap();
     }
     let (wanted, saved) = (scores(&model), model.adapter(None).unwrap());

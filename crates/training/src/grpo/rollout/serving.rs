@@ -1,12 +1,13 @@
 //! The adapter in training in the form that vLLM reads.
 
+use audsem_models::multimodal::audio_language::AudioFamily;
 use audsem_models::nn::lora::Adapter;
 
 use crate::checkpoint::NamedFiles;
 use crate::error::Result;
 
-/// Begins the names of the language model in the thinker of Qwen2.5-Omni.
-const LANGUAGE: &str = "model.";
+/// Begin the names of the language model and of the tower in checkpoints of the thinker of Qwen2.5-Omni.
+const PARTS: [&str; 2] = ["model.", "audio_tower."];
 /// Stands in front of them in the whole model, of which the thinker is a part and whose names vLLM expects.
 const THINKER: &str = "thinker.";
 
@@ -20,8 +21,10 @@ pub fn for_server(adapter: Adapter) -> Result<NamedFiles> {
     Ok(files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect())
 }
 
+/// vLLM knows names of checkpoints, and not those that transformers 5 has in memory.
 fn serving_name(name: &str) -> String {
-    if name.starts_with(LANGUAGE) { format!("{THINKER}{name}") } else { name.to_owned() }
+    let stored = AudioFamily::QwenOmni.tensor_name(name);
+    if PARTS.iter().any(|part| stored.starts_with(part)) { format!("{THINKER}{stored}") } else { name.to_owned() }
 }
 
 #[cfg(test)]
@@ -39,6 +42,8 @@ mod tests {
         for (name, expected) in [
             ("model.layers.0.self_attn.q_proj.lora_A.weight", "thinker.model.layers.0.self_attn.q_proj.lora_A.weight"),
             ("thinker.model.x", "thinker.model.x"),
+            ("model.language_model.layers.0.x", "thinker.model.layers.0.x"),
+            ("model.audio_tower.layers.0.x", "thinker.audio_tower.layers.0.x"),
             ("language_model.model.x", "language_model.model.x"),
         ] {
             assert_eq!(serving_name(name), expected);
