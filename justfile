@@ -13,6 +13,10 @@ default:
 demo *ARGS:
     scripts/demo "$@"
 
+# A model learns to tell sounds apart, and is examined on others: just learn synthetic (minutes), just learn recordings (half an hour)
+learn *ARGS:
+    scripts/learn "$@"
+
 # All tests and checks, as in CI; arguments narrow the tests: just test audio
 test *ARGS:
     scripts/test "$@"
@@ -45,7 +49,7 @@ tarify *ARGS:
 metadata-eval *ARGS:
     cargo run --quiet --profile {{ profile }} -p audsem-metadata-eval -- "$@"
 
-# Models that hear: index, compose, generate, rewards, export-dataset, export-config
+# Models that hear: index, compose, inspect, sft, export, generate, rewards, export-dataset, export-config
 training *ARGS:
     cargo run --quiet --profile {{ profile }} -p audsem-training -- "$@"
 

@@ -31,6 +31,7 @@ pub mod export;
 pub mod generate;
 pub mod grpo;
 pub mod hand_over;
+pub mod inspect;
 pub mod manifest;
 pub mod metrics;
 pub mod reduce;

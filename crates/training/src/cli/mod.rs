@@ -5,6 +5,7 @@ mod export;
 mod export_dataset;
 mod generate;
 mod index;
+mod inspect;
 mod lora;
 mod numbers;
 mod rewards;
@@ -17,6 +18,7 @@ pub use export::ExportArgs;
 pub use export_dataset::{ExportConfigArgs, ExportDatasetArgs};
 pub use generate::GenerateArgs;
 pub use index::IndexArgs;
+pub use inspect::InspectArgs;
 pub use lora::{LoraArgs, LoraScope};
 pub use rewards::{CompatChoice, RewardFlags, RewardsArgs};
 pub use setup::{ExampleArgs, SetupArgs};
@@ -47,6 +49,8 @@ pub enum Command {
     Index(IndexArgs),
     /// Make an audio language model of a Whisper's encoder and a language model
     Compose(ComposeArgs),
+    /// Show what a training would learn from, how many parameters it trains, and what memory it needs
+    Inspect(Box<InspectArgs>),
     /// Fine-tune an audio language model on questions and answers about sounds
     Sft(Box<SftArgs>),
     /// Make a complete model folder of a training, which transformers opens
@@ -70,6 +74,7 @@ impl Command {
         match self {
             Self::Index(args) => Ok(crate::manifest::run(&args.config(), &args.run.options(global)?)?.into()),
             Self::Compose(args) => args.run(global),
+            Self::Inspect(args) => args.run(global),
             Self::Sft(args) => Ok(args.run(global)?.into()),
             Self::Export(args) => Ok(crate::export::run(&args.config(), &args.run.options(global)?)?.into()),
             Self::Generate(args) => args.run(global),

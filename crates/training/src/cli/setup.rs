@@ -75,7 +75,8 @@ pub struct ExampleArgs {
     /// System turn of the conversations [default: that of the chat template]
     #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
-    /// Leave out examples with more tokens, those of the sound included; examples are never cut
+    /// Leave out examples with more tokens, those of the sound included, or than the model has positions for; examples are
+    /// never cut
     #[arg(long, value_name = "N", default_value_t = 4096)]
     pub max_tokens: usize,
     /// Learn the line break behind the end of an answer, as chat templates write it

@@ -27,7 +27,7 @@ pub struct LoaderConfig {
 }
 
 /// Examples of one forward pass.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct MicroBatch {
     /// The examples; none where all of a window were left out.
     pub examples: Vec<Prepared>,

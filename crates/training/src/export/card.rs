@@ -6,18 +6,25 @@ use candle_core::DType;
 
 use crate::sft::TrainingCard;
 
+/// What a base is called in the card: its id, or the last part of a path, which says nothing elsewhere.
+pub(super) fn shown(base: &str) -> &str {
+    if is_hub_id(base) { base } else { base.trim_end_matches('/').rsplit('/').next().unwrap_or(base) }
+}
+
+fn is_hub_id(base: &str) -> bool {
+    base.split('/').count() == 2 && !base.starts_with(['/', '.']) && !std::path::Path::new(base).is_dir()
+}
+
 /// `README.md` of a model: what it was made of, with what data and settings.
 pub(super) fn model_card(base: &str, training: Option<&TrainingCard>, dtype: DType) -> String {
     let mut card = String::new();
     let mut write = || -> std::fmt::Result {
         writeln!(card, "---\nlibrary_name: transformers\npipeline_tag: audio-text-to-text")?;
-        let is_hub_id = base.split('/').count() == 2 && !base.starts_with(['/', '.']) && !base.contains('\\');
-        if is_hub_id {
+        if is_hub_id(base) {
             writeln!(card, "base_model: {base}")?;
         }
         writeln!(card, "---\n\n# An audio language model, fine-tuned with AudSem\n")?;
-        let base = base.rsplit('/').next().filter(|_| !is_hub_id).unwrap_or(base);
-        writeln!(card, "Base: `{base}`. Numbers: {}.\n", dtype.as_str())?;
+        writeln!(card, "Base: `{}`. Numbers: {}.\n", shown(base), dtype.as_str())?;
         match training {
             Some(training) => training_section(&mut card, training),
             None => writeln!(card, "There is no record of the training."),

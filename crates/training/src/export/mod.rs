@@ -99,7 +99,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
         base_sha256: model.sha256.clone(),
         processor_sha256: processor.as_deref().map(side_files_of).transpose()?,
         trained_sha256: trained.sha256()?,
-        base: base.name.clone(),
+        base: card::shown(&base.name).to_owned(),
         layout: config.layout,
         dtype: config.dtype,
     };

@@ -32,14 +32,14 @@ pub struct TrainingData {
 
 impl TrainingData {
     /// Opens the folders of a setup; those of shards are indexed below the output folder of `options`. Examples become
-    /// conversations as `prompt` says.
+    /// conversations as `prompt` says, of no more tokens than the model has positions for.
     ///
     /// # Errors
     /// A folder has nothing to train on, a clip is in both training and validation data, or the processor of the model cannot
     /// be opened.
     pub fn open(
         setup: &TrainingSetup,
-        prompt: PromptConfig,
+        mut prompt: PromptConfig,
         checkpoint: &mut AudioCheckpoint,
         options: &RunOptions,
     ) -> Result<Self> {
@@ -56,6 +56,7 @@ impl TrainingData {
         let order = EpochOrder::shuffled(&train, options.seed, curriculum(setup, &train));
         let processor = Arc::new(checkpoint.processor()?);
         let tokenizer = Arc::clone(&processor) as Arc<dyn TokenizeConversation>;
+        prompt.max_tokens = prompt.max_tokens.min(checkpoint.config().language().max_position_embeddings);
         let sound = heard(setup.sound, checkpoint.config().longest_sound());
         let preparer = Arc::new(Preparer::new(tokenizer, decoder(), sound, prompt));
         let valid = (!valid.rows.is_empty()).then(|| Arc::new(valid));

@@ -92,7 +92,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let plan = [Shard { name: "00000".to_owned(), fingerprint: inputs.fingerprint(), work: () }];
     run.must_keep(step).explain(DataFault::ALL);
     let train = |(): &(), out: &mut ShardOutput| match options.dry_run {
-        true => Ok(Map::new()),
+        true => count(config, options, out),
         false => in_training_thread(|| fine_tune(config, options, &checkpoints, out)),
     };
     let trained = run.execute_via(&ReadBack(outputs::read_results), step, &plan, train)?;
@@ -108,6 +108,19 @@ fn purpose(record: &HashedConfig, options: &RunOptions) -> String {
     let config = serde_json::to_string(record).expect("a configuration is plain data");
     let options = format!("{} {:?}", options.seed, options.limit);
     Fingerprint::new().with(env!("CARGO_PKG_VERSION")).with(config).with(options).hash()
+}
+
+/// Counts the examples, without a model and without writing anything that stays.
+fn count(config: &Config, options: &RunOptions, out: &mut ShardOutput) -> Result<Map<String, Value>, ShardError> {
+    let folder = tempfile::tempdir().map_err(ShardError::fatal)?;
+    let setup = &config.setup;
+    let mut checkpoint =
+        AudioCheckpoint::open(&setup.model, setup.processor.as_deref()).map_err(crate::error::Error::from)?;
+    let options = RunOptions { output: folder.path().to_owned(), fresh: false, ..options.clone() };
+    let prompt = setup.prompt(Turns::Answered(setup.target));
+    let data = TrainingData::open(setup, prompt, &mut checkpoint, &options)?;
+    out.file_kept(data.train.rows.len() as u64);
+    Ok(Map::new())
 }
 
 fn fine_tune(

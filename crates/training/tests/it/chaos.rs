@@ -11,6 +11,7 @@ audsem_core::survival_tests! {
     "index" => index;
     "compose" => compose;
     "sft" => fine_tune_all, fine_tune_adapters;
+    "inspect" => first_batch;
     "export" => model_folder;
     "generate" => answers;
     "rewards" => score_completions;
@@ -81,6 +82,14 @@ fn fine_tune_all(command: &str) {
 fn fine_tune_adapters(command: &str) {
     let bench = sft::with_model(sft::bench());
     check(&bench, "sft-adapters", &format!("{} --max-steps 2", sft::LORA.replacen("sft", command, 1)));
+}
+
+fn first_batch(command: &str) {
+    let bench = sft::with_model(sft::bench());
+    bench.call("index -i train -o index").ended(0);
+    survive_printing("inspect", &bench.path(""), |workers| {
+        bench.command(&format!("{command} --model model --data index --target answer --workers {workers}"))
+    });
 }
 
 fn model_folder(command: &str) {

@@ -71,13 +71,25 @@ fn a_training_learns_tells_that_it_hears_and_leaves_its_files() {
 #[test]
 fn tags_of_answers_are_tokens_of_a_model_from_scratch() {
     let bench = bench();
-    bench.call(&format!("{} --max-steps 1 -o out", SCRATCH.replace("--target answer", "--target think"))).ended(0);
-    let tokenizer = bench.json("out/begin/tokenizer.json");
-    let added = tokenizer["added_tokens"].as_array().unwrap();
-    let special = |text: &str| added.iter().any(|token| token["content"] == text && token["special"] == true);
-    for tag in audsem_core::answers::TAGS {
-        assert!(special(tag.open) && special(tag.close), "{tag:?}");
+    skeleton::write(&bench.path("omni"), skeleton::Kind::OmniThinker);
+    let scratch = SCRATCH.replace("--target answer", "--target think");
+    for model in ["skeleton", "omni"] {
+        let call = scratch.replace("--model skeleton", &format!("--model {model}"));
+        bench.call(&format!("{call} --max-steps 4 -o {model}-out")).ended(0);
+        let losses = numbers(&bench, &format!("{model}-out"), "loss");
+        assert!(losses.last() < losses.first(), "{losses:?}");
+        let tokenizer = bench.json(&format!("{model}-out/begin/tokenizer.json"));
+        let added = tokenizer["added_tokens"].as_array().unwrap();
+        let special = |text: &str| added.iter().any(|token| token["content"] == text && token["special"] == true);
+        for tag in audsem_core::answers::TAGS {
+            assert!(special(tag.open) && special(tag.close), "{tag:?}");
+        }
     }
+    // The thinker may be called as a part of the full model.
+    bench.call("export -i omni-out --layout prefixed -o full").ended(0);
+    let config = bench.json("full/model/config.json");
+    assert_eq!((&config["model_type"], config["thinker_config"].is_object()), (&json!("qwen2_5_omni"), true));
+    bench.call("sft --model full/model --data train --target think --max-steps 1 --device cpu -o more").ended(0);
 }
 
 #[test]
@@ -122,6 +134,8 @@ fn weights_curriculum_limits_and_splits_decide_the_order_of_examples() {
         let called = bench.call(&format!("{LORA} {flags} -o {output}")).ended(0);
         (result(&called, "examples"), result(&called, "updates"), called.step("train")["kept"].clone())
     };
+    let dry = bench.call(&format!("{LORA} --dry-run -o dry")).ended(0);
+    assert_eq!((dry.step("train")["kept"].clone(), bench.path("dry").exists()), (json!(16), false));
     assert_eq!(examples("--data valid=2", "two"), (json!(24), json!(8), json!(24)));
     assert_eq!(examples("--limit 6", "few"), (json!(6), json!(2), json!(6)));
     let (left, _, _) = examples("--valid-share 0.3 --seed 4", "split");
@@ -161,4 +175,46 @@ fn the_best_of_a_training_is_its_result_and_patience_ends_it() {
     let step = losses.iter().position(|loss| *loss == best).unwrap() + 1;
     assert_eq!(result(&called, "used_step"), step);
     assert_eq!(losses.len(), step + 3);
+}
+
+#[test]
+fn inspect_shows_what_is_learned_and_counts_what_is_trained() {
+    let bench = with_model(bench());
+    let inspect =
+        |flags: &str| bench.call(&format!("inspect --model model --data train --batch-size 2 {flags}")).ended(0);
+    let shown = inspect("--target think").summary();
+    let parts = shown["batch"][0]["parts"].as_array().unwrap();
+    let learned: Vec<&str> =
+        parts.iter().filter(|part| part["learned"] == true).filter_map(|part| part["text"].as_str()).collect();
+    assert_eq!(learned.len(), 1);
+    assert!(learned[0].starts_with("<think>It is ") && learned[0].ends_with("</answer><|im_end|>\n"), "{learned:?}");
+    let prompt = parts[0]["text"].as_str().unwrap();
+    assert!(prompt.contains("<|audio_bos|>(20 audio tokens)<|audio_eos|>") && prompt.contains("Choices:"), "{prompt}");
+    let answer = inspect("--target answer --train-on-trailing-newline false").summary();
+    let last = answer["batch"][0]["parts"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(last, json!({ "text": "\n", "learned": false }));
+    assert!(answer["batch"][0]["learned"].as_u64() < shown["batch"][0]["learned"].as_u64());
+    // What is counted is what a training has.
+    for flags in
+        ["", "--lora-targets all-linear --lora-r 4", "--train projector", "--train lora-projector", "--train full"]
+    {
+        let counted = inspect(&format!("--target answer {flags}")).summary();
+        let output = format!("out{}", flags.len());
+        bench.call(&format!("{LORA} {flags} --max-steps 1 -o {output}")).ended(0);
+        let bytes =
+            std::fs::read(bench.path(&format!("{output}/checkpoints/step-00000001/trained.safetensors"))).unwrap();
+        let tensors = candle_core::safetensors::load_buffer(&bytes, &candle_core::Device::Cpu).unwrap();
+        let trained: usize = tensors.values().map(candle_core::Tensor::elem_count).sum();
+        assert_eq!(counted["parameters"]["trained"], trained, "{flags}");
+        let adapters = tensors.keys().filter(|name| name.contains("lora_A")).count();
+        assert_eq!(counted["parameters"]["adapted_layers"], adapters, "{flags}");
+        assert_eq!(counted["memory"]["trained"], 16 * trained, "weights, gradients, both moments");
+    }
+    let text = bench
+        .command("inspect --model model --data train=2 --batch-size 2 --target answer --valid-share 0.3")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("model: model (Qwen2-Audio)") && text.contains("memory, estimated: "), "{text}");
+    assert!(text.contains("<|im_start|>assistant\n[[") && text.contains("<|im_end|>\n]]"), "{text}");
 }

@@ -21,7 +21,6 @@ const SPECIAL: [&str; 8] = [
 ];
 
 /// Which family a skeleton is of.
-#[allow(dead_code, reason = "tests and examples share this file, and not all of them use both")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     Qwen2Audio,
@@ -34,7 +33,7 @@ pub(crate) fn write(folder: &Path, kind: Kind) {
     let (tokenizer, ids) = tokenizer();
     let settings = json!({
         "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>",
-        "model_max_length": 512,
+        "model_max_length": 2048,
     });
     let config = match kind {
         Kind::Qwen2Audio => qwen2_audio(ids),
@@ -74,7 +73,7 @@ fn id(first: usize, token: &str) -> usize {
 fn text_config(first: usize) -> Value {
     json!({
         "vocab_size": first + SPECIAL.len(), "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512, "rms_norm_eps": 1e-6,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 2048, "rms_norm_eps": 1e-6,
         "tie_word_embeddings": false, "eos_token_id": id(first, "<|im_end|>"), "pad_token_id": first,
     })
 }

@@ -3,6 +3,7 @@
 use candle_nn::VarBuilder;
 use serde_json::Value;
 
+use crate::audio::whisper::SpeechEncoderConfig;
 use crate::error::{Error, Result};
 use crate::language::LanguageConfig;
 use crate::multimodal::qwen2_5_omni::OmniThinkerConfig;
@@ -153,6 +154,15 @@ impl AudioLanguageConfig {
         match self {
             Self::Qwen2Audio(config) => config.audio_token_id,
             Self::QwenOmni(config) => config.audio_token_id,
+        }
+    }
+
+    /// The layers that hear.
+    #[must_use]
+    pub fn encoder(&self) -> &SpeechEncoderConfig {
+        match self {
+            Self::Qwen2Audio(config) => &config.tower,
+            Self::QwenOmni(config) => &config.tower.encoder,
         }
     }
 

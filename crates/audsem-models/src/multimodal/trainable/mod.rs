@@ -37,6 +37,18 @@ pub enum TrainedWeights {
     All,
 }
 
+impl TrainedWeights {
+    /// Whether a tensor, by the network's name, is trained.
+    #[must_use]
+    pub fn contains(self, name: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Projector => family::is_of_projector(name),
+            Self::All => family::is_weight(name),
+        }
+    }
+}
+
 /// What of a model is trained, and how.
 #[derive(Debug, Clone)]
 pub struct TrainingPlan {
@@ -204,8 +216,7 @@ impl TrainableModel for TrainableAudioModel {
 fn trainable(weights: TrainedWeights) -> Trainable {
     match weights {
         TrainedWeights::None => Trainable::Adapters,
-        TrainedWeights::Projector => Trainable::Where(Arc::new(family::is_of_projector)),
-        TrainedWeights::All => Trainable::Where(Arc::new(family::is_weight)),
+        weights => Trainable::Where(Arc::new(move |name: &str| weights.contains(name))),
     }
 }
 

@@ -1,0 +1,76 @@
+//! Questions about sounds that a model has not heard.
+
+use std::fmt;
+use std::path::Path;
+
+use audsem_core::run::RunOptions;
+use audsem_media::audio::{Decoder, resample};
+use audsem_models::multimodal::SAMPLE_RATE_HZ;
+use audsem_models::multimodal::audio_language::{AudioLanguageModel, AudioModelOptions, AudioQuestion};
+use audsem_models::multimodal::processor::ChatTurn;
+use audsem_training::data::{DataSet, DataSource};
+use audsem_training::manifest::{ShardFiles, read_example};
+
+use crate::Failure;
+
+/// Most tokens of an answer: options are shorter.
+const TOKENS: usize = 16;
+
+/// Questions that are asked at a time.
+const BATCH: usize = 16;
+
+/// How many questions were answered rightly.
+pub(crate) struct Score {
+    questions: usize,
+    with_sound: usize,
+    with_silence: usize,
+}
+
+/// Asks a model all questions of a folder of shards, each with its sound and with silence of the same length. An answer is
+/// right if it is the text of the right option.
+pub(crate) fn score(model: &str, shards: &Path) -> Result<Score, Failure> {
+    let model = AudioLanguageModel::open(model, &AudioModelOptions::default())?;
+    let index = tempfile::tempdir()?;
+    let source = DataSource { path: shards.to_owned(), weight: 1.0 };
+    let data = DataSet::open(&[source], "index", &RunOptions::new(index.path()))?;
+    let (files, mut asked) = (ShardFiles::default(), Vec::new());
+    for row in &data.rows {
+        let bytes = files.read(row)?;
+        let text = read_example(&bytes.json, row.pair).map_err(|left_out| left_out.reason())?;
+        let audio = Decoder::new().decode_bytes(&bytes.sound, Some(&row.audio_suffix))?;
+        asked.push((text, resample(&audio.to_mono(), audio.sample_rate_hz, SAMPLE_RATE_HZ)?));
+    }
+    let right = |is_heard: bool| -> Result<usize, Failure> {
+        let mut right = 0;
+        for batch in asked.chunks(BATCH) {
+            let question = |(text, sound): &(audsem_training::manifest::ExampleText, Vec<f32>)| AudioQuestion {
+                turns: vec![ChatTurn::question(1, text.question.as_str())],
+                sounds: vec![if is_heard { sound.clone() } else { vec![0.0; sound.len()] }],
+                seed: 0,
+            };
+            let questions: Vec<AudioQuestion> = batch.iter().map(question).collect();
+            let answers = model.answer(&questions, &model.greedy(TOKENS))?;
+            let is_right = |(answers, (text, _)): (&Vec<_>, &(audsem_training::manifest::ExampleText, _))| {
+                let first: Option<&audsem_models::multimodal::audio_language::AudioAnswer> = answers.first();
+                first.is_some_and(|answer| answer.text.trim() == text.answer)
+            };
+            right += answers.iter().zip(batch).filter(|pair| is_right(*pair)).count();
+        }
+        Ok(right)
+    };
+    Ok(Score { questions: asked.len(), with_sound: right(true)?, with_silence: right(false)? })
+}
+
+impl fmt::Display for Score {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { questions, with_sound, with_silence } = self;
+        let share = |n: &usize| 100.0 * *n as f64 / (*questions).max(1) as f64;
+        write!(
+            f,
+            "held-out questions answered rightly: {with_sound} of {questions} ({:.1} %) with the sounds, {with_silence} \
+             ({:.1} %) with silence",
+            share(with_sound),
+            share(with_silence)
+        )
+    }
+}
