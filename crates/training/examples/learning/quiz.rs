@@ -19,11 +19,20 @@ const TOKENS: usize = 16;
 /// Questions that are asked at a time.
 const BATCH: usize = 16;
 
-/// How many questions were answered rightly.
+/// Answers to all questions.
+#[derive(Default)]
+struct Answered {
+    /// Those that are the right option.
+    right: usize,
+    /// Those that are any option.
+    options: usize,
+}
+
+/// How questions were answered.
 pub(crate) struct Score {
     questions: usize,
-    with_sound: usize,
-    with_silence: usize,
+    with_sound: Answered,
+    with_silence: Answered,
 }
 
 /// Asks a model all questions of a folder of shards, each with its sound and with silence of the same length. An answer is
@@ -40,8 +49,8 @@ pub(crate) fn score(model: &str, shards: &Path) -> Result<Score, Failure> {
         let audio = Decoder::new().decode_bytes(&bytes.sound, Some(&row.audio_suffix))?;
         asked.push((text, resample(&audio.to_mono(), audio.sample_rate_hz, SAMPLE_RATE_HZ)?));
     }
-    let right = |is_heard: bool| -> Result<usize, Failure> {
-        let mut right = 0;
+    let ask = |is_heard: bool| -> Result<Answered, Failure> {
+        let mut answered = Answered::default();
         for batch in asked.chunks(BATCH) {
             let question = |(text, sound): &(audsem_training::manifest::ExampleText, Vec<f32>)| AudioQuestion {
                 turns: vec![ChatTurn::question(1, text.question.as_str())],
@@ -50,27 +59,27 @@ pub(crate) fn score(model: &str, shards: &Path) -> Result<Score, Failure> {
             };
             let questions: Vec<AudioQuestion> = batch.iter().map(question).collect();
             let answers = model.answer(&questions, &model.greedy(TOKENS))?;
-            let is_right = |(answers, (text, _)): (&Vec<_>, &(audsem_training::manifest::ExampleText, _))| {
-                let first: Option<&audsem_models::multimodal::audio_language::AudioAnswer> = answers.first();
-                first.is_some_and(|answer| answer.text.trim() == text.answer)
-            };
-            right += answers.iter().zip(batch).filter(|pair| is_right(*pair)).count();
+            for (answer, (text, _)) in answers.iter().map(|answers| answers.first()).zip(batch) {
+                let said = answer.map_or("", |answer| answer.text.trim());
+                answered.right += usize::from(said == text.answer);
+                answered.options += usize::from(text.question.lines().any(|option| option == said));
+            }
         }
-        Ok(right)
+        Ok(answered)
     };
-    Ok(Score { questions: asked.len(), with_sound: right(true)?, with_silence: right(false)? })
+    Ok(Score { questions: asked.len(), with_sound: ask(true)?, with_silence: ask(false)? })
 }
 
 impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { questions, with_sound, with_silence } = self;
-        let share = |n: &usize| 100.0 * *n as f64 / (*questions).max(1) as f64;
-        write!(
-            f,
-            "held-out questions answered rightly: {with_sound} of {questions} ({:.1} %) with the sounds, {with_silence} \
-             ({:.1} %) with silence",
-            share(with_sound),
-            share(with_silence)
-        )
+        let part = |name: &str, answered: &Answered| {
+            let share = 100.0 * answered.right as f64 / (*questions).max(1) as f64;
+            format!(
+                "{name}: {} of {questions} right ({share:.1} %), {} were one of the options",
+                answered.right, answered.options
+            )
+        };
+        write!(f, "{}\n{}", part("with the sounds", with_sound), part("with silence", with_silence))
     }
 }

@@ -27,7 +27,7 @@ const SHORTEST: usize = RATE_HZ as usize / 5;
 const RECORDINGS: usize = 90;
 
 /// Questions of each kind: to learn from, to validate on, and of the examination.
-const QUESTIONS: [(&str, usize); 3] = [("train", 120), ("valid", 10), ("held-out", 40)];
+const QUESTIONS: [(&str, usize); 3] = [("train", 96), ("valid", 10), ("held-out", 40)];
 
 const SCRATCH: &str = "scratch/usr/share/scratch/Media/Sounds";
 const STAMPS: &str = "tuxpaint-stamps-default/usr/share/tuxpaint/stamps";

@@ -90,6 +90,9 @@ fn tags_of_answers_are_tokens_of_a_model_from_scratch() {
     let config = bench.json("full/model/config.json");
     assert_eq!((&config["model_type"], config["thinker_config"].is_object()), (&json!("qwen2_5_omni"), true));
     bench.call("sft --model full/model --data train --target think --max-steps 1 --device cpu -o more").ended(0);
+    bench.call("export -i more -o merged").ended(0);
+    let tensors = |run: &str| std::fs::metadata(bench.path(run).join("model/model.safetensors")).unwrap().len();
+    assert_eq!(tensors("merged"), tensors("full"));
 }
 
 #[test]
