@@ -65,6 +65,10 @@ llm-server *ARGS:
 bench *ARGS:
     bench/run "$@"
 
+# Training on a CUDA device: parity tests, then steps of a full-size thinker beside torch
+cuda *ARGS:
+    scripts/cuda "$@"
+
 # Read the documentation of the code in a browser
 docs:
     cargo doc --workspace --no-deps --open

@@ -1,4 +1,4 @@
-"""Writes the table of docs/performance.md from what bench/run measured: report.py RESULTS DOCUMENT
+"""Prints the table of docs/performance.md from what bench/run measured, and writes it there: report.py RESULTS [DOCUMENT]
 
 RESULTS holds lines of measure.py, with the amount of input as `amount` and its unit as `unit`, and the
 name of the equivalent it is compared with as `against`: rate with rate, since the amounts may differ.
@@ -10,7 +10,7 @@ import os
 import platform
 import sys
 
-results, document = sys.argv[1:]
+results, *documents = sys.argv[1:]
 lines = [json.loads(line) for line in open(results)]
 by_name = {line["name"]: line for line in lines}
 
@@ -28,6 +28,8 @@ for line in lines:
         rate = f"{rate:,.0f} {line['unit']}/s" if rate >= 10 else f"{rate:.2f} {line['unit']}/s"
     if other := by_name.get(line.get("against")):
         compared = f"{speed(line) / speed(other):.2f} times as fast as {other['name']}"
+        if line.get("peak_mb") and other.get("peak_mb"):
+            compared += f", with {line['peak_mb'] / other['peak_mb']:.2f} times its memory"
     peak = f"{line['peak_mb']} MB" if line.get("peak_mb") else ""
     rows.append(f"| {line['name']} | {amount} | {line['seconds']:.2f} | {rate} | {peak} | {compared} |")
 
@@ -42,9 +44,10 @@ def processor():
 
 made = f"Measured on {datetime.date.today()} with {os.cpu_count()} cores ({processor()}), {platform.system()}."
 begin, end = "<!-- bench: begin -->", "<!-- bench: end -->"
-text = open(document).read()
-head, rest = text.split(begin)
-tail = rest.split(end)[1]
-with open(document, "w") as out:
-    out.write(head + begin + "\n" + made + "\n\n" + "\n".join(rows) + "\n" + end + tail)
+for document in documents:
+    text = open(document).read()
+    head, rest = text.split(begin)
+    tail = rest.split(end)[1]
+    with open(document, "w") as out:
+        out.write(head + begin + "\n" + made + "\n\n" + "\n".join(rows) + "\n" + end + tail)
 print("\n".join(rows))

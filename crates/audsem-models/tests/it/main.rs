@@ -38,6 +38,7 @@ mod token_ids;
 mod train;
 mod training;
 mod training_folders;
+mod training_omni;
 mod weights;
 mod whisper;
 mod whisper_real;

@@ -77,10 +77,20 @@ impl<'a> ModelExport<'a> {
         self.dtype
     }
 
-    /// The content of `config.json`.
+    /// The content of `config.json`. It says that the head is the token table only where that is so: transformers 5 follows
+    /// the weights, older versions follow the configuration.
     #[must_use]
     pub fn config(&self) -> Value {
-        self.layout.config(self.checkpoint.json(), self.dtype)
+        let mut json = self.layout.config(self.checkpoint.json(), self.dtype);
+        let stored = self.checkpoint.config().clone().with_stored_head(&self.base.var_builder());
+        if !stored.language().tie_word_embeddings {
+            for part in ["", "/text_config", "/thinker_config", "/thinker_config/text_config"] {
+                if let Some(tied) = json.pointer_mut(&format!("{part}/tie_word_embeddings")) {
+                    *tied = false.into();
+                }
+            }
+        }
+        json
     }
 
     /// Gives name and content of each file of weights, and of their index if there are several, to `write`. Returns the

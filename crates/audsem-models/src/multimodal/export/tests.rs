@@ -86,6 +86,20 @@ fn what_is_exported_is_the_model_in_training_with_its_adapter_merged() {
     }
 }
 
+/// A checkpoint with a head of its own, whose configuration says that the head is the token table.
+#[test]
+fn a_configuration_says_of_the_head_what_the_weights_say() {
+    let checkpoint = checkpoint(&golden("training/llama"));
+    assert_eq!(checkpoint.json()["text_config"]["tie_word_embeddings"], true);
+    let export = ModelExport::open(&checkpoint, &TrainedFiles::default(), TensorLayout::Base, None).unwrap();
+    assert!(exported(&export, checkpoint.family()).contains_key("language_model.lm_head.weight"));
+    let json = export.config();
+    assert_eq!(
+        (&json["tie_word_embeddings"], &json["text_config"]["tie_word_embeddings"]),
+        (&json!(false), &json!(false))
+    );
+}
+
 #[test]
 fn what_has_no_place_in_the_base_is_refused() {
     let folder = tempfile::tempdir().unwrap();
