@@ -17,6 +17,10 @@ demo *ARGS:
 learn *ARGS:
     scripts/learn "$@"
 
+# A tiny model that was fine-tuned for too short a time learns from rewards, and is examined on sounds that it has not heard
+learn-from-rewards:
+    AUDSEM_TEST_LEARNING=1 cargo nextest run -p audsem-training -E 'test(on_held_out_sounds)' --no-capture
+
 # All tests and checks, as in CI; arguments narrow the tests: just test audio
 test *ARGS:
     scripts/test "$@"
@@ -49,7 +53,7 @@ tarify *ARGS:
 metadata-eval *ARGS:
     cargo run --quiet --profile {{ profile }} -p audsem-metadata-eval -- "$@"
 
-# Models that hear: index, compose, inspect, sft, export, generate, rewards, export-dataset, export-config
+# Models that hear: index, compose, inspect, sft, grpo, export, generate, rewards, export-dataset, export-config
 training *ARGS:
     cargo run --quiet --profile {{ profile }} -p audsem-training -- "$@"
 

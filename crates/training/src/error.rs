@@ -116,6 +116,13 @@ pub enum Error {
     Report(#[from] audsem_report::ReportError),
 }
 
+impl Error {
+    /// Whether a server was not asked because a stop was requested.
+    pub(crate) fn is_stop(&self) -> bool {
+        matches!(self, Self::Text(audsem_llm::TextError::NotSent))
+    }
+}
+
 impl From<Error> for ShardError {
     /// What this crate calls an error ends a run; for the bad input of one shard use [`ShardError::input`].
     fn from(error: Error) -> Self {

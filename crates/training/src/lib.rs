@@ -23,11 +23,13 @@
 //! # Ok(()) }
 //! ```
 
+pub mod card;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;
 pub mod error;
 pub mod export;
+mod finished;
 pub mod generate;
 pub mod grpo;
 pub mod hand_over;
@@ -40,6 +42,7 @@ pub mod setup;
 pub mod sft;
 pub mod tables;
 pub mod update;
+mod watch;
 
 // Tests of this crate share files with those in `tests/`, which know it by its name.
 #[cfg(test)]

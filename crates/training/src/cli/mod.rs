@@ -4,6 +4,7 @@ mod compose;
 mod export;
 mod export_dataset;
 mod generate;
+mod grpo;
 mod index;
 mod inspect;
 mod lora;
@@ -17,6 +18,7 @@ pub use compose::ComposeArgs;
 pub use export::ExportArgs;
 pub use export_dataset::{ExportConfigArgs, ExportDatasetArgs};
 pub use generate::GenerateArgs;
+pub use grpo::{GroupArgs, GrpoArgs, ObjectiveArgs, RolloutServerArgs, SamplingArgs};
 pub use index::IndexArgs;
 pub use inspect::InspectArgs;
 pub use lora::{LoraArgs, LoraScope};
@@ -53,6 +55,8 @@ pub enum Command {
     Inspect(Box<InspectArgs>),
     /// Fine-tune an audio language model on questions and answers about sounds
     Sft(Box<SftArgs>),
+    /// Train an audio language model by rewards of what it writes, in groups of completions
+    Grpo(Box<GrpoArgs>),
     /// Make a complete model folder of a training, which transformers opens
     Export(ExportArgs),
     /// Ask an audio language model about sound files
@@ -76,6 +80,7 @@ impl Command {
             Self::Compose(args) => args.run(global),
             Self::Inspect(args) => args.run(global),
             Self::Sft(args) => Ok(args.run(global)?.into()),
+            Self::Grpo(args) => Ok(args.run(global)?.into()),
             Self::Export(args) => Ok(crate::export::run(&args.config(), &args.run.options(global)?)?.into()),
             Self::Generate(args) => args.run(global),
             Self::Rewards(args) => Ok(CommandOutput::Text(args.text(global.json)?)),

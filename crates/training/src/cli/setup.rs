@@ -10,7 +10,7 @@ use super::lora::LoraArgs;
 use super::numbers::{positive, share};
 use crate::data::{DataSource, LongSound, SoundConfig, TargetStyle};
 use crate::error::Result;
-use crate::setup::{TrainedPart, TrainingSetup};
+use crate::setup::{AdapterUse, TrainedPart, TrainingSetup};
 
 /// The model and the examples of a training.
 #[derive(Debug, Clone, Args)]
@@ -24,7 +24,7 @@ pub struct SetupArgs {
     /// What is trained
     #[arg(long, value_enum, default_value = "lora")]
     pub train: TrainedPart,
-    /// Adapter to train on, with its own settings: a PEFT folder, or a hub id
+    /// Adapter to begin with, which is trained on with its own settings: a PEFT folder, or a hub id
     #[arg(long, value_name = "ID_OR_PATH")]
     pub adapter: Option<String>,
     /// Folder of training shards, or of their `index`, with its weight: 2 goes through its examples twice in an epoch,
@@ -104,6 +104,7 @@ impl SetupArgs {
             model: self.model.clone(),
             processor: self.processor.clone(),
             adapter: self.adapter.clone(),
+            adapter_use: AdapterUse::Continue,
             from_scratch: false,
             train: self.train,
             lora: self.lora.config(),

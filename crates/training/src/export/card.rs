@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use candle_core::DType;
 
-use crate::sft::TrainingCard;
+use crate::card::TrainingCard;
 
 /// What a base is called in the card: its id, or the last part of a path, which says nothing elsewhere.
 pub(super) fn shown(base: &str) -> &str {

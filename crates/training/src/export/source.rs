@@ -9,9 +9,9 @@ use audsem_core::run::{CompletedRun, ModelFingerprint};
 use audsem_models::multimodal::export::TrainedFiles;
 use audsem_models::nn::lora::Adapter;
 
+use crate::card::{FINAL, TrainingCard};
 use crate::checkpoint::WEIGHTS;
 use crate::error::Result;
-use crate::sft::{FINAL, TrainingCard};
 
 const ADAPTER: &str = "adapter_config.json";
 const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
@@ -66,7 +66,7 @@ impl TrainedSource {
 
     /// Folder or hub id of the tokenizer and the chat template that were trained with, where the base lacks them.
     pub(super) fn processor(&self) -> Option<String> {
-        self.card.as_ref().filter(|card| !card.from_scratch).and_then(|card| card.processor.clone())
+        self.card.as_ref().filter(|card| !card.base_is_own).and_then(|card| card.processor.clone())
     }
 
     /// The base: the one that is named, else the one that the training tells.
@@ -80,7 +80,7 @@ impl TrainedSource {
         }
         if let Some(card) = &self.card {
             let mut base = plain(&card.base_model);
-            if card.from_scratch {
+            if card.base_is_own {
                 // It lies in the folder of the run, whichever of its folders was named.
                 let run = if self.folder == self.root { self.root.parent() } else { Some(&*self.root) };
                 base.path = run.unwrap_or(Path::new(".")).join(&card.base_model).display().to_string();

@@ -15,6 +15,11 @@ use crate::error::Result;
 const FOLDER: &str = "live";
 const METRICS: &str = "metrics.jsonl";
 
+/// The folder of what a training that is running shows, below that of its run.
+pub fn live_folder(run_folder: &Path) -> PathBuf {
+    run_folder.join(FOLDER)
+}
+
 /// `live/metrics.jsonl` and an event file for TensorBoard, to which each record is appended. The folder is removed when
 /// the training is over: the run folder then has both files for good.
 #[derive(Debug)]
@@ -28,7 +33,7 @@ impl LiveMetrics {
     /// # Errors
     /// The disk refuses.
     pub fn start(run_folder: &Path, history: &History) -> Result<Self> {
-        let folder = run_folder.join(FOLDER);
+        let folder = live_folder(run_folder);
         create_folder(&folder)?;
         write_atomically(&folder.join(METRICS), &history.jsonl())?;
         write_atomically(&folder.join(EVENTS_FILE), &event_file(history))?;
@@ -49,7 +54,7 @@ impl LiveMetrics {
     /// # Errors
     /// The disk refuses.
     pub fn remove(run_folder: &Path) -> Result<()> {
-        let folder = run_folder.join(FOLDER);
+        let folder = live_folder(run_folder);
         match fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(CoreError::write(&folder)(error).into()),
             _ => Ok(()),

@@ -11,7 +11,7 @@ mod tensorboard;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use live::LiveMetrics;
+pub use live::{LiveMetrics, live_folder};
 pub use page::metrics_page;
 pub use speed::{SpeedMeter, peak_memory_mib};
 pub use tensorboard::{EVENTS_FILE, event_file};

@@ -7,7 +7,15 @@ use serde_json::Value;
 use super::History;
 
 /// Curves that are drawn first, in this order.
-const FIRST: [&str; 4] = ["loss", "valid_loss", "mean_token_accuracy", "valid_mean_token_accuracy"];
+const FIRST: [&str; 7] = [
+    "reward",
+    "eval/reward",
+    "eval/rewards/accuracy/mean",
+    "loss",
+    "valid_loss",
+    "mean_token_accuracy",
+    "valid_mean_token_accuracy",
+];
 
 #[derive(Serialize)]
 struct Page<'a> {

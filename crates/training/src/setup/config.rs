@@ -43,6 +43,17 @@ impl TrainedPart {
     }
 }
 
+/// What becomes of the adapter that a training begins with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum AdapterUse {
+    /// It is trained on
+    #[default]
+    Continue,
+    /// It is merged into the model, and a new one is trained
+    Merge,
+}
+
 /// The model and the examples of a training.
 #[derive(Debug, Clone)]
 pub struct TrainingSetup {
@@ -50,8 +61,10 @@ pub struct TrainingSetup {
     pub model: String,
     /// Folder or hub id of tokenizer and chat template, where the model's folder lacks them.
     pub processor: Option<String>,
-    /// Folder or hub id of an adapter that is trained on.
+    /// Folder or hub id of an adapter to begin with.
     pub adapter: Option<String>,
+    /// What becomes of it.
+    pub adapter_use: AdapterUse,
     /// Whether new random weights replace those of the model, of which configuration and tokenizer remain.
     pub from_scratch: bool,
     /// What is trained.
@@ -114,8 +127,11 @@ impl TrainingSetup {
                 "adapters would freeze random weights: all of them are to be trained\nhint: add --train full",
             );
         }
-        if self.adapter.is_some() && !self.train.has_adapters() {
+        if self.adapter.is_some() && self.adapter_use == AdapterUse::Continue && !self.train.has_adapters() {
             return refuse("--adapter", "an adapter is trained on with --train lora or lora-projector");
+        }
+        if self.adapter.is_some() && self.from_scratch {
+            return refuse("--adapter", "there is no adapter of random weights\nhint: leave --from-scratch out");
         }
         if self.train != TrainedPart::Lora && self.dtype != Precision::F32 {
             return refuse(

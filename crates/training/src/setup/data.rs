@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use audsem_core::run::RunOptions;
+use audsem_core::run::{RunOptions, ShardError, ShardOutput};
 use audsem_media::audio::Decoder;
 use audsem_media::program::{Program, Tool};
 use audsem_models::multimodal::audio_language::AudioCheckpoint;
 use audsem_models::multimodal::processor::AudioProcessor;
+use serde_json::{Map, Value};
 
 use super::config::TrainingSetup;
 use crate::data::{
-    Curriculum, DataSet, EpochOrder, Preparer, PromptConfig, SoundConfig, TokenizeConversation, check_disjoint,
+    Curriculum, DataSet, EpochOrder, Preparer, PromptConfig, SoundConfig, TokenizeConversation, Turns, check_disjoint,
     split_off,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Examples to learn from and to validate on, and how they become sequences.
 #[derive(Debug)]
@@ -62,6 +63,23 @@ impl TrainingData {
         let valid = (!valid.rows.is_empty()).then(|| Arc::new(valid));
         Ok(Self { train: Arc::new(train), order, valid, preparer, processor })
     }
+}
+
+/// Counts the examples of a setup, without a model and without writing anything that stays: a dry run.
+///
+/// # Errors
+/// As [`TrainingData::open`].
+pub fn count_examples(
+    setup: &TrainingSetup,
+    options: &RunOptions,
+    out: &mut ShardOutput,
+) -> Result<Map<String, Value>, ShardError> {
+    let folder = tempfile::tempdir().map_err(ShardError::fatal)?;
+    let mut checkpoint = AudioCheckpoint::open(&setup.model, setup.processor.as_deref()).map_err(Error::from)?;
+    let options = RunOptions { output: folder.path().to_owned(), fresh: false, ..options.clone() };
+    let data = TrainingData::open(setup, setup.prompt(Turns::Prompt), &mut checkpoint, &options)?;
+    out.file_kept(data.train.rows.len() as u64);
+    Ok(Map::new())
 }
 
 fn curriculum(setup: &TrainingSetup, train: &DataSet) -> Option<Curriculum> {

@@ -8,7 +8,7 @@ use audsem_core::tar::list_tars;
 use audsem_models::nn::LoraConfig;
 use serde::Serialize;
 
-use super::config::{TrainedPart, TrainingSetup};
+use super::config::{AdapterUse, TrainedPart, TrainingSetup};
 use crate::data::{DataSource, SoundConfig, TargetStyle};
 use crate::error::Result;
 
@@ -37,6 +37,7 @@ pub struct HashedSetup {
     model_sha256: Vec<String>,
     processor_sha256: Option<Vec<String>>,
     adapter_sha256: Option<Vec<String>>,
+    adapter_use: AdapterUse,
     from_scratch: bool,
     train: TrainedPart,
     lora: Option<LoraConfig>,
@@ -105,6 +106,7 @@ impl Inputs {
             model_sha256: self.model.sha256.clone(),
             processor_sha256: self.processor.clone(),
             adapter_sha256: self.adapter.clone(),
+            adapter_use: setup.adapter_use,
             from_scratch: setup.from_scratch,
             train: setup.train,
             lora: setup.train.has_adapters().then(|| setup.lora.clone()),

@@ -5,10 +5,12 @@ mod begin;
 mod config;
 mod data;
 mod inputs;
+mod purpose;
 mod thread;
 
 pub use begin::BegunTraining;
-pub use config::{TrainedPart, TrainingSetup};
-pub use data::TrainingData;
+pub use config::{AdapterUse, TrainedPart, TrainingSetup};
+pub use data::{TrainingData, count_examples};
 pub use inputs::{HashedSetup, Inputs};
+pub use purpose::purpose;
 pub use thread::in_training_thread;

@@ -23,13 +23,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod validate;
-mod watcher;
 
 use std::sync::Arc;
 
-use audsem_core::run::{
-    Fingerprint, ReadBack, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
-};
+use audsem_core::run::{ReadBack, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
 use audsem_models::multimodal::audio_language::AudioCheckpoint;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -37,16 +34,19 @@ use serde_json::{Map, Value};
 pub use fine_tuning::{FineTuning, LoopConfig, TrainingEvent};
 pub use hearing::{HearingProof, prove_hearing};
 pub use loss::{LossNormalizer, TokenSums};
-pub use outputs::{FINAL, TrainedData, TrainingCard};
 pub use state::LoopState;
 pub use validate::Validation;
 
+use crate::card;
 use crate::checkpoint::Checkpoints;
 use crate::data::{DataFault, Turns};
 use crate::error::Result;
+use crate::metrics::LiveMetrics;
 use crate::reduce::SingleRank;
-use crate::setup::{BegunTraining, HashedSetup, Inputs, TrainingData, TrainingSetup, in_training_thread};
-use watcher::Watcher;
+use crate::setup::{
+    BegunTraining, HashedSetup, Inputs, TrainingData, TrainingSetup, count_examples, in_training_thread, purpose,
+};
+use crate::watch::Watcher;
 
 /// What `sft` is asked for.
 #[derive(Debug, Clone)]
@@ -58,6 +58,9 @@ pub struct Config {
     /// Checkpoints that are kept, beside the best.
     pub keep_last: usize,
 }
+
+/// Numbers that are shown of an update, and of a validation.
+const SHOWN: [&str; 4] = ["loss", "mean_token_accuracy", "valid_loss", "valid_mean_token_accuracy"];
 
 /// What decides the outcome.
 #[derive(Debug, Clone, Serialize)]
@@ -92,35 +95,18 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let plan = [Shard { name: "00000".to_owned(), fingerprint: inputs.fingerprint(), work: () }];
     run.must_keep(step).explain(DataFault::ALL);
     let train = |(): &(), out: &mut ShardOutput| match options.dry_run {
-        true => count(config, options, out),
+        true => count_examples(&config.setup, options, out),
         false => in_training_thread(|| fine_tune(config, options, &checkpoints, out)),
     };
-    let trained = run.execute_via(&ReadBack(outputs::read_results), step, &plan, train)?;
+    let trained = run.execute_via(&ReadBack(card::read_results), step, &plan, train)?;
+    if trained.complete && !options.dry_run {
+        LiveMetrics::remove(run.folder())?;
+    }
     let mut summary = run.finish()?;
     for (name, value) in trained.values.into_iter().flatten() {
         summary = summary.with_result(&name, value);
     }
     Ok(summary)
-}
-
-/// Identifies the training that a checkpoint belongs to.
-fn purpose(record: &HashedConfig, options: &RunOptions) -> String {
-    let config = serde_json::to_string(record).expect("a configuration is plain data");
-    let options = format!("{} {:?}", options.seed, options.limit);
-    Fingerprint::new().with(env!("CARGO_PKG_VERSION")).with(config).with(options).hash()
-}
-
-/// Counts the examples, without a model and without writing anything that stays.
-fn count(config: &Config, options: &RunOptions, out: &mut ShardOutput) -> Result<Map<String, Value>, ShardError> {
-    let folder = tempfile::tempdir().map_err(ShardError::fatal)?;
-    let setup = &config.setup;
-    let mut checkpoint =
-        AudioCheckpoint::open(&setup.model, setup.processor.as_deref()).map_err(crate::error::Error::from)?;
-    let options = RunOptions { output: folder.path().to_owned(), fresh: false, ..options.clone() };
-    let prompt = setup.prompt(Turns::Answered(setup.target));
-    let data = TrainingData::open(setup, prompt, &mut checkpoint, &options)?;
-    out.file_kept(data.train.rows.len() as u64);
-    Ok(Map::new())
 }
 
 fn fine_tune(
@@ -140,7 +126,7 @@ fn fine_tune(
         batches: training.batches,
         workers: options.workers,
     });
-    let mut watcher = Watcher::new(options);
+    let mut watcher = Watcher::new(options, "update", &SHOWN);
     let mut watch = |event: TrainingEvent<'_>| watcher.see(event, out);
     let mut fine_tuning = FineTuning {
         config: *training,
@@ -159,6 +145,5 @@ fn fine_tune(
         watch: &mut watch,
     };
     let state = fine_tuning.run()?.ok_or(ShardError::Stopped)?;
-    watcher.finish()?;
     outputs::Trained { config, begun: &begun, data: &data, state: &state, checkpoints }.write(out)
 }

@@ -4,7 +4,7 @@ use audsem_core::testing::Bench;
 use audsem_core::testing::chaos::{survive, survive_printing, survive_writing};
 
 use crate::generate::golden;
-use crate::{export, generate, hand_over, rewards, sft};
+use crate::{export, generate, grpo, hand_over, rewards, sft};
 
 audsem_core::survival_tests! {
     audsem_training::cli::Cli:
@@ -13,6 +13,7 @@ audsem_core::survival_tests! {
     "sft" => fine_tune_all, fine_tune_adapters;
     "inspect" => first_batch;
     "export" => model_folder;
+    "grpo" => learn_from_rewards, learn_behind_an_adapter;
     "generate" => answers;
     "rewards" => score_completions;
     "export-dataset" => prompts_in_lines, prompts_in_tables;
@@ -94,6 +95,18 @@ fn first_batch(command: &str) {
 
 fn model_folder(command: &str) {
     check(&export::trained(), "export", &format!("{command} -i lora"));
+}
+
+fn learn_from_rewards(command: &str) {
+    let flags = "--valid valid --iterations 2 --beta 0.04 --max-steps 4 --save-steps 2 --eval-steps 3";
+    check(&grpo::bench(), "grpo-all", &format!("{} {flags}", grpo::FULL.replacen("grpo", command, 1)));
+}
+
+fn learn_behind_an_adapter(command: &str) {
+    let bench = grpo::bench();
+    bench.call(&format!("{} --max-steps 1 -o sft", sft::LORA)).ended(0);
+    let flags = "--adapter sft/final --adapter-use merge --max-steps 2";
+    check(&bench, "grpo-adapters", &format!("{} {flags}", grpo::LORA.replacen("grpo", command, 1)));
 }
 
 fn answers(command: &str) {

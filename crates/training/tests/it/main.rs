@@ -6,6 +6,7 @@ mod chaos;
 mod data;
 mod export;
 mod generate;
+mod grpo;
 mod hand_over;
 mod index;
 mod rewards;

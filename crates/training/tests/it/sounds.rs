@@ -57,10 +57,16 @@ pub(crate) fn sound(kind: usize, seed: u64) -> Vec<f32> {
 
 /// A shard with a question about each of `n` sounds, the kinds in turn. Seeds of two shards must not overlap.
 pub(crate) fn shard(n: usize, first_seed: u64) -> Vec<u8> {
+    shard_of(n, first_seed, 0)
+}
+
+/// The same with sounds of other kinds than the answers say, so many further in [`KINDS`].
+pub(crate) fn shard_of(n: usize, first_seed: u64, shift: usize) -> Vec<u8> {
     let mut writer = ShardWriter::new(Vec::new(), ShardOptions::default());
     for i in 0..n {
         let (kind, seed) = (i % 4, first_seed + i as u64);
-        let flac = encode_flac(&sound(kind, seed), 1, RATE_HZ, BitDepth::Sixteen).expect("a sound can be encoded");
+        let flac = encode_flac(&sound((kind + shift) % 4, seed), 1, RATE_HZ, BitDepth::Sixteen)
+            .expect("a sound can be encoded");
         let json = serde_json::json!({
             "question": question(),
             "thinking": format!("It is {}.", KINDS[kind]),

@@ -166,6 +166,15 @@ impl AudioLanguageConfig {
         }
     }
 
+    /// Tokens in whose places sounds, pictures or videos are put: a model that writes one of them says nothing with it.
+    #[must_use]
+    pub fn media_tokens(&self) -> Vec<u32> {
+        match self {
+            Self::Qwen2Audio(config) => vec![config.audio_token_id],
+            Self::QwenOmni(config) => [&[config.audio_token_id], &config.vision_token_ids[..]].concat(),
+        }
+    }
+
     /// Mel bands that the tower reads.
     #[must_use]
     pub fn mels(&self) -> usize {

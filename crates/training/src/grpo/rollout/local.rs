@@ -69,28 +69,12 @@ impl From<SampledCompletion> for Rollout {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::path::Path;
-
-    use audsem_core::hub::ModelDir;
-    use audsem_models::multimodal::audio_language::AudioCheckpoint;
-    use audsem_models::multimodal::trainable::{TrainableAudioModel, TrainingPlan};
-    use audsem_models::nn::lora::Adapter;
-    use candle_core::{DType, Device};
-
+    use super::super::super::tiny;
     use super::*;
-
-    /// The tiny Qwen2-Audio of the goldens; token 37 stands for a vector of a sound.
-    fn model() -> TrainableAudioModel {
-        let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/goldens");
-        let adapter = Adapter::open(&ModelDir::local(&goldens.join("training/adapter"))).unwrap();
-        let plan = TrainingPlan::of_adapters(adapter.config.clone(), 3);
-        let checkpoint = AudioCheckpoint::open(goldens.join("qwen2_audio_tiny").to_str().unwrap(), None).unwrap();
-        TrainableAudioModel::open(&checkpoint, &plan, Some(&adapter), (&Device::Cpu, DType::F32)).unwrap()
-    }
 
     #[test]
     fn completions_depend_on_prompt_sound_seed_and_step_and_on_nothing_else() {
-        let model = model();
+        let model = tiny::model();
         let sound = |pitch: f32| -> Sound { (0..1000).map(|n| (n as f32 * pitch).sin() * 0.2).collect() };
         let sounds = [[sound(0.05)], [sound(0.3)]];
         let tokens = [3, 37, 37, 5];

@@ -71,7 +71,7 @@ impl SamplingConfig {
 pub struct CompletionTokens {
     /// Those that end a completion.
     pub ends: Vec<u32>,
-    /// Those that are never drawn: that which stands for sounds would be read as a sound when the completion is learned from.
+    /// Those that are never drawn: what stands for sounds or pictures would be read as such when the completion is learned from.
     pub barred: Vec<u32>,
 }
 

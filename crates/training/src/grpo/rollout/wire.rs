@@ -130,7 +130,7 @@ fn rollout(choice: Choice, special: &CompletionTokens) -> std::result::Result<Ro
         return Err(format!("{} tokens with {} log-probabilities", tokens.len(), content.len()));
     }
     if let Some(token) = tokens.iter().find(|token| special.barred.contains(token)) {
-        return Err(format!("token {token}, which stands for sounds, is in a completion"));
+        return Err(format!("token {token}, which stands for a sound or a picture, is in a completion"));
     }
     let finish = match choice.finish_reason.as_deref() {
         Some("stop") => Finish::Stop,

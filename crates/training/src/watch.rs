@@ -3,22 +3,28 @@
 use audsem_core::run::{RunOptions, ShardOutput, log_event};
 use serde_json::json;
 
-use super::fine_tuning::TrainingEvent;
 use crate::error::Result;
 use crate::metrics::{LiveMetrics, MetricRecord, peak_memory_mib};
+use crate::sft::TrainingEvent;
 
 /// Shows a training on the progress line, in the log and in the folder of live metrics.
-pub(super) struct Watcher<'a> {
+pub(crate) struct Watcher<'a> {
     options: &'a RunOptions,
+    /// What a step of the training is called.
+    unit: &'static str,
+    /// Names of the numbers that are told.
+    shown: &'static [&'static str],
     live: Option<LiveMetrics>,
 }
 
 impl<'a> Watcher<'a> {
-    pub(super) fn new(options: &'a RunOptions) -> Self {
-        Self { options, live: None }
+    /// For a training whose steps are called `unit`, of which the numbers `shown` are told.
+    pub(crate) fn new(options: &'a RunOptions, unit: &'static str, shown: &'static [&'static str]) -> Self {
+        Self { options, unit, shown, live: None }
     }
 
-    pub(super) fn see(&mut self, event: TrainingEvent<'_>, out: &mut ShardOutput) -> Result<()> {
+    /// Takes note of what happens.
+    pub(crate) fn see(&mut self, event: TrainingEvent<'_>, out: &mut ShardOutput) -> Result<()> {
         match event {
             TrainingEvent::Hearing(proof) => {
                 tracing::info!("{proof}");
@@ -27,17 +33,13 @@ impl<'a> Watcher<'a> {
             TrainingEvent::Begun(history) => self.live = Some(LiveMetrics::start(&self.options.output, history)?),
             TrainingEvent::Tokens(tokens) => out.work(tokens as f64),
             TrainingEvent::Validation(record) => {
-                tracing::info!(
-                    "update {}: {}",
-                    record.step,
-                    text(record, &["valid_loss", "valid_mean_token_accuracy"])
-                );
+                tracing::info!("{} {}: {}", self.unit, record.step, self.text(record));
                 self.append(record)?;
             }
             TrainingEvent::Record { record, tokens_per_s, left } => {
                 let left = left.map(|left| format!(", {} s left", left.as_secs())).unwrap_or_default();
-                let said = text(record, &["loss", "mean_token_accuracy"]);
-                let line = format!("update {}: {said}, {tokens_per_s:.0} tokens/s{left}", record.step);
+                let said = self.text(record);
+                let line = format!("{} {}: {said}, {tokens_per_s:.0} tokens/s{left}", self.unit, record.step);
                 tracing::info!("{line}");
                 out.note(line);
                 self.append(record)?;
@@ -53,14 +55,9 @@ impl<'a> Watcher<'a> {
         self.live.as_ref().map_or(Ok(()), |live| live.append(record))
     }
 
-    /// Removes what is of no use when the training is over.
-    pub(super) fn finish(self) -> Result<()> {
-        LiveMetrics::remove(&self.options.output)
+    /// Those of the shown numbers that a record has.
+    fn text(&self, record: &MetricRecord) -> String {
+        let number = |name: &&str| Some(format!("{} {:.4}", name.replace('_', " "), record.get(name)?));
+        self.shown.iter().filter_map(number).collect::<Vec<_>>().join(", ")
     }
-}
-
-/// Some numbers of a record.
-fn text(record: &MetricRecord, names: &[&str]) -> String {
-    let number = |name: &&str| Some(format!("{} {:.4}", name.replace('_', " "), record.get(name)?));
-    names.iter().filter_map(number).collect::<Vec<_>>().join(", ")
 }
