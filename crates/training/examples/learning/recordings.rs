@@ -9,7 +9,6 @@ use audsem_core::tar::{ShardOptions, ShardWriter};
 use audsem_core::walk::Walk;
 use audsem_media::audio::{BitDepth, Decoder, encode_flac, resample};
 use audsem_media::program::{Program, Tool};
-use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -137,7 +136,7 @@ fn read(assets: &Path, folders: &[PathBuf], decoder: &Decoder) -> Result<Vec<Rec
     Ok(recordings)
 }
 
-/// The sound and the JSON of a question: a part of the recording, as loud as any other, and the kinds in an order of its own.
+/// The sound and the JSON of a question: a part of the recording, about as loud as those of others.
 fn question(recording: &Recording, kind: usize, names: &[&str], n: usize) -> Result<(Vec<u8>, String), Failure> {
     let mut rng = ChaCha8Rng::seed_from_u64(text_hash(&format!("{} {n}", recording.name)));
     let samples = &recording.samples;
@@ -147,15 +146,12 @@ fn question(recording: &Recording, kind: usize, names: &[&str], n: usize) -> Res
     let level = rng.random_range(0.3..0.9f32) / loudest;
     let part: Vec<f32> = part.iter().map(|sample| sample * level).collect();
     let flac = encode_flac(&part, 1, RATE_HZ, BitDepth::Sixteen)?;
-    let mut order: Vec<usize> = (0..names.len()).collect();
-    order.shuffle(&mut rng);
-    let options: Vec<String> =
-        ('A'..).zip(&order).map(|(letter, kind)| format!("{letter}. {}", names[*kind])).collect();
-    let answer = order.iter().position(|other| *other == kind).map(|at| options[at].as_str()).unwrap_or_default();
+    // In one order, so that nothing but the kinds has to be learned in a few minutes.
+    let options: Vec<String> = ('A'..).zip(names).map(|(letter, name)| format!("{letter}. {name}")).collect();
     let json = serde_json::json!({
         "question": format!("What is heard?\nChoices:\n{}", options.join("\n")),
         "thinking": "",
-        "answer": answer,
+        "answer": options[kind],
     });
     Ok((flac, json.to_string()))
 }
