@@ -55,7 +55,7 @@ impl<'a> Watcher<'a> {
         self.live.as_ref().map_or(Ok(()), |live| live.append(record))
     }
 
-    /// Those of the shown numbers that a record has.
+    /// Names and values of the shown numbers, as far as a record has them.
     fn text(&self, record: &MetricRecord) -> String {
         let number = |name: &&str| Some(format!("{} {:.4}", name.replace('_', " "), record.get(name)?));
         self.shown.iter().filter_map(number).collect::<Vec<_>>().join(", ")
