@@ -36,7 +36,7 @@ struct Flags {
     grpo: bool,
     /// Layers that keep their graphs instead of being computed twice: by default as many as half of torch's memory has room
     /// for
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 7)]
     kept: usize,
     #[arg(long, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,

@@ -49,6 +49,10 @@ pub struct SetupArgs {
     /// Number type of weights that are not trained
     #[arg(long, value_enum, default_value_t = Precision::F32, help_heading = "Training")]
     pub dtype: Precision,
+    /// Last layers of the language model whose graphs stay in memory, instead of being computed twice: more is faster and
+    /// takes more memory, 1 takes none, and all of them learn the same
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Training")]
+    pub keep_layers: usize,
 }
 
 /// How examples become sequences.
@@ -125,6 +129,7 @@ impl SetupArgs {
             },
             device: self.device,
             dtype: self.dtype,
+            keep_layers: self.keep_layers,
         })
     }
 }

@@ -78,7 +78,7 @@ pub struct MemoryEstimate {
     pub frozen: usize,
     /// Trained tensors, their gradients and both moments, in f32.
     pub trained: usize,
-    /// The input of every layer, the graph of one, and the logits of a chunk of tokens.
+    /// The input of every layer, the graphs that are held at once, and the logits of a chunk of tokens.
     pub activations: usize,
     /// Tokens of the batch that this holds for.
     pub tokens: usize,
@@ -105,7 +105,8 @@ impl MemoryEstimate {
         let (width, heads) = (language.hidden_size, language.num_attention_heads);
         let inputs = tokens * width * language.num_hidden_layers + states * encoder.dim * encoder.layers;
         let graph = tokens * (STATES_OF_A_LAYER * width + 4 * language.intermediate_size);
-        let graph = graph.max(states * (STATES_OF_A_LAYER * encoder.dim + 2 * encoder.intermediate));
+        let kept = setup.keep_layers.clamp(1, language.num_hidden_layers.max(1));
+        let graphs = (graph * kept).max(states * (STATES_OF_A_LAYER * encoder.dim + 2 * encoder.intermediate));
         let scores = heads * longest * longest;
         let logits = 3 * LOGIT_ROWS.min(tokens) * language.vocab_size;
         let bytes = setup.dtype.dtype().size_in_bytes();
@@ -113,7 +114,7 @@ impl MemoryEstimate {
         Ok(Self {
             frozen: if is_full { 0 } else { counts.model * bytes },
             trained: 4 * counts.trained * F32_BYTES,
-            activations: (inputs + graph + scores) * bytes + logits * F32_BYTES,
+            activations: (inputs + graphs + scores) * bytes + logits * F32_BYTES,
             tokens,
         })
     }

@@ -23,9 +23,6 @@ const SCRATCH: &str = "begin";
 /// The folder of a model that an adapter was merged into.
 const MERGED: &str = "begin/model";
 
-/// Layers of the language model whose graphs are kept instead of being computed twice: one costs no memory.
-const KEPT_LAYERS: usize = 1;
-
 /// A model that is ready to be trained.
 #[derive(Debug)]
 pub struct BegunTraining {
@@ -59,7 +56,7 @@ impl BegunTraining {
             adapters: lora.clone(),
             weights: setup.train.weights(),
             seed: options.seed,
-            kept_layers: KEPT_LAYERS,
+            kept_layers: setup.keep_layers,
         };
         let model = TrainableAudioModel::open(&checkpoint, &plan, adapter.as_ref(), (&device, setup.dtype.dtype()))?;
         let base_name = own.map_or_else(|| setup.model.clone(), str::to_owned);

@@ -97,6 +97,9 @@ pub struct TrainingSetup {
     pub device: DeviceChoice,
     /// Number type of the weights that are not trained.
     pub dtype: Precision,
+    /// Last layers of the language model whose graphs are kept instead of being computed twice; 1 costs no memory. The
+    /// outcome does not depend on it.
+    pub keep_layers: usize,
 }
 
 impl TrainingSetup {

@@ -68,6 +68,19 @@ fn a_training_learns_tells_that_it_hears_and_leaves_its_files() {
     assert_eq!(bench.text("out/metrics.jsonl"), before);
 }
 
+/// How much is computed twice decides time and memory alone, so a training that was stopped may continue with another number.
+#[test]
+fn layers_that_keep_their_graphs_change_nothing_that_is_learned() {
+    let bench = with_model(bench());
+    let weights = |run: &str| std::fs::read(bench.path(run).join("final/adapter_model.safetensors")).unwrap();
+    for (flags, run) in [("", "one"), ("--keep-layers 0", "none"), ("--keep-layers 9", "all")] {
+        bench.call(&format!("{LORA} --max-steps 3 {flags} -o {run}")).ended(0);
+        assert_eq!(bench.text(&format!("{run}/metrics.jsonl")), bench.text("one/metrics.jsonl"), "{run}");
+        assert_eq!(weights(run), weights("one"), "{run}");
+    }
+    bench.call(&format!("{LORA} --max-steps 3 --keep-layers 9 -o one")).ended(0);
+}
+
 #[test]
 fn tags_of_answers_are_tokens_of_a_model_from_scratch() {
     let bench = bench();
