@@ -60,6 +60,14 @@ impl AtomicFile {
         Self::start(path, Busy::GiveUp)
     }
 
+    /// Starts a file as [`AtomicFile::create`] does, after the other processes that are writing it.
+    ///
+    /// # Errors
+    /// [`Error::Write`] when the folder or file cannot be made; [`Error::Stopped`] when a stop is requested while it waits.
+    pub fn wait(path: &Path) -> Result<Self> {
+        Ok(Self::start(path, Busy::Wait)?.expect("it has waited"))
+    }
+
     fn start(path: &Path, busy: Busy) -> Result<Option<Self>> {
         if let Some(folder) = path.parent() {
             create_folder(folder)?;
@@ -185,7 +193,7 @@ impl Drop for StagedFile {
 /// # Errors
 /// [`Error::Write`] when the folder or file cannot be written; [`Error::Stopped`] when a stop is requested while it waits.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = AtomicFile::start(path, Busy::Wait)?.expect("it has waited");
+    let mut file = AtomicFile::wait(path)?;
     file.write_all(bytes).map_err(Error::write(path))?;
     file.commit().map(drop)
 }

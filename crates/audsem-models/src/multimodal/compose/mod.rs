@@ -7,9 +7,11 @@ mod parts;
 mod vocabulary;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use audsem_core::files::{create_folder, write_atomically};
+use audsem_core::error::Error as CoreError;
+use audsem_core::files::{AtomicFile, write_atomically};
 use audsem_core::input::{is_file, read_whole};
 use audsem_core::run::ModelFingerprint;
 use audsem_core::weights::Weights;
@@ -92,15 +94,20 @@ impl Composition {
         if self.is_there(&config, &composed)? {
             return Ok(composed);
         }
+        // Begun first and given its name last: one process writes, and what a killed one has left is written over.
+        let mut last = AtomicFile::wait(&self.output.join("config.json"))?;
+        if self.is_there(&config, &composed)? {
+            return Ok(composed);
+        }
         tensors.extend(audio.tensors.into_iter().map(|(name, tensor)| (format!("audio_tower.{name}"), tensor)));
         tensors.extend(projector);
         tensors.extend(language.tensors.into_iter().map(|(name, tensor)| (format!("language_model.{name}"), tensor)));
-        create_folder(&self.output)?;
         self.write_side_files(&vocabulary, &config, &composed)?;
         let files = write_weights(&self.output, &tensors)?;
         drop(tensors);
         check(&files, &config)?;
-        write_json(&self.output.join("config.json"), &config)?;
+        last.write_all(json_text(&config)?.as_bytes()).map_err(CoreError::write(last.path()))?;
+        last.commit()?;
         Ok(composed)
     }
 
