@@ -6,14 +6,21 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use candle_core::quantized::gguf_file::{Content, Value};
-use candle_core::quantized::{QStorage, QTensor};
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{Device, Tensor};
 
 use super::mixture::{FeedForward, GatedBlock};
 use super::network::{Layer, Parts, TokenTable};
 use super::{Family, LanguageConfig, LanguageNetwork};
 use crate::error::{Error, Result};
-use crate::nn::{Activation, ProjectionBias, RmsNorm, RopeScaling, Rotary, RowLinear};
+use crate::nn::{Activation, Linear, ProjectionBias, RmsNorm, RopeScaling, Rotary, RowLinear};
+
+/// Block formats whose products candle 0.11 computes number by number on x86: widened to f32, SmolLM2-135M in Q4_1 writes
+/// several times as fast.
+const SLOW_FORMATS: [GgmlDType; 4] = [GgmlDType::Q4_1, GgmlDType::Q5_0, GgmlDType::Q5_1, GgmlDType::Q8_1];
+
+/// Most bytes of f32 that weights in slow formats are widened to; those of larger models keep their blocks.
+const MOST_WIDENED: usize = 2 << 30;
 
 /// An opened GGUF file.
 #[derive(Debug)]
@@ -176,6 +183,21 @@ impl GgufFile {
         read.map_err(|error| self.fault(format!("tensor `{name}`: {error}")))
     }
 
+    /// A map by a weight of the file, in its blocks or, where that is faster and affordable, in f32.
+    fn row_linear(&self, weight: QTensor, bias: Option<Tensor>) -> Result<RowLinear> {
+        let is_widened = weight.device().is_cpu() && SLOW_FORMATS.contains(&weight.dtype()) && self.widens();
+        Ok(match is_widened {
+            true => RowLinear::new(Linear::from_tensors(weight.dequantize(&weight.device())?, bias))?,
+            false => RowLinear::quantised(weight, bias)?,
+        })
+    }
+
+    /// Whether there is room for all weights in slow formats as f32.
+    fn widens(&self) -> bool {
+        let slow = self.content.tensor_infos.values().filter(|info| SLOW_FORMATS.contains(&info.ggml_dtype));
+        slow.map(|info| 4 * info.shape.elem_count()).sum::<usize>() <= MOST_WIDENED
+    }
+
     pub(super) fn plain(&mut self, name: &str, shape: &[usize], device: &Device) -> Result<Tensor> {
         Ok(self.tensor(name, shape, device)?.dequantize(device)?)
     }
@@ -203,7 +225,7 @@ impl GgufFile {
             table: TokenTable::Quantised(table.into()),
             layers,
             norm,
-            head: RowLinear::quantised(head, None)?,
+            head: self.row_linear(head, None)?,
             device: device.clone(),
         };
         match self.unread.first() {
@@ -226,7 +248,7 @@ impl GgufFile {
                 bias = bias.map(|bias| halves(&bias, heads, device)).transpose()?;
             }
             let bias = bias.map(|bias| bias.dequantize(device)).transpose()?;
-            Result::Ok(RowLinear::quantised(weight, bias)?)
+            self.row_linear(weight, bias)
         };
         let projections = vec![
             map("attn_q", [heads * head_dim, dim], bias.query, turned(heads))?,
