@@ -1,0 +1,46 @@
+//! Questions of benchmarks, whatever file they come from.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What kind of answer a question asks for, which decides the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerKind {
+    /// One of several options.
+    Choice,
+    /// The words that are spoken.
+    Transcript,
+    /// The words that are spoken, in another language.
+    Translation,
+    /// A description of the sound.
+    Caption,
+    /// Free text that a judge compares with a reference.
+    Open,
+}
+
+/// A question of a benchmark.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationItem {
+    /// Name of the data set, such as `mmau` or `librispeech_test_clean`.
+    pub benchmark: String,
+    /// Names the question within its data set.
+    pub id: String,
+    /// The answer that is asked for.
+    pub kind: AnswerKind,
+    /// The sounds it is about, as the data set names them; items with the same sounds are not independent of each other.
+    pub sounds: Vec<String>,
+    /// The question, without its options.
+    pub question: String,
+    /// The options as published, which may repeat each other; none for a free answer.
+    pub choices: Vec<String>,
+    /// The right answers: none where they are withheld, several where any of them counts.
+    pub references: Vec<String>,
+    /// What scores are told by, such as `task` and `difficulty`.
+    pub groups: BTreeMap<String, String>,
+    /// The published record without its sounds, for files in the form of the data set.
+    pub published: Map<String, Value>,
+}

@@ -1,0 +1,7 @@
+//! AudSem stage 7: ask a model the questions of benchmarks, score its answers under every convention, and report them.
+//!
+//! `predict` reads a benchmark as [`item::EvaluationItem`]s and writes a [`prediction::Prediction`] for each way to ask each of
+//! them; `score` reads these alone, and needs neither the model nor the sounds; `report` shows what was scored.
+
+pub mod item;
+pub mod prediction;
