@@ -73,6 +73,10 @@ bench *ARGS:
 cuda *ARGS:
     scripts/cuda "$@"
 
+# The rows and recipes for ms-swift and verl, run with these engines on the CPU (installs them, 5 GB)
+engines *ARGS:
+    scripts/engines "$@"
+
 # Read the documentation of the code in a browser
 docs:
     cargo doc --workspace --no-deps --open

@@ -9,6 +9,7 @@ use audsem_core::tar::{ShardOptions, ShardWriter};
 use audsem_core::walk::Walk;
 use audsem_media::audio::{BitDepth, Decoder, encode_flac, resample};
 use audsem_media::program::{Program, Tool};
+use rand::seq::SliceRandom as _;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -146,12 +147,14 @@ fn question(recording: &Recording, kind: usize, names: &[&str], n: usize) -> Res
     let level = rng.random_range(0.3..0.9f32) / loudest;
     let part: Vec<f32> = part.iter().map(|sample| sample * level).collect();
     let flac = encode_flac(&part, 1, RATE_HZ, BitDepth::Sixteen)?;
-    // In one order, so that nothing but the kinds has to be learned in a few minutes.
-    let options: Vec<String> = ('A'..).zip(names).map(|(letter, name)| format!("{letter}. {name}")).collect();
+    let mut order = names.to_vec();
+    order.shuffle(&mut rng);
+    let options: Vec<String> = ('A'..).zip(&order).map(|(letter, name)| format!("{letter}. {name}")).collect();
+    // The text of the option without its letter, as in the benchmarks of the field.
     let json = serde_json::json!({
         "question": format!("What is heard?\nChoices:\n{}", options.join("\n")),
         "thinking": "",
-        "answer": options[kind],
+        "answer": names[kind],
     });
     Ok((flac, json.to_string()))
 }

@@ -68,6 +68,17 @@ fn a_training_learns_tells_that_it_hears_and_leaves_its_files() {
     assert_eq!(bench.text("out/metrics.jsonl"), before);
 }
 
+/// Each of four kinds is heard once, and only the sound tells them apart: a network that learns at all learns these by heart.
+#[test]
+fn four_sounds_are_learned_by_heart() {
+    let bench = bench();
+    bench.write("four/0000.tar", sounds::shard(4, 3_000_000));
+    let call = SCRATCH.replace("--data train", "--data four");
+    bench.call(&format!("{call} --max-steps 60 -o out")).ended(0);
+    let losses = numbers(&bench, "out", "loss");
+    assert!(losses.last().is_some_and(|loss| *loss < 0.05), "{losses:?}");
+}
+
 /// How much is computed twice decides time and memory alone, so a training that was stopped may continue with another number.
 #[test]
 fn layers_that_keep_their_graphs_change_nothing_that_is_learned() {

@@ -89,6 +89,8 @@ fn qwen2_audio(first: usize) -> Value {
         "model_type": "qwen2_audio",
         "architectures": ["Qwen2AudioForConditionalGeneration"],
         "audio_token_index": id(first, "<|AUDIO|>"),
+        // As published; ms-swift reads it.
+        "ignore_index": -100,
         "initializer_range": 0.06,
         "audio_config": audio_config(),
         "text_config": text_config(first),
