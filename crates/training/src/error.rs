@@ -93,6 +93,9 @@ pub enum Error {
         /// The last of them.
         step: usize,
     },
+    /// Another rank of a data-parallel training has ended with an error.
+    #[error("another copy of the model could not be trained on, and its error is the cause")]
+    RankLeft,
     /// The model answers with and without the sound alike.
     #[error(
         "the model does not hear: the log-probabilities of {n} answers are the same with the sound and with silence\n\

@@ -1,15 +1,16 @@
 //! Sums over the processes of a data-parallel training.
 //!
 //! Every rank holds the same weights, takes its share of the batches of an update, and the gradients are summed before
-//! each rank takes the same step. [`LoopBack`] connects threads of one process, which is what tests use; a transport
-//! between GPUs has the same interface.
+//! each rank takes the same step. [`LoopBack`] connects threads of one process, each of which may train on a device of its
+//! own: the sums are made in the memory of the machine, which takes milliseconds for the gradients of adapters. A transport
+//! between machines has the same interface.
 
-use std::sync::{Arc, Barrier, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use audsem_models::train::Accumulated;
 use candle_core::Tensor;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A group of ranks that sum numbers.
 pub trait AllReduce {
@@ -64,28 +65,65 @@ pub struct LoopBack {
 
 #[derive(Debug)]
 struct Shared {
-    barrier: Barrier,
-    /// What each rank has brought.
-    brought: Mutex<Vec<Vec<f64>>>,
+    exchange: Mutex<Exchange>,
+    changed: Condvar,
+}
+
+/// What the ranks have brought to the sum that is being made.
+#[derive(Debug)]
+struct Exchange {
+    brought: Vec<Option<Vec<f64>>>,
+    /// Ranks that have not taken the sum yet; while there are some, the next one cannot begin.
+    to_take: usize,
+    /// Whether a rank has left before its training was done.
+    is_broken: bool,
 }
 
 impl LoopBack {
     /// The members of a group of `ranks`.
     #[must_use]
     pub fn group(ranks: usize) -> Vec<Self> {
-        let shared = Arc::new(Shared { barrier: Barrier::new(ranks), brought: Mutex::new(vec![Vec::new(); ranks]) });
+        let exchange = Exchange { brought: vec![None; ranks], to_take: 0, is_broken: false };
+        let shared = Arc::new(Shared { exchange: Mutex::new(exchange), changed: Condvar::new() });
         (0..ranks).map(|rank| Self { rank, shared: Arc::clone(&shared) }).collect()
     }
 
+    /// Ends the sums of all ranks with an error, because this one goes no further.
+    pub fn leave(&self) {
+        self.lock().is_broken = true;
+        self.shared.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Exchange> {
+        self.shared.exchange.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `is_time`, or until a rank has left.
+    fn wait(&self, is_time: impl Fn(&Exchange) -> bool) -> Result<MutexGuard<'_, Exchange>> {
+        let waits = |exchange: &mut Exchange| !exchange.is_broken && !is_time(exchange);
+        let waited = self.shared.changed.wait_while(self.lock(), waits);
+        let exchange = waited.unwrap_or_else(PoisonError::into_inner);
+        if exchange.is_broken { Err(Error::RankLeft) } else { Ok(exchange) }
+    }
+
     /// What all ranks have brought, in their order.
-    fn exchange(&self, own: Vec<f64>) -> Vec<Vec<f64>> {
-        let lock = || self.shared.brought.lock().unwrap_or_else(PoisonError::into_inner);
-        lock()[self.rank] = own;
-        self.shared.barrier.wait();
-        let all = lock().clone();
-        // Nobody may bring the next numbers before all have taken these.
-        self.shared.barrier.wait();
-        all
+    fn exchange(&self, own: Vec<f64>) -> Result<Vec<Vec<f64>>> {
+        // Nobody brings the next numbers before all have taken the last ones.
+        let mut exchange = self.wait(|exchange| exchange.to_take == 0)?;
+        exchange.brought[self.rank] = Some(own);
+        if exchange.brought.iter().all(Option::is_some) {
+            exchange.to_take = exchange.brought.len();
+            self.shared.changed.notify_all();
+        }
+        drop(exchange);
+        let mut exchange = self.wait(|exchange| exchange.to_take > 0)?;
+        let all = exchange.brought.iter().flatten().cloned().collect();
+        exchange.to_take -= 1;
+        if exchange.to_take == 0 {
+            exchange.brought.fill(None);
+            self.shared.changed.notify_all();
+        }
+        Ok(all)
     }
 }
 
@@ -95,11 +133,11 @@ impl AllReduce for LoopBack {
     }
 
     fn ranks(&self) -> usize {
-        self.shared.brought.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.lock().brought.len()
     }
 
     fn sum(&self, values: &mut [f32]) -> Result<()> {
-        let all = self.exchange(values.iter().map(|value| f64::from(*value)).collect());
+        let all = self.exchange(values.iter().map(|value| f64::from(*value)).collect())?;
         for (place, value) in values.iter_mut().enumerate() {
             // In f32, as one process adds up the gradients of its batches.
             let mut parts = all.iter().map(|rank| rank[place] as f32);
@@ -110,7 +148,7 @@ impl AllReduce for LoopBack {
     }
 
     fn sum_f64(&self, values: &mut [f64]) -> Result<()> {
-        let all = self.exchange(values.to_vec());
+        let all = self.exchange(values.to_vec())?;
         for (place, value) in values.iter_mut().enumerate() {
             *value = all.iter().map(|rank| rank[place]).sum();
         }
@@ -170,5 +208,15 @@ mod tests {
         });
         let expected = (vec![3.0, 0.0 + 0.1 + 0.1 * 2.0], 3.0);
         assert!(sums.iter().all(|sum| *sum == expected), "{sums:?}");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_rank_that_has_left() {
+        let group = LoopBack::group(2);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| group[0].sum_f64(&mut [1.0]));
+            group[1].leave();
+            assert!(matches!(waiting.join().unwrap(), Err(Error::RankLeft)));
+        });
     }
 }

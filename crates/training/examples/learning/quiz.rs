@@ -62,7 +62,8 @@ pub(crate) fn score(model: &str, shards: &Path) -> Result<Score, Failure> {
             for (answer, (text, _)) in answers.iter().map(|answers| answers.first()).zip(batch) {
                 let said = answer.map_or("", |answer| answer.text.trim());
                 answered.right += usize::from(said == text.answer);
-                let is_option = |line: &str| line == said || line.split_once(". ").is_some_and(|(_, option)| option == said);
+                let is_option =
+                    |line: &str| line == said || line.split_once(". ").is_some_and(|(_, option)| option == said);
                 answered.options += usize::from(text.question.lines().any(is_option));
             }
         }

@@ -1,6 +1,7 @@
 //! Flags of `sft`.
 
 use audsem_core::cli::{GlobalArgs, RunArgs};
+use audsem_core::device::DeviceChoice;
 use audsem_core::run::Summary;
 use audsem_models::nn::limit_threads;
 use clap::Args;
@@ -36,6 +37,10 @@ pub struct SftArgs {
     /// Batches of one update
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Training")]
     pub accumulation: u32,
+    /// Further devices, with a copy of the model each: the batches of an update are shared out among all, so that it has as
+    /// many times --accumulation
+    #[arg(long, value_name = "DEVICE", num_args = 1.., help_heading = "Training")]
+    pub copies_on: Vec<DeviceChoice>,
     /// Passes over the data
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Training")]
     pub epochs: usize,
@@ -89,6 +94,6 @@ impl SftArgs {
             patience: self.patience,
             seed,
         };
-        Ok(Config { setup, training, keep_last: self.saving.keep_last })
+        Ok(Config { setup, training, keep_last: self.saving.keep_last, copies: self.copies_on.clone() })
     }
 }

@@ -13,4 +13,4 @@ pub use config::{AdapterUse, TrainedPart, TrainingSetup};
 pub use data::{TrainingData, count_examples};
 pub use inputs::{HashedSetup, Inputs};
 pub use purpose::purpose;
-pub use thread::in_training_thread;
+pub use thread::{STACK_BYTES, in_training_thread};

@@ -3,7 +3,7 @@
 use audsem_core::run::ShardError;
 
 /// Stack of the thread that trains: candle drops long graphs by recursion.
-const STACK_BYTES: usize = 64 << 20;
+pub const STACK_BYTES: usize = 64 << 20;
 
 /// Does the work of a shard in a thread whose stack is large enough for the graphs of a network.
 ///

@@ -71,7 +71,7 @@ pub struct FineTuning<'a> {
     pub max_left_out: f64,
     /// The ranks of a data-parallel training.
     pub reduce: &'a dyn AllReduce,
-    /// Where checkpoints are kept; ranks other than the first keep none.
+    /// Where checkpoints are kept. All ranks continue from them, and the first one writes them.
     pub checkpoints: Option<&'a Checkpoints>,
     /// Files of a checkpoint beside the trained tensors.
     pub files: &'a dyn Fn() -> Result<NamedFiles>,
@@ -140,7 +140,7 @@ impl FineTuning<'_> {
         let mut speed = SpeedMeter::start(self.progress(&state).share());
         let before = state.tokens;
         while !state.finished {
-            if (self.stop)() {
+            if self.must_stop()? {
                 self.save(&state, &updater, true)?;
                 return Ok(None);
             }
@@ -162,6 +162,13 @@ impl FineTuning<'_> {
         self.validate_at_end(&mut state)?;
         self.save(&state, &updater, false)?;
         Ok(Some(state))
+    }
+
+    /// Whether a stop was requested, which all ranks have to see before the same update.
+    fn must_stop(&self) -> Result<bool> {
+        let mut requests = [f64::from((self.stop)())];
+        self.reduce.sum_f64(&mut requests)?;
+        Ok(requests[0] > 0.0)
     }
 
     /// Whether a checkpoint is due, or this is the best one so far: later ones have other weights.
@@ -312,7 +319,7 @@ impl FineTuning<'_> {
 
     fn validate_now(&mut self, state: &mut LoopState) -> Result<()> {
         let Some(validation) = &self.validation else { return Ok(()) };
-        let (sums, left_out) = validation.run(self.model)?;
+        let (sums, left_out) = self.validated(validation)?;
         let (steps, loss) = (state.steps(), sums.mean_loss());
         let record = MetricRecord::new(steps)
             .with("valid_loss", loss)
@@ -336,9 +343,22 @@ impl FineTuning<'_> {
         Ok(())
     }
 
+    /// The sums of a validation, which the first rank makes for all: their weights are the same.
+    fn validated(&self, validation: &Validation) -> Result<(TokenSums, usize)> {
+        let (sums, left_out) = match self.reduce.rank() {
+            0 => validation.run(self.model)?,
+            _ => (TokenSums::default(), 0),
+        };
+        let [loss, tokens, correct] = sums.to_array();
+        let mut all = [loss, tokens, correct, left_out as f64];
+        self.reduce.sum_f64(&mut all)?;
+        let [loss, tokens, correct, left_out] = all;
+        Ok((TokenSums::from_array([loss, tokens, correct]), left_out as usize))
+    }
+
     /// Saves a checkpoint.
     fn save(&self, state: &LoopState, updater: &Updater, interim: bool) -> Result<()> {
-        let Some(checkpoints) = self.checkpoints else { return Ok(()) };
+        let Some(checkpoints) = self.checkpoints.filter(|_| self.reduce.rank() == 0) else { return Ok(()) };
         let best = state.best.map(|(step, _)| step);
         let checkpoint = Checkpoint {
             step: state.steps(),

@@ -19,6 +19,7 @@ mod fine_tuning;
 mod hearing;
 mod loss;
 mod outputs;
+mod ranks;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ mod validate;
 
 use std::sync::Arc;
 
+use audsem_core::device::DeviceChoice;
 use audsem_core::run::{ReadBack, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary};
 use audsem_models::multimodal::audio_language::AudioCheckpoint;
 use serde::Serialize;
@@ -42,11 +44,12 @@ use crate::checkpoint::Checkpoints;
 use crate::data::{DataFault, Turns};
 use crate::error::Result;
 use crate::metrics::LiveMetrics;
-use crate::reduce::SingleRank;
+use crate::reduce::AllReduce;
 use crate::setup::{
     BegunTraining, HashedSetup, Inputs, TrainingData, TrainingSetup, count_examples, in_training_thread, purpose,
 };
 use crate::watch::Watcher;
+use ranks::with_copies;
 
 /// What `sft` is asked for.
 #[derive(Debug, Clone)]
@@ -57,6 +60,8 @@ pub struct Config {
     pub training: LoopConfig,
     /// Checkpoints that are kept, beside the best.
     pub keep_last: usize,
+    /// Further devices with a copy of the model each, which share out the batches of each update.
+    pub copies: Vec<DeviceChoice>,
 }
 
 /// Numbers that are shown of an update, and of a validation.
@@ -68,6 +73,7 @@ struct HashedConfig {
     setup: HashedSetup,
     training: LoopConfig,
     keep_last: usize,
+    ranks: usize,
 }
 
 impl RunConfig for HashedConfig {
@@ -84,8 +90,12 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     // Refuses a model that is none before anything else.
     AudioCheckpoint::open(&config.setup.model, config.setup.processor.as_deref())?;
     let inputs = Inputs::read(&config.setup)?;
-    let record =
-        HashedConfig { setup: inputs.hashed(&config.setup), training: config.training, keep_last: config.keep_last };
+    let record = HashedConfig {
+        setup: inputs.hashed(&config.setup),
+        training: config.training,
+        keep_last: config.keep_last,
+        ranks: 1 + config.copies.len(),
+    };
     let mut run = Run::open(options, RunSpec::new(&record).models(vec![inputs.model.clone()]))?;
     let checkpoints = Checkpoints::new(run.folder(), purpose(&record, options), config.keep_last);
     if options.fresh && !options.dry_run {
@@ -115,35 +125,62 @@ fn fine_tune(
     checkpoints: &Checkpoints,
     out: &mut ShardOutput,
 ) -> Result<Map<String, Value>, ShardError> {
-    let Config { setup, training, .. } = config;
+    let setup = &config.setup;
     let begun = BegunTraining::open(setup, options)?;
     let mut checkpoint = begun.checkpoint.clone();
     let data = TrainingData::open(setup, setup.prompt(Turns::Answered(setup.target)), &mut checkpoint, options)?;
     checkpoint.notes().iter().for_each(|note| tracing::info!("{note}"));
-    let validation = data.valid.as_ref().map(|valid| Validation {
-        data: Arc::clone(valid),
-        preparer: Arc::clone(&data.preparer),
-        batches: training.batches,
-        workers: options.workers,
-    });
+    let job = Job { config, options, checkpoints, data: &data };
     let mut watcher = Watcher::new(options, "update", &SHOWN);
     let mut watch = |event: TrainingEvent<'_>| watcher.see(event, out);
-    let mut fine_tuning = FineTuning {
-        config: *training,
-        model: &begun.model,
-        device: &begun.device,
-        data: Arc::clone(&data.train),
-        order: data.order.clone(),
-        preparer: Arc::clone(&data.preparer),
-        validation,
-        workers: options.workers,
-        max_left_out: options.max_fail_rate,
-        reduce: &SingleRank,
-        checkpoints: Some(checkpoints),
-        files: &|| begun.adapter_files(),
-        stop: &audsem_core::signals::stop_requested,
-        watch: &mut watch,
+    let copy = |device: DeviceChoice, rank: &dyn AllReduce| {
+        let copied = TrainingSetup { device, ..setup.clone() };
+        job.train(&BegunTraining::open(&copied, options)?, rank, &mut |_| Ok(())).map(drop)
     };
-    let state = fine_tuning.run()?.ok_or(ShardError::Stopped)?;
+    let state = with_copies(&config.copies, &copy, |rank| job.train(&begun, rank, &mut watch))?;
+    let state = state.ok_or(ShardError::Stopped)?;
     outputs::Trained { config, begun: &begun, data: &data, state: &state, checkpoints }.write(out)
+}
+
+/// What all copies of the model are trained on.
+struct Job<'a> {
+    config: &'a Config,
+    options: &'a RunOptions,
+    checkpoints: &'a Checkpoints,
+    data: &'a TrainingData,
+}
+
+impl Job<'_> {
+    /// Trains one copy; none if a stop was requested.
+    fn train(
+        &self,
+        begun: &BegunTraining,
+        rank: &dyn AllReduce,
+        watch: &mut dyn FnMut(TrainingEvent<'_>) -> Result<()>,
+    ) -> Result<Option<LoopState>> {
+        let Self { config: Config { training, .. }, options, checkpoints, data } = self;
+        let validation = data.valid.as_ref().map(|valid| Validation {
+            data: Arc::clone(valid),
+            preparer: Arc::clone(&data.preparer),
+            batches: training.batches,
+            workers: options.workers,
+        });
+        let mut fine_tuning = FineTuning {
+            config: *training,
+            model: &begun.model,
+            device: &begun.device,
+            data: Arc::clone(&data.train),
+            order: data.order.clone(),
+            preparer: Arc::clone(&data.preparer),
+            validation,
+            workers: options.workers,
+            max_left_out: options.max_fail_rate,
+            reduce: rank,
+            checkpoints: Some(checkpoints),
+            files: &|| begun.adapter_files(),
+            stop: &audsem_core::signals::stop_requested,
+            watch,
+        };
+        fine_tuning.run()
+    }
 }

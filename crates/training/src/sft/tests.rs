@@ -196,7 +196,7 @@ impl Fixture {
             workers: 2,
             max_left_out: 0.1,
             reduce: process.reduce,
-            checkpoints: (process.reduce.ranks() == 1).then_some(&checkpoints),
+            checkpoints: Some(&checkpoints),
             files: &|| Ok(Vec::new()),
             stop: &stop,
             watch: &mut |_| Ok(()),
@@ -234,23 +234,38 @@ fn the_loss_falls_and_the_rate_with_the_examples() {
     }
 }
 
-#[test]
-fn two_ranks_are_one_with_twice_the_batches() {
-    let fixture = fixture();
-    let wanted = fixture.whole(config(3, 2), "alone");
-    let got: Vec<(Vec<u8>, LoopState)> = std::thread::scope(|scope| {
+/// Two ranks, which stop after so many updates. Weights and state of each; none if they were stopped.
+fn two_ranks(fixture: &Fixture, name: &str, updates: usize) -> Vec<Option<(Vec<u8>, LoopState)>> {
+    std::thread::scope(|scope| {
         let run = |rank: LoopBack| {
-            let fixture = &fixture;
             scope.spawn(move || {
-                let name = format!("rank-{}", rank.rank());
-                fixture.run(&Process { reduce: &rank, ..Process::new(config(3, 1), &name) }).unwrap().unwrap()
+                let process = Process::new(config(3, 1), name);
+                // One is asked to stop, and the other has to heed it.
+                let updates = if rank.rank() == 1 { updates } else { usize::MAX };
+                fixture.run(&Process { reduce: &rank, updates, ..process }).unwrap()
             })
         };
         let threads: Vec<_> = LoopBack::group(2).into_iter().map(run).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    });
-    assert!(got[0].0 == wanted.0 && got[1].0 == wanted.0, "weights, bit for bit");
-    assert_eq!(losses(&got[1].1), losses(&wanted.1));
+    })
+}
+
+#[test]
+fn two_ranks_are_one_with_twice_the_batches() {
+    let fixture = fixture();
+    let wanted = fixture.whole(config(3, 2), "alone");
+    let check = |got: Vec<Option<(Vec<u8>, LoopState)>>| {
+        for (weights, state) in got.into_iter().map(Option::unwrap) {
+            assert!(weights == wanted.0, "weights, bit for bit");
+            assert_eq!(losses(&state), losses(&wanted.1));
+        }
+    };
+    check(two_ranks(&fixture, "two", usize::MAX));
+    // Both stop before the same update, and both continue from the checkpoint of the first.
+    let stopped = two_ranks(&fixture, "stopped", 3);
+    assert!(stopped.iter().all(Option::is_none));
+    assert!(fixture.checkpoint("stopped", 3).is_dir());
+    check(two_ranks(&fixture, "stopped", usize::MAX));
 }
 
 #[test]

@@ -92,6 +92,22 @@ fn layers_that_keep_their_graphs_change_nothing_that_is_learned() {
     bench.call(&format!("{LORA} --max-steps 3 --keep-layers 9 -o one")).ended(0);
 }
 
+/// Sums over devices are made in their order, so that two are one that sees twice as much before each update.
+#[test]
+fn copies_on_other_devices_share_out_the_batches() {
+    let bench = with_model(bench());
+    let weights = |run: &str| std::fs::read(bench.path(run).join("final/adapter_model.safetensors")).unwrap();
+    let call =
+        format!("{LORA} --batch-size 2 --valid valid --max-steps 3 --save-steps 1").replacen("--batch-size 4 ", "", 1);
+    bench.call(&format!("{call} --accumulation 2 -o alone")).ended(0);
+    bench.call(&format!("{call} --copies-on cpu -o shared")).ended(0);
+    assert_eq!(weights("shared"), weights("alone"));
+    let curves = |run: &str| metrics(&bench, run).into_iter().filter(|line| line["step"] != 0).collect::<Vec<_>>();
+    assert_eq!(curves("shared"), curves("alone"));
+    // Without CUDA the copy fails, and the training does not wait for it.
+    bench.call(&format!("{call} --copies-on cuda:7 -o none")).ended(2).says("cuda");
+}
+
 #[test]
 fn tags_of_answers_are_tokens_of_a_model_from_scratch() {
     let bench = bench();
