@@ -23,11 +23,13 @@
 
 mod axis;
 mod histogram;
+mod interval_chart;
 mod line_chart;
 mod page;
 mod sound;
 
 pub use histogram::{Histogram, Mark};
+pub use interval_chart::{IntervalBar, IntervalChart};
 pub use line_chart::LineChart;
 pub use page::{Markup, ReportError, render, thousands};
 pub use sound::{data_url, relative_url};

@@ -72,6 +72,7 @@ pub(crate) fn environment() -> &'static Environment<'static> {
             ("base.html", include_str!("../templates/base.html")),
             ("clips.html", include_str!("../templates/clips.html")),
             ("histogram.html", include_str!("../templates/histogram.html")),
+            ("interval_chart.html", include_str!("../templates/interval_chart.html")),
             ("line_chart.html", include_str!("../templates/line_chart.html")),
         ] {
             environment.add_template(name, source).expect("the built-in templates parse, as every test shows");
