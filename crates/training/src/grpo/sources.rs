@@ -1,11 +1,5 @@
 //! Where completions and rewards of a training come from.
 
-use audsem_core::error::Error as CoreError;
-use audsem_core::run::RunOptions;
-use audsem_llm::{OpenAiServer, RetryPolicy, Secret, ServerConfig};
-use audsem_models::multimodal::audio_language::AudioCheckpoint;
-use audsem_models::multimodal::processor::AudioProcessor;
-
 use super::config::{Config, RolloutChoice, ServerChoice};
 use super::rollout::{CompletionTokens, LocalRollouts, RolloutSource, ServerRollouts, ServingConfig, for_server};
 use crate::checkpoint::NamedFiles;
@@ -13,8 +7,13 @@ use crate::data::{PromptConfig, Turns};
 use crate::error::Result;
 use crate::manifest::{ShardFiles, read_example};
 use crate::rewards::RewardSet;
-use crate::rewards::caption::{ReferenceCorpus, words};
 use crate::setup::{BegunTraining, TrainingData};
+use audsem_core::error::Error as CoreError;
+use audsem_core::run::RunOptions;
+use audsem_llm::{OpenAiServer, RetryPolicy, Secret, ServerConfig};
+use audsem_metrics::caption::{ReferenceCorpus, words};
+use audsem_models::multimodal::audio_language::AudioCheckpoint;
+use audsem_models::multimodal::processor::AudioProcessor;
 
 /// The folder of adapters for a server, below that of the run.
 const SERVING: &str = "serving";

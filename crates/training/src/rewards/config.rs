@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use audsem_core::error::{Error as CoreError, Result as CoreResult};
 use audsem_core::input::read_whole;
+use audsem_metrics::caption::ReferenceCorpus;
 use serde::{Deserialize, Serialize};
 
 use super::accuracy::{Accuracy, AnswerRule};
 use super::answer_form::AnswerForm;
-use super::caption::{Bleu4, CiderD, ReferenceCorpus, RougeL};
+use super::caption::{Bleu4, CiderD, RougeL};
 use super::form::{FormatReward, TagReward};
 use super::length::{LengthReward, LengthShape};
 use super::program::ProgramReward;

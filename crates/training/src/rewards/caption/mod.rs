@@ -1,20 +1,7 @@
 //! Rewards of captions: how much they share with reference captions.
-//!
-//! Words are lower-case runs of letters, digits and apostrophes. On such words the numbers are those of the COCO caption
-//! tools for ROUGE-L and CIDEr-D, and those of sacrebleu for BLEU-4 (`fixtures/regen/caption_rewards.py`). METEOR is not
-//! among them: it needs WordNet, and no maintained library gives it; a program of the user can (`[[program]]`).
-
-mod bleu;
-mod cider;
-mod rouge;
-
-pub use bleu::bleu_4;
-pub use cider::ReferenceCorpus;
-pub use rouge::rouge_l;
-
-use std::collections::HashMap;
 
 use audsem_core::answers::TaggedAnswer;
+use audsem_metrics::caption::{ReferenceCorpus, bleu_4, rouge_l, words};
 
 use super::{Reward, RewardItem, RewardProgramError, RewardValue, each};
 
@@ -45,25 +32,6 @@ impl CiderD {
     pub fn new(is_tagged: bool, corpus: ReferenceCorpus) -> Self {
         Self { is_tagged, corpus }
     }
-}
-
-/// The words of a caption.
-pub fn words(text: &str) -> Vec<String> {
-    let lower = text.to_lowercase();
-    let is_word = |c: char| c.is_alphanumeric() || c == '\'';
-    lower
-        .split(|c| !is_word(c))
-        .map(|word| word.trim_matches('\''))
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
-}
-
-/// How often each run of `n` words occurs.
-fn n_grams(words: &[String], n: usize) -> HashMap<&[String], usize> {
-    let mut counts = HashMap::new();
-    words.windows(n).for_each(|run| *counts.entry(run).or_insert(0) += 1);
-    counts
 }
 
 /// The caption that a model wrote; absent where its tags are.

@@ -2,17 +2,19 @@
 
 use super::n_grams;
 
-/// The longest run of words that is compared.
-const MAX_N: usize = 4;
-
-/// BLEU-4 of a sentence of words, from 0 to 1. Precisions of zero are replaced by halves of halves (`exp` of sacrebleu), and
-/// runs that are longer than the sentence do not count (its effective order).
+/// BLEU of runs of up to four words, as [`sentence_bleu`].
 pub fn bleu_4(given: &[String], references: &[Vec<String>]) -> f64 {
+    sentence_bleu(given, references, 4)
+}
+
+/// BLEU of a sentence of words with runs of up to `longest` of them, from 0 to 1. Precisions of zero are replaced by halves of
+/// halves (`exp` of sacrebleu), and runs that are longer than the sentence do not count (its effective order).
+pub fn sentence_bleu(given: &[String], references: &[Vec<String>], longest: usize) -> f64 {
     if given.is_empty() {
         return 0.0;
     }
     let (mut logs, mut order, mut smooth) = (0.0, 0, 1.0);
-    for n in 1..=MAX_N.min(given.len()) {
+    for n in 1..=longest.min(given.len()) {
         let total = given.len() + 1 - n;
         let matches = matches(given, references, n);
         if n == 1 && matches == 0 {
