@@ -3,7 +3,9 @@
 //! Every metric is a function of texts alone, and equals the library that the field uses for it (tests compare them on
 //! random cases). Rewards of the training and scores of the evaluation are the same functions.
 
+pub mod bleu;
 pub mod caption;
 pub mod edits;
 pub mod interval;
+pub mod normalise;
 pub mod string_match;
