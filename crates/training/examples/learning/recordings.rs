@@ -29,6 +29,12 @@ const RECORDINGS: usize = 90;
 /// Questions of each kind: to learn from, to validate on, and of the examination.
 const QUESTIONS: [(&str, usize); 3] = [("train", 96), ("valid", 10), ("held-out", 40)];
 
+/// The folder of the examination.
+const EXAMINATION: &str = "held-out";
+
+/// What is asked about each sound.
+const QUESTION: &str = "What is heard?";
+
 const SCRATCH: &str = "scratch/usr/share/scratch/Media/Sounds";
 const STAMPS: &str = "tuxpaint-stamps-default/usr/share/tuxpaint/stamps";
 
@@ -73,8 +79,9 @@ pub(crate) fn write(assets: &Path, out: &Path) -> Result<(), Failure> {
         Ok(ffmpeg) => Decoder::new().with_ffmpeg(ffmpeg),
         Err(_) => Decoder::new(),
     };
+    let mut examination = Vec::new();
     let mut folders = QUESTIONS.map(|_| ShardWriter::new(Vec::new(), ShardOptions::default()));
-    let names: Vec<&str> = kinds().iter().map(|(name, _)| *name).collect();
+    let names: Vec<&'static str> = kinds().iter().map(|(name, _)| *name).collect();
     for (kind, (name, paths)) in kinds().into_iter().enumerate() {
         let recordings = read(assets, &paths, &decoder)?;
         if recordings.len() < 20 {
@@ -86,12 +93,20 @@ pub(crate) fn write(assets: &Path, out: &Path) -> Result<(), Failure> {
         }
         let (held_out, rest) = recordings.split_at(recordings.len() / 4);
         let (valid, train) = rest.split_at(rest.len() / 8);
-        for ((recordings, folder), (_, questions)) in [train, valid, held_out].iter().zip(&mut folders).zip(QUESTIONS) {
+        for ((recordings, folder), (name_of_split, questions)) in
+            [train, valid, held_out].iter().zip(&mut folders).zip(QUESTIONS)
+        {
             for n in 0..questions {
                 let recording = &recordings[n % recordings.len()];
-                let (flac, json) = question(recording, kind, &names, n)?;
+                let (flac, question) = question(recording, kind, &names, n)?;
+                let json = question.example().to_string();
                 let key = format!("{} (0_0-2_0)_qa_{n}", recording.name);
                 folder.write_sample(&key, &[("flac", &flac), ("json", json.as_bytes())])?;
+                if name_of_split == EXAMINATION {
+                    let file = format!("{}-{n}.flac", recording.name);
+                    write_atomically(&out.join(EXAMINATION).join("audio").join(&file), &flac)?;
+                    examination.push(question.benchmark_item(&file));
+                }
             }
         }
         let line = format!(
@@ -105,6 +120,8 @@ pub(crate) fn write(assets: &Path, out: &Path) -> Result<(), Failure> {
     for (folder, (name, _)) in folders.into_iter().zip(QUESTIONS) {
         write_atomically(&out.join(name).join("0000.tar"), &folder.finish()?.0)?;
     }
+    // In the form of MMAU, for `audsem-evaluate`.
+    write_atomically(&out.join(EXAMINATION).join("mmau.json"), &serde_json::to_vec_pretty(&examination)?)?;
     Ok(())
 }
 
@@ -137,8 +154,42 @@ fn read(assets: &Path, folders: &[PathBuf], decoder: &Decoder) -> Result<Vec<Rec
     Ok(recordings)
 }
 
-/// The sound and the JSON of a question: a part of the recording, about as loud as those of others.
-fn question(recording: &Recording, kind: usize, names: &[&str], n: usize) -> Result<(Vec<u8>, String), Failure> {
+/// A question about a part of a recording.
+struct RecordingQuestion {
+    options: Vec<&'static str>,
+    answer: &'static str,
+}
+
+impl RecordingQuestion {
+    /// The example of a training shard. The answer is the text of the option without its letter, as in the benchmarks of the
+    /// field.
+    fn example(&self) -> serde_json::Value {
+        let options: Vec<String> =
+            ('A'..).zip(&self.options).map(|(letter, name)| format!("{letter}. {name}")).collect();
+        serde_json::json!({
+            "question": format!("{QUESTION}\nChoices:\n{}", options.join("\n")),
+            "thinking": "",
+            "answer": self.answer,
+        })
+    }
+
+    /// The question in the form of MMAU.
+    fn benchmark_item(&self, file: &str) -> serde_json::Value {
+        serde_json::json!({
+            "id": file, "audio_id": format!("./audio/{file}"), "question": QUESTION, "choices": self.options,
+            "answer": self.answer, "dataset": "recordings", "task": "sound", "split": EXAMINATION,
+            "category": "Information Extraction", "sub-category": self.answer, "difficulty": "easy",
+        })
+    }
+}
+
+/// The sound of a question, which is about a part of the recording, about as loud as those of others.
+fn question(
+    recording: &Recording,
+    kind: usize,
+    names: &[&'static str],
+    n: usize,
+) -> Result<(Vec<u8>, RecordingQuestion), Failure> {
     let mut rng = ChaCha8Rng::seed_from_u64(text_hash(&format!("{} {n}", recording.name)));
     let samples = &recording.samples;
     let start = rng.random_range(0..=samples.len().saturating_sub(SAMPLES));
@@ -147,14 +198,7 @@ fn question(recording: &Recording, kind: usize, names: &[&str], n: usize) -> Res
     let level = rng.random_range(0.3..0.9f32) / loudest;
     let part: Vec<f32> = part.iter().map(|sample| sample * level).collect();
     let flac = encode_flac(&part, 1, RATE_HZ, BitDepth::Sixteen)?;
-    let mut order = names.to_vec();
-    order.shuffle(&mut rng);
-    let options: Vec<String> = ('A'..).zip(&order).map(|(letter, name)| format!("{letter}. {name}")).collect();
-    // The text of the option without its letter, as in the benchmarks of the field.
-    let json = serde_json::json!({
-        "question": format!("What is heard?\nChoices:\n{}", options.join("\n")),
-        "thinking": "",
-        "answer": names[kind],
-    });
-    Ok((flac, json.to_string()))
+    let mut options = names.to_vec();
+    options.shuffle(&mut rng);
+    Ok((flac, RecordingQuestion { options, answer: names[kind] }))
 }
