@@ -7,5 +7,6 @@ pub mod bleu;
 pub mod caption;
 pub mod edits;
 pub mod interval;
+pub mod meteor;
 pub mod normalise;
 pub mod string_match;

@@ -1,9 +1,11 @@
 //! The vectors of `fixtures/text_metrics/vectors.jsonl`, each made by the library that the field uses.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use audsem_metrics::bleu::{BleuCounts, BleuTokenizer};
 use audsem_metrics::edits::align;
+use audsem_metrics::meteor::{WordNet, meteor, meteor_of_tokens, stem, tokens};
 use audsem_metrics::normalise::{Compat, TextProfile, normalise, whisper_english, words};
 use audsem_metrics::string_match::is_match;
 use serde_json::Value;
@@ -106,5 +108,44 @@ fn bleu_is_that_of_sacrebleu() {
             let expected = expect[name].as_f64().expect("a number");
             assert!((ours - expected).abs() <= 1e-9 * expected.max(1.0), "{name} {ours}: {vector}");
         }
+    }
+}
+
+/// WordNet 3.0, which `scripts/fetch-assets --test` brings.
+fn wordnet() -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/wordnet-base/usr/share/wordnet");
+    assert!(
+        path.exists(),
+        "no WordNet in {}\nhint: run scripts/fetch-assets --test (`just test` does)",
+        path.display()
+    );
+    path
+}
+
+#[test]
+fn stems_are_those_of_nltk() {
+    check("porter_nltk_extensions", 90, |vector| stem(text(vector, "input")).into());
+}
+
+#[test]
+fn tokens_are_those_of_nltk() {
+    check("nltk_word_tokenizer", 5, |vector| tokens(text(vector, "input")).into());
+}
+
+#[test]
+fn meteor_is_that_of_nltk() {
+    let wordnet = WordNet::open(&wordnet()).expect("the files are those of Debian");
+    let vectors = vectors("meteor_nltk_wn30");
+    assert_eq!(vectors.len(), 9);
+    for vector in vectors {
+        let texts = |name: &str| serde_json::from_value::<Vec<String>>(vector[name].clone()).expect("texts");
+        let (prediction, reference) = (text(&vector, "prediction"), text(&vector, "reference"));
+        assert_eq!([tokens(prediction), tokens(reference)], [texts("prediction_tokens"), texts("reference_tokens")]);
+        let expected = vector["expect"].as_f64().expect("a number");
+        let of_tokens = meteor_of_tokens(&texts("prediction_tokens"), &texts("reference_tokens"), Some(&wordnet));
+        for ours in [of_tokens, meteor(prediction, reference, Some(&wordnet))] {
+            assert!((ours - expected).abs() < 1e-12, "{ours}: {vector}");
+        }
+        assert!(meteor(prediction, reference, None) <= expected + 1e-12, "{vector}");
     }
 }
