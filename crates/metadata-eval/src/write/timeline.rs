@@ -13,14 +13,14 @@ const NOT_HEARD: f32 = 0.3;
 
 /// A sound and when it is heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeardSound {
+pub struct TimedSound {
     /// The first name of its label, lower case.
     pub name: String,
     /// Stretches in which it is heard, in order: first second and the one after the last.
     pub stretches: Vec<(u32, u32)>,
 }
 
-impl HeardSound {
+impl TimedSound {
     /// For how many seconds it is heard in all.
     #[must_use]
     pub fn seconds(&self) -> u32 {
@@ -32,7 +32,7 @@ impl HeardSound {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Timeline {
     /// The sounds.
-    pub sounds: Vec<HeardSound>,
+    pub sounds: Vec<TimedSound>,
 }
 
 /// What a question about time is about.
@@ -70,12 +70,12 @@ impl Timeline {
                 names.push(name);
             }
         }
-        let mut sounds: Vec<HeardSound> = names.into_iter().filter_map(|name| heard(clip, name)).collect();
+        let mut sounds: Vec<TimedSound> = names.into_iter().filter_map(|name| heard(clip, name)).collect();
         sounds.sort_by_key(|sound| sound.stretches.first().map(|(start, _)| *start));
         Self { sounds }
     }
 
-    fn find(&self, name: &str) -> Result<&HeardSound, String> {
+    fn find(&self, name: &str) -> Result<&TimedSound, String> {
         let wanted = name_of(name);
         let found = self.sounds.iter().find(|sound| sound.name == wanted);
         found.ok_or_else(|| format!("it is not certain when {name:?} is heard; ask about another sound"))
@@ -86,7 +86,7 @@ impl Timeline {
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self, claim: &Claim) -> Result<(), String> {
-        let begin = |sound: &HeardSound| sound.stretches.first().map(|(start, _)| *start);
+        let begin = |sound: &TimedSound| sound.stretches.first().map(|(start, _)| *start);
         match (claim.kind, claim.sounds.as_slice(), claim.value) {
             (ClaimKind::Order, [first, second], _) => {
                 let (first, second) = (self.find(first)?, self.find(second)?);
@@ -129,7 +129,7 @@ impl Timeline {
 
     /// Whether an option names a sound that begins no later than the first sound of a claim.
     fn is_no_later(&self, option: &str, claim: &Claim) -> bool {
-        let begin = |sound: &HeardSound| sound.stretches.first().map(|(start, _)| *start);
+        let begin = |sound: &TimedSound| sound.stretches.first().map(|(start, _)| *start);
         let Some(first) = claim.sounds.first().and_then(|name| self.find(name).ok()) else { return false };
         let earlier = self.sounds.iter().filter(|sound| sound.name != first.name && begin(sound) <= begin(first));
         earlier.into_iter().any(|sound| names_sound(option, &sound.name))
@@ -168,7 +168,7 @@ fn name_of(label: &str) -> String {
 }
 
 /// When a sound is heard; `None` if a second leaves it open, or is shorter than a second and so counts for less.
-fn heard(clip: &Evidence, name: String) -> Option<HeardSound> {
+fn heard(clip: &Evidence, name: String) -> Option<TimedSound> {
     let mut stretches: Vec<(u32, u32)> = Vec::new();
     for (i, second) in (0u32..).zip(&clip.seconds) {
         let prob = second.tags.iter().filter(|tag: &&RatedLabel| name_of(&tag.label) == name).map(|tag| tag.prob);
@@ -183,7 +183,7 @@ fn heard(clip: &Evidence, name: String) -> Option<HeardSound> {
             return None;
         }
     }
-    Some(HeardSound { name, stretches }).filter(|sound| !sound.stretches.is_empty())
+    Some(TimedSound { name, stretches }).filter(|sound| !sound.stretches.is_empty())
 }
 
 /// A small number as a word, as texts write it.

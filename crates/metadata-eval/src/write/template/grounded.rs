@@ -1,6 +1,6 @@
 //! Questions on order, number and length of sounds, whose answers follow from the labels of the seconds.
 
-use super::super::timeline::{Claim, ClaimKind, HeardSound, Timeline, number_word};
+use super::super::timeline::{Claim, ClaimKind, TimedSound, Timeline, number_word};
 use super::caption::capital;
 use super::questions::{Draft, options, wrong_sounds};
 use super::sounds::Sounds;
@@ -39,7 +39,7 @@ fn order(timeline: &Timeline, sounds: &Sounds, has_options: bool, seed: u64) -> 
     Some(Draft { question: "Which sound begins first?".to_owned(), reason, options, answer, claim: Some(claim) })
 }
 
-fn count(sound: &HeardSound, has_options: bool) -> Option<Draft> {
+fn count(sound: &TimedSound, has_options: bool) -> Option<Draft> {
     let n = u32::try_from(sound.stretches.len()).ok()?;
     let word = number_word(n)?;
     let claim = Claim { kind: ClaimKind::Count, sounds: vec![sound.name.clone()], value: Some(n) };
@@ -49,7 +49,7 @@ fn count(sound: &HeardSound, has_options: bool) -> Option<Draft> {
     numbered((question, reason, claim), n, has_options.then_some("times"), sentence)
 }
 
-fn duration(sound: &HeardSound, has_options: bool) -> Option<Draft> {
+fn duration(sound: &TimedSound, has_options: bool) -> Option<Draft> {
     let n = sound.seconds();
     let word = number_word(n)?;
     let claim = Claim { kind: ClaimKind::Duration, sounds: vec![sound.name.clone()], value: Some(n) };
