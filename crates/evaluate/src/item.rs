@@ -21,6 +21,20 @@ pub enum AnswerKind {
     Open,
 }
 
+impl AnswerKind {
+    /// The name in tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Choice => "choice",
+            Self::Transcript => "transcript",
+            Self::Translation => "translation",
+            Self::Caption => "caption",
+            Self::Open => "open",
+        }
+    }
+}
+
 /// A question of a benchmark.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,5 +3,15 @@
 //! `predict` reads a benchmark as [`item::EvaluationItem`]s and writes a [`prediction::Prediction`] for each way to ask each of
 //! them; `score` reads these alone, and needs neither the model nor the sounds; `report` shows what was scored.
 
+pub mod cli;
+pub mod error;
+pub mod export;
 pub mod item;
+pub mod judge;
 pub mod prediction;
+pub mod report;
+pub mod score;
+pub mod tables;
+
+/// Name of the binary.
+pub const TOOL: &str = "audsem-evaluate";

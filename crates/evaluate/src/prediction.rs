@@ -16,6 +16,18 @@ pub enum HeardSound {
     Nothing,
 }
 
+impl HeardSound {
+    /// The name in tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sound => "sound",
+            Self::Silence => "silence",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
 /// What became of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -32,6 +44,21 @@ pub enum PredictionStatus {
     Refused,
     /// A file of predictions that was imported has none for this question.
     Absent,
+}
+
+impl PredictionStatus {
+    /// The name in tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::CutOff => "cut-off",
+            Self::NoSound => "no-sound",
+            Self::TooLong => "too-long",
+            Self::Refused => "refused",
+            Self::Absent => "absent",
+        }
+    }
 }
 
 /// What was given of one sound, and how many tokens it took.

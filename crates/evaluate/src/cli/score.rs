@@ -1,0 +1,232 @@
+//! Flags of `score`, `judge` and `export`.
+
+use std::path::PathBuf;
+
+use audsem_core::cli::RunArgs;
+use audsem_core::run::{RunOptions, Summary};
+use audsem_metrics::bleu::BleuTokenizer;
+use audsem_metrics::normalise::{Compat, TextProfile};
+use audsem_models::language::LanguageModelArgs;
+use clap::Args;
+
+use crate::error::Error;
+use crate::export::{self, ExportFormat};
+use crate::judge::{self, Rubric};
+use crate::score::{self, ExtractionChoice, ExtractionRule, TagsAsked};
+
+/// Flags that decide what of an output is the answer.
+#[derive(Debug, Clone, Args)]
+pub struct ExtractionArgs {
+    /// Which answer of an output counts
+    #[arg(long, value_enum, default_value_t)]
+    pub extract: ExtractionRule,
+    /// Whether the prompts asked for an answer inside tags
+    #[arg(long, value_enum, default_value_t)]
+    pub tags: TagsAsked,
+}
+
+impl ExtractionArgs {
+    fn choice(&self) -> ExtractionChoice {
+        ExtractionChoice { rule: self.extract, tags: self.tags }
+    }
+}
+
+/// Whose rules are followed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum CompatFlag {
+    /// What the rules mean
+    #[default]
+    Fixed,
+    /// What the published scripts do
+    Reference,
+}
+
+/// How words of transcripts are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum NormaliserFlag {
+    /// English
+    English,
+    /// Chinese, also mixed with English: each Chinese character is a word
+    Chinese,
+    /// English with words of other languages, whose accents stay
+    ImdaPart4,
+    /// Vietnamese, and other languages with blanks between words
+    Vietnamese,
+    /// As it is, but for white space
+    Verbatim,
+}
+
+impl NormaliserFlag {
+    fn profile(self) -> TextProfile {
+        match self {
+            Self::English => TextProfile::English,
+            Self::Chinese => TextProfile::Chinese,
+            Self::ImdaPart4 => TextProfile::ImdaPart4,
+            Self::Vietnamese => TextProfile::Vietnamese,
+            Self::Verbatim => TextProfile::Verbatim,
+        }
+    }
+}
+
+/// How BLEU cuts translations into tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TokensFlag {
+    /// Rules of mteval-v13a
+    #[value(name = "13a")]
+    V13a,
+    /// Rules of mteval-v14, for other scripts
+    Intl,
+    /// Each Chinese character a token
+    Zh,
+    /// Each character a token
+    Char,
+    /// The text between blanks
+    None,
+}
+
+impl TokensFlag {
+    fn tokenizer(self) -> BleuTokenizer {
+        match self {
+            Self::V13a => BleuTokenizer::V13a,
+            Self::Intl => BleuTokenizer::Intl,
+            Self::Zh => BleuTokenizer::Zh,
+            Self::Char => BleuTokenizer::Char,
+            Self::None => BleuTokenizer::None,
+        }
+    }
+}
+
+/// Flags of `score`.
+#[derive(Debug, Clone, Args)]
+pub struct ScoreArgs {
+    /// Run folder of `predict` or `import`
+    #[arg(short, long, value_name = "DIR")]
+    pub input: PathBuf,
+    /// Run folder of `judge` over the same predictions
+    #[arg(long, value_name = "DIR")]
+    pub judgements: Option<PathBuf>,
+    /// What of an output is the answer.
+    #[command(flatten)]
+    pub extraction: ExtractionArgs,
+    /// `reference` follows the published scripts in their faults: those of their text rules, and that questions whose sound
+    /// is missing do not count
+    #[arg(long, value_enum, default_value_t)]
+    pub compat: CompatFlag,
+    /// How words of transcripts are compared [default: by the rules of the data set]
+    #[arg(long, value_enum)]
+    pub normaliser: Option<NormaliserFlag>,
+    /// How BLEU cuts translations into tokens, by sacrebleu's names [default: zh for Chinese, else 13a]
+    #[arg(long, value_enum)]
+    pub bleu_tokens: Option<TokensFlag>,
+    /// SPICE of captions, made elsewhere: a CSV file with the columns `id` and `spice`
+    #[arg(long, value_name = "FILE.csv")]
+    pub spice: Option<PathBuf>,
+    /// Resamples of each bootstrap interval
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
+    pub resamples: u32,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub run: RunArgs,
+}
+
+impl ScoreArgs {
+    /// What the flags ask for.
+    #[must_use]
+    pub fn config(&self) -> score::Config {
+        score::Config {
+            input: self.input.clone(),
+            judgements: self.judgements.clone(),
+            extraction: self.extraction.choice(),
+            compat: match self.compat {
+                CompatFlag::Fixed => Compat::Fixed,
+                CompatFlag::Reference => Compat::Reference,
+            },
+            profile: self.normaliser.map(NormaliserFlag::profile),
+            bleu: self.bleu_tokens.map(TokensFlag::tokenizer),
+            spice: self.spice.clone(),
+            resamples: self.resamples,
+        }
+    }
+}
+
+/// Flags of `judge`.
+#[derive(Debug, Clone, Args)]
+pub struct JudgeArgs {
+    /// Run folder of `predict` or `import`
+    #[arg(short, long, value_name = "DIR")]
+    pub input: PathBuf,
+    /// What the judge is asked: graded, graded-without-refusal, binary, one-to-five, mmar, or a file in the same form (TOML)
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    pub rubric: String,
+    /// What of an output is the answer.
+    #[command(flatten)]
+    pub extraction: ExtractionArgs,
+    /// Maximum number of tokens of a judgement
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_tokens: u32,
+    /// How often a judgement without a rating is asked for before it counts as missing
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_attempts: u32,
+    /// The judge.
+    #[command(flatten)]
+    pub language_model: LanguageModelArgs,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub run: RunArgs,
+}
+
+impl JudgeArgs {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// Any error that prevents the run.
+    pub fn run(&self, options: &RunOptions) -> Result<Summary, Error> {
+        let config = judge::Config {
+            input: self.input.clone(),
+            extraction: self.extraction.choice(),
+            rubric: Rubric::open(&self.rubric)?,
+            max_tokens: self.max_tokens,
+            max_attempts: self.max_attempts,
+            unanswered: self.language_model.unanswered(),
+        };
+        let model = self.language_model.open(&options.output, options.dry_run)?;
+        judge::run(&config, &*model.generator, model.fingerprints, options)
+    }
+}
+
+/// Flags of `export`.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// Run folder of `predict` or `import`
+    #[arg(short, long, value_name = "DIR")]
+    pub input: PathBuf,
+    /// The files to write
+    #[arg(long, value_enum)]
+    pub format: ExportFormat,
+    /// What of an output is the answer.
+    #[command(flatten)]
+    pub extraction: ExtractionArgs,
+    /// Run folder of `judge` over the same predictions, for AudioBench
+    #[arg(long, value_name = "DIR")]
+    pub judgements: Option<PathBuf>,
+    /// Name of the model's folder, for AudioBench
+    #[arg(long, value_name = "NAME", default_value = "model")]
+    pub model_name: String,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub run: RunArgs,
+}
+
+impl ExportArgs {
+    /// What the flags ask for.
+    #[must_use]
+    pub fn config(&self) -> export::Config {
+        export::Config {
+            input: self.input.clone(),
+            format: self.format,
+            extraction: self.extraction.choice(),
+            judgements: self.judgements.clone(),
+            model_name: self.model_name.clone(),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! A run of `score`, as the report reads it.
+
+use std::path::PathBuf;
+
+use audsem_core::error::Error as CoreError;
+use audsem_core::input;
+use audsem_core::run::CompletedRun;
+use audsem_core::tables::read_parquet;
+
+use super::named::NamedFolder;
+use crate::error::Error;
+use crate::score::ScoreSummary;
+use crate::score::predictions::RunRecord;
+use crate::score::{SCORES_FILE, SUMMARY_FILE};
+use crate::tables::ItemScore;
+
+/// The scores of one model.
+#[derive(Debug)]
+pub struct ScoredRun {
+    /// What it is called on the page.
+    pub name: String,
+    /// Its summary.
+    pub summary: ScoreSummary,
+    /// How it was scored.
+    pub record: RunRecord,
+    /// Scores of the single answers.
+    pub rows: Vec<ItemScore>,
+    /// The files.
+    pub files: Vec<PathBuf>,
+}
+
+impl ScoredRun {
+    /// Reads a run folder of `score`.
+    ///
+    /// # Errors
+    /// This is no such folder, or its run has not ended.
+    pub fn open(folder: &NamedFolder) -> Result<Self, Error> {
+        let path = &folder.path;
+        let problem = "this is no run folder of `score`";
+        let wanted = |name: &str| name == SCORES_FILE || name == SUMMARY_FILE;
+        let files = CompletedRun::outputs_under(path, wanted)?.filter(|files| files.len() == 2);
+        let files = files.ok_or_else(|| CoreError::input(path, problem))?;
+        let summary_path = path.join(SUMMARY_FILE);
+        let summary = serde_json::from_slice(&input::read_whole(&summary_path)?)
+            .map_err(|error| CoreError::input(&summary_path, format!("not what `score` has written: {error}")))?;
+        Ok(Self {
+            name: folder.name.clone(),
+            summary,
+            record: RunRecord::of(path)?,
+            rows: read_parquet(&path.join(SCORES_FILE))?,
+            files,
+        })
+    }
+
+    /// The answers to a data set with its sounds, with the options as published.
+    #[must_use]
+    pub fn heard(&self, benchmark: &str) -> Vec<&ItemScore> {
+        let is_wanted = |row: &&ItemScore| row.benchmark == benchmark && row.heard == "sound" && row.permutation == 0;
+        self.rows.iter().filter(is_wanted).collect()
+    }
+}

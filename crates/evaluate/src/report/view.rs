@@ -1,0 +1,319 @@
+//! What the page shows, in words and numbers that are ready to be read.
+
+use audsem_metrics::interval::Resampling;
+use audsem_report::{IntervalBar, IntervalChart, Markup};
+use serde::Serialize;
+
+use super::compare::compare;
+use super::examples::{Example, examples};
+use super::pipeline::FunnelStep;
+use super::published::{PublishedResults, PublishedTable};
+use super::run_view::{NOT_RUN, RunView, shown};
+use super::scored::ScoredRun;
+use super::sounds::FoundSounds;
+use super::source_view::SourceView;
+use super::training::TrainingCurves;
+use crate::error::Error;
+use crate::score::{BenchmarkSummary, MetricKind};
+
+/// Questions that are named beside a remark.
+const NAMED: usize = 12;
+
+/// Bars of published results at most.
+const PUBLISHED_BARS: usize = 24;
+
+/// What a report is made of.
+pub(super) struct ReportParts<'a> {
+    pub(super) title: &'a str,
+    pub(super) runs: &'a [ScoredRun],
+    pub(super) published: PublishedResults,
+    pub(super) steps: Vec<FunnelStep>,
+    pub(super) curves: Vec<TrainingCurves>,
+    pub(super) sounds: FoundSounds,
+    pub(super) examples: usize,
+    pub(super) resampling: Resampling,
+}
+
+/// The page.
+#[derive(Debug, Serialize)]
+pub(super) struct ReportPage<'a> {
+    title: &'a str,
+    resamples: u32,
+    benchmarks: Vec<BenchmarkView<'a>>,
+    steps: Vec<FunnelStep>,
+    curves: Vec<TrainingCurves>,
+    sources: Vec<SourceView<'a>>,
+}
+
+/// A data set.
+#[derive(Debug, Serialize)]
+struct BenchmarkView<'a> {
+    name: &'a str,
+    kind: &'a str,
+    n_questions: u64,
+    n_sounds: u64,
+    data_sha256: &'a str,
+    metric: &'static str,
+    about_metric: &'static str,
+    chart: Markup,
+    headline: Vec<HeadlineRow<'a>>,
+    runs: Vec<RunView<'a>>,
+    comparisons: Vec<ComparisonView>,
+    published: Vec<PublishedTable>,
+    published_chart: Option<Markup>,
+    remarks: Vec<String>,
+    examples: Vec<Example<'a>>,
+}
+
+/// The score of a run, and what it must not stand without.
+#[derive(Debug, Serialize)]
+struct HeadlineRow<'a> {
+    run: &'a str,
+    score: String,
+    permuted: String,
+    consistency: String,
+    silence: String,
+    nothing: String,
+    unparsed: String,
+    without_answer: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ComparisonView {
+    first: String,
+    second: String,
+    difference: String,
+    p_value: String,
+    only: String,
+    n: String,
+}
+
+impl<'a> ReportPage<'a> {
+    pub(super) fn of(parts: ReportParts<'a>) -> Result<Self, Error> {
+        let mut names: Vec<&str> =
+            parts.runs.iter().flat_map(|run| run.summary.benchmarks.keys().map(String::as_str)).collect();
+        names.sort_unstable();
+        names.dedup();
+        let benchmarks = names.into_iter().map(|name| benchmark(name, &parts)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            title: parts.title,
+            resamples: parts.resampling.draws,
+            benchmarks,
+            steps: parts.steps,
+            curves: parts.curves,
+            sources: parts.runs.iter().map(SourceView::of).collect(),
+        })
+    }
+}
+
+fn benchmark<'a>(name: &'a str, parts: &ReportParts<'a>) -> Result<BenchmarkView<'a>, Error> {
+    let of_runs: Vec<(&ScoredRun, &BenchmarkSummary)> =
+        parts.runs.iter().filter_map(|run| Some((run, run.summary.benchmarks.get(name)?))).collect();
+    let (_, first) = of_runs.first().expect("the name is that of a data set of a run");
+    let metric = MetricKind::main(&first.kind);
+    let (label, about, _) = metric.about();
+    let published: Vec<PublishedTable> = parts.published.of(name).cloned().collect();
+    Ok(BenchmarkView {
+        name,
+        kind: &first.kind,
+        n_questions: first.n_questions,
+        n_sounds: first.n_sounds,
+        data_sha256: &first.data_sha256,
+        metric: label,
+        about_metric: about,
+        chart: chart(name, metric, &of_runs)?,
+        headline: of_runs.iter().map(|(run, found)| headline(run, found, metric)).collect(),
+        runs: of_runs.iter().map(|(run, found)| RunView::of(&run.name, found)).collect::<Result<_, _>>()?,
+        comparisons: comparisons(name, parts),
+        published_chart: published_chart(name, metric, &of_runs, &published)?,
+        published,
+        remarks: remarks(first, &of_runs),
+        examples: examples(parts.runs, name, parts.examples, &parts.sounds),
+    })
+}
+
+fn headline<'a>(run: &'a ScoredRun, found: &BenchmarkSummary, metric: MetricKind) -> HeadlineRow<'a> {
+    let heard = |name: &str| found.heard.get(name);
+    let score = |name: &str| heard(name).and_then(|heard| heard.metric(metric)).map(|found| shown(metric, found));
+    let permutations = heard("sound").and_then(|heard| heard.permutations.as_ref());
+    let is_choice = found.kind == "choice";
+    let none = || if is_choice { NOT_RUN.to_owned() } else { "–".to_owned() };
+    let with_sound = heard("sound");
+    let count = |n: u64| with_sound.map_or_else(String::new, |heard| format!("{n} of {}", heard.n_total));
+    HeadlineRow {
+        run: &run.name,
+        score: score("sound").unwrap_or_else(|| NOT_RUN.to_owned()),
+        permuted: permutations.map_or_else(none, |found| shown(MetricKind::Official, &found.mean)),
+        consistency: permutations.map_or_else(none, |found| {
+            format!("{:.1} % of {} in {} orders", found.consistency * 100.0, found.n_questions, found.n_orders)
+        }),
+        silence: score("silence").unwrap_or_else(|| NOT_RUN.to_owned()),
+        nothing: score("nothing").unwrap_or_else(|| NOT_RUN.to_owned()),
+        unparsed: if is_choice { count(with_sound.map_or(0, |heard| heard.n_unparsed)) } else { "–".to_owned() },
+        without_answer: count(with_sound.map_or(0, |heard| heard.n_total - heard.n_with_answer)),
+    }
+}
+
+/// The main metric of all runs, each above what it is without the sound and in other orders.
+fn chart(name: &str, metric: MetricKind, runs: &[(&ScoredRun, &BenchmarkSummary)]) -> Result<Markup, Error> {
+    let mut bars = Vec::new();
+    for (run, found) in runs {
+        let mut add = |what: &str, estimate: &crate::score::summary::Estimate, faint: bool| {
+            let label = if what.is_empty() { run.name.clone() } else { format!("{}, {what}", run.name) };
+            let (value, interval) = (estimate.value, estimate.interval());
+            bars.push(IntervalBar { label, value, interval, text: shown(metric, estimate), faint });
+        };
+        for (heard, what) in [("sound", ""), ("silence", "silence"), ("nothing", "without sound")] {
+            let Some(summary) = found.heard.get(heard) else { continue };
+            if let Some(estimate) = summary.metric(metric) {
+                add(what, estimate, heard != "sound");
+            }
+            if let Some(permutations) = summary.permutations.as_ref().filter(|_| heard == "sound") {
+                add("options in other orders", &permutations.mean, true);
+            }
+        }
+    }
+    let chance = runs.first().and_then(|(_, found)| found.chance).filter(|_| metric.is_accuracy());
+    let mark = chance.map(|chance| (chance, format!("an option drawn at random: {:.1} %", chance * 100.0)));
+    Ok(IntervalChart {
+        title: format!("{} of {name}", metric.about().0),
+        low: 0.0,
+        high: high(&bars, metric),
+        mark,
+        bars,
+    }
+    .draw()?)
+}
+
+/// The end of an axis: 1 for shares, else the largest end of an interval.
+fn high(bars: &[IntervalBar], metric: MetricKind) -> f64 {
+    let ends = bars.iter().map(|bar| bar.interval.map_or(bar.value, |(_, high)| high.max(bar.value)));
+    let largest = ends.fold(0.0, f64::max);
+    match () {
+        () if metric.is_accuracy() => 1.0,
+        () if largest > 0.0 => largest,
+        () => 1.0,
+    }
+}
+
+fn comparisons(name: &str, parts: &ReportParts<'_>) -> Vec<ComparisonView> {
+    let mut views = Vec::new();
+    for (i, first) in parts.runs.iter().enumerate() {
+        for second in &parts.runs[i + 1..] {
+            if [first, second].iter().any(|run| !run.summary.benchmarks.contains_key(name)) {
+                continue;
+            }
+            let (one, other) = (first.name.clone(), second.name.clone());
+            let none = || String::from("–");
+            views.push(match compare(first, second, name, parts.resampling) {
+                Err(reason) => ComparisonView {
+                    first: one,
+                    second: other,
+                    difference: reason.describe().to_owned(),
+                    p_value: none(),
+                    only: none(),
+                    n: none(),
+                },
+                Ok(found) => {
+                    let text =
+                        |value: f64| format!("{}{}", if value > 0.0 { "+" } else { "" }, found.metric.text(value));
+                    let interval = found.interval.map(|(low, high)| format!(" ({} to {})", text(low), text(high)));
+                    ComparisonView {
+                        first: one,
+                        second: other,
+                        difference: text(found.difference) + &interval.unwrap_or_default(),
+                        p_value: found
+                            .p_value
+                            .map_or_else(none, |p| if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }),
+                        only: found.only.map_or_else(none, |(first, second)| format!("{first} / {second}")),
+                        n: found.n.to_string(),
+                    }
+                }
+            });
+        }
+    }
+    views
+}
+
+/// Our scores among published results of the same metric on any version of the data set.
+fn published_chart(
+    name: &str,
+    metric: MetricKind,
+    runs: &[(&ScoredRun, &BenchmarkSummary)],
+    tables: &[PublishedTable],
+) -> Result<Option<Markup>, Error> {
+    if !metric.is_accuracy() || tables.is_empty() {
+        return Ok(None);
+    }
+    let mut bars: Vec<IntervalBar> = runs
+        .iter()
+        .filter_map(|(run, found)| {
+            let estimate = found.heard.get("sound")?.metric(metric)?;
+            let (value, interval) = (estimate.value, estimate.interval());
+            Some(IntervalBar { label: run.name.clone(), value, interval, text: shown(metric, estimate), faint: false })
+        })
+        .collect();
+    for table in tables {
+        for row in &table.rows {
+            let version = table.version.as_deref().map(|version| format!(" · {version}")).unwrap_or_default();
+            let text = format!("{:.1} %{version}", row.value);
+            bars.push(IntervalBar {
+                label: row.model.clone(),
+                value: row.value / 100.0,
+                interval: None,
+                text,
+                faint: true,
+            });
+        }
+    }
+    bars.sort_by(|a, b| b.value.total_cmp(&a.value));
+    // Ours stay, however many there are above them.
+    let mut room = PUBLISHED_BARS.saturating_sub(runs.len());
+    bars.retain(|bar| {
+        let keep = !bar.faint || room > 0;
+        room = room.saturating_sub(usize::from(bar.faint && keep));
+        keep
+    });
+    Ok(Some(
+        IntervalChart { title: format!("Published results on {name}"), low: 0.0, high: 1.0, mark: None, bars }
+            .draw()?,
+    ))
+}
+
+/// What a reader must know of the data set.
+fn remarks(first: &BenchmarkSummary, runs: &[(&ScoredRun, &BenchmarkSummary)]) -> Vec<String> {
+    let list = |ids: &[String]| {
+        let more = ids.len().saturating_sub(NAMED);
+        let named = ids.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+        if more > 0 { format!("{named} and {more} more") } else { named }
+    };
+    let mut remarks = Vec::new();
+    for (ids, what) in [
+        (&first.answers_outside, "the right answer is not among the options"),
+        (&first.repeated_options, "options are equal"),
+        (
+            &first.same_words,
+            "a wrong option has the words of the right one, so that the official rule cannot tell them apart",
+        ),
+    ] {
+        if !ids.is_empty() {
+            remarks.push(format!("In {} of {} questions {what}: {}.", ids.len(), first.n_questions, list(ids)));
+        }
+    }
+    for (run, found) in runs {
+        if found.data_sha256 != first.data_sha256 {
+            remarks.push(format!(
+                "{} was asked other questions, or another version of them: its score is not comparable.",
+                run.name
+            ));
+        }
+        let withheld = found.heard.get("sound").map_or(0, |heard| heard.n_total - heard.n_scored);
+        if withheld > 0 {
+            remarks.push(format!(
+                "The right answers to {withheld} questions are withheld; {} has no score for them.",
+                run.name
+            ));
+        }
+    }
+    remarks
+}

@@ -1,0 +1,168 @@
+//! What one prediction is worth under every convention.
+
+use audsem_core::answers::{TaggedAnswer, is_well_formed};
+use audsem_metrics::caption;
+use audsem_metrics::normalise::{Compat, TextProfile};
+use audsem_metrics::string_match::{chosen_option, is_match, is_same_option};
+
+use super::audit::{TokenAudit, expected_tokens};
+use super::extract::Extraction;
+use super::letters::{edge_letter_rule, evalscope, lmms_eval};
+use super::words::{compare_words, profile_of};
+use crate::item::AnswerKind;
+use crate::judge::{JudgementOutcome, Judgements};
+use crate::prediction::{Prediction, PredictionStatus};
+use crate::tables::{ItemScore, ScoreGroup};
+
+/// Scores predictions one by one.
+#[derive(Clone, Copy)]
+pub struct ItemScorer<'a> {
+    /// How answers are extracted.
+    pub extraction: Extraction,
+    /// Whether mistakes of the reference's text rules are kept.
+    pub compat: Compat,
+    /// How words are compared; `None` for the rules of the data set.
+    pub profile: Option<TextProfile>,
+    /// Ratings of a judge.
+    pub judgements: Option<&'a Judgements>,
+}
+
+impl ItemScorer<'_> {
+    /// Scores a prediction. What needs the whole data set (CIDEr-D, SPICE) is added later.
+    #[must_use]
+    pub fn score(&self, prediction: &Prediction) -> ItemScore {
+        let output = prediction.output.as_deref().unwrap_or_default();
+        let tagged = TaggedAnswer::read(output);
+        let (answer, source) = self.extraction.answer(output, &tagged);
+        let mut row = unscored(prediction, &tagged);
+        row.answer = answer.map(str::to_owned);
+        row.answer_source = source.name().to_owned();
+        // The published scripts drop such questions, which flatters a model.
+        let left_out = self.compat == Compat::Reference && prediction.status == PredictionStatus::NoSound;
+        if !row.references.is_empty() && !left_out {
+            match prediction.item.kind {
+                AnswerKind::Choice => choice(&mut row),
+                AnswerKind::Caption => caption(&mut row),
+                AnswerKind::Transcript => self.transcript(&mut row),
+                AnswerKind::Translation | AnswerKind::Open => {}
+            }
+            self.judged(&mut row, prediction);
+        }
+        row
+    }
+
+    fn transcript(&self, row: &mut ItemScore) {
+        let profile = self.profile.unwrap_or_else(|| profile_of(&row.benchmark));
+        let reference = row.references.first().map(String::as_str).unwrap_or_default();
+        let compared = compare_words(reference, row.answer.as_deref().unwrap_or_default(), profile, self.compat);
+        row.word_errors = Some(compared.words.errors());
+        row.reference_words = Some(compared.words.reference());
+        row.character_errors = Some(compared.characters.errors());
+        row.reference_characters = Some(compared.characters.reference());
+        row.normalised_answer = Some(compared.prediction);
+        row.normalised_reference = Some(compared.reference);
+    }
+
+    fn judged(&self, row: &mut ItemScore, prediction: &Prediction) {
+        let Some(judgements) = self.judgements.filter(|_| prediction.permutation == 0) else { return };
+        let judgement = judgements.of(&row.benchmark, &row.id, prediction.heard);
+        row.rating = judgement.and_then(|judgement| judgement.rating);
+        let outcome = judgement.map_or(JudgementOutcome::NoRating, |judgement| judgement.outcome);
+        row.judgement = Some(outcome.name().to_owned());
+    }
+}
+
+/// The scores of a choice under every convention. Where several answers are right, the best counts.
+fn choice(row: &mut ItemScore) {
+    let answer = row.answer.as_deref();
+    let (shown, choices) = (bare_all(&row.shown_choices), bare_all(&row.choices));
+    let rights = bare_all(&row.references);
+    let best = |score: &dyn Fn(&str) -> f64| rights.iter().map(|right| score(right)).reduce(f64::max);
+    let official = |right: &str| answer.is_some_and(|answer| is_match(answer, right, &choices));
+    let chosen = answer.and_then(|answer| chosen_option(answer, &shown)).map(|option| shown[option].clone());
+    let parsed = |right: &str| chosen.as_ref().is_some_and(|chosen| is_same_option(chosen, right));
+    let letter = |right: &str| edge_letter_rule(answer, &shown, right).unwrap_or(0.0);
+    let scores = [
+        best(&|right| f64::from(official(right))),
+        best(&|right| f64::from(parsed(right))),
+        best(&|right| lmms_eval(answer, &shown, right)),
+        best(&|right| evalscope(answer, &shown, right)),
+        best(&letter),
+    ];
+    row.letter_skipped = rights.iter().all(|right| edge_letter_rule(answer, &shown, right).is_none());
+    row.chosen = chosen.clone();
+    [row.official, row.parsed, row.lmms_eval, row.evalscope, row.letter] = scores;
+}
+
+/// How like the right captions an answer is.
+fn caption(row: &mut ItemScore) {
+    let answer = caption::words(row.answer.as_deref().unwrap_or_default());
+    let references: Vec<Vec<String>> = row.references.iter().map(|text| caption::words(text)).collect();
+    row.rouge_l = Some(caption::rouge_l(&answer, &references));
+}
+
+/// Options without the letters in brackets, `(A) dog`, that some data sets put before each of them.
+fn bare_all(options: &[String]) -> Vec<String> {
+    let all: Option<Vec<String>> = options.iter().map(|option| bare(option).map(str::to_owned)).collect();
+    all.unwrap_or_else(|| options.to_vec())
+}
+
+fn bare(option: &str) -> Option<&str> {
+    let (letter, text) = option.strip_prefix('(')?.split_once(") ")?;
+    matches!(letter.as_bytes(), [b'A'..=b'Z']).then_some(text)
+}
+
+/// What is known of a prediction without scores.
+fn unscored(prediction: &Prediction, tagged: &TaggedAnswer<'_>) -> ItemScore {
+    let (item, text) = (&prediction.item, |text: Option<&str>| text.map(str::to_owned));
+    let output = prediction.output.as_deref().unwrap_or_default();
+    let group = |(name, value): (&String, &String)| ScoreGroup { name: name.clone(), value: value.clone() };
+    ItemScore {
+        benchmark: item.benchmark.clone(),
+        id: item.id.clone(),
+        index: prediction.index,
+        kind: item.kind.name().to_owned(),
+        groups: item.groups.iter().map(group).collect(),
+        sounds: item.sounds.clone(),
+        question: item.question.clone(),
+        choices: item.choices.clone(),
+        shown_choices: prediction.shown_choices.clone(),
+        references: item.references.clone(),
+        heard: prediction.heard.name().to_owned(),
+        permutation: prediction.permutation,
+        status: prediction.status.name().to_owned(),
+        problem: prediction.problem.clone(),
+        output: prediction.output.clone(),
+        thinking: text(tagged.thinking),
+        thinking_words: u32::try_from(tagged.thinking_words()).unwrap_or(u32::MAX),
+        semantic_elements: text(tagged.semantic_elements),
+        well_formed: is_well_formed(output, false) || is_well_formed(output, true),
+        answer: None,
+        answer_source: String::new(),
+        official: None,
+        parsed: None,
+        chosen: None,
+        lmms_eval: None,
+        evalscope: None,
+        letter: None,
+        letter_skipped: false,
+        normalised_answer: None,
+        normalised_reference: None,
+        word_errors: None,
+        reference_words: None,
+        character_errors: None,
+        reference_characters: None,
+        rouge_l: None,
+        cider_d: None,
+        spice: None,
+        rating: None,
+        judgement: None,
+        sound_ms: prediction.sounds.iter().map(|sound| sound.duration_ms).sum(),
+        given_ms: prediction.sounds.iter().map(|sound| sound.given_ms).sum(),
+        expected_tokens: expected_tokens(prediction),
+        prompt_tokens: prediction.prompt_tokens,
+        text_tokens: prediction.text_tokens,
+        output_tokens: prediction.output_tokens,
+        token_audit: TokenAudit::of(prediction).name().to_owned(),
+    }
+}

@@ -1,0 +1,150 @@
+//! Metrics of some rows with their intervals.
+
+use std::collections::BTreeMap;
+
+use audsem_metrics::bleu::{BleuCounts, BleuTokenizer};
+use audsem_metrics::interval::{Interval, RatioSums, Resampling, bootstrap, wilson};
+use serde::{Deserialize, Serialize};
+
+use super::metrics::MetricKind;
+use crate::tables::ItemScore;
+
+/// A number and its uncertainty at 95 %.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The number.
+    pub value: f64,
+    /// Questions that it is of.
+    pub n: u64,
+    /// Wilson's interval, for shares of right answers, as if all questions were independent.
+    pub wilson: Option<(f64, f64)>,
+    /// Percentile bootstrap over the sounds: all questions about a sound are drawn together.
+    pub bootstrap: Option<(f64, f64)>,
+}
+
+impl Estimate {
+    /// The interval to show: that of the bootstrap, else Wilson's.
+    #[must_use]
+    pub fn interval(&self) -> Option<(f64, f64)> {
+        self.bootstrap.or(self.wilson)
+    }
+}
+
+/// Makes estimates of rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Estimator {
+    /// What the bootstrap draws.
+    pub resampling: Resampling,
+    /// How BLEU cuts texts into tokens; `None` for the rules of each data set.
+    pub bleu: Option<BleuTokenizer>,
+    /// What a mean rating of a judge is multiplied with.
+    pub judge_scale: f64,
+}
+
+impl Estimator {
+    /// Every metric that the rows have, the main one first, with both intervals.
+    pub(super) fn all(&self, rows: &[&ItemScore]) -> Vec<(MetricKind, Estimate)> {
+        kinds(rows).into_iter().filter_map(|kind| Some((kind, self.full(kind, rows)?))).collect()
+    }
+
+    /// Every metric that the rows have, the main one with both intervals, the others with Wilson's alone.
+    pub(super) fn brief(&self, rows: &[&ItemScore]) -> Vec<(MetricKind, Estimate)> {
+        let estimate = |(i, kind)| Some((kind, if i == 0 { self.full(kind, rows)? } else { self.plain(kind, rows)? }));
+        kinds(rows).into_iter().enumerate().filter_map(estimate).collect()
+    }
+
+    /// A metric of rows with both intervals; `None` where no row has it, or nothing is left to divide by.
+    pub(super) fn full(&self, kind: MetricKind, rows: &[&ItemScore]) -> Option<Estimate> {
+        let mut estimate = self.plain(kind, rows)?;
+        if kind == MetricKind::Bleu {
+            estimate.bootstrap = self.bleu_interval(rows).map(|interval| (interval.low, interval.high));
+            return Some(estimate);
+        }
+        let clusters: Vec<RatioSums> = by_sound(rows).iter().map(|rows| sums(kind, rows)).collect();
+        let clusters: Vec<RatioSums> = clusters.into_iter().filter(|sums| sums.denominator > 0.0).collect();
+        let scale = self.scale(kind);
+        let interval = RatioSums::interval(&clusters, self.resampling);
+        estimate.bootstrap = interval.map(|interval| (interval.low * scale, interval.high * scale));
+        Some(estimate)
+    }
+
+    /// A metric of rows with Wilson's interval at most.
+    #[must_use]
+    pub fn plain(&self, kind: MetricKind, rows: &[&ItemScore]) -> Option<Estimate> {
+        if kind == MetricKind::Bleu {
+            let n = rows.iter().filter(|row| !row.references.is_empty()).count() as u64;
+            let value = self.bleu_counts(rows).score();
+            return (n > 0).then_some(Estimate { value, n, wilson: None, bootstrap: None });
+        }
+        let n = rows.iter().filter(|row| kind.share(row).is_some()).count() as u64;
+        let all = sums(kind, rows);
+        if n == 0 || all.denominator == 0.0 {
+            return None;
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of right answers")]
+        let right = all.numerator as u64;
+        let interval = kind.is_accuracy().then(|| wilson(right, n));
+        Some(Estimate {
+            value: all.numerator / all.denominator * self.scale(kind),
+            n,
+            wilson: interval.map(|interval| (interval.low, interval.high)),
+            bootstrap: None,
+        })
+    }
+
+    /// What BLEU of rows is made of.
+    fn bleu_counts(&self, rows: &[&ItemScore]) -> BleuCounts {
+        let mut all = BleuCounts::default();
+        for row in rows.iter().filter(|row| !row.references.is_empty()) {
+            let tokenizer = self.bleu.unwrap_or_else(|| tokenizer_of(&row.benchmark));
+            all.add(&BleuCounts::of(row.answer.as_deref().unwrap_or_default(), &row.references, tokenizer));
+        }
+        all
+    }
+
+    /// The interval of BLEU: counts of the translations of a sound are drawn together.
+    fn bleu_interval(&self, rows: &[&ItemScore]) -> Option<Interval> {
+        let counts: Vec<BleuCounts> = by_sound(rows).iter().map(|rows| self.bleu_counts(rows)).collect();
+        bootstrap(counts.len(), self.resampling, |drawn| {
+            let mut all = BleuCounts::default();
+            drawn.iter().for_each(|place| all.add(&counts[*place]));
+            Some(all.score())
+        })
+    }
+
+    /// What a mean is multiplied with.
+    fn scale(&self, kind: MetricKind) -> f64 {
+        if kind.is_of_judge() { self.judge_scale } else { 1.0 }
+    }
+}
+
+/// The tokens of a data set: Chinese characters one by one where the translation is Chinese, else as for English.
+#[must_use]
+pub fn tokenizer_of(benchmark: &str) -> BleuTokenizer {
+    if benchmark == "covost2_en_zh_test" { BleuTokenizer::Zh } else { BleuTokenizer::V13a }
+}
+
+fn kinds(rows: &[&ItemScore]) -> Vec<MetricKind> {
+    MetricKind::of_kind(rows.first().map(|row| row.kind.as_str()).unwrap_or_default())
+}
+
+/// What rows add to a metric.
+#[must_use]
+pub fn sums(kind: MetricKind, rows: &[&ItemScore]) -> RatioSums {
+    let mut sums = RatioSums::default();
+    for (numerator, denominator) in rows.iter().filter_map(|row| kind.share(row)) {
+        sums.numerator += numerator;
+        sums.denominator += denominator;
+    }
+    sums
+}
+
+/// The rows about each sound, or set of sounds; a row without sounds is alone.
+pub fn by_sound<'a>(rows: &[&'a ItemScore]) -> Vec<Vec<&'a ItemScore>> {
+    let mut clusters: BTreeMap<(&[String], &str), Vec<&ItemScore>> = BTreeMap::new();
+    for row in rows {
+        let alone = if row.sounds.is_empty() { row.id.as_str() } else { "" };
+        clusters.entry((&row.sounds, alone)).or_default().push(row);
+    }
+    clusters.into_values().collect()
+}

@@ -1,0 +1,140 @@
+//! The metrics of answers: what a row adds to each.
+
+use serde::{Deserialize, Serialize};
+
+use crate::tables::ItemScore;
+
+/// A metric that is a ratio of sums over rows: a mean of scores, or errors by words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MetricKind {
+    /// Official string rule.
+    Official,
+    /// The option that the answer means.
+    Parsed,
+    /// lmms-eval's convention.
+    LmmsEval,
+    /// evalscope's convention.
+    Evalscope,
+    /// The letter rule, with skipped questions as wrong.
+    Letter,
+    /// The letter rule over the questions that it does not skip.
+    LetterFound,
+    /// Word error rate.
+    Wer,
+    /// Character error rate.
+    Cer,
+    /// BLEU-4 of the corpus.
+    Bleu,
+    /// ROUGE-L.
+    RougeL,
+    /// CIDEr-D.
+    CiderD,
+    /// SPICE, imported.
+    Spice,
+    /// Mean of CIDEr-D and SPICE.
+    Spider,
+    /// Rating of a judge, a rating that was not given as the lowest.
+    Judge,
+    /// Rating of a judge, of those that were given.
+    JudgeRated,
+}
+
+impl MetricKind {
+    /// Name, what it is, and whether less is better.
+    #[must_use]
+    pub fn about(self) -> (&'static str, &'static str, bool) {
+        match self {
+            Self::Official => {
+                ("official", "official rule of MMAU: the right option's words, and no other option's", false)
+            }
+            Self::Parsed => ("parsed", "the option that the answer means is the right one", false),
+            Self::LmmsEval => {
+                ("lmms-eval", "letter named last; none counts as a random letter, by its expected value", false)
+            }
+            Self::Evalscope => {
+                ("evalscope", "letter named last; none counts as A, and so does a key that is no option", false)
+            }
+            Self::Letter => ("letter", "letter rule of MMSU and AIR-Bench; without a letter wrong", false),
+            Self::LetterFound => ("letter (found)", "the same over the questions whose answers have a letter", false),
+            Self::Wer => ("WER", "word errors by words of the reference", true),
+            Self::Cer => ("CER", "character errors by characters of the reference", true),
+            Self::Bleu => ("BLEU", "BLEU-4 of all translations together, 0 to 100, as sacrebleu", false),
+            Self::RougeL => ("ROUGE-L", "longest common subsequence", false),
+            Self::CiderD => ("CIDEr-D", "consensus with the captions of the data set", false),
+            Self::Spice => ("SPICE", "imported", false),
+            Self::Spider => ("SPIDEr", "mean of CIDEr-D and SPICE", false),
+            Self::Judge => {
+                ("judge", "mean rating in the scale of the rubric; a missing rating counts as the lowest", false)
+            }
+            Self::JudgeRated => ("judge (rated)", "mean rating of the answers that the judge has rated", false),
+        }
+    }
+
+    /// The metric that stands for a kind of answer.
+    #[must_use]
+    pub fn main(kind: &str) -> Self {
+        Self::of_kind(kind).first().copied().unwrap_or(Self::Official)
+    }
+
+    /// Whether it is a rating.
+    #[must_use]
+    pub fn is_of_judge(self) -> bool {
+        matches!(self, Self::Judge | Self::JudgeRated)
+    }
+
+    /// The metrics of a kind of answer, the main one first.
+    #[must_use]
+    pub fn of_kind(kind: &str) -> Vec<Self> {
+        let mut kinds = match kind {
+            "caption" => vec![Self::CiderD, Self::RougeL, Self::Spice, Self::Spider],
+            "transcript" => vec![Self::Wer, Self::Cer],
+            "translation" => vec![Self::Bleu],
+            "open" => Vec::new(),
+            _ => vec![Self::Official, Self::Parsed, Self::LmmsEval, Self::Evalscope, Self::Letter, Self::LetterFound],
+        };
+        kinds.extend([Self::Judge, Self::JudgeRated]);
+        kinds
+    }
+
+    /// A value as people read it.
+    #[must_use]
+    pub fn text(self, value: f64) -> String {
+        match self {
+            Self::Bleu | Self::Judge | Self::JudgeRated => format!("{value:.2}"),
+            Self::CiderD | Self::Spider => format!("{value:.3}"),
+            _ => format!("{:.1} %", value * 100.0),
+        }
+    }
+
+    /// Whether its scores are shares of right answers, for which there is an interval in closed form.
+    #[must_use]
+    pub fn is_accuracy(self) -> bool {
+        matches!(self, Self::Official | Self::Parsed | Self::Evalscope | Self::Letter | Self::LetterFound)
+    }
+
+    /// What a row adds to the sum and to what the sum is divided by; `None` where the metric does not apply.
+    #[must_use]
+    pub fn share(self, row: &ItemScore) -> Option<(f64, f64)> {
+        let one = |score: Option<f64>| score.map(|score| (score, 1.0));
+        let counts = |errors: Option<u64>, all: Option<u64>| Some((errors? as f64, all? as f64));
+        match self {
+            Self::Official => one(row.official),
+            Self::Parsed => one(row.parsed),
+            Self::LmmsEval => one(row.lmms_eval),
+            Self::Evalscope => one(row.evalscope),
+            Self::Letter => one(row.letter),
+            Self::LetterFound => one(row.letter.filter(|_| !row.letter_skipped)),
+            Self::Wer => counts(row.word_errors, row.reference_words),
+            Self::Cer => counts(row.character_errors, row.reference_characters),
+            // It is no sum over rows.
+            Self::Bleu => None,
+            Self::RougeL => one(row.rouge_l),
+            Self::CiderD => one(row.cider_d),
+            Self::Spice => one(row.spice),
+            Self::Spider => one(row.cider_d.zip(row.spice).map(|(cider, spice)| (cider + spice) / 2.0)),
+            Self::Judge => one(row.rating.or(row.judgement.as_ref().map(|_| 0.0))),
+            Self::JudgeRated => one(row.rating),
+        }
+    }
+}

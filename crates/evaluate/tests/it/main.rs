@@ -1,0 +1,9 @@
+//! Tests of this crate through its public interface and its binary.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod answers;
+mod export;
+mod judge;
+mod report;
+mod score;
+mod workbench;

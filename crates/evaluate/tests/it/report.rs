@@ -1,0 +1,79 @@
+//! `report`.
+
+use crate::answers::{choice, many_choices, write_run};
+use crate::workbench::Bench;
+
+fn scored(bench: &Bench, name: &str, right: u64) {
+    write_run(bench, &format!("asked-{name}"), &many_choices(right));
+    bench.call(&format!("score -i asked-{name} -o {name} --tags yes")).ended(0);
+}
+
+#[test]
+fn the_page_stands_alone_with_all_that_a_score_needs() {
+    let bench = Bench::new();
+    scored(&bench, "one", 15);
+    scored(&bench, "two", 5);
+    bench.write("wav/1.wav", b"RIFF");
+    let metrics = "{\"step\":1,\"loss\":2.0}\n{\"step\":2,\"loss\":1.0}\n";
+    audsem_core::testing::finished_run(&bench.path("training"), &[("metrics.jsonl", metrics.as_bytes())]).unwrap();
+    let flags = "--sounds wav --pipeline data=asked-one --training training --title A&B";
+    bench.call(&format!("report -i one=one two {flags} -o out")).ended(0);
+    let page = bench.text("out/report.html");
+    for part in [
+        "<title>A&amp;B</title>",
+        "75.0 % (",
+        "options in other orders",
+        "without sound",
+        "an option drawn at random: 25.0 %",
+        "+50.0 %",
+        "McNemar",
+        "data:audio/wav;base64,UklGRg==",
+        "not among the sounds given",
+        "semantic elements",
+        "Qwen2.5-Omni-7B",
+        "Training training: 2 updates",
+        "<polyline",
+        "configuration ",
+    ] {
+        assert!(page.contains(part), "{part:?} is not in the page");
+    }
+    for outside in ["http:", "https:", "<script", "<link", "@import", "url("] {
+        assert!(!page.contains(outside), "{outside} in the page");
+    }
+    let text = bench.text("out/report.md");
+    for part in ["# A&B", "| one | 75.0 % (", "| two | 25.0 % (", "## Where the training data come from"] {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+    assert!(!text.contains("not run"), "everything was run");
+}
+
+#[test]
+fn a_score_never_stands_without_what_was_not_run() {
+    let bench = Bench::new();
+    write_run(&bench, "asked", &[vec![choice(0, "a dog"), choice(1, "a cat")]]);
+    bench.call("score -i asked -o scored").ended(0);
+    bench.call("report -i scored -o out").ended(0);
+    for name in ["out/report.html", "out/report.md"] {
+        let page = bench.text(name);
+        assert!(page.contains("not run") && page.contains("--permute K") && page.contains("--blind"), "{name}");
+    }
+    bench.call("report -i asked -o bad").ended(2).says("no run folder of `score`");
+}
+
+#[test]
+fn runs_on_other_questions_are_not_compared() {
+    let bench = Bench::new();
+    let mut other = choice(0, "a dog");
+    other.item.question = "What else?".to_owned();
+    write_run(&bench, "asked-one", &[vec![choice(0, "a dog")]]);
+    write_run(&bench, "asked-two", &[vec![other]]);
+    for name in ["one", "two"] {
+        bench.call(&format!("score -i asked-{name} -o {name}")).ended(0);
+    }
+    bench.call("report -i one two -o out").ended(0);
+    let page = bench.text("out/report.html");
+    assert!(
+        page.contains("not compared: the data sets differ") && page.contains("its score is not comparable"),
+        "{page}"
+    );
+}
