@@ -96,6 +96,10 @@ pub enum Error {
     /// Another rank of a data-parallel training has ended with an error.
     #[error("another copy of the model could not be trained on, and its error is the cause")]
     RankLeft,
+    /// GPUs cannot sum their gradients.
+    #[cfg(feature = "nccl")]
+    #[error("NCCL cannot sum gradients: {0}\nhint: name each GPU once, and look whether libnccl is installed")]
+    Nccl(String),
     /// The model answers with and without the sound alike.
     #[error(
         "the model does not hear: the log-probabilities of {n} answers are the same with the sound and with silence\n\

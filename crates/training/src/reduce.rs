@@ -2,8 +2,14 @@
 //!
 //! Every rank holds the same weights, takes its share of the batches of an update, and the gradients are summed before
 //! each rank takes the same step. [`LoopBack`] connects threads of one process, each of which may train on a device of its
-//! own: the sums are made in the memory of the machine, which takes milliseconds for the gradients of adapters. A transport
-//! between machines has the same interface.
+//! own: the sums are made in the memory of the machine, which takes milliseconds for the gradients of adapters. With the
+//! feature `nccl` GPUs sum their gradients by NCCL. A transport between machines has the same interface.
+
+#[cfg(feature = "nccl")]
+mod nccl;
+
+#[cfg(feature = "nccl")]
+pub use nccl::{NcclId, NcclRank};
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 

@@ -137,7 +137,7 @@ fn fine_tune(
         let copied = TrainingSetup { device, ..setup.clone() };
         job.train(&BegunTraining::open(&copied, options)?, rank, &mut |_| Ok(())).map(drop)
     };
-    let state = with_copies(&config.copies, &copy, |rank| job.train(&begun, rank, &mut watch))?;
+    let state = with_copies(setup.device, &config.copies, &copy, |rank| job.train(&begun, rank, &mut watch))?;
     let state = state.ok_or(ShardError::Stopped)?;
     outputs::Trained { config, begun: &begun, data: &data, state: &state, checkpoints }.write(out)
 }
