@@ -85,6 +85,8 @@ row! {
         pub character_errors: Option<u64>,
         /// Characters of the right answer, blanks apart.
         pub reference_characters: Option<u64>,
+        /// METEOR against the nearest of the right answers, 0 to 1; without WordNet by exact words and stems alone.
+        pub meteor: Option<f64>,
         /// ROUGE-L against all right answers, 0 to 1.
         pub rouge_l: Option<f64>,
         /// CIDEr-D among all captions of the data set.

@@ -118,6 +118,9 @@ pub struct ScoreArgs {
     /// How BLEU cuts translations into tokens, by sacrebleu's names [default: zh for Chinese, else 13a]
     #[arg(long, value_enum)]
     pub bleu_tokens: Option<TokensFlag>,
+    /// Folder of WordNet's database (dict), for synonyms in METEOR; without it METEOR compares exact words and stems
+    #[arg(long, value_name = "DIR")]
+    pub wordnet: Option<PathBuf>,
     /// SPICE of captions, made elsewhere: a CSV file with the columns `id` and `spice`
     #[arg(long, value_name = "FILE.csv")]
     pub spice: Option<PathBuf>,
@@ -143,6 +146,7 @@ impl ScoreArgs {
             },
             profile: self.normaliser.map(NormaliserFlag::profile),
             bleu: self.bleu_tokens.map(TokensFlag::tokenizer),
+            wordnet: self.wordnet.clone(),
             spice: self.spice.clone(),
             resamples: self.resamples,
         }
@@ -209,6 +213,9 @@ pub struct ExportArgs {
     /// Run folder of `judge` over the same predictions, for AudioBench
     #[arg(long, value_name = "DIR")]
     pub judgements: Option<PathBuf>,
+    /// Folder of WordNet's database (dict), without which no METEOR is written for AudioBench
+    #[arg(long, value_name = "DIR")]
+    pub wordnet: Option<PathBuf>,
     /// Name of the model's folder, for AudioBench
     #[arg(long, value_name = "NAME", default_value = "model")]
     pub model_name: String,
@@ -226,6 +233,7 @@ impl ExportArgs {
             format: self.format,
             extraction: self.extraction.choice(),
             judgements: self.judgements.clone(),
+            wordnet: self.wordnet.clone(),
             model_name: self.model_name.clone(),
         }
     }

@@ -15,7 +15,12 @@ use crate::tables::ItemScore;
 const ALL: &str = "-1";
 
 /// Names and contents of the files of a data set.
-pub(super) fn files(name: &str, answers: &[Exported], judgements: Option<&Judgements>) -> Vec<(String, Value)> {
+pub(super) fn files(
+    name: &str,
+    answers: &[Exported],
+    judgements: Option<&Judgements>,
+    wordnet: bool,
+) -> Vec<(String, Value)> {
     let mut files = vec![(format!("{name}_{ALL}.json"), answers.iter().map(prediction).collect())];
     let mut add = |metric: &str, value: Value| files.push((format!("{name}_{metric}_{ALL}_score.json"), value));
     let kind = answers.first().map(|answer| answer.row.kind.as_str()).unwrap_or_default();
@@ -25,6 +30,8 @@ pub(super) fn files(name: &str, answers: &[Exported], judgements: Option<&Judgem
             add("wer", json!({ "wer": value(MetricKind::Wer, &scored), "sample_wer": sample_wer(&scored) }))
         }
         "translation" => add("bleu", json!({ "bleu": bleu(name, &scored) })),
+        // Without synonyms the number is another one, which must not pass for METEOR.
+        "caption" if wordnet => add("meteor", json!({ "meteor": value(MetricKind::Meteor, &scored) })),
         "choice" => add("string_match", string_match(answers)),
         _ => {}
     }

@@ -20,6 +20,7 @@ use audsem_core::error::Error as CoreError;
 use audsem_core::run::{
     Fingerprint, LeftOut, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
 };
+use audsem_metrics::meteor::WordNet;
 use audsem_metrics::normalise::Compat;
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,8 @@ pub struct Config {
     pub extraction: ExtractionChoice,
     /// Run folder of `judge`, for AudioBench.
     pub judgements: Option<PathBuf>,
+    /// Folder of WordNet's database, for AudioBench's METEOR.
+    pub wordnet: Option<PathBuf>,
     /// What AudioBench calls the model.
     pub model_name: String,
 }
@@ -70,6 +73,7 @@ struct ExportRun<'a> {
     extraction: &'a ExtractionChoice,
     model_name: &'a str,
     judged: bool,
+    wordnet: bool,
 }
 
 impl RunConfig for ExportRun<'_> {
@@ -102,11 +106,13 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     }
     let predictions = PredictionRun::open(&config.input)?;
     let judgements = config.judgements.as_deref().map(Judgements::open).transpose()?;
+    let wordnet = config.wordnet.as_deref().map(WordNet::open).transpose()?;
     let settings = ExportRun {
         format: config.format,
         extraction: &config.extraction,
         model_name: name,
         judged: judgements.is_some(),
+        wordnet: config.wordnet.is_some(),
     };
     let mut inputs = predictions.files.clone();
     inputs.extend(judgements.iter().flat_map(|judgements| judgements.files.clone()));
@@ -115,6 +121,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         extraction: config.extraction.of(&predictions.record),
         compat: Compat::Fixed,
         profile: None,
+        wordnet: wordnet.as_ref(),
         judgements: judgements.as_ref(),
     };
     let fingerprint = run.inputs().iter().fold(Fingerprint::new(), Fingerprint::with_file).finish();
@@ -180,7 +187,7 @@ fn write(
                 out.close(file)?;
             }
             ExportFormat::Audiobench => {
-                for (file, value) in audiobench::files(name, answers, judgements) {
+                for (file, value) in audiobench::files(name, answers, judgements, config.wordnet.is_some()) {
                     let path = format!("log/{}/{file}", config.model_name);
                     out.write_file(path, &published::indented(&value, b"    ")?)?;
                 }

@@ -78,7 +78,8 @@ impl<'a> RunView<'a> {
             .collect();
         let with_sound = found.heard.get("sound");
         let permutations = with_sound.and_then(|heard| heard.permutations.as_ref());
-        let groups = with_sound.iter().flat_map(|heard| &heard.groups);
+        // One value tells nothing apart.
+        let groups = with_sound.iter().flat_map(|heard| &heard.groups).filter(|(_, group)| group.values.len() > 1);
         let thinking = with_sound.and_then(|heard| heard.thinking.as_ref());
         Ok(Self {
             name,

@@ -1,7 +1,7 @@
 //! What the page shows, in words and numbers that are ready to be read.
 
 use audsem_metrics::interval::Resampling;
-use audsem_report::{IntervalBar, IntervalChart, Markup};
+use audsem_report::{IntervalBar, IntervalChart, Markup, thousands};
 use serde::Serialize;
 
 use super::compare::compare;
@@ -50,8 +50,8 @@ pub(super) struct ReportPage<'a> {
 struct BenchmarkView<'a> {
     name: &'a str,
     kind: &'a str,
-    n_questions: u64,
-    n_sounds: u64,
+    /// Its questions and sounds, in words.
+    size: String,
     data_sha256: &'a str,
     metric: &'static str,
     about_metric: &'static str,
@@ -116,8 +116,7 @@ fn benchmark<'a>(name: &'a str, parts: &ReportParts<'a>) -> Result<BenchmarkView
     Ok(BenchmarkView {
         name,
         kind: &first.kind,
-        n_questions: first.n_questions,
-        n_sounds: first.n_sounds,
+        size: size(first),
         data_sha256: &first.data_sha256,
         metric: label,
         about_metric: about,
@@ -130,6 +129,12 @@ fn benchmark<'a>(name: &'a str, parts: &ReportParts<'a>) -> Result<BenchmarkView
         remarks: remarks(first, &of_runs),
         examples: examples(parts.runs, name, parts.examples, &parts.sounds),
     })
+}
+
+/// The numbers of questions and of sounds.
+fn size(found: &BenchmarkSummary) -> String {
+    let counted = |n: u64, what: &str| format!("{} {what}{}", thousands(n), if n == 1 { "" } else { "s" });
+    format!("{} about {}", counted(found.n_questions, "question"), counted(found.n_sounds, "sound"))
 }
 
 fn headline<'a>(run: &'a ScoredRun, found: &BenchmarkSummary, metric: MetricKind) -> HeadlineRow<'a> {

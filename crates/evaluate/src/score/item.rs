@@ -2,6 +2,7 @@
 
 use audsem_core::answers::{TaggedAnswer, is_well_formed};
 use audsem_metrics::caption;
+use audsem_metrics::meteor::{WordNet, meteor_of_nearest};
 use audsem_metrics::normalise::{Compat, TextProfile};
 use audsem_metrics::string_match::{chosen_option, is_match, is_same_option};
 
@@ -23,6 +24,8 @@ pub struct ItemScorer<'a> {
     pub compat: Compat,
     /// How words are compared; `None` for the rules of the data set.
     pub profile: Option<TextProfile>,
+    /// Synonyms for METEOR.
+    pub wordnet: Option<&'a WordNet>,
     /// Ratings of a judge.
     pub judgements: Option<&'a Judgements>,
 }
@@ -42,7 +45,7 @@ impl ItemScorer<'_> {
         if !row.references.is_empty() && !left_out {
             match prediction.item.kind {
                 AnswerKind::Choice => choice(&mut row),
-                AnswerKind::Caption => caption(&mut row),
+                AnswerKind::Caption => self.caption(&mut row),
                 AnswerKind::Transcript => self.transcript(&mut row),
                 AnswerKind::Translation | AnswerKind::Open => {}
             }
@@ -61,6 +64,13 @@ impl ItemScorer<'_> {
         row.reference_characters = Some(compared.characters.reference());
         row.normalised_answer = Some(compared.prediction);
         row.normalised_reference = Some(compared.reference);
+    }
+
+    fn caption(&self, row: &mut ItemScore) {
+        let answer = row.answer.as_deref().unwrap_or_default();
+        let references: Vec<Vec<String>> = row.references.iter().map(|text| caption::words(text)).collect();
+        row.rouge_l = Some(caption::rouge_l(&caption::words(answer), &references));
+        row.meteor = Some(meteor_of_nearest(answer, &row.references, self.wordnet));
     }
 
     fn judged(&self, row: &mut ItemScore, prediction: &Prediction) {
@@ -92,13 +102,6 @@ fn choice(row: &mut ItemScore) {
     row.letter_skipped = rights.iter().all(|right| edge_letter_rule(answer, &shown, right).is_none());
     row.chosen = chosen.clone();
     [row.official, row.parsed, row.lmms_eval, row.evalscope, row.letter] = scores;
-}
-
-/// How like the right captions an answer is.
-fn caption(row: &mut ItemScore) {
-    let answer = caption::words(row.answer.as_deref().unwrap_or_default());
-    let references: Vec<Vec<String>> = row.references.iter().map(|text| caption::words(text)).collect();
-    row.rouge_l = Some(caption::rouge_l(&answer, &references));
 }
 
 /// Options without the letters in brackets, `(A) dog`, that some data sets put before each of them.
@@ -152,6 +155,7 @@ fn unscored(prediction: &Prediction, tagged: &TaggedAnswer<'_>) -> ItemScore {
         reference_words: None,
         character_errors: None,
         reference_characters: None,
+        meteor: None,
         rouge_l: None,
         cider_d: None,
         spice: None,

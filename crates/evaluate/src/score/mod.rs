@@ -29,6 +29,7 @@ use audsem_core::run::{
 use audsem_core::tables::{csv_lines, write_parquet};
 use audsem_metrics::bleu::BleuTokenizer;
 use audsem_metrics::interval::Resampling;
+use audsem_metrics::meteor::WordNet;
 use audsem_metrics::normalise::{Compat, TextProfile};
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +71,8 @@ pub struct Config {
     pub profile: Option<TextProfile>,
     /// How BLEU cuts texts into tokens; `None` for the rules of each data set.
     pub bleu: Option<BleuTokenizer>,
+    /// Folder of WordNet's database, for METEOR.
+    pub wordnet: Option<PathBuf>,
     /// SPICE of captions: a CSV file with the columns `id` and `spice`.
     pub spice: Option<PathBuf>,
     /// Resamples of each bootstrap interval.
@@ -83,6 +86,7 @@ struct ScoreRun<'a> {
     compat: Compat,
     profile: Option<TextProfile>,
     bleu: Option<BleuTokenizer>,
+    wordnet: bool,
     spice: bool,
     resamples: u32,
     judge: Option<&'a JudgeRecord>,
@@ -107,11 +111,13 @@ struct SpiceLine {
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let predictions = PredictionRun::open(&config.input)?;
     let judgements = config.judgements.as_deref().map(Judgements::open).transpose()?;
+    let wordnet = config.wordnet.as_deref().map(WordNet::open).transpose()?;
     let settings = ScoreRun {
         extraction: &config.extraction,
         compat: config.compat,
         profile: config.profile,
         bleu: config.bleu,
+        wordnet: config.wordnet.is_some(),
         spice: config.spice.is_some(),
         resamples: config.resamples,
         judge: judgements.as_ref().map(|judgements| &judgements.by),
@@ -126,6 +132,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
             extraction: config.extraction.of(&predictions.record),
             compat: config.compat,
             profile: config.profile,
+            wordnet: wordnet.as_ref(),
             judgements: judgements.as_ref(),
         },
         seed: options.seed,
@@ -197,7 +204,12 @@ impl Scoring<'_> {
         let resampling = Resampling { draws: self.config.resamples, seed: self.seed };
         let judge_scale = judge.as_ref().map_or(1.0, |judge| judge.scale.scale);
         let summaries = SummarySettings {
-            estimator: Estimator { resampling, bleu: self.config.bleu, judge_scale },
+            estimator: Estimator {
+                resampling,
+                bleu: self.config.bleu,
+                wordnet: self.scorer.wordnet.is_some(),
+                judge_scale,
+            },
             target_words: predictions.record.target_words(),
         };
         ScoreSummary {

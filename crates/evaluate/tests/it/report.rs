@@ -21,6 +21,8 @@ fn the_page_stands_alone_with_all_that_a_score_needs() {
     let page = bench.text("out/report.html");
     for part in [
         "<title>A&amp;B</title>",
+        "20 questions about 10 sounds",
+        "0.0 % (0.0–16.1)",
         "75.0 % (",
         "options in other orders",
         "without sound",

@@ -23,10 +23,11 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// The interval to show: that of the bootstrap, else Wilson's.
+    /// The interval to show: that of the bootstrap, else Wilson's. Where all answers are alike every resample is the same, and
+    /// a bootstrap would claim certainty.
     #[must_use]
     pub fn interval(&self) -> Option<(f64, f64)> {
-        self.bootstrap.or(self.wilson)
+        self.bootstrap.filter(|(low, high)| low < high).or(self.wilson)
     }
 }
 
@@ -37,6 +38,8 @@ pub struct Estimator {
     pub resampling: Resampling,
     /// How BLEU cuts texts into tokens; `None` for the rules of each data set.
     pub bleu: Option<BleuTokenizer>,
+    /// Whether METEOR had synonyms, by which it is named.
+    pub wordnet: bool,
     /// What a mean rating of a judge is multiplied with.
     pub judge_scale: f64,
 }
@@ -44,13 +47,13 @@ pub struct Estimator {
 impl Estimator {
     /// Every metric that the rows have, the main one first, with both intervals.
     pub(super) fn all(&self, rows: &[&ItemScore]) -> Vec<(MetricKind, Estimate)> {
-        kinds(rows).into_iter().filter_map(|kind| Some((kind, self.full(kind, rows)?))).collect()
+        self.kinds(rows).into_iter().filter_map(|kind| Some((kind, self.full(kind, rows)?))).collect()
     }
 
     /// Every metric that the rows have, the main one with both intervals, the others with Wilson's alone.
     pub(super) fn brief(&self, rows: &[&ItemScore]) -> Vec<(MetricKind, Estimate)> {
         let estimate = |(i, kind)| Some((kind, if i == 0 { self.full(kind, rows)? } else { self.plain(kind, rows)? }));
-        kinds(rows).into_iter().enumerate().filter_map(estimate).collect()
+        self.kinds(rows).into_iter().enumerate().filter_map(estimate).collect()
     }
 
     /// A metric of rows with both intervals; `None` where no row has it, or nothing is left to divide by.
@@ -92,6 +95,10 @@ impl Estimator {
         })
     }
 
+    fn kinds(&self, rows: &[&ItemScore]) -> Vec<MetricKind> {
+        MetricKind::of_kind(rows.first().map(|row| row.kind.as_str()).unwrap_or_default(), self.wordnet)
+    }
+
     /// What BLEU of rows is made of.
     fn bleu_counts(&self, rows: &[&ItemScore]) -> BleuCounts {
         let mut all = BleuCounts::default();
@@ -124,10 +131,6 @@ pub fn tokenizer_of(benchmark: &str) -> BleuTokenizer {
     if benchmark == "covost2_en_zh_test" { BleuTokenizer::Zh } else { BleuTokenizer::V13a }
 }
 
-fn kinds(rows: &[&ItemScore]) -> Vec<MetricKind> {
-    MetricKind::of_kind(rows.first().map(|row| row.kind.as_str()).unwrap_or_default())
-}
-
 /// What rows add to a metric.
 #[must_use]
 pub fn sums(kind: MetricKind, rows: &[&ItemScore]) -> RatioSums {
@@ -147,4 +150,17 @@ pub fn by_sound<'a>(rows: &[&'a ItemScore]) -> Vec<Vec<&'a ItemScore>> {
         clusters.entry((&row.sounds, alone)).or_default().push(row);
     }
     clusters.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_answers_are_no_certainty() {
+        let estimate = |bootstrap, wilson| Estimate { value: 0.0, n: 20, wilson, bootstrap };
+        assert_eq!(estimate(Some((0.0, 0.0)), Some((0.0, 0.16))).interval(), Some((0.0, 0.16)));
+        assert_eq!(estimate(Some((0.1, 0.3)), Some((0.0, 0.4))).interval(), Some((0.1, 0.3)));
+        assert_eq!(estimate(Some((1.0, 1.0)), None).interval(), None);
+    }
 }

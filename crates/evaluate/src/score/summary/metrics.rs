@@ -26,6 +26,10 @@ pub enum MetricKind {
     Cer,
     /// BLEU-4 of the corpus.
     Bleu,
+    /// METEOR.
+    Meteor,
+    /// METEOR without synonyms.
+    MeteorWithoutSynonyms,
     /// ROUGE-L.
     RougeL,
     /// CIDEr-D.
@@ -60,6 +64,10 @@ impl MetricKind {
             Self::Wer => ("WER", "word errors by words of the reference", true),
             Self::Cer => ("CER", "character errors by characters of the reference", true),
             Self::Bleu => ("BLEU", "BLEU-4 of all translations together, 0 to 100, as sacrebleu", false),
+            Self::Meteor => ("METEOR", "as NLTK, with the synonyms of WordNet", false),
+            Self::MeteorWithoutSynonyms => {
+                ("METEOR (no synonyms)", "by exact words and stems alone: no WordNet was given", false)
+            }
             Self::RougeL => ("ROUGE-L", "longest common subsequence", false),
             Self::CiderD => ("CIDEr-D", "consensus with the captions of the data set", false),
             Self::Spice => ("SPICE", "imported", false),
@@ -74,7 +82,7 @@ impl MetricKind {
     /// The metric that stands for a kind of answer.
     #[must_use]
     pub fn main(kind: &str) -> Self {
-        Self::of_kind(kind).first().copied().unwrap_or(Self::Official)
+        Self::of_kind(kind, false).first().copied().unwrap_or(Self::Official)
     }
 
     /// Whether it is a rating.
@@ -85,9 +93,10 @@ impl MetricKind {
 
     /// The metrics of a kind of answer, the main one first.
     #[must_use]
-    pub fn of_kind(kind: &str) -> Vec<Self> {
+    pub fn of_kind(kind: &str, wordnet: bool) -> Vec<Self> {
+        let meteor = if wordnet { Self::Meteor } else { Self::MeteorWithoutSynonyms };
         let mut kinds = match kind {
-            "caption" => vec![Self::CiderD, Self::RougeL, Self::Spice, Self::Spider],
+            "caption" => vec![Self::CiderD, meteor, Self::RougeL, Self::Spice, Self::Spider],
             "transcript" => vec![Self::Wer, Self::Cer],
             "translation" => vec![Self::Bleu],
             "open" => Vec::new(),
@@ -129,6 +138,7 @@ impl MetricKind {
             Self::Cer => counts(row.character_errors, row.reference_characters),
             // It is no sum over rows.
             Self::Bleu => None,
+            Self::Meteor | Self::MeteorWithoutSynonyms => one(row.meteor),
             Self::RougeL => one(row.rouge_l),
             Self::CiderD => one(row.cider_d),
             Self::Spice => one(row.spice),
