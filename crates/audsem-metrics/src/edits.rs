@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How a prediction differs from its reference. Which edits make up the least number may be ambiguous; their sum is not.
+/// How a prediction differs from its reference.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EditCounts {
     /// Elements of the reference that are there.
@@ -52,54 +52,52 @@ impl EditCounts {
     }
 }
 
-/// The best way to a place in both sequences.
-#[derive(Clone, Copy, Default)]
-struct Path {
-    cost: u32,
+/// A shortest way to a place in both sequences. The place tells the difference of deletions and insertions, so that errors
+/// and substitutions tell both.
+#[derive(Clone, Copy)]
+struct Way {
+    errors: u32,
     substitutions: u32,
-    deletions: u32,
-    insertions: u32,
 }
 
-/// Aligns a prediction with its reference (Wagner and Fischer, 1974). Takes the product of both lengths in time, and the length
-/// of the prediction in memory.
+/// Aligns a prediction with its reference (Wagner and Fischer, 1974). Of several alignments with as few errors it counts the one
+/// that jiwer takes (through rapidfuzz): seen from the end, a deletion goes before an insertion, and an insertion before a
+/// substitution. Takes the product of both lengths in time, and the length of the reference in memory.
 #[must_use]
 pub fn align<T: PartialEq>(reference: &[T], prediction: &[T]) -> EditCounts {
     let before = reference.iter().zip(prediction).take_while(|(one, other)| one == other).count();
     let (reference, prediction) = (&reference[before..], &prediction[before..]);
     let behind = reference.iter().rev().zip(prediction.iter().rev()).take_while(|(one, other)| one == other).count();
     let (reference, prediction) = (&reference[..reference.len() - behind], &prediction[..prediction.len() - behind]);
-    let best = shortest_path(reference, prediction);
-    let (substitutions, deletions) = (u64::from(best.substitutions), u64::from(best.deletions));
+    let way = shortest_way(reference, prediction);
+    let (substitutions, others) = (u64::from(way.substitutions), u64::from(way.errors - way.substitutions));
+    let deletions = (others + reference.len() as u64 - prediction.len() as u64) / 2;
     let hits = (before + behind + reference.len()) as u64 - substitutions - deletions;
-    EditCounts { hits, substitutions, deletions, insertions: u64::from(best.insertions) }
+    EditCounts { hits, substitutions, deletions, insertions: others - deletions }
 }
 
-fn shortest_path<T: PartialEq>(reference: &[T], prediction: &[T]) -> Path {
-    let mut row: Vec<Path> =
-        (0..=prediction.len() as u32).map(|n| Path { cost: n, insertions: n, ..Path::default() }).collect();
-    for (done, word) in reference.iter().enumerate() {
-        let mut diagonal = row[0];
-        let n = done as u32 + 1;
-        row[0] = Path { cost: n, deletions: n, ..Path::default() };
-        for (place, said) in prediction.iter().enumerate() {
-            let (above, left) = (row[place + 1], row[place]);
-            let mut best = diagonal;
-            if said != word {
-                best.cost += 1;
-                best.substitutions += 1;
-                if above.cost + 1 < best.cost {
-                    best = Path { cost: above.cost + 1, deletions: above.deletions + 1, ..above };
-                }
-                if left.cost + 1 < best.cost {
-                    best = Path { cost: left.cost + 1, insertions: left.insertions + 1, ..left };
-                }
-            }
+fn shortest_way<T: PartialEq>(reference: &[T], prediction: &[T]) -> Way {
+    let mut ways: Vec<Way> = (0..=reference.len() as u32).map(|n| Way { errors: n, substitutions: 0 }).collect();
+    for said in prediction {
+        let mut diagonal = ways[0];
+        ways[0].errors += 1;
+        let mut left = ways[0];
+        for (word, way) in reference.iter().zip(&mut ways[1..]) {
+            let (above, step) = (*way, u32::from(word != said));
+            let errors = (diagonal.errors + step).min(above.errors + 1).min(left.errors + 1);
+            let substitutions = if errors == left.errors + 1 {
+                left.substitutions
+            } else if diagonal.errors == above.errors + 1 {
+                above.substitutions
+            } else {
+                diagonal.substitutions + step
+            };
             diagonal = above;
-            row[place + 1] = best;
+            left = Way { errors, substitutions };
+            *way = left;
         }
     }
-    row[prediction.len()]
+    ways[reference.len()]
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ fn patterns() -> &'static Patterns {
 }
 
 impl BleuTokenizer {
-    /// Its name in sacrebleu, which belongs to every score.
+    /// The name in sacrebleu, which belongs to every score.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

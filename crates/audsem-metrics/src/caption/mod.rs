@@ -1,13 +1,16 @@
 //! How near a caption is to reference captions.
 //!
 //! Words are lower-case runs of letters, digits and apostrophes. On such words the numbers are those of the COCO caption
-//! tools for ROUGE-L and CIDEr-D, and those of sacrebleu for BLEU of sentences.
+//! tools (and of aac-metrics, which follows them) for ROUGE-L, CIDEr-D and BLEU of many captions ([`CocoBleu`]), and those of
+//! sacrebleu for BLEU of sentences.
 
 mod cider;
+mod coco_bleu;
 mod rouge;
 mod sentence_bleu;
 
 pub use cider::ReferenceCorpus;
+pub use coco_bleu::CocoBleu;
 pub use rouge::rouge_l;
 pub use sentence_bleu::{bleu_4, sentence_bleu};
 
@@ -30,6 +33,19 @@ fn n_grams(words: &[String], n: usize) -> HashMap<&[String], usize> {
     let mut counts = HashMap::new();
     words.windows(n).for_each(|run| *counts.entry(run).or_insert(0) += 1);
     counts
+}
+
+/// Runs of `n` words that a reference has at least as often.
+fn matches(given: &[String], references: &[Vec<String>], n: usize) -> usize {
+    let known: Vec<_> = references.iter().map(|reference| n_grams(reference, n)).collect();
+    let most = |run: &[String]| known.iter().filter_map(|counts| counts.get(run)).copied().max().unwrap_or(0);
+    n_grams(given, n).into_iter().map(|(run, count)| count.min(most(run))).sum()
+}
+
+/// The length of the reference of the nearest length; of two as near, that of the shorter.
+fn nearest_length(length: usize, references: &[Vec<String>]) -> usize {
+    let lengths = references.iter().map(Vec::len);
+    lengths.min_by_key(|reference| (reference.abs_diff(length), *reference)).unwrap_or(0)
 }
 
 /// Of which words a set of captions is made.

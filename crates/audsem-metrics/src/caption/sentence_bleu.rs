@@ -1,6 +1,6 @@
 //! BLEU of one sentence (Papineni et al., 2002), smoothed as sacrebleu smooths sentences.
 
-use super::n_grams;
+use super::{matches, nearest_length};
 
 /// BLEU of runs of up to four words, as [`sentence_bleu`].
 pub fn bleu_4(given: &[String], references: &[Vec<String>]) -> f64 {
@@ -33,16 +33,8 @@ pub fn sentence_bleu(given: &[String], references: &[Vec<String>], longest: usiz
     brevity(given.len(), references) * (logs / order as f64).exp()
 }
 
-/// Runs of `n` words that a reference has at least as often.
-fn matches(given: &[String], references: &[Vec<String>], n: usize) -> usize {
-    let known: Vec<_> = references.iter().map(|reference| n_grams(reference, n)).collect();
-    let most = |run: &[String]| known.iter().filter_map(|counts| counts.get(run)).copied().max().unwrap_or(0);
-    n_grams(given, n).into_iter().map(|(run, count)| count.min(most(run))).sum()
-}
-
-/// The penalty of a sentence that is shorter than the reference of the nearest length; of two as near, the shorter.
+/// The penalty of a sentence that is shorter than the reference of the nearest length.
 fn brevity(length: usize, references: &[Vec<String>]) -> f64 {
-    let lengths = references.iter().map(Vec::len);
-    let nearest = lengths.min_by_key(|reference| (reference.abs_diff(length), *reference)).unwrap_or(0);
+    let nearest = nearest_length(length, references);
     if length < nearest { (1.0 - nearest as f64 / length as f64).exp() } else { 1.0 }
 }

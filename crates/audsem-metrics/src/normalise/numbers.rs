@@ -4,6 +4,7 @@
 mod machine;
 mod vocabulary;
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use fancy_regex::{Captures, Regex};
@@ -45,14 +46,25 @@ fn patterns() -> &'static Patterns {
 pub(super) fn spell_numbers(text: &str) -> String {
     let words = prepared(text);
     let words: Vec<&str> = super::python_text::split(&words).collect();
-    finished(&Machine::read(&words))
+    finished(Machine::read(&words))
 }
 
 /// Halves as decimals, and digits apart from letters.
-fn prepared(text: &str) -> String {
+fn prepared(text: &str) -> Cow<'_, str> {
+    let text = if text.contains("half") { Cow::Owned(with_decimals(text)) } else { Cow::Borrowed(text) };
+    if !text.contains(|c: char| c.is_ascii_digit()) {
+        return text;
+    }
     let patterns = patterns();
+    let text = patterns.letter_digit.replace_all(&text, "$1 $2");
+    let text = patterns.digit_letter.replace_all(&text, "$1 $2");
+    Cow::Owned(patterns.ordinal.replace_all(&text, "$1$2").into_owned())
+}
+
+/// Halves behind a number as decimals.
+fn with_decimals(text: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
-    let mut pieces = patterns.and_a_half.split(text).filter_map(Result::ok).peekable();
+    let mut pieces = patterns().and_a_half.split(text).filter_map(Result::ok).peekable();
     while let Some(piece) = pieces.next() {
         let Some(last) = super::python_text::split(piece).last() else { continue };
         parts.push(piece);
@@ -61,14 +73,19 @@ fn prepared(text: &str) -> String {
             parts.push(if is_number { "point five" } else { "and a half" });
         }
     }
-    let text = parts.join(" ");
-    let text = patterns.letter_digit.replace_all(&text, "$1 $2");
-    let text = patterns.digit_letter.replace_all(&text, "$1 $2");
-    patterns.ordinal.replace_all(&text, "$1$2").into_owned()
+    parts.join(" ")
 }
 
 /// Cents behind their currency, and a lone 1 as a word.
-fn finished(text: &str) -> String {
+fn finished(text: String) -> String {
+    let text = if text.contains(['€', '£', '$']) { with_cents(&text) } else { text };
+    if !text.contains('1') {
+        return text;
+    }
+    patterns().one.replace_all(&text, "one$1").into_owned()
+}
+
+fn with_cents(text: &str) -> String {
     let patterns = patterns();
     let group = |found: &Captures<'_>, n: usize| found.get(n).map_or("", |group| group.as_str()).to_owned();
     let cents = |found: &Captures<'_>| format!("{}{}.{:0>2}", group(found, 1), group(found, 2), group(found, 3));
@@ -78,6 +95,5 @@ fn finished(text: &str) -> String {
         let digits = digits.trim_start_matches('0');
         format!("¢{}", if digits.is_empty() { "0" } else { digits })
     };
-    let text = patterns.only_cents.replace_all(&text, without_zero);
-    patterns.one.replace_all(&text, "one$1").into_owned()
+    patterns.only_cents.replace_all(&text, without_zero).into_owned()
 }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::python_text::{Border, collapse, is_punctuation, is_space, is_word, replace, split};
+use super::python_text::{Border, collapse, is_punctuation, is_space, is_word, replace, replace_if, split};
 use super::whisper::{self, Symbols};
 
 /// Which texts are normalised.
@@ -85,6 +85,9 @@ const CONTRACTIONS: [(&str, &str); 11] = [
 
 const FILLERS: [&str; 5] = ["uh", "umm", "um", "er", "ah"];
 
+/// Brackets that open what is no speech.
+const OPENING: [char; 4] = ['[', '(', '{', '<'];
+
 /// Normalises a text.
 #[must_use]
 pub fn normalise(text: &str, profile: TextProfile, compat: Compat) -> String {
@@ -101,18 +104,18 @@ pub fn normalise(text: &str, profile: TextProfile, compat: Compat) -> String {
 }
 
 fn english(text: &str, symbols: Symbols, compat: Compat) -> String {
-    let without_fillers = |text: String| FILLERS.iter().fold(text, |text, word| replace(&text, word, Border::Both, ""));
+    let without_fillers = |text: String| FILLERS.iter().fold(text, |text, word| replace(text, word, Border::Both, ""));
     match compat {
         Compat::Reference => {
             let text = whisper::normalise(&text.to_lowercase(), symbols);
-            let text = NUMERALS.iter().fold(text, |text, (digits, word)| replace(&text, digits, Border::Both, word));
-            let text = pattern(Pattern::ReferenceBrackets).replace_all(&text, "").into_owned();
+            let text = NUMERALS.iter().fold(text, |text, (digits, word)| replace(text, digits, Border::Both, word));
+            let text = replace_if(text, &OPENING, pattern(Pattern::ReferenceBrackets), "");
             without_fillers(cleaned(&text)).trim_matches(is_space).to_owned()
         }
         Compat::Fixed => {
             let symbols = if symbols == Symbols::Removed { Symbols::RemovedButSigns } else { symbols };
             let text = whisper::normalise(&text.replace('\u{2019}', "'"), symbols);
-            let text = pattern(Pattern::Brackets).replace_all(&text, "").into_owned();
+            let text = replace_if(text, &OPENING, pattern(Pattern::Brackets), "");
             let words = split(&text).map(without_punctuation).collect::<Vec<_>>().join(" ");
             joined(&without_fillers(words))
         }
@@ -122,8 +125,8 @@ fn english(text: &str, symbols: Symbols, compat: Compat) -> String {
 /// The transformations that the published evaluation takes from jiwer.
 fn cleaned(text: &str) -> String {
     let text = pattern(Pattern::Spaces).replace_all(text, " ").into_owned();
-    let text = CONTRACTIONS.iter().fold(text, |text, (short, full)| replace(&text, short, Border::Neither, full));
-    let text = pattern(Pattern::Noises).replace_all(&text, "").into_owned();
+    let text = CONTRACTIONS.iter().fold(text, |text, (short, full)| replace(text, short, Border::Neither, full));
+    let text = replace_if(text, &['<', '['], pattern(Pattern::Noises), "");
     text.chars().filter(|c| !is_punctuation(*c)).collect()
 }
 

@@ -1,5 +1,8 @@
 //! White space and word characters as Python's regular expressions have them, which differ from those of Rust.
 
+use std::borrow::Cow;
+
+use regex::Regex;
 use unicode_general_category::{GeneralCategory, get_general_category};
 
 /// Whether `\s` matches: beside what Rust calls white space, four separators of files and records.
@@ -95,9 +98,21 @@ pub(super) enum Border {
     Both,
 }
 
+/// Replaces what a pattern finds, if a text has one of the characters without which the pattern finds nothing. Most texts have
+/// none, and are left where they are.
+pub(super) fn replace_if(text: String, needs: &[char], pattern: &Regex, with: &str) -> String {
+    if !text.contains(needs) {
+        return text;
+    }
+    match pattern.replace_all(&text, with) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(text) => text,
+    }
+}
+
 /// Replaces each occurrence of `what`, from the left, whose borders are as is asked.
-pub(super) fn replace(text: &str, what: &str, border: Border, with: &str) -> String {
-    let Some(first) = text.find(what) else { return text.to_owned() };
+pub(super) fn replace(text: String, what: &str, border: Border, with: &str) -> String {
+    let Some(first) = text.find(what) else { return text };
     let (mut out, mut at, mut next) = (String::with_capacity(text.len()), 0, Some(first));
     while let Some(found) = next {
         let end = found + what.len();
@@ -123,14 +138,14 @@ mod tests {
 
     #[test]
     fn words_are_replaced_between_borders_alone() {
-        let both = |text: &str| replace(text, "um", Border::Both, "-");
+        let both = |text: &str| replace(text.to_owned(), "um", Border::Both, "-");
         for (text, expected) in
             [("um", "-"), ("umum um", "umum -"), ("drum um_", "drum um_"), ("um,um é um", "-,- é -")]
         {
             assert_eq!(both(text), expected);
         }
-        assert_eq!(replace("don't n'ts can't", "n't", Border::Behind, " not"), "do not n'ts ca not");
-        assert_eq!(replace("aaa", "aa", Border::Neither, "b"), "ba");
+        assert_eq!(replace("don't n'ts can't".to_owned(), "n't", Border::Behind, " not"), "do not n'ts ca not");
+        assert_eq!(replace("aaa".to_owned(), "aa", Border::Neither, "b"), "ba");
     }
 
     #[test]

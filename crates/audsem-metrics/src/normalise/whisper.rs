@@ -1,6 +1,5 @@
 //! The normaliser of English text that was published with OpenAI's Whisper (MIT licence, Copyright (c) 2022 OpenAI).
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -8,7 +7,7 @@ use regex::Regex;
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::numbers::spell_numbers;
-use super::python_text::{Border, collapse, is_mark_or_symbol, is_nonspacing, is_space, replace, split};
+use super::python_text::{Border, collapse, is_mark_or_symbol, is_nonspacing, is_space, replace, replace_if, split};
 
 /// Symbols that are part of numbers.
 const KEPT: [char; 6] = ['.', '%', '$', '¢', '€', '£'];
@@ -131,36 +130,36 @@ fn american(word: &str) -> &str {
 pub(super) fn normalise(text: &str, symbols: Symbols) -> String {
     let patterns = patterns();
     let text = text.to_lowercase();
-    let text = patterns.angled.replace_all(&text, "");
-    let text = patterns.round.replace_all(&text, "");
-    let text = HESITATIONS.iter().fold(text.into_owned(), |text, word| replace(&text, word, Border::Both, ""));
-    let text = patterns.before_apostrophe.replace_all(&text, "'");
-    let text = expand(text.into_owned());
-    let text = patterns.digit_comma.replace_all(&text, "$1$2");
-    let text = patterns.stop.replace_all(&text, " $1");
+    let text = replace_if(text, &['<', '['], &patterns.angled, "");
+    let text = replace_if(text, &['('], &patterns.round, "");
+    let text = HESITATIONS.iter().fold(text, |text, word| replace(text, word, Border::Both, ""));
+    let text = replace_if(text, &['\''], &patterns.before_apostrophe, "'");
+    let text = expand(text);
+    let text = replace_if(text, &[','], &patterns.digit_comma, "$1$2");
+    let text = replace_if(text, &['.'], &patterns.stop, " $1");
     let text = match symbols {
-        Symbols::Removed => Cow::Owned(without_symbols(text.nfkd())),
+        Symbols::Removed => without_symbols(text.nfkd()),
         Symbols::RemovedButSigns => {
-            let signed = patterns.sign.replace_all(&text, "${1}minus $2");
-            Cow::Owned(without_symbols(signed.nfkd()))
+            let signed = replace_if(text, &['-', '−'], &patterns.sign, "${1}minus $2");
+            without_symbols(signed.nfkd())
         }
         Symbols::Kept => text,
     };
     let text = spell_numbers(&text);
     let text = split(&text).map(american).collect::<Vec<_>>().join(" ");
-    let text = patterns.stray_symbol.replace_all(&text, " $1");
-    let text = patterns.stray_percent.replace_all(&text, "$1 ");
+    let text = replace_if(text, &KEPT, &patterns.stray_symbol, " $1");
+    let text = replace_if(text, &['%'], &patterns.stray_percent, "$1 ");
     collapse(&text)
 }
 
 /// Contractions, titles and endings in full.
 fn expand(text: String) -> String {
     let whole = CONTRACTIONS.iter().chain(&TITLES);
-    let text = whole.fold(text, |text, (short, full)| replace(&text, short, Border::Both, full));
+    let text = whole.fold(text, |text, (short, full)| replace(text, short, Border::Both, full));
     if !text.contains('\'') {
         return text;
     }
-    ENDINGS.iter().fold(text, |text, (short, full)| replace(&text, short, Border::Behind, full))
+    ENDINGS.iter().fold(text, |text, (short, full)| replace(text, short, Border::Behind, full))
 }
 
 /// Letters without accents, and blanks for symbols that are no part of numbers.

@@ -6,7 +6,7 @@ use audsem_core::cli::RunArgs;
 use audsem_core::video_id::IdRule;
 use clap::Args;
 
-use crate::extract::config::{Compat, Config};
+use crate::extract::config::{Config, ExtractCompat};
 use crate::extract::rules::DurationLimits;
 use crate::languages::Languages;
 
@@ -37,7 +37,7 @@ pub struct ExtractArgs {
     pub count_all: bool,
     /// `reference` writes the CSV files of the published data set's scripts, including their quirks
     #[arg(long, default_value = "none", value_name = "WHOSE")]
-    pub compat: Compat,
+    pub compat: ExtractCompat,
     /// Size of a shard of an uncompressed dump, in megabytes (2^20 bytes)
     #[arg(long, default_value_t = 64, value_name = "MB")]
     pub shard_mb: u64,

@@ -26,7 +26,7 @@ const BLOCK_BYTES: usize = 1 << 20;
 /// Which implementation's results to produce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
-pub enum Compat {
+pub enum ExtractCompat {
     /// Corrected results, as a Parquet table.
     None,
     /// Results of the published data set's scripts, including their quirks, as their two CSV files.
@@ -49,7 +49,7 @@ pub struct Config {
     /// Parse videos that cannot have a bracketed caption too, so that all cues are counted.
     pub count_all: bool,
     /// Whose results to give.
-    pub compat: Compat,
+    pub compat: ExtractCompat,
     /// Bytes of a plain dump one shard owns.
     pub shard_bytes: u64,
     /// Largest object of a dump that is parsed, in bytes.
@@ -64,7 +64,7 @@ pub(super) struct HashedConfig<'a> {
     ids: IdRule,
     duration: DurationLimits,
     count_all: bool,
-    compat: Compat,
+    compat: ExtractCompat,
     shard_bytes: u64,
     max_object_bytes: usize,
 }
@@ -112,7 +112,7 @@ impl Config {
             ids: IdRule::Auto,
             duration: DurationLimits { min_s, max_s },
             count_all: false,
-            compat: Compat::None,
+            compat: ExtractCompat::None,
             shard_bytes: DEFAULT_SHARD_BYTES,
             max_object_bytes: DEFAULT_MAX_OBJECT_BYTES,
         }
@@ -142,7 +142,7 @@ impl Config {
 
     /// How the objects of dumps are read.
     pub(super) fn parse_options(&self, all_rejects: bool) -> ParseOptions {
-        let reference = self.compat == Compat::Reference;
+        let reference = self.compat == ExtractCompat::Reference;
         ParseOptions {
             list_all: all_rejects || reference,
             parse_all: self.count_all || reference,

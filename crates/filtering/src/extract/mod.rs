@@ -29,7 +29,7 @@ pub mod text;
 mod work;
 mod work_reference;
 
-pub use config::{Compat, Config};
+pub use config::{Config, ExtractCompat};
 
 use std::path::PathBuf;
 
@@ -52,8 +52,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let step = Step { name: "part", unit: "cues", physical: "MB" };
     run.must_keep(step).explain(reasons::DropReason::ALL).explain(reasons::Fault::ALL);
     let done = run.execute(step, &plan, |work, out| match config.compat {
-        Compat::None => work::extract(config, options.limit, work, out),
-        Compat::Reference => work_reference::extract(config, options.limit, work, out),
+        ExtractCompat::None => work::extract(config, options.limit, work, out),
+        ExtractCompat::Reference => work_reference::extract(config, options.limit, work, out),
     })?;
     let mut summary = run.finish()?;
     if sources.n_other_format > 0 {

@@ -4,7 +4,7 @@ use audsem_core::error::{Error, Result};
 use audsem_core::input::Compression;
 use audsem_core::run::{FileFingerprint, Fingerprint, Reads, Shard};
 
-use super::config::{Compat, Config};
+use super::config::{Config, ExtractCompat};
 use super::dump::ByteRange;
 use super::sources::{CaptionSource, CaptionSourceKind};
 
@@ -50,7 +50,7 @@ pub fn plan(files: &[CaptionSource], config: &Config, limited: bool) -> Result<V
     let mut pieces: Vec<(Fingerprint, Piece)> = Vec::new();
     let mut group = Group::default();
     for file in files {
-        if config.compat == Compat::Reference && file.kind != CaptionSourceKind::Dump {
+        if config.compat == ExtractCompat::Reference && file.kind != CaptionSourceKind::Dump {
             return Err(Error::input(&file.path, "--compat reference reads JSON dumps only"));
         }
         let print = FileFingerprint::of(&file.path)?;
@@ -106,7 +106,7 @@ fn dump_pieces(
         (print, Piece::Dump { file: file.clone(), range, plain })
     };
     // The scripts of the reference read a file from beginning to end, or to the first corrupt object.
-    if !plain || config.compat == Compat::Reference {
+    if !plain || config.compat == ExtractCompat::Reference {
         return Ok(vec![piece(ByteRange::ALL)]);
     }
     let n = n_bytes.div_ceil(config.shard_bytes).max(1);

@@ -9,7 +9,7 @@ use audsem_core::run::{RejectDetail, RunOptions, Stats, Summary};
 use audsem_core::tables::{Cue, read_parquet};
 use audsem_core::testing::tree;
 use audsem_core::{run::Status, tar::ShardOptions, tar::ShardWriter};
-use audsem_filtering::extract::config::{Compat, Config};
+use audsem_filtering::extract::config::{Config, ExtractCompat};
 use audsem_filtering::extract::run;
 use serde_json::{Value, json};
 
@@ -243,7 +243,7 @@ fn the_reference_files_come_out_byte_for_byte() {
     .join("\n");
     let input = write(&folder.path().join("dump.json"), text);
     let output = folder.path().join("out");
-    let compat = Config { compat: Compat::Reference, shard_bytes: 10, ..config(&input) };
+    let compat = Config { compat: ExtractCompat::Reference, shard_bytes: 10, ..config(&input) };
     let summary = run(&compat, &RunOptions::new(&output)).unwrap();
     let read = |name: &str| fs::read_to_string(output.join(name)).unwrap();
     assert_eq!(
@@ -288,7 +288,7 @@ fn a_run_refused_while_it_plans_does_not_block_the_right_one() {
     let folder = tempfile::tempdir().unwrap();
     let input = write(&folder.path().join("a.en.vtt"), "WEBVTT\n\n00:01.000 --> 00:03.000\n[dog barks]\n");
     let options = RunOptions::new(folder.path().join("out"));
-    let wrong = Config { compat: Compat::Reference, ..config(&input) };
+    let wrong = Config { compat: ExtractCompat::Reference, ..config(&input) };
     assert!(run(&wrong, &options).unwrap_err().to_string().contains("JSON dumps only"));
     assert_eq!(part(&run(&config(&input), &options).unwrap()).kept, 1);
 }
