@@ -220,6 +220,38 @@ fn a_thousand_answers_are_scored_in_a_second() {
     assert!(seconds < 2.0, "{seconds} s");
 }
 
+/// The vectors of the scorers themselves, through the whole command.
+#[test]
+fn columns_equal_the_published_scorers() {
+    let vectors = include_str!("../../../../fixtures/text_metrics/vectors.jsonl").lines();
+    let vectors: Vec<Value> = vectors.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |kind: &'static str| vectors.iter().filter(move |vector| vector["kind"] == kind).zip(0..);
+    let text = |vector: &Value, name: &str| vector[name].as_str().unwrap().to_owned();
+    let bench = Bench::new();
+    let choices = of("string_match").map(|(vector, n)| {
+        let mut asked = choice(n, &text(vector, "prediction"));
+        asked.item.choices =
+            vector["choices"].as_array().unwrap().iter().map(|c| c.as_str().unwrap().to_owned()).collect();
+        (asked.shown_choices, asked.item.references) = (asked.item.choices.clone(), vec![text(vector, "answer")]);
+        asked
+    });
+    let spoken = of("wer").map(|(vector, n)| {
+        free(AnswerKind::Transcript, "spoken", n, &[&text(vector, "reference")], &text(vector, "prediction"))
+    });
+    write_run(&bench, "asked", &[choices.collect(), spoken.collect()]);
+    bench.call("score -i asked -o out --tags no --normaliser verbatim").ended(0);
+    let rows: Vec<ItemScore> = bench.rows("out/scores.parquet");
+    let (choices, spoken): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.kind == "choice");
+    assert_eq!((choices.len(), spoken.len()), (19, 7));
+    for (row, (vector, _)) in choices.iter().zip(of("string_match")) {
+        assert_eq!(row.official, Some(f64::from(vector["expect"].as_bool().unwrap())), "{vector}");
+    }
+    for (row, (vector, _)) in spoken.iter().zip(of("wer")) {
+        let wer = row.word_errors.unwrap() as f64 / row.reference_words.unwrap() as f64;
+        assert_eq!(wer, vector["expect"]["wer"].as_f64().unwrap(), "{vector}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4))]
 
