@@ -181,6 +181,10 @@ fn captions_are_compared_with_all_of_their_data_set() {
     let value = |name: &str| metric(&summary, "clotho_test", "sound", name)["value"].as_f64().unwrap();
     assert!((value("cider-d") - cider.iter().sum::<f64>() / 3.0).abs() < 1e-12);
     assert_eq!(value("spice"), 0.375);
+    // Eight of the twelve words are right and four of the nine pairs of words; the captions are not shorter than the right ones.
+    assert!((value("caption-bleu1") - 8.0 / 12.0).abs() < 1e-6, "{}", value("caption-bleu1"));
+    assert!((value("caption-bleu2") - (8.0 / 12.0 * 4.0 / 9.0_f64).sqrt()).abs() < 1e-6, "{}", value("caption-bleu2"));
+    assert!(value("caption-bleu4") < value("caption-bleu3") && value("caption-bleu3") < value("caption-bleu2"));
     assert!(value("meteor-without-synonyms") > 0.4, "named by what it is, as no WordNet was given");
     assert!((value("spider") - (cider[0] + cider[1] + 0.75) / 4.0).abs() < 1e-12);
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use audsem_metrics::bleu::{BleuCounts, BleuTokenizer};
+use audsem_metrics::bleu::BleuTokenizer;
 use audsem_metrics::interval::{Interval, RatioSums, Resampling, bootstrap, wilson};
 use serde::{Deserialize, Serialize};
 
 use super::metrics::MetricKind;
+use super::ngrams::NgramCounts;
 use crate::tables::ItemScore;
 
 /// A number and its uncertainty at 95 %.
@@ -59,8 +60,8 @@ impl Estimator {
     /// A metric of rows with both intervals; `None` where no row has it, or nothing is left to divide by.
     pub(super) fn full(&self, kind: MetricKind, rows: &[&ItemScore]) -> Option<Estimate> {
         let mut estimate = self.plain(kind, rows)?;
-        if kind == MetricKind::Bleu {
-            estimate.bootstrap = self.bleu_interval(rows).map(|interval| (interval.low, interval.high));
+        if NgramCounts::empty(kind).is_some() {
+            estimate.bootstrap = self.ngram_interval(kind, rows).map(|interval| (interval.low, interval.high));
             return Some(estimate);
         }
         let clusters: Vec<RatioSums> = by_sound(rows).iter().map(|rows| sums(kind, rows)).collect();
@@ -74,9 +75,9 @@ impl Estimator {
     /// A metric of rows with Wilson's interval at most.
     #[must_use]
     pub fn plain(&self, kind: MetricKind, rows: &[&ItemScore]) -> Option<Estimate> {
-        if kind == MetricKind::Bleu {
+        if let Some(empty) = NgramCounts::empty(kind) {
             let n = rows.iter().filter(|row| !row.references.is_empty()).count() as u64;
-            let value = self.bleu_counts(rows).score();
+            let value = empty.with_rows(rows, self.bleu).score(kind);
             return (n > 0).then_some(Estimate { value, n, wilson: None, bootstrap: None });
         }
         let n = rows.iter().filter(|row| kind.share(row).is_some()).count() as u64;
@@ -99,23 +100,14 @@ impl Estimator {
         MetricKind::of_kind(rows.first().map(|row| row.kind.as_str()).unwrap_or_default(), self.wordnet)
     }
 
-    /// What BLEU of rows is made of.
-    fn bleu_counts(&self, rows: &[&ItemScore]) -> BleuCounts {
-        let mut all = BleuCounts::default();
-        for row in rows.iter().filter(|row| !row.references.is_empty()) {
-            let tokenizer = self.bleu.unwrap_or_else(|| tokenizer_of(&row.benchmark));
-            all.add(&BleuCounts::of(row.answer.as_deref().unwrap_or_default(), &row.references, tokenizer));
-        }
-        all
-    }
-
-    /// The interval of BLEU: counts of the translations of a sound are drawn together.
-    fn bleu_interval(&self, rows: &[&ItemScore]) -> Option<Interval> {
-        let counts: Vec<BleuCounts> = by_sound(rows).iter().map(|rows| self.bleu_counts(rows)).collect();
+    /// The interval of a metric of all texts together: counts of the texts about a sound are drawn together.
+    fn ngram_interval(&self, kind: MetricKind, rows: &[&ItemScore]) -> Option<Interval> {
+        let empty = NgramCounts::empty(kind)?;
+        let counts: Vec<NgramCounts> = by_sound(rows).iter().map(|rows| empty.with_rows(rows, self.bleu)).collect();
         bootstrap(counts.len(), self.resampling, |drawn| {
-            let mut all = BleuCounts::default();
+            let mut all = empty;
             drawn.iter().for_each(|place| all.add(&counts[*place]));
-            Some(all.score())
+            Some(all.score(kind))
         })
     }
 
@@ -123,12 +115,6 @@ impl Estimator {
     fn scale(&self, kind: MetricKind) -> f64 {
         if kind.is_of_judge() { self.judge_scale } else { 1.0 }
     }
-}
-
-/// The tokens of a data set: Chinese characters one by one where the translation is Chinese, else as for English.
-#[must_use]
-pub fn tokenizer_of(benchmark: &str) -> BleuTokenizer {
-    if benchmark == "covost2_en_zh_test" { BleuTokenizer::Zh } else { BleuTokenizer::V13a }
 }
 
 /// What rows add to a metric.

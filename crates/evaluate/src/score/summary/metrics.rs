@@ -34,6 +34,14 @@ pub enum MetricKind {
     RougeL,
     /// CIDEr-D.
     CiderD,
+    /// BLEU-1 of captions, against several references.
+    CaptionBleu1,
+    /// BLEU-2 of captions.
+    CaptionBleu2,
+    /// BLEU-3 of captions.
+    CaptionBleu3,
+    /// BLEU-4 of captions.
+    CaptionBleu4,
     /// SPICE, imported.
     Spice,
     /// Mean of CIDEr-D and SPICE.
@@ -70,6 +78,10 @@ impl MetricKind {
             }
             Self::RougeL => ("ROUGE-L", "longest common subsequence", false),
             Self::CiderD => ("CIDEr-D", "consensus with the captions of the data set", false),
+            Self::CaptionBleu1 => ("BLEU-1", "of all captions together, as the COCO tools", false),
+            Self::CaptionBleu2 => ("BLEU-2", "of all captions together, as the COCO tools", false),
+            Self::CaptionBleu3 => ("BLEU-3", "of all captions together, as the COCO tools", false),
+            Self::CaptionBleu4 => ("BLEU-4", "of all captions together, as the COCO tools", false),
             Self::Spice => ("SPICE", "imported", false),
             Self::Spider => ("SPIDEr", "mean of CIDEr-D and SPICE", false),
             Self::Judge => {
@@ -96,7 +108,17 @@ impl MetricKind {
     pub fn of_kind(kind: &str, wordnet: bool) -> Vec<Self> {
         let meteor = if wordnet { Self::Meteor } else { Self::MeteorWithoutSynonyms };
         let mut kinds = match kind {
-            "caption" => vec![Self::CiderD, meteor, Self::RougeL, Self::Spice, Self::Spider],
+            "caption" => vec![
+                Self::CiderD,
+                meteor,
+                Self::RougeL,
+                Self::CaptionBleu1,
+                Self::CaptionBleu2,
+                Self::CaptionBleu3,
+                Self::CaptionBleu4,
+                Self::Spice,
+                Self::Spider,
+            ],
             "transcript" => vec![Self::Wer, Self::Cer],
             "translation" => vec![Self::Bleu],
             "open" => Vec::new(),
@@ -136,8 +158,8 @@ impl MetricKind {
             Self::LetterFound => one(row.letter.filter(|_| !row.letter_skipped)),
             Self::Wer => counts(row.word_errors, row.reference_words),
             Self::Cer => counts(row.character_errors, row.reference_characters),
-            // It is no sum over rows.
-            Self::Bleu => None,
+            // These are no sums over rows.
+            Self::Bleu | Self::CaptionBleu1 | Self::CaptionBleu2 | Self::CaptionBleu3 | Self::CaptionBleu4 => None,
             Self::Meteor | Self::MeteorWithoutSynonyms => one(row.meteor),
             Self::RougeL => one(row.rouge_l),
             Self::CiderD => one(row.cider_d),

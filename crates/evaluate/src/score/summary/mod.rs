@@ -3,6 +3,7 @@
 mod corpus;
 mod estimate;
 mod metrics;
+mod ngrams;
 mod permutations;
 mod thinking;
 
@@ -14,8 +15,9 @@ use sha2::{Digest, Sha256};
 
 pub use corpus::CaptionStatistics;
 pub(super) use corpus::add_cider;
-pub use estimate::{Estimate, Estimator, by_sound, sums, tokenizer_of};
+pub use estimate::{Estimate, Estimator, by_sound, sums};
 pub use metrics::MetricKind;
+pub use ngrams::tokenizer_of;
 pub use permutations::PermutationSummary;
 pub use thinking::{BudgetScore, ThinkingSummary};
 
