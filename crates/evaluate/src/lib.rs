@@ -11,6 +11,7 @@ pub mod judge;
 pub mod prediction;
 pub mod report;
 pub mod score;
+pub mod sound_library;
 pub mod tables;
 
 /// Name of the binary.

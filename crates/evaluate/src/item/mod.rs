@@ -1,9 +1,18 @@
 //! Questions of benchmarks, whatever file they come from.
 
+mod benchmark;
+mod mmar;
+mod mmau;
+mod shards;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub use benchmark::{Benchmark, BenchmarkItems, read_benchmark};
 
 /// What kind of answer a question asks for, which decides the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

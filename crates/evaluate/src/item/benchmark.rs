@@ -1,0 +1,177 @@
+//! Which benchmarks are read, and what is told of their files.
+
+use std::path::{Path, PathBuf};
+
+use audsem_core::error::Error as CoreError;
+use audsem_core::files::hex;
+use audsem_core::input::{is_folder, read_whole};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use super::{EvaluationItem, mmar, mmau, shards};
+use crate::error::Error;
+
+/// A benchmark by the form of its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Benchmark {
+    /// MMAU: a JSON file with a list of questions, such as mmau-test-mini.json
+    Mmau,
+    /// MMAR: MMAR-meta.jsonl or the list of it
+    Mmar,
+    /// Training shards of `audsem-tarify`, such as those that were held out
+    Shards,
+}
+
+/// The questions of a benchmark.
+#[derive(Debug, Clone, Default)]
+pub struct BenchmarkItems {
+    /// The questions, in the order of the file.
+    pub items: Vec<EvaluationItem>,
+    /// SHA-256 over questions, options and answers, hexadecimal: what tells versions of a data set apart.
+    pub content_sha256: String,
+    /// What people should know of the data: the version, and what is wrong with it.
+    pub notes: Vec<String>,
+    /// The files that were read.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads the questions of a benchmark.
+///
+/// # Errors
+/// A file cannot be read or is no such benchmark, two questions have one id, or there is none.
+pub fn read_benchmark(benchmark: Benchmark, data: &[PathBuf]) -> Result<BenchmarkItems, Error> {
+    let mut read = BenchmarkItems::default();
+    for path in data {
+        match benchmark {
+            Benchmark::Mmau => mmau::read(path, &mut read)?,
+            Benchmark::Mmar => mmar::read(path, &mut read)?,
+            Benchmark::Shards => shards::read(path, &mut read)?,
+        }
+    }
+    let what = || data.first().cloned().unwrap_or_default();
+    if read.items.is_empty() {
+        return Err(CoreError::input(&what(), "there is no question in it").into());
+    }
+    refuse_repeated(&read.items, &what())?;
+    read.content_sha256 = content_sha256(&read.items);
+    if benchmark == Benchmark::Mmau {
+        read.notes.push(mmau::version(&read));
+    }
+    note_strange_answers(&mut read);
+    Ok(read)
+}
+
+fn refuse_repeated(items: &[EvaluationItem], data: &Path) -> Result<(), Error> {
+    let mut seen = std::collections::HashSet::new();
+    match items.iter().find(|item| !seen.insert(item.id.as_str())) {
+        None => Ok(()),
+        Some(item) => Err(CoreError::input(data, format!("two questions have the id `{}`", item.id)).into()),
+    }
+}
+
+/// Tells which right answers are none of the options: nobody can get these right.
+fn note_strange_answers(read: &mut BenchmarkItems) {
+    let is_strange = |item: &&EvaluationItem| {
+        let is_option = |answer: &String| item.choices.iter().any(|choice| choice.trim() == answer.trim());
+        !item.choices.is_empty() && !item.references.is_empty() && !item.references.iter().any(is_option)
+    };
+    let strange: Vec<&str> = read.items.iter().filter(is_strange).map(|item| item.id.as_str()).collect();
+    if !strange.is_empty() {
+        let shown = strange.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+        let n = strange.len();
+        read.notes.push(format!("the right answer of {n} questions is none of their options, among them {shown}"));
+    }
+}
+
+/// SHA-256 of what decides a score, blanks at the ends of texts aside.
+fn content_sha256(items: &[EvaluationItem]) -> String {
+    let mut sha256 = Sha256::new();
+    for item in items {
+        let texts = [&item.id, &item.question].into_iter().chain(&item.choices).chain(&item.references);
+        for text in texts {
+            sha256.update(text.trim().as_bytes());
+            sha256.update([0]);
+        }
+        sha256.update([1]);
+    }
+    hex(&sha256.finalize())
+}
+
+/// The records of a JSON file with a list, or of a file with one JSON object on each line.
+pub(super) fn records(path: &Path) -> Result<Vec<Map<String, Value>>, Error> {
+    if is_folder(path)? {
+        return Err(CoreError::input(path, "a file of questions is wanted, and this is a folder").into());
+    }
+    let bytes = read_whole(path)?;
+    let refuse = |problem: String| -> Error { CoreError::input(path, problem).into() };
+    let object = |(n, value): (usize, Value)| match value {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(refuse(format!("record {} is no object", n + 1))),
+    };
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first == Some(&b'[') {
+        let list: Vec<Value> = serde_json::from_slice(&bytes).map_err(|error| refuse(error.to_string()))?;
+        return list.into_iter().enumerate().map(object).collect();
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| refuse("it is not UTF-8".to_owned()))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let parse = |(n, line): (usize, &str)| {
+        let value = serde_json::from_str(line).map_err(|error| refuse(format!("line {}: {error}", n + 1)))?;
+        object((n, value))
+    };
+    lines.map(parse).collect()
+}
+
+/// Reads the fields of a published record.
+pub(super) struct PublishedRecord<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// The number of the record, from 1.
+    pub number: usize,
+    /// Its fields.
+    pub fields: &'a Map<String, Value>,
+}
+
+impl PublishedRecord<'_> {
+    fn refuse(&self, problem: String) -> Error {
+        CoreError::input(self.path, format!("record {}: {problem}", self.number)).into()
+    }
+
+    /// A field that must be a text.
+    pub(super) fn text(&self, name: &str) -> Result<String, Error> {
+        self.optional(name)?.ok_or_else(|| self.refuse(format!("it has no `{name}`")))
+    }
+
+    /// A field that may be absent; a list of one text counts as that text.
+    pub(super) fn optional(&self, name: &str) -> Result<Option<String>, Error> {
+        match self.fields.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(Value::Array(list)) if list.len() == 1 && list[0].is_string() => {
+                Ok(list[0].as_str().map(str::to_owned))
+            }
+            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            Some(_) => Err(self.refuse(format!("`{name}` is no text"))),
+        }
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(&self, name: &str) -> Result<Vec<String>, Error> {
+        let list = self.fields.get(name).and_then(Value::as_array);
+        let list = list.ok_or_else(|| self.refuse(format!("`{name}` is no list")))?;
+        let text = |value: &Value| match value {
+            Value::String(text) => Ok(text.clone()),
+            Value::Number(number) => Ok(number.to_string()),
+            _ => Err(self.refuse(format!("`{name}` holds something that is no text"))),
+        };
+        list.iter().map(text).collect()
+    }
+
+    /// The fields that scores are told by, as far as the record has them.
+    pub(super) fn groups(&self, names: &[&str]) -> Result<std::collections::BTreeMap<String, String>, Error> {
+        let group = |name: &&str| Ok(self.optional(name)?.map(|value| ((*name).to_owned(), value)));
+        names.iter().filter_map(|name| group(name).transpose()).collect()
+    }
+}

@@ -1,0 +1,54 @@
+//! MMAU (Sakshi et al., 2024): questions with options about sounds, music and speech.
+
+use std::path::Path;
+
+use super::benchmark::{BenchmarkItems, PublishedRecord, records};
+use super::{AnswerKind, EvaluationItem};
+use crate::error::Error;
+
+/// Fields that scores are told by.
+const GROUPS: [&str; 4] = ["task", "difficulty", "sub-category", "category"];
+
+/// Adds the questions of a file. Those of the test set come without their answers.
+pub(super) fn read(path: &Path, into: &mut BenchmarkItems) -> Result<(), Error> {
+    into.files.push(path.to_owned());
+    for (n, fields) in records(path)?.into_iter().enumerate() {
+        let record = PublishedRecord { path, number: n + 1, fields: &fields };
+        into.items.push(EvaluationItem {
+            benchmark: "mmau".to_owned(),
+            id: record.text("id")?,
+            kind: AnswerKind::Choice,
+            sounds: vec![record.text("audio_id")?],
+            question: record.text("question")?,
+            choices: record.texts("choices")?,
+            references: record.optional("answer")?.into_iter().collect(),
+            groups: record.groups(&GROUPS)?,
+            published: fields,
+        });
+    }
+    Ok(())
+}
+
+/// Questions of each difficulty in the published versions of test-mini, whose results are not comparable.
+const VERSIONS: [(&str, [usize; 3]); 2] =
+    [("v1 (March 2025)", [258, 510, 232]), ("v05.15.25 (current)", [224, 540, 236])];
+
+/// Says which published version the questions are.
+pub(super) fn version(read: &BenchmarkItems) -> String {
+    let counted = ["easy", "medium", "hard"].map(|name| {
+        let is_so = |item: &&EvaluationItem| item.groups.get("difficulty").is_some_and(|value| value == name);
+        read.items.iter().filter(is_so).count()
+    });
+    let known = VERSIONS.iter().find(|(_, counts)| *counts == counted);
+    match known {
+        Some((name, _)) => format!("test-mini {name} by its numbers of easy, medium and hard questions"),
+        None if read.items.iter().all(|item| item.references.is_empty()) => {
+            "a test set whose answers are withheld: it can be answered, and exported for its scorer".to_owned()
+        }
+        None => format!(
+            "no published version of MMAU test-mini has {} easy, {} medium and {} hard questions: scores are not \
+             comparable with published ones",
+            counted[0], counted[1], counted[2]
+        ),
+    }
+}

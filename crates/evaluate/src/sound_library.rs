@@ -1,0 +1,151 @@
+//! The sounds of questions, wherever they lie: files below folders, or members of tars.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use audsem_core::clip_id::ClipId;
+use audsem_core::clips::{ClipContent, ClipEntry, scan};
+use audsem_core::error::Error as CoreError;
+use audsem_core::input::{is_file, is_folder, open_file, read_whole};
+use audsem_core::tar::tars_under;
+
+use crate::error::Error;
+
+/// Where the sounds of a data set lie.
+#[derive(Debug, Clone, Default)]
+pub struct SoundLibrary {
+    folders: Vec<PathBuf>,
+    /// Members of tars by the key of their clip.
+    members: BTreeMap<String, Place>,
+}
+
+/// A sound inside a tar.
+#[derive(Debug, Clone)]
+struct Place {
+    tar: PathBuf,
+    suffix: String,
+    offset: u64,
+    n_bytes: u64,
+}
+
+/// A sound as a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SoundFile {
+    /// Its format by the suffix of its name.
+    pub suffix: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl SoundLibrary {
+    /// Takes note of folders, and of the sounds in tars and in folders of tars.
+    ///
+    /// # Errors
+    /// A path cannot be read, or a tar is damaged.
+    pub fn open(places: &[PathBuf]) -> Result<Self, Error> {
+        let mut library = Self::default();
+        for place in places {
+            let is_dir = is_folder(place)?;
+            if is_dir {
+                library.folders.push(place.clone());
+            }
+            let tars = match tars_under(place) {
+                // A folder of sounds has no tars, which is no mistake here.
+                Err(_) if is_dir => Vec::new(),
+                tars => tars?,
+            };
+            for tar in tars {
+                library.add_tar(&tar)?;
+            }
+        }
+        Ok(library)
+    }
+
+    fn add_tar(&mut self, tar: &Path) -> Result<(), Error> {
+        let add = |entry: ClipEntry| {
+            let Some(sound) = entry.media else { return };
+            let place =
+                Place { tar: tar.to_owned(), suffix: sound.suffix, offset: sound.offset, n_bytes: sound.n_bytes };
+            // The samples of a clip with several questions hold the same sound.
+            self.members.entry(tar_key(&entry.key)).or_insert(place);
+        };
+        Ok(scan(tar, ClipContent::Sound, add).map_err(|error| CoreError::input(tar, error.to_string()))?)
+    }
+
+    /// The sound that a data set calls so: by its path below a folder, by the last part of that, or by the key of its clip.
+    /// None where there is no such sound.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(&self, name: &str) -> Result<Option<SoundFile>, Error> {
+        for folder in &self.folders {
+            if let Some(path) = file_in(folder, name)? {
+                let suffix = path.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default().to_owned();
+                return Ok(Some(SoundFile { suffix, bytes: read_whole(&path)? }));
+            }
+        }
+        self.members.get(&tar_key(name)).map(read_member).transpose()
+    }
+}
+
+/// The file of a sound below a folder.
+fn file_in(folder: &Path, name: &str) -> Result<Option<PathBuf>, Error> {
+    let relative = Path::new(name.trim_start_matches("./"));
+    let is_inside = relative.components().all(|part| matches!(part, Component::Normal(_)));
+    let last = relative.file_name().map(|name| folder.join(name));
+    for path in [is_inside.then(|| folder.join(relative)), last].into_iter().flatten() {
+        if is_file(&path)? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+fn read_member(place: &Place) -> Result<SoundFile, Error> {
+    let file: File = open_file(&place.tar)?;
+    let mut bytes = vec![0; usize::try_from(place.n_bytes).unwrap_or(usize::MAX)];
+    file.read_exact_at(&mut bytes, place.offset).map_err(CoreError::read(&place.tar))?;
+    Ok(SoundFile { suffix: place.suffix.clone(), bytes })
+}
+
+/// One spelling for the name of a clip.
+fn tar_key(name: &str) -> String {
+    name.parse::<ClipId>().map_or_else(|_| name.to_owned(), |clip| clip.tar_key())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use audsem_core::files::write_atomically;
+    use audsem_core::tar::{ShardOptions, ShardWriter};
+
+    use super::*;
+
+    #[test]
+    fn sounds_are_found_by_path_by_file_name_and_by_clip() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        write_atomically(&root.join("audio/test/a.wav"), b"a").unwrap();
+        write_atomically(&root.join("audio/b.mp3"), b"b").unwrap();
+        let mut shard = ShardWriter::new(Vec::new(), ShardOptions::default());
+        for n in 0..2 {
+            let key = format!("V (1_0-3_5)_qa_{n}");
+            shard.write_sample(&key, &[("flac", b"fLaC"), ("json", br#"{"key": "V (1_0-3_5)"}"#)]).unwrap();
+        }
+        write_atomically(&root.join("shards/0000.tar"), &shard.finish().unwrap().0).unwrap();
+        let library = SoundLibrary::open(&[root.join("audio"), root.join("shards")]).unwrap();
+        let read = |name: &str| library.read(name).unwrap().map(|sound| (sound.suffix, sound.bytes));
+        let sound = |suffix: &str, bytes: &[u8]| Some((suffix.to_owned(), bytes.to_owned()));
+        assert_eq!(read("./test/a.wav"), sound("wav", b"a"));
+        assert_eq!(read("some/where/b.mp3"), sound("mp3", b"b"));
+        for spelling in ["V (1_0-3_5)", "V (1.0-3.5)"] {
+            assert_eq!(read(spelling), sound("flac", b"fLaC"), "{spelling}");
+        }
+        for absent in ["c.wav", "../audio/test/a.wav/..", "V (2_0-3_5)", "test"] {
+            assert_eq!(read(absent), None, "{absent}");
+        }
+        assert!(SoundLibrary::open(&[root.join("none")]).is_err());
+    }
+}
