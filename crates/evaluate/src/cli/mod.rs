@@ -5,3 +5,87 @@ mod score;
 
 pub use report::ReportArgs;
 pub use score::{CompatFlag, ExportArgs, ExtractionArgs, JudgeArgs, NormaliserFlag, ScoreArgs, TokensFlag};
+
+use audsem_core::cli::{CommandOutput, GlobalArgs, HasGlobal, RunArgs};
+use audsem_core::error::Error as CoreError;
+use audsem_core::run::RunOptions;
+use audsem_models::nn::limit_threads;
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+
+/// Ask models the questions of benchmarks, score the answers under every convention, and report them.
+#[derive(Debug, Parser)]
+#[command(name = "audsem-evaluate", version, max_term_width = 100)]
+pub struct Cli {
+    /// Flags of every binary.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands, in the order an evaluation uses them.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Have a language model rate answers by a rubric
+    Judge(Box<JudgeArgs>),
+    /// Score answers under every convention, with intervals
+    Score(ScoreArgs),
+    /// Write answers and scores in the files that other scorers read
+    Export(ExportArgs),
+    /// Report scores on a page, beside what they must not stand without
+    Report(ReportArgs),
+}
+
+impl Command {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// Any error that prevents the run.
+    pub fn run(&self, global: &GlobalArgs) -> Result<CommandOutput, Error> {
+        let summary = match self {
+            Self::Judge(args) => args.run(&whole(&args.run, global)?),
+            Self::Score(args) => crate::score::run(&args.config(), &whole(&args.run, global)?),
+            Self::Export(args) => crate::export::run(&args.config(), &whole(&args.run, global)?),
+            Self::Report(args) => crate::report::run(&args.config(), &whole(&args.run, global)?),
+        };
+        Ok(summary?.into())
+    }
+}
+
+/// The options of a command, whose networks and matrix products keep to its `--workers` too.
+fn options(run: &RunArgs, global: &GlobalArgs) -> Result<RunOptions, Error> {
+    let options = run.options(global)?;
+    limit_threads(options.workers);
+    Ok(options)
+}
+
+/// The options of a command that reads whole runs: a part of the answers has another score, so `--limit` is refused rather
+/// than skipped.
+fn whole(run: &RunArgs, global: &GlobalArgs) -> Result<RunOptions, Error> {
+    let options = options(run, global)?;
+    if options.limit.is_some() {
+        let problem = "this command works on whole runs\nhint: use --limit in `predict`";
+        return Err(CoreError::Config { what: "--limit".to_owned(), problem: problem.to_owned() }.into());
+    }
+    Ok(options)
+}
+
+impl HasGlobal for Cli {
+    fn global(&self) -> &GlobalArgs {
+        &self.global
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_and_flag_has_help() {
+        let missing: Vec<String> = audsem_core::cli::undocumented(&super::Cli::command());
+        assert!(missing.is_empty(), "no help text: {missing:?}");
+    }
+}

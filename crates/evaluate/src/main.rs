@@ -1,0 +1,14 @@
+//! `audsem-evaluate`: parse, dispatch, exit code.
+
+use std::process::ExitCode;
+
+use audsem_core::cli::CommandOutput;
+use audsem_evaluate::cli::Cli;
+
+fn main() -> ExitCode {
+    audsem_core::cli::main(dispatch)
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<CommandOutput> {
+    Ok(cli.command.run(&cli.global)?)
+}
