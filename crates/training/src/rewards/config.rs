@@ -1,16 +1,17 @@
 //! Which rewards there are, with their weights: a TOML file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use audsem_core::error::{Error as CoreError, Result as CoreResult};
 use audsem_core::input::read_whole;
 use audsem_metrics::caption::ReferenceCorpus;
+use audsem_metrics::meteor::WordNet;
 use serde::{Deserialize, Serialize};
 
 use super::accuracy::{Accuracy, AnswerRule};
 use super::answer_form::AnswerForm;
-use super::caption::{Bleu4, CiderD, RougeL};
+use super::caption::{Bleu4, CiderD, Meteor, RougeL};
 use super::form::{FormatReward, TagReward};
 use super::length::{LengthReward, LengthShape};
 use super::program::ProgramReward;
@@ -64,6 +65,9 @@ pub enum RewardConfigError {
         /// What it should be.
         expected: &'static str,
     },
+    /// The synonyms of `meteor` cannot be read.
+    #[error("rewards: `meteor` needs the files of WordNet 3.0\n{0}")]
+    WordNet(#[source] CoreError),
 }
 
 /// The weight of a reward that has no settings of its own.
@@ -113,6 +117,18 @@ impl Default for LengthConfig {
     }
 }
 
+/// Settings of `meteor`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MeteorConfig {
+    /// The folder with the files `index.*`, `data.*` and `*.exc` of WordNet.
+    pub(super) wordnet: PathBuf,
+    #[serde(default = "one")]
+    pub(super) weight: f64,
+    #[serde(default)]
+    pub(super) gate: Option<String>,
+}
+
 /// Settings of a reward that a program gives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,6 +163,7 @@ pub struct RewardConfig {
     pub(super) bleu_4: Option<PlainConfig>,
     pub(super) rouge_l: Option<PlainConfig>,
     pub(super) cider_d: Option<PlainConfig>,
+    pub(super) meteor: Option<MeteorConfig>,
     pub(super) program: Vec<ProgramConfig>,
 }
 
@@ -280,7 +297,7 @@ impl RewardSet {
         if let Some(own) = &config.tags {
             rewards.add_plain(TagReward { is_semantic }, own);
         }
-        add_captions(&mut rewards, config, is_tagged, corpus);
+        add_captions(&mut rewards, config, is_tagged, corpus)?;
         for own in &config.program {
             in_range(&own.name, "timeout_s", own.timeout_s, own.timeout_s > 0.0, "it must be above zero")?;
             let limit = Duration::try_from_secs_f64(own.timeout_s).unwrap_or(Duration::MAX);
@@ -299,7 +316,12 @@ pub(super) fn length(own: &LengthConfig, form: AnswerForm) -> Result<LengthRewar
     Ok(LengthReward { target_words, alpha, delta, shape })
 }
 
-fn add_captions(rewards: &mut Assembly, config: &RewardConfig, is_tagged: bool, corpus: ReferenceCorpus) {
+fn add_captions(
+    rewards: &mut Assembly,
+    config: &RewardConfig,
+    is_tagged: bool,
+    corpus: ReferenceCorpus,
+) -> Result<(), RewardConfigError> {
     if let Some(own) = &config.bleu_4 {
         rewards.add_plain(Bleu4 { is_tagged }, own);
     }
@@ -309,4 +331,9 @@ fn add_captions(rewards: &mut Assembly, config: &RewardConfig, is_tagged: bool, 
     if let Some(own) = &config.cider_d {
         rewards.add_plain(CiderD::new(is_tagged, corpus), own);
     }
+    if let Some(own) = &config.meteor {
+        let wordnet = WordNet::open(&own.wordnet).map_err(RewardConfigError::WordNet)?;
+        rewards.add(Meteor::new(is_tagged, wordnet), own.weight, own.gate.as_deref());
+    }
+    Ok(())
 }

@@ -28,16 +28,20 @@ impl ForeignRewards {
     /// # Errors
     /// A reward has no form in Python, or the configuration contradicts itself.
     pub fn of(config: &RewardConfig, form: AnswerForm) -> Result<Self, RewardConfigError> {
-        // Refuses what contradicts itself.
-        super::RewardSet::new(config, form)?;
-        let foreign = [("bleu-4", config.bleu_4.is_some()), ("rouge-l", config.rouge_l.is_some())];
-        let foreign = foreign.into_iter().chain([("cider-d", config.cider_d.is_some())]);
+        let foreign = [
+            ("bleu-4", config.bleu_4.is_some()),
+            ("rouge-l", config.rouge_l.is_some()),
+            ("cider-d", config.cider_d.is_some()),
+            ("meteor", config.meteor.is_some()),
+        ];
         if let Some((name, _)) = foreign.into_iter().find(|(_, is_there)| *is_there) {
             return Err(RewardConfigError::NotInPython(name.to_owned()));
         }
         if let Some(program) = config.program.first() {
             return Err(RewardConfigError::NotInPython(program.name.clone()));
         }
+        // Refuses what contradicts itself.
+        super::RewardSet::new(config, form)?;
         let (mut weights, mut gates) = (Map::new(), Map::new());
         let mut add = |name: &str, weight: f64, gate: Option<&str>| {
             weights.insert(name.to_owned(), json!(weight));

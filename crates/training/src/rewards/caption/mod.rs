@@ -2,6 +2,7 @@
 
 use audsem_core::answers::TaggedAnswer;
 use audsem_metrics::caption::{ReferenceCorpus, bleu_4, rouge_l, words};
+use audsem_metrics::meteor::{WordNet, meteor_of_nearest};
 
 use super::{Reward, RewardItem, RewardProgramError, RewardValue, each};
 
@@ -34,19 +35,43 @@ impl CiderD {
     }
 }
 
-/// The caption that a model wrote; absent where its tags are.
-fn given(item: &RewardItem<'_>, is_tagged: bool) -> Vec<String> {
-    match is_tagged {
-        true => TaggedAnswer::read(item.completion).answer.map(words).unwrap_or_default(),
-        false => words(item.completion),
+/// Rewards words that references have too, as they are, by their stems or by a synonym, and their order: METEOR, from 0 to 1.
+#[derive(Debug)]
+pub struct Meteor {
+    is_tagged: bool,
+    wordnet: WordNet,
+}
+
+impl Meteor {
+    /// Words are synonyms by `wordnet`.
+    pub fn new(is_tagged: bool, wordnet: WordNet) -> Self {
+        Self { is_tagged, wordnet }
     }
 }
 
-/// The references of a completion.
-fn references(item: &RewardItem<'_>) -> Result<Vec<Vec<String>>, String> {
+/// The caption that a model wrote; empty where its tags are absent.
+fn caption<'a>(item: &RewardItem<'a>, is_tagged: bool) -> &'a str {
+    match is_tagged {
+        true => TaggedAnswer::read(item.completion).answer.unwrap_or_default(),
+        false => item.completion,
+    }
+}
+
+/// The words of the caption that a model wrote.
+fn given(item: &RewardItem<'_>, is_tagged: bool) -> Vec<String> {
+    words(caption(item, is_tagged))
+}
+
+/// The reference captions of a completion that have words.
+fn reference_captions<'a>(item: &RewardItem<'a>) -> Result<Vec<&'a str>, String> {
     let all = std::iter::once(item.answer).chain(item.further_references.iter().map(String::as_str));
-    let all: Vec<Vec<String>> = all.map(words).filter(|words| !words.is_empty()).collect();
+    let all: Vec<&str> = all.filter(|text| !words(text).is_empty()).collect();
     if all.is_empty() { Err("the item has no reference caption".to_owned()) } else { Ok(all) }
+}
+
+/// The words of the references of a completion.
+fn references(item: &RewardItem<'_>) -> Result<Vec<Vec<String>>, String> {
+    Ok(reference_captions(item)?.into_iter().map(words).collect())
 }
 
 impl Reward for Bleu4 {
@@ -66,6 +91,20 @@ impl Reward for RougeL {
 
     fn score(&mut self, items: &[RewardItem<'_>]) -> Result<Vec<RewardValue>, RewardProgramError> {
         Ok(each(items, |item| Ok(Some(rouge_l(&given(item, self.is_tagged), &references(item)?)))))
+    }
+}
+
+impl Reward for Meteor {
+    fn name(&self) -> &str {
+        "meteor"
+    }
+
+    fn score(&mut self, items: &[RewardItem<'_>]) -> Result<Vec<RewardValue>, RewardProgramError> {
+        let value = |item: &RewardItem<'_>| {
+            let references = reference_captions(item)?;
+            Ok(Some(meteor_of_nearest(caption(item, self.is_tagged), &references, Some(&self.wordnet))))
+        };
+        Ok(each(items, value))
     }
 }
 
