@@ -8,7 +8,7 @@ use audsem_metrics::bleu::{BleuCounts, BleuTokenizer};
 use audsem_metrics::caption::{CaptionStyle, CocoBleu, ReferenceCorpus, rouge_l};
 use audsem_metrics::edits::align;
 use audsem_metrics::meteor::{WordNet, meteor, stem, tokens};
-use audsem_metrics::normalise::{whisper_english, words};
+use audsem_metrics::normalise::{Compat, ThaiWords, whisper_english, words};
 use serde_json::{Value, json};
 
 const SAMPLE: &str = include_str!("../../../fixtures/text_metrics/cases.jsonl");
@@ -109,6 +109,14 @@ fn meteor_is_that_of_nltk() {
     );
     let wordnet = WordNet::open(&folder).expect("the files are those of Debian");
     check("meteor_nltk_wn30", |case| meteor(text(case, "prediction"), text(case, "reference"), Some(&wordnet)).into());
+}
+
+#[test]
+fn words_of_thai_are_those_of_pythainlp() {
+    check("pythainlp_newmm", |case| {
+        let words = ThaiWords::new(serde_json::from_value(case["words"].clone()).expect("words"));
+        words.normalise(text(case, "input"), Compat::Reference).into()
+    });
 }
 
 #[test]

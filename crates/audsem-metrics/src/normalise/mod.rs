@@ -14,9 +14,11 @@
 mod numbers;
 mod profile;
 pub(crate) mod python_text;
+mod thai;
 mod whisper;
 
 pub use profile::{Compat, TextProfile, normalise};
+pub use thai::ThaiWords;
 
 use whisper::Symbols;
 

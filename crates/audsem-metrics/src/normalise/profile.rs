@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use regex::Regex;
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::python_text::{Border, collapse, is_punctuation, is_space, is_word, replace, replace_if, split};
 use super::whisper::{self, Symbols};
@@ -21,7 +22,7 @@ pub enum TextProfile {
     ImdaPart4,
     /// Vietnamese, and other languages with blanks between words.
     Vietnamese,
-    /// As it is, but for white space. Thai comes with blanks between its words, from a segmenter of the user.
+    /// As it is, but for white space. Thai comes with blanks between its words, as [`ThaiWords`](super::ThaiWords) puts them.
     Verbatim,
 }
 
@@ -96,6 +97,9 @@ pub fn normalise(text: &str, profile: TextProfile, compat: Compat) -> String {
         TextProfile::Chinese => spaced(&english(text, Symbols::Removed, compat), compat),
         TextProfile::ImdaPart4 => joined(&spaced(&english(text, Symbols::Kept, compat), compat)),
         TextProfile::Vietnamese => {
+            // Accents may be characters of their own, which are neither letters nor numbers.
+            let composed = || text.nfc().collect::<String>();
+            let text = if compat == Compat::Fixed { composed() } else { text.to_owned() };
             let is_kept = |c: char| is_space(c) || (c != '_' && is_word(c));
             joined(&text.to_lowercase().chars().map(|c| if is_kept(c) { c } else { ' ' }).collect::<String>())
         }
@@ -158,7 +162,8 @@ fn spaced(text: &str, compat: Compat) -> String {
     if compat == Compat::Fixed { joined(&out) } else { out }
 }
 
-fn joined(text: &str) -> String {
+/// A text with single blanks between its words, and none around it.
+pub(super) fn joined(text: &str) -> String {
     collapse(text).trim_matches(' ').to_owned()
 }
 
@@ -193,6 +198,7 @@ mod tests {
             ("我们go到", TextProfile::Chinese, "我 们go到", "我 们 go 到"),
             ("{noise} {lah} mana", TextProfile::ImdaPart4, "noise mana", "mana"),
             ("Xin CHÀO, 2 bạn_!", TextProfile::Vietnamese, "xin chào 2 bạn", "xin chào 2 bạn"),
+            ("cha\u{300}o", TextProfile::Vietnamese, "cha o", "chào"),
             ("  ก  ข ", TextProfile::Verbatim, "ก ข", "ก ข"),
         ] {
             let got = [Compat::Reference, Compat::Fixed].map(|compat| normalise(text, profile, compat));

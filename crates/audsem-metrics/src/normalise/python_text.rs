@@ -33,17 +33,15 @@ pub(super) fn is_word(c: char) -> bool {
 /// Whether a character is a mark, a symbol or punctuation (categories M, S and P).
 pub(super) fn is_mark_or_symbol(c: char) -> bool {
     use GeneralCategory as G;
+    let is_mark = matches!(get_general_category(c), G::NonspacingMark | G::SpacingMark | G::EnclosingMark);
+    is_mark || is_punctuation_or_symbol(c)
+}
+
+/// Whether a character is a symbol or punctuation (categories S and P).
+pub(super) fn is_punctuation_or_symbol(c: char) -> bool {
+    use GeneralCategory as G;
     is_punctuation(c)
-        || matches!(
-            get_general_category(c),
-            G::NonspacingMark
-                | G::SpacingMark
-                | G::EnclosingMark
-                | G::MathSymbol
-                | G::CurrencySymbol
-                | G::ModifierSymbol
-                | G::OtherSymbol
-        )
+        || matches!(get_general_category(c), G::MathSymbol | G::CurrencySymbol | G::ModifierSymbol | G::OtherSymbol)
 }
 
 /// Whether a character is punctuation (category P).
