@@ -57,6 +57,10 @@ metadata-eval *ARGS:
 training *ARGS:
     cargo run --quiet --profile {{ profile }} -p audsem-training -- "$@"
 
+# Models asked the questions of benchmarks, scored and shown: predict, judge, score, export, report
+evaluate *ARGS:
+    cargo run --quiet --profile {{ profile }} -p audsem-evaluate -- "$@"
+
 # Fetch the pinned sounds, pictures and word lists of the demo into assets/ (--quick: the small set)
 assets *ARGS:
     scripts/fetch-assets "$@"

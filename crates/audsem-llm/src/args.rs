@@ -44,6 +44,10 @@ pub struct ServerArgs {
     /// the command line, which every user of the machine can see
     #[arg(long, value_name = "VARIABLE", default_value = "OPENAI_API_KEY")]
     pub api_key_env: String,
+    /// Version of the API of an Azure deployment, whose address is https://NAME.openai.azure.com/openai/deployments/DEPLOYMENT:
+    /// it stands behind every address, and the key is sent as Azure wants it
+    #[arg(long, value_name = "VERSION")]
+    pub azure_api_version: Option<String>,
     /// Extra field of every request body, e.g. --server-param 'chat_template_kwargs={"enable_thinking":false}'
     #[arg(long, value_name = "NAME=JSON")]
     pub server_param: Vec<String>,
@@ -70,6 +74,7 @@ impl ServerArgs {
         config.connect_timeout = seconds("connect timeout", self.connect_timeout, "give a positive --connect-timeout")?;
         config.retry = RetryPolicy { retries: self.retries, ..RetryPolicy::default() };
         config.extra = self.server_param.iter().map(|text| parameter(text)).collect::<Result<Map<_, _>, _>>()?;
+        config.api_version.clone_from(&self.azure_api_version);
         config.api_key = Secret::from_env(&self.api_key_env);
         Ok(config)
     }

@@ -19,4 +19,34 @@ pub enum Error {
     /// A table.
     #[error(transparent)]
     Table(#[from] audsem_core::tables::TableError),
+    /// A device.
+    #[error(transparent)]
+    Model(#[from] audsem_core::weights::ModelError),
+    /// A question that no answer could be compared by.
+    #[error("{place}: {problem}\nhint: each line is one question, as docs/formats.md describes under `EvaluationItem`")]
+    NotAnItem {
+        /// File and line.
+        place: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// None of the sounds of the questions is there.
+    #[error(
+        "none of the {n} sounds of these questions is there, such as {first}\n\
+         hint: name the folders or tars that hold them with --sounds"
+    )]
+    NoSounds {
+        /// Sounds that the questions name.
+        n: usize,
+        /// What the data set calls the first of them.
+        first: String,
+    },
+    /// A prompt template that cannot be used.
+    #[error("prompt templates, {place}: {problem}")]
+    Prompts {
+        /// File and name of the template.
+        place: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
 }

@@ -8,11 +8,12 @@ pub mod error;
 pub mod export;
 pub mod item;
 pub mod judge;
+pub mod predict;
 pub mod prediction;
 pub mod report;
 pub mod score;
 pub mod sound_library;
 pub mod tables;
 
-/// Name of the binary.
+/// Name of the binary, as `run.json` has it.
 pub const TOOL: &str = "audsem-evaluate";

@@ -74,6 +74,19 @@ impl SoundLibrary {
         Ok(scan(tar, ClipContent::Sound, add).map_err(|error| CoreError::input(tar, error.to_string()))?)
     }
 
+    /// Whether there is a sound that a data set calls so; see [`SoundLibrary::read`].
+    ///
+    /// # Errors
+    /// A folder cannot be looked at.
+    pub fn has(&self, name: &str) -> Result<bool, Error> {
+        for folder in &self.folders {
+            if file_in(folder, name)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(self.members.contains_key(&tar_key(name)))
+    }
+
     /// The sound that a data set calls so: by its path below a folder, by the last part of that, or by the key of its clip.
     /// None where there is no such sound.
     ///
@@ -150,9 +163,10 @@ mod tests {
         assert_eq!(read("some/where/b.mp3"), sound("mp3", b"b"));
         for spelling in ["V (1_0-3_5)", "V (1.0-3.5)"] {
             assert_eq!(read(spelling), sound("flac", b"fLaC"), "{spelling}");
+            assert!(library.has(spelling).unwrap() && library.has("./test/a.wav").unwrap(), "{spelling}");
         }
         for absent in ["c.wav", "../audio/test/a.wav/..", "V (2_0-3_5)", "test"] {
-            assert_eq!(read(absent), None, "{absent}");
+            assert_eq!((read(absent), library.has(absent).unwrap()), (None, false), "{absent}");
         }
         assert!(SoundLibrary::open(&[root.join("none")]).is_err());
     }

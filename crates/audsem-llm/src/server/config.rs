@@ -20,6 +20,30 @@ pub enum Api {
     Raw,
 }
 
+/// How the bytes of a sound are sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum AudioForm {
+    /// `input_audio` with data and format: OpenAI, vLLM, llama.cpp
+    #[default]
+    InputAudio,
+    /// `audio_url` with the sound inside a `data:` address: vLLM, SGLang
+    AudioUrl,
+}
+
+impl AudioForm {
+    /// Every form, the most common one first.
+    pub const ALL: [Self; 2] = [Self::InputAudio, Self::AudioUrl];
+
+    /// The name of the form, as in the protocol.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InputAudio => "input_audio",
+            Self::AudioUrl => "audio_url",
+        }
+    }
+}
+
 /// How a JSON schema is sent to the server. If the server refuses the form, the forms below it are tried, and the first
 /// that it takes is used from then on. The answer is validated on our side in any case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -71,8 +95,8 @@ impl Secret {
         (!value.is_empty()).then(|| Self(value.to_owned()))
     }
 
-    pub(super) fn bearer(&self) -> String {
-        format!("Bearer {}", self.0)
+    fn text(&self) -> &str {
+        &self.0
     }
 }
 
@@ -103,8 +127,10 @@ pub struct ServerConfig {
     pub schema_format: SchemaFormat,
     /// Extra fields of every request body, e.g. `chat_template_kwargs`.
     pub extra: Map<String, Value>,
-    /// Sent as bearer token where present.
+    /// Sent as bearer token where present, or in the header `api-key` where there is a version of the API.
     pub api_key: Option<Secret>,
+    /// Version of the API that stands behind every address: deployments of Azure have one.
+    pub api_version: Option<String>,
 }
 
 impl ServerConfig {
@@ -122,6 +148,7 @@ impl ServerConfig {
             schema_format: SchemaFormat::default(),
             extra: Map::new(),
             api_key: None,
+            api_version: None,
         }
     }
 
@@ -138,6 +165,17 @@ impl ServerConfig {
                 "give for example --server http://127.0.0.1:8000/v1",
             );
         }
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        if let Some(version) =
+            self.api_version.as_deref().filter(|version| version.is_empty() || !version.chars().all(is_plain))
+        {
+            return refuse(
+                "version of the API",
+                version,
+                "consists of letters, digits, `-`, `.` and `_`",
+                "give for example --azure-api-version 2024-11-01-preview",
+            );
+        }
         if self.concurrency == 0 {
             return refuse("concurrent requests", "0", "must be at least 1", "give --concurrency 1 or more");
         }
@@ -145,7 +183,17 @@ impl ServerConfig {
     }
 
     pub(super) fn endpoint(&self, route: &str) -> String {
-        format!("{}/{route}", self.url.trim_end_matches('/'))
+        let version = self.api_version.iter().map(|version| format!("?api-version={version}"));
+        format!("{}/{route}{}", self.url.trim_end_matches('/'), version.collect::<String>())
+    }
+
+    /// The header that carries the key, if there is one.
+    pub(super) fn key_header(&self) -> Option<(&'static str, String)> {
+        let key = self.api_key.as_ref()?.text();
+        Some(match self.api_version {
+            None => ("authorization", format!("Bearer {key}")),
+            Some(_) => ("api-key", key.to_owned()),
+        })
     }
 
     /// Model and everything else that decides an answer; no address, no timing.

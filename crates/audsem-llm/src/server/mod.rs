@@ -19,7 +19,7 @@ mod permits;
 mod tests;
 
 use config::redact_url;
-pub use config::{Api, SchemaFormat, Secret, ServerConfig};
+pub use config::{Api, AudioForm, SchemaFormat, Secret, ServerConfig};
 use exchange::{Answer, exchange};
 use forms::SchemaForms;
 use permits::Permits;
@@ -42,6 +42,7 @@ pub struct OpenAiServer {
     agent: ureq::Agent,
     permits: Permits,
     forms: SchemaForms,
+    audio_form: Mutex<AudioForm>,
     /// No request is sent before this moment, because the server asked clients to wait.
     hold_until: Mutex<Option<Instant>>,
     /// Requests in a row without an answer.
@@ -81,7 +82,8 @@ impl OpenAiServer {
         let (permits, forms) = (Permits::new(config.concurrency), SchemaForms::new(config.schema_format));
         let model = config.model.clone().unwrap_or_default();
         let (hold_until, unanswered) = (Mutex::new(None), AtomicU32::new(0));
-        let mut server = Self { config, model, agent, permits, forms, hold_until, unanswered };
+        let audio_form = Mutex::default();
+        let mut server = Self { config, model, agent, permits, forms, audio_form, hold_until, unanswered };
         if server.model.is_empty() {
             server.model = server.only_model().map_err(|error| match error {
                 TextError::NotSent => TextError::Stopped { url: redact_url(&server.config.url) },
@@ -95,6 +97,11 @@ impl OpenAiServer {
     #[must_use]
     pub fn model(&self) -> &str {
         &self.model
+    }
+
+    /// Sends the sounds of all further requests in this form.
+    pub(super) fn send_audio_as(&self, form: AudioForm) {
+        *self.audio_form.lock().unwrap_or_else(PoisonError::into_inner) = form;
     }
 
     /// Posts JSON to a route of the server and returns the body of its answer, with the retries of questions. For what
@@ -136,7 +143,8 @@ impl OpenAiServer {
 
     /// Asks with the schema, if the request has one, in a form.
     fn ask_in(&self, form: SchemaFormat, request: &Request) -> Result<Response, TextError> {
-        let body = wire::body(&self.model, request, form, &self.config.extra);
+        let audio_form = *self.audio_form.lock().unwrap_or_else(PoisonError::into_inner);
+        let body = wire::body(&self.model, request, (form, audio_form), &self.config.extra);
         let body: Arc<str> = body.to_string().into();
         let url = self.config.endpoint(wire::route(&request.prompt));
         let key = request.key(&self.model);
@@ -199,8 +207,8 @@ impl OpenAiServer {
 
     fn post_text(&self, url: &str, body: &Arc<str>) -> Result<String, Failure> {
         let mut request = self.agent.post(url).header("content-type", "application/json");
-        if let Some(key) = &self.config.api_key {
-            request = request.header("authorization", key.bearer());
+        if let Some((header, key)) = self.config.key_header() {
+            request = request.header(header, key);
         }
         let body = Arc::clone(body);
         self.read(exchange(move || request.send(&*body)))
@@ -208,8 +216,8 @@ impl OpenAiServer {
 
     fn get(&self, route: &str) -> Result<Value, Failure> {
         let mut request = self.agent.get(self.config.endpoint(route));
-        if let Some(key) = &self.config.api_key {
-            request = request.header("authorization", key.bearer());
+        if let Some((header, key)) = self.config.key_header() {
+            request = request.header(header, key);
         }
         self.json(&self.read(exchange(move || request.call()))?)
     }

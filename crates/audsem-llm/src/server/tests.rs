@@ -451,3 +451,21 @@ fn other_routes_are_called_with_the_same_patience() {
     let error = client.call("unload_lora_adapter", &json!({})).unwrap_err();
     assert!(matches!(&error, TextError::Rejected { status: 404, body, .. } if body == "no such adapter"), "{error}");
 }
+
+#[test]
+fn azure_gets_its_version_and_its_header() {
+    let server = Loopback::start(|_, _| say("yes"));
+    let client = client(&server, |config| {
+        config.url = server.url("/openai/deployments/ears/");
+        config.api_key = Secret::new("sk-very-secret");
+        config.api_version = Some("2024-11-01-preview".into());
+    });
+    client.generate(&chat("hi")).unwrap();
+    let call = &server.calls()[0];
+    assert_eq!(call.path, "/openai/deployments/ears/chat/completions?api-version=2024-11-01-preview");
+    assert!(call.headers.contains(&("api-key".into(), "sk-very-secret".into())));
+    assert!(call.headers.iter().all(|(name, _)| name != "authorization"));
+    let config = ServerConfig { api_version: Some("1&x=2".into()), ..ServerConfig::new("http://h/v1") };
+    let error = OpenAiServer::connect(config).map(drop).unwrap_err().to_string();
+    assert!(error.contains("--azure-api-version"), "{error}");
+}

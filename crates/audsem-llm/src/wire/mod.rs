@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 pub(super) use answer::response;
 
-use super::{Media, Message, MessageContent, Part, Prompt, Request, Role, SchemaFormat, TextError};
+use super::{AudioForm, Media, Message, MessageContent, Part, Prompt, Request, Role, SchemaFormat, TextError};
 
 /// Route of a prompt below the server's address.
 pub(super) fn route(prompt: &Prompt) -> &'static str {
@@ -16,8 +16,13 @@ pub(super) fn route(prompt: &Prompt) -> &'static str {
     }
 }
 
-/// The body of a request. `extra` are the user's own parameters; they win.
-pub(super) fn body(model: &str, request: &Request, format: SchemaFormat, extra: &Map<String, Value>) -> Value {
+/// The body of a request, with its schema and its sounds in these forms. `extra` are the user's own parameters; they win.
+pub(super) fn body(
+    model: &str,
+    request: &Request,
+    (schema_format, audio_form): (SchemaFormat, AudioForm),
+    extra: &Map<String, Value>,
+) -> Value {
     let mut body = Map::new();
     let mut put = |key: &str, value: Value| {
         body.insert(key.to_owned(), value);
@@ -36,7 +41,7 @@ pub(super) fn body(model: &str, request: &Request, format: SchemaFormat, extra: 
     }
     match &request.prompt {
         Prompt::Chat(messages) => {
-            put("messages", messages.iter().map(message).collect());
+            put("messages", messages.iter().map(|turn| message(turn, audio_form)).collect());
             if request.top_logprobs > 0 {
                 put("logprobs", json!(true));
                 put("top_logprobs", json!(request.top_logprobs));
@@ -49,7 +54,7 @@ pub(super) fn body(model: &str, request: &Request, format: SchemaFormat, extra: 
             }
         }
     }
-    if let Some((name, value)) = request.schema.clone().and_then(|schema| schema_field(format, schema)) {
+    if let Some((name, value)) = request.schema.clone().and_then(|schema| schema_field(schema_format, schema)) {
         put(name, value);
     }
     for (key, value) in extra {
@@ -74,25 +79,28 @@ fn schema_field(format: SchemaFormat, schema: Value) -> Option<(&'static str, Va
     Some((name, value))
 }
 
-fn message(message: &Message) -> Value {
+fn message(message: &Message, audio_form: AudioForm) -> Value {
     let content = match &message.content {
         MessageContent::Text(text) => json!(text),
-        MessageContent::Parts(parts) => parts.iter().map(part).collect(),
+        MessageContent::Parts(parts) => parts.iter().map(|one| part(one, audio_form)).collect(),
     };
     json!({"role": message.role, "content": content})
 }
 
 /// A part as OpenAI writes it; sounds by address are an extension that vLLM and SGLang read.
-fn part(part: &Part) -> Value {
+fn part(part: &Part, audio_form: AudioForm) -> Value {
     match part {
         Part::Text(text) => json!({"type": "text", "text": text}),
-        Part::Audio(media) => audio(media),
+        Part::Audio(media) => audio(media, audio_form),
         Part::Image(media) => json!({"type": "image_url", "image_url": {"url": image_url(media)}}),
     }
 }
 
-fn audio(media: &Media) -> Value {
+fn audio(media: &Media, form: AudioForm) -> Value {
     match media.base64() {
+        Some((format, data)) if form == AudioForm::AudioUrl => {
+            json!({"type": "audio_url", "audio_url": {"url": format!("data:audio/{format};base64,{data}")}})
+        }
         Some((format, data)) => json!({"type": "input_audio", "input_audio": {"data": data, "format": format}}),
         None => json!({"type": "audio_url", "audio_url": {"url": media.url()}}),
     }

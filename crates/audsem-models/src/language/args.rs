@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::multimodal::audio_language::LocalAudioModel;
 
 /// Flags that say nothing to a model in this process.
-const SERVER_ONLY: [&str; 9] = [
+const SERVER_ONLY: [&str; 10] = [
     "api",
     "schema_format",
     "concurrency",
@@ -24,6 +24,7 @@ const SERVER_ONLY: [&str; 9] = [
     "retries",
     "unanswered",
     "api_key_env",
+    "azure_api_version",
     "server_param",
 ];
 

@@ -1,8 +1,10 @@
 //! The command line: clap types only, one file for each part.
 
+mod predict;
 mod report;
 mod score;
 
+pub use predict::{DecodingPreset, ExpectedFamily, PredictArgs};
 pub use report::ReportArgs;
 pub use score::{CompatFlag, ExportArgs, ExtractionArgs, JudgeArgs, NormaliserFlag, ScoreArgs, TokensFlag};
 
@@ -29,6 +31,8 @@ pub struct Cli {
 /// The subcommands, in the order an evaluation uses them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Ask a model the questions of a benchmark, behind a server or in this process
+    Predict(Box<PredictArgs>),
     /// Have a language model rate answers by a rubric
     Judge(Box<JudgeArgs>),
     /// Score answers under every convention, with intervals
@@ -46,6 +50,7 @@ impl Command {
     /// Any error that prevents the run.
     pub fn run(&self, global: &GlobalArgs) -> Result<CommandOutput, Error> {
         let summary = match self {
+            Self::Predict(args) => args.run(&options(&args.run, global)?),
             Self::Judge(args) => args.run(&whole(&args.run, global)?),
             Self::Score(args) => crate::score::run(&args.config(), &whole(&args.run, global)?),
             Self::Export(args) => crate::export::run(&args.config(), &whole(&args.run, global)?),

@@ -37,6 +37,15 @@ pub struct BenchmarkItems {
     pub files: Vec<PathBuf>,
 }
 
+impl BenchmarkItems {
+    /// The questions of one file.
+    #[must_use]
+    pub fn new(items: Vec<EvaluationItem>, file: &Path) -> Self {
+        let content_sha256 = content_sha256(&items);
+        Self { items, content_sha256, notes: Vec::new(), files: vec![file.to_owned()] }
+    }
+}
+
 /// Reads the questions of a benchmark.
 ///
 /// # Errors

@@ -5,10 +5,12 @@ use audsem_core::testing::loopback::Loopback;
 
 use crate::answers::{many_choices, write_run};
 use crate::judge::{open_questions, rate};
+use crate::predict::{answered, heard_in_this_process, items};
 use crate::workbench::Bench;
 
 audsem_core::survival_tests! {
     audsem_evaluate::cli::Cli:
+    "predict" => predict, predict_in_this_process;
     "judge" => judge;
     "score" => score;
     "export" => export;
@@ -22,6 +24,20 @@ fn check(bench: &Bench, name: &str, arguments: &str) {
         command.arg("--output").arg(output).args(["--workers", &workers.to_string()]);
         command
     });
+}
+
+fn predict(command: &str) {
+    let bench = Bench::new();
+    items(&bench, 4);
+    let server = Loopback::start(|call, _| answered(call));
+    let flags = "--items items.jsonl --sounds sounds --items-per-part 2 --permute 2 --blind --model m";
+    check(&bench, "predict", &format!("{command} {flags} --server {}", server.url("/v1")));
+}
+
+fn predict_in_this_process(command: &str) {
+    let bench = Bench::new();
+    let arguments = heard_in_this_process(&bench, 2);
+    check(&bench, "predict-local", &format!("{command} {arguments} --items-per-part 1"));
 }
 
 fn judge(command: &str) {

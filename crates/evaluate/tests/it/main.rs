@@ -5,6 +5,8 @@ mod answers;
 mod chaos;
 mod export;
 mod judge;
+mod kill;
+mod predict;
 mod report;
 mod score;
 mod workbench;

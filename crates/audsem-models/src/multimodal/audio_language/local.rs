@@ -18,6 +18,7 @@ use crate::multimodal::processor::{ChatTurn, refused};
 #[derive(Debug)]
 pub struct LocalAudioModel {
     model: AudioLanguageModel,
+    beams: usize,
 }
 
 impl LocalAudioModel {
@@ -26,12 +27,25 @@ impl LocalAudioModel {
     /// # Errors
     /// As [`AudioLanguageModel::open`].
     pub fn open(model: &str, device: &Device, dtype: DType) -> Result<Self> {
-        let options = AudioModelOptions { device: device.clone(), dtype, ..AudioModelOptions::default() };
-        let model = AudioLanguageModel::open(model, &options)?;
+        Self::open_with(model, &AudioModelOptions { device: device.clone(), dtype, ..AudioModelOptions::default() }, 1)
+    }
+
+    /// As [`LocalAudioModel::open`], with an adapter or a processor of its own; answers follow so many sequences at a time.
+    ///
+    /// # Errors
+    /// As [`AudioLanguageModel::open`].
+    pub fn open_with(model: &str, options: &AudioModelOptions, beams: usize) -> Result<Self> {
+        let model = AudioLanguageModel::open(model, options)?;
         for note in model.notes() {
             tracing::warn!("{note}");
         }
-        Ok(Self { model })
+        Ok(Self { model, beams: beams.max(1) })
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &AudioLanguageModel {
+        &self.model
     }
 
     /// What stands in `run.json` about the model.
@@ -67,6 +81,7 @@ impl LocalAudioModel {
             temperature: if samples { request.temperature } else { 1.0 },
             top_k: 0,
             top_p: request.top_p.unwrap_or(1.0),
+            num_beams: self.beams,
             ..self.model.greedy(request.max_tokens as usize)
         };
         let answer = self.model.continued(&[prompted], &config)?.into_iter().flatten().next();
@@ -99,7 +114,14 @@ impl TextGenerator for LocalAudioModel {
     fn identity(&self) -> String {
         let fingerprint = self.fingerprint();
         let hashes = fingerprint.sha256.join(" ");
-        format!("{} ({:?}) sha256 {hashes}", fingerprint.name, self.model.dtype())
+        let mut identity = format!("{} ({:?}) sha256 {hashes}", fingerprint.name, self.model.dtype());
+        if let Some(adapter) = self.model.adapter_fingerprint() {
+            identity.push_str(&format!(" with {} sha256 {}", adapter.name, adapter.sha256.join(" ")));
+        }
+        if self.beams > 1 {
+            identity.push_str(&format!(", {} beams", self.beams));
+        }
+        identity
     }
 
     /// Answers in free text; schemas, stop texts and probabilities of tokens are refused.

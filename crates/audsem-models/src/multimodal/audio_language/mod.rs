@@ -80,6 +80,8 @@ pub struct AudioLanguageModel {
     adapter_fingerprint: Option<ModelFingerprint>,
     notes: Vec<String>,
     dtype: DType,
+    family: AudioFamily,
+    longest_sound: usize,
 }
 
 impl AudioLanguageModel {
@@ -112,7 +114,21 @@ impl AudioLanguageModel {
             adapter_fingerprint,
             notes: checkpoint.notes().to_vec(),
             dtype: options.dtype,
+            family: checkpoint.family(),
+            longest_sound: checkpoint.config().longest_sound(),
         })
+    }
+
+    /// The family of the network.
+    #[must_use]
+    pub fn family(&self) -> AudioFamily {
+        self.family
+    }
+
+    /// The samples of a sound that the processor gives to the network, at most.
+    #[must_use]
+    pub fn longest_sound(&self) -> usize {
+        self.longest_sound
     }
 
     /// The network.
