@@ -9,4 +9,5 @@ mod kill;
 mod predict;
 mod report;
 mod score;
+mod whisper_real;
 mod workbench;
