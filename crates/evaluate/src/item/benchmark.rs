@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use audsem_core::error::Error as CoreError;
 use audsem_core::files::hex;
 use audsem_core::input::{is_folder, read_whole};
+use audsem_core::tables::JsonRows;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::{EvaluationItem, mmar, mmau, shards};
+use super::{EvaluationItem, lettered, mmar, mmau, mmau_pro, shards};
 use crate::error::Error;
 
 /// A benchmark by the form of its files.
@@ -20,6 +21,12 @@ pub enum Benchmark {
     Mmau,
     /// MMAR: MMAR-meta.jsonl or the list of it
     Mmar,
+    /// MMAU-Pro: test.parquet, or its rows as JSON
+    MmauPro,
+    /// MMSU: the questions as JSON, their sounds as files
+    Mmsu,
+    /// AIR-Bench, foundation: Foundation_meta.json
+    AirBench,
     /// Training shards of `audsem-tarify`, such as those that were held out
     Shards,
 }
@@ -56,6 +63,9 @@ pub fn read_benchmark(benchmark: Benchmark, data: &[PathBuf]) -> Result<Benchmar
         match benchmark {
             Benchmark::Mmau => mmau::read(path, &mut read)?,
             Benchmark::Mmar => mmar::read(path, &mut read)?,
+            Benchmark::MmauPro => mmau_pro::read(path, &mut read)?,
+            Benchmark::Mmsu => lettered::read(path, &lettered::MMSU, &mut read)?,
+            Benchmark::AirBench => lettered::read(path, &lettered::AIR_BENCH, &mut read)?,
             Benchmark::Shards => shards::read(path, &mut read)?,
         }
     }
@@ -108,10 +118,21 @@ fn content_sha256(items: &[EvaluationItem]) -> String {
     hex(&sha256.finalize())
 }
 
-/// The records of a JSON file with a list, or of a file with one JSON object on each line.
+/// The records of a JSON file with a list, of a file with one JSON object on each line, or of a Parquet table. Columns of bytes,
+/// such as embedded sounds, are not among them.
 pub(super) fn records(path: &Path) -> Result<Vec<Map<String, Value>>, Error> {
     if is_folder(path)? {
         return Err(CoreError::input(path, "a file of questions is wanted, and this is a folder").into());
+    }
+    if path.extension().is_some_and(|suffix| suffix == "parquet") {
+        let rows = JsonRows::open(path)?;
+        let mut read = Vec::with_capacity(rows.n_rows());
+        for group in rows.groups() {
+            let group = group?;
+            let reader = group.reader();
+            read.extend((0..group.len()).map(|row| reader.row(row)));
+        }
+        return Ok(read);
     }
     let bytes = read_whole(path)?;
     let refuse = |problem: String| -> Error { CoreError::input(path, problem).into() };

@@ -1,8 +1,10 @@
 //! Questions of benchmarks, whatever file they come from.
 
 mod benchmark;
+mod lettered;
 mod mmar;
 mod mmau;
+mod mmau_pro;
 mod shards;
 #[cfg(test)]
 mod tests;

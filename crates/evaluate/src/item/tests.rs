@@ -80,6 +80,41 @@ fn mmar_is_read_line_by_line() {
 }
 
 #[test]
+fn options_in_fields_of_their_own_are_options() {
+    let mut fields = json!({
+        "id": "m1", "audio": "a.wav", "question": "Which?", "choice_a": "x", "choice_b": "y", "choice_c": "", "choice_d": null,
+        "answer_gt": "y", "task_name": "stress", "category": "Perception",
+    });
+    let mmsu = read(Benchmark::Mmsu, "x.jsonl", fields.to_string().as_bytes()).unwrap();
+    let item = &mmsu.items[0];
+    assert_eq!((&item.choices, &item.references[0]), (&vec!["x".to_owned(), "y".to_owned()], &"y".to_owned()));
+    assert_eq!((item.sounds[0].as_str(), item.groups["task_name"].as_str()), ("a.wav", "stress"));
+    let object = fields.as_object_mut().unwrap();
+    object.extend([
+        ("uniq_id".to_owned(), json!(7)),
+        ("path".to_owned(), json!("b.flac")),
+        ("dataset_name".to_owned(), json!("Set")),
+    ]);
+    let air = read(Benchmark::AirBench, "x.json", json!([fields]).to_string().as_bytes()).unwrap();
+    assert_eq!((air.items[0].id.as_str(), air.items[0].sounds[0].as_str()), ("7", "stress_Set/b.flac"));
+}
+
+#[test]
+fn mmau_pro_has_open_questions_and_several_sounds() {
+    let rows = json!([
+        { "id": "p1", "audio_path": ["a.wav", "b.wav"], "question": "Same?", "choices": ["yes", "no"], "answer": "no",
+          "category": "sound" },
+        { "id": "p2", "audio_path": ["c.wav"], "question": "Tell.", "choices": null, "answer": "A tale.", "category": "open" },
+        { "id": "p3", "audio_path": "d.wav", "question": "In two words.", "answer": "x",
+          "category": "instruction following", "task_identifier": "Length" },
+    ]);
+    let read = read(Benchmark::MmauPro, "x.json", rows.to_string().as_bytes()).unwrap();
+    let told: Vec<_> = read.items.iter().map(|item| (item.kind, item.sounds.len())).collect();
+    assert_eq!(told, [(AnswerKind::Choice, 2), (AnswerKind::Open, 1), (AnswerKind::Open, 1)]);
+    assert!(read.notes[0].contains("1 questions are instructions to follow"), "{:?}", read.notes);
+}
+
+#[test]
 fn files_that_are_no_benchmark_say_what_is_wrong() {
     for (content, expected) in [
         ("[]", "there is no question in it"),
