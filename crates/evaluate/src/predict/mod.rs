@@ -125,35 +125,24 @@ pub fn run(config: &Config, model: &Respondent, options: &RunOptions) -> Result<
     let mut run = Run::open(options, RunSpec::new(&record).models(model.fingerprints.clone()))?;
     let step = Step { name: "part", unit: "predictions", physical: "tok" };
     run.must_keep(step);
-    let asker = Examination {
-        config,
-        rules: AskingRules {
-            wording: &config.wording,
-            permute: config.permute,
-            blind: config.blind,
-            max_tokens: model.max_tokens,
-            seed: options.seed,
-            counts_text: model.counts_text,
-        },
-        sounds: SoundRules {
-            long: config.long,
-            longest: usize::try_from(config.longest_ms * 16).unwrap_or(usize::MAX),
-            heard: model.heard_samples,
-        },
-        decoder: if options.dry_run { Decoder::new() } else { decoder(config.ffmpeg.as_deref()) },
-        generate: GenerateStep::new(&Asker, &*model.generator).with_batch(REQUESTS).with_unanswered(config.unanswered),
-    };
+    let asker = Examination::new(config, model, options);
     let report = run.execute(step, &plan, |work, out| asker.part(work, out))?;
     let counts: BTreeMap<String, u64> = report.stats.counts.clone().into_iter().collect();
-    let mut summary = run.finish()?.with_result("questions", items.len());
-    if !config.questions.notes.is_empty() {
-        summary = summary.with_result("notes", config.questions.notes.clone());
+    let answered = [PredictionStatus::Answered, PredictionStatus::CutOff].map(PredictionStatus::name);
+    if report.complete && !options.dry_run && answered.iter().all(|name| !counts.contains_key(*name)) {
+        tracing::warn!("nobody has answered any of these questions: `problem` in part-*.jsonl says why");
     }
-    for status in STATUSES {
-        let n = counts.get(status.name()).copied().unwrap_or(0);
-        summary = summary.with_result(status.name(), n);
+    Ok(told(run.finish()?.with_result("questions", items.len()), &config.questions.notes, &counts))
+}
+
+/// The summary with what people should know of the questions, and what became of them.
+fn told(mut summary: Summary, notes: &[String], counts: &BTreeMap<String, u64>) -> Summary {
+    if !notes.is_empty() {
+        summary = summary.with_result("notes", notes.to_vec());
     }
-    Ok(summary)
+    STATUSES.into_iter().fold(summary, |summary, status| {
+        summary.with_result(status.name(), counts.get(status.name()).copied().unwrap_or(0))
+    })
 }
 
 /// What can become of a question here.
@@ -231,7 +220,27 @@ struct Examination<'a> {
     generate: GenerateStep<'a, Asker>,
 }
 
-impl Examination<'_> {
+impl<'a> Examination<'a> {
+    fn new(config: &'a Config, model: &'a Respondent, options: &RunOptions) -> Self {
+        let rules = AskingRules {
+            wording: &config.wording,
+            permute: config.permute,
+            blind: config.blind,
+            max_tokens: model.max_tokens,
+            seed: options.seed,
+            counts_text: model.counts_text,
+        };
+        let sounds = SoundRules {
+            long: config.long,
+            longest: usize::try_from(config.longest_ms * 16).unwrap_or(usize::MAX),
+            heard: model.heard_samples,
+        };
+        let decoder = if options.dry_run { Decoder::new() } else { decoder(config.ffmpeg.as_deref()) };
+        let generate = GenerateStep::new(&Asker, &*model.generator);
+        let generate = generate.with_batch(REQUESTS).with_unanswered(config.unanswered);
+        Self { config, rules, sounds, decoder, generate }
+    }
+
     /// One shard: decodes its sounds, asks its questions, writes `part-N.jsonl`.
     fn part(&self, work: &Part<'_>, out: &mut ShardOutput) -> Result<(), ShardError> {
         if out.dry_run() {

@@ -208,6 +208,9 @@ fn answers_that_are_cut_or_refused_are_told_apart() {
     assert_eq!((all[1].status, all[1].output.as_deref()), (PredictionStatus::CutOff, Some("a dog")));
     assert_eq!((all[2].status, &all[2].output), (PredictionStatus::Refused, &None));
     assert!(all[2].problem.as_deref().unwrap().contains("the sound is too long"), "{:?}", all[2].problem);
+    let flags = "--items items.jsonl --sounds sounds --model m --longest-s 1 --long refuse --limit 3";
+    bench.write("sounds/0.wav", tone(4.0));
+    bench.call(&format!("predict {flags} -o none --server {}", server.url("/v1"))).ended(0).says("nobody has answered");
 }
 
 #[test]
@@ -295,11 +298,14 @@ fn a_model_in_this_process_answers_and_its_tokens_are_those_expected() {
         assert_eq!(predictions(&bench, "again", 1), all, "{flags}");
     }
     bench.call(&format!("predict {arguments} -o beams --beams 3 --profile think:9")).ended(0);
+    let heard = predictions(&bench, "beams", 1);
+    assert!(heard.iter().all(|one| one.status != PredictionStatus::Refused && one.output.is_some()), "{heard:?}");
     let config = bench.json("beams/run.json")["config"].clone();
     assert!(config["model"].as_str().unwrap().ends_with(", 3 beams"), "{config}");
     assert_eq!((&config["asks_for_tags"], &config["target_words"]), (&json!(true), &json!(9)));
     let reference = arguments.replace("--max-tokens 24", "--preset reference --limit 1");
     bench.call(&format!("predict {reference} -o reference")).ended(0);
+    assert!(predictions(&bench, "reference", 1)[0].output.is_some());
     let config = bench.json("reference/run.json")["config"].clone();
     assert!(config["model"].as_str().unwrap().ends_with(", 5 beams"), "{config}");
     assert_eq!(config["max_tokens"], 512);
@@ -400,4 +406,24 @@ fn a_benchmark_is_asked_as_published() {
     bench.call("score -i out -o scored").ended(0);
     bench.call(&format!("predict {flags} -o both --items x.jsonl")).ended(2).says("cannot be used with");
     bench.call("predict --model m -o none").ended(2).says("--benchmark");
+}
+
+/// Runs only where AUDSEM_TEST_HEARING_SERVER names a llama.cpp that takes sounds, such as the one `just llm-server --hearing`
+/// starts. Its encoder hears windows of 30 seconds: what it adds to a short sound shows in the tokens.
+#[test]
+fn real_server_fills_windows_up_and_the_tokens_tell() {
+    let Some(url) = std::env::var_os("AUDSEM_TEST_HEARING_SERVER") else {
+        eprintln!("AUDSEM_TEST_HEARING_SERVER is not set: start one with `just llm-server --hearing`");
+        return;
+    };
+    let bench = Bench::new();
+    items(&bench, 2);
+    let flags = "--items items.jsonl --sounds sounds --max-tokens 8 --expect-family qwen2.5-omni --timeout 600";
+    bench.call_with(&format!("predict {flags} -o out"), |command| _ = command.arg("--server").arg(&url)).ended(0);
+    for (n, one) in predictions(&bench, "out", 1).iter().enumerate() {
+        let heard = one.prompt_tokens.unwrap() - one.text_tokens.unwrap();
+        eprintln!("{} s: {heard} tokens for the sound, {:?} expected", n + 1, one.sounds[0].expected_tokens);
+        assert_eq!(one.sounds[0].expected_tokens, Some(25 * (n as u64 + 1)));
+        assert!(one.output.is_some() && heard >= 750, "{one:?}");
+    }
 }
