@@ -1,20 +1,16 @@
-//! What `scripts/learn` needs beside the commands: shards of questions about sounds that a model has to tell apart, and an
-//! examination on sounds that it has not heard, with them and with silence.
+//! What `scripts/learn` needs beside the commands: shards of questions about sounds that a model has to tell apart.
 //!
 //! ```text
 //! learning synthetic OUT             skeleton of a tiny model, and shards of synthetic sounds: train, valid, held-out
 //! learning recordings ASSETS OUT     shards of real recordings, none of which is in two of the folders
-//! learning quiz MODEL SHARDS         accuracy with the sounds and with silence
 //! ```
 
-mod quiz;
 mod recordings;
 #[path = "../../tests/it/skeleton.rs"]
 mod skeleton;
 #[path = "../../tests/it/sounds.rs"]
 mod sounds;
 
-use std::io::Write as _;
 use std::path::Path;
 
 use audsem_core::files::write_atomically;
@@ -30,11 +26,7 @@ fn main() -> Result<(), Failure> {
     match arguments.as_slice() {
         ["synthetic", out] => synthetic(Path::new(out)),
         ["recordings", assets, out] => recordings::write(Path::new(assets), Path::new(out)),
-        ["quiz", model, shards] => {
-            let score = quiz::score(model, Path::new(shards))?;
-            Ok(writeln!(std::io::stdout(), "{score}")?)
-        }
-        _ => Err("usage: learning synthetic OUT | recordings ASSETS OUT | quiz MODEL SHARDS".into()),
+        _ => Err("usage: learning synthetic OUT | recordings ASSETS OUT".into()),
     }
 }
 
