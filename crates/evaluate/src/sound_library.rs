@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use audsem_core::clip_id::ClipId;
-use audsem_core::clips::{ClipContent, ClipEntry, scan};
+use audsem_core::clips::{ClipContent, ClipEntry, clip_of_question, scan};
 use audsem_core::error::Error as CoreError;
 use audsem_core::input::{is_file, is_folder, open_file, read_whole};
 use audsem_core::tar::tars_under;
@@ -69,7 +69,7 @@ impl SoundLibrary {
             let place =
                 Place { tar: tar.to_owned(), suffix: sound.suffix, offset: sound.offset, n_bytes: sound.n_bytes };
             // The samples of a clip with several questions hold the same sound.
-            self.members.entry(tar_key(clip_of(&entry.key))).or_insert(place);
+            self.members.entry(tar_key(clip_of_question(&entry.key))).or_insert(place);
         };
         Ok(scan(tar, ClipContent::Sound, add).map_err(|error| CoreError::input(tar, error.to_string()))?)
     }
@@ -99,7 +99,7 @@ impl SoundLibrary {
                 return Ok(Some(SoundFile { suffix, bytes: read_whole(&path)? }));
             }
         }
-        self.members.get(&tar_key(clip_of(name))).map(read_member).transpose()
+        self.members.get(&tar_key(clip_of_question(name))).map(read_member).transpose()
     }
 }
 
@@ -121,14 +121,6 @@ fn read_member(place: &Place) -> Result<SoundFile, Error> {
     let mut bytes = vec![0; usize::try_from(place.n_bytes).unwrap_or(usize::MAX)];
     file.read_exact_at(&mut bytes, place.offset).map_err(CoreError::read(&place.tar))?;
     Ok(SoundFile { suffix: place.suffix.clone(), bytes })
-}
-
-/// The name of the clip in the key of a sample that is one of its questions: all before `_qa_N`.
-pub(crate) fn clip_of(key: &str) -> &str {
-    match key.rsplit_once("_qa_") {
-        Some((clip, number)) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => clip,
-        _ => key,
-    }
 }
 
 /// One spelling for the name of a clip.

@@ -108,6 +108,23 @@ pub fn parse_clip(name: &str) -> Result<ClipId, ClipIdError> {
     })
 }
 
+/// The name of the clip in the key of a training sample that is one of its questions: all before `_qa_N`.
+///
+/// ```
+/// use audsem_core::clips::clip_of_question;
+///
+/// assert_eq!(clip_of_question("V (1_0-3_5)_qa_12"), "V (1_0-3_5)");
+/// for key in ["V (1_0-3_5)", "a_qa_b", "a_qa_"] {
+///     assert_eq!(clip_of_question(key), key);
+/// }
+/// ```
+pub fn clip_of_question(key: &str) -> &str {
+    match key.rsplit_once("_qa_") {
+        Some((clip, number)) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => clip,
+        _ => key,
+    }
+}
+
 /// The key of the clip that a file or a sample is named after.
 pub fn clip_key(name: &str) -> String {
     if let Ok(clip) = parse_clip(name) {

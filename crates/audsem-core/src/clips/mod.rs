@@ -21,7 +21,7 @@ mod source;
 
 pub use contents::MediaBytes;
 pub use dedupe::{Candidate, Deduplicator};
-pub use description::{Description, MAX_JSON_BYTES, clip_key, parse_clip};
+pub use description::{Description, MAX_JSON_BYTES, clip_key, clip_of_question, parse_clip};
 pub use key_index::{ClipPlan, KeyIndex, PlannedSource, index_keys};
 pub use reason::{ClipDrop, ClipFault};
 pub use samples::{ClipEntry, MediaMember, for_each_head, for_each_sound, scan};

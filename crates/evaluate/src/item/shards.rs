@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use audsem_core::clips::Description;
+use audsem_core::clips::{Description, clip_of_question};
 use audsem_core::error::Error as CoreError;
 use audsem_core::json::read_object;
 use audsem_core::records::{Question, text_of};
@@ -13,7 +13,6 @@ use serde_json::{Map, Value};
 use super::benchmark::BenchmarkItems;
 use super::{AnswerKind, EvaluationItem};
 use crate::error::Error;
-use crate::sound_library::clip_of;
 
 /// Adds the questions of a shard, or of all in a folder. A sample that holds none is told.
 pub(super) fn read(path: &Path, into: &mut BenchmarkItems) -> Result<(), Error> {
@@ -22,7 +21,7 @@ pub(super) fn read(path: &Path, into: &mut BenchmarkItems) -> Result<(), Error> 
         let mut samples = SampleReader::open(&tar).map_err(unreadable)?;
         while let Some(mut sample) = samples.next_sample().map_err(unreadable)? {
             let Some(json) = sample.take("json") else { continue };
-            let clip = clip_of(&Description::parse(&json).clip_key(&sample.key)).to_owned();
+            let clip = clip_of_question(&Description::parse(&json).clip_key(&sample.key)).to_owned();
             match read_object(&json) {
                 Ok(object) => add(&sample.key, &clip, &object.value, into),
                 Err(error) => into.notes.push(format!("{}: `{}` is left out: {error}", tar.display(), sample.key)),

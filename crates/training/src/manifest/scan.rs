@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
 use audsem_core::blame::Blame;
-use audsem_core::clips::{MAX_JSON_BYTES, clip_key, parse_clip};
+use audsem_core::clips::{MAX_JSON_BYTES, clip_key, clip_of_question, parse_clip};
 use audsem_core::files::hex;
 use audsem_core::input::open_file;
 use audsem_core::run::{LeftOut, Outcome, ShardError, ShardOutput};
@@ -131,7 +131,7 @@ impl ShardScanner<'_> {
 
     /// What all examples of a sample have in common.
     fn row(&self, sample: &Sample) -> Result<ManifestRow, ShardError> {
-        let name = clip_of(&sample.key);
+        let name = clip_of_question(&sample.key);
         let video_id = parse_clip(name).ok().map(|clip| clip.video_id().to_owned());
         let (audio_suffix, audio_offset, audio_bytes) = sample.sounds.first().cloned().unwrap_or_default();
         let (json_offset, json_bytes, json) =
@@ -209,30 +209,4 @@ impl Sample {
 #[must_use]
 pub fn example_key(key: &str, pair: Option<u32>) -> String {
     pair.map_or_else(|| key.to_owned(), |pair| format!("{key}_qa_{pair}"))
-}
-
-/// The name of the clip in the key of a sample: all before `_qa_N`.
-fn clip_of(key: &str) -> &str {
-    match key.rsplit_once("_qa_") {
-        Some((clip, number)) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => clip,
-        _ => key,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_clip_is_the_key_without_the_number_of_the_pair() {
-        for (key, clip) in [
-            ("V (1_0-3_5)_qa_0", "V (1_0-3_5)"),
-            ("V (1_0-3_5)_qa_12", "V (1_0-3_5)"),
-            ("V (1_0-3_5)", "V (1_0-3_5)"),
-            ("a_qa_b", "a_qa_b"),
-            ("a_qa_", "a_qa_"),
-        ] {
-            assert_eq!(clip_of(key), clip);
-        }
-    }
 }
