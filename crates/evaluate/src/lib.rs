@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod error;
 pub mod export;
+pub mod import;
 pub mod item;
 pub mod judge;
 pub mod predict;

@@ -1,9 +1,11 @@
 //! The command line: clap types only, one file for each part.
 
+mod import;
 mod predict;
 mod report;
 mod score;
 
+pub use import::ImportArgs;
 pub use predict::{DecodingPreset, ExpectedFamily, PredictArgs};
 pub use report::ReportArgs;
 pub use score::{CompatFlag, ExportArgs, ExtractionArgs, JudgeArgs, NormaliserFlag, ScoreArgs, TokensFlag};
@@ -33,6 +35,8 @@ pub struct Cli {
 pub enum Command {
     /// Ask a model the questions of a benchmark, behind a server or in this process
     Predict(Box<PredictArgs>),
+    /// Take answers that another program made, joined with their questions by id
+    Import(ImportArgs),
     /// Have a language model rate answers by a rubric
     Judge(Box<JudgeArgs>),
     /// Score answers under every convention, with intervals
@@ -51,6 +55,7 @@ impl Command {
     pub fn run(&self, global: &GlobalArgs) -> Result<CommandOutput, Error> {
         let summary = match self {
             Self::Predict(args) => args.run(&options(&args.run, global)?),
+            Self::Import(args) => crate::import::run(&args.config()?, &whole(&args.run, global)?),
             Self::Judge(args) => args.run(&whole(&args.run, global)?),
             Self::Score(args) => crate::score::run(&args.config(), &whole(&args.run, global)?),
             Self::Export(args) => crate::export::run(&args.config(), &whole(&args.run, global)?),

@@ -120,7 +120,7 @@ fn content_sha256(items: &[EvaluationItem]) -> String {
 
 /// The records of a JSON file with a list, of a file with one JSON object on each line, or of a Parquet table. Columns of bytes,
 /// such as embedded sounds, are not among them.
-pub(super) fn records(path: &Path) -> Result<Vec<Map<String, Value>>, Error> {
+pub(crate) fn records(path: &Path) -> Result<Vec<Map<String, Value>>, Error> {
     if is_folder(path)? {
         return Err(CoreError::input(path, "a file of questions is wanted, and this is a folder").into());
     }

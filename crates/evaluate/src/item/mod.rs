@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub(crate) use benchmark::records;
 pub use benchmark::{Benchmark, BenchmarkItems, read_benchmark};
 
 /// What kind of answer a question asks for, which decides the metrics.

@@ -3,8 +3,9 @@
 use crate::item::EvaluationItem;
 use crate::prediction::{HeardSound, Prediction};
 
-/// Tokens around a sound, such as those of its begin and its end, which servers count with it.
-const MARKS_PER_SOUND: u64 = 4;
+/// Tokens around a sound, which are counted with it: the template of Qwen2-Audio has eight of them (`Audio 1: `, the marks of
+/// begin and end, and a line break), that of Qwen2.5-Omni two. They are as many as 320 ms of sound have.
+const MARKS_PER_SOUND: u64 = 8;
 
 /// What the tokens of a question say of its sounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,12 +103,12 @@ mod tests {
         for (prompt, verdict) in [
             (350, "ok"),
             (352, "ok"),
-            (354, "ok"),
-            (355, "padded"),
+            (358, "ok"),
+            (359, "padded"),
             (850, "padded"),
             (349, "truncated"),
-            (105, "truncated"),
-            (102, "deaf"),
+            (109, "truncated"),
+            (108, "deaf"),
             (100, "deaf"),
             (90, "deaf"),
         ] {

@@ -4,6 +4,7 @@ use audsem_core::testing::chaos::survive;
 use audsem_core::testing::loopback::Loopback;
 
 use crate::answers::{many_choices, write_run};
+use crate::import::mmau;
 use crate::judge::{open_questions, rate};
 use crate::predict::{answered, heard_in_this_process, items};
 use crate::workbench::Bench;
@@ -11,6 +12,7 @@ use crate::workbench::Bench;
 audsem_core::survival_tests! {
     audsem_evaluate::cli::Cli:
     "predict" => predict, predict_in_this_process;
+    "import" => import;
     "judge" => judge;
     "score" => score;
     "export" => export;
@@ -38,6 +40,12 @@ fn predict_in_this_process(command: &str) {
     let bench = Bench::new();
     let arguments = heard_in_this_process(&bench, 2);
     check(&bench, "predict-local", &format!("{command} {arguments} --items-per-part 1"));
+}
+
+fn import(command: &str) {
+    let bench = Bench::new();
+    let arguments = mmau(&bench);
+    check(&bench, "import-answers", &format!("{command} {arguments}"));
 }
 
 fn judge(command: &str) {

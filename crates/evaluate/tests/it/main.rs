@@ -4,6 +4,7 @@
 mod answers;
 mod chaos;
 mod export;
+mod import;
 mod judge;
 mod kill;
 mod predict;

@@ -1,0 +1,50 @@
+//! Flags of `import`.
+
+use std::path::PathBuf;
+
+use audsem_core::cli::RunArgs;
+use clap::Args;
+
+use crate::error::Error;
+use crate::import::Config;
+use crate::item::{Benchmark, read_benchmark};
+
+/// Flags of `import`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  audsem-evaluate import --benchmark mmau --data mmau-test-mini.json --answers theirs.json -o runs/theirs
+  audsem-evaluate import --benchmark mmar --data MMAR-meta.jsonl --answers samples_mmar.jsonl -o runs/lmms-eval
+
+Answers are joined with their questions by id, never by their order; a question without one counts as `absent`. They stand in
+`model_output`, `model_prediction`, `prediction` or `answer_prediction`, as the scorers of MMAU and MMAR and the published
+scripts have them, or in the samples of lmms-eval.")]
+pub struct ImportArgs {
+    /// Form of the questions
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub benchmark: Benchmark,
+    /// Files of questions, as published
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    pub data: Vec<PathBuf>,
+    /// Files of answers: a JSON list, or one object on each line
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub answers: Vec<PathBuf>,
+    /// Field that holds the answer [default: the one that is there of those that scorers read]
+    #[arg(long, value_name = "NAME")]
+    pub field: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub run: RunArgs,
+}
+
+impl ImportArgs {
+    /// What the flags ask for.
+    ///
+    /// # Errors
+    /// The questions cannot be read.
+    pub fn config(&self) -> Result<Config, Error> {
+        let questions = read_benchmark(self.benchmark, &self.data)?;
+        questions.notes.iter().for_each(|note| tracing::warn!("{note}"));
+        Ok(Config { questions, answers: self.answers.clone(), field: self.field.clone() })
+    }
+}

@@ -1,0 +1,152 @@
+//! Answers in the files that other programs write.
+
+use std::path::Path;
+
+use audsem_core::error::Error as CoreError;
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+use crate::item::records;
+
+/// The fields that answers stand in: those of MMAU's scorer, of its older versions and of the published scripts, and that of
+/// MMAR.
+const FIELDS: [&str; 4] = ["model_output", "model_prediction", "prediction", "answer_prediction"];
+
+/// The fields that name a question.
+const IDS: [&str; 2] = ["id", "uniq_id"];
+
+/// An answer of another program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ForeignAnswer {
+    /// The id of its question.
+    pub id: String,
+    /// All that was written.
+    pub text: String,
+}
+
+/// Reads the answers of a file: a list, or one object on each line; the object of MMAU's published scripts, whose list is called
+/// `results`; or the samples of lmms-eval. A record without an answer gives none.
+pub(super) fn read_answers(path: &Path, field: Option<&str>) -> Result<Vec<ForeignAnswer>, Error> {
+    let mut found = Vec::new();
+    for (n, record) in unpacked(records(path)?).into_iter().enumerate() {
+        let refuse = |problem: String| CoreError::input(path, format!("record {}: {problem}", n + 1));
+        let doc = record.get("doc").and_then(Value::as_object);
+        let id = id(doc.unwrap_or(&record)).ok_or_else(|| refuse(format!("it has none of {}", IDS.join(", "))))?;
+        let text = match (field, doc) {
+            (Some(name), _) => text(record.get(name)).map_err(refuse)?,
+            (None, Some(_)) => first_text(record.get("resps")),
+            (None, None) => answer(&record).map_err(refuse)?,
+        };
+        found.extend(text.map(|text| ForeignAnswer { id, text }));
+    }
+    if found.is_empty() {
+        let problem =
+            format!("it has no answer\nhint: answers stand in {}; name another field with --field", FIELDS.join(", "));
+        return Err(CoreError::input(path, problem).into());
+    }
+    Ok(found)
+}
+
+/// The records inside the object of the published scripts, `{"metrics": …, "results": […]}`.
+fn unpacked(mut records: Vec<Map<String, Value>>) -> Vec<Map<String, Value>> {
+    match records.as_mut_slice() {
+        [only] if only.contains_key("results") => {
+            let list =
+                only.remove("results").and_then(|list| if let Value::Array(list) = list { Some(list) } else { None });
+            let object = |value| if let Value::Object(fields) = value { Some(fields) } else { None };
+            list.unwrap_or_default().into_iter().filter_map(object).collect()
+        }
+        _ => records,
+    }
+}
+
+fn id(record: &Map<String, Value>) -> Option<String> {
+    IDS.into_iter().find_map(|name| match record.get(name)? {
+        Value::String(id) => Some(id.clone()),
+        Value::Number(id) => Some(id.to_string()),
+        _ => None,
+    })
+}
+
+/// The answer of a record, which may stand there under several names, as long as they agree.
+fn answer(record: &Map<String, Value>) -> Result<Option<String>, String> {
+    let mut found: Option<(&str, String)> = None;
+    for name in FIELDS {
+        let Some(text) = text(record.get(name))? else { continue };
+        match &found {
+            Some((first, other)) if *other != text => {
+                return Err(format!("`{first}` and `{name}` are different answers: choose one with --field"));
+            }
+            Some(_) => {}
+            None => found = Some((name, text)),
+        }
+    }
+    Ok(found.map(|(_, text)| text))
+}
+
+fn text(value: Option<&Value>) -> Result<Option<String>, String> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err("its answer is no text".to_owned()),
+    }
+}
+
+/// The first text inside lists, as lmms-eval keeps answers.
+fn first_text(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(list) => first_text(list.first()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use audsem_core::files::write_atomically;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(content: &str, field: Option<&str>) -> Result<Vec<(String, String)>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("answers.json");
+        write_atomically(&path, content.as_bytes()).unwrap();
+        let answers = read_answers(&path, field).map_err(|error| error.to_string())?;
+        Ok(answers.into_iter().map(|answer| (answer.id, answer.text)).collect())
+    }
+
+    #[test]
+    fn answers_are_found_in_the_files_of_other_programs() {
+        let expected = vec![("a".to_owned(), "A dog".to_owned())];
+        let lmms = json!({ "doc_id": 3, "doc": { "id": "a", "answer": "A dog" }, "resps": [["A dog"]], "target": "A" });
+        for content in [
+            json!([{ "id": "a", "model_output": "A dog" }]).to_string(),
+            json!({ "uniq_id": "a", "model_prediction": "A dog", "model_output": "A dog" }).to_string(),
+            json!({ "id": "a", "answer_prediction": "A dog", "prediction": null }).to_string(),
+            json!({ "metrics": {}, "results": [{ "id": "a", "prediction": "A dog", "match": 1 }] }).to_string(),
+            format!("{lmms}\n"),
+        ] {
+            assert_eq!(read(&content, None).unwrap(), expected, "{content}");
+        }
+        let own = json!([{ "id": "a", "said": "A dog", "model_output": "x" }, { "id": "b" }]).to_string();
+        assert_eq!(read(&own, Some("said")).unwrap(), expected);
+    }
+
+    #[test]
+    fn nothing_is_guessed() {
+        for (content, expected) in [
+            (
+                json!([{ "id": "a", "model_output": "x", "prediction": "y" }]),
+                "`model_output` and `prediction` are different",
+            ),
+            (json!([{ "model_output": "x" }]), "record 1: it has none of id, uniq_id"),
+            (json!([{ "id": "a", "model_output": 3 }]), "its answer is no text"),
+            (json!([{ "id": "a" }]), "it has no answer\nhint: answers stand in model_output"),
+        ] {
+            let problem = read(&content.to_string(), None).unwrap_err();
+            assert!(problem.contains(expected), "{problem}");
+        }
+    }
+}
