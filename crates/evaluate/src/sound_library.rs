@@ -84,11 +84,12 @@ impl SoundLibrary {
                 return Ok(true);
             }
         }
-        Ok(self.members.contains_key(&tar_key(name)))
+        Ok(self.members.contains_key(&tar_key(clip_of_question(name))))
     }
 
-    /// The sound that a data set calls so: by its path below a folder, by the last part of that, or by the key of its clip.
-    /// None where there is no such sound.
+    /// The sound that a data set calls so: by its path below a folder, or by the key of its clip. The path may begin with the
+    /// folder's own name. A file that has but its last name in common may be another sound, and is never taken. None where
+    /// there is no such sound.
     ///
     /// # Errors
     /// It cannot be read.
@@ -103,12 +104,16 @@ impl SoundLibrary {
     }
 }
 
-/// The file of a sound below a folder.
+/// The file of a sound below a folder: `test/a.wav` in the folder above `test`, or in `test` itself.
 fn file_in(folder: &Path, name: &str) -> Result<Option<PathBuf>, Error> {
     let relative = Path::new(name.trim_start_matches("./"));
-    let is_inside = relative.components().all(|part| matches!(part, Component::Normal(_)));
-    let last = relative.file_name().map(|name| folder.join(name));
-    for path in [is_inside.then(|| folder.join(relative)), last].into_iter().flatten() {
+    if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Ok(None);
+    }
+    let inside_itself =
+        relative.ancestors().skip(1).find(|begin| !begin.as_os_str().is_empty() && folder.ends_with(begin));
+    let rest = inside_itself.and_then(|begin| relative.strip_prefix(begin).ok());
+    for path in [Some(relative), rest].into_iter().flatten().map(|path| folder.join(path)) {
         if is_file(&path)? {
             return Ok(Some(path));
         }
@@ -137,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sounds_are_found_by_path_by_file_name_and_by_clip() {
+    fn sounds_are_found_by_their_path_and_by_their_clip_and_never_by_a_name_alone() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         write_atomically(&root.join("audio/test/a.wav"), b"a").unwrap();
@@ -152,12 +157,13 @@ mod tests {
         let read = |name: &str| library.read(name).unwrap().map(|sound| (sound.suffix, sound.bytes));
         let sound = |suffix: &str, bytes: &[u8]| Some((suffix.to_owned(), bytes.to_owned()));
         assert_eq!(read("./test/a.wav"), sound("wav", b"a"));
-        assert_eq!(read("some/where/b.mp3"), sound("mp3", b"b"));
+        assert_eq!(read("audio/b.mp3"), sound("mp3", b"b"), "the folder's own name");
+        assert!(library.has("V (1_0-3_5)_qa_1").unwrap() && library.has("b.mp3").unwrap());
         for spelling in ["V (1_0-3_5)", "V (1.0-3.5)"] {
             assert_eq!(read(spelling), sound("flac", b"fLaC"), "{spelling}");
             assert!(library.has(spelling).unwrap() && library.has("./test/a.wav").unwrap(), "{spelling}");
         }
-        for absent in ["c.wav", "../audio/test/a.wav/..", "V (2_0-3_5)", "test"] {
+        for absent in ["c.wav", "some/where/b.mp3", "a.wav", "../audio/test/a.wav/..", "V (2_0-3_5)", "test"] {
             assert_eq!((read(absent), library.has(absent).unwrap()), (None, false), "{absent}");
         }
         assert!(SoundLibrary::open(&[root.join("none")]).is_err());

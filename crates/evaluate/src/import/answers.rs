@@ -28,7 +28,8 @@ pub(super) struct ForeignAnswer {
 /// `results`; or the samples of lmms-eval. A record without an answer gives none.
 pub(super) fn read_answers(path: &Path, field: Option<&str>) -> Result<Vec<ForeignAnswer>, Error> {
     let mut found = Vec::new();
-    for (n, record) in unpacked(records(path)?).into_iter().enumerate() {
+    let records = unpacked(records(path)?).map_err(|problem| CoreError::input(path, problem))?;
+    for (n, record) in records.into_iter().enumerate() {
         let refuse = |problem: String| CoreError::input(path, format!("record {}: {problem}", n + 1));
         let doc = record.get("doc").and_then(Value::as_object);
         let id = id(doc.unwrap_or(&record)).ok_or_else(|| refuse(format!("it has none of {}", IDS.join(", "))))?;
@@ -48,16 +49,17 @@ pub(super) fn read_answers(path: &Path, field: Option<&str>) -> Result<Vec<Forei
 }
 
 /// The records inside the object of the published scripts, `{"metrics": …, "results": […]}`.
-fn unpacked(mut records: Vec<Map<String, Value>>) -> Vec<Map<String, Value>> {
-    match records.as_mut_slice() {
-        [only] if only.contains_key("results") => {
-            let list =
-                only.remove("results").and_then(|list| if let Value::Array(list) = list { Some(list) } else { None });
-            let object = |value| if let Value::Object(fields) = value { Some(fields) } else { None };
-            list.unwrap_or_default().into_iter().filter_map(object).collect()
-        }
-        _ => records,
-    }
+fn unpacked(mut records: Vec<Map<String, Value>>) -> Result<Vec<Map<String, Value>>, String> {
+    let list = match records.as_mut_slice() {
+        [only] if only.contains_key("results") => only.remove("results"),
+        _ => return Ok(records),
+    };
+    let Some(Value::Array(list)) = list else { return Err("`results` is no list".to_owned()) };
+    let object = |(n, value)| match value {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(format!("`results[{n}]` is no object")),
+    };
+    list.into_iter().enumerate().map(object).collect()
 }
 
 fn id(record: &Map<String, Value>) -> Option<String> {
@@ -143,6 +145,7 @@ mod tests {
             ),
             (json!([{ "model_output": "x" }]), "record 1: it has none of id, uniq_id"),
             (json!([{ "id": "a", "model_output": 3 }]), "its answer is no text"),
+            (json!({ "results": [1] }), "`results[0]` is no object"),
             (json!([{ "id": "a" }]), "it has no answer\nhint: answers stand in model_output"),
         ] {
             let problem = read(&content.to_string(), None).unwrap_err();

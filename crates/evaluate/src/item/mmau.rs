@@ -41,7 +41,11 @@ pub(super) fn version(read: &BenchmarkItems) -> String {
     });
     let known = VERSIONS.iter().find(|(_, counts)| *counts == counted);
     match known {
-        Some((name, _)) => format!("test-mini {name} by its numbers of easy, medium and hard questions"),
+        Some((name, _)) => format!(
+            "its numbers of easy, medium and hard questions are those of test-mini {name}; scores are comparable where the \
+             content is the same, too: SHA-256 {}",
+            read.content_sha256
+        ),
         None if read.items.iter().all(|item| item.references.is_empty()) => {
             "a test set whose answers are withheld: it can be answered, and exported for its scorer".to_owned()
         }

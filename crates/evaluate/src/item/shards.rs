@@ -20,7 +20,10 @@ pub(super) fn read(path: &Path, into: &mut BenchmarkItems) -> Result<(), Error> 
         let unreadable = |error: audsem_core::tar::TarError| CoreError::input(&tar, error.to_string());
         let mut samples = SampleReader::open(&tar).map_err(unreadable)?;
         while let Some(mut sample) = samples.next_sample().map_err(unreadable)? {
-            let Some(json) = sample.take("json") else { continue };
+            let Some(json) = sample.take("json") else {
+                into.notes.push(format!("{}: `{}` is left out: it has no JSON", tar.display(), sample.key));
+                continue;
+            };
             let clip = clip_of_question(&Description::parse(&json).clip_key(&sample.key)).to_owned();
             match read_object(&json) {
                 Ok(object) => add(&sample.key, &clip, &object.value, into),
@@ -35,15 +38,13 @@ pub(super) fn read(path: &Path, into: &mut BenchmarkItems) -> Result<(), Error> 
 /// Adds the question of a sample, or each of its pairs.
 fn add(key: &str, clip: &str, fields: &Map<String, Value>, into: &mut BenchmarkItems) {
     let pairs = fields.get("qa_pairs").and_then(Value::as_array).filter(|_| !fields.contains_key("question"));
-    let pairs: Vec<(String, &Map<String, Value>)> = match pairs {
-        None => vec![(key.to_owned(), fields)],
-        Some(pairs) => {
-            let numbered = pairs.iter().enumerate();
-            numbered.filter_map(|(n, pair)| Some((format!("{key}#{n}"), pair.as_object()?))).collect()
-        }
+    let pairs: Vec<(String, Option<&Map<String, Value>>)> = match pairs {
+        None => vec![(key.to_owned(), Some(fields))],
+        Some(pairs) => pairs.iter().enumerate().map(|(n, pair)| (format!("{key}#{n}"), pair.as_object())).collect(),
     };
     for (id, pair) in pairs {
-        match item(&id, clip, pair) {
+        let read = pair.ok_or_else(|| "it is no object".to_owned()).and_then(|pair| item(&id, clip, pair));
+        match read {
             Ok(item) => into.items.push(item),
             Err(problem) => into.notes.push(format!("`{id}` is left out: {problem}")),
         }

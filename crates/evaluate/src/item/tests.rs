@@ -52,6 +52,14 @@ fn versions_of_mmau_are_told_apart() {
     let lines: String = all.iter().map(|item| format!("{item}\n")).collect();
     let same = read(Benchmark::Mmau, "mmau.jsonl", lines.as_bytes()).unwrap();
     assert_eq!(same.content_sha256, first.content_sha256);
+    // An option is no answer.
+    let (mut with_answer, mut with_option) = (question("1", "easy"), question("1", "easy"));
+    with_answer["answer"] = "A cat".into();
+    with_option["choices"] = json!([" A dog", "A door", "A cat"]);
+    with_option.as_object_mut().unwrap().remove("answer");
+    let hash =
+        |item: &Value| read(Benchmark::Mmau, "x.json", json!([item]).to_string().as_bytes()).unwrap().content_sha256;
+    assert_ne!(hash(&with_answer), hash(&with_option));
     all[0]["answer"] = "A door".into();
     let other = read(Benchmark::Mmau, "mmau.json", Value::from(all).to_string().as_bytes()).unwrap();
     assert_ne!(other.content_sha256, first.content_sha256);
@@ -144,7 +152,7 @@ fn shards_that_were_held_out_are_questions() {
     add(
         "W (0_0-1_0)",
         json!({ "qa_pairs": [
-        { "question": "Which?", "answer": "A tone." }, { "question": "What?", "answer": "" },
+        { "question": "Which?", "answer": "A tone." }, { "question": "What?", "answer": "" }, "none",
     ] }),
     );
     add("X (0_0-1_0)", json!({ "question": "Describe it.", "caption": "A tone.", "answer": "A tone." }));
@@ -160,5 +168,8 @@ fn shards_that_were_held_out_are_questions() {
     );
     assert_eq!((read.items[0].references[0].as_str(), read.items[0].choices.len()), ("A dog", 2));
     assert_eq!(read.items[0].sounds, ["V (1_0-3_5)"], "questions about one clip share its sound");
-    assert!(read.notes.iter().any(|note| note.contains("`W (0_0-1_0)#1` is left out")), "{:?}", read.notes);
+    for (id, reason) in [("W (0_0-1_0)#1", "its `answer` is empty"), ("W (0_0-1_0)#2", "it is no object")] {
+        let wanted = format!("`{id}` is left out: {reason}");
+        assert!(read.notes.iter().any(|note| note.contains(&wanted)), "{:?}", read.notes);
+    }
 }

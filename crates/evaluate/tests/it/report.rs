@@ -13,7 +13,7 @@ fn the_page_stands_alone_with_all_that_a_score_needs() {
     let bench = Bench::new();
     scored(&bench, "one", 15);
     scored(&bench, "two", 5);
-    bench.write("wav/1.wav", b"RIFF");
+    bench.write("wav/sounds/1.wav", b"RIFF");
     let metrics = "{\"step\":1,\"loss\":2.0}\n{\"step\":2,\"loss\":1.0}\n";
     audsem_core::testing::finished_run(&bench.path("training"), &[("metrics.jsonl", metrics.as_bytes())]).unwrap();
     let flags = "--sounds wav --pipeline data=asked-one --training training --title A&B";
