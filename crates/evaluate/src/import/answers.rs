@@ -35,7 +35,7 @@ pub(super) fn read_answers(path: &Path, field: Option<&str>) -> Result<Vec<Forei
         let id = id(doc.unwrap_or(&record)).ok_or_else(|| refuse(format!("it has none of {}", IDS.join(", "))))?;
         let text = match (field, doc) {
             (Some(name), _) => text(record.get(name)).map_err(refuse)?,
-            (None, Some(_)) => first_text(record.get("resps")),
+            (None, Some(_)) => only_text(record.get("resps")).map_err(refuse)?,
             (None, None) => answer(&record).map_err(refuse)?,
         };
         found.extend(text.map(|text| ForeignAnswer { id, text }));
@@ -94,12 +94,14 @@ fn text(value: Option<&Value>) -> Result<Option<String>, String> {
     }
 }
 
-/// The first text inside lists, as lmms-eval keeps answers.
-fn first_text(value: Option<&Value>) -> Option<String> {
-    match value? {
-        Value::String(text) => Some(text.clone()),
-        Value::Array(list) => first_text(list.first()),
-        _ => None,
+/// The only text inside lists, as lmms-eval keeps answers.
+fn only_text(value: Option<&Value>) -> Result<Option<String>, String> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::Array(list)) if list.len() == 1 => only_text(list.first()),
+        Some(Value::Array(list)) => Err(format!("`resps` has {} answers, of which one is wanted", list.len())),
+        Some(_) => Err("`resps` holds something that is no text".to_owned()),
     }
 }
 
@@ -145,6 +147,7 @@ mod tests {
             ),
             (json!([{ "model_output": "x" }]), "record 1: it has none of id, uniq_id"),
             (json!([{ "id": "a", "model_output": 3 }]), "its answer is no text"),
+            (json!({ "doc": { "id": "a" }, "resps": [["x", "y"]] }), "`resps` has 2 answers"),
             (json!({ "results": [1] }), "`results[0]` is no object"),
             (json!([{ "id": "a" }]), "it has no answer\nhint: answers stand in model_output"),
         ] {

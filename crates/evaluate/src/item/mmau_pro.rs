@@ -30,7 +30,7 @@ pub(super) fn read(path: &Path, into: &mut BenchmarkItems) -> Result<(), Error> 
         };
         into.items.push(EvaluationItem {
             benchmark: "mmau-pro".to_owned(),
-            id: record.optional("id")?.unwrap_or_else(|| format!("{n}")),
+            id: record.text("id")?,
             kind: if choices.is_empty() { AnswerKind::Open } else { AnswerKind::Choice },
             sounds,
             question: record.text("question")?,
