@@ -49,7 +49,7 @@ impl RunConfig for HashedConfig<'_> {
 
 audsem_core::reasons! {
     /// Why an answer is left out.
-    pub enum ImportFault {
+    pub enum ForeignAnswerFault {
         UnknownQuestion = "unknown_question": "the benchmark has no question with this id",
         RepeatedQuestion = "repeated_question": "the question has an answer already; the first one counts",
     }
@@ -68,7 +68,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     }
     let plan = [Shard { name: "00000".to_owned(), fingerprint: fingerprint.finish(), work: () }];
     let step = Step { name: "part", unit: "answers", physical: "" };
-    run.must_keep(step).explain(ImportFault::ALL);
+    run.must_keep(step).explain(ForeignAnswerFault::ALL);
     run.execute(step, &plan, |(), out| join(config, out))?;
     Ok(run.finish()?.with_result("questions", config.questions.items.len()))
 }
@@ -80,8 +80,8 @@ fn join(config: &Config, out: &mut ShardOutput) -> Result<(), ShardError> {
     for path in &config.answers {
         for answer in read_answers(path, config.field.as_deref()).map_err(ShardError::fatal)? {
             let left_out = match ids.get(answer.id.as_str()) {
-                None => Some(ImportFault::UnknownQuestion),
-                Some(n) if given[*n].is_some() => Some(ImportFault::RepeatedQuestion),
+                None => Some(ForeignAnswerFault::UnknownQuestion),
+                Some(n) if given[*n].is_some() => Some(ForeignAnswerFault::RepeatedQuestion),
                 Some(n) => {
                     given[*n] = Some(answer.clone());
                     None
