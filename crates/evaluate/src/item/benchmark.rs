@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::{EvaluationItem, lettered, mmar, mmau, mmau_pro, shards};
+use super::{EvaluationItem, lettered, mmau, mmau_pro, shards};
 use crate::error::Error;
 
 /// A benchmark by the form of its files.
@@ -61,8 +61,8 @@ pub fn read_benchmark(benchmark: Benchmark, data: &[PathBuf]) -> Result<Benchmar
     let mut read = BenchmarkItems::default();
     for path in data {
         match benchmark {
-            Benchmark::Mmau => mmau::read(path, &mut read)?,
-            Benchmark::Mmar => mmar::read(path, &mut read)?,
+            Benchmark::Mmau => mmau::read(path, &mmau::MMAU, &mut read)?,
+            Benchmark::Mmar => mmau::read(path, &mmau::MMAR, &mut read)?,
             Benchmark::MmauPro => mmau_pro::read(path, &mut read)?,
             Benchmark::Mmsu => lettered::read(path, &lettered::MMSU, &mut read)?,
             Benchmark::AirBench => lettered::read(path, &lettered::AIR_BENCH, &mut read)?,

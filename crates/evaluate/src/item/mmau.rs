@@ -1,4 +1,5 @@
-//! MMAU (Sakshi et al., 2024): questions with options about sounds, music and speech.
+//! Benchmarks whose questions have a list of options and the text of the right one: MMAU (Sakshi et al., 2024) and MMAR (Ma et
+//! al., 2025).
 
 use std::path::Path;
 
@@ -6,23 +7,36 @@ use super::benchmark::{BenchmarkItems, PublishedRecord, records};
 use super::{AnswerKind, EvaluationItem};
 use crate::error::Error;
 
-/// Fields that scores are told by.
-const GROUPS: [&str; 4] = ["task", "difficulty", "sub-category", "category"];
+/// What the fields of a benchmark are called.
+pub(super) struct ListedFields {
+    name: &'static str,
+    sound: &'static str,
+    /// Fields that scores are told by.
+    groups: &'static [&'static str],
+}
 
-/// Adds the questions of a file. Those of the test set come without their answers.
-pub(super) fn read(path: &Path, into: &mut BenchmarkItems) -> Result<(), Error> {
+/// MMAU: sounds, music and speech.
+pub(super) const MMAU: ListedFields =
+    ListedFields { name: "mmau", sound: "audio_id", groups: &["task", "difficulty", "sub-category", "category"] };
+
+/// MMAR: questions that take several steps of reasoning.
+pub(super) const MMAR: ListedFields =
+    ListedFields { name: "mmar", sound: "audio_path", groups: &["modality", "category", "sub-category", "language"] };
+
+/// Adds the questions of a file. Those of a test set come without their answers.
+pub(super) fn read(path: &Path, fields_of: &ListedFields, into: &mut BenchmarkItems) -> Result<(), Error> {
     into.files.push(path.to_owned());
     for (n, fields) in records(path)?.into_iter().enumerate() {
         let record = PublishedRecord { path, number: n + 1, fields: &fields };
         into.items.push(EvaluationItem {
-            benchmark: "mmau".to_owned(),
+            benchmark: fields_of.name.to_owned(),
             id: record.text("id")?,
             kind: AnswerKind::Choice,
-            sounds: vec![record.text("audio_id")?],
+            sounds: vec![record.text(fields_of.sound)?],
             question: record.text("question")?,
             choices: record.texts("choices")?,
             references: record.optional("answer")?.into_iter().collect(),
-            groups: record.groups(&GROUPS)?,
+            groups: record.groups(fields_of.groups)?,
             published: fields,
         });
     }

@@ -2,7 +2,6 @@
 
 mod benchmark;
 mod lettered;
-mod mmar;
 mod mmau;
 mod mmau_pro;
 mod shards;

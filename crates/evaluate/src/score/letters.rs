@@ -87,7 +87,7 @@ mod tests {
         texts.iter().map(|text| (*text).to_owned()).collect()
     }
 
-    /// Expected values by the functions of both harnesses, read at the revisions that the guide names.
+    /// Expected values are by hand, from the rules of both harnesses as their code had them in November 2026.
     #[test]
     fn letters_are_found_as_the_harnesses_find_them() {
         for (answer, named, evalscope) in [
