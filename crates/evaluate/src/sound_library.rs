@@ -64,14 +64,25 @@ impl SoundLibrary {
     }
 
     fn add_tar(&mut self, tar: &Path) -> Result<(), Error> {
+        let mut ambiguous = None;
         let add = |entry: ClipEntry| {
             let Some(sound) = entry.media else { return };
             let place =
                 Place { tar: tar.to_owned(), suffix: sound.suffix, offset: sound.offset, n_bytes: sound.n_bytes };
             // The samples of a clip with several questions hold the same sound.
-            self.members.entry(tar_key(clip_of_question(&entry.key))).or_insert(place);
+            let n_bytes = place.n_bytes;
+            let first = self.members.entry(tar_key(clip_of_question(&entry.key))).or_insert(place);
+            if first.n_bytes != n_bytes {
+                ambiguous.get_or_insert(entry.key);
+            }
         };
-        Ok(scan(tar, ClipContent::Sound, add).map_err(|error| CoreError::input(tar, error.to_string()))?)
+        scan(tar, ClipContent::Sound, add).map_err(|error| CoreError::input(tar, error.to_string()))?;
+        match ambiguous {
+            None => Ok(()),
+            Some(key) => {
+                Err(CoreError::input(tar, format!("a second sound, of another size, is called `{key}`")).into())
+            }
+        }
     }
 
     /// Whether there is a sound that a data set calls so; see [`SoundLibrary::read`].
@@ -167,5 +178,10 @@ mod tests {
             assert_eq!((read(absent), library.has(absent).unwrap()), (None, false), "{absent}");
         }
         assert!(SoundLibrary::open(&[root.join("none")]).is_err());
+        let mut other = ShardWriter::new(Vec::new(), ShardOptions::default());
+        other.write_sample("V (1_0-3_5)_qa_0", &[("flac", b"fLaC, longer")]).unwrap();
+        write_atomically(&root.join("other/0000.tar"), &other.finish().unwrap().0).unwrap();
+        let problem = SoundLibrary::open(&[root.join("shards"), root.join("other")]).unwrap_err().to_string();
+        assert!(problem.contains("a second sound, of another size, is called `V (1_0-3_5)_qa_0`"), "{problem}");
     }
 }

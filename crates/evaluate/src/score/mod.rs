@@ -151,8 +151,15 @@ fn spice(path: &Path) -> Result<BTreeMap<String, f64>, Error> {
     let bytes = input::read_whole(path)?;
     let damaged = |error: String| CoreError::input(path, format!("expected the columns id and spice: {error}"));
     let lines = csv_lines::<SpiceLine, _>(bytes.as_slice()).map_err(|error| damaged(error.to_string()))?;
-    let lines = lines.map(|line| line.map(|line| (line.id, line.spice)).map_err(|error| damaged(error.to_string())));
-    Ok(lines.collect::<Result<_, _>>()?)
+    let mut by_question = BTreeMap::new();
+    for line in lines {
+        let SpiceLine { id, spice } = line.map_err(|error| damaged(error.to_string()))?;
+        if let Some(other) = by_question.insert(id.clone(), spice).filter(|other| *other != spice) {
+            let problem = format!("question {id} has two values, {other} and {spice}");
+            return Err(CoreError::input(path, problem).into());
+        }
+    }
+    Ok(by_question)
 }
 
 /// Scores predictions and sums them up.

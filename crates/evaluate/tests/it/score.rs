@@ -166,6 +166,8 @@ fn captions_are_compared_with_all_of_their_data_set() {
     write_run(&bench, "asked", &[asked.collect()]);
     bench.write("spice.csv", "id,spice\nq0,0.5\nq1,0.25\n");
     bench.call("score -i asked -o out --spice spice.csv").ended(0);
+    bench.write("twice.csv", "id,spice\nq0,0.5\nq0,0.25\n");
+    bench.call("score -i asked -o twice --spice twice.csv").ended(2).says("question q0 has two values");
     let rows: Vec<ItemScore> = bench.rows("out/scores.parquet");
     let cider: Vec<f64> = rows.iter().map(|row| row.cider_d.unwrap()).collect();
     assert!(cider[0] > cider[1] && cider[1] > 0.0 && cider[2] == 0.0, "{cider:?}");
