@@ -44,7 +44,7 @@ pub struct ServerArgs {
     /// the command line, which every user of the machine can see
     #[arg(long, value_name = "VARIABLE", default_value = "OPENAI_API_KEY")]
     pub api_key_env: String,
-    /// Version of the API of an Azure deployment, whose address is https://NAME.openai.azure.com/openai/deployments/DEPLOYMENT:
+    /// Version of the API of an Azure deployment, at NAME.openai.azure.com/openai/deployments/DEPLOYMENT:
     /// it stands behind every address, and the key is sent as Azure wants it
     #[arg(long, value_name = "VERSION")]
     pub azure_api_version: Option<String>,
