@@ -19,6 +19,9 @@ pub enum Error {
     /// A table.
     #[error(transparent)]
     Table(#[from] audsem_core::tables::TableError),
+    /// A data set on the hub.
+    #[error(transparent)]
+    DataSet(#[from] audsem_core::hub::DataSetError),
     /// A device.
     #[error(transparent)]
     Model(#[from] audsem_core::weights::ModelError),

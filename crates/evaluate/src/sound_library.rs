@@ -1,4 +1,6 @@
-//! The sounds of questions, wherever they lie: files below folders, or members of tars.
+//! The sounds of questions, wherever they lie: files below folders, members of tars, or rows of tables.
+
+mod table;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,9 +11,11 @@ use audsem_core::clip_id::ClipId;
 use audsem_core::clips::{ClipContent, ClipEntry, clip_of_question, scan};
 use audsem_core::error::Error as CoreError;
 use audsem_core::input::{is_file, is_folder, open_file, read_whole};
+use audsem_core::tables::MediaRows;
 use audsem_core::tar::tars_under;
 
 use crate::error::Error;
+pub use table::TableSounds;
 
 /// Where the sounds of a data set lie.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +23,7 @@ pub struct SoundLibrary {
     folders: Vec<PathBuf>,
     /// Members of tars by the key of their clip.
     members: BTreeMap<String, Place>,
+    tables: TableSounds,
 }
 
 /// A sound inside a tar.
@@ -40,14 +45,20 @@ pub struct SoundFile {
 }
 
 impl SoundLibrary {
-    /// Takes note of folders, and of the sounds in tars and in folders of tars.
+    /// Takes note of folders, and of the sounds in tars, in folders of tars, and in tables.
     ///
     /// # Errors
-    /// A path cannot be read, or a tar is damaged.
+    /// A path cannot be read, or a tar or a table is damaged.
     pub fn open(places: &[PathBuf]) -> Result<Self, Error> {
         let mut library = Self::default();
         for place in places {
             let is_dir = is_folder(place)?;
+            if !is_dir && place.extension().is_some_and(|suffix| suffix == "parquet") {
+                for column in MediaRows::columns(place)? {
+                    library.tables.add(place, &column)?;
+                }
+                continue;
+            }
             if is_dir {
                 library.folders.push(place.clone());
             }
@@ -61,6 +72,13 @@ impl SoundLibrary {
             }
         }
         Ok(library)
+    }
+
+    /// Adds the sounds of tables.
+    #[must_use]
+    pub fn with_tables(mut self, tables: &TableSounds) -> Self {
+        self.tables.extend(tables);
+        self
     }
 
     fn add_tar(&mut self, tar: &Path) -> Result<(), Error> {
@@ -90,6 +108,9 @@ impl SoundLibrary {
     /// # Errors
     /// A folder cannot be looked at.
     pub fn has(&self, name: &str) -> Result<bool, Error> {
+        if self.tables.has(name) {
+            return Ok(true);
+        }
         for folder in &self.folders {
             if file_in(folder, name)?.is_some() {
                 return Ok(true);
@@ -98,13 +119,16 @@ impl SoundLibrary {
         Ok(self.members.contains_key(&tar_key(clip_of_question(name))))
     }
 
-    /// The sound that a data set calls so: by its path below a folder, or by the key of its clip. The path may begin with the
+    /// The sound that a data set calls so: by its path below a folder, by the key of its clip, or by its content in a table. The path may begin with the
     /// folder's own name. A file that has but its last name in common may be another sound, and is never taken. None where
     /// there is no such sound.
     ///
     /// # Errors
     /// It cannot be read.
     pub fn read(&self, name: &str) -> Result<Option<SoundFile>, Error> {
+        if let Some(sound) = self.tables.read(name)? {
+            return Ok(Some(sound));
+        }
         for folder in &self.folders {
             if let Some(path) = file_in(folder, name)? {
                 let suffix = path.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default().to_owned();
@@ -112,6 +136,24 @@ impl SoundLibrary {
             }
         }
         self.members.get(&tar_key(clip_of_question(name))).map(read_member).transpose()
+    }
+
+    /// What tells the content of a sound from others: the name of one in a table, which says its content, or its bytes. None
+    /// where there is no such sound.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn identity(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        if self.tables.has(name) {
+            return Ok(Some(name.as_bytes().to_vec()));
+        }
+        Ok(self.read(name)?.map(|sound| sound.bytes))
+    }
+
+    /// A key by which sounds are in the order in which they are read fastest: those of a table by their rows, others first.
+    #[must_use]
+    pub fn reading_order(&self, name: &str) -> Option<(&Path, usize, usize)> {
+        self.tables.order(name)
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) fn complete(hub: &HubSettings, found: &ModelDir, commit: &str) {
 }
 
 fn fetch_side_files(hub: &HubSettings, found: &ModelDir, commit: &str) -> Result<(), FetchError> {
-    let source = Source::new(hub, api(hub)?, &found.name, commit);
+    let source = Source::new(hub, api(hub)?, (RepoType::Model, &found.name), commit);
     let info = source.repo.info().map_err(Box::new)?;
     for name in SIDE_FILES.into_iter().filter(|name| found.optional(name).is_none()) {
         if info.siblings.iter().any(|file| file.rfilename == name) {
@@ -79,14 +79,17 @@ pub(super) enum FetchError {
     /// A name that would become part of a path in the cache, and would lead out of it.
     #[error("the hub names {what} `{name}`, which must not become part of a path")]
     Name { what: &'static str, name: String },
+    /// The repository lacks what is wanted.
+    #[error("{0}")]
+    Lacks(String),
 }
 
-fn checked(what: &'static str, name: &str, is_good: impl Fn(&str) -> bool) -> Result<(), FetchError> {
+pub(super) fn checked(what: &'static str, name: &str, is_good: impl Fn(&str) -> bool) -> Result<(), FetchError> {
     if is_good(name) { Ok(()) } else { Err(FetchError::Name { what, name: name.escape_debug().to_string() }) }
 }
 
 /// One commit of a repository.
-struct Source<'a> {
+pub(super) struct Source<'a> {
     api: Api,
     repo: ApiRepo,
     cache: CacheRepo,
@@ -94,14 +97,14 @@ struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    fn new(hub: &HubSettings, api: Api, model: &str, commit: &'a str) -> Self {
-        let repo = Repo::with_revision(model.to_owned(), RepoType::Model, commit.to_owned());
+    pub(super) fn new(hub: &HubSettings, api: Api, (kind, name): (RepoType, &str), commit: &'a str) -> Self {
+        let repo = Repo::with_revision(name.to_owned(), kind, commit.to_owned());
         Self { repo: api.repo(repo.clone()), api, cache: Cache::new(hub.cache.clone()).repo(repo), commit }
     }
 
     /// A file, from the cache if it is there. The library builds paths in the cache from the file's metadata on the hub, so
     /// that is checked first.
-    fn get(&self, name: &str) -> Result<PathBuf, FetchError> {
+    pub(super) fn get(&self, name: &str) -> Result<PathBuf, FetchError> {
         checked("the file", name, names::is_relative)?;
         if let Some(path) = self.cache.get(name) {
             return Ok(path);
@@ -113,7 +116,7 @@ impl<'a> Source<'a> {
     }
 }
 
-fn api(hub: &HubSettings) -> Result<Api, Box<ApiError>> {
+pub(super) fn api(hub: &HubSettings) -> Result<Api, Box<ApiError>> {
     let mut builder = ApiBuilder::from_cache(Cache::new(hub.cache.clone()))
         .with_progress(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_retries(3);
@@ -133,7 +136,7 @@ pub(super) fn fetch(hub: &HubSettings, model: &str, revision: &str) -> Result<(S
     let info = api.repo(named.clone()).info().map_err(Box::new)?;
     checked("the commit", &info.sha, names::is_component)?;
     // The commit is pinned first, so that files of two commits are never mixed when the branch moves meanwhile.
-    let source = Source::new(hub, api, model, &info.sha);
+    let source = Source::new(hub, api, (RepoType::Model, model), &info.sha);
     let has = |name: &str| info.siblings.iter().any(|file| file.rfilename == name);
     for name in SIDE_FILES.into_iter().filter(|name| has(name)) {
         source.get(name)?;

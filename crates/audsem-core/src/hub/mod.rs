@@ -1,8 +1,9 @@
-//! Model folders: a local path, or a repository of the Hugging Face hub through its usual cache.
+//! Model folders and data sets: a local path, or a repository of the Hugging Face hub through its usual cache.
 //!
 //! Layout of the cache (shared with the Python libraries): `models--ORG--NAME/refs/REVISION` holds a commit,
 //! `models--ORG--NAME/snapshots/COMMIT/` the files.
 
+mod data_set;
 mod fetch;
 mod names;
 mod push;
@@ -20,6 +21,7 @@ use crate::input::look_at;
 use crate::run::ModelFingerprint;
 use crate::walk::{Walk, WalkError};
 use crate::weights::ModelError;
+pub use data_set::{DataSetError, DataSetPart};
 use fetch::{absent_marker, cached_snapshot, complete, fetch};
 pub use push::{PushError, PushedModel, push_folder};
 

@@ -1,6 +1,7 @@
 //! Rows of any Parquet file as JSON objects, whatever its columns are.
 //!
-//! Lists are arrays, structs objects, maps arrays of objects `key`, `value`; dates, times and decimals are text.
+//! Lists are arrays, structs objects, maps arrays of objects `key`, `value`; dates, times and decimals are text. Bytes have no
+//! form in JSON: their columns, and their fields of structs, are left out; [`MediaRows`](super::MediaRows) reads sounds.
 //!
 //! For tables whose columns are only passed through. A table whose columns are known has a row type.
 
@@ -47,10 +48,11 @@ impl JsonRows {
     }
 
     fn new(chunks: ColumnChunks) -> Result<Self, TableError> {
-        let fields: Vec<(String, bool)> =
-            chunks.schema.iter().map(|(name, field)| (name.to_string(), has_json(&field.dtype, MAX_DEPTH))).collect();
-        let of = |wanted| fields.iter().filter(|(_, has)| *has == wanted).map(|(name, _)| name.clone()).collect();
-        Ok(Self { names: of(true), without_json: of(false), chunks })
+        let columns = || chunks.schema.iter().map(|(name, field)| (name.to_string(), &field.dtype));
+        let names = columns().filter(|(_, dtype)| has_json(dtype, MAX_DEPTH)).map(|(name, _)| name).collect();
+        let mut without_json = Vec::new();
+        columns().for_each(|(name, dtype)| note_without_json(name, dtype, MAX_DEPTH, &mut without_json));
+        Ok(Self { names, without_json, chunks })
     }
 
     /// The columns that are read, in file order.
@@ -58,7 +60,7 @@ impl JsonRows {
         &self.names
     }
 
-    /// Columns that JSON has no form for: bytes, and what holds bytes.
+    /// What is not read because JSON has no form for it: columns of bytes, and fields of structs that are bytes, as `a.b`.
     pub fn columns_without_json(&self) -> &[String] {
         &self.without_json
     }
@@ -167,8 +169,24 @@ fn has_json(found: &ArrowDataType, depth: usize) -> bool {
         List(item) | LargeList(item) | FixedSizeList(item, _) | ArrowDataType::Map(item, _) => {
             has_json(&item.dtype, depth - 1)
         }
-        Struct(fields) => fields.iter().all(|field| has_json(&field.dtype, depth - 1)),
+        Struct(fields) => fields.is_empty() || fields.iter().any(|field| has_json(&field.dtype, depth - 1)),
         _ => true,
+    }
+}
+
+/// Adds what of a column JSON has no form for.
+fn note_without_json(name: String, found: &ArrowDataType, depth: usize, to: &mut Vec<String>) {
+    match found {
+        found if !has_json(found, depth) => to.push(name),
+        ArrowDataType::Struct(fields) => {
+            fields
+                .iter()
+                .for_each(|field| note_without_json(format!("{name}.{}", field.name), &field.dtype, depth - 1, to));
+        }
+        ArrowDataType::List(item) | ArrowDataType::LargeList(item) | ArrowDataType::FixedSizeList(item, _) => {
+            note_without_json(name, &item.dtype, depth - 1, to);
+        }
+        _ => {}
     }
 }
 
@@ -252,8 +270,8 @@ fn float(value: f64) -> Value {
 }
 
 fn struct_reader(array: &StructArray) -> ReadValue<'_> {
-    let names = array.fields().iter().map(|field| field.name.to_string());
-    let fields: Vec<_> = names.zip(array.values().iter().map(|values| reader(values.as_ref()))).collect();
+    let fields = array.fields().iter().zip(array.values()).filter(|(field, _)| has_json(&field.dtype, MAX_DEPTH));
+    let fields: Vec<_> = fields.map(|(field, values)| (field.name.to_string(), reader(values.as_ref()))).collect();
     Box::new(move |i| Value::Object(fields.iter().map(|(name, read)| (name.clone(), read(i))).collect()))
 }
 

@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::testing::run_python;
 
 crate::row! {
     /// How sure a network is of a label.
@@ -134,15 +134,11 @@ fn what_we_write_pyarrow_reads_alike() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ours.parquet");
     std::fs::write(&path, bytes_of(&rows)).unwrap();
-    let script = "import json, sys, pandas, pyarrow.parquet as pq
-frame = pandas.read_parquet(sys.argv[1])
+    let script = "import json, pandas, pyarrow.parquet as pq
+frame = pandas.read_parquet('ours.parquet')
 assert frame['tags'][2][1]['label'] == 'label 1', frame['tags'][2]
-print(json.dumps(pq.read_table(sys.argv[1]).to_pylist()))";
-    let python =
-        std::env::var("AUDSEM_PYTHON").expect("AUDSEM_PYTHON names a Python with pyarrow; `just test` sets it");
-    let output = Command::new(python).args(["-c", script]).arg(&path).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let read: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+print(json.dumps(pq.read_table('ours.parquet').to_pylist()))";
+    let read: Vec<Value> = serde_json::from_str(&run_python(script, folder.path())).unwrap();
     // Both sides through text: numbers are read from it to the last digit but one.
     let through_text = |row: Value| serde_json::from_str::<Value>(&row.to_string()).unwrap();
     assert_eq!(read, (0..300).map(expected_json).map(through_text).collect::<Vec<_>>());

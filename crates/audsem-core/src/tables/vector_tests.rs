@@ -1,12 +1,10 @@
 //! What tables of vectors promise: our own files, and those of other programs.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
-use std::path::Path;
-use std::process::Command;
-
 use proptest::prelude::*;
 
 use super::*;
+use crate::testing::run_python;
 
 crate::row! {
     table "named vectors";
@@ -104,15 +102,6 @@ fn tables_without_vectors_say_what_they_have() {
     assert!(matches!(VectorFile::open(&path), Err(TableError::NotParquet { .. })));
 }
 
-/// Runs a script with the Python of the tests; `AUDSEM_PYTHON` names it.
-fn python(script: &str, folder: &Path) -> String {
-    let python =
-        std::env::var("AUDSEM_PYTHON").expect("AUDSEM_PYTHON names a Python with pyarrow; `just test` sets it");
-    let output = Command::new(python).arg("-c").arg(script).current_dir(folder).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
 #[test]
 fn pyarrow_reads_our_vectors() {
     let folder = tempfile::tempdir().unwrap();
@@ -124,7 +113,7 @@ assert t.schema.field('vec').type == pa.list_(pa.field('element', pa.float32(), 
 v = np.concatenate([c.flatten().to_numpy() for c in t['vec'].chunks])
 assert (v == np.arange(60000, dtype=np.float32) * 0.5 - 7).all()
 print(t.num_rows, t['key'][9999], t['marked'][3], pq.read_metadata('a.parquet').metadata[b'model'].decode())";
-    assert_eq!(python(script, folder.path()).trim(), "10000 clip 9999 True tiny");
+    assert_eq!(run_python(script, folder.path()).trim(), "10000 clip 9999 True tiny");
 }
 
 #[test]
@@ -144,7 +133,7 @@ pq.write_table(pa.table({'vec': pa.array([[1.5, 2.5], None, [None, 4.5]], pa.lis
 pq.write_table(pa.table({'vec': pa.array([None, None], pa.list_(pa.float32()))}), 'none.parquet')
 pq.write_table(pa.table({'vec': pa.array([[1.0, 2.0], [3.0]], pa.list_(pa.float32()))}), 'ragged.parquet')
 pq.write_table(pa.table({'vec': pa.array([[1], [3]], pa.list_(pa.int32()))}), 'integers.parquet')";
-    python(script, folder.path());
+    run_python(script, folder.path());
     let expected: Vec<f32> = (0..5000).flat_map(|row| vector(row, 6)).collect();
     for kind in ["list", "large", "fixed", "double"] {
         for how in ["default", "plain", "v2"] {

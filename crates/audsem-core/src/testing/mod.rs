@@ -9,11 +9,13 @@ mod bench;
 pub mod chaos;
 mod documents;
 pub mod loopback;
+mod python;
 mod runs;
 pub mod sounds;
 
 pub use bench::{Bench, Called};
 pub use documents::assert_formats_part;
+pub use python::{python, run_python};
 pub use runs::finished_run;
 
 use std::collections::BTreeMap;

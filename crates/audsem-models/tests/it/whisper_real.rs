@@ -33,7 +33,7 @@ fn whisper() -> Transcriber {
     let source = SourceFile::open(&asset(MODEL).join("model.bin"), None, None).unwrap();
     SourceNetwork::Whisper.convert(&source).unwrap().write(folder.path()).unwrap();
     std::fs::copy(asset(MODEL).join("tokenizer.json"), folder.path().join("tokenizer.json")).unwrap();
-    Transcriber::open(&ModelDir::local(folder.path()), &Device::Cpu, DType::F32).unwrap()
+    Transcriber::open(&ModelDir::local(folder.path()), &Device::Cpu, DType::F32, "en").unwrap()
 }
 
 fn samples(file: &str) -> Vec<f32> {
@@ -103,7 +103,8 @@ fn errors_of_words_are_counted() {
 fn real_sentences_are_written_down_as_another_engine_writes_them() {
     let (whisper, golden) = (whisper(), golden());
     let sounds: Vec<Vec<f32>> = golden.keys().map(|file| samples(file)).collect();
-    let texts: BTreeMap<&String, String> = golden.keys().zip(whisper.transcribe_all(&sounds).unwrap()).collect();
+    let texts: BTreeMap<&String, String> =
+        golden.keys().zip(whisper.transcribe_all(&sounds).unwrap().into_iter().map(|said| said.text)).collect();
     let other: Vec<String> = texts
         .iter()
         .filter(|(file, text)| golden[**file] != **text)

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use audsem_core::cli::RunArgs;
 use clap::Args;
 
+use super::DataSetArgs;
 use crate::error::Error;
 use crate::import::Config;
-use crate::item::{Benchmark, read_benchmark};
+use crate::item::Benchmark;
 
 /// Flags of `import`.
 #[derive(Debug, Clone, Args)]
@@ -15,17 +16,23 @@ use crate::item::{Benchmark, read_benchmark};
 Examples:
   audsem-evaluate import --benchmark mmau --data mmau-test-mini.json --answers theirs.json -o runs/theirs
   audsem-evaluate import --benchmark mmar --data MMAR-meta.jsonl --answers samples_mmar.jsonl -o runs/lmms-eval
+  audsem-evaluate import --benchmark audiobench --data-set clotho_aqa_test --data clotho \\
+      --answers log/salmonn_7b/clotho_aqa_test_-1.json -o runs/salmonn
 
-Answers are joined with their questions by id, never by their order; a question without one counts as `absent`. They stand in
-`model_output`, `model_prediction`, `prediction` or `answer_prediction`, as the scorers of MMAU and MMAR and the published
-scripts have them, or in the samples of lmms-eval.")]
+Answers are joined with their questions by id, never by their order alone; a question without one counts as `absent`. They stand
+in `model_output`, `model_prediction`, `prediction` or `answer_prediction`, as the scorers of MMAU and MMAR and the published
+scripts have them, in the samples of lmms-eval, or in the reviews of evalscope. Predictions of AudioBench have no ids: they are
+joined in their order where each of them has the right answer of its row, and refused where one has not.")]
 pub struct ImportArgs {
     /// Form of the questions
     #[arg(long, value_enum, value_name = "NAME")]
     pub benchmark: Benchmark,
     /// Files of questions, as published
-    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    #[arg(long, value_name = "PATH", required_unless_present = "data_set", num_args = 1..)]
     pub data: Vec<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub data_set: DataSetArgs,
     /// Files of answers: a JSON list, or one object on each line
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub answers: Vec<PathBuf>,
@@ -42,8 +49,8 @@ impl ImportArgs {
     ///
     /// # Errors
     /// The questions cannot be read.
-    pub fn config(&self) -> Result<Config, Error> {
-        let questions = read_benchmark(self.benchmark, &self.data)?;
+    pub fn config(&self, seed: u64) -> Result<Config, Error> {
+        let questions = self.data_set.read(self.benchmark, &self.data, seed, true)?;
         questions.notes.iter().for_each(|note| tracing::warn!("{note}"));
         Ok(Config { questions, answers: self.answers.clone(), field: self.field.clone() })
     }

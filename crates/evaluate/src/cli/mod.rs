@@ -1,10 +1,12 @@
 //! The command line: clap types only, one file for each part.
 
+mod data;
 mod import;
 mod predict;
 mod report;
 mod score;
 
+pub use data::DataSetArgs;
 pub use import::ImportArgs;
 pub use predict::{DecodingPreset, ExpectedFamily, PredictArgs};
 pub use report::ReportArgs;
@@ -55,7 +57,10 @@ impl Command {
     pub fn run(&self, global: &GlobalArgs) -> Result<CommandOutput, Error> {
         let summary = match self {
             Self::Predict(args) => args.run(&options(&args.run, global)?),
-            Self::Import(args) => crate::import::run(&args.config()?, &whole(&args.run, global)?),
+            Self::Import(args) => {
+                let options = whole(&args.run, global)?;
+                crate::import::run(&args.config(options.seed)?, &options)
+            }
             Self::Judge(args) => args.run(&whole(&args.run, global)?),
             Self::Score(args) => crate::score::run(&args.config(), &whole(&args.run, global)?),
             Self::Export(args) => crate::export::run(&args.config(), &whole(&args.run, global)?),

@@ -12,8 +12,9 @@ use audsem_models::language::OptionalLanguageModelArgs;
 use audsem_models::multimodal::audio_language::AudioFamily;
 use clap::{Args, ValueEnum};
 
+use super::DataSetArgs;
 use crate::error::Error;
-use crate::item::{AnswerKind, Benchmark, BenchmarkItems, EvaluationItem, read_benchmark};
+use crate::item::{AnswerKind, Benchmark, BenchmarkItems, EvaluationItem};
 use crate::predict::{Config, LongSoundRule, QuestionWording, RespondentArgs, look_for_sounds, read_items, run};
 use crate::sound_library::SoundLibrary;
 
@@ -33,26 +34,27 @@ Examples:
       --server http://127.0.0.1:8000/v1 --expect-family qwen2.5-omni --prompt omni-length --target-words 25
   audsem-evaluate predict --benchmark mmau --data mmau/mmau-test-mini.json -o runs/reference \\
       --model Qwen/Qwen2.5-Omni-7B --device cuda:0 --dtype bf16 --preset reference --prompt omni-semantic
+  audsem-evaluate predict --benchmark audiobench --data-set librispeech_test_clean -o runs/clean --subset 500 \\
+      --whisper openai/whisper-tiny.en
   audsem-evaluate predict --items spoken.jsonl --sounds recordings -o runs/whisper --whisper openai/whisper-tiny.en
 
 The output has one line for each way to ask each question, whatever became of it; `score` counts them all."
 )]
 pub struct PredictArgs {
     /// Benchmark that --data holds
-    #[arg(
-        long,
-        value_enum,
-        value_name = "NAME",
-        requires = "data",
-        required_unless_present = "items",
-        help_heading = "Questions"
-    )]
+    #[arg(long, value_enum, value_name = "NAME", required_unless_present = "items", help_heading = "Questions")]
     pub benchmark: Option<Benchmark>,
-    /// Files of the benchmark as published, or shards and folders of shards
+    /// Files of the benchmark as published, or shards and folders of shards [default for --data-set: its tables on the hub]
     #[arg(long, value_name = "PATH", num_args = 1.., requires = "benchmark", help_heading = "Questions")]
     pub data: Vec<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub data_set: DataSetArgs,
+    /// Ask about each row of --data-set, also where rows are about one sound, as the published evaluation does
+    #[arg(long, requires = "data_set", help_heading = "Questions")]
+    pub each_row: bool,
     /// Questions in the form of this program instead, one JSON object on each line
-    #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["benchmark", "data"], help_heading = "Questions")]
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["benchmark", "data", "data_set"], help_heading = "Questions")]
     pub items: Option<PathBuf>,
     /// Folders and tars with the sounds of the questions [default: the shards, or the folder of the first file of questions]
     #[arg(long, value_name = "PATH", num_args = 1.., help_heading = "Questions")]
@@ -118,6 +120,9 @@ pub struct PredictArgs {
     /// --server or --model a language model reads what it writes in place of the sounds
     #[arg(long, value_name = "ID_OR_PATH", help_heading = "Answers")]
     pub whisper: Option<String>,
+    /// Language that is spoken, by its code such as `th`, for --whisper [default: that of the data set, else `en`]
+    #[arg(long, value_name = "CODE", help_heading = "Answers")]
+    pub language: Option<String>,
     /// Questions of one output file
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Run")]
     pub items_per_part: u32,
@@ -188,6 +193,7 @@ impl PredictArgs {
         let respondent = RespondentArgs {
             model: self.language_model.0.clone(),
             whisper: self.whisper.clone(),
+            language: self.language.clone().or_else(|| self.data_set.language().filter(|_| self.whisper.is_some())),
             audio_form: self.audio_form,
             adapter: self.adapter.clone(),
             processor: self.processor.clone(),
@@ -200,11 +206,12 @@ impl PredictArgs {
                 ExpectedFamily::QwenOmni => AudioFamily::QwenOmni,
             }),
         };
-        let (questions, sounds) = self.questions()?;
+        let (questions, sounds) = self.questions(options.seed)?;
         questions.notes.iter().for_each(|note| tracing::warn!("{note}"));
+        let sounds = SoundLibrary::open(&sounds)?.with_tables(&questions.sounds);
         let config = Config {
             questions,
-            sounds: SoundLibrary::open(&sounds)?,
+            sounds,
             wording: self.wording()?,
             permute: self.permute,
             blind: self.blind,
@@ -228,16 +235,22 @@ impl PredictArgs {
     }
 
     /// The questions, and where their sounds lie.
-    fn questions(&self) -> Result<(BenchmarkItems, Vec<PathBuf>), Error> {
+    fn questions(&self, seed: u64) -> Result<(BenchmarkItems, Vec<PathBuf>), Error> {
         let beside = |file: &PathBuf| {
             let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
             vec![folder.map_or_else(|| PathBuf::from("."), PathBuf::from)]
         };
         let (questions, usual) = match (&self.items, self.benchmark) {
             (Some(file), _) => (read_items(file)?, beside(file)),
-            (None, Some(Benchmark::Shards)) => (read_benchmark(Benchmark::Shards, &self.data)?, self.data.clone()),
             (None, Some(benchmark)) => {
-                (read_benchmark(benchmark, &self.data)?, self.data.first().map(beside).unwrap_or_default())
+                let questions = self.data_set.read(benchmark, &self.data, seed, self.each_row)?;
+                let usual = match benchmark {
+                    Benchmark::Shards => self.data.clone(),
+                    // Sounds inside tables are known by now.
+                    _ if !questions.sounds.is_empty() => Vec::new(),
+                    _ => self.data.first().map(beside).unwrap_or_default(),
+                };
+                (questions, usual)
             }
             (None, None) => (BenchmarkItems::default(), Vec::new()),
         };

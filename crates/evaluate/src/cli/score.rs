@@ -160,8 +160,9 @@ pub struct JudgeArgs {
     #[arg(short, long, value_name = "DIR")]
     pub input: PathBuf,
     /// What the judge is asked: graded, graded-without-refusal, binary, one-to-five, mmar, or a file in the same form (TOML)
+    /// [default: for a data set of AudioBench, its own]
     #[arg(long, value_name = "NAME|FILE.toml")]
-    pub rubric: String,
+    pub rubric: Option<String>,
     /// What of an output is the answer.
     #[command(flatten)]
     pub extraction: ExtractionArgs,
@@ -185,10 +186,11 @@ impl JudgeArgs {
     /// # Errors
     /// Any error that prevents the run.
     pub fn run(&self, options: &RunOptions) -> Result<Summary, Error> {
+        let rubric = self.rubric.clone().map_or_else(|| judge::usual_rubric(&self.input), Ok)?;
         let config = judge::Config {
             input: self.input.clone(),
             extraction: self.extraction.choice(),
-            rubric: Rubric::open(&self.rubric)?,
+            rubric: Rubric::open(&rubric)?,
             max_tokens: self.max_tokens,
             max_attempts: self.max_attempts,
             unanswered: self.language_model.unanswered(),

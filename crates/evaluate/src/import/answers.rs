@@ -15,30 +15,82 @@ const FIELDS: [&str; 4] = ["model_output", "model_prediction", "prediction", "an
 /// The fields that name a question.
 const IDS: [&str; 2] = ["id", "uniq_id"];
 
+/// What says which question an answer is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum QuestionName {
+    /// Its id.
+    Id(String),
+    /// Its sound, and its right answer where that is told: records of evalscope have no ids.
+    Sound { name: String, right: Option<String> },
+}
+
+impl QuestionName {
+    /// As people find it in the file.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Id(name) | Self::Sound { name, .. } => name,
+        }
+    }
+}
+
 /// An answer of another program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ForeignAnswer {
-    /// The id of its question.
-    pub id: String,
+    /// Its question.
+    pub question: QuestionName,
     /// All that was written.
     pub text: String,
 }
 
+/// A record of AudioBench, which tells nothing of its question but the right answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OrderedAnswer {
+    /// The right answer.
+    pub reference: String,
+    /// All that was written.
+    pub text: Option<String>,
+}
+
+/// Reads predictions as AudioBench writes them: a list in the order of the rows. `None` where records have ids.
+pub(super) fn read_ordered(path: &Path, field: Option<&str>) -> Result<Option<Vec<OrderedAnswer>>, Error> {
+    let records = records(path)?;
+    if records.iter().any(|record| id(record).is_some()) {
+        return Ok(None);
+    }
+    let read = |(n, record): (usize, Map<String, Value>)| {
+        let refuse =
+            |problem: String| -> Error { CoreError::input(path, format!("record {}: {problem}", n + 1)).into() };
+        let reference = text(record.get("reference")).map_err(refuse)?;
+        let reference =
+            reference.ok_or_else(|| refuse(format!("it has none of {}, and no `reference`", IDS.join(", "))))?;
+        let found = match field {
+            Some(name) => text(record.get(name)),
+            None => answer(&record),
+        };
+        Ok(OrderedAnswer { reference, text: found.map_err(refuse)? })
+    };
+    records.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(Some)
+}
+
 /// Reads the answers of a file: a list, or one object on each line; the object of MMAU's published scripts, whose list is called
-/// `results`; or the samples of lmms-eval. A record without an answer gives none.
+/// `results`; the samples of lmms-eval; or the reviews of evalscope. A record without an answer gives none.
 pub(super) fn read_answers(path: &Path, field: Option<&str>) -> Result<Vec<ForeignAnswer>, Error> {
     let mut found = Vec::new();
     let records = unpacked(records(path)?).map_err(|problem| CoreError::input(path, problem))?;
     for (n, record) in records.into_iter().enumerate() {
         let refuse = |problem: String| CoreError::input(path, format!("record {}: {problem}", n + 1));
         let doc = record.get("doc").and_then(Value::as_object);
+        if let Some(review) = record.get("sample_score").and_then(Value::as_object) {
+            found.push(reviewed(review).map_err(refuse)?);
+            continue;
+        }
         let id = id(doc.unwrap_or(&record)).ok_or_else(|| refuse(format!("it has none of {}", IDS.join(", "))))?;
         let text = match (field, doc) {
             (Some(name), _) => text(record.get(name)).map_err(refuse)?,
             (None, Some(_)) => only_text(record.get("resps")).map_err(refuse)?,
             (None, None) => answer(&record).map_err(refuse)?,
         };
-        found.extend(text.map(|text| ForeignAnswer { id, text }));
+        found.extend(text.map(|text| ForeignAnswer { question: QuestionName::Id(id), text }));
     }
     if found.is_empty() {
         let problem =
@@ -46,6 +98,14 @@ pub(super) fn read_answers(path: &Path, field: Option<&str>) -> Result<Vec<Forei
         return Err(CoreError::input(path, problem).into());
     }
     Ok(found)
+}
+
+/// The answer of a review of evalscope, which names the sound of its question.
+fn reviewed(review: &Map<String, Value>) -> Result<ForeignAnswer, String> {
+    let within = |object: &str, name: &str| text(review.get(object).and_then(|object| object.get(name)));
+    let name = within("sample_metadata", "audio_id")?.ok_or("its `sample_metadata` has no `audio_id`")?;
+    let text = within("score", "prediction")?.ok_or("its `score` has no `prediction`")?;
+    Ok(ForeignAnswer { question: QuestionName::Sound { name, right: within("sample_metadata", "answer")? }, text })
 }
 
 /// The records inside the object of the published scripts, `{"metrics": …, "results": […]}`.
@@ -118,7 +178,7 @@ mod tests {
         let path = folder.path().join("answers.json");
         write_atomically(&path, content.as_bytes()).unwrap();
         let answers = read_answers(&path, field).map_err(|error| error.to_string())?;
-        Ok(answers.into_iter().map(|answer| (answer.id, answer.text)).collect())
+        Ok(answers.into_iter().map(|answer| (answer.question.text().to_owned(), answer.text)).collect())
     }
 
     #[test]
@@ -134,6 +194,10 @@ mod tests {
         ] {
             assert_eq!(read(&content, None).unwrap(), expected, "{content}");
         }
+        let review = json!({ "index": 0, "target": "A", "sample_score": {
+            "score": { "extracted_prediction": "A", "prediction": "A dog" },
+            "sample_metadata": { "audio_id": "a", "answer": "A dog" } } });
+        assert_eq!(read(&review.to_string(), None).unwrap(), expected);
         let own = json!([{ "id": "a", "said": "A dog", "model_output": "x" }, { "id": "b" }]).to_string();
         assert_eq!(read(&own, Some("said")).unwrap(), expected);
     }
@@ -149,6 +213,10 @@ mod tests {
             (json!([{ "id": "a", "model_output": 3 }]), "its answer is no text"),
             (json!({ "doc": { "id": "a" }, "resps": [["x", "y"]] }), "`resps` has 2 answers"),
             (json!({ "results": [1] }), "`results[0]` is no object"),
+            (
+                json!([{ "sample_score": { "score": { "prediction": "x" } } }]),
+                "its `sample_metadata` has no `audio_id`",
+            ),
             (json!([{ "id": "a" }]), "it has no answer\nhint: answers stand in model_output"),
         ] {
             let problem = read(&content.to_string(), None).unwrap_err();

@@ -4,7 +4,8 @@
 //! out/part-00000.jsonl      one prediction for each question, in the order of the questions
 //! ```
 //!
-//! Answers are joined by the ids of their questions, never by their order. A question without one counts, as `absent`.
+//! Answers are joined by the ids of their questions, or where records have none, by what they say of it: the sound and the right
+//! answer, or the right answer at the place of the row. A question without an answer counts, as `absent`.
 
 mod answers;
 
@@ -20,9 +21,10 @@ use audsem_core::run::{
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::item::audiobench::DataSet;
 use crate::item::{BenchmarkItems, EvaluationItem};
 use crate::prediction::{HeardSound, Prediction, PredictionStatus};
-use answers::{ForeignAnswer, read_answers};
+use answers::{ForeignAnswer, OrderedAnswer, QuestionName, read_answers, read_ordered};
 
 /// Settings of `import`.
 #[derive(Debug, Clone)]
@@ -52,6 +54,7 @@ audsem_core::reasons! {
     pub enum ForeignAnswerFault {
         UnknownQuestion = "unknown_question": "the benchmark has no question with this id",
         RepeatedQuestion = "repeated_question": "the question has an answer already; the first one counts",
+        AmbiguousQuestion = "ambiguous_question": "the record names a sound that several questions are about",
     }
 }
 
@@ -74,24 +77,10 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
 }
 
 fn join(config: &Config, out: &mut ShardOutput) -> Result<(), ShardError> {
-    let ids: HashMap<&str, usize> =
-        config.questions.items.iter().enumerate().map(|(n, item)| (item.id.as_str(), n)).collect();
-    let mut given: Vec<Option<ForeignAnswer>> = vec![None; config.questions.items.len()];
-    for path in &config.answers {
-        for answer in read_answers(path, config.field.as_deref()).map_err(ShardError::fatal)? {
-            let left_out = match ids.get(answer.id.as_str()) {
-                None => Some(ForeignAnswerFault::UnknownQuestion),
-                Some(n) if given[*n].is_some() => Some(ForeignAnswerFault::RepeatedQuestion),
-                Some(n) => {
-                    given[*n] = Some(answer.clone());
-                    None
-                }
-            };
-            if let Some(fault) = left_out {
-                out.file_left_out(&answer.id, LeftOut::fail(fault, path.display().to_string()));
-            }
-        }
-    }
+    let given = match in_order(config).map_err(ShardError::fatal)? {
+        Some(given) => given,
+        None => by_name(config, out)?,
+    };
     let absent = given.iter().filter(|answer| answer.is_none()).count();
     out.count("absent", absent as u64);
     if absent == given.len() {
@@ -108,9 +97,102 @@ fn join(config: &Config, out: &mut ShardOutput) -> Result<(), ShardError> {
     Ok(out.close(file)?)
 }
 
+/// The answers to the questions, by what each record says of its own.
+fn by_name(config: &Config, out: &mut ShardOutput) -> Result<Vec<Option<String>>, ShardError> {
+    let questions = QuestionIndex::new(&config.questions.items);
+    let mut given: Vec<Option<String>> = vec![None; config.questions.items.len()];
+    for path in &config.answers {
+        for answer in read_answers(path, config.field.as_deref()).map_err(ShardError::fatal)? {
+            let ForeignAnswer { question, text } = answer;
+            let left_out = match questions.find(&question) {
+                Err(fault) => Some(fault),
+                Ok(n) if given[n].is_some() => Some(ForeignAnswerFault::RepeatedQuestion),
+                Ok(n) => {
+                    given[n] = Some(text);
+                    None
+                }
+            };
+            if let Some(fault) = left_out {
+                out.file_left_out(question.text(), LeftOut::fail(fault, path.display().to_string()));
+            }
+        }
+    }
+    Ok(given)
+}
+
+/// Questions by their names.
+struct QuestionIndex<'a> {
+    items: &'a [EvaluationItem],
+    ids: HashMap<&'a str, usize>,
+    sounds: HashMap<&'a str, Vec<usize>>,
+}
+
+impl<'a> QuestionIndex<'a> {
+    fn new(items: &'a [EvaluationItem]) -> Self {
+        let ids = items.iter().enumerate().map(|(n, item)| (item.id.as_str(), n)).collect();
+        let mut sounds: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (n, item) in items.iter().enumerate() {
+            item.sounds.iter().for_each(|name| sounds.entry(name.trim_start_matches("./")).or_default().push(n));
+        }
+        Self { items, ids, sounds }
+    }
+
+    fn find(&self, question: &QuestionName) -> Result<usize, ForeignAnswerFault> {
+        let (name, right) = match question {
+            QuestionName::Id(id) => {
+                return self.ids.get(id.as_str()).copied().ok_or(ForeignAnswerFault::UnknownQuestion);
+            }
+            QuestionName::Sound { name, right } => (name.trim_start_matches("./"), right),
+        };
+        let fits = |n: &&usize| {
+            let references = &self.items[**n].references;
+            right.as_ref().is_none_or(|right| references.iter().any(|reference| reference.trim() == right.trim()))
+        };
+        let found: Vec<&usize> = self.sounds.get(name).into_iter().flatten().filter(fits).collect();
+        match found.as_slice() {
+            [] => Err(ForeignAnswerFault::UnknownQuestion),
+            [only] => Ok(**only),
+            _ => Err(ForeignAnswerFault::AmbiguousQuestion),
+        }
+    }
+}
+
+/// The answers of a file of AudioBench, which has a record for each row, in their order; `None` for other files.
+fn in_order(config: &Config) -> Result<Option<Vec<Option<String>>>, Error> {
+    let items = &config.questions.items;
+    let (Some(set), [path]) =
+        (items.first().and_then(|item| DataSet::named(&item.benchmark)), config.answers.as_slice())
+    else {
+        return Ok(None);
+    };
+    let Some(records) = read_ordered(path, config.field.as_deref())? else { return Ok(None) };
+    if records.len() != items.len() {
+        let problem = format!(
+            "it has {} records, and the data set {} rows\nhint: --subset takes the rows of a shorter file",
+            records.len(),
+            items.len()
+        );
+        return Err(CoreError::input(path, problem).into());
+    }
+    let bare =
+        |text: &str| set.lead_in.as_deref().and_then(|lead| text.strip_prefix(lead)).unwrap_or(text).trim().to_owned();
+    for (n, (OrderedAnswer { reference, .. }, item)) in records.iter().zip(items).enumerate() {
+        let right = item.published.get("reference").and_then(serde_json::Value::as_str).unwrap_or_default();
+        if bare(reference) != bare(right) {
+            let problem = format!(
+                "record {}: its right answer is {reference:?}, and that of row {} is {right:?}: these are not the same rows",
+                n + 1,
+                item.id
+            );
+            return Err(CoreError::input(path, problem).into());
+        }
+    }
+    Ok(Some(records.into_iter().map(|record| record.text).collect()))
+}
+
 /// Nothing is known of how the question was put, so it counts as put in the published order, with its sounds.
-fn prediction(item: &EvaluationItem, index: usize, answer: Option<ForeignAnswer>) -> Prediction {
-    let status = if answer.is_some() { PredictionStatus::Answered } else { PredictionStatus::Absent };
+fn prediction(item: &EvaluationItem, index: usize, output: Option<String>) -> Prediction {
+    let status = if output.is_some() { PredictionStatus::Answered } else { PredictionStatus::Absent };
     Prediction {
         item: item.clone(),
         index: index as u64,
@@ -120,7 +202,7 @@ fn prediction(item: &EvaluationItem, index: usize, answer: Option<ForeignAnswer>
         prompt_sha256: String::new(),
         status,
         problem: None,
-        output: answer.map(|answer| answer.text),
+        output,
         prompt_tokens: None,
         text_tokens: None,
         output_tokens: None,

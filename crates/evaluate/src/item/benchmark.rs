@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use super::audiobench::{self, RowSelection};
 use super::{EvaluationItem, lettered, mmau, mmau_pro, shards};
 use crate::error::Error;
+use crate::sound_library::TableSounds;
 
 /// A benchmark by the form of its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -23,10 +25,14 @@ pub enum Benchmark {
     Mmar,
     /// MMAU-Pro: test.parquet, or its rows as JSON
     MmauPro,
-    /// MMSU: the questions as JSON, their sounds as files
+    /// MMSU: the table with sounds, or the questions as JSON and their sounds as files
     Mmsu,
     /// AIR-Bench, foundation: Foundation_meta.json
     AirBench,
+    /// A data set of AudioBench, which --data-set names: its tables with sounds, or its rows as JSON
+    #[value(name = "audiobench")]
+    #[serde(rename = "audiobench")]
+    AudioBench,
     /// Training shards of `audsem-tarify`, such as those that were held out
     Shards,
 }
@@ -42,6 +48,8 @@ pub struct BenchmarkItems {
     pub notes: Vec<String>,
     /// The files that were read.
     pub files: Vec<PathBuf>,
+    /// The sounds inside tables.
+    pub sounds: TableSounds,
 }
 
 impl BenchmarkItems {
@@ -49,11 +57,21 @@ impl BenchmarkItems {
     #[must_use]
     pub fn new(items: Vec<EvaluationItem>, file: &Path) -> Self {
         let content_sha256 = content_sha256(&items);
-        Self { items, content_sha256, notes: Vec::new(), files: vec![file.to_owned()] }
+        Self { items, content_sha256, files: vec![file.to_owned()], ..Self::default() }
     }
 }
 
-/// Reads the questions of a benchmark.
+/// Reads the questions of a data set of AudioBench from its files, or folders of its tables.
+///
+/// # Errors
+/// A file cannot be read, a row has no question, or there is no row.
+pub fn read_audiobench(data: &[PathBuf], selection: &RowSelection) -> Result<BenchmarkItems, Error> {
+    let mut read = BenchmarkItems::default();
+    audiobench::read(data, selection, &mut read)?;
+    finished(read, data)
+}
+
+/// Reads the questions of a benchmark; those of AudioBench are read by [`read_audiobench`].
 ///
 /// # Errors
 /// A file cannot be read or is no such benchmark, two questions have one id, or there is none.
@@ -67,17 +85,27 @@ pub fn read_benchmark(benchmark: Benchmark, data: &[PathBuf]) -> Result<Benchmar
             Benchmark::Mmsu => lettered::read(path, &lettered::MMSU, &mut read)?,
             Benchmark::AirBench => lettered::read(path, &lettered::AIR_BENCH, &mut read)?,
             Benchmark::Shards => shards::read(path, &mut read)?,
+            Benchmark::AudioBench => {
+                let problem = "AudioBench has many data sets\nhint: name one with --data-set";
+                return Err(CoreError::Config { what: "--benchmark".to_owned(), problem: problem.to_owned() }.into());
+            }
         }
     }
+    if benchmark == Benchmark::Mmau && !read.items.is_empty() {
+        read.content_sha256 = content_sha256(&read.items);
+        read.notes.push(mmau::version(&read));
+    }
+    finished(read, data)
+}
+
+/// Refuses what are no questions, and tells what is strange about them.
+fn finished(mut read: BenchmarkItems, data: &[PathBuf]) -> Result<BenchmarkItems, Error> {
     let what = || data.first().cloned().unwrap_or_default();
     if read.items.is_empty() {
         return Err(CoreError::input(&what(), "there is no question in it").into());
     }
     refuse_repeated(&read.items, &what())?;
     read.content_sha256 = content_sha256(&read.items);
-    if benchmark == Benchmark::Mmau {
-        read.notes.push(mmau::version(&read));
-    }
     note_strange_answers(&mut read);
     Ok(read)
 }
@@ -154,6 +182,42 @@ pub(crate) fn records(path: &Path) -> Result<Vec<Map<String, Value>>, Error> {
         object((n, value))
     };
     lines.map(parse).collect()
+}
+
+/// A record, and the name of its sound.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SoundRow {
+    /// Its fields, without bytes.
+    pub fields: Map<String, Value>,
+    /// What its sound is called: by its content where the table holds it, else as the record names it.
+    pub sound: Option<String>,
+}
+
+/// The records of a file as [`records`] gives them, with the sounds that a table holds in a column. In a file without sounds
+/// that column names them: as a text, or as the `path` of an object, which may stand in the field `audio`.
+pub(super) fn rows_with_sounds(path: &Path, column: &str, into: &mut BenchmarkItems) -> Result<Vec<SoundRow>, Error> {
+    let is_table = !is_folder(path)? && path.extension().is_some_and(|suffix| suffix == "parquet");
+    let inside = if is_table { into.sounds.add(path, column)? } else { None };
+    let records = records(path)?;
+    let sounds = match inside {
+        Some(names) => names,
+        None => records.iter().map(|fields| named_sound(fields.get(column)?)).collect(),
+    };
+    if sounds.len() != records.len() {
+        let (n, m) = (sounds.len(), records.len());
+        return Err(CoreError::input(path, format!("it has {n} sounds and {m} records")).into());
+    }
+    Ok(records.into_iter().zip(sounds).map(|(fields, sound)| SoundRow { fields, sound }).collect())
+}
+
+fn named_sound(value: &Value) -> Option<String> {
+    match value {
+        Value::String(name) => Some(name.clone()),
+        Value::Object(fields) => {
+            fields.get("audio").and_then(named_sound).or_else(|| fields.get("path").and_then(named_sound))
+        }
+        _ => None,
+    }
 }
 
 /// Reads the fields of a published record.

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::benchmark::{BenchmarkItems, PublishedRecord, records};
+use super::benchmark::{BenchmarkItems, PublishedRecord, rows_with_sounds};
 use super::{AnswerKind, EvaluationItem};
 use crate::error::Error;
 
@@ -33,14 +33,16 @@ pub(super) const AIR_BENCH: LetteredFields =
 /// Adds the questions of a file. An option that is absent or empty is none.
 pub(super) fn read(path: &Path, fields_of: &LetteredFields, into: &mut BenchmarkItems) -> Result<(), Error> {
     into.files.push(path.to_owned());
-    for (n, fields) in records(path)?.into_iter().enumerate() {
+    for (n, row) in rows_with_sounds(path, fields_of.sound, into)?.into_iter().enumerate() {
+        let fields = row.fields;
         let record = PublishedRecord { path, number: n + 1, fields: &fields };
         let mut choices = Vec::new();
         for name in CHOICES {
             choices.extend(record.optional(name)?.filter(|choice| !choice.trim().is_empty()));
         }
         let groups = record.groups(fields_of.groups)?;
-        let sound = record.text(fields_of.sound)?;
+        // The name of a sound inside a table is no path.
+        let inside = row.sound.filter(|name| into.sounds.has(name));
         let folder = match (groups.get("task_name"), groups.get("dataset_name")) {
             (Some(task), Some(set)) => format!("{task}_{set}/"),
             _ => String::new(),
@@ -49,7 +51,10 @@ pub(super) fn read(path: &Path, fields_of: &LetteredFields, into: &mut Benchmark
             benchmark: fields_of.name.to_owned(),
             id: record.text(fields_of.id)?,
             kind: AnswerKind::Choice,
-            sounds: vec![folder + &sound],
+            sounds: vec![match inside {
+                Some(name) => name,
+                None => folder + &record.text(fields_of.sound)?,
+            }],
             question: record.text("question")?,
             choices,
             references: record.optional("answer_gt")?.into_iter().collect(),

@@ -1,5 +1,6 @@
 //! Questions of benchmarks, whatever file they come from.
 
+pub mod audiobench;
 mod benchmark;
 mod lettered;
 mod mmau;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub(crate) use benchmark::records;
-pub use benchmark::{Benchmark, BenchmarkItems, read_benchmark};
+pub use benchmark::{Benchmark, BenchmarkItems, read_audiobench, read_benchmark};
 
 /// What kind of answer a question asks for, which decides the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -40,14 +40,26 @@ fn mmau_is_read_as_it_is_published() {
 
 #[test]
 fn versions_of_mmau_are_told_apart() {
-    let difficulties = [("easy", 224), ("medium", 540), ("hard", 236)];
-    let mut all = Vec::new();
-    for (difficulty, n) in difficulties {
-        (0..n).for_each(|i| all.push(question(&format!("{difficulty}{i}"), difficulty)));
+    let difficulties = ["easy"; 224].into_iter().chain(["medium"; 540]).chain(["hard"; 236]);
+    let options = [2; 27].into_iter().chain([4; 948]).chain([5; 24]).chain([8]);
+    let mut all: Vec<Value> = Vec::new();
+    for (n, (difficulty, options)) in difficulties.zip(options).enumerate() {
+        let mut item = question(&n.to_string(), difficulty);
+        let mut choices: Vec<String> = (0..options).map(|n| format!("A dog{}", "s".repeat(n))).collect();
+        // 27 of the published questions have an option twice.
+        if (100..127).contains(&n) {
+            choices[1] = choices[2].clone();
+        }
+        item["choices"] = choices.into();
+        all.push(item);
     }
     let text = Value::from(all.clone()).to_string();
     let first = read(Benchmark::Mmau, "mmau.json", text.as_bytes()).unwrap();
-    assert!(first.notes[0].contains("v05.15.25"), "{:?}", first.notes);
+    assert!(first.notes[0].contains("test-mini v05.15.25 (current), by its numbers"), "{:?}", first.notes);
+    let mut changed = all.clone();
+    changed[200]["choices"][1] = changed[200]["choices"][2].clone();
+    let changed = read(Benchmark::Mmau, "mmau.json", Value::from(changed).to_string().as_bytes()).unwrap();
+    assert!(changed.notes[0].contains("as test-mini v05.15.25 (current), but other options"), "{:?}", changed.notes);
     // Another answer is another content; another layout of the file is not.
     let lines: String = all.iter().map(|item| format!("{item}\n")).collect();
     let same = read(Benchmark::Mmau, "mmau.jsonl", lines.as_bytes()).unwrap();
@@ -60,7 +72,7 @@ fn versions_of_mmau_are_told_apart() {
     let hash =
         |item: &Value| read(Benchmark::Mmau, "x.json", json!([item]).to_string().as_bytes()).unwrap().content_sha256;
     assert_ne!(hash(&with_answer), hash(&with_option));
-    all[0]["answer"] = "A door".into();
+    all[0]["answer"] = "A dogs".into();
     let other = read(Benchmark::Mmau, "mmau.json", Value::from(all).to_string().as_bytes()).unwrap();
     assert_ne!(other.content_sha256, first.content_sha256);
 }

@@ -31,8 +31,10 @@ pub use judgement::{JudgeRecord, Judgement, JudgementOutcome, Judgements};
 pub use rubric::{RatingScale, Rubric};
 
 use crate::error::Error;
+use crate::item::audiobench::DataSet;
+use crate::prediction::Prediction;
 use crate::score::ExtractionChoice;
-use crate::score::predictions::PredictionRun;
+use crate::score::predictions::{PredictionRun, for_each_prediction};
 use questions::{ToJudge, read};
 use task::{GivenRating, Judging, fatal};
 
@@ -69,6 +71,39 @@ struct JudgeRun<'a> {
 impl RunConfig for JudgeRun<'_> {
     const TOOL: &'static str = crate::TOOL;
     const COMMAND: &'static str = COMMAND;
+}
+
+/// The rubric of the data sets of AudioBench that a run is about.
+///
+/// # Errors
+/// This is no run of predictions, one of its data sets has no rubric, or two have different ones.
+pub fn usual_rubric(input: &Path) -> Result<String, Error> {
+    let mut found: Option<(String, &str)> = None;
+    let refuse = |problem: String| -> Error {
+        let problem = format!("{problem}\nhint: choose with --rubric among {}", Rubric::names().join(", "));
+        CoreError::Config { what: "--rubric".to_owned(), problem }.into()
+    };
+    for path in PredictionRun::open(input)?.files {
+        for_each_prediction(&path, |_, prediction| {
+            let Ok(Prediction { item, .. }) = prediction else { return Ok(()) };
+            if found.as_ref().is_some_and(|(name, _)| *name == item.benchmark) {
+                return Ok(());
+            }
+            let rubric = DataSet::named(&item.benchmark).and_then(|set| set.rubric.as_deref());
+            let rubric =
+                rubric.ok_or_else(|| refuse(format!("no rubric belongs to answers about {}", item.benchmark)))?;
+            match &found {
+                Some((name, other)) if *other != rubric => {
+                    Err(refuse(format!("{name} has the rubric {other}, and {} has {rubric}", item.benchmark)))
+                }
+                _ => {
+                    found = Some((item.benchmark, rubric));
+                    Ok(())
+                }
+            }
+        })?;
+    }
+    found.map(|(_, rubric)| rubric.to_owned()).ok_or_else(|| refuse("there is no answer".to_owned()))
 }
 
 /// Judges the answers of a run.

@@ -11,6 +11,7 @@ use super::judgement::JudgementOutcome;
 use super::rubric::Rubric;
 use super::task::JudgeQuestion;
 use crate::error::Error;
+use crate::item::audiobench::SPOKEN_INSTRUCTION;
 use crate::prediction::{HeardSound, Prediction};
 use crate::score::predictions::for_each_prediction;
 use crate::score::{Extraction, ScoreFault};
@@ -81,8 +82,11 @@ fn to_judge(prediction: &Prediction, extraction: Extraction, rubric: &Rubric) ->
     }
 }
 
-/// The question with its options, each behind its letter.
+/// The question with its options, each behind its letter; where it is spoken, what the voice says.
 fn question_text(prediction: &Prediction) -> String {
+    if let Some(Value::String(spoken)) = prediction.item.published.get(SPOKEN_INSTRUCTION) {
+        return spoken.clone();
+    }
     let options = ('A'..='Z').zip(&prediction.shown_choices).map(|(letter, text)| format!("\n{letter}. {text}"));
     prediction.item.question.clone() + &options.collect::<String>()
 }

@@ -85,6 +85,12 @@ pub struct Rubric {
 }
 
 impl Rubric {
+    /// The rubrics that are built in.
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name).collect()
+    }
+
     /// Opens a rubric that is built in, by its name, or a file.
     ///
     /// # Errors
@@ -95,8 +101,7 @@ impl Rubric {
         }
         let path = Path::new(name_or_file);
         if !input::is_file(path)? {
-            let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
-            let problem = format!("neither a file nor one of the rubrics {}: {name_or_file}", names.join(", "));
+            let problem = format!("neither a file nor one of the rubrics {}: {name_or_file}", Self::names().join(", "));
             return Err(config_error(problem));
         }
         let text = String::from_utf8(input::read_whole(path)?)

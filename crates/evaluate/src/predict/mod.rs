@@ -188,8 +188,8 @@ fn shards<'a>(config: &Config, items: &'a [EvaluationItem]) -> Result<Vec<Shard<
         for item in items {
             fingerprint = fingerprint.with(serde_json::to_vec(item).map_err(|error| CoreError::Stage(error.into()))?);
             for name in &item.sounds {
-                fingerprint = match config.sounds.read(name)? {
-                    Some(sound) => fingerprint.with(&sound.bytes),
+                fingerprint = match config.sounds.identity(name)? {
+                    Some(identity) => fingerprint.with(&identity),
                     None => fingerprint.with("absent"),
                 };
             }
@@ -210,6 +210,9 @@ fn decoder(ffmpeg: Option<&Path>) -> Decoder {
         }
     }
 }
+
+/// The sounds of a question, or why they are not given.
+type Given = Result<GivenSounds, sound::Unaskable>;
 
 /// All that is needed to ask the questions of a shard.
 struct Examination<'a> {
@@ -248,8 +251,7 @@ impl<'a> Examination<'a> {
             return Ok(());
         }
         let mut plan = Plan::default();
-        for (index, item) in (work.first..).zip(work.items) {
-            let given = self.given(item)?;
+        for (index, (item, given)) in (work.first..).zip(work.items.iter().zip(self.all_given(work.items)?)) {
             plan.add(index, item, &given, &self.rules);
         }
         let answers = self.generate.run(&plan.questions, out)?;
@@ -265,8 +267,20 @@ impl<'a> Examination<'a> {
         Ok(out.close(file)?)
     }
 
+    /// The sounds of each question, read in the order in which they lie.
+    fn all_given(&self, items: &[EvaluationItem]) -> Result<Vec<Given>, ShardError> {
+        let place = |item: &EvaluationItem| item.sounds.first().and_then(|name| self.config.sounds.reading_order(name));
+        let mut order: Vec<usize> = (0..items.len()).collect();
+        order.sort_by_key(|at| place(&items[*at]));
+        let mut given: Vec<Option<Given>> = items.iter().map(|_| None).collect();
+        for at in order {
+            given[at] = Some(self.given(&items[at])?);
+        }
+        Ok(given.into_iter().flatten().collect())
+    }
+
     /// The sounds of a question as they are given, or why they are not.
-    fn given(&self, item: &EvaluationItem) -> Result<Result<GivenSounds, sound::Unaskable>, ShardError> {
+    fn given(&self, item: &EvaluationItem) -> Result<Given, ShardError> {
         let mut sounds = Vec::with_capacity(item.sounds.len());
         for name in &item.sounds {
             match LoadedSound::read(name, &self.config.sounds, &self.decoder)? {

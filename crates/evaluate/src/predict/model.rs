@@ -11,6 +11,7 @@ use audsem_llm::{
     AudioForm, HearingServer, Media, OpenAiServer, Replay, ServerArgs, TextGenerator, Unanswered, Unasked,
 };
 use audsem_media::audio::encode_wav;
+use audsem_models::audio::whisper::USUAL_LANGUAGE;
 use audsem_models::language::{LanguageModelArgs, LocalModelArgs};
 use audsem_models::multimodal::SAMPLE_RATE_HZ;
 use audsem_models::multimodal::audio_language::{AudioFamily, AudioModelOptions, LocalAudioModel};
@@ -36,6 +37,8 @@ pub struct RespondentArgs {
     pub model: Option<LanguageModelArgs>,
     /// Folder or id of a Whisper that writes speech down.
     pub whisper: Option<String>,
+    /// The language that is spoken, by Whisper's code.
+    pub language: Option<String>,
     /// The form in which a server takes sounds, where it is not to be found out.
     pub audio_form: Option<AudioForm>,
     /// PEFT adapter that is merged into a model in this process.
@@ -125,7 +128,12 @@ impl RespondentArgs {
             Some(LanguageModelArgs::Local(local)) => local.device,
             _ => DeviceChoice::default(),
         };
-        let writer = SpeechWriter::open(whisper, device, self.dtype.unwrap_or_default())?;
+        let writer = SpeechWriter::open(
+            whisper,
+            self.language.as_deref().unwrap_or(USUAL_LANGUAGE),
+            device,
+            self.dtype.unwrap_or_default(),
+        )?;
         let mut fingerprints = vec![writer.fingerprint().clone()];
         let generator: Box<dyn TextGenerator> = match model {
             None => remembering(writer, Some(&output.join("replay")))?,
@@ -152,6 +160,7 @@ impl RespondentArgs {
             ("--dtype", self.dtype.is_some() && is_heard_there, here),
             ("--expect-family", self.expected.is_some() && !is_heard_there, there),
             ("--audio-form", self.audio_form.is_some() && !is_heard_there, there),
+            ("--language", self.language.is_some() && self.whisper.is_none(), "is for --whisper: omit it, or name one"),
             ("--max-tokens", self.max_tokens.is_some() && self.only_writes_down(), "is for a model that answers"),
         ];
         match flags.into_iter().find(|(_, is_idle, _)| *is_idle) {

@@ -3,13 +3,15 @@
 use audsem_core::device::{DeviceChoice, Precision};
 use audsem_core::hub::ModelDir;
 use audsem_core::run::ModelFingerprint;
+use audsem_core::signals::stop_requested;
 use audsem_llm::{
     Arrived, ErrorScope, FinishReason, Media, Message, MessageContent, Part, Prompt, Request, Response, TextError,
     TextGenerator, Usage,
 };
 use audsem_media::audio::{Decoder, resample};
-use audsem_models::audio::whisper::Transcriber;
+use audsem_models::audio::whisper::{Transcriber, Transcript};
 use audsem_models::multimodal::SAMPLE_RATE_HZ;
+use rayon::prelude::*;
 
 use crate::error::Error;
 
@@ -18,14 +20,15 @@ pub(super) struct SpeechWriter {
     transcriber: Transcriber,
     fingerprint: ModelFingerprint,
     precision: Precision,
+    language: String,
 }
 
 impl SpeechWriter {
     /// Opens a folder, or a checkpoint of the hub by its id.
-    pub(super) fn open(model: &str, device: DeviceChoice, precision: Precision) -> Result<Self, Error> {
+    pub(super) fn open(model: &str, language: &str, device: DeviceChoice, precision: Precision) -> Result<Self, Error> {
         let dir = ModelDir::resolve(model, None)?;
-        let transcriber = Transcriber::open(&dir, &device.open()?, precision.dtype())?;
-        Ok(Self { transcriber, fingerprint: dir.fingerprint()?, precision })
+        let transcriber = Transcriber::open(&dir, &device.open()?, precision.dtype(), language)?;
+        Ok(Self { transcriber, fingerprint: dir.fingerprint()?, precision, language: language.to_owned() })
     }
 
     pub(super) fn fingerprint(&self) -> &ModelFingerprint {
@@ -33,7 +36,7 @@ impl SpeechWriter {
     }
 
     /// What is said in a sound.
-    fn transcript(&self, sound: &Media) -> Result<String, TextError> {
+    fn transcript(&self, sound: &Media) -> Result<Transcript, TextError> {
         let refuse = |reason: String| TextError::Other { reason, scope: ErrorScope::Request };
         let (format, bytes) =
             sound.bytes().ok_or_else(|| refuse("a sound behind an address is not fetched".to_owned()))?;
@@ -47,8 +50,9 @@ impl SpeechWriter {
 
 impl TextGenerator for SpeechWriter {
     fn identity(&self) -> String {
-        let Self { fingerprint, precision, .. } = self;
-        format!("{} ({}) sha256 {}", fingerprint.name, precision.name(), fingerprint.sha256.join(" "))
+        let Self { fingerprint, precision, language, .. } = self;
+        let (name, precision, sha256) = (&fingerprint.name, precision.name(), fingerprint.sha256.join(" "));
+        format!("{name} ({precision}, {language}) sha256 {sha256}")
     }
 
     fn generate(&self, request: &Request) -> Result<Response, TextError> {
@@ -57,15 +61,33 @@ impl TextGenerator for SpeechWriter {
             let reason = "Whisper writes down what is said, and this question comes without a sound".to_owned();
             return Err(TextError::Other { reason, scope: ErrorScope::Request });
         }
+        let texts: Vec<&str> = said.iter().map(|said| said.text.as_str()).collect();
+        let is_cut = said.iter().any(|said| said.is_cut);
+        let written = said.iter().map(|said| said.tokens as u64).sum();
         Ok(Response {
-            text: said.join(" "),
+            text: texts.join(" "),
             reasoning: None,
-            finish: FinishReason::Stop,
+            finish: if is_cut { FinishReason::Length } else { FinishReason::Stop },
             tokens: Vec::new(),
-            usage: Usage::default(),
+            usage: Usage { completion_tokens: written, ..Usage::default() },
             model: self.fingerprint.name.clone(),
         })
     }
+
+    fn generate_batch_with(&self, requests: &[Request], arrived: &Arrived<'_>) -> Vec<Result<Response, TextError>> {
+        side_by_side(requests, |at, request| {
+            self.generate(request).and_then(|response| arrived(at, &response).map(|()| response))
+        })
+    }
+}
+
+/// Sounds side by side on all threads: each is heard by itself, so that no answer depends on the others.
+fn side_by_side<T: Send>(
+    requests: &[Request],
+    work: impl Fn(usize, &Request) -> Result<T, TextError> + Sync,
+) -> Vec<Result<T, TextError>> {
+    let answer = |(at, request)| if stop_requested() { Err(TextError::NotSent) } else { work(at, request) };
+    requests.par_iter().enumerate().map(answer).collect()
 }
 
 /// Whisper in front of a language model, which reads what is said in the sounds of a question in their place.
@@ -93,7 +115,9 @@ impl SpeechReader {
         };
         let line = |part: &Part| match part {
             Part::Text(text) => Ok(text.clone()),
-            Part::Audio(sound) => Ok(format!("What is said in the recording: {}\n", self.writer.transcript(sound)?)),
+            Part::Audio(sound) => {
+                Ok(format!("What is said in the recording: {}\n", self.writer.transcript(sound)?.text))
+            }
             Part::Image(_) => {
                 let reason = "a language model that reads transcripts sees no pictures".to_owned();
                 Err(TextError::Other { reason, scope: ErrorScope::Request })
@@ -117,7 +141,7 @@ impl TextGenerator for SpeechReader {
     }
 
     fn generate_batch_with(&self, requests: &[Request], arrived: &Arrived<'_>) -> Vec<Result<Response, TextError>> {
-        let written: Vec<_> = requests.iter().map(|request| self.written(request)).collect();
+        let written = side_by_side(requests, |_, request| self.written(request));
         let places: Vec<usize> = (0..written.len()).filter(|&at| written[at].is_ok()).collect();
         let readable: Vec<Request> = written.iter().flatten().cloned().collect();
         let mut answers =

@@ -52,3 +52,67 @@ fn answers_about_other_questions_are_refused() {
     let call = "import --benchmark mmau --data mmau.json --answers answers.json --max-fail-rate 1 -o out";
     bench.call(call).ended(2).says("no answer is about a question of this benchmark");
 }
+
+/// Three rows of a data set of AudioBench, and its file of predictions.
+fn audiobench(bench: &Bench) -> serde_json::Value {
+    let right = ["Norway", "Chile", "Norway"].map(|name| format!("From the audio, I guess the speaker is from {name}"));
+    let rows: Vec<_> = right.iter().map(|answer| json!({ "context": "a.wav", "answer": answer })).collect();
+    bench.write("rows.json", json!(rows).to_string());
+    let said = |n: usize| json!({ "instruction": "Where from?", "reference": right[n], "task_type": "AR", "model_prediction": format!("said {n}") });
+    json!([said(0), said(1), said(2)])
+}
+
+const AUDIOBENCH: &str =
+    "import --benchmark audiobench --data-set voxceleb_accent_test --data rows.json --answers log.json";
+
+#[test]
+fn predictions_of_audiobench_are_joined_where_their_right_answers_fit() {
+    let bench = Bench::new();
+    let log = audiobench(&bench);
+    bench.write("log.json", log.to_string());
+    bench.call(&format!("{AUDIOBENCH} -o out")).ended(0);
+    let lines = bench.text("out/part-00000.jsonl");
+    let read: Vec<Prediction> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = read.iter().map(|p| (p.item.references[0].as_str(), p.output.as_deref().unwrap())).collect();
+    assert_eq!(told, [("Norway", "said 0"), ("Chile", "said 1"), ("Norway", "said 2")]);
+    // What it wrote comes out as it went in, the wording of the question apart.
+    bench.call("export -i out -o exported --format audiobench").ended(0);
+    let exported = bench.json("exported/log/model/voxceleb_accent_test_-1.json");
+    for (n, record) in log.as_array().unwrap().iter().enumerate() {
+        for field in ["reference", "task_type", "model_prediction"] {
+            assert_eq!(exported[n][field], record[field], "{field}");
+        }
+    }
+    let mut other = log.clone();
+    other.as_array_mut().unwrap().swap(0, 1);
+    bench.write("log.json", other.to_string());
+    bench.call(&format!("{AUDIOBENCH} -o other")).ended(2).says("these are not the same rows");
+    other.as_array_mut().unwrap().pop();
+    bench.write("log.json", other.to_string());
+    bench.call(&format!("{AUDIOBENCH} -o short")).ended(2).says("2 records, and the data set 3 rows");
+}
+
+#[test]
+fn reviews_of_evalscope_are_joined_by_sound_and_right_answer() {
+    let bench = Bench::new();
+    let question = |id: &str, sound: &str, answer: &str| {
+        json!({ "id": id, "audio_id": sound, "question": "What?", "choices": ["A dog", "A door"], "answer": answer,
+                "task": "sound", "difficulty": "easy" })
+    };
+    let all =
+        [question("1", "./a.wav", "A dog"), question("2", "./b.wav", "A dog"), question("3", "./b.wav", "A door")];
+    bench.write("mmau.json", json!(all).to_string());
+    let review = |sound: &str, answer: Option<&str>| {
+        json!({ "index": 0, "target": "A", "sample_score": { "score": { "prediction": format!("ANSWER: A {sound}") },
+                "sample_metadata": { "audio_id": sound, "answer": answer } } })
+    };
+    let reviews = [review("./b.wav", Some("A door")), review("a.wav", Some("A dog")), review("./b.wav", None)];
+    bench.write("reviews.jsonl", reviews.map(|review| format!("{review}\n")).concat());
+    let call = "import --benchmark mmau --data mmau.json --answers reviews.jsonl --max-fail-rate 1 -o out";
+    let called = bench.call(call).ended(0);
+    assert_eq!(called.step("part")["failed"], json!({ "ambiguous_question": 1 }));
+    let lines = bench.text("out/part-00000.jsonl");
+    let read: Vec<Prediction> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = read.iter().map(|p| p.output.as_deref()).collect();
+    assert_eq!(told, [Some("ANSWER: A a.wav"), None, Some("ANSWER: A ./b.wav")]);
+}

@@ -57,7 +57,13 @@ fn ratings_are_asked_for_again_and_never_guessed() {
     write_run(&bench, "asked", &[open_questions()]);
     let server = Loopback::start(|request, _| rate(request));
     let url = server.url("/v1");
-    bench.call(&format!("judge -i asked -o judged --rubric graded --server {url} --max-fail-rate 1")).ended(0);
+    // The data set has the rubric `graded`; answers about others have none.
+    bench.call(&format!("judge -i asked -o judged --server {url} --max-fail-rate 1")).ended(0);
+    assert_eq!(bench.json("judged/run.json")["config"]["by"]["rubric"], "graded");
+    write_run(&bench, "own", &[vec![free(AnswerKind::Open, "own", 0, &["a dog"], "a dog")]]);
+    let refused = bench.call(&format!("judge -i own -o refused --server {url}")).ended(2);
+    refused.says("no rubric belongs to answers about own");
+    refused.says("choose with --rubric among graded");
     let found = judgements(&bench, "judged/part-00000.jsonl");
     let outcomes: Vec<(&str, Option<f64>)> = found.iter().map(|one| (one.outcome.name(), one.rating)).collect();
     let expected = [

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod answers;
+mod audiobench;
 mod chaos;
 mod export;
 mod import;

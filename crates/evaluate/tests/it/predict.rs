@@ -82,7 +82,7 @@ pub(crate) fn answered(call: &ReceivedRequest) -> Reply {
     Reply::Send(200, "", body.to_string().into_bytes())
 }
 
-fn predictions(bench: &Bench, run: &str, parts: usize) -> Vec<Prediction> {
+pub(crate) fn predictions(bench: &Bench, run: &str, parts: usize) -> Vec<Prediction> {
     let part = |n: usize| bench.text(&format!("{run}/part-{n:05}.jsonl"));
     let text: String = (0..parts).map(part).collect();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -266,7 +266,7 @@ fn every_column_of_a_parquet_table_is_packed() {
         }), sys.argv[1])";
     let table = bench.path("table.parquet");
     let done =
-        std::process::Command::new(crate::shards::python::python()).args(["-c", script]).arg(&table).output().unwrap();
+        std::process::Command::new(audsem_core::testing::python()).args(["-c", script]).arg(&table).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let called = bench.call("pack -i clips --table table.parquet -o out --copy").ended(0);
     let json: Value = serde_json::from_slice(&samples(&bench.path("out/00000.tar"))[0].1[1].1).unwrap();

@@ -1,9 +1,9 @@
 //! `export-dataset` and `export-config`: rows that other libraries read, rewards that agree with ours.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use audsem_core::testing::{Bench, tree};
+use audsem_core::testing::{Bench, python, tree};
 use audsem_training::data::TargetStyle;
 use audsem_training::rewards::{AnswerForm, RewardConfig, RewardItem, RewardSet};
 use serde_json::{Value, json};
@@ -28,19 +28,6 @@ pub(crate) fn bench() -> Bench {
     );
     bench.call("index -i in -o index").ended(0);
     bench
-}
-
-/// The interpreter that has the packages of `fixtures/requirements.txt`.
-fn python() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let python = std::env::var_os("AUDSEM_PYTHON").map_or(root.join(".venv/bin/python"), PathBuf::from);
-    assert!(
-        python.exists(),
-        "no Python with the packages of fixtures/requirements.txt at {}\n\
-         hint: run scripts/python-env once (`just test` does), or name one in AUDSEM_PYTHON",
-        python.display()
-    );
-    python
 }
 
 /// What a script prints as JSON.

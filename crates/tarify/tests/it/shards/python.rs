@@ -1,27 +1,15 @@
 //! The shards load with the Python packages that trainers use, and hold what they should.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use audsem_core::testing::python;
 use audsem_tarify::shards::Task;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::world::{Outcome, World, audio_tar, caption, flac};
-
-/// The interpreter that has the packages of `fixtures/requirements.txt`.
-pub(crate) fn python() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let python = std::env::var_os("AUDSEM_PYTHON").map_or(root.join(".venv/bin/python"), PathBuf::from);
-    assert!(
-        python.exists(),
-        "no Python with the packages of fixtures/requirements.txt at {}\n\
-         hint: run scripts/python-env once (`just test` does), or name one in AUDSEM_PYTHON",
-        python.display()
-    );
-    python
-}
 
 fn load(out: &Outcome, cache: &Path) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/shards/load_shards.py");

@@ -9,8 +9,8 @@ use audsem_core::run::{RunOptions, Status};
 use audsem_tarify::shards::{Config, Duplicates};
 use serde_json::{Value, json};
 
-use super::python::python;
 use super::world::{Outcome, World, audio_tar, caption, flac};
+use audsem_core::testing::python;
 
 fn key(number: usize) -> String {
     format!("video{number:06} (1_0-2_0)")
