@@ -1,6 +1,7 @@
 //! The clip key: which stretch of which video a sample is.
 //!
-//! Times are integer milliseconds everywhere, because joining on floating-point seconds loses
+//! Times are integer milliseconds everywhere, because std::borrow::Cow;
+use joining on floating-point seconds loses
 //! records: of random three-decimal pairs, a quarter of the sums `start + duration` do not print
 //! with three decimals (`1.1 + 2.2` is `3.3000000000000003`).
 
@@ -127,6 +128,11 @@ impl ClipId {
     }
 }
 
+/// A key as tars spell it: that of the clip where the key names one, else the key itself.
+pub fn tar_key_of(key: &str) -> Cow<'_, str> {
+    key.parse::<ClipId>().map_or(Cow::Borrowed(key), |clip| Cow::Owned(clip.tar_key()))
+}
+
 impl fmt::Display for ClipId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}-{})", self.video_id, Seconds(self.start_ms, '.'), Seconds(self.end_ms, '.'))
@@ -231,6 +237,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn both_spellings_of_a_clip_are_one_key() {
+        for name in ["V (1.0-2.5)", "tar/V (1_0-2_5).mp4", "V (1_0-2_5)", "V (1.000-2.5).flac"] {
+            assert_eq!(tar_key_of(name), "V (1_0-2_5)", "{name}");
+        }
+        assert_eq!(tar_key_of("a/rain v1_2"), "a/rain v1_2");
+    }
 
     #[test]
     fn reads_every_form_a_clip_is_written_in() {

@@ -62,6 +62,20 @@ pub enum Error {
         /// The fields that differ.
         changes: Vec<Change>,
     },
+    /// The output folder holds a run of another command.
+    #[error(
+        "the output folder holds a run of {was}, and this is {now}: {}\n\
+         hint: name another folder with --output, or pass --fresh to delete that run",
+        path.display()
+    )]
+    OtherCommand {
+        /// The output folder.
+        path: PathBuf,
+        /// The command whose run it holds.
+        was: String,
+        /// This command.
+        now: String,
+    },
     /// A flag, variable or configuration file has a value that cannot be used.
     #[error("{what}: {problem}")]
     Config {

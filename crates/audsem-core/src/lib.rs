@@ -6,6 +6,8 @@ pub mod blame;
 pub mod cli;
 pub mod clip_id;
 #[cfg(feature = "tables")]
+pub mod clip_lists;
+#[cfg(feature = "tables")]
 pub mod clips;
 #[cfg(feature = "tables")]
 pub mod csv_records;

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use audsem_core::clip_id::ClipId;
+use audsem_core::clip_id::tar_key_of;
 use audsem_core::clips::{ClipContent, ClipEntry, clip_of_question, scan};
 use audsem_core::error::Error as CoreError;
 use audsem_core::input::{is_file, is_folder, open_file, read_whole};
@@ -89,7 +89,7 @@ impl SoundLibrary {
                 Place { tar: tar.to_owned(), suffix: sound.suffix, offset: sound.offset, n_bytes: sound.n_bytes };
             // The samples of a clip with several questions hold the same sound.
             let n_bytes = place.n_bytes;
-            let first = self.members.entry(tar_key(clip_of_question(&entry.key))).or_insert(place);
+            let first = self.members.entry(tar_key_of(clip_of_question(&entry.key)).into_owned()).or_insert(place);
             if first.n_bytes != n_bytes {
                 ambiguous.get_or_insert(entry.key);
             }
@@ -116,7 +116,7 @@ impl SoundLibrary {
                 return Ok(true);
             }
         }
-        Ok(self.members.contains_key(&tar_key(clip_of_question(name))))
+        Ok(self.members.contains_key(&*tar_key_of(clip_of_question(name))))
     }
 
     /// The sound that a data set calls so: by its path below a folder, by the key of its clip, or by its content in a table. The path may begin with the
@@ -135,7 +135,7 @@ impl SoundLibrary {
                 return Ok(Some(SoundFile { suffix, bytes: read_whole(&path)? }));
             }
         }
-        self.members.get(&tar_key(clip_of_question(name))).map(read_member).transpose()
+        self.members.get(&*tar_key_of(clip_of_question(name))).map(read_member).transpose()
     }
 
     /// What tells the content of a sound from others: the name of one in a table, which says its content, or its bytes. None
@@ -179,11 +179,6 @@ fn read_member(place: &Place) -> Result<SoundFile, Error> {
     let mut bytes = vec![0; usize::try_from(place.n_bytes).unwrap_or(usize::MAX)];
     file.read_exact_at(&mut bytes, place.offset).map_err(CoreError::read(&place.tar))?;
     Ok(SoundFile { suffix: place.suffix.clone(), bytes })
-}
-
-/// One spelling for the name of a clip.
-fn tar_key(name: &str) -> String {
-    name.parse::<ClipId>().map_or_else(|_| name.to_owned(), |clip| clip.tar_key())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ audsem_core::reasons! {
         NoSecondTags = "no_second_tags": "the clip is in no table of `sat`" => "--require",
         NoImageFeatures = "no_image_features": "the clip is in no table of `image`" => "--require",
         NoVideoFeatures = "no_video_features": "the clip is in no table of `video`" => "--require",
-        NotInClipTable = "not_in_clip_table": "the clip table has no clip of this name and these times" => "--clips",
+        NotInClipTable = "not_in_clip_table": "the clip table has no clip of this name and these times" => "--table",
     }
 }
 

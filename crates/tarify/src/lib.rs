@@ -31,6 +31,7 @@
 
 pub mod check;
 pub mod cli;
+mod clip_rows;
 pub mod encode;
 pub mod error;
 pub mod index;

@@ -18,7 +18,7 @@ audsem_core::reasons! {
         Undecodable = "undecodable": "ffmpeg cannot read or write the clip",
         Truncated = "truncated": "the clip is truncated",
         Incomplete = "incomplete": "the transcoded clip is shorter than the clip",
-        TimedOut = "timed_out": "ffmpeg did not end within --timeout-s" => "--timeout-s",
+        TimedOut = "timed_out": "ffmpeg did not end within --timeout" => "--timeout",
         Unreadable = "unreadable": "the clip's file cannot be read",
         Unwritable = "unwritable": "a tar cannot hold the sample under this key",
         BadTableRow = "bad_table_row": "the row of the clip table names no video, or its times cannot be parsed",

@@ -213,8 +213,26 @@ impl ModelDir {
         self.optional(name).ok_or_else(|| ModelError::MissingFile {
             wanted: name.to_owned(),
             folder: self.root.clone(),
-            present: list_files(&self.root),
+            hint: self.hint(),
         })
+    }
+
+    /// What the folder is, where it lacks a file: another kind of checkpoint, or a folder around one.
+    fn hint(&self) -> String {
+        let kind = self.json::<serde_json::Value>("config.json").ok().and_then(|config| {
+            let class = config["architectures"][0].as_str().map(|name| format!(" ({name})")).unwrap_or_default();
+            Some(format!("it is a `{}` checkpoint{class}, and ", config["model_type"].as_str()?))
+        });
+        let is_config = |name: &str| name.split('/').count() <= 3 && name.ends_with("/config.json");
+        let inside = Walk::deep().files(&self.root, is_config).unwrap_or_default();
+        if let (None, Some(model)) = (self.optional("config.json"), inside.first().and_then(|file| file.path.parent())) {
+            return format!("did you mean {}?", model.display());
+        }
+        let present = match list_files(&self.root) {
+            none if none.is_empty() => "no file".to_owned(),
+            some => some.join(", "),
+        };
+        format!("{}it has {present}", kind.unwrap_or_default())
     }
 
     /// Reads a JSON file of the folder.
@@ -596,6 +614,20 @@ mod tests {
                 .collect();
             assert!(outside.is_empty(), "{outside:?}");
         }
+    }
+
+    #[test]
+    fn another_checkpoint_and_the_folder_around_one_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let lacks = |root: &Path| ModelDir::local(root).file("preprocessor_config.json").unwrap_err().to_string();
+        assert!(lacks(dir.path()).ends_with("hint: it has no file"), "{}", lacks(dir.path()));
+        let model = dir.path().join("clf/model");
+        put(&model.join("config.json"), br#"{"model_type": "bert", "architectures": ["BertModel"]}"#);
+        put(&model.join("vocab.txt"), b"a");
+        let around = lacks(dir.path());
+        assert!(around.ends_with(&format!("hint: did you mean {}?", model.display())), "{around}");
+        let other = lacks(&model);
+        assert!(other.ends_with("hint: it is a `bert` checkpoint (BertModel), and it has config.json, vocab.txt"), "{other}");
     }
 
     #[test]

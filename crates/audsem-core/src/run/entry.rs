@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use serde_json::Value;
 
-use super::folder::{Rights, changed_fields, earlier_run, prepare};
+use super::folder::{Rights, changed_fields, refusal, earlier_run, prepare};
 use super::options::RunOptions;
 use crate::error::{Error, Result};
 use crate::files::{create_folder, is_at, taken, wait_for_lock};
@@ -55,8 +55,11 @@ impl Entry {
         loop {
             if entry.take(Hold::Shared)? {
                 let earlier = earlier_run(folder)?;
-                let changes = earlier.as_ref().map(|earlier| changed_fields(earlier, record));
-                if !rights.fresh && changes.as_ref().is_some_and(Vec::is_empty) {
+                let found = earlier.map(|earlier| {
+                    let changes = changed_fields(&earlier, record);
+                    (earlier, changes)
+                });
+                if !rights.fresh && found.as_ref().is_some_and(|(_, changes)| changes.is_empty()) {
                     return Ok(entry);
                 }
                 entry.release();
@@ -68,9 +71,9 @@ impl Entry {
                     continue;
                 }
                 attempts += 1;
-                match changes {
+                match found {
                     _ if attempts < ATTEMPTS => {}
-                    Some(changes) if !rights.fresh => return Err(Error::Changed { path: folder.clone(), changes }),
+                    Some((earlier, changes)) if !rights.fresh => return Err(refusal(folder, &earlier, record, changes)),
                     _ => return Err(Error::InUse { path: folder.clone() }),
                 }
             }

@@ -149,7 +149,7 @@ impl Run {
                 (name("configuration"), &*marker.config_hash, &*self.config_hash, true),
             ] {
                 if refused && was != now {
-                    changes.push(Change { field, was: was.to_owned(), now: now.to_owned() });
+                    changes.push(Change::Value { field, was: was.to_owned(), now: now.to_owned() });
                 }
             }
         }

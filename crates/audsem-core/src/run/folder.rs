@@ -1,5 +1,6 @@
 //! Preparing a run folder before its first shard, and refusing folders that do not belong to the run.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -14,6 +15,9 @@ use crate::files::{is_temporary, write_atomically};
 
 /// The record of configuration and inputs.
 pub(super) const RUN: &str = "run.json";
+
+/// Input files that a message names.
+const SHOWN_INPUTS: usize = 5;
 
 /// The record of counts.
 pub(super) const STATS: &str = "stats.json";
@@ -56,7 +60,18 @@ pub(super) fn prepare(folder: &Path, record: &Value, rights: Rights) -> Result<(
         }
         return write_json(&path, record);
     }
-    Err(Error::Changed { path: folder.to_owned(), changes })
+    Err(refusal(folder, &earlier, record, changes))
+}
+
+/// Why a folder with an earlier run is not taken. What another command was told says nothing about this one.
+pub(super) fn refusal(folder: &Path, earlier: &Value, record: &Value, changes: Vec<Change>) -> Error {
+    let path = folder.to_owned();
+    let command = |run: &Value| match (run["tool"].as_str(), run["command"].as_str()) {
+        (Some(tool), Some(command)) => format!("`{tool} {command}`"),
+        _ => "another program".to_owned(),
+    };
+    let (was, now) = (command(earlier), command(record));
+    if was == now { Error::Changed { path, changes } } else { Error::OtherCommand { path, was, now } }
 }
 
 /// The `run.json` of the folder; `None` without one.
@@ -82,10 +97,46 @@ pub(super) fn is_run_record(folder: &Path) -> Result<bool> {
 pub(super) fn changed_fields(earlier: &Value, record: &Value) -> Vec<Change> {
     let mut changes = Vec::new();
     compare(earlier, record, "", &mut changes);
-    changes.retain(|change| {
-        !matches!(change.field.as_str(), "config_hash" | "version") && !change.field.ends_with(".path")
+    changes.retain(|change| match change {
+        Change::Value { field, .. } => !matches!(field.as_str(), "config_hash" | "version") && !field.ends_with(".path"),
+        Change::Inputs(_) => true,
     });
+    let is_of_inputs =
+        |change: &Change| matches!(change, Change::Value { field, .. } if field == "inputs" || field.starts_with("inputs["));
+    if changes.iter().any(is_of_inputs) {
+        changes.retain(|change| !is_of_inputs(change));
+        changes.push(Change::Inputs(changed_inputs(&earlier["inputs"], &record["inputs"])));
+    }
     changes
+}
+
+/// Which input files are new, gone or changed, by name; files of one content in another order are that.
+fn changed_inputs(earlier: &Value, record: &Value) -> String {
+    let files = |inputs: &Value| -> BTreeMap<String, Vec<String>> {
+        let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for file in inputs.as_array().into_iter().flatten() {
+            let name = file["path"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+            files.entry(name.to_owned()).or_default().push(format!("{} {}", file["bytes"], file["sha256"]));
+        }
+        files
+    };
+    let (was, now) = (files(earlier), files(record));
+    let only = |a: &BTreeMap<String, Vec<String>>, b: &BTreeMap<String, Vec<String>>| -> Vec<String> {
+        a.keys().filter(|name| !b.contains_key(*name)).cloned().collect()
+    };
+    let changed = now.iter().filter(|(name, files)| was.get(*name).is_some_and(|was| was != *files));
+    let changed: Vec<String> = changed.map(|(name, _)| name.clone()).collect();
+    let told = |what: &str, names: Vec<String>| {
+        let shown = names.iter().take(SHOWN_INPUTS).cloned().collect::<Vec<_>>().join(", ");
+        let more = names.len().saturating_sub(SHOWN_INPUTS);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (!names.is_empty()).then(|| format!("{what} {shown}{more}"))
+    };
+    let all = [told("new:", only(&now, &was)), told("gone:", only(&was, &now)), told("changed:", changed)];
+    match all.into_iter().flatten().collect::<Vec<_>>() {
+        none if none.is_empty() => "the same files in another order".to_owned(),
+        some => some.join("; "),
+    }
 }
 
 /// Cache of the answers of a language model server. Answers are expensive, so the cache survives `--fresh`;
@@ -150,7 +201,7 @@ fn compare(was: &Value, now: &Value, field: &str, changes: &mut Vec<Change>) {
             }
         }
         (was, now) if was != now => {
-            changes.push(Change { field: field.to_owned(), was: brief(was), now: brief(now) });
+            changes.push(Change::Value { field: field.to_owned(), was: brief(was), now: brief(now) });
         }
         _ => {}
     }
@@ -165,5 +216,45 @@ fn brief(value: &Value) -> String {
     match text.char_indices().nth(LONG) {
         Some((cut, _)) => format!("{}…", &text[..cut]),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn run_of(command: &str, min: u64, inputs: &[(&str, &str)]) -> Value {
+        let file = |(path, sha256): &(&str, &str)| json!({ "path": path, "bytes": 1, "sha256": sha256 });
+        let inputs: Vec<Value> = inputs.iter().map(file).collect();
+        json!({ "tool": "audsem-x", "command": command, "config_hash": "h", "config": { "min": min }, "inputs": inputs })
+    }
+
+    fn told(earlier: &Value, record: &Value) -> String {
+        let changes = changed_fields(earlier, record);
+        refusal(Path::new("out"), earlier, record, changes).to_string()
+    }
+
+    #[test]
+    fn what_differs_is_told_by_name() {
+        let first = run_of("make", 1, &[("in/a.tar", "1"), ("in/b.tar", "2")]);
+        assert!(changed_fields(&first, &run_of("make", 1, &[("else/a.tar", "1"), ("else/b.tar", "2")])).is_empty());
+        let other = told(&first, &run_of("make", 2, &[("in/a.tar", "9"), ("in/c.tar", "2"), ("in/d.tar", "2")]));
+        assert!(other.contains("config.min: was 1, now 2"), "{other}");
+        assert!(other.contains("inputs: new: c.tar, d.tar; gone: b.tar; changed: a.tar"), "{other}");
+        let turned = told(&first, &run_of("make", 1, &[("in/b.tar", "2"), ("in/a.tar", "1")]));
+        assert!(turned.contains("inputs: the same files in another order"), "{turned}");
+        let many: Vec<String> = (0..9).map(|n| format!("in/{n}.tar")).collect();
+        let many: Vec<(&str, &str)> = many.iter().map(|path| (path.as_str(), "1")).collect();
+        let grown = told(&run_of("make", 1, &[]), &run_of("make", 1, &many));
+        assert!(grown.contains("new: 0.tar, 1.tar, 2.tar, 3.tar, 4.tar and 4 more"), "{grown}");
+    }
+
+    #[test]
+    fn a_run_of_another_command_is_called_that() {
+        let other = told(&run_of("extract", 1, &[]), &run_of("combine", 7, &[("a", "1")]));
+        assert!(other.contains("holds a run of `audsem-x extract`, and this is `audsem-x combine`: out"), "{other}");
+        assert!(!other.contains("config"), "{other}");
     }
 }

@@ -76,18 +76,26 @@ impl<'a, C: RunConfig> RunSpec<'a, C> {
 
 /// A field in which a run differs from the one in its folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// Where, `config.min_ms` or `inputs[0].sha256`.
-    pub field: String,
-    /// The value in the folder.
-    pub was: String,
-    /// The value of this run.
-    pub now: String,
+pub enum Change {
+    /// A value of the configuration, of a model, or a hash.
+    Value {
+        /// Where, such as `config.min_ms`.
+        field: String,
+        /// The value in the folder.
+        was: String,
+        /// The value of this run.
+        now: String,
+    },
+    /// Input files, in words: which are new, gone or changed.
+    Inputs(String),
 }
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: was {}, now {}", self.field, self.was, self.now)
+        match self {
+            Self::Value { field, was, now } => write!(f, "{field}: was {was}, now {now}"),
+            Self::Inputs(what) => write!(f, "inputs: {what}"),
+        }
     }
 }
 
@@ -226,6 +234,8 @@ impl Run {
             steps: self.steps.clone(),
             failed_shards: self.failed_shards.clone(),
             results: serde_json::Map::new(),
+            next: None,
+            words: self.required.iter().map(RequiredStep::words).collect(),
         };
         summary.judge(&self.required);
         if !self.options.dry_run {

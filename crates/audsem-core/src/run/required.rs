@@ -19,6 +19,23 @@ struct Explained {
     flag: Option<&'static str>,
 }
 
+/// How the counts of a step are put into words.
+#[derive(Debug, Clone)]
+pub(super) struct StepWords {
+    pub(super) step: &'static str,
+    /// What is counted, such as `cues`.
+    pub(super) unit: &'static str,
+    /// Reasons and what they mean.
+    reasons: Vec<(&'static str, &'static str)>,
+}
+
+impl StepWords {
+    /// What a reason means, where that is known.
+    pub(super) fn meaning(&self, reason: &str) -> Option<&'static str> {
+        self.reasons.iter().find(|(name, _)| *name == reason).map(|(_, sentence)| *sentence)
+    }
+}
+
 impl RequiredStep {
     pub(super) fn new(step: Step) -> Self {
         Self { step, reasons: Vec::new() }
@@ -30,6 +47,12 @@ impl RequiredStep {
             |reason: &R| Explained { name: reason.name(), sentence: reason.describe(), flag: reason.flag() };
         self.reasons.extend(reasons.iter().map(explained));
         self
+    }
+
+    /// What the step counts, and what its reasons mean.
+    pub(super) fn words(&self) -> StepWords {
+        let reason = |known: &Explained| (known.name, known.sentence);
+        StepWords { step: self.step.name, unit: self.step.unit, reasons: self.reasons.iter().map(reason).collect() }
     }
 
     /// Why nothing was kept: the most frequent reason, what it means and which flag changes it. `None` if something was.

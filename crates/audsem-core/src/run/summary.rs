@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::required::RequiredStep;
+use super::required::{RequiredStep, StepWords};
 use super::stats::Stats;
 
 /// A shard that failed.
@@ -58,12 +58,23 @@ pub struct Summary {
     pub max_fail_rate: f64,
     /// Shards not done yet, over all steps that were reached.
     pub shards_left: usize,
-    /// Counts of each step, in order.
+    /// Counts of each step, in order; in JSON an object by step, as in `stats.json`.
+    #[serde(serialize_with = "as_object")]
     pub steps: Vec<(String, Stats)>,
     /// Shards that failed.
     pub failed_shards: Vec<FailedShard>,
     /// Further results of the subcommand (metrics, file names), for people and programs.
     pub results: Map<String, Value>,
+    /// What to type next, for people.
+    #[serde(skip)]
+    pub next: Option<String>,
+    /// How the steps are put into words.
+    #[serde(skip)]
+    pub(super) words: Vec<StepWords>,
+}
+
+fn as_object<S: serde::Serializer>(steps: &[(String, Stats)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(steps.iter().map(|(step, stats)| (step, stats)))
 }
 
 impl Summary {
@@ -71,6 +82,15 @@ impl Summary {
     #[must_use]
     pub fn with_result(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.results.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Says what to type next, if all went well.
+    #[must_use]
+    pub fn with_next(mut self, command: impl Into<String>) -> Self {
+        if self.exit_code() == 0 && self.status == Status::Done && !self.dry_run {
+            self.next = Some(command.into());
+        }
         self
     }
 
@@ -153,13 +173,21 @@ impl Summary {
         }
         for (step, stats) in self.steps_over_limit() {
             let place = if step == "part" { String::new() } else { format!(" in step `{step}`") };
+            let words = self.words.iter().find(|words| words.step == step.as_str());
+            let common = stats.failed.iter().max_by(|(a, n), (b, m)| n.cmp(m).then(b.cmp(a)));
+            let why = common.map(|(reason, n)| {
+                let meaning = words.and_then(|words| words.meaning(reason));
+                let meaning = meaning.map(|meaning| format!(": {meaning}")).unwrap_or_default();
+                format!(", {} of them as `{reason}`{meaning}", thousands(*n))
+            });
             lines.push(format!(
-                "{} of {} records failed{place}, more than --max-fail-rate {} allows; rejects-*.jsonl there name \
-                 each one. If that is to be expected, run the same command with a higher --max-fail-rate: nothing is \
+                "{} of {} records failed{place}, more than --max-fail-rate {} allows{}\n  hint: rejects-*.jsonl there name \
+                 each one; if that is to be expected, run the same command with a higher --max-fail-rate: nothing is \
                  done twice",
-                stats.n_failed(),
-                stats.read,
-                self.max_fail_rate
+                thousands(stats.n_failed()),
+                thousands(stats.read),
+                self.max_fail_rate,
+                why.unwrap_or_default()
             ));
         }
         lines
@@ -175,7 +203,7 @@ impl fmt::Display for Summary {
         let dry = if self.dry_run { " (dry run: nothing written)" } else { "" };
         writeln!(f, "{} {}: {}{dry}", self.tool, self.command, self.output.display())?;
         for (step, stats) in &self.steps {
-            write_stats(f, step, stats)?;
+            write_stats(f, step, stats, self.words.iter().find(|words| words.step == step.as_str()))?;
         }
         for FailedShard { step, shard, error } in &self.failed_shards {
             writeln!(f, "  shard {step}-{shard} failed: {error}")?;
@@ -183,32 +211,75 @@ impl fmt::Display for Summary {
         for (name, value) in &self.results {
             match value {
                 Value::String(text) => writeln!(f, "  {name}: {text}")?,
+                Value::Number(n) if n.as_u64() == Some(0) => {}
+                Value::Array(list) if list.is_empty() => {}
+                Value::Number(n) => match n.as_u64() {
+                    Some(n) => writeln!(f, "  {name}: {}", thousands(n))?,
+                    None => writeln!(f, "  {name}: {n}")?,
+                },
                 value => writeln!(f, "  {name}: {value}")?,
             }
         }
-        last.iter().try_for_each(|line| writeln!(f, "  {line}"))
+        if self.steps.iter().any(|(_, stats)| stats.n_dropped() + stats.n_failed() > 0) && !self.dry_run {
+            writeln!(f, "  each record that was left out has a line in {}/rejects-*.jsonl", self.output.display())?;
+        }
+        last.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+        self.next.iter().try_for_each(|next| writeln!(f, "next: {next}"))
     }
 }
 
-fn write_stats(f: &mut fmt::Formatter<'_>, step: &str, stats: &Stats) -> fmt::Result {
+/// A number with its thousands apart: `1,234,567`.
+fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of bytes as people read it: `1.5 GB`.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+fn write_stats(f: &mut fmt::Formatter<'_>, step: &str, stats: &Stats, words: Option<&StepWords>) -> fmt::Result {
     let name = if step == "part" { String::new() } else { format!("{step}: ") };
-    writeln!(
-        f,
-        "  {name}{} in, {} kept, {} dropped, {} failed, {} bytes written",
-        stats.read,
-        stats.kept,
-        stats.n_dropped(),
-        stats.n_failed(),
-        stats.bytes
-    )?;
-    let lines = [("dropped", &stats.dropped), ("failed", &stats.failed), ("", &stats.counts)];
-    for (kind, counts) in lines {
-        let mut sorted: Vec<_> = counts.iter().collect();
+    let unit = words.map(|words| format!(" {}", words.unit)).unwrap_or_default();
+    let parts = [("dropped", stats.n_dropped()), ("failed", stats.n_failed())].into_iter().filter(|(_, n)| *n > 0);
+    let left_out: String = parts.map(|(what, n)| format!(", {} {what}", thousands(n))).collect();
+    let (read, kept, bytes) = (thousands(stats.read), thousands(stats.kept), size(stats.bytes));
+    writeln!(f, "  {name}{read}{unit} in, {kept} kept{left_out}; {bytes} written")?;
+    for (kind, counts) in [("dropped ", &stats.dropped), ("failed ", &stats.failed), ("", &stats.counts)] {
+        let mut sorted: Vec<_> = counts.iter().filter(|(_, n)| **n > 0).collect();
         sorted.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
         for (reason, n) in sorted {
-            let kind = if kind.is_empty() { String::new() } else { format!("{kind} ") };
-            writeln!(f, "    {n:>12}  {kind}{reason}")?;
+            let meaning = words.and_then(|words| words.meaning(reason)).map(|meaning| format!(": {meaning}"));
+            writeln!(f, "    {:>12}  {kind}{reason}{}", thousands(*n), meaning.unwrap_or_default())?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        for (n, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (83_000_001, "83,000,001")] {
+            assert_eq!(thousands(n), expected);
+        }
+        for (bytes, expected) in [(0, "0 B"), (3624, "3.6 kB"), (388_574_000, "388.6 MB"), (2_500_000_000, "2.5 GB")] {
+            assert_eq!(size(bytes), expected);
+        }
+    }
 }

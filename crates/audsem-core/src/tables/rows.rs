@@ -26,6 +26,8 @@ row! {
     pub struct ClipRow / ClipRowRef / ClipRowColumns / ClipRowBuffers {
         /// Number of the cue, as in the cues.
         pub row_id: u64,
+        /// The clip's tar key, by which other tables join; absent where the span or the id names no clip.
+        pub key: Option<String>,
         /// Id of the video.
         pub video_id: String,
         /// Start in the video, milliseconds.

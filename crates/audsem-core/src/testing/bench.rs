@@ -33,8 +33,15 @@ impl Called {
     #[track_caller]
     pub fn step(&self, name: &str) -> Value {
         let steps = self.summary()["steps"].take();
-        let found = steps.as_array().and_then(|steps| steps.iter().find(|step| step[0] == name));
-        found.unwrap_or_else(|| panic!("no step {name} in {steps}"))[1].clone()
+        steps.get(name).unwrap_or_else(|| panic!("no step {name} in {steps}")).clone()
+    }
+
+    /// The counts of the step with this number, from 0.
+    #[track_caller]
+    pub fn nth_step(&self, number: usize) -> Value {
+        let steps = self.summary()["steps"].take();
+        let found = steps.as_object().and_then(|steps| steps.values().nth(number));
+        found.unwrap_or_else(|| panic!("no step {number} in {steps}")).clone()
     }
 
     /// Fails the test with what the program said unless it ended so.

@@ -30,14 +30,14 @@ pub enum ModelError {
         tried: Vec<String>,
     },
     /// The folder lacks a file.
-    #[error("model folder lacks `{wanted}`: {}\nhint: it has {present:?}", .folder.display())]
+    #[error("model folder lacks `{wanted}`: {}\nhint: {hint}", .folder.display())]
     MissingFile {
         /// The file.
         wanted: String,
         /// The folder.
         folder: PathBuf,
-        /// What is there instead.
-        present: Vec<String>,
+        /// What is there instead, and what may have been meant.
+        hint: String,
     },
     /// A file cannot be read.
     #[error("cannot read model file: {}: {source}", .path.display())]

@@ -37,7 +37,7 @@ pub struct ReportArgs {
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub extremes: u16,
     /// How sounds are included in the page
-    #[arg(long, value_enum, default_value = "embed")]
+    #[arg(long = "players", alias = "clips", value_enum, default_value = "embed")]
     pub clips: ClipsMode,
     /// Title of the page [default: depends on the column]
     #[arg(long, value_name = "TEXT")]

@@ -132,7 +132,7 @@ fn scored_shards(bench: &Bench) {
 fn report_with_sounds(command: &str) {
     let bench = Bench::new();
     scored_shards(&bench);
-    check(&bench, "report", &format!("{command} -i scores --shards shards --clips files"));
+    check(&bench, "report", &format!("{command} -i scores --shards shards --players files"));
 }
 
 fn extract_as_wav(command: &str) {

@@ -47,7 +47,7 @@ fn different_keys_are_counted_and_missing_ones_named() {
     let called = bench.call("extract -i scores --shards shards -o out").ended(0);
     let results = &called.summary()["results"];
     assert_eq!((&results["over_threshold"], &results["found"]), (&3.into(), &2.into()));
-    let step = called.summary()["steps"][1][1].clone();
+    let step = called.nth_step(1).clone();
     assert_eq!((&step["kept"], &step["dropped"]["repeated_key"]), (&2.into(), &2.into()));
     assert_eq!(bench.rejects("out/rejects-00001.jsonl"), [("V (1_0-2_0)".to_owned(), "repeated_key".to_owned())]);
     assert!(!bench.path("out/audio/00001").exists(), "the first tar has the clip");
@@ -72,7 +72,7 @@ fn keys_that_look_alike_have_files_of_their_own() {
     assert_eq!(called.summary()["results"]["found"], 2);
     let one = fs::read(bench.path("out/audio/00000/a%5Cx.flac")).unwrap();
     assert_ne!(one, fs::read(bench.path("out/audio/00000/a_x.flac")).unwrap());
-    bench.call("report -i scores.parquet --shards 0.tar --clips files -o report").ended(0);
+    bench.call("report -i scores.parquet --shards 0.tar --players files -o report").ended(0);
     assert!(bench.text("report/report.html").contains("src=\"clips/00000/a%255Cx.flac\""));
 }
 

@@ -78,7 +78,7 @@ fn scored_shards(bench: &Bench) {
 fn report_goes_on_after_a_kill() {
     let bench = Bench::new();
     scored_shards(&bench);
-    check(&bench, 10, "report -i scores --shards shards --clips files");
+    check(&bench, 10, "report -i scores --shards shards --players files");
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn the_page_stands_alone_with_its_sounds() {
     for outside in ["http:", "https:", "<script", "<link", "@import", "url("] {
         assert!(!page.contains(outside), "{outside} in the page");
     }
-    bench.call("report -i scores --shards shards --clips files -o files").ended(0);
+    bench.call("report -i scores --shards shards --players files -o files").ended(0);
     assert!(bench.text("files/report.html").contains("src=\"clips/00000/V%20%281_0-2_0%29.flac\""));
     assert!(bench.path("files/clips/00000/V (1_0-2_0).flac").is_file());
 }
@@ -115,9 +115,8 @@ fn sounds_that_no_shard_has_are_named() {
     assert_eq!(page.matches("not in the shards given").count(), 2, "no other clip is said to be missing");
     let expected = [("X (1_0-2_0)".to_owned(), "not_found".to_owned())];
     assert_eq!(bench.rejects("out/rejects-missing-all.jsonl"), expected);
-    let steps = called.summary()["steps"].clone();
-    let missing = steps.as_array().unwrap().iter().find(|step| step[0] == "missing").unwrap();
-    assert_eq!((&missing[1]["in"], &missing[1]["dropped"]["not_found"]), (&4.into(), &1.into()));
+    let missing = called.step("missing");
+    assert_eq!((&missing["in"], &missing["dropped"]["not_found"]), (&4.into(), &1.into()));
     // Without shards nothing is looked for, so nothing is missing.
     bench.call("report -i scores -o quiet").ended(0);
     assert!(!bench.text("quiet/report.html").contains("not in the shards given"));

@@ -227,11 +227,12 @@ fn a_dry_run_counts_and_writes_nothing() {
     let dry = called.summary();
     let real = bench.call("score -i in.parquet --reference ref.parquet -o out").ended(0).summary();
     assert_eq!(dry["results"], real["results"]);
-    for (dry, real) in dry["steps"].as_array().unwrap().iter().zip(real["steps"].as_array().unwrap()) {
-        assert_eq!((&dry[0], &dry[1]["in"], &dry[1]["kept"]), (&real[0], &real[1]["in"], &real[1]["kept"]));
+    for (name, dry) in dry["steps"].as_object().unwrap() {
+        let real = &real["steps"][name];
+        assert_eq!((&dry["in"], &dry["kept"]), (&real["in"], &real["kept"]), "{name}");
     }
     let limited = bench.call("score -i in.parquet --reference ref.parquet -o few --limit 7").ended(0);
-    assert_eq!(limited.summary()["steps"][2][1]["kept"], 7);
+    assert_eq!(limited.nth_step(2)["kept"], 7);
     assert_eq!(scores(&bench, "few", 1).len(), 7);
 }
 

@@ -124,7 +124,7 @@ pub struct PredictArgs {
     #[arg(long, value_name = "CODE", help_heading = "Answers")]
     pub language: Option<String>,
     /// Questions of one output file
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Run")]
+    #[arg(long = "per-shard", alias = "items-per-part", value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Run")]
     pub items_per_part: u32,
     /// Path of ffmpeg, for formats that the built-in decoders cannot read [default: from PATH]
     #[arg(long, value_name = "FILE", help_heading = "Run")]

@@ -31,7 +31,7 @@ fn a_table_with_sounds_is_asked_scored_and_written_as_audiobench_does() {
     table(&bench);
     let server = Loopback::start(|call, _| answered(call));
     let url = server.url("/v1");
-    let common = format!("predict {SET} --prompt audiobench --blind --model m --server {url} --items-per-part 2");
+    let common = format!("predict {SET} --prompt audiobench --blind --model m --server {url} --per-shard 2");
     bench.call(&format!("{common} -o out")).ended(0);
     let all = predictions(&bench, "out", 2);
     let heard = |heard| all.iter().filter(move |one| one.heard == heard).map(|one| one.output.as_deref().unwrap());

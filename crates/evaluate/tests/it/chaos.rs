@@ -32,14 +32,14 @@ fn predict(command: &str) {
     let bench = Bench::new();
     items(&bench, 4);
     let server = Loopback::start(|call, _| answered(call));
-    let flags = "--items items.jsonl --sounds sounds --items-per-part 2 --permute 2 --blind --model m";
+    let flags = "--items items.jsonl --sounds sounds --per-shard 2 --permute 2 --blind --model m";
     check(&bench, "predict", &format!("{command} {flags} --server {}", server.url("/v1")));
 }
 
 fn predict_in_this_process(command: &str) {
     let bench = Bench::new();
     let arguments = heard_in_this_process(&bench, 2);
-    check(&bench, "predict-local", &format!("{command} {arguments} --items-per-part 1"));
+    check(&bench, "predict-local", &format!("{command} {arguments} --per-shard 1"));
 }
 
 fn import(command: &str) {

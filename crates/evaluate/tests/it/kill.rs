@@ -10,7 +10,7 @@ use crate::workbench::Bench;
 #[test]
 fn predict_in_this_process_goes_on_after_a_kill() {
     let bench = Bench::new();
-    let arguments = format!("predict {} --items-per-part 1 --no-replay", heard_in_this_process(&bench, 6));
+    let arguments = format!("predict {} --per-shard 1 --no-replay", heard_in_this_process(&bench, 6));
     let runs = tempfile::tempdir().unwrap();
     let program = |output: &Path, workers: usize| {
         let mut command = bench.command(&arguments);

@@ -96,7 +96,7 @@ fn every_way_to_ask_gives_a_line_and_no_question_is_asked_twice() {
     let url = server.url("/v1");
     let call = |output: &str, flags: &str| {
         let flags = format!("{flags} --permute 2 --blind --replay replay --expect-family qwen2-audio");
-        let common = "--items items.jsonl --sounds sounds --items-per-part 2 --model m";
+        let common = "--items items.jsonl --sounds sounds --per-shard 2 --model m";
         bench.call(&format!("predict {common} {flags} -o {output} --server {url}")).ended(0)
     };
     let summary = call("out", "").summary();

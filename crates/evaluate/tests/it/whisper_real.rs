@@ -63,10 +63,9 @@ fn real_sentences_have_a_word_error_rate_with_its_interval() {
     let items = sentences();
     let lines: String = items.iter().map(|item| serde_json::to_string(item).unwrap() + "\n").collect();
     bench.write("items.jsonl", lines);
-    let called =
-        bench.call_with("predict --items items.jsonl --whisper whisper -o asked --items-per-part 16", |command| {
-            command.arg("--sounds").arg(asset(SOUNDS));
-        });
+    let called = bench.call_with("predict --items items.jsonl --whisper whisper -o asked --per-shard 16", |command| {
+        command.arg("--sounds").arg(asset(SOUNDS));
+    });
     let results = called.ended(0).summary()["results"].clone();
     assert!(items.len() > 50, "{} sentences", items.len());
     assert_eq!((&results["answered"], &results["questions"]), (&items.len().into(), &items.len().into()));

@@ -173,7 +173,8 @@ impl Columns {
     fn find(header: &csv::StringRecord) -> Result<Self, String> {
         let position = |names: &[&str]| header.iter().position(|column| names.contains(&column));
         let need = |names: &[&str]| {
-            position(names).ok_or_else(|| format!("no column {}; it has {:?}", names.join(" or "), header))
+            let has = || header.iter().collect::<Vec<_>>().join(", ");
+            position(names).ok_or_else(|| format!("no column {}; it has {}", names.join(" or "), has()))
         };
         Ok(Self { text: need(&TEXT_COLUMNS)?, label: need(&LABEL_COLUMNS)?, split: position(&[SPLIT_COLUMN]) })
     }

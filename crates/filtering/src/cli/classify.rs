@@ -30,7 +30,7 @@ pub struct ClassifyArgs {
     #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = probability)]
     pub threshold: f32,
     /// Texts per shard, which are scored and committed together
-    #[arg(long, value_name = "N", default_value_t = 16384, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long = "per-shard", alias = "texts-per-shard", value_name = "N", default_value_t = 16384, value_parser = clap::value_parser!(u32).range(1..))]
     pub texts_per_shard: u32,
     /// The checkpoint: the folder `train-classifier` wrote, or any two-class BERT.
     #[command(flatten)]

@@ -15,7 +15,7 @@ pub struct ClipsArgs {
     #[arg(short, long, required = true, num_args = 1.., value_name = "PATH")]
     pub input: Vec<PathBuf>,
     /// Clip table: output folder of `combine`, or a Parquet file with its columns; may be given several times
-    #[arg(short, long, required = true, num_args = 1.., value_name = "PATH")]
+    #[arg(short, long = "table", alias = "clips", required = true, num_args = 1.., value_name = "PATH")]
     pub clips: Vec<PathBuf>,
     /// Seconds of media kept before the cue, as far as there are any
     #[arg(long, default_value_t = Limits::DEFAULT.buffer_s, value_name = "SECONDS")]

@@ -37,7 +37,7 @@ pub struct LabelArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub retry_unknown: u32,
     /// Texts per shard, which are asked about and committed together
-    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long = "per-shard", alias = "texts-per-shard", value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
     pub texts_per_shard: u32,
     /// The server, or the model in this process.
     #[command(flatten)]

@@ -3,7 +3,7 @@
 audsem_core::reasons! {
     /// Why a clip that can be read is dropped.
     pub enum DropReason {
-        NoClipRow = "no_clip_row": "no row of the clip table has this video and start" => "--clips",
+        NoClipRow = "no_clip_row": "no row of the clip table has this video and start" => "--table",
         Duplicate = "duplicate": "an earlier file is the same clip",
         TooShort = "too_short": "it lasts less than the minimum" => "--min-duration",
         TooLong = "too_long": "it lasts longer than the maximum" => "--max-duration",

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use audsem_core::clip_id::ClipId;
 use audsem_core::run::{LeftOut, RejectBatch, ShardError, escape};
 use audsem_core::tables::{ClipRow, ClipRowBuffers, ClipRowRef, CueRef, Row, text_hash};
 use foldhash::fast::FixedState;
@@ -158,8 +159,10 @@ fn file_row(cue: CueRef<'_>, hash: u64, verdict: &Verdict, outputs: &str, judged
         judged.rejects.file_dropped_clip(video_id, (start_ms, end_ms), reason, output);
         return;
     }
+    let key = ClipId::new(video_id, start_ms, end_ms).ok().map(|clip| clip.tar_key());
     let clip = ClipRowRef {
         row_id,
+        key: key.as_deref(),
         video_id,
         start_ms,
         end_ms,

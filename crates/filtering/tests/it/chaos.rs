@@ -130,7 +130,7 @@ fn classify(command: &str) {
     place.write("captions.csv", fs::read(captions).unwrap());
     place.make("train-classifier --from-scratch --epochs 1 --vocab-size 120 --hidden-size 16 --limit 40 --input captions.csv --output trained");
     cues(&place);
-    let flags = "--texts-per-shard 2 --batch-size 2";
+    let flags = "--per-shard 2 --batch-size 2";
     place.survive("classify", &format!("{command} --input cues --model trained/model {flags}"));
 }
 
@@ -139,7 +139,7 @@ fn label(command: &str) {
     cues(&place);
     let server = Loopback::start(|call, _| judge(call));
     let url = server.url("/v1");
-    place.survive("label", &format!("{command} --input cues --texts-per-shard 2 --model m --server {url}"));
+    place.survive("label", &format!("{command} --input cues --per-shard 2 --model m --server {url}"));
 }
 
 fn combine(command: &str) {
@@ -239,12 +239,13 @@ fn clips(command: &str) {
     let mut table = Vec::new();
     write_parquet(&rows, &mut table).unwrap();
     place.write("clips.parquet", table);
-    place.survive("clips", &format!("{command} --per-shard 2 --input media --clips clips.parquet"));
+    place.survive("clips", &format!("{command} --per-shard 2 --input media --table clips.parquet"));
 }
 
 fn clip(video: usize) -> ClipRow {
     ClipRow {
         row_id: video as u64,
+        key: None,
         video_id: format!("video-{video}"),
         start_ms: 1000,
         end_ms: 3000,

@@ -41,6 +41,7 @@ fn with_nan() -> Vec<u8> {
 fn row(video_id: &str, start_ms: u32, end_ms: u32, text: &str) -> ClipRow {
     ClipRow {
         row_id: 0,
+        key: None,
         video_id: video_id.to_owned(),
         start_ms,
         end_ms,

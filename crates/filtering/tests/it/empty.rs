@@ -58,9 +58,9 @@ fn no_clip_has_a_row() {
     bench.call("combine -i cues.csv --policy none -o table").ended(0);
     check(
         &bench,
-        "clips -i media --clips table -o out --no-ffmpeg",
+        "clips -i media --table table -o out --no-ffmpeg",
         "none of 1 clips was kept; 1 are left out as `no_clip_row`: no row of the clip table has this video and start\n  \
-         hint: --clips changes that",
+         hint: --table changes that",
     );
 }
 

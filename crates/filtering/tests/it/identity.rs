@@ -78,7 +78,7 @@ fn each_clip_of_own_files_holds_its_own_sound() {
     let lists = ["--names", "names.txt", "--dictionary", "words.txt"];
     done(folder, &[&["combine", "--input", "cues", "--output", "table", "--policy", "none"][..], &lists].concat());
     done(folder, &["download", "--input", "table", "--source", "own", "--output", "media"]);
-    done(folder, &["clips", "--input", "media", "--clips", "table", "--output", "shards"]);
+    done(folder, &["clips", "--input", "media", "--table", "table", "--output", "shards"]);
     let clips = clips(folder);
     assert_eq!(clips.len(), FILES.len(), "{clips:?}");
     for (stem, _, text, hz) in FILES {

@@ -63,6 +63,7 @@ fn clips_arguments(folder: &Path) -> Vec<String> {
     let flac = audsem_media::audio::encode_flac(&samples, 1, 16_000, audsem_media::audio::BitDepth::Sixteen).unwrap();
     let row = |video: usize| audsem_core::tables::ClipRow {
         row_id: video as u64,
+        key: None,
         video_id: format!("video-{video}"),
         start_ms: 1000,
         end_ms: 3000,
@@ -80,7 +81,7 @@ fn clips_arguments(folder: &Path) -> Vec<String> {
     audsem_core::tables::write_parquet::<audsem_core::tables::ClipRow>(&rows, std::fs::File::create(&table).unwrap())
         .unwrap();
     let (media, table) = (media.to_str().unwrap(), table.to_str().unwrap());
-    ["clips", "--per-shard", "3", "--input", media, "--clips", table].map(str::to_owned).to_vec()
+    ["clips", "--per-shard", "3", "--input", media, "--table", table].map(str::to_owned).to_vec()
 }
 
 #[test]
@@ -120,15 +121,8 @@ fn classify_survives_kills() {
     let rows: Vec<_> = (0..3000).map(cue).collect();
     let table = folder.path().join("cues.parquet");
     audsem_core::tables::write_parquet(&rows, std::fs::File::create(&table).unwrap()).unwrap();
-    let arguments = [
-        "classify",
-        "--texts-per-shard",
-        "100",
-        "--model",
-        model.to_str().unwrap(),
-        "--input",
-        table.to_str().unwrap(),
-    ];
+    let arguments =
+        ["classify", "--per-shard", "100", "--model", model.to_str().unwrap(), "--input", table.to_str().unwrap()];
     let seen =
         kill_and_resume(folder.path(), kills(KILLS), |output, workers| program(&arguments, output, workers)).unwrap();
     assert!(seen.killed > 0 && seen.in_the_middle > 0, "no kill came in the middle: {seen:?}");

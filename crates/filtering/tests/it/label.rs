@@ -261,7 +261,7 @@ fn killed_process_goes_on_where_it_was() {
     let out = folder.path().join("out");
     let command = |server: &Loopback| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_audsem-filtering"));
-        command.args(["label", "--model", "m", "--concurrency", "1", "--texts-per-shard", "5", "--workers", "1"]);
+        command.args(["label", "--model", "m", "--concurrency", "1", "--per-shard", "5", "--workers", "1"]);
         command.args(["--server", &server.url("/v1")]).arg("--input").arg(&input).arg("--output").arg(&out);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         command

@@ -26,7 +26,7 @@ pub struct CombineArgs {
     pub video: Vec<PathBuf>,
     /// Clip tables of `audsem-filtering combine`, for the closed captions; clips that they do not have are dropped
     /// [default: captions as the extractors found them beside the clips]
-    #[arg(long, value_name = "PATH", num_args = 1..)]
+    #[arg(long = "table", alias = "clips", value_name = "PATH", num_args = 1..)]
     pub clips: Vec<PathBuf>,
     /// Drop clips that lack features of these extractors; `none` drops no clip [default: all whose outputs are given]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]

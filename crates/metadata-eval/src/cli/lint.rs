@@ -14,7 +14,7 @@ pub struct LintArgs {
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     pub records: Vec<PathBuf>,
     /// Run folder of `combine` or `filter`, or any file or folder of such tables: finds texts of other clips
-    #[arg(long, value_name = "PATH")]
+    #[arg(long = "table", alias = "clips", value_name = "PATH")]
     pub clips: Option<PathBuf>,
     /// Examples shown of each fault
     #[arg(long, value_name = "N", default_value_t = 5)]

@@ -104,7 +104,7 @@ pub struct WriteArgs {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_attempts: u32,
     /// Clips per shard, which are asked about and committed together
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long = "per-shard", alias = "clips-per-shard", value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub clips_per_shard: u32,
     /// The language model that writes or judges.
     #[command(flatten)]

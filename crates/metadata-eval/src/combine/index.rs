@@ -4,7 +4,7 @@ use audsem_core::row;
 use audsem_core::tables::{Columns as _, ParquetFile, TableError, text_hash};
 
 use super::features::FeatureFile;
-use crate::parquet::tar_key;
+use audsem_core::clip_id::tar_key_of;
 
 row! {
     table "clip keys";
@@ -52,7 +52,7 @@ impl PlaceIndex {
                 let columns = columns?;
                 let rows = (0..columns.len()).map(|row| {
                     let place = RowPlace { file, group, row: number(row) };
-                    (text_hash(&tar_key(columns.get(row).key)), place)
+                    (text_hash(&tar_key_of(columns.get(row).key)), place)
                 });
                 places.extend(rows);
             }
@@ -88,7 +88,7 @@ impl PlaceIndex {
     ) -> Result<Vec<FoundClip<'_>>, TableError> {
         let columns = ParquetFile::<ClipKey>::open(&features.path)?.group(group as usize)?;
         let found = (0..columns.len()).filter_map(|row| {
-            let key = tar_key(columns.get(row).key);
+            let key = tar_key_of(columns.get(row).key);
             let places = self.places_of(text_hash(&key));
             let here = RowPlace { file: number(file), group, row: number(row) };
             (places.first().is_some_and(|(_, first)| *first == here))

@@ -12,6 +12,7 @@ mod keys;
 
 use std::path::PathBuf;
 
+use audsem_core::clip_lists::KeySet;
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{
     FileFingerprint, Fingerprint, LeftOut, Outcome, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError,
@@ -26,7 +27,6 @@ use crate::error::Error;
 use crate::parquet::{base, parquet_under};
 use crate::reason::FilterReason;
 use crate::tables::{ClipMetadata, ClipMetadataRef};
-use keys::KeySet;
 
 /// What is filtered, and how.
 #[derive(Debug, Clone)]
@@ -90,7 +90,7 @@ struct Rules<'a> {
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let record = HashedConfig { thresholds: config.thresholds, conditions: &config.conditions };
     let excluded = KeySet::of_lists(&config.exclude)?;
-    let dissimilar = KeySet::of_scores(&config.scores, config.thresholds.max_dissimilarity)?;
+    let dissimilar = keys::dissimilar(&config.scores, config.thresholds.max_dissimilarity)?;
     let plan = plan(config, &excluded, &dissimilar, options.limit)?;
     let mut run = Run::open(options, RunSpec::new(&record))?;
     let rules = Rules { thresholds: config.thresholds, conditions: &config.conditions, excluded, dissimilar };

@@ -5,11 +5,11 @@ use serde_json::Value;
 use super::literal;
 use super::records::Record;
 use crate::combine::new_row;
-use crate::parquet::tar_key;
 use crate::tables::{
     AudioFeatures, ClipMetadata, DriftScore, ImageFeatures, ScoredLabel, SecondFeatures, SecondTags, SoundTag,
     VideoFeatures,
 };
+use audsem_core::clip_id::tar_key_of;
 
 /// A row type that the reference has records of.
 pub(super) trait FromReference: Sized {
@@ -99,7 +99,7 @@ impl FromReference for ClipMetadata {
 /// The clip's key; the reference calls it `file_name`.
 fn key(record: &mut Record) -> Result<String, String> {
     let name = text(record, "file_name")?.filter(|name| !name.trim().is_empty()).ok_or("no `file_name`")?;
-    Ok(tar_key(&name).into_owned())
+    Ok(tar_key_of(&name).into_owned())
 }
 
 /// A text; nothing where it is absent or null.

@@ -34,8 +34,7 @@ fn busy_share(n: usize, latency: Duration) -> f64 {
         noted.lock().unwrap().push((begin, Instant::now()));
         reply
     });
-    let flags =
-        format!("--server {} --model m --concurrency {SLOTS} --clips-per-shard 250 --workers 2", server.url("/v1"));
+    let flags = format!("--server {} --model m --concurrency {SLOTS} --per-shard 250 --workers 2", server.url("/v1"));
     bench.call(&format!("caption -i clips {flags} --judge -o out")).ended(0);
     let keys: Vec<String> =
         lines(&bench, "out/part-00000.jsonl").iter().map(|row| row["file_name"].to_string()).collect();

@@ -97,7 +97,7 @@ fn write_captions_by_rules(command: &str) {
     let bench = Bench::new();
     write::clips(&bench, 9);
     bench.write("in/clips.parquet", fs::read(bench.path("clips/part-00000.parquet")).unwrap());
-    check(&bench, "caption", &format!("{command} -i in --backend template --clips-per-shard 3"));
+    check(&bench, "caption", &format!("{command} -i in --backend template --per-shard 3"));
 }
 
 fn audio_caption(command: &str) {
@@ -145,13 +145,13 @@ fn write_questions_for_a_judge(command: &str) {
     write::clips(&bench, 6);
     let server = Loopback::start(|_, _| write::say(r#"{"reason": "", "valid": true}"#));
     let judge = format!("--judge --model m --server {}", server.url("/v1"));
-    check(&bench, "qa", &format!("{command} -i clips --backend template --clips-per-shard 2 {judge}"));
+    check(&bench, "qa", &format!("{command} -i clips --backend template --per-shard 2 {judge}"));
 }
 
 fn write_choices_by_rules(command: &str) {
     let bench = Bench::new();
     write::clips(&bench, 6);
-    check(&bench, "mcqa", &format!("{command} -i clips --backend template --clips-per-shard 2"));
+    check(&bench, "mcqa", &format!("{command} -i clips --backend template --per-shard 2"));
 }
 
 /// The clips of [`write::clips`] with their sounds, three in a shard.
@@ -168,7 +168,7 @@ fn write_captions_by_ear(command: &str) {
     clips_with_sounds(&bench);
     let server = Loopback::start(|_, _| write::caption("Rain falls."));
     let asked = format!("--sounds shards --model m --server {}", server.url("/v1"));
-    check(&bench, "visual-caption", &format!("{command} -i clips --clips-per-shard 2 {asked}"));
+    check(&bench, "visual-caption", &format!("{command} -i clips --per-shard 2 {asked}"));
 }
 
 /// What rules write about clips, in two styles.
@@ -194,14 +194,14 @@ fn lint(command: &str) {
     write::clips(&bench, 6);
     captions(&bench);
     survive_printing("lint", &bench.path(""), |_| {
-        bench.command(&format!("{command} --records simple semantic --clips clips"))
+        bench.command(&format!("{command} --records simple semantic --table clips"))
     });
 }
 
 /// Questions with options about so many clips, each in a file of its own.
 fn choices(bench: &Bench, n: usize) {
     write::clips(bench, n);
-    bench.call("mcqa -i clips --backend template --clips-per-shard 1 -o mcqa").ended(0);
+    bench.call("mcqa -i clips --backend template --per-shard 1 -o mcqa").ended(0);
 }
 
 fn contribution(command: &str) {

@@ -33,7 +33,7 @@ fn tables_of_all_extractors_become_one_row_for_each_clip() {
     bench.table("video.parquet", &[video("V (1_1-3_3)"), video("W (0_0-2_0)")]);
     bench.table("clips.parquet", &[clip_row("V", 1100, 3300, "rain"), clip_row("W", 0, 2000, "wind")]);
     let tables = "--audio audio.parquet --sat sat.parquet --image image.parquet --video video.parquet";
-    bench.call(&format!("combine {tables} --clips clips.parquet -o out")).ended(0);
+    bench.call(&format!("combine {tables} --table clips.parquet -o out")).ended(0);
     let rows: Vec<ClipMetadata> = bench.rows("out/part-00000.parquet");
     assert_eq!(keys(&rows), ["V (1_1-3_3)", "W (0_0-2_0)"]);
     let row = &rows[0];
@@ -102,7 +102,7 @@ fn captions_come_from_the_extractors_unless_there_is_a_clip_table() {
     assert!(rows.iter().all(|row| row.text.as_deref() == Some("[as found]") && row.clean_text.is_none()));
     assert_eq!((rows[2].video_id.as_deref(), rows[2].duration_ms), (None, None));
     bench.table("clips.parquet", &[clip_row("V", 1000, 2000, "rain")]);
-    let called = bench.call("combine --audio audio.parquet --clips clips.parquet -o named").ended(0);
+    let called = bench.call("combine --audio audio.parquet --table clips.parquet -o named").ended(0);
     assert_eq!(called.step("part")["dropped"], serde_json::json!({"not_in_clip_table": 2}));
     let rows: Vec<ClipMetadata> = bench.rows("named/part-00000.parquet");
     assert_eq!(rows[0].text.as_deref(), Some("[rain]"));

@@ -98,7 +98,7 @@ fn video_goes_on_after_a_kill() {
 fn contribution_in_this_process_goes_on_after_a_kill() {
     let bench = Bench::new();
     write::clips(&bench, 4);
-    bench.call("mcqa -i clips --backend template --clips-per-shard 1 -o mcqa").ended(0);
+    bench.call("mcqa -i clips --backend template --per-shard 1 -o mcqa").ended(0);
     random_language_model(&bench.path("model"));
     // Stored answers are named by process.
     check(&bench, 4, "contribution -r mcqa --model model --no-replay");

@@ -56,7 +56,7 @@ fn contribution_asks_a_model_in_this_process() {
 #[test]
 fn an_answer_of_a_model_in_this_process_does_not_depend_on_workers_or_shards() {
     let bench = prepared(4);
-    bench.call("mcqa -i clips --backend template --clips-per-shard 1 -o mcqa").ended(0);
+    bench.call("mcqa -i clips --backend template --per-shard 1 -o mcqa").ended(0);
     let call = |flags: &str| bench.call(&format!("contribution -r mcqa --model model --no-replay {flags}")).ended(0);
     call("-o one --workers 1");
     call("-o two --workers 2");

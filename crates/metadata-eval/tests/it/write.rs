@@ -141,7 +141,7 @@ fn a_killed_run_of_200_questions_asks_nothing_twice() {
     let flags = |server: &Loopback| {
         let url = server.url("/v1");
         let server = format!("--server {url} --model m --concurrency 8 --workers 2 --retries 0");
-        format!("caption -i clips {server} --judge --judge-with-facts --clips-per-shard 16 -o out")
+        format!("caption -i clips {server} --judge --judge-with-facts --per-shard 16 -o out")
     };
     let mut child = bench.command(&flags(&hanging)).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     wait.recv_timeout(Duration::from_secs(60)).unwrap();
@@ -164,8 +164,7 @@ fn rules_write_every_kind_of_record_and_lint_finds_nothing() {
     for (product, task) in [("caption", Task::Caption), ("qa", Task::Qa), ("mcqa", Task::McQa)] {
         for style in ["simple", "semantic"] {
             let out = format!("{product}-{style}");
-            let command =
-                format!("{product} -i clips --backend template --style {style} --clips-per-shard 10 -o {out}");
+            let command = format!("{product} -i clips --backend template --style {style} --per-shard 10 -o {out}");
             let step = bench.call(&command).ended(0).step("part");
             assert_eq!((&step["in"], &step["kept"]), (&json!(24), &json!(24)), "{out}");
             let rows = lines(&bench, &format!("{out}/part-00002.jsonl"));
@@ -176,9 +175,9 @@ fn rules_write_every_kind_of_record_and_lint_finds_nothing() {
         }
     }
     let before = bench.tree("mcqa-simple");
-    bench.call("mcqa -i clips --backend template --clips-per-shard 10 -o mcqa-simple --fresh --workers 1").ended(0);
+    bench.call("mcqa -i clips --backend template --per-shard 10 -o mcqa-simple --fresh --workers 1").ended(0);
     assert_eq!(bench.tree("mcqa-simple"), before);
-    let called = bench.call("lint --records mcqa-simple --clips clips").ended(0);
+    let called = bench.call("lint --records mcqa-simple --table clips").ended(0);
     let report: Value = serde_json::from_str(&called.stdout).unwrap();
     let problems = report["problems"].as_object().unwrap();
     // Clips of the same sounds have much the same text.

@@ -23,7 +23,7 @@ pub struct EncodingArgs {
     #[arg(long, value_name = "N", default_value_t = 23, value_parser = clap::value_parser!(u8).range(0..=51), help_heading = "Encoding")]
     pub crf: u8,
     /// Timeout of transcoding one clip, in seconds; the clip then fails
-    #[arg(long, value_name = "S", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Encoding")]
+    #[arg(long = "timeout", alias = "timeout-s", value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Encoding")]
     pub timeout_s: u64,
 }
 

@@ -24,7 +24,7 @@ pub struct PackArgs {
     #[arg(long)]
     pub copy: bool,
     /// Number of clips planned per tar; a clip that fails leaves its tar with fewer samples
-    #[arg(long, value_name = "N", default_value = "2048")]
+    #[arg(long = "per-shard", alias = "per-tar", value_name = "N", default_value = "2048")]
     pub per_tar: NonZeroUsize,
     /// Modification time of the members, seconds since 1970
     #[arg(long, value_name = "S", default_value_t = 0)]

@@ -1,7 +1,7 @@
 //! `pack`: clips on disk and their table in, tars of videos out.
 //!
 //! ```text
-//! out/00000.tar …   samples `VID (1_0-3_5).mp4`, `VID (1_0-3_5).json`, at most --per-tar each
+//! out/00000.tar …   samples `VID (1_0-3_5).mp4`, `VID (1_0-3_5).json`, at most --per-shard each
 //! out/sizes.json    how many samples each tar holds
 //! ```
 //!
@@ -9,7 +9,6 @@
 //! anything is read: a clip that fails leaves a gap and moves no other.
 
 mod plan;
-mod rows;
 mod table;
 
 pub use table::TABLE_HINT;
@@ -118,7 +117,7 @@ fn account_for_table(run: &mut Run, plan: &Plan) -> Result<(), Error> {
     let step = Step { name: "table", unit: "rows", physical: "MB" };
     run.execute(step, &shard, |(), out| {
         for file in &plan.tables {
-            rows::each(file, |row| match row {
+            clip_rows::each(file, |row| match row {
                 Ok(row) if plan.videos.contains(&*row.video_id) => out.file_kept(1),
                 Err(row) if row.video_id.as_ref().is_none_or(|id| plan.videos.contains(&**id)) => {
                     out.file_left_out(row.place, LeftOut::fail(Fault::BadTableRow, row.problem));

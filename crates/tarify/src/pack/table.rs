@@ -7,7 +7,7 @@ use audsem_core::clip_id::ClipId;
 use audsem_core::tables::tables_under;
 use serde_json::{Map, Value};
 
-use super::rows;
+use crate::clip_rows;
 use crate::error::Error;
 
 /// What a clip table must have.
@@ -62,8 +62,8 @@ impl ClipTable {
     pub(super) fn read(path: &Path, wanted: &BTreeSet<String>) -> Result<Self, Error> {
         let mut table = Self { files: tables_under(path)?, ..Self::default() };
         for file in table.files.clone() {
-            table.columns_without_json.extend(rows::columns_without_json(&file)?);
-            rows::each(&file, |row| {
+            table.columns_without_json.extend(clip_rows::columns_without_json(&file)?);
+            clip_rows::each(&file, |row| {
                 let Ok(row) = row else { return };
                 if wanted.contains(&*row.video_id) {
                     let found = TableRow::new(row.start_ms, row.end_ms, row.columns());

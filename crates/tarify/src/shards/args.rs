@@ -4,14 +4,16 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use audsem_core::cli::{GlobalArgs, RunArgs};
+use audsem_core::clip_lists::{ColumnBound, ScoreBounds};
 use audsem_core::error::Error as CoreError;
 use audsem_core::input::{is_folder, list_files};
 use audsem_core::records::{Layout, Task};
 use audsem_core::run::{CompletedRun, RunOptions, Summary};
+use audsem_core::tables::tables_under;
 use audsem_core::tar::tars_under;
 use audsem_media::audio::CheckLimits;
 
-use super::config::{Answers, AudioLimits, Config, Duplicates, VerifyMode};
+use super::config::{Answers, AudioLimits, Config, Duplicates, ValidSize, VerifyMode};
 use super::plan::SplitFile;
 use super::record_files::ENDINGS;
 use super::text::TextLimits;
@@ -21,11 +23,28 @@ use crate::error::Error;
 #[derive(Debug, Clone, clap::Args)]
 pub struct ShardsArgs {
     /// Task of the training samples
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, default_value = "caption")]
     pub task: Task,
     /// Generated text: JSON lines (plain, gzip, zstd), CSV or Parquet by the ending, or folders of such files
-    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    #[arg(long, value_name = "FILE", required_unless_present = "table", num_args = 1..)]
     pub records: Vec<PathBuf>,
+    /// Clip tables instead (the folder of `audsem-filtering combine`, Parquet or CSV): their captions are the text of task
+    /// caption, without thinking
+    #[arg(long, value_name = "PATH", conflicts_with = "records", num_args = 1..)]
+    pub table: Vec<PathBuf>,
+    /// Lists of clips to leave out: Parquet, CSV or JSON lines with a column `key` or `file_name`, or text with one key per
+    /// line
+    #[arg(long, value_name = "PATH", num_args = 1.., help_heading = "Choice of clips")]
+    pub exclude: Vec<PathBuf>,
+    /// Tables of scores of clips, such as those of `audsem-clip-embeddings score`, for --min and --max
+    #[arg(long, value_name = "PATH", num_args = 1.., requires = "bounds", help_heading = "Choice of clips")]
+    pub scores: Vec<PathBuf>,
+    /// Use clips that have at least this in a column of --scores; may be given several times
+    #[arg(long, value_name = "COLUMN=NUMBER", group = "bounds", requires = "scores", help_heading = "Choice of clips")]
+    pub min: Vec<ColumnBound>,
+    /// Use clips that have at most this in a column of --scores; may be given several times
+    #[arg(long, value_name = "COLUMN=NUMBER", group = "bounds", requires = "scores", help_heading = "Choice of clips")]
+    pub max: Vec<ColumnBound>,
     /// Tars of clips (plain, gzip, zstd), or folders of them; taken in the order of their numbers
     #[arg(short, long, value_name = "DIR", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
@@ -36,9 +55,10 @@ pub struct ShardsArgs {
     /// Also require and store `semantic_elements`
     #[arg(long)]
     pub semantic: bool,
-    /// Number of clips for validation; whole videos are taken, in the order of a seeded hash
-    #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Split")]
-    pub num_valid: usize,
+    /// Clips for validation, as a share such as 5% or a number, never more than half; whole videos are taken, in the order of
+    /// a seeded hash
+    #[arg(long, value_name = "N|P%", default_value_t = ValidSize::USUAL, help_heading = "Split")]
+    pub num_valid: ValidSize,
     /// Put everything into train and write no valid folder
     #[arg(long, help_heading = "Split")]
     pub skip_validation: bool,
@@ -46,7 +66,7 @@ pub struct ShardsArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "skip_validation", help_heading = "Split")]
     pub split_in: Option<PathBuf>,
     /// Maximum number of samples per shard
-    #[arg(long, value_name = "N", default_value = "2048", help_heading = "Shards")]
+    #[arg(long = "per-shard", alias = "max-count", value_name = "N", default_value = "2048", help_heading = "Shards")]
     pub max_count: NonZeroU64,
     /// Maximum number of bytes per shard [default: no limit]
     #[arg(long, value_name = "BYTES", help_heading = "Shards")]
@@ -83,10 +103,22 @@ pub struct ShardsArgs {
     #[arg(long, value_enum, default_value = "full", help_heading = "Audio")]
     pub verify: VerifyMode,
     /// Minimum duration of a clip, in seconds
-    #[arg(long, value_name = "S", default_value_t = 0.1, help_heading = "Audio")]
+    #[arg(
+        long = "min-duration",
+        alias = "min-seconds",
+        value_name = "SECONDS",
+        default_value_t = 0.1,
+        help_heading = "Audio"
+    )]
     pub min_seconds: f64,
     /// Maximum duration of a clip, in seconds
-    #[arg(long, value_name = "S", default_value_t = 300.0, help_heading = "Audio")]
+    #[arg(
+        long = "max-duration",
+        alias = "max-seconds",
+        value_name = "SECONDS",
+        default_value_t = 300.0,
+        help_heading = "Audio"
+    )]
     pub max_seconds: f64,
     /// Peak below which a clip counts as silent (full scale is 1)
     #[arg(long, value_name = "X", default_value_t = 0.001, help_heading = "Audio")]
@@ -116,6 +148,14 @@ impl ShardsArgs {
     pub fn config(&self) -> Result<Config, Error> {
         let task = self.task;
         let mut config = Config::new(task, self.record_files()?, self.source_tars()?);
+        config.from_table = !self.table.is_empty();
+        if config.from_table && (task != Task::Caption || self.semantic) {
+            let problem = "a clip table has captions alone\nhint: omit --semantic, and choose --task caption; other tasks need --records";
+            return Err(flag("--table", problem));
+        }
+        config.exclude.clone_from(&self.exclude);
+        config.scores.clone_from(&self.scores);
+        config.bounds = ScoreBounds { min: self.min.clone(), max: self.max.clone() };
         config.mapping.clone_from(&self.mapping_csv);
         config.semantic = self.semantic;
         let defaults = TextLimits::of(task);
@@ -133,7 +173,7 @@ impl ShardsArgs {
         config.pairs = self.pairs;
         config.answers = self.answers;
         config.duplicates = self.duplicates;
-        config.num_valid = if self.skip_validation { 0 } else { self.num_valid };
+        config.num_valid = if self.skip_validation { ValidSize::Clips(0) } else { self.num_valid };
         config.max_count = self.max_count;
         config.max_bytes = self.max_bytes;
         if let Some(path) = &self.split_in {
@@ -158,6 +198,9 @@ impl ShardsArgs {
 
     fn record_files(&self) -> Result<Vec<PathBuf>, Error> {
         let mut files = Vec::new();
+        for path in &self.table {
+            files.extend(tables_under(path).map_err(|error| CoreError::input(path, error.to_string()))?);
+        }
         for path in &self.records {
             let wanted = |name: &str| ENDINGS.iter().any(|ending| name.ends_with(ending)) && !is_reject(name);
             // A run folder of generated text also holds what was asked about and the answers that were rejected.

@@ -35,7 +35,7 @@ mod write;
 
 pub use args::ShardsArgs;
 pub use audsem_core::records::{Layout, Task};
-pub use config::{Answers, AudioLimits, Config, Duplicates, VerifyMode};
+pub use config::{Answers, AudioLimits, Config, Duplicates, ValidSize, VerifyMode};
 pub use plan::{PlanLine, Split, SplitFile};
 pub use reason::{DropReason, Fault};
 pub use text::TextLimits;
@@ -67,8 +67,9 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
 
 fn build(config: &Config, rules: &sample::SampleRules, options: &RunOptions) -> Result<Summary, Error> {
     let inputs: Vec<_> = config.records.iter().chain(&config.sources).cloned().collect();
+    let choice = records::ClipChoice::open(config)?;
     let mut run = Run::open(options, RunSpec::new(&config::HashedConfig::of(config)).inputs(&inputs))?;
-    let sizes = steps(&mut run, config, rules)?;
+    let sizes = steps(&mut run, config, rules, &choice)?;
     let summary = run.finish()?;
     let lost = |stats: &audsem_core::run::Stats| stats.failed.contains_key(Fault::BrokenOff.name());
     let breaks_off = summary.step(records::STEP).is_some_and(lost);
@@ -80,9 +81,14 @@ fn build(config: &Config, rules: &sample::SampleRules, options: &RunOptions) -> 
 }
 
 /// Runs the steps; `None` if one of them is not whole, so that the run ends there.
-fn steps(run: &mut Run, config: &Config, rules: &sample::SampleRules) -> Result<Option<write::Sizes>, Error> {
+fn steps(
+    run: &mut Run,
+    config: &Config,
+    rules: &sample::SampleRules,
+    choice: &records::ClipChoice,
+) -> Result<Option<write::Sizes>, Error> {
     scan::restore(run)?;
-    let Some(records) = records::step(run, config, rules)? else { return Ok(None) };
+    let Some(records) = records::step(run, config, rules, choice)? else { return Ok(None) };
     let Some(scanned) = scan::step(run, config, &records)? else { return Ok(None) };
     let Some(plan) = plan::step(run, config, rules, &records, &scanned.values)? else { return Ok(None) };
     let material = write::Material { config, rules, records: &records, scanned: &scanned.values, plan: &plan };
@@ -108,10 +114,12 @@ fn describe(mut summary: Summary, config: &Config, sizes: &write::Sizes) -> Summ
         }
     }
     let valid = summary.step("plan").and_then(|stats| stats.counts.get("valid_clips")).copied().unwrap_or(0);
-    if config.valid_videos.is_none() && valid != config.num_valid as u64 {
+    let clips = summary.step("plan").map_or(0, |stats| stats.kept);
+    let is_other = matches!(config.num_valid, ValidSize::Clips(n) if n as u64 != valid);
+    if config.valid_videos.is_none() && (is_other || (valid == 0 && config.has_valid())) {
         tracing::warn!(
-            "{valid} clips are in the valid split, not --num-valid {}: videos are never divided between the splits, \
-             and this is the nearest count that whole videos allow",
+            "{valid} of {clips} clips are in the valid split (--num-valid {}): videos are never divided between the splits, \
+             and at most half of the clips are for validation",
             config.num_valid
         );
     }

@@ -156,7 +156,7 @@ fn choose_valid(config: &Config, records: &Records, order: &[(u32, u32, u32)], s
         *videos.entry(records.entry(*record).clip.video_id()).or_default() += 1;
     }
     let Some(given) = &config.valid_videos else {
-        return split::choose(&videos, config.num_valid, seed);
+        return split::choose(&videos, config.num_valid.of(order.len()), order.len() / 2, seed);
     };
     let there = given.iter().filter_map(|id| Some((id.clone(), *videos.get(id.as_str())?)));
     let clips = there.clone().map(|(_, clips)| clips).sum();
@@ -200,6 +200,21 @@ impl Layout {
     }
 }
 
+/// Says how the clips are divided, before the shards are written.
+fn tell(config: &Config, plan: &Plan) {
+    let (valid, all) = (plan.valid.clips as u64, plan.clips);
+    let wanted = match &config.valid_videos {
+        Some(_) => "as --split-in says".to_owned(),
+        None if !config.has_valid() => "as asked for".to_owned(),
+        None => format!("--num-valid {}", config.num_valid),
+    };
+    let (shards, videos) = (plan.shards.len(), plan.valid.ids.len());
+    tracing::info!(
+        "{all} clips: {} for training, {valid} of {videos} videos for validation ({wanted}); {shards} shards",
+        all - valid
+    );
+}
+
 /// Writes the plan down and files what it leaves out. `None` if the step is not whole.
 ///
 /// # Errors
@@ -212,6 +227,7 @@ pub(super) fn step(
     scanned: &[Scanned],
 ) -> Result<Option<Plan>, Error> {
     let plan = make(config, records, scanned, run.options().seed);
+    tell(config, &plan);
     let fingerprint =
         scanned.iter().fold(Fingerprint::new().with(&records.fingerprint), |all, tar| all.with(&tar.fingerprint));
     let shards = [Shard { name: "00000".to_owned(), fingerprint: fingerprint.finish(), work: () }];

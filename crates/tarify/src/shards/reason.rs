@@ -4,6 +4,9 @@ audsem_core::reasons! {
     /// A rule left it out.
     pub enum DropReason {
         DuplicateRecord = "duplicate_record": "another record has the same clip (and question, in tables of questions); see --duplicates",
+        Excluded = "excluded": "a list of --exclude names the clip" => "--exclude",
+        OutsideScores = "outside_scores": "its score lies outside --min or --max; the detail says by how much" => "--min and --max",
+        NoScore = "no_score": "no table of --scores has a number for the clip in a column that --min or --max is about" => "--scores",
         NoPairs = "no_pairs": "the record holds no question-answer pair",
         MissingField = "missing_field": "a field that the task needs is absent or null",
         CaptionLong = "caption_long": "the caption has more words than --max-words" => "--max-words",
@@ -17,8 +20,8 @@ audsem_core::reasons! {
         AnswerNotAmongChoices = "answer_not_among_choices": "the answer is not one of the question's choices, or could be several",
         NoRecord = "no_record": "no usable record refers to this clip" => "--records",
         Silent = "silent": "no sample of the clip reaches --min-peak" => "--min-peak",
-        AudioShort = "audio_short": "the clip is shorter than --min-seconds" => "--min-seconds",
-        AudioLong = "audio_long": "the clip is longer than --max-seconds" => "--max-seconds",
+        AudioShort = "audio_short": "the clip is shorter than --min-duration" => "--min-duration",
+        AudioLong = "audio_long": "the clip is longer than --max-duration" => "--max-duration",
         DuplicateClip = "duplicate_clip": "an earlier source tar, or an earlier place in this one, holds the same clip",
         NoClip = "no_clip": "no source tar holds a usable clip for this record" => "--input",
     }
@@ -28,7 +31,7 @@ audsem_core::reasons! {
     /// Why a sample is broken.
     pub enum Fault {
         BadJson = "bad_json": "the text is not a JSON object",
-        BadRow = "bad_row": "the line of a CSV file is not UTF-8 or has another number of fields than its header",
+        BadRow = "bad_row": "the line of a CSV file is not UTF-8 or has another number of fields than its header, or a row of a clip table has no times",
         DamagedRows = "damaged_rows": "a part of a Parquet file is damaged; the detail names its rows",
         BrokenOff = "broken_off": "a compressed file is cut or damaged: what stands behind that place is lost, however much it was",
         LineTooLong = "line_too_long": "a line of a record file has no end within 16 MiB",

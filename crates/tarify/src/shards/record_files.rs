@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use audsem_core::blame::Blame;
+use audsem_core::clip_id::ClipId;
 use audsem_core::csv_records::{RecordBudget, csv_reader};
 use audsem_core::error::Error as CoreError;
 use audsem_core::input;
@@ -19,6 +20,8 @@ use serde_json::{Map, Value};
 
 use super::lines::{Batch, Batches};
 use super::reason::Fault;
+use crate::clip_rows::{self, BadRow, FoundRow};
+use crate::error::Error as TarifyError;
 
 /// Endings of files of records.
 pub(super) const ENDINGS: [&str; 7] = [".jsonl", ".jsonl.gz", ".jsonl.zst", ".csv", ".csv.gz", ".csv.zst", ".parquet"];
@@ -46,12 +49,16 @@ pub(super) struct Found {
 /// # Errors
 /// A file cannot be read, and what `take` gives.
 pub(super) fn for_each<T: Send, E: From<CoreError>>(
-    paths: &[PathBuf],
+    (paths, are_tables): (&[PathBuf], bool),
     workers: usize,
     judge: impl Fn(Found) -> T + Sync,
     mut take: impl FnMut(T) -> Result<(), E>,
 ) -> Result<(), E> {
     for path in paths {
+        if are_tables {
+            of_table(path, |found| take(judge(found)))?;
+            continue;
+        }
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let judged = |chunk: io::Result<Chunk>| {
             chunk.map(|chunk| chunk.records(&name).into_iter().map(&judge).collect::<Vec<T>>())
@@ -61,6 +68,47 @@ pub(super) fn for_each<T: Send, E: From<CoreError>>(
         })?;
     }
     Ok(())
+}
+
+/// Goes through the rows of a clip table: each is a caption of its clip.
+fn of_table<E: From<CoreError>>(path: &Path, mut take: impl FnMut(Found) -> Result<(), E>) -> Result<(), E> {
+    let (mut number, mut outcome) = (0, Ok(()));
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let read = clip_rows::each(path, |row| {
+        number += 1;
+        if outcome.is_err() {
+            return;
+        }
+        let found = match row {
+            Ok(row) => {
+                let clip = ClipId::new(row.video_id.clone(), row.start_ms, row.end_ms);
+                let record = clip.map_err(|error| LeftOut::fail(Fault::BadName, error.to_string()));
+                Found {
+                    place: format!("{name}:{number}"),
+                    n_records: 1,
+                    record: record.map(|clip| caption_of(&clip, &row)),
+                    is_repaired: false,
+                }
+            }
+            Err(BadRow { place, problem, .. }) => {
+                Found { place, n_records: 1, record: Err(LeftOut::fail(Fault::BadRow, problem)), is_repaired: false }
+            }
+        };
+        outcome = take(found);
+    });
+    read.map_err(|error| match error {
+        TarifyError::Core(error) => error,
+        error => CoreError::input(path, error.to_string()),
+    })?;
+    outcome
+}
+
+fn caption_of(clip: &ClipId, row: &FoundRow<'_>) -> Map<String, Value> {
+    let mut record = Map::from_iter([("file_name".to_owned(), clip.tar_key().into())]);
+    if let Some(caption) = row.caption() {
+        record.insert("caption".to_owned(), caption.into());
+    }
+    record
 }
 
 /// The cells of a line of a CSV file, or what is wrong with it.

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use audsem_core::clip_id::ClipId;
+use audsem_core::clip_lists::{KeySet, ScoreVerdict, ScoredClips};
 use audsem_core::error::Error as CoreError;
 use audsem_core::records::Layout;
 use audsem_core::run::{
@@ -121,20 +122,60 @@ impl Records {
 ///
 /// # Errors
 /// As [`Run::execute_via`].
-pub(super) fn step(run: &mut Run, config: &Config, rules: &SampleRules) -> Result<Option<Records>, Error> {
+pub(super) fn step(
+    run: &mut Run,
+    config: &Config,
+    rules: &SampleRules,
+    choice: &ClipChoice,
+) -> Result<Option<Records>, Error> {
     let fingerprint = run.inputs()[..config.records.len()].iter().fold(Fingerprint::new(), Fingerprint::with_file);
+    let fingerprint = choice.add_to(fingerprint);
     let plan = [Shard { name: "00000".to_owned(), fingerprint: fingerprint.finish(), work: () }];
     let limit = run.options().limit.unwrap_or(u64::MAX);
     let step = Step { name: STEP, unit: "records", physical: "MB" };
     run.must_keep(step).explain(DropReason::ALL).explain(Fault::ALL);
     let written = ReadBack(|shard: &ShardOutputs| load(shard, joins(rules)));
-    let report = run.execute_via(&written, step, &plan, |(), out| make(config, rules, limit, out))?;
+    let report = run.execute_via(&written, step, &plan, |(), out| make(config, (rules, choice), limit, out))?;
     Ok(report.whole().and_then(|whole| whole.values.into_iter().next()))
 }
 
 /// Whether all pairs of a clip are one sample, in whatever records they stand.
 fn joins(rules: &SampleRules) -> bool {
     rules.task.has_pairs() && rules.pairs == Layout::Together
+}
+
+/// Which clips may be used, by lists and scores.
+pub(super) struct ClipChoice {
+    excluded: KeySet,
+    scored: Option<ScoredClips>,
+}
+
+impl ClipChoice {
+    /// Reads the lists and tables of scores.
+    ///
+    /// # Errors
+    /// One of them cannot be read, or has no such column.
+    pub(super) fn open(config: &Config) -> Result<Self, Error> {
+        let scored = (!config.scores.is_empty()).then(|| ScoredClips::read(&config.scores, config.bounds.clone()));
+        Ok(Self { excluded: KeySet::of_lists(&config.exclude)?, scored: scored.transpose()? })
+    }
+
+    fn add_to(&self, fingerprint: Fingerprint) -> Fingerprint {
+        let fingerprint = fingerprint.with(&self.excluded.fingerprint);
+        self.scored.iter().fold(fingerprint, |all, scored| all.with(&scored.fingerprint))
+    }
+
+    fn check(&self, clip: &ClipId) -> Outcome<()> {
+        let key = clip.tar_key();
+        if self.excluded.has(&key) {
+            return Err(LeftOut::drop(DropReason::Excluded, String::new()));
+        }
+        match self.scored.as_ref().map(|scored| scored.verdict(&key)) {
+            None | Some(ScoreVerdict::Within) => Ok(()),
+            Some(ScoreVerdict::Outside(why)) => Err(LeftOut::drop(DropReason::OutsideScores, why)),
+            Some(ScoreVerdict::Unknown) => Err(LeftOut::drop(DropReason::NoScore, String::new())),
+        }
+    }
 }
 
 /// The outcome of one record, or of several that are lost together.
@@ -155,19 +196,24 @@ struct Judged {
     json_bytes: Vec<u32>,
 }
 
-fn make(config: &Config, rules: &SampleRules, limit: u64, out: &mut ShardOutput) -> Result<Records, ShardError> {
+fn make(
+    config: &Config,
+    (rules, choice): (&SampleRules, &ClipChoice),
+    limit: u64,
+    out: &mut ShardOutput,
+) -> Result<Records, ShardError> {
     let mut file = out.create(FILE).map_err(ShardError::Fatal)?;
     let workers = out.inner_workers();
     let last = match config.duplicates {
         Duplicates::First => None,
-        Duplicates::Last => Some(last_ones(&config.records, rules, limit, workers).map_err(ShardError::from_core)?),
+        Duplicates::Last => Some(last_ones(config, rules, limit, workers).map_err(ShardError::from_core)?),
     };
     let records = Records { joins: joins(rules), ..Records::default() };
     let mut accounts = Accounts { seen: HashMap::new(), last, records, offset: 0, n_read: 0, limit };
     record_files::for_each(
-        &config.records,
+        (&config.records, config.from_table),
         workers,
-        |found| judge(found, rules),
+        |found| judge(found, rules, choice),
         |judgement| accounts.take(judgement, &mut file, out).map_err(Stop::Shard),
     )
     .map_err(Stop::into_shard_error)?;
@@ -198,7 +244,7 @@ impl Stop {
 
 /// The number of the last record of each identity, among the first `limit`.
 fn last_ones(
-    paths: &[PathBuf],
+    config: &Config,
     rules: &SampleRules,
     limit: u64,
     workers: usize,
@@ -207,7 +253,7 @@ fn last_ones(
     let mut number = 0;
     let identity = |record: Map<String, Value>| Some(identity_of(&clip_of(&record).ok()?, &record, rules.task));
     let numbered = |found: Found| (found.n_records, found.record.ok().and_then(identity));
-    record_files::for_each(paths, workers, numbered, |(n_records, identity)| {
+    record_files::for_each((&config.records, config.from_table), workers, numbered, |(n_records, identity)| {
         if let Some(identity) = identity.filter(|_| number < limit) {
             last.insert(identity, number);
         }
@@ -220,10 +266,11 @@ fn last_ones(
 /// More pairs than any clip has; where pairs come in several records, their number is not known before all are read.
 const MOST_PAIRS: usize = 99_999_999;
 
-fn judge(found: Found, rules: &SampleRules) -> Judgement {
+fn judge(found: Found, rules: &SampleRules, choice: &ClipChoice) -> Judgement {
     let Found { place, n_records, record, is_repaired } = found;
     let judged = |record: Map<String, Value>| -> Outcome<Judged> {
         let clip = clip_of(&record)?;
+        choice.check(&clip)?;
         let identity = identity_of(&clip, &record, rules.task);
         let made = rules.apply(&clip, record);
         let longest = rules.sample_key(&clip, MOST_PAIRS).len() + ".flac".len();
@@ -399,7 +446,8 @@ mod tests {
             let record = audsem_core::json::read_object(line).map(|read| read.value);
             let record = record.map_err(|error| LeftOut::fail(Fault::BadJson, error.to_string()));
             let found = Found { place: "f:1".to_owned(), n_records: 1, record, is_repaired: false };
-            let Ok(judged) = judge(found, &rules).result else { continue };
+            let choice = ClipChoice { excluded: KeySet::default(), scored: None };
+            let Ok(judged) = judge(found, &rules, &choice).result else { continue };
             assert_eq!(judged.json_bytes.len(), judged.made.samples.len());
             if !judged.line.is_empty() {
                 let line: Line<Vec<&RawValue>> = serde_json::from_slice(&judged.line).expect("our own line");

@@ -17,6 +17,8 @@ pub struct SampleRules {
     pub task: Task,
     /// Whether samples need and use `semantic_elements`.
     pub semantic: bool,
+    /// Whether captions need thinking.
+    pub wants_thinking: bool,
     /// What text must be like.
     pub limits: TextLimits,
     /// One sample per pair or per clip.
@@ -71,16 +73,21 @@ impl SampleRules {
         let caption = field(&record, "caption")?;
         self.limits.check_words(&caption)?;
         self.limits.check_chars(&caption, DropReason::CaptionShort)?;
-        let thinking = field(&record, "thinking")?;
-        self.limits.check_chars(&thinking, DropReason::ThinkingShort)?;
+        let thinking = if self.wants_thinking { Some(field(&record, "thinking")?) } else { None };
+        if let Some(thinking) = &thinking {
+            self.limits.check_chars(thinking, DropReason::ThinkingShort)?;
+        }
         let semantic = self.semantic_elements(&record)?;
-        let mut used = vec![("caption", caption.as_str()), ("thinking", thinking.as_str())];
+        let mut used = vec![("caption", caption.as_str())];
+        used.extend(thinking.as_deref().map(|text| ("thinking", text)));
         used.extend(semantic.as_deref().map(|text| ("semantic_elements", text)));
         self.limits.check_phrases(&used)?;
         let question = self.templates.request(&clip.tar_key(), self.seed).to_owned();
         record.insert("answer".to_owned(), caption.clone().into());
         record.insert("caption".to_owned(), caption.into());
-        record.insert("thinking".to_owned(), thinking.into());
+        if let Some(text) = thinking {
+            record.insert("thinking".to_owned(), text.into());
+        }
         if let Some(text) = semantic {
             record.insert("semantic_elements".to_owned(), text.into());
         }

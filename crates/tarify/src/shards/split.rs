@@ -21,16 +21,16 @@ pub(super) struct ValidVideos {
 ///
 /// Walking the videos in hash order, each is taken that does not go beyond `wanted`. When this ends
 /// short of it, the sum nearest to `wanted` that any choice of videos can reach is looked for (below
-/// rather than above when both are as near, but never nothing at all), and of each size the first
-/// videos in hash order are taken.
-pub(super) fn choose(videos: &BTreeMap<&str, usize>, wanted: usize, seed: u64) -> ValidVideos {
+/// rather than above when both are as near, never more than `most`, and nothing at all only where every sum is), and of
+/// each size the first videos in hash order are taken.
+pub(super) fn choose(videos: &BTreeMap<&str, usize>, wanted: usize, most: usize, seed: u64) -> ValidVideos {
     let mut order: Vec<(&str, usize)> = videos.iter().map(|(id, clips)| (*id, *clips)).collect();
     order.sort_by_key(|(id, _)| (xxh3_64_with_seed(id.as_bytes(), seed), *id));
     let greedy = fill(&order, wanted);
     if greedy.clips == wanted || greedy.ids.len() == videos.len() || wanted == 0 {
         return greedy;
     }
-    let mut left = nearest(&order, wanted);
+    let mut left = nearest(&order, wanted, most);
     let mut chosen = ValidVideos { ids: BTreeSet::new(), clips: 0 };
     for (id, clips) in order {
         if let Some(count) = left.get_mut(&clips).filter(|count| **count > 0) {
@@ -54,7 +54,7 @@ fn fill(order: &[(&str, usize)], wanted: usize) -> ValidVideos {
 }
 
 /// How many videos of each size make the sum nearest to `wanted`: the bounded knapsack over sizes.
-fn nearest(order: &[(&str, usize)], wanted: usize) -> BTreeMap<usize, usize> {
+fn nearest(order: &[(&str, usize)], wanted: usize, most: usize) -> BTreeMap<usize, usize> {
     const UNREACHED: u32 = u32::MAX;
     let mut sizes: BTreeMap<usize, usize> = BTreeMap::new();
     for (_, clips) in order {
@@ -77,7 +77,7 @@ fn nearest(order: &[(&str, usize)], wanted: usize) -> BTreeMap<usize, usize> {
         }
         used.push(row);
     }
-    let reachable = (1..=limit).filter(|&sum| reached[sum]);
+    let reachable = (1..=limit.min(most)).filter(|&sum| reached[sum]);
     let mut sum = reachable.min_by_key(|&sum| (sum.abs_diff(wanted), sum)).unwrap_or(0);
     let mut counts = BTreeMap::new();
     for (&size, row) in sizes.keys().zip(&used).rev() {
@@ -101,7 +101,7 @@ mod tests {
 
     fn clips(sizes: &[usize], wanted: usize, seed: u64) -> usize {
         let videos = videos(sizes);
-        let chosen = choose(&videos.iter().map(|(id, n)| (id.as_str(), *n)).collect(), wanted, seed);
+        let chosen = choose(&videos.iter().map(|(id, n)| (id.as_str(), *n)).collect(), wanted, usize::MAX, seed);
         assert_eq!(chosen.ids.iter().map(|id| videos[id]).sum::<usize>(), chosen.clips);
         chosen.clips
     }
@@ -132,10 +132,21 @@ mod tests {
     }
 
     #[test]
+    fn never_more_than_is_allowed() {
+        let chosen = |sizes: &[usize], wanted: usize, most: usize| {
+            let videos = videos(sizes);
+            choose(&videos.iter().map(|(id, n)| (id.as_str(), *n)).collect(), wanted, most, 3).clips
+        };
+        assert_eq!(chosen(&[10, 10, 10], 14, 15), 10);
+        assert_eq!(chosen(&[3], 1, 1), 0, "the only video would leave nothing to learn from");
+        assert_eq!(chosen(&[5, 2], 1, 3), 2);
+    }
+
+    #[test]
     fn the_seed_decides_and_other_videos_do_not() {
         let all = videos(&[1; 100]);
         let pick = |from: &BTreeMap<String, usize>, seed| {
-            choose(&from.iter().map(|(id, n)| (id.as_str(), *n)).collect(), 10, seed).ids
+            choose(&from.iter().map(|(id, n)| (id.as_str(), *n)).collect(), 10, usize::MAX, seed).ids
         };
         assert_eq!(pick(&all, 1), pick(&all, 1));
         assert_ne!(pick(&all, 1), pick(&all, 2));

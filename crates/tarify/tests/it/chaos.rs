@@ -49,7 +49,7 @@ fn pack(command: &str) {
         bench.write(&format!("clips/V{n} (1.0-1.6).mp4"), clip());
     }
     bench.write("table.csv", "video_id,start,duration,text\nV0,1.0,0.6,door slams\nV1,1.0,0.6,rain\n");
-    let small = "--height 48 --preset ultrafast --per-tar 1";
+    let small = "--height 48 --preset ultrafast --per-shard 1";
     check(&bench, "pack", &format!("{command} -i clips --table table.csv {small}"));
 }
 
@@ -87,6 +87,6 @@ fn shards(command: &str) {
     let names = (0..3).flat_map(|n| [0, 1].map(|clip| format!("video{n} ({clip}.0-{}.0)", clip + 1)));
     let records: Vec<String> = names.map(|name| caption(&name, "Something can be heard.").to_string()).collect();
     bench.write("records.jsonl", records.join("\n"));
-    let split = "--max-count 2 --num-valid 2 --seed 3";
+    let split = "--per-shard 2 --num-valid 2 --seed 3";
     check(&bench, "shards", &format!("{command} --task caption {split} --records records.jsonl --input in"));
 }

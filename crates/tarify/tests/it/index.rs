@@ -42,7 +42,7 @@ fn clips_are_found_by_tar_and_place() {
         [("A (1_0-3_5)".to_owned(), "duplicate_key".to_owned())]
     );
     assert_eq!(bench.rejects("out/rejects-00001.jsonl"), [("2.tar: C (0_0-1_0)".to_owned(), "no_media".to_owned())]);
-    assert_eq!(called.summary()["steps"][0][1]["in"], 5);
+    assert_eq!(called.nth_step(0)["in"], 5);
 
     let rows: Vec<TarMember> = read_parquet(&bench.path("out/part-00000.parquet")).unwrap();
     let first = &rows[0];
@@ -67,7 +67,7 @@ fn a_clip_whose_json_is_broken_is_a_counted_failure() {
         ]),
     );
     let called = bench.call("index -i in -o out --max-fail-rate 0.5").ended(0);
-    assert_eq!(called.summary()["steps"][0][1]["failed"], json!({ "bad_json": 1 }));
+    assert_eq!(called.nth_step(0)["failed"], json!({ "bad_json": 1 }));
     assert_eq!(
         String::from_utf8_lossy(&bench.tree("out")["tar_mp4_mapping.csv"]),
         "tar_file,mp4_name\n0.tar,A (0_0-1_0).mp4\n"
@@ -122,6 +122,6 @@ fn t17_members_without_a_key_are_on_file() {
     let bench = Bench::new();
     bench.write("in/0.tar", tar_of(&[("A (1_0-2_0)/mp4", b"a"), ("A (1_0-2_0)/json", b"{}")]));
     let called = bench.call("index -i in -o out").ended(1);
-    assert_eq!(called.summary()["steps"][0][1]["dropped"]["no_key"], 2);
+    assert_eq!(called.nth_step(0)["dropped"]["no_key"], 2);
     assert_eq!(bench.rejects("out/rejects-00000.jsonl")[0], ("0.tar: A (1_0-2_0)/mp4".to_owned(), "no_key".to_owned()));
 }

@@ -63,6 +63,7 @@ fn the_text_of_a_combine_table_is_the_clean_one() {
     bench.write("clips/aaaaaaaaaaa (1.1-3.3).mp4", b"video");
     let row = ClipRow {
         row_id: 7,
+        key: None,
         video_id: "aaaaaaaaaaa".to_owned(),
         start_ms: 1100,
         end_ms: 3300,
@@ -124,16 +125,16 @@ fn t23_bytes_do_not_depend_on_workers_or_on_being_interrupted() {
     for name in ["e (8.0-9.0)", "eeeeeeeeeee (7.0-8.0)"] {
         bench.write(&format!("clips/{name}.mp4"), clip());
     }
-    bench.call(&format!("pack -i clips --table table.csv -o one --per-tar 2 --workers 1 {SMALL}")).ended(0);
-    bench.call(&format!("pack -i clips --table table.csv -o two --per-tar 2 --workers 2 {SMALL}")).ended(0);
+    bench.call(&format!("pack -i clips --table table.csv -o one --per-shard 2 --workers 1 {SMALL}")).ended(0);
+    bench.call(&format!("pack -i clips --table table.csv -o two --per-shard 2 --workers 2 {SMALL}")).ended(0);
     assert_eq!(bench.tree("one"), bench.tree("two"));
     assert_eq!(bench.json("one/sizes.json"), json!({ "00000.tar": 2, "00001.tar": 1, "00002.tar": 1 }));
 
     // Half of it, then the rest; what was done is not done again.
-    bench.call(&format!("pack -i clips --table table.csv -o parts --per-tar 2 --shard 0/2 {SMALL}")).ended(0);
+    bench.call(&format!("pack -i clips --table table.csv -o parts --per-shard 2 --shard 0/2 {SMALL}")).ended(0);
     assert!(!bench.path("parts/00001.tar").exists() && !bench.path("parts/sizes.json").exists());
     let before = fs::metadata(bench.path("parts/00000.tar")).unwrap().modified().unwrap();
-    bench.call(&format!("pack -i clips --table table.csv -o parts --per-tar 2 {SMALL}")).ended(0);
+    bench.call(&format!("pack -i clips --table table.csv -o parts --per-shard 2 {SMALL}")).ended(0);
     assert_eq!(fs::metadata(bench.path("parts/00000.tar")).unwrap().modified().unwrap(), before);
     assert_eq!(bench.tree("one"), bench.tree("parts"));
 }
@@ -173,7 +174,7 @@ fn every_clip_is_packed_or_on_file_with_a_reason() {
 fn t25_a_tar_without_samples_is_not_made() {
     let bench = bench();
     bench.write("clips/bbbbbbbbbbb (4.0-6.0).mp4", b"broken");
-    bench.call(&format!("pack -i clips --table table.csv -o out --per-tar 1 --max-fail-rate 1 {SMALL}")).ended(0);
+    bench.call(&format!("pack -i clips --table table.csv -o out --per-shard 1 --max-fail-rate 1 {SMALL}")).ended(0);
     assert_eq!(bench.json("out/sizes.json"), json!({ "00000.tar": 1, "00002.tar": 1 }));
     assert!(!bench.path("out/00001.tar").exists());
 }

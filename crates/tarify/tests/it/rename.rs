@@ -109,7 +109,7 @@ fn the_limit_goes_over_all_tars() {
         bench.write(&format!("in/{n}.tar"), tar_of(&[("A (1.0-2.0).mp4", b"a"), ("A (1.0-2.0).json", b"{}")]));
     }
     let called = bench.call("rename -i in -o out --limit 3").ended(0);
-    assert_eq!(called.summary()["steps"][0][1]["in"], 3);
+    assert_eq!(called.nth_step(0)["in"], 3);
     assert_eq!(bench.names("out/1.tar"), ["A (1_0-2_0).mp4"]);
     assert!(!bench.path("out/2.tar").exists());
 }

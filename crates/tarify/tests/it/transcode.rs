@@ -42,7 +42,7 @@ fn t28_videos_become_360p_at_2_frames_and_a_broken_one_goes_with_its_json() {
     let expected =
         [reject("C (1_0-2_0)", "undecodable"), reject("E (1_0-2_0)", "no_audio"), reject("F (1", "bad_sample")];
     assert_eq!(bench.rejects("out/rejects-00001.jsonl"), expected);
-    assert_eq!(called.summary()["steps"][0][1]["in"], 6);
+    assert_eq!(called.nth_step(0)["in"], 6);
     assert_eq!(bench.json("out/sizes.json"), json!({ "0.tar": 1, "10.tar": 2 }));
     // T29: never in place.
     assert_eq!(fs::read(bench.path("in/10.tar")).unwrap(), before);

@@ -193,6 +193,7 @@ fn f6_f8_clips_keep_their_ids_and_texts_their_order() {
     assert_eq!(clips.len(), 3);
     let expected = ClipRow {
         row_id: 2,
+        key: Some("video0 (2_0-3_5)".into()),
         video_id: "video0".into(),
         start_ms: 2000,
         end_ms: 3500,

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use audsem_core::run::{RunOptions, Status};
-use audsem_tarify::shards::{self, Config, Task, VerifyMode};
+use audsem_tarify::shards::{self, Config, Task, ValidSize, VerifyMode};
 
 use super::world::{World, audio_tar, caption, flac, raw_tar};
 
@@ -81,7 +81,7 @@ fn nothing_to_read_gives_empty_splits() {
     for text in ["", "\n\n"] {
         let world = World::with_text(&[tar()], text);
         let mut config = world.config(Task::Caption);
-        config.num_valid = 5;
+        config.num_valid = ValidSize::Clips(5);
         let out = world.run(&config);
         assert!(out.sizes("train").is_empty() && out.sizes("valid").is_empty());
         assert_eq!(fs::read_to_string(out.folder.join("train/sizes.json")).unwrap(), "{}\n");

@@ -9,7 +9,7 @@ use super::world::{World, audio_tar, caption, flac};
 
 fn command(world: &World, output: &Path, workers: usize) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_audsem-tarify"));
-    command.args(["shards", "--task", "caption", "--max-count", "5", "--num-valid", "7", "--seed", "3"]);
+    command.args(["shards", "--task", "caption", "--per-shard", "5", "--num-valid", "7", "--seed", "3"]);
     command.arg("--records").arg(world.records()).arg("--input").arg(world.path(""));
     command.arg("--output").arg(output).args(["--workers", &workers.to_string()]);
     command

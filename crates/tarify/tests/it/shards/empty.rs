@@ -54,8 +54,6 @@ fn all_clips_are_in_the_valid_split() {
     let captions = names.map(|name| (name, "Rain on a tin roof."));
     let world = world(&captions, &["AAA (1.0-2.5).mp4", "BBB (1.0-2.5).mp4"]);
     let mut config = world.config(Task::Caption);
-    config.num_valid = 2;
-    check(&world, &config, "the train split is empty: all 2 clips are in the valid split\n  hint: lower --num-valid");
     config.valid_videos = Some(vec!["AAA".to_owned(), "BBB".to_owned()]);
     let options = RunOptions { fresh: true, ..RunOptions::new(world.path("out")) };
     let text = world.run_with(&config, &options).summary.to_string();

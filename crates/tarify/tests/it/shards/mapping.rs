@@ -84,8 +84,8 @@ fn flags_that_no_clip_can_keep_are_refused() {
     let run = "shards --task caption --records records.jsonl -i 0.tar -o out";
     for (flags, part) in [
         ("--min-peak nan", "--min-peak: expected a share of full scale, from 0 to 1, but it is NaN"),
-        ("--min-seconds 5 --max-seconds 2", "--min-seconds and --max-seconds: 5 to 2 s is not a range of lengths"),
-        ("--max-seconds nan", "is not a range of lengths"),
+        ("--min-duration 5 --max-duration 2", "--min-duration and --max-duration: 5 to 2 s is not a range of lengths"),
+        ("--max-duration nan", "is not a range of lengths"),
         ("--mapping-csv none.csv", "cannot read none.csv"),
     ] {
         bench.call(&format!("{run} {flags}")).ended(2).says(part);

@@ -10,5 +10,6 @@ pub(crate) mod python;
 mod record_files;
 mod rows;
 mod split;
+mod table;
 mod video;
 pub(crate) mod world;

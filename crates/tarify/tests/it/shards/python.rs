@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use audsem_core::testing::python;
-use audsem_tarify::shards::Task;
+use audsem_tarify::shards::{Task, ValidSize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -52,7 +52,7 @@ fn world() -> World {
 fn check(task: Task) {
     let world = world();
     let mut config = world.config(task);
-    config.num_valid = 3;
+    config.num_valid = ValidSize::Clips(3);
     config.max_count = 4.try_into().unwrap();
     let out = world.run(&config);
     let report = load(&out, &world.path("cache"));

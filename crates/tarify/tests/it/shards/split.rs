@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::run::RunOptions;
-use audsem_tarify::shards::{Config, PlanLine, Task};
+use audsem_tarify::shards::{Config, PlanLine, Task, ValidSize};
 use proptest::prelude::*;
 
 use super::world::{Outcome, World, audio_tar, caption, flac};
@@ -31,7 +31,7 @@ fn videos(out: &Outcome, split: &str) -> BTreeSet<String> {
 
 fn config(world: &World, num_valid: usize) -> Config {
     let mut config = world.config(Task::Caption);
-    config.num_valid = num_valid;
+    config.num_valid = ValidSize::Clips(num_valid);
     config
 }
 
@@ -43,9 +43,15 @@ fn t9_the_count_is_met_after_the_filters() {
     let records: Vec<_> = (0..40).map(|n| caption(&names[n], text(n))).collect();
     let clips: Vec<_> = names.iter().map(|name| (name.as_str(), sound.clone())).collect();
     let world = World::new(&[audio_tar(&clips)], &records);
-    let out = world.run(&config(&world, 15));
-    assert_eq!((out.keys("valid").len(), out.keys("train").len()), (15, 5));
-    assert_eq!(out.sizes("valid"), [("0000.tar".to_owned(), 15)].into());
+    let out = world.run(&config(&world, 8));
+    assert_eq!((out.keys("valid").len(), out.keys("train").len()), (8, 12));
+    assert_eq!(out.sizes("valid"), [("0000.tar".to_owned(), 8)].into());
+    // More than half is never taken, and the usual share is one of twenty.
+    for (size, expected) in [(ValidSize::Clips(15), 10), (ValidSize::USUAL, 1)] {
+        let config = Config { num_valid: size, ..config(&world, 0) };
+        let options = RunOptions { fresh: true, ..RunOptions::new(world.path("out")) };
+        assert_eq!(world.run_with(&config, &options).keys("valid").len(), expected, "{size}");
+    }
 }
 
 #[test]
@@ -128,8 +134,10 @@ proptest! {
         let (train, valid) = (videos(&out, "train"), videos(&out, "valid"));
         prop_assert!(train.is_disjoint(&valid));
         prop_assert_eq!(train.len() + valid.len(), clips.len());
-        prop_assert!(!valid.is_empty());
         let total: usize = clips.iter().sum();
-        prop_assert_eq!(out.keys("train").len() + out.keys("valid").len(), total);
+        let (n_train, n_valid) = (out.keys("train").len(), out.keys("valid").len());
+        prop_assert_eq!(n_train + n_valid, total);
+        prop_assert!(n_valid <= total / 2);
+        prop_assert_eq!(n_valid == 0, clips.iter().all(|clips| *clips > total / 2));
     }
 }

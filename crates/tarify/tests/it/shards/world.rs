@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use audsem_core::run::{RunOptions, Summary};
 use audsem_core::tar::{Sample, SampleReader, ShardOptions, ShardWriter};
 use audsem_media::audio::{BitDepth, Decoder, encode_flac};
-use audsem_tarify::shards::{self, Config, Task};
+use audsem_tarify::shards::{self, Config, Task, ValidSize};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -102,7 +102,7 @@ impl World {
     /// The task's defaults, but no validation split.
     pub(crate) fn config(&self, task: Task) -> Config {
         let mut config = Config::new(task, vec![self.records.clone()], self.sources.clone());
-        config.num_valid = 0;
+        config.num_valid = ValidSize::Clips(0);
         config
     }
 

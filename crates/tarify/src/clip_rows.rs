@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::error::Error;
 
 /// A row of which video, start and end could be read.
-pub(super) struct FoundRow<'a> {
+pub(crate) struct FoundRow<'a> {
     pub video_id: Cow<'a, str>,
     pub start_ms: u32,
     /// After the start.
@@ -23,7 +23,7 @@ pub(super) struct FoundRow<'a> {
 }
 
 /// A row that cannot be used.
-pub(super) struct BadRow<'a> {
+pub(crate) struct BadRow<'a> {
     /// Where it stands, `table.csv:12`.
     pub place: String,
     /// Its video, where that can be read.
@@ -38,9 +38,22 @@ enum Values<'a> {
 }
 
 impl FoundRow<'_> {
+    /// The caption, cleaned where the table has both forms; none where it has no text.
+    pub(crate) fn caption(&self) -> Option<String> {
+        let at = self.names.iter().position(|name| name == "text")?;
+        let text = match &self.values {
+            Values::Parquet(rows, i) => match rows.row(*i).into_iter().nth(at)?.1 {
+                Value::String(text) => text,
+                _ => return None,
+            },
+            Values::Csv(record) => record.get(at)?.to_owned(),
+        };
+        (!text.trim().is_empty()).then_some(text)
+    }
+
     /// All its columns by name. The caption is `text` once it is clean, as in audio shards, and
     /// `original_text` as it was.
-    pub(super) fn columns(&self) -> Map<String, Value> {
+    pub(crate) fn columns(&self) -> Map<String, Value> {
         let names = self.names.iter().cloned();
         match &self.values {
             Values::Parquet(rows, i) => names.zip(rows.row(*i).into_iter().map(|(_, value)| value)).collect(),
@@ -53,7 +66,7 @@ impl FoundRow<'_> {
 ///
 /// # Errors
 /// The table cannot be read, or lacks the columns for the times.
-pub(super) fn each(file: &Path, take: impl FnMut(Result<FoundRow<'_>, BadRow<'_>>)) -> Result<(), Error> {
+pub(crate) fn each(file: &Path, take: impl FnMut(Result<FoundRow<'_>, BadRow<'_>>)) -> Result<(), Error> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let bad_table = |problem| Error::ClipTable { path: file.to_owned(), problem };
     if file.extension().is_some_and(|extension| extension == "parquet") {
@@ -66,7 +79,7 @@ pub(super) fn each(file: &Path, take: impl FnMut(Result<FoundRow<'_>, BadRow<'_>
 ///
 /// # Errors
 /// The table cannot be read.
-pub(super) fn columns_without_json(file: &Path) -> Result<Vec<String>, Error> {
+pub(crate) fn columns_without_json(file: &Path) -> Result<Vec<String>, Error> {
     if file.extension().is_some_and(|extension| extension == "parquet") {
         return Ok(JsonRows::open(file)?.columns_without_json().to_vec());
     }
@@ -106,7 +119,7 @@ fn each_in_parquet(
 }
 
 /// Hands each row of the text of a CSV to `visit`; an error says what is wrong with it.
-pub(super) fn each_in_csv(
+pub(crate) fn each_in_csv(
     text: impl Read,
     name: &str,
     mut take: impl FnMut(Result<FoundRow<'_>, BadRow<'_>>),
