@@ -133,7 +133,7 @@ pq.write_table(pa.table({'vec': pa.array([[1.5, 2.5], None, [None, 4.5]], pa.lis
 pq.write_table(pa.table({'vec': pa.array([None, None], pa.list_(pa.float32()))}), 'none.parquet')
 pq.write_table(pa.table({'vec': pa.array([[1.0, 2.0], [3.0]], pa.list_(pa.float32()))}), 'ragged.parquet')
 pq.write_table(pa.table({'vec': pa.array([[1], [3]], pa.list_(pa.int32()))}), 'integers.parquet')";
-    run_python(script, folder.path());
+    let _ = run_python(script, folder.path());
     let expected: Vec<f32> = (0..5000).flat_map(|row| vector(row, 6)).collect();
     for kind in ["list", "large", "fixed", "double"] {
         for how in ["default", "plain", "v2"] {

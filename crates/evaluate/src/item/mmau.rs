@@ -63,7 +63,8 @@ impl Signature {
         });
         let mut options = BTreeMap::new();
         items.iter().for_each(|item| *options.entry(item.choices.len()).or_default() += 1);
-        let is_repeated = |item: &&EvaluationItem| item.choices.iter().collect::<BTreeSet<_>>().len() < item.choices.len();
+        let is_repeated =
+            |item: &&EvaluationItem| item.choices.iter().collect::<BTreeSet<_>>().len() < item.choices.len();
         Self { difficulties, options, repeated: items.iter().filter(is_repeated).count() }
     }
 

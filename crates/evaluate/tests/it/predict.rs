@@ -226,7 +226,7 @@ fn mistakes_are_explained() {
     check(&with("--server http://127.0.0.1:1/v1 --beams 5"), "--beams");
     check(&with("--server http://127.0.0.1:1/v1 --preset reference"), "--preset reference");
     check(&with("--model m --expect-family qwen2-audio"), "--expect-family");
-    check(&with("--model m --prompt unknown"), "choose with --prompt among long, ");
+    check(&with("--model m --prompt unknown"), "choose with --prompt among audiobench, ");
     check(&with("--model m --prompt omni-length"), "--target-words");
     check(&with("--model m --longest-s 0.5"), "expected 1 to 86400 seconds");
     let line = bench.text("items.jsonl");
