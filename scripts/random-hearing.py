@@ -8,10 +8,10 @@ nonsense: this is for trying and testing how sounds travel. See scripts/llm-serv
 import sys
 from pathlib import Path
 
-from gguf import Setting, Tensor, write
+from gguf_file import Setting, Tensor, write
 
 SEED = 20301
-# For each language model, its width and what llama.cpp calls the encoder: Qwen2.5-Omni's has another name and the same sound.
+# For each language model, its width and llama.cpp's name for the encoder; it runs both alike.
 MODELS = {"smollm2": (576, "qwen2a"), "omni": (64, "qwen2.5o")}
 # The width of Whisper's features and its positions.
 MELS, POSITIONS = 128, 1500

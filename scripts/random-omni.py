@@ -1,27 +1,26 @@
 """Writes the language model of a Qwen2.5-Omni thinker, tiny and of random weights, for llama.cpp: random-omni.py OUTPUT.gguf
 
-Two layers of width 64 with Qwen2.5-Omni's positions (M-RoPE) and marks around sounds; its vocabulary is the 256 bytes and those marks.
-What it says is nonsense: this is for trying and testing how sounds travel. Its ears are those of random-hearing.py. See
-scripts/llm-server.
+Two layers of width 64 with Qwen2.5-Omni's positions (M-RoPE); the vocabulary is the 256 bytes and its special tokens. What it says is
+nonsense: this is for trying and testing how sounds travel. Its audio encoder is that of random-hearing.py. See scripts/llm-server.
 """
 
 import sys
 from pathlib import Path
 
-from gguf import Setting, Tensor, write
+from gguf_file import Setting, Tensor, write
 
 SEED = 20302
 WIDTH, INNER, HEADS, KEY_HEADS, LAYERS = 64, 128, 2, 1, 2
 HEAD = WIDTH // HEADS
-# Pairs of a head's numbers that turn with time, height and width: Qwen2.5-Omni's 16, 24 and 24 of 64, as shares of ours.
+# Pairs of dimensions of a head that rotate with time, height and width: 16, 24 and 24 of Qwen2.5-Omni's 64, the same shares here.
 SECTIONS = [4, 6, 6, 0]
 
 # Kinds of tokens.
 NORMAL, CONTROL = 1, 3
 END, PADDING = "<|im_end|>", "<|endoftext|>"
-MARKS = [PADDING, "<|im_start|>", END, "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"]
+SPECIAL = [PADDING, "<|im_start|>", END, "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"]
 
-# The server puts sounds into the content as marks of its own, which it replaces after this.
+# In the content, the server has a marker in place of each sound, and replaces it after this.
 TEMPLATE = """\
 {%- for message in messages -%}
 {{ "<|im_start|>" + message.role + "\\n" + message.content + "<|im_end|>\\n" }}
@@ -31,14 +30,14 @@ TEMPLATE = """\
 
 
 def byte_tokens() -> list[str]:
-    """GPT-2's letter for each byte: itself where it is visible, else the next letter from U+0100 on."""
+    """GPT-2's character for each byte: that of Latin-1 where it is visible, else the next one from U+0100 on."""
     visible = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     hidden = [byte for byte in range(256) if byte not in visible]
     return [chr(byte) if byte in visible else chr(256 + hidden.index(byte)) for byte in range(256)]
 
 
 def settings() -> dict[str, Setting]:
-    tokens = byte_tokens() + MARKS
+    tokens = byte_tokens() + SPECIAL
     return {
         "general.architecture": "qwen2vl",
         "general.type": "model",
@@ -55,8 +54,8 @@ def settings() -> dict[str, Setting]:
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "qwen2",
         "tokenizer.ggml.tokens": tokens,
-        "tokenizer.ggml.token_type": [CONTROL if token in MARKS else NORMAL for token in tokens],
-        # Every byte stays alone.
+        "tokenizer.ggml.token_type": [CONTROL if token in SPECIAL else NORMAL for token in tokens],
+        # Every byte is a token.
         "tokenizer.ggml.merges": [],
         "tokenizer.ggml.eos_token_id": tokens.index(END),
         "tokenizer.ggml.padding_token_id": tokens.index(PADDING),
@@ -66,7 +65,7 @@ def settings() -> dict[str, Setting]:
 
 
 def tensors() -> dict[str, Tensor]:
-    vocabulary = 256 + len(MARKS)
+    vocabulary = 256 + len(SPECIAL)
     tensors = {
         "token_embd.weight": Tensor((vocabulary, WIDTH)),
         "output_norm.weight": Tensor((WIDTH,), is_norm=True),

@@ -19,14 +19,14 @@ Setting = str | bool | int | float | list[str] | list[int]
 
 @dataclass
 class Tensor:
-    """A tensor to be: its shape in PyTorch's order, whether it multiplies a norm, and whether it is of half precision."""
+    """Shape of a tensor in PyTorch's order, whether it is the weight of a norm, and whether it has half precision."""
 
     shape: tuple[int, ...]
     is_norm: bool = False
     is_half: bool = False
 
     def drawn(self, draw: random.Random) -> bytes:
-        """Ones for a norm, else numbers whose sums over the inputs of a map have about the size of the inputs."""
+        """Ones for a norm, else normal numbers with the variance of one over the number of inputs."""
         deviation = prod(self.shape[1:]) ** -0.5
         values = [1.0 if self.is_norm else draw.gauss(0.0, deviation) for _ in range(prod(self.shape))]
         return struct.pack(f"<{len(values)}{'e' if self.is_half else 'f'}", *values)
