@@ -1,7 +1,7 @@
 //! `predict` and `score` against a llama.cpp that takes sounds: what it adds to them shows in the tokens. Each test runs only where
 //! a variable names a server.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use audsem_evaluate::item::{AnswerKind, EvaluationItem};
 use audsem_evaluate::tables::ItemScore;
@@ -19,7 +19,7 @@ fn server(variable: &str, flag: &str) -> Option<OsString> {
     url
 }
 
-fn predict(bench: &Bench, url: &OsString, flags: &str) {
+fn predict(bench: &Bench, url: &OsStr, flags: &str) {
     let common =
         "predict --items items.jsonl --sounds sounds --max-tokens 8 --timeout 600 --expect-family qwen2.5-omni -o out";
     bench.call_with(&format!("{common} {flags}"), |command| _ = command.arg("--server").arg(url)).ended(0);
