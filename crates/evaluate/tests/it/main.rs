@@ -9,6 +9,7 @@ mod import;
 mod judge;
 mod kill;
 mod predict;
+mod real_server;
 mod report;
 mod score;
 mod whisper_real;
