@@ -10,5 +10,6 @@ pub mod instruction;
 pub mod interval;
 pub mod meteor;
 pub mod normalise;
+pub mod sentence_piece;
 pub mod sentences;
 pub mod string_match;
