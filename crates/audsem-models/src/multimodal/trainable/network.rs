@@ -184,8 +184,7 @@ impl Network {
         let samples: Vec<usize> = packed.sounds.iter().map(|sound| sound.len()).collect();
         let steps = self.tower.steps(&samples, pass.mode)?.into_iter();
         // Gone back last: a graph of the tower would be kept while the language model is gone through.
-        let steps =
-            steps.map(|step| Step { is_trained: is_any_of(vars, &step.names), run: step.run, is_kept: false });
+        let steps = steps.map(|step| Step { is_trained: is_any_of(vars, &step.names), run: step.run, is_kept: false });
         Ok(Chain { steps: steps.collect() })
     }
 

@@ -54,11 +54,10 @@ impl CustomOp1 for Half {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (x, product) = (contiguous(x, layout)?, gate_silu(&self.gates, &self.values)?);
-        let (mut out, _) = match product.storage_and_layout() {
-            (storage, layout) => match &*storage {
-                Storage::Cpu(product) => MapFrozen::new(&self.weights[2], None)?.cpu_fwd(product, layout)?,
-                _ => bail!("a fused layer reads main memory"),
-            },
+        let (storage, product_l) = product.storage_and_layout();
+        let (mut out, _) = match &*storage {
+            Storage::Cpu(product) => MapFrozen::new(&self.weights[2], None)?.cpu_fwd(product, product_l)?,
+            _ => bail!("a fused layer reads main memory"),
         };
         match &mut out {
             CpuStorage::F32(out) if out.len() == x.len() => {
