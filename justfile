@@ -65,7 +65,7 @@ evaluate *ARGS:
 assets *ARGS:
     scripts/fetch-assets "$@"
 
-# A small real language model behind an OpenAI-compatible server, to try `label` and `caption` with, and for their tests
+# A small real language model behind an OpenAI-compatible server (--hearing, --omni: one that takes sounds), to try `label` and `caption` with, and for their tests
 llm-server *ARGS:
     scripts/llm-server "$@"
 

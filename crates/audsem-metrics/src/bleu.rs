@@ -14,6 +14,9 @@ use std::collections::HashMap;
 
 pub use tokenize::BleuTokenizer;
 
+use crate::normalise::python_text::{is_space, split};
+use crate::sentence_piece::SentencePieceModel;
+
 /// The longest run of tokens that is compared.
 const MAX_N: usize = 4;
 
@@ -34,9 +37,22 @@ impl BleuCounts {
     /// Counts for one prediction and its references.
     #[must_use]
     pub fn of<S: AsRef<str>>(prediction: &str, references: &[S], tokenizer: BleuTokenizer) -> Self {
-        let prediction = tokenizer.tokens(prediction);
-        let references: Vec<Vec<String>> =
-            references.iter().map(|reference| tokenizer.tokens(reference.as_ref())).collect();
+        Self::of_tokens(prediction, references, |text| tokenizer.tokens(text))
+    }
+
+    /// As [`BleuCounts::of`] with the pieces of a model as tokens, such as those that sacrebleu calls `flores101`.
+    #[must_use]
+    pub fn of_pieces<S: AsRef<str>>(prediction: &str, references: &[S], model: &SentencePieceModel) -> Self {
+        // Pieces may hold white space where the model leaves it, and tokens have none.
+        Self::of_tokens(prediction, references, |text| {
+            let pieces = model.pieces(text.trim_end_matches(is_space));
+            pieces.iter().flat_map(|piece| split(piece)).map(str::to_owned).collect()
+        })
+    }
+
+    fn of_tokens<S: AsRef<str>>(prediction: &str, references: &[S], tokens: impl Fn(&str) -> Vec<String>) -> Self {
+        let prediction = tokens(prediction);
+        let references: Vec<Vec<String>> = references.iter().map(|reference| tokens(reference.as_ref())).collect();
         let lengths = references.iter().map(Vec::len);
         // Of two references as near, the shorter.
         let nearest = lengths.min_by_key(|length| (length.abs_diff(prediction.len()), *length)).unwrap_or(0);

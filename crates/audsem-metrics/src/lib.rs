@@ -6,7 +6,10 @@
 pub mod bleu;
 pub mod caption;
 pub mod edits;
+pub mod instruction;
 pub mod interval;
 pub mod meteor;
 pub mod normalise;
+pub mod sentence_piece;
+pub mod sentences;
 pub mod string_match;

@@ -29,6 +29,7 @@ pub mod checkpoint;
 pub mod clap;
 pub mod convert;
 pub mod error;
+pub mod fluency;
 pub mod generate;
 pub mod language;
 pub mod multimodal;

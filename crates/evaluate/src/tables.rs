@@ -23,7 +23,7 @@ row! {
         pub id: String,
         /// Its place in the data set, from 0.
         pub index: u64,
-        /// The kind of answer that is asked for: `choice`, `transcript`, `translation`, `caption` or `open`.
+        /// The kind of answer that is asked for: `choice`, `transcript`, `translation`, `caption`, `open`, or `instruction`.
         pub kind: String,
         /// What scores are told by.
         pub groups: Vec<ScoreGroup>,
@@ -73,6 +73,12 @@ row! {
         pub letter: Option<f64>,
         /// Whether that rule finds no letter, and the published scorer would skip the question.
         pub letter_skipped: bool,
+        /// Whether the instruction is followed by the rule of MMAU-Pro as published.
+        pub instruction: Option<f64>,
+        /// Whether it is followed by what it asks for, where the published rule is at odds with that.
+        pub instruction_as_asked: Option<f64>,
+        /// Why no rule can be applied to an instruction.
+        pub instruction_problem: Option<String>,
         /// The answer as word errors are counted in it.
         pub normalised_answer: Option<String>,
         /// The right answer as word errors are counted in it.
@@ -93,6 +99,10 @@ row! {
         pub cider_d: Option<f64>,
         /// SPICE, imported.
         pub spice: Option<f64>,
+        /// Mean cosine with the right answers, as vectors of sentences.
+        pub sentence_similarity: Option<f64>,
+        /// Whether the language of a caption has a fault (1), by the detector of FENSE.
+        pub fluency_error: Option<f64>,
         /// Rating by a judge, in the scale of its rubric.
         pub rating: Option<f64>,
         /// What became of the judgement: `rated`, `no-rating` (the judge gave none), `no-answer` (nothing to judge).

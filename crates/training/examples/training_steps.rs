@@ -16,7 +16,7 @@ use audsem_models::generate::{GenerationConfig, PromptGroup, SampledCompletion, 
 use audsem_models::multimodal::audio_language::AudioCheckpoint;
 use audsem_models::multimodal::trainable::{TrainableAudioModel, TrainingPlan};
 use audsem_models::nn::lora::Adapter;
-use audsem_models::nn::{Mode, limit_threads};
+use audsem_models::nn::{Mode, leave_out_spinning_threads, limit_threads};
 use audsem_models::train::{
     Accumulated, AdamW, AdamWConfig, Sound, TargetScores, TrainableModel, TrainingSequence, audit_gradients,
 };
@@ -34,9 +34,8 @@ struct Flags {
     /// Writes completions and learns from them
     #[arg(long)]
     grpo: bool,
-    /// Layers that keep their graphs instead of being computed twice: by default as many as half of torch's memory has room
-    /// for
-    #[arg(long, default_value_t = 7)]
+    /// Memory, in layers, for graphs that are kept instead of being computed twice: by default that of all layers
+    #[arg(long, default_value_t = usize::MAX)]
     kept: usize,
     #[arg(long, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
@@ -215,7 +214,10 @@ fn median(seconds: &[f64]) -> f64 {
     }
 }
 
+#[allow(unsafe_code, reason = "an environment variable, before anything reads one")]
 fn main() -> Result<(), Box<dyn Error>> {
+    // SAFETY: no other thread runs yet.
+    unsafe { leave_out_spinning_threads() };
     limit_threads(2);
     let flags = Flags::parse();
     let mut steps = Steps::open(&flags)?;

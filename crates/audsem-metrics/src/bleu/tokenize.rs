@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::normalise::python_text::is_space;
 
-/// How texts become the tokens that BLEU compares. `flores101`, a SentencePiece model, is not among them: sacrebleu
-/// downloads it, and no package has it.
+/// How texts become the tokens that BLEU compares. `flores101` is not among them: these are the pieces of a model
+/// (see [`SentencePieceModel`](crate::sentence_piece::SentencePieceModel)) that sacrebleu downloads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BleuTokenizer {

@@ -11,7 +11,7 @@ pub(crate) fn is_space(c: char) -> bool {
 }
 
 /// Whether `\w` matches: letters, numbers and `_`, but no marks.
-pub(super) fn is_word(c: char) -> bool {
+pub(crate) fn is_word(c: char) -> bool {
     use GeneralCategory as G;
     match c {
         'a'..='z' | 'A'..='Z' | '0'..='9' | '_' => true,
@@ -65,7 +65,7 @@ pub(super) fn is_nonspacing(c: char) -> bool {
 }
 
 /// The words between white space.
-pub(super) fn split(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn split(text: &str) -> impl Iterator<Item = &str> {
     text.split(is_space).filter(|word| !word.is_empty())
 }
 

@@ -6,7 +6,7 @@ use candle_nn::VarBuilder;
 
 use super::{
     Activation, Angles, AttentionContext, DecoderCache, GatedMlp, KvCache, MlpConfig, Mode, MultiHeadAttention,
-    MultiHeadConfig, ProjectionBias, RmsNorm, Rotary, TokenSpan,
+    MultiHeadConfig, ProjectionBias, RmsNorm, Rotary, TokenSpan, fused,
 };
 
 /// Shape and behaviour of a decoder.
@@ -90,9 +90,24 @@ impl Layer {
     }
 
     fn forward(&self, x: &Tensor, context: &AttentionContext<'_>, cache: Option<&mut KvCache>) -> Result<Tensor> {
-        let x = (x + self.attention.forward(&self.attention_norm.forward(x)?, context, cache)?)?;
-        let y = self.mlp.forward(&self.mlp_norm.forward(&x)?, context.mode)?;
-        x + y
+        self.feed_forward(&self.attend(x, context, cache)?, context.mode)
+    }
+
+    /// The first half.
+    fn attend(&self, x: &Tensor, context: &AttentionContext<'_>, cache: Option<&mut KvCache>) -> Result<Tensor> {
+        x + self.attention.forward(&self.attention_norm.forward(x)?, context, cache)?
+    }
+
+    /// The second half.
+    fn feed_forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let norm = &self.mlp_norm;
+        let is_fused = x.track_op() && fused::is_cpu_f32(x) && fused::is_supported(norm.weight());
+        match self.mlp.frozen().filter(|_| is_fused) {
+            Some([gate, up, down]) => {
+                fused::FrozenFeedForward { norm: (norm.weight(), norm.eps()), gate, up, down }.forward(x)
+            }
+            None => x + self.mlp.forward(&norm.forward(x)?, mode)?,
+        }
     }
 }
 
@@ -136,12 +151,12 @@ impl DecoderStack {
         self.rotary.angles(positions)
     }
 
-    /// Layer `n` of sequences that are packed into x (1, T, D), for networks without windows. A sequence does not see
-    /// the others.
+    /// The first half of layer `n`, attention, of sequences that are packed into x (1, T, D), for networks without windows.
+    /// A sequence does not see the others.
     ///
     /// # Errors
     /// There is no such layer, or layers see windows; shapes, memory, device.
-    pub fn forward_packed(
+    pub fn attend_packed(
         &self,
         n: usize,
         x: &Tensor,
@@ -153,7 +168,18 @@ impl DecoderStack {
             bail!("packed sequences in layer {n} of {}, which see {:?} tokens", self.layers.len(), self.window);
         };
         let (angles, cu_seqlens) = (Some(angles), Some(cu_seqlens));
-        layer.forward(x, &AttentionContext { angles, cu_seqlens, is_causal: true, bias: None, mode }, None)
+        layer.attend(x, &AttentionContext { angles, cu_seqlens, is_causal: true, bias: None, mode }, None)
+    }
+
+    /// The second half of layer `n`, the feed-forward block, of states (B, T, D).
+    ///
+    /// # Errors
+    /// There is no such layer; shapes, memory, device.
+    pub fn feed_forward(&self, n: usize, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        match self.layers.get(n) {
+            Some(layer) => layer.feed_forward(x, mode),
+            None => bail!("layer {n} of {}", self.layers.len()),
+        }
     }
 
     /// The norm behind the layers.

@@ -15,19 +15,29 @@ use super::fused;
 /// Shapes, types, memory, device.
 pub(super) fn map_frozen(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let in_place = bias.filter(|bias| fused::is_cpu_f32(x) && fused::is_supported(bias));
-    let y = x.apply_op1(MapFrozen { weight: weight.detach(), bias: in_place.map(Tensor::contiguous).transpose()? })?;
+    let y = x.apply_op1(MapFrozen::new(weight, in_place)?)?;
     match bias {
         Some(bias) if in_place.is_none() => y.broadcast_add(bias),
         _ => Ok(y),
     }
 }
 
-struct MapFrozen {
+pub(super) struct MapFrozen {
     weight: Tensor,       // (O, I)
     bias: Option<Tensor>, // (O), added on the CPU in f32
 }
 
 impl MapFrozen {
+    /// A bias is for the CPU and for f32.
+    pub(super) fn new(weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
+        Ok(Self { weight: weight.detach(), bias: bias.map(Tensor::contiguous).transpose()? })
+    }
+
+    /// The gradient of x, from that of the result.
+    pub(super) fn gradient(&self, grad: &Tensor) -> Result<Tensor> {
+        grad.contiguous()?.matmul(&self.weight)
+    }
+
     /// The product, by the backend that both factors lie on.
     fn product<S: BackendStorage>(&self, x: &S, layout: &Layout, weight: &S) -> Result<(S, Shape)> {
         let (rows, inputs) = layout.shape().dims2()?;
@@ -77,7 +87,7 @@ impl CustomOp1 for MapFrozen {
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(grad.contiguous()?.matmul(&self.weight)?))
+        Ok(Some(self.gradient(grad)?))
     }
 }
 

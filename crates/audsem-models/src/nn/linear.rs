@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
 
-use super::frozen::map_frozen;
+use super::frozen::{MapFrozen, map_frozen};
 use super::lora::Lora;
 use super::{Activation, Mode, fused};
 
@@ -124,10 +124,9 @@ impl Linear {
         let (outputs, inputs) = self.weight.dims2()?;
         // One large product instead of a batch of small ones.
         let rows = x.reshape((x.elem_count() / inputs.max(1), inputs))?;
-        let y = self.map(&rows)?;
         let y = match self.adapter.as_ref().filter(|_| !self.is_plain()) {
-            Some(adapter) => (y + adapter.forward(&rows, mode)?)?,
-            None => y,
+            Some(adapter) => self.map_adapted(&rows, adapter, mode)?,
+            None => self.map(&rows)?,
         };
         let mut shape = x.dims().to_vec();
         if let Some(last) = shape.last_mut() {
@@ -177,6 +176,15 @@ impl Linear {
             drop(self.fused.set(fused::Linear::new(self)?));
         }
         Ok(self.fused.get())
+    }
+
+    /// Weight, bias and adapter.
+    fn map_adapted(&self, rows: &Tensor, adapter: &Lora, mode: Mode) -> Result<Tensor> {
+        let is_frozen = fused::is_supported(&self.weight) && self.bias.iter().all(fused::is_supported);
+        match adapter.factors(mode).filter(|_| is_frozen && fused::is_cpu_f32(rows)) {
+            Some(factors) => fused::adapted(rows, MapFrozen::new(&self.weight, self.bias.as_ref())?, factors),
+            None => self.map(rows)? + adapter.forward(rows, mode)?,
+        }
     }
 
     /// Weight and bias, without the adapter.

@@ -58,6 +58,14 @@ impl GatedMlp {
         })
     }
 
+    /// The weights of gate, up and down, if nothing of the block is trained and these are all that there is to SwiGLU.
+    pub(super) fn frozen(&self) -> Option<[&Tensor; 3]> {
+        let maps = [&self.gate, &self.up, &self.down];
+        let is_frozen = |map: &Linear| map.is_plain() && map.bias().is_none() && fused::is_supported(map.weight());
+        let is_frozen = self.activation == Activation::Silu && maps.into_iter().all(is_frozen);
+        is_frozen.then(|| maps.map(Linear::weight))
+    }
+
     /// (…, D) to (…, D).
     ///
     /// # Errors

@@ -54,4 +54,4 @@ pub use params::{Params, Trainable};
 pub use pooler::{InferencePooler, Pooler};
 pub use rotary::{Angles, RopeScaling, Rotary};
 pub use row_linear::RowLinear;
-pub use threads::limit_threads;
+pub use threads::{leave_out_spinning_threads, limit_threads};

@@ -48,10 +48,22 @@ pub struct Params {
 #[derive(Default)]
 struct Inner {
     seed: u64,
-    base: Option<(Weights, VarBuilder<'static>)>,
+    base: Mutex<Base>,
     trainable: Trainable,
     adapters: Option<LoraConfig>,
     tensors: Mutex<Tensors>,
+}
+
+/// The checkpoint that a network begins with.
+#[derive(Default)]
+enum Base {
+    /// There is none.
+    #[default]
+    None,
+    /// Its mapped files.
+    Files(Weights, VarBuilder<'static>),
+    /// They were closed.
+    Closed,
 }
 
 /// What there is so far.
@@ -99,7 +111,7 @@ impl Params {
     /// where they are given. What it lacks is new if it is trained, and an error of [`Params::finish`] if it is not.
     #[must_use]
     pub fn over(seed: u64, weights: &Weights, trainable: Trainable, adapters: Option<LoraConfig>) -> Self {
-        let base = Some((weights.clone(), weights.var_builder()));
+        let base = Mutex::new(Base::Files(weights.clone(), weights.var_builder()));
         Self { inner: Arc::new(Inner { seed, base, trainable, adapters, ..Inner::default() }) }
     }
 
@@ -185,7 +197,7 @@ impl Params {
         ignorable: impl Fn(&str) -> bool,
     ) -> std::result::Result<(), ModelError> {
         let (mut path, mut misshapen, mut unused) = Default::default();
-        if let Some((weights, _)) = &self.inner.base {
+        if let Base::Files(weights, _) = &*self.base() {
             match weights.finish(ignorable) {
                 Err(ModelError::Mismatch { path: p, misshapen: m, unused: u, .. }) => {
                     (path, misshapen, unused) = (p, m, u)
@@ -207,8 +219,26 @@ impl Params {
         Err(ModelError::Mismatch { path, missing, misshapen, unused })
     }
 
+    /// Closes the files of the checkpoint, once all networks are loaded: what was read of a mapped file counts as memory of
+    /// this process, beside the tensors that were made of it.
+    pub fn close_files(&self) {
+        *self.base() = Base::Closed;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Tensors> {
         self.inner.tensors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn base(&self) -> MutexGuard<'_, Base> {
+        self.inner.base.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Allows a tensor that the checkpoint lacks.
+    fn allow_new(&self, shape: &Shape) -> Result<()> {
+        match &*self.base() {
+            Base::Files(weights, _) => weights.allow_new(shape),
+            Base::None | Base::Closed => Ok(()),
+        }
     }
 
     fn create(&self, shape: Shape, name: &str, init: Init, dtype: DType, device: &Device) -> Result<Tensor> {
@@ -227,7 +257,12 @@ impl Params {
 
     /// The tensor as the checkpoint has it.
     fn stored(&self, shape: &Shape, name: &str, dtype: DType, device: &Device) -> Result<Option<Tensor>> {
-        let Some((_, base)) = &self.inner.base else { return Ok(None) };
+        let base = self.base();
+        let base = match &*base {
+            Base::None => return Ok(None),
+            Base::Files(_, base) => base,
+            Base::Closed => candle_core::bail!("`{name}` is asked for after the files of the checkpoint were closed"),
+        };
         match aliases(name).into_iter().find(|alias| base.contains_tensor(alias)) {
             Some(alias) => Ok(Some(base.get(shape.clone(), &alias)?.to_device(device)?.to_dtype(dtype)?)),
             None => Ok(None),
@@ -282,9 +317,7 @@ impl SimpleBackend for Params {
                 Some(frozen) => frozen,
                 None => {
                     tensors.missing.insert(name.to_owned());
-                    if let Some((weights, _)) = &self.inner.base {
-                        weights.allow_new(&shape)?;
-                    }
+                    self.allow_new(&shape)?;
                     Tensor::zeros(shape, dtype, device)?
                 }
             };
@@ -295,9 +328,7 @@ impl SimpleBackend for Params {
             Some(stored) => stored,
             None => {
                 tensors.new.push(name.to_owned());
-                if let Some((weights, _)) = &self.inner.base {
-                    weights.allow_new(&shape)?;
-                }
+                self.allow_new(&shape)?;
                 self.create(shape, name, init, dtype, device)?
             }
         };
@@ -349,5 +380,20 @@ mod tests {
         assert_eq!(draw(1, &["a", "b"]), draw(1, &["b", "a"]));
         assert_ne!(draw(1, &["a"])["a"], draw(2, &["a"])["a"]);
         assert_ne!(draw(1, &["a", "b"])["a"], draw(1, &["a", "b"])["b"]);
+    }
+
+    #[test]
+    fn closed_files_give_nothing_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let tensors = ["a", "b"].map(|name| (name.to_owned(), Tensor::new(&[1f32, 2.0], &Device::Cpu).unwrap()));
+        candle_core::safetensors::save(&HashMap::from(tensors), &path).unwrap();
+        let weights = Weights::open_files(&[path], &Device::Cpu, DType::F32).unwrap();
+        let params = Params::over(1, &weights, Trainable::Adapters, None);
+        let vb = params.var_builder(DType::F32, &Device::Cpu);
+        vb.get(2, "a").unwrap();
+        params.close_files();
+        assert_eq!(vb.get(2, "a").unwrap().to_vec1::<f32>().unwrap(), [1.0, 2.0]);
+        assert!(vb.get(2, "b").unwrap_err().to_string().contains("`b` is asked for after"));
     }
 }

@@ -17,6 +17,7 @@ mod compose;
 mod conette;
 mod conv;
 mod convert;
+mod fluency;
 mod generate;
 mod golden;
 mod language;

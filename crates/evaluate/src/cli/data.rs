@@ -7,7 +7,7 @@ use audsem_core::hub::{DataSetPart, HubSettings};
 use clap::Args;
 
 use crate::error::Error;
-use crate::item::audiobench::{DataSet, Instructions, RowSelection};
+use crate::item::audiobench::{AudioBenchSet, Instructions, RowSelection};
 use crate::item::{Benchmark, BenchmarkItems, read_audiobench, read_benchmark};
 
 /// Which data set of AudioBench, and which of its rows.
@@ -28,7 +28,7 @@ impl DataSetArgs {
     /// The language that is spoken in the data set, where it is not English.
     #[must_use]
     pub fn language(&self) -> Option<String> {
-        DataSet::named(self.data_set.as_deref()?)?.language.clone()
+        AudioBenchSet::named(self.data_set.as_deref()?)?.language.clone()
     }
 
     /// The questions of a benchmark; those of a data set of AudioBench whose files are not named come from the hub.
@@ -56,7 +56,7 @@ impl DataSetArgs {
         }
         let name = self.data_set.as_deref();
         let name = name.ok_or_else(|| refuse("--data-set", "AudioBench has many data sets\nhint: name one of them"))?;
-        let set = DataSet::of_flag(name)?;
+        let set = AudioBenchSet::of_flag(name)?;
         let selection = RowSelection {
             set,
             subset: self.subset.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
@@ -70,7 +70,7 @@ impl DataSetArgs {
 }
 
 /// The tables of a data set, from the hub.
-fn fetch(set: &DataSet) -> Result<Vec<PathBuf>, Error> {
+fn fetch(set: &AudioBenchSet) -> Result<Vec<PathBuf>, Error> {
     let Some(repository) = &set.repository else {
         let problem = format!("{} is not public\nhint: name its files, if you have them", set.name);
         return Err(CoreError::Config { what: "--data".to_owned(), problem }.into());

@@ -10,7 +10,7 @@ pub use data::DataSetArgs;
 pub use import::ImportArgs;
 pub use predict::{DecodingPreset, ExpectedFamily, PredictArgs};
 pub use report::ReportArgs;
-pub use score::{CompatFlag, ExportArgs, ExtractionArgs, JudgeArgs, NormaliserFlag, ScoreArgs, TokensFlag};
+pub use score::{CompatFlag, ExportArgs, ExtractionArgs, JudgeArgs, ScoreArgs, TokensFlag};
 
 use audsem_core::cli::{CommandOutput, GlobalArgs, HasGlobal, RunArgs};
 use audsem_core::error::Error as CoreError;

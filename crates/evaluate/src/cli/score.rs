@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use audsem_core::cli::RunArgs;
 use audsem_core::run::{RunOptions, Summary};
 use audsem_metrics::bleu::BleuTokenizer;
-use audsem_metrics::normalise::{Compat, TextProfile};
+use audsem_metrics::normalise::Compat;
 use audsem_models::language::LanguageModelArgs;
 use clap::Args;
 
 use crate::error::Error;
 use crate::export::{self, ExportFormat};
 use crate::judge::{self, Rubric};
+use crate::score::words::Normaliser;
 use crate::score::{self, ExtractionChoice, ExtractionRule, TagsAsked};
 
 /// Flags that decide what of an output is the answer.
@@ -39,33 +40,6 @@ pub enum CompatFlag {
     Fixed,
     /// What the published scripts do
     Reference,
-}
-
-/// How words of transcripts are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum NormaliserFlag {
-    /// English
-    English,
-    /// Chinese, also mixed with English: each Chinese character is a word
-    Chinese,
-    /// English with words of other languages, whose accents stay
-    ImdaPart4,
-    /// Vietnamese, and other languages with blanks between words
-    Vietnamese,
-    /// As it is, but for white space
-    Verbatim,
-}
-
-impl NormaliserFlag {
-    fn profile(self) -> TextProfile {
-        match self {
-            Self::English => TextProfile::English,
-            Self::Chinese => TextProfile::Chinese,
-            Self::ImdaPart4 => TextProfile::ImdaPart4,
-            Self::Vietnamese => TextProfile::Vietnamese,
-            Self::Verbatim => TextProfile::Verbatim,
-        }
-    }
 }
 
 /// How BLEU cuts translations into tokens.
@@ -114,16 +88,34 @@ pub struct ScoreArgs {
     pub compat: CompatFlag,
     /// How words of transcripts are compared [default: by the rules of the data set]
     #[arg(long, value_enum)]
-    pub normaliser: Option<NormaliserFlag>,
+    pub normaliser: Option<Normaliser>,
+    /// The words of Thai, one on each line, such as words_th.txt of PyThaiNLP; without it Thai is compared as it stands
+    #[arg(long, value_name = "FILE", required_if_eq("normaliser", "thai"))]
+    pub thai_words: Option<PathBuf>,
+    /// Folder of NLTK's model of English sentences (tokenizers/punkt_tab/english), by which the instructions of MMAU-Pro count
+    /// them [default: common abbreviations]
+    #[arg(long, value_name = "DIR")]
+    pub punkt: Option<PathBuf>,
     /// How BLEU cuts translations into tokens, by sacrebleu's names [default: zh for Chinese, else 13a]
     #[arg(long, value_enum)]
     pub bleu_tokens: Option<TokensFlag>,
+    /// SentencePiece model whose pieces are the tokens of BLEU: with sacrebleu_tokenizer_spm.model, which sacrebleu downloads,
+    /// these are its tokens flores101, as AudioBench has them
+    #[arg(long, value_name = "FILE", conflicts_with = "bleu_tokens")]
+    pub bleu_model: Option<PathBuf>,
     /// Folder of WordNet's database (dict), for synonyms in METEOR; without it METEOR compares exact words and stems
     #[arg(long, value_name = "DIR")]
     pub wordnet: Option<PathBuf>,
     /// SPICE of captions, made elsewhere: a CSV file with the columns `id` and `spice`
     #[arg(long, value_name = "FILE.csv")]
     pub spice: Option<PathBuf>,
+    /// Folder of the encoder of sentences of FENSE, such as paraphrase-TinyBERT-L6-v2; with --fense-errors captions get FENSE
+    #[arg(long, value_name = "DIR", requires = "fense_errors")]
+    pub fense_sentence: Option<PathBuf>,
+    /// Folder of the error detector of FENSE: its weights as safetensors (audsem-metadata-eval convert-weights --network plain),
+    /// with the configuration and the vocabulary of bert-base-uncased
+    #[arg(long, value_name = "DIR", requires = "fense_sentence")]
+    pub fense_errors: Option<PathBuf>,
     /// Resamples of each bootstrap interval
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
     pub resamples: u32,
@@ -144,10 +136,14 @@ impl ScoreArgs {
                 CompatFlag::Fixed => Compat::Fixed,
                 CompatFlag::Reference => Compat::Reference,
             },
-            profile: self.normaliser.map(NormaliserFlag::profile),
+            normaliser: self.normaliser,
+            thai_words: self.thai_words.clone(),
+            punkt: self.punkt.clone(),
             bleu: self.bleu_tokens.map(TokensFlag::tokenizer),
+            bleu_model: self.bleu_model.clone(),
             wordnet: self.wordnet.clone(),
             spice: self.spice.clone(),
+            fense: self.fense_sentence.clone().zip(self.fense_errors.clone()).map(<[PathBuf; 2]>::from),
             resamples: self.resamples,
         }
     }

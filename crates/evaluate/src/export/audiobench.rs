@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use super::Exported;
 use crate::judge::Judgements;
 use crate::score::MetricKind;
-use crate::score::summary::{sums, tokenizer_of};
+use crate::score::summary::sums;
+use crate::score::translations::tokenizer_of;
 use crate::tables::ItemScore;
 
 /// What stands in file names for all samples.

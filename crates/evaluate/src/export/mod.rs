@@ -22,6 +22,7 @@ use audsem_core::run::{
 };
 use audsem_metrics::meteor::WordNet;
 use audsem_metrics::normalise::Compat;
+use audsem_metrics::sentences::SentenceModel;
 use serde::{Deserialize, Serialize};
 
 pub use published::MmauProAnswer;
@@ -120,7 +121,9 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let scorer = ItemScorer {
         extraction: config.extraction.of(&predictions.record),
         compat: Compat::Fixed,
-        profile: None,
+        normaliser: None,
+        thai: None,
+        sentences: &SentenceModel::english(),
         wordnet: wordnet.as_ref(),
         judgements: judgements.as_ref(),
     };

@@ -21,7 +21,7 @@ use audsem_core::run::{
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::item::audiobench::DataSet;
+use crate::item::audiobench::AudioBenchSet;
 use crate::item::{BenchmarkItems, EvaluationItem};
 use crate::prediction::{HeardSound, Prediction, PredictionStatus};
 use answers::{ForeignAnswer, OrderedAnswer, QuestionName, read_answers, read_ordered};
@@ -161,7 +161,7 @@ impl<'a> QuestionIndex<'a> {
 fn in_order(config: &Config) -> Result<Option<Vec<Option<String>>>, Error> {
     let items = &config.questions.items;
     let (Some(set), [path]) =
-        (items.first().and_then(|item| DataSet::named(&item.benchmark)), config.answers.as_slice())
+        (items.first().and_then(|item| AudioBenchSet::named(&item.benchmark)), config.answers.as_slice())
     else {
         return Ok(None);
     };

@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use benchmark::records;
 pub use benchmark::{Benchmark, BenchmarkItems, read_audiobench, read_benchmark};
+pub(crate) use mmau_pro::instruction;
 
 /// What kind of answer a question asks for, which decides the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -131,7 +131,8 @@ fn mmau_pro_has_open_questions_and_several_sounds() {
     let read = read(Benchmark::MmauPro, "x.json", rows.to_string().as_bytes()).unwrap();
     let told: Vec<_> = read.items.iter().map(|item| (item.kind, item.sounds.len())).collect();
     assert_eq!(told, [(AnswerKind::Choice, 2), (AnswerKind::Open, 1), (AnswerKind::Open, 1)]);
-    assert!(read.notes[0].contains("1 questions are instructions to follow"), "{:?}", read.notes);
+    assert_eq!(read.notes, ["an instruction cannot be scored: no rule is called `Length`"]);
+    assert_eq!(read.items[2].groups["task_identifier"], "Length");
 }
 
 #[test]

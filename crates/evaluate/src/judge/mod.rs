@@ -31,7 +31,7 @@ pub use judgement::{JudgeRecord, Judgement, JudgementOutcome, Judgements};
 pub use rubric::{RatingScale, Rubric};
 
 use crate::error::Error;
-use crate::item::audiobench::DataSet;
+use crate::item::audiobench::AudioBenchSet;
 use crate::prediction::Prediction;
 use crate::score::ExtractionChoice;
 use crate::score::predictions::{PredictionRun, for_each_prediction};
@@ -89,7 +89,7 @@ pub fn usual_rubric(input: &Path) -> Result<String, Error> {
             if found.as_ref().is_some_and(|(name, _)| *name == item.benchmark) {
                 return Ok(());
             }
-            let rubric = DataSet::named(&item.benchmark).and_then(|set| set.rubric.as_deref());
+            let rubric = AudioBenchSet::named(&item.benchmark).and_then(|set| set.rubric.as_deref());
             let rubric =
                 rubric.ok_or_else(|| refuse(format!("no rubric belongs to answers about {}", item.benchmark)))?;
             match &found {

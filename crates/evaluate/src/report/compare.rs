@@ -72,7 +72,8 @@ pub fn compare(
         return Err(NotComparable::OtherData);
     }
     let rows = first.heard(benchmark);
-    let metric = rows.first().map(|row| MetricKind::main(&row.kind)).ok_or(NotComparable::NothingInCommon)?;
+    let found = first.summary.benchmarks.get(benchmark).filter(|_| !rows.is_empty());
+    let metric = found.map(|found| MetricKind::main(&found.kind)).ok_or(NotComparable::NothingInCommon)?;
     if metric == MetricKind::Bleu {
         return Err(NotComparable::NotPaired);
     }

@@ -149,6 +149,9 @@ fn count_rows(heard: &[(&str, &HeardSummary)]) -> Vec<CountRow> {
     };
     add("questions".to_owned(), &|heard| heard.n_total);
     add("scored".to_owned(), &|heard| heard.n_scored);
+    if heard.iter().any(|(_, heard)| heard.n_without_rule > 0) {
+        add("instructions without a rule".to_owned(), &|heard| heard.n_without_rule);
+    }
     add("with an answer".to_owned(), &|heard| heard.n_with_answer);
     if heard.iter().any(|(_, heard)| heard.metric(MetricKind::Parsed).is_some()) {
         add("answers that mean no option".to_owned(), &|heard| heard.n_unparsed);
@@ -166,12 +169,19 @@ fn count_rows(heard: &[(&str, &HeardSummary)]) -> Vec<CountRow> {
 }
 
 fn group_view<'a>(name: &'a str, group: &GroupsSummary, metric: MetricKind) -> Result<GroupView<'a>, Error> {
-    let main =
-        |metrics: &[(MetricKind, Estimate)]| metrics.iter().find(|(kind, _)| *kind == metric).map(|(_, found)| *found);
-    let found: Vec<(&String, Estimate)> =
+    // Questions of another kind, such as instructions among choices, have a metric of their own.
+    let main = |metrics: &[(MetricKind, Estimate)]| {
+        metrics.iter().find(|(kind, _)| *kind == metric).or(metrics.first()).copied()
+    };
+    let found: Vec<(&String, (MetricKind, Estimate))> =
         group.values.iter().filter_map(|(value, metrics)| Some((value, main(metrics)?))).collect();
-    let rows = found.iter().map(|(value, estimate)| ((*value).clone(), estimate.n, shown(metric, estimate)));
-    let bars = found.iter().map(|(value, estimate)| (format!("{value} ({})", estimate.n), *estimate));
+    let text = |kind: MetricKind, estimate: &Estimate| match kind {
+        kind if kind == metric => shown(kind, estimate),
+        kind => format!("{} {}", kind.about().0, shown(kind, estimate)),
+    };
+    let rows = found.iter().map(|(value, (kind, found))| ((*value).clone(), found.n, text(*kind, found)));
+    let same = found.iter().filter(|(_, (kind, _))| *kind == metric);
+    let bars = same.map(|(value, (_, estimate))| (format!("{value} ({})", estimate.n), *estimate));
     Ok(GroupView {
         name,
         macro_mean: group.macro_mean.map(|mean| metric.text(mean)),

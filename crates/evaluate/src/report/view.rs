@@ -306,13 +306,16 @@ fn remarks(first: &BenchmarkSummary, runs: &[(&ScoredRun, &BenchmarkSummary)]) -
         }
     }
     for (run, found) in runs {
+        let of_run = |note: &String| if runs.len() == 1 { note.clone() } else { format!("{}: {note}", run.name) };
+        remarks.extend(found.notes.iter().map(of_run));
         if found.data_sha256 != first.data_sha256 {
             remarks.push(format!(
                 "{} was asked other questions, or another version of them: its score is not comparable.",
                 run.name
             ));
         }
-        let withheld = found.heard.get("sound").map_or(0, |heard| heard.n_total - heard.n_scored);
+        let withheld =
+            found.heard.get("sound").map_or(0, |heard| heard.n_total - heard.n_scored - heard.n_without_rule);
         if withheld > 0 {
             remarks.push(format!(
                 "The right answers to {withheld} questions are withheld; {} has no score for them.",

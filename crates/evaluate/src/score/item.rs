@@ -2,18 +2,23 @@
 
 use audsem_core::answers::{TaggedAnswer, is_well_formed};
 use audsem_metrics::caption;
+use audsem_metrics::instruction::Instruction;
 use audsem_metrics::meteor::{WordNet, meteor_of_nearest};
-use audsem_metrics::normalise::{Compat, TextProfile};
+use audsem_metrics::normalise::{Compat, ThaiWords};
+use audsem_metrics::sentences::SentenceModel;
 use audsem_metrics::string_match::{chosen_option, is_match, is_same_option};
 
 use super::audit::{TokenAudit, expected_tokens};
 use super::extract::Extraction;
 use super::letters::{edge_letter_rule, evalscope, lmms_eval};
-use super::words::{compare_words, profile_of};
-use crate::item::AnswerKind;
+use super::words::{Normaliser, compare_words};
+use crate::item::{AnswerKind, instruction};
 use crate::judge::{JudgementOutcome, Judgements};
 use crate::prediction::{Prediction, PredictionStatus};
 use crate::tables::{ItemScore, ScoreGroup};
+
+/// The kind of questions whose answers have to follow an instruction, whatever they are answered with.
+pub const INSTRUCTION: &str = "instruction";
 
 /// Scores predictions one by one.
 #[derive(Clone, Copy)]
@@ -23,7 +28,11 @@ pub struct ItemScorer<'a> {
     /// Whether mistakes of the reference's text rules are kept.
     pub compat: Compat,
     /// How words are compared; `None` for the rules of the data set.
-    pub profile: Option<TextProfile>,
+    pub normaliser: Option<Normaliser>,
+    /// The words of Thai, without which it is compared as it stands.
+    pub thai: Option<&'a ThaiWords>,
+    /// Tells sentences apart, for instructions that are about their number.
+    pub sentences: &'a SentenceModel,
     /// Synonyms for METEOR.
     pub wordnet: Option<&'a WordNet>,
     /// Ratings of a judge.
@@ -42,8 +51,17 @@ impl ItemScorer<'_> {
         row.answer_source = source.name().to_owned();
         // The published scripts drop such questions, which flatters a model.
         let left_out = self.compat == Compat::Reference && prediction.status == PredictionStatus::NoSound;
+        if let Some(rule) = instruction(&prediction.item) {
+            row.kind = INSTRUCTION.to_owned();
+            match rule {
+                Ok(rule) if !left_out => self.instruction(&mut row, &rule),
+                Ok(_) => {}
+                Err(problem) => row.instruction_problem = Some(problem),
+            }
+        }
         if !row.references.is_empty() && !left_out {
             match prediction.item.kind {
+                _ if row.kind == INSTRUCTION => {}
                 AnswerKind::Choice => choice(&mut row),
                 AnswerKind::Caption => self.caption(&mut row),
                 AnswerKind::Transcript => self.transcript(&mut row),
@@ -54,10 +72,21 @@ impl ItemScorer<'_> {
         row
     }
 
+    /// An answer that is not there follows no instruction, though some rules are content with nothing.
+    fn instruction(&self, row: &mut ItemScore, rule: &Instruction) {
+        let is_followed = |compat: Compat| match row.answer.as_deref() {
+            Some(answer) => rule.is_followed(answer, compat, self.sentences),
+            None => self.compat == Compat::Reference && rule.is_followed("", compat, self.sentences),
+        };
+        let scores = [Compat::Reference, Compat::Fixed].map(|compat| f64::from(is_followed(compat)));
+        [row.instruction, row.instruction_as_asked] = scores.map(Some);
+    }
+
     fn transcript(&self, row: &mut ItemScore) {
-        let profile = self.profile.unwrap_or_else(|| profile_of(&row.benchmark));
+        let normaliser = self.normaliser.unwrap_or_else(|| Normaliser::of(&row.benchmark));
         let reference = row.references.first().map(String::as_str).unwrap_or_default();
-        let compared = compare_words(reference, row.answer.as_deref().unwrap_or_default(), profile, self.compat);
+        let compared =
+            compare_words(reference, row.answer.as_deref().unwrap_or_default(), normaliser, self.thai, self.compat);
         row.word_errors = Some(compared.words.errors());
         row.reference_words = Some(compared.words.reference());
         row.character_errors = Some(compared.characters.errors());
@@ -149,6 +178,9 @@ fn unscored(prediction: &Prediction, tagged: &TaggedAnswer<'_>) -> ItemScore {
         evalscope: None,
         letter: None,
         letter_skipped: false,
+        instruction: None,
+        instruction_as_asked: None,
+        instruction_problem: None,
         normalised_answer: None,
         normalised_reference: None,
         word_errors: None,
@@ -159,6 +191,8 @@ fn unscored(prediction: &Prediction, tagged: &TaggedAnswer<'_>) -> ItemScore {
         rouge_l: None,
         cider_d: None,
         spice: None,
+        sentence_similarity: None,
+        fluency_error: None,
         rating: None,
         judgement: None,
         sound_ms: prediction.sounds.iter().map(|sound| sound.duration_ms).sum(),

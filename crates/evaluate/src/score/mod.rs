@@ -5,17 +5,19 @@
 //! out/summary.json     metrics with intervals, by data set, by what the model heard, and by group
 //! ```
 //!
-//! Only predictions are read: neither the model nor the sounds are needed. A question without sound, or without an answer, is
-//! wrong; a question whose right answer is withheld is counted, and not scored.
+//! Only predictions are read: neither the model that wrote them nor the sounds are needed. A question without sound, or without
+//! an answer, is wrong; a question whose right answer is withheld is counted, and not scored.
 
 pub mod audit;
 pub mod extract;
+pub mod fense;
 pub mod item;
 pub mod letters;
 pub mod predictions;
 pub mod summary;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod translations;
 pub mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +32,8 @@ use audsem_core::tables::{csv_lines, write_parquet};
 use audsem_metrics::bleu::BleuTokenizer;
 use audsem_metrics::interval::Resampling;
 use audsem_metrics::meteor::WordNet;
-use audsem_metrics::normalise::{Compat, TextProfile};
+use audsem_metrics::normalise::{Compat, ThaiWords};
+use audsem_metrics::sentences::SentenceModel;
 use serde::{Deserialize, Serialize};
 
 pub use extract::{AnswerSource, Extraction, ExtractionChoice, ExtractionRule, TagsAsked};
@@ -40,8 +43,11 @@ pub use summary::{BenchmarkSummary, HeardSummary, MetricKind, ScoreSummary};
 use crate::error::Error;
 use crate::judge::{JudgeRecord, Judgements};
 use crate::tables::ItemScore;
+use fense::FenseModels;
 use predictions::{PredictionRun, for_each_prediction};
 use summary::{Estimator, SummarySettings};
+use translations::{BleuModel, BleuTokens};
+use words::Normaliser;
 
 /// The table of scores.
 pub const SCORES_FILE: &str = "scores.parquet";
@@ -68,13 +74,21 @@ pub struct Config {
     /// sound do not count.
     pub compat: Compat,
     /// How words of transcripts are compared; `None` for the rules of each data set.
-    pub profile: Option<TextProfile>,
+    pub normaliser: Option<Normaliser>,
+    /// The words of Thai, one on each line.
+    pub thai_words: Option<PathBuf>,
+    /// Folder of a model of NLTK that tells sentences apart, for instructions; `None` for common abbreviations of English.
+    pub punkt: Option<PathBuf>,
     /// How BLEU cuts texts into tokens; `None` for the rules of each data set.
     pub bleu: Option<BleuTokenizer>,
+    /// A SentencePiece model whose pieces are the tokens of BLEU.
+    pub bleu_model: Option<PathBuf>,
     /// Folder of WordNet's database, for METEOR.
     pub wordnet: Option<PathBuf>,
     /// SPICE of captions: a CSV file with the columns `id` and `spice`.
     pub spice: Option<PathBuf>,
+    /// Folders of the encoder of sentences and of the error detector of FENSE.
+    pub fense: Option<[PathBuf; 2]>,
     /// Resamples of each bootstrap interval.
     pub resamples: u32,
 }
@@ -84,10 +98,14 @@ pub struct Config {
 struct ScoreRun<'a> {
     extraction: &'a ExtractionChoice,
     compat: Compat,
-    profile: Option<TextProfile>,
+    normaliser: Option<Normaliser>,
+    thai_words: bool,
+    punkt: bool,
     bleu: Option<BleuTokenizer>,
+    bleu_model: Option<&'a str>,
     wordnet: bool,
     spice: bool,
+    fense: bool,
     resamples: u32,
     judge: Option<&'a JudgeRecord>,
 }
@@ -112,29 +130,45 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let predictions = PredictionRun::open(&config.input)?;
     let judgements = config.judgements.as_deref().map(Judgements::open).transpose()?;
     let wordnet = config.wordnet.as_deref().map(WordNet::open).transpose()?;
+    let thai = config.thai_words.as_deref().map(ThaiWords::open).transpose()?;
+    let sentences = config.punkt.as_deref().map_or_else(|| Ok(SentenceModel::english()), SentenceModel::open)?;
+    let fense = config.fense.as_ref().map(|[sentence, errors]| FenseModels::open(sentence, errors)).transpose()?;
+    let bleu_model = config.bleu_model.as_deref().map(BleuModel::open).transpose()?;
     let settings = ScoreRun {
         extraction: &config.extraction,
         compat: config.compat,
-        profile: config.profile,
+        normaliser: config.normaliser,
+        thai_words: config.thai_words.is_some(),
+        punkt: config.punkt.is_some(),
         bleu: config.bleu,
+        bleu_model: bleu_model.as_ref().map(|model| model.sha256.as_str()),
         wordnet: config.wordnet.is_some(),
         spice: config.spice.is_some(),
+        fense: fense.is_some(),
         resamples: config.resamples,
         judge: judgements.as_ref().map(|judgements| &judgements.by),
     };
     let mut inputs = predictions.files.clone();
     inputs.extend(judgements.iter().flat_map(|judgements| judgements.files.clone()));
     inputs.extend(config.spice.clone());
-    let mut run = Run::open(options, RunSpec::new(&settings).inputs(&inputs))?;
+    inputs.extend(config.thai_words.clone());
+    inputs.extend(config.punkt.iter().flat_map(|folder| SentenceModel::files(folder)));
+    inputs.extend(config.bleu_model.clone());
+    let models = fense.as_ref().map(|fense| fense.fingerprints.clone()).unwrap_or_default();
+    let mut run = Run::open(options, RunSpec::new(&settings).inputs(&inputs).models(models))?;
     let scoring = Scoring {
         config,
         scorer: ItemScorer {
             extraction: config.extraction.of(&predictions.record),
             compat: config.compat,
-            profile: config.profile,
+            normaliser: config.normaliser,
+            thai: thai.as_ref(),
+            sentences: &sentences,
             wordnet: wordnet.as_ref(),
             judgements: judgements.as_ref(),
         },
+        bleu_model: bleu_model.as_ref(),
+        fense: fense.as_ref(),
         seed: options.seed,
         spice: config.spice.as_deref().map(spice).transpose()?,
     };
@@ -166,6 +200,8 @@ fn spice(path: &Path) -> Result<BTreeMap<String, f64>, Error> {
 struct Scoring<'a> {
     config: &'a Config,
     scorer: ItemScorer<'a>,
+    bleu_model: Option<&'a BleuModel>,
+    fense: Option<&'a FenseModels>,
     seed: u64,
     spice: Option<BTreeMap<String, f64>>,
 }
@@ -176,6 +212,9 @@ impl Scoring<'_> {
         refuse_repeated(&rows)?;
         summary::add_cider(&mut rows);
         self.add_spice(&mut rows);
+        if let Some(fense) = self.fense {
+            fense.add(&mut rows).map_err(ShardError::fatal)?;
+        }
         let mut file = out.create(SCORES_FILE)?;
         write_parquet(&rows, &mut file).map_err(ShardError::fatal)?;
         out.close(file)?;
@@ -209,20 +248,29 @@ impl Scoring<'_> {
     fn summary(&self, predictions: &PredictionRun, rows: &[ItemScore]) -> ScoreSummary {
         let judge = self.scorer.judgements.map(|judgements| judgements.by.clone());
         let resampling = Resampling { draws: self.config.resamples, seed: self.seed };
+        let bleu_model = self.bleu_model.map(|model| model.sha256.clone());
         let judge_scale = judge.as_ref().map_or(1.0, |judge| judge.scale.scale);
         let summaries = SummarySettings {
             estimator: Estimator {
                 resampling,
-                bleu: self.config.bleu,
+                bleu: match (self.bleu_model, self.config.bleu) {
+                    (Some(model), _) => BleuTokens::Pieces(&model.pieces),
+                    (None, Some(tokenizer)) => BleuTokens::Rules(tokenizer),
+                    (None, None) => BleuTokens::OfDataSet,
+                },
                 wordnet: self.scorer.wordnet.is_some(),
                 judge_scale,
             },
             target_words: predictions.record.target_words(),
+            normaliser: self.config.normaliser,
+            thai_words: self.config.thai_words.is_some(),
+            bleu_model: bleu_model.clone(),
         };
         ScoreSummary {
             predictions: predictions.record.clone(),
             judge,
             bleu_tokens: self.config.bleu,
+            bleu_model,
             resamples: resampling.draws,
             benchmarks: summaries.benchmarks(rows),
         }

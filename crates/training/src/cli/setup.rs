@@ -49,8 +49,8 @@ pub struct SetupArgs {
     /// Number type of weights that are not trained
     #[arg(long, value_enum, default_value_t = Precision::F32, help_heading = "Training")]
     pub dtype: Precision,
-    /// Last layers of the language model whose graphs stay in memory, instead of being computed twice: more is faster and
-    /// takes more memory, 1 takes none, and all of them learn the same
+    /// Memory for what layers of the language model need for their gradients, in layers: what it has no room for is computed
+    /// twice. More is faster, 1 is least, all layers are most, and what is learned is the same
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Training")]
     pub keep_layers: usize,
 }

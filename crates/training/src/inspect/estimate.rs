@@ -4,7 +4,7 @@ use std::fmt;
 
 use audsem_models::multimodal::SoundLengths;
 use audsem_models::multimodal::audio_language::{AudioCheckpoint, AudioLanguageConfig};
-use audsem_models::multimodal::trainable::TrainedWeights;
+use audsem_models::multimodal::trainable::{GraphSizes, KeptHalves, TrainedWeights};
 use candle_core::{DType, Device};
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ const F32_BYTES: usize = 4;
 /// Tokens whose logits are held at a time.
 const LOGIT_ROWS: usize = 256;
 
-/// States of a layer's width that the graph of one layer holds for each token: norms, projections, heads and sums.
+/// States of a layer's width that the graph of one layer of a tower holds for each token: norms, projections, heads and sums.
 const STATES_OF_A_LAYER: usize = 16;
 
 /// Numbers of parameters.
@@ -30,6 +30,9 @@ pub struct ParameterCounts {
     pub trained: usize,
     /// Layers with an adapter.
     pub adapted_layers: usize,
+    /// Whether feed-forward blocks of the language model are trained, or have adapters.
+    #[serde(skip)]
+    pub trains_feed_forward: bool,
 }
 
 impl ParameterCounts {
@@ -38,7 +41,8 @@ impl ParameterCounts {
     /// # Errors
     /// A file cannot be read, or the settings of adapters contradict each other.
     pub fn of(setup: &TrainingSetup, checkpoint: &AudioCheckpoint) -> Result<Self> {
-        let mut counts = Self { model: 0, trained: 0, adapted_layers: 0 };
+        let trains_feed_forward = setup.train.weights() == TrainedWeights::All;
+        let mut counts = Self { model: 0, trained: 0, adapted_layers: 0, trains_feed_forward };
         let weights = checkpoint.weights(&Device::Cpu, DType::F32)?;
         for (name, tensor) in weights.stored() {
             if checkpoint.family().is_ignored(name) {
@@ -54,6 +58,7 @@ impl ParameterCounts {
             if let ([outputs, inputs], Some(layer)) = (&*tensor.shape, layer) {
                 counts.trained += setup.lora.rank_and_scale(layer)?.0 * (inputs + outputs);
                 counts.adapted_layers += 1;
+                counts.trains_feed_forward |= GraphSizes::is_of_feed_forward(name);
             }
         }
         Ok(counts)
@@ -62,7 +67,7 @@ impl ParameterCounts {
 
 impl fmt::Display for ParameterCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { model, trained, adapted_layers } = self;
+        let Self { model, trained, adapted_layers, .. } = self;
         let share = 100.0 * *trained as f64 / (*model).max(1) as f64;
         writeln!(
             f,
@@ -78,7 +83,7 @@ pub struct MemoryEstimate {
     pub frozen: usize,
     /// Trained tensors, their gradients and both moments, in f32.
     pub trained: usize,
-    /// The input of every layer, the graphs that are held at once, and the logits of a chunk of tokens.
+    /// The inputs of every half of a layer, the graphs that are held at once, and the logits of a chunk of tokens.
     pub activations: usize,
     /// Tokens of the batch that this holds for.
     pub tokens: usize,
@@ -103,10 +108,11 @@ impl MemoryEstimate {
             states += SoundLengths::of(sound.len(), config.longest_sound())?.states;
         }
         let (width, heads) = (language.hidden_size, language.num_attention_heads);
-        let inputs = tokens * width * language.num_hidden_layers + states * encoder.dim * encoder.layers;
-        let graph = tokens * (STATES_OF_A_LAYER * width + 4 * language.intermediate_size);
-        let kept = setup.keep_layers.clamp(1, language.num_hidden_layers.max(1));
-        let graphs = (graph * kept).max(states * (STATES_OF_A_LAYER * encoder.dim + 2 * encoder.intermediate));
+        let layers = language.num_hidden_layers;
+        let inputs = 2 * tokens * width * layers + states * encoder.dim * encoder.layers;
+        let sizes = GraphSizes::of(language, counts.trains_feed_forward);
+        let graphs = tokens * KeptHalves::best(setup.keep_layers, layers, sizes).held(layers, sizes);
+        let graphs = graphs.max(states * (STATES_OF_A_LAYER * encoder.dim + 2 * encoder.intermediate));
         let scores = heads * longest * longest;
         let logits = 3 * LOGIT_ROWS.min(tokens) * language.vocab_size;
         let bytes = setup.dtype.dtype().size_in_bytes();

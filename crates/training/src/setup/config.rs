@@ -97,8 +97,8 @@ pub struct TrainingSetup {
     pub device: DeviceChoice,
     /// Number type of the weights that are not trained.
     pub dtype: Precision,
-    /// Last layers of the language model whose graphs are kept instead of being computed twice; 1 costs no memory. The
-    /// outcome does not depend on it.
+    /// Memory, in layers of the language model, for graphs that are kept instead of being computed twice; 1 costs no more
+    /// than 0. The outcome does not depend on it.
     pub keep_layers: usize,
 }
 

@@ -6,6 +6,7 @@
 //! axes of the thinker's rotary positions are equal, so that its language model is trained as Qwen2 is.
 
 mod family;
+mod kept;
 mod network;
 mod pack;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use crate::multimodal::audio_language::{AudioCheckpoint, AudioFamily, AudioLangu
 use crate::nn::lora::{Adapter, Modules};
 use crate::nn::{LoraConfig, Mode, Params, Trainable};
 use crate::train::{Accumulated, LossGradient, PolicySnapshot, TargetScores, TrainableModel, TrainingSequence};
+pub use kept::{GraphSizes, KeptHalves};
 use network::{Network, Pass};
 
 /// Which weights of a checkpoint are trained beside adapters.
@@ -58,8 +60,8 @@ pub struct TrainingPlan {
     pub weights: TrainedWeights,
     /// Seed of new adapters.
     pub seed: u64,
-    /// How many of the last layers of the language model keep their graphs from the forward pass to the backward pass
-    /// instead of being computed twice. One costs no memory; each more costs that of a layer's graph.
+    /// Memory for graphs of the language model that are kept from the forward pass to the backward pass instead of being
+    /// computed twice: that of so many layers' graphs, used by [`KeptHalves::best`]. One costs no more than none.
     pub kept_layers: usize,
 }
 
@@ -96,7 +98,7 @@ pub struct TrainableAudioModel {
     network: Network,
     /// The network without adapters, with the same tensors.
     plain: Network,
-    kept_layers: usize,
+    kept: KeptHalves,
     dtype: DType,
     device: Device,
 }
@@ -131,11 +133,15 @@ impl TrainableAudioModel {
         }
         let network = family::network(&params.var_builder(dtype, device), &config)?;
         params.finish(|_| false, |name| family.is_ignored(name))?;
+        params.close_files();
         if let Some(adapter) = adapter {
             adapter.check(&params)?;
         }
         let vars = params.vars();
         let plain = VarBuilder::from_tensors(with_vars(params.without_adapters(), &vars), dtype, device);
+        let language = config.language();
+        let sizes = GraphSizes::of(language, vars.iter().any(|(name, _)| GraphSizes::is_of_feed_forward(name)));
+        let kept = KeptHalves::best(plan.kept_layers, language.num_hidden_layers, sizes);
         let adapters = plan.adapters.as_ref().map(|adapters| saved_settings(adapters, family, &params));
         Ok(Self {
             plain: family::network(&plain, &config)?,
@@ -144,7 +150,7 @@ impl TrainableAudioModel {
             params,
             vars,
             network,
-            kept_layers: plan.kept_layers,
+            kept,
             dtype,
             device: device.clone(),
         })
@@ -167,7 +173,7 @@ impl TrainableAudioModel {
     fn pass<'a>(&self, batch: &'a [TrainingSequence], temperature: f64, mode: Mode) -> Pass<'a> {
         // No second copy of weights that change.
         let mode = if mode == Mode::Infer { Mode::Evaluate } else { mode };
-        Pass { batch, temperature, mode, kept: self.kept_layers }
+        Pass { batch, temperature, mode, kept: self.kept }
     }
 }
 

@@ -3,6 +3,7 @@
 use candle_core::{Device, Tensor, Var};
 use candle_nn::VarBuilder;
 
+use super::kept::KeptHalves;
 use super::pack::{Limits, Packed};
 use super::tower::HearingTower;
 use crate::error::{Error, Result};
@@ -43,8 +44,8 @@ pub(super) struct Pass<'a> {
     pub(super) batch: &'a [TrainingSequence],
     pub(super) temperature: f64,
     pub(super) mode: Mode,
-    /// How many of the last layers keep their graphs.
-    pub(super) kept: usize,
+    /// What of the language model keeps its graph.
+    pub(super) kept: KeptHalves,
 }
 
 impl Network {
@@ -182,12 +183,12 @@ impl Network {
     pub(super) fn hearing<'a>(&'a self, packed: &Packed, pass: Pass<'_>, vars: NamedVars<'_>) -> Result<Chain<'a>> {
         let samples: Vec<usize> = packed.sounds.iter().map(|sound| sound.len()).collect();
         let steps = self.tower.steps(&samples, pass.mode)?.into_iter();
-        let steps = steps.map(|step| Step { is_trained: is_any_of(vars, &step.names), run: step.run });
         // Gone back last: a graph of the tower would be kept while the language model is gone through.
-        Ok(Chain { steps: steps.collect(), kept: 0 })
+        let steps = steps.map(|step| Step { is_trained: is_any_of(vars, &step.names), run: step.run, is_kept: false });
+        Ok(Chain { steps: steps.collect() })
     }
 
-    /// The layers of the language model.
+    /// The layers of the language model, each as two steps.
     pub(super) fn reading<'a>(
         &'a self,
         packed: &'a Packed,
@@ -195,11 +196,21 @@ impl Network {
         Pass { mode, kept, .. }: Pass<'_>,
         vars: NamedVars<'_>,
     ) -> Chain<'a> {
-        let layer = |n| Step {
-            is_trained: is_any_of(vars, &[format!("{}.layers.{n}.", self.names.model)]),
-            run: Box::new(move |x: &Tensor| Ok(self.stack.forward_packed(n, x, angles, &packed.cu_seqlens, mode)?)),
+        let layers = self.stack.layers();
+        let is_trained = |n: usize, parts: [&str; 2]| {
+            is_any_of(vars, &parts.map(|part| format!("{}.layers.{n}.{part}.", self.names.model)))
         };
-        Chain { steps: (0..self.stack.layers()).map(layer).collect(), kept }
+        let attention = |n| Step {
+            is_trained: is_trained(n, ["input_layernorm", "self_attn"]),
+            is_kept: n + kept.attention >= layers,
+            run: Box::new(move |x: &Tensor| Ok(self.stack.attend_packed(n, x, angles, &packed.cu_seqlens, mode)?)),
+        };
+        let feed_forward = |n| Step {
+            is_trained: is_trained(n, ["post_attention_layernorm", "mlp"]),
+            is_kept: n + kept.feed_forward >= layers,
+            run: Box::new(move |x: &Tensor| Ok(self.stack.feed_forward(n, x, mode)?)),
+        };
+        Chain { steps: (0..layers).flat_map(|n| [attention(n), feed_forward(n)]).collect() }
     }
 }
 

@@ -120,6 +120,12 @@ impl Lora {
         &self.dropout
     }
 
+    /// A, B and the scale, if a pass of this kind drops nothing of the input.
+    pub(super) fn factors(&self, mode: Mode) -> Option<(&Tensor, &Tensor, f64)> {
+        let drops = matches!(mode, Mode::Train { .. }) && self.dropout.p() > 0.0;
+        (!drops).then_some((&self.a, &self.b, self.scale))
+    }
+
     /// (N, I) to (N, O), in the type of x.
     pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         let wide = self.dropout.forward(&x.to_dtype(self.a.dtype())?, mode)?;

@@ -14,7 +14,7 @@ const TABLE: &str = include_str!("data_sets.toml");
 /// A data set of AudioBench.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub struct DataSet {
+pub struct AudioBenchSet {
     /// Name, as scores are told by.
     pub name: String,
     /// Other names.
@@ -63,16 +63,16 @@ pub enum Normaliser {
     Vietnamese,
 }
 
-impl DataSet {
+impl AudioBenchSet {
     /// All data sets, in the order of the table.
     #[must_use]
     pub fn all() -> &'static [Self] {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Table {
-            data_set: Vec<DataSet>,
+            data_set: Vec<AudioBenchSet>,
         }
-        static ALL: OnceLock<Vec<DataSet>> = OnceLock::new();
+        static ALL: OnceLock<Vec<AudioBenchSet>> = OnceLock::new();
         ALL.get_or_init(|| {
             let table: Table = toml::from_str(TABLE).expect("the built-in table is valid, as every test shows");
             table.data_set
@@ -131,13 +131,13 @@ mod tests {
 
     #[test]
     fn the_table_has_every_data_set_once() {
-        let all = DataSet::all();
+        let all = AudioBenchSet::all();
         assert_eq!(all.len(), 74, "73 and nlb_asr_test");
         let mut names: Vec<&String> = all.iter().flat_map(|set| [&set.name].into_iter().chain(&set.aliases)).collect();
         names.sort();
         names.dedup();
         assert_eq!(names.len(), 75, "with mu_chomusic_test");
-        let count = |keep: fn(&DataSet) -> bool| all.iter().filter(|set| keep(set)).count();
+        let count = |keep: fn(&AudioBenchSet) -> bool| all.iter().filter(|set| keep(set)).count();
         assert_eq!(count(|set| set.repository.is_none()), 15, "14 private ones and nlb_asr_test");
         assert_eq!(count(|set| set.kind() == AnswerKind::Transcript), 33);
         assert_eq!(count(|set| set.kind() == AnswerKind::Translation), 6);
@@ -155,12 +155,12 @@ mod tests {
 
     #[test]
     fn names_are_found_and_mistakes_told() {
-        assert_eq!(DataSet::of_flag("mu_chomusic_test").unwrap().name, "muchomusic_test");
-        let problem = DataSet::of_flag("librispeech_test").unwrap_err().to_string();
+        assert_eq!(AudioBenchSet::of_flag("mu_chomusic_test").unwrap().name, "muchomusic_test");
+        let problem = AudioBenchSet::of_flag("librispeech_test").unwrap_err().to_string();
         assert!(problem.contains("librispeech_test_clean") && problem.contains("74"), "{problem}");
-        let clean = DataSet::named("librispeech_test_clean").unwrap();
+        let clean = AudioBenchSet::named("librispeech_test_clean").unwrap();
         assert!(!clean.is_of_another_size(2617) && clean.is_of_another_size(2620));
-        let captions = DataSet::named("audiocaps_test").unwrap();
+        let captions = AudioBenchSet::named("audiocaps_test").unwrap();
         assert!(captions.group_by_sound && !captions.is_of_another_size(4400) && captions.is_of_another_size(4401));
     }
 }

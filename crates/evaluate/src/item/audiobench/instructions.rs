@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::DataSet;
+use super::AudioBenchSet;
 use crate::error::Error;
 
 /// The wordings that ship with the program.
@@ -36,14 +36,14 @@ struct Pool {
 }
 
 impl Instructions {
-    /// Those that ship with the program.
+    /// The wordings that ship with the program.
     #[must_use]
     pub fn built_in() -> &'static Self {
         static BUILT: OnceLock<Instructions> = OnceLock::new();
         BUILT.get_or_init(|| Self::parse(BUILT_IN).expect("the built-in wordings are valid, as every test shows"))
     }
 
-    /// Those of a file, or the built-in ones.
+    /// The wordings of a file, or the built-in ones.
     ///
     /// # Errors
     /// The file cannot be read, is no such file, or lacks the wordings of a pool.
@@ -77,7 +77,7 @@ impl Instructions {
 
     /// The wording for row `row` (from 0) of a data set: the same for the same seed; `None` if its pool is not there.
     #[must_use]
-    pub fn of_row(&self, set: &DataSet, row: usize, seed: u64) -> Option<String> {
+    pub fn of_row(&self, set: &AudioBenchSet, row: usize, seed: u64) -> Option<String> {
         let pool = self.pools.get(&set.question)?;
         let mut hasher = Sha256::new();
         hasher.update(seed.to_le_bytes());
@@ -122,14 +122,14 @@ mod tests {
 
     #[test]
     fn a_row_is_asked_the_same_for_the_same_seed() {
-        let set = DataSet::named("iemocap_emotion_test").unwrap();
+        let set = AudioBenchSet::named("iemocap_emotion_test").unwrap();
         let asked = |row, seed| Instructions::built_in().of_row(set, row, seed).unwrap();
         let first: Vec<String> = (0..200).map(|row| asked(row, 1)).collect();
         assert_eq!(first, (0..200).map(|row| asked(row, 1)).collect::<Vec<_>>());
         assert_ne!(first, (0..200).map(|row| asked(row, 2)).collect::<Vec<_>>());
         assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 10, "each wording is drawn");
         assert!(first.iter().all(|text| text.contains("frustration, anger, excited") && !text.contains('{')));
-        let own = DataSet::named("clotho_aqa_test").unwrap();
+        let own = AudioBenchSet::named("clotho_aqa_test").unwrap();
         assert_eq!(Instructions::built_in().of_row(own, 0, 1), None);
     }
 

@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use super::benchmark::{BenchmarkItems, SoundRow, rows_with_sounds};
 use super::{AnswerKind, EvaluationItem};
 use crate::error::Error;
-pub use data_set::{DataSet, Normaliser};
+pub use data_set::{AudioBenchSet, Normaliser};
 pub use instructions::Instructions;
 
 /// The field of a published record that holds what a spoken instruction asks, which judges read in place of the question.
@@ -30,7 +30,7 @@ pub const SPOKEN_INSTRUCTION: &str = "audio_text_instruction";
 #[derive(Debug, Clone)]
 pub struct RowSelection {
     /// The data set.
-    pub set: &'static DataSet,
+    pub set: &'static AudioBenchSet,
     /// So many rows, those that the published evaluation takes; all without.
     pub subset: Option<usize>,
     /// Wordings for rows without a question of their own.
@@ -72,7 +72,7 @@ pub(super) fn read(data: &[PathBuf], selection: &RowSelection, into: &mut Benchm
     Ok(())
 }
 
-fn note_of_size(set: &DataSet, rows: usize) -> String {
+fn note_of_size(set: &AudioBenchSet, rows: usize) -> String {
     let published = match (set.rows, set.about_rows) {
         (Some(n), _) => n.to_string(),
         (None, Some(n)) => format!("{n} or a multiple of it"),
@@ -157,18 +157,18 @@ fn add_options(item: &mut EvaluationItem, written: &[String], at: usize, faults:
     }
 }
 
-fn without_lead_in(set: &DataSet, answer: &str) -> String {
+fn without_lead_in(set: &AudioBenchSet, answer: &str) -> String {
     set.lead_in.as_deref().and_then(|lead_in| answer.strip_prefix(lead_in)).unwrap_or(answer).to_owned()
 }
 
-fn groups(set: &DataSet, fields: &Map<String, Value>) -> BTreeMap<String, String> {
+fn groups(set: &AudioBenchSet, fields: &Map<String, Value>) -> BTreeMap<String, String> {
     let task = fields.get("other_attributes").and_then(|other| other.get("task")).and_then(Value::as_str);
     let groups = [("task_type", Some(set.task.as_str())), ("task", task)];
     groups.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect()
 }
 
 /// The record as the published evaluation keeps it, without its sound and its instruction.
-fn published(set: &DataSet, row: &SoundRow) -> Result<Map<String, Value>, String> {
+fn published(set: &AudioBenchSet, row: &SoundRow) -> Result<Map<String, Value>, String> {
     let mut record = Map::new();
     for (name, field) in [("reference", "answer"), ("choices", "choices"), (SPOKEN_INSTRUCTION, "speech_instruction")] {
         match texts(&row.fields, field)?.as_slice() {

@@ -10,7 +10,7 @@ use crate::sound_library::SoundLibrary;
 
 fn selection(name: &str) -> RowSelection {
     let instructions = Instructions::built_in().clone();
-    RowSelection { set: DataSet::named(name).unwrap(), subset: None, instructions, seed: 42, each_row: false }
+    RowSelection { set: AudioBenchSet::named(name).unwrap(), subset: None, instructions, seed: 42, each_row: false }
 }
 
 fn read_json(name: &str, rows: &Value) -> Result<BenchmarkItems, String> {

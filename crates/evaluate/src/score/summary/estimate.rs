@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use audsem_metrics::bleu::BleuTokenizer;
 use audsem_metrics::interval::{Interval, RatioSums, Resampling, bootstrap, wilson};
 use serde::{Deserialize, Serialize};
 
 use super::metrics::MetricKind;
 use super::ngrams::NgramCounts;
+use crate::score::translations::BleuTokens;
 use crate::tables::ItemScore;
 
 /// A number and its uncertainty at 95 %.
@@ -34,18 +34,18 @@ impl Estimate {
 
 /// Makes estimates of rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Estimator {
+pub struct Estimator<'a> {
     /// What the bootstrap draws.
     pub resampling: Resampling,
-    /// How BLEU cuts texts into tokens; `None` for the rules of each data set.
-    pub bleu: Option<BleuTokenizer>,
+    /// How BLEU cuts texts into tokens.
+    pub bleu: BleuTokens<'a>,
     /// Whether METEOR had synonyms, by which it is named.
     pub wordnet: bool,
     /// What a mean rating of a judge is multiplied with.
     pub judge_scale: f64,
 }
 
-impl Estimator {
+impl Estimator<'_> {
     /// Every metric that the rows have, the main one first, with both intervals.
     pub(super) fn all(&self, rows: &[&ItemScore]) -> Vec<(MetricKind, Estimate)> {
         self.kinds(rows).into_iter().filter_map(|kind| Some((kind, self.full(kind, rows)?))).collect()
@@ -76,7 +76,7 @@ impl Estimator {
     #[must_use]
     pub fn plain(&self, kind: MetricKind, rows: &[&ItemScore]) -> Option<Estimate> {
         if let Some(empty) = NgramCounts::empty(kind) {
-            let n = rows.iter().filter(|row| !row.references.is_empty()).count() as u64;
+            let n = rows.iter().filter(|row| empty.counts(row)).count() as u64;
             let value = empty.with_rows(rows, self.bleu).score(kind);
             return (n > 0).then_some(Estimate { value, n, wilson: None, bootstrap: None });
         }
@@ -97,7 +97,13 @@ impl Estimator {
     }
 
     fn kinds(&self, rows: &[&ItemScore]) -> Vec<MetricKind> {
-        MetricKind::of_kind(rows.first().map(|row| row.kind.as_str()).unwrap_or_default(), self.wordnet)
+        let mut metrics: Vec<MetricKind> = Vec::new();
+        for metric in kinds(rows).into_iter().flat_map(|kind| MetricKind::of_kind(kind, self.wordnet)) {
+            if !metrics.contains(&metric) {
+                metrics.push(metric);
+            }
+        }
+        metrics
     }
 
     /// The interval of a metric of all texts together: counts of the texts about a sound are drawn together.
@@ -115,6 +121,19 @@ impl Estimator {
     fn scale(&self, kind: MetricKind) -> f64 {
         if kind.is_of_judge() { self.judge_scale } else { 1.0 }
     }
+}
+
+/// The kinds of answers among the rows, that of most rows first.
+pub(super) fn kinds<'a>(rows: &[&'a ItemScore]) -> Vec<&'a str> {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for row in rows {
+        match counts.iter_mut().find(|(kind, _)| *kind == row.kind) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((&row.kind, 1)),
+        }
+    }
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts.into_iter().map(|(kind, _)| kind).collect()
 }
 
 /// What rows add to a metric.

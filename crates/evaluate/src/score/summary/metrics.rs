@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::score::fense::PENALTY;
 use crate::tables::ItemScore;
 
 /// A metric that is a ratio of sums over rows: a mean of scores, or errors by words.
@@ -20,6 +21,10 @@ pub enum MetricKind {
     Letter,
     /// The letter rule over the questions that it does not skip.
     LetterFound,
+    /// Instructions that are followed by the published rules.
+    Instruction,
+    /// Instructions that are followed by what they ask for.
+    InstructionAsAsked,
     /// Word error rate.
     Wer,
     /// Character error rate.
@@ -46,6 +51,14 @@ pub enum MetricKind {
     Spice,
     /// Mean of CIDEr-D and SPICE.
     Spider,
+    /// SPIDEr, less where the language has a fault.
+    SpiderFl,
+    /// Similarity of sentences, less where the language has a fault.
+    Fense,
+    /// Similarity of sentences.
+    SentenceSimilarity,
+    /// Share of captions whose language has a fault.
+    FluencyErrors,
     /// Rating of a judge, a rating that was not given as the lowest.
     Judge,
     /// Rating of a judge, of those that were given.
@@ -69,6 +82,14 @@ impl MetricKind {
             }
             Self::Letter => ("letter", "letter rule of MMSU and AIR-Bench; without a letter wrong", false),
             Self::LetterFound => ("letter (found)", "the same over the questions whose answers have a letter", false),
+            Self::Instruction => {
+                ("followed", "the instruction is followed by the rule of MMAU-Pro as published", false)
+            }
+            Self::InstructionAsAsked => (
+                "followed (as asked)",
+                "the same by what each instruction asks for, where the published rule is at odds",
+                false,
+            ),
             Self::Wer => ("WER", "word errors by words of the reference", true),
             Self::Cer => ("CER", "character errors by characters of the reference", true),
             Self::Bleu => ("BLEU", "BLEU-4 of all translations together, 0 to 100, as sacrebleu", false),
@@ -84,6 +105,10 @@ impl MetricKind {
             Self::CaptionBleu4 => ("BLEU-4", "of all captions together, as the COCO tools", false),
             Self::Spice => ("SPICE", "imported", false),
             Self::Spider => ("SPIDEr", "mean of CIDEr-D and SPICE", false),
+            Self::SpiderFl => ("SPIDEr-FL", "SPIDEr, of which a fault of language leaves a tenth", false),
+            Self::Fense => ("FENSE", "similarity of sentences, of which a fault of language leaves a tenth", false),
+            Self::SentenceSimilarity => ("sentence similarity", "mean cosine with the right captions", false),
+            Self::FluencyErrors => ("fluency errors", "captions whose language has a fault", true),
             Self::Judge => {
                 ("judge", "mean rating in the scale of the rubric; a missing rating counts as the lowest", false)
             }
@@ -118,9 +143,14 @@ impl MetricKind {
                 Self::CaptionBleu4,
                 Self::Spice,
                 Self::Spider,
+                Self::SpiderFl,
+                Self::Fense,
+                Self::SentenceSimilarity,
+                Self::FluencyErrors,
             ],
             "transcript" => vec![Self::Wer, Self::Cer],
             "translation" => vec![Self::Bleu],
+            "instruction" => vec![Self::Instruction, Self::InstructionAsAsked],
             "open" => Vec::new(),
             _ => vec![Self::Official, Self::Parsed, Self::LmmsEval, Self::Evalscope, Self::Letter, Self::LetterFound],
         };
@@ -133,7 +163,7 @@ impl MetricKind {
     pub fn text(self, value: f64) -> String {
         match self {
             Self::Bleu | Self::Judge | Self::JudgeRated => format!("{value:.2}"),
-            Self::CiderD | Self::Spider => format!("{value:.3}"),
+            Self::CiderD | Self::Spider | Self::SpiderFl => format!("{value:.3}"),
             _ => format!("{:.1} %", value * 100.0),
         }
     }
@@ -141,7 +171,16 @@ impl MetricKind {
     /// Whether its scores are shares of right answers, for which there is an interval in closed form.
     #[must_use]
     pub fn is_accuracy(self) -> bool {
-        matches!(self, Self::Official | Self::Parsed | Self::Evalscope | Self::Letter | Self::LetterFound)
+        matches!(
+            self,
+            Self::Official
+                | Self::Parsed
+                | Self::Evalscope
+                | Self::Letter
+                | Self::LetterFound
+                | Self::Instruction
+                | Self::InstructionAsAsked
+        )
     }
 
     /// What a row adds to the sum and to what the sum is divided by; `None` where the metric does not apply.
@@ -156,6 +195,8 @@ impl MetricKind {
             Self::Evalscope => one(row.evalscope),
             Self::Letter => one(row.letter),
             Self::LetterFound => one(row.letter.filter(|_| !row.letter_skipped)),
+            Self::Instruction => one(row.instruction),
+            Self::InstructionAsAsked => one(row.instruction_as_asked),
             Self::Wer => counts(row.word_errors, row.reference_words),
             Self::Cer => counts(row.character_errors, row.reference_characters),
             // These are no sums over rows.
@@ -164,9 +205,25 @@ impl MetricKind {
             Self::RougeL => one(row.rouge_l),
             Self::CiderD => one(row.cider_d),
             Self::Spice => one(row.spice),
-            Self::Spider => one(row.cider_d.zip(row.spice).map(|(cider, spice)| (cider + spice) / 2.0)),
+            Self::Spider => one(spider(row)),
+            Self::SpiderFl => one(spider(row).zip(row.fluency_error).map(|(spider, error)| penalised(spider, error))),
+            Self::Fense => {
+                let scores = row.sentence_similarity.zip(row.fluency_error);
+                one(scores.map(|(similarity, error)| penalised(similarity, error)))
+            }
+            Self::SentenceSimilarity => one(row.sentence_similarity),
+            Self::FluencyErrors => one(row.fluency_error),
             Self::Judge => one(row.rating.or(row.judgement.as_ref().map(|_| 0.0))),
             Self::JudgeRated => one(row.rating),
         }
     }
+}
+
+fn spider(row: &ItemScore) -> Option<f64> {
+    row.cider_d.zip(row.spice).map(|(cider, spice)| (cider + spice) / 2.0)
+}
+
+/// A score, and what a fault of language leaves of it.
+fn penalised(score: f64, error: f64) -> f64 {
+    score * (1.0 - PENALTY * error)
 }

@@ -4,6 +4,7 @@ mod corpus;
 mod estimate;
 mod metrics;
 mod ngrams;
+mod notes;
 mod permutations;
 mod thinking;
 
@@ -17,12 +18,13 @@ pub use corpus::CaptionStatistics;
 pub(super) use corpus::add_cider;
 pub use estimate::{Estimate, Estimator, by_sound, sums};
 pub use metrics::MetricKind;
-pub use ngrams::tokenizer_of;
 pub use permutations::PermutationSummary;
 pub use thinking::{BudgetScore, ThinkingSummary};
 
 use super::audit::TokenAudit;
+use super::item::INSTRUCTION;
 use super::predictions::RunRecord;
+use super::words::Normaliser;
 use crate::judge::JudgeRecord;
 use crate::tables::ItemScore;
 
@@ -35,6 +37,9 @@ pub struct ScoreSummary {
     pub judge: Option<JudgeRecord>,
     /// How BLEU cuts texts into tokens, by sacrebleu's name; none for the rules of each data set.
     pub bleu_tokens: Option<BleuTokenizer>,
+    /// SHA-256 of the model whose pieces are the tokens of BLEU.
+    #[serde(default)]
+    pub bleu_model: Option<String>,
     /// Resamples of each bootstrap interval.
     pub resamples: u32,
     /// The data sets, by name.
@@ -44,7 +49,7 @@ pub struct ScoreSummary {
 /// The answers to one data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BenchmarkSummary {
-    /// The kind of answer that is asked for.
+    /// The kind of answer that is asked for; of several the one of most questions.
     pub kind: String,
     /// Number of questions.
     pub n_questions: u64,
@@ -67,6 +72,9 @@ pub struct BenchmarkSummary {
     pub token_audit: BTreeMap<String, u64>,
     /// Predictions with sounds of which the model got a part alone, by the policy for long ones.
     pub n_shortened: u64,
+    /// What people should know of the scores.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// The answers to one data set in one way of hearing.
@@ -74,8 +82,11 @@ pub struct BenchmarkSummary {
 pub struct HeardSummary {
     /// Questions that were asked.
     pub n_total: u64,
-    /// Questions whose right answer is known, which all count.
+    /// Questions whose right answer is known, or whose instruction has a rule, which all count.
     pub n_scored: u64,
+    /// Instructions that no rule can be applied to.
+    #[serde(default)]
+    pub n_without_rule: u64,
     /// Questions that have an answer.
     pub n_with_answer: u64,
     /// Choices whose answer means none of the options.
@@ -120,13 +131,19 @@ impl HeardSummary {
 }
 
 /// What a summary is made with.
-pub(super) struct SummarySettings {
-    pub(super) estimator: Estimator,
+pub(super) struct SummarySettings<'a> {
+    pub(super) estimator: Estimator<'a>,
     /// Words of reasoning that were asked for.
     pub(super) target_words: Option<u32>,
+    /// How words were compared; `None` for the rules of each data set.
+    pub(super) normaliser: Option<Normaliser>,
+    /// Whether the words of Thai were known.
+    pub(super) thai_words: bool,
+    /// SHA-256 of the model whose pieces are the tokens of BLEU.
+    pub(super) bleu_model: Option<String>,
 }
 
-impl SummarySettings {
+impl SummarySettings<'_> {
     /// The summaries of all data sets among the rows.
     pub(super) fn benchmarks(&self, rows: &[ItemScore]) -> BTreeMap<String, BenchmarkSummary> {
         let mut by_name: BTreeMap<&str, Vec<&ItemScore>> = BTreeMap::new();
@@ -150,7 +167,7 @@ impl SummarySettings {
         }
         let with_sound: Vec<&&ItemScore> = rows.iter().filter(|row| row.heard == "sound").collect();
         BenchmarkSummary {
-            kind: rows.first().map(|row| row.kind.clone()).unwrap_or_default(),
+            kind: estimate::kinds(rows).first().map(|kind| (*kind).to_owned()).unwrap_or_default(),
             n_questions: questions.len() as u64,
             n_sounds: questions.values().map(|row| &row.sounds).collect::<BTreeSet<_>>().len() as u64,
             data_sha256: data_sha256(questions.values().copied()),
@@ -163,6 +180,7 @@ impl SummarySettings {
             heard: by_hearing.into_iter().map(|(heard, rows)| (heard.to_owned(), self.heard(&rows))).collect(),
             token_audit: counted(with_sound.iter().map(|row| row.token_audit.as_str())),
             n_shortened: with_sound.iter().filter(|row| row.given_ms < row.sound_ms).count() as u64,
+            notes: notes::notes(questions.values().copied(), self),
         }
     }
 
@@ -171,7 +189,11 @@ impl SummarySettings {
         let count = |keep: fn(&ItemScore) -> bool| published.iter().filter(|row| keep(row)).count() as u64;
         HeardSummary {
             n_total: published.len() as u64,
-            n_scored: count(|row| !row.references.is_empty()),
+            n_scored: count(|row| match row.kind.as_str() {
+                INSTRUCTION => row.instruction_problem.is_none(),
+                _ => !row.references.is_empty(),
+            }),
+            n_without_rule: count(|row| row.instruction_problem.is_some()),
             n_with_answer: count(|row| row.answer.is_some()),
             n_unparsed: count(|row| row.official.is_some() && row.chosen.is_none()),
             statuses: counted(published.iter().map(|row| row.status.as_str())),
@@ -191,11 +213,15 @@ impl SummarySettings {
                 groups.entry(&group.name).or_default().entry(&group.value).or_default().push(row);
             }
         }
+        let main = MetricKind::main(estimate::kinds(rows).first().copied().unwrap_or_default());
         let summarise = |values: BTreeMap<&str, Vec<&ItemScore>>| {
             let values: BTreeMap<String, Vec<(MetricKind, Estimate)>> =
                 values.into_iter().map(|(value, rows)| (value.to_owned(), self.estimator.brief(&rows))).collect();
-            let main: Vec<f64> =
-                values.values().filter_map(|metrics| metrics.first()).map(|(_, estimate)| estimate.value).collect();
+            // A mean of different metrics would mean nothing.
+            let of_main = |metrics: &Vec<(MetricKind, Estimate)>| {
+                metrics.iter().find(|(kind, _)| *kind == main).map(|(_, estimate)| estimate.value)
+            };
+            let main: Vec<f64> = values.values().filter_map(of_main).collect();
             let macro_mean = (!main.is_empty()).then(|| main.iter().sum::<f64>() / main.len() as f64);
             GroupsSummary { macro_mean, values }
         };

@@ -1,9 +1,10 @@
 //! Metrics of all texts together: their counts are sums over rows, they themselves are not.
 
-use audsem_metrics::bleu::{BleuCounts, BleuTokenizer};
+use audsem_metrics::bleu::BleuCounts;
 use audsem_metrics::caption::{CocoBleu, words};
 
 use super::metrics::MetricKind;
+use crate::score::translations::BleuTokens;
 use crate::tables::ItemScore;
 
 /// The counts behind BLEU, of translations or of captions.
@@ -26,18 +27,26 @@ impl NgramCounts {
         }
     }
 
+    /// Whether a row counts: it is of the kind, and its right answers are known.
+    pub(super) fn counts(&self, row: &ItemScore) -> bool {
+        let kind = match self {
+            Self::Translations(_) => "translation",
+            Self::Captions(_) => "caption",
+        };
+        row.kind == kind && !row.references.is_empty()
+    }
+
     /// Adds the rows whose right answers are known.
-    pub(super) fn with_rows(mut self, rows: &[&ItemScore], tokenizer: Option<BleuTokenizer>) -> Self {
-        for row in rows.iter().filter(|row| !row.references.is_empty()) {
-            let answer = row.answer.as_deref().unwrap_or_default();
+    pub(super) fn with_rows(mut self, rows: &[&ItemScore], tokens: BleuTokens<'_>) -> Self {
+        for row in rows {
+            if !self.counts(row) {
+                continue;
+            }
             match &mut self {
-                Self::Translations(all) => {
-                    let tokenizer = tokenizer.unwrap_or_else(|| tokenizer_of(&row.benchmark));
-                    all.add(&BleuCounts::of(answer, &row.references, tokenizer));
-                }
+                Self::Translations(all) => all.add(&tokens.counts(row)),
                 Self::Captions(all) => {
                     let references: Vec<Vec<String>> = row.references.iter().map(|text| words(text)).collect();
-                    all.add(&CocoBleu::of(&words(answer), &references));
+                    all.add(&CocoBleu::of(&words(row.answer.as_deref().unwrap_or_default()), &references));
                 }
             }
         }
@@ -66,10 +75,4 @@ impl NgramCounts {
             _ => captions(0),
         }
     }
-}
-
-/// The tokens of a data set: Chinese characters one by one where the translation is Chinese, else as for English.
-#[must_use]
-pub fn tokenizer_of(benchmark: &str) -> BleuTokenizer {
-    if benchmark == "covost2_en_zh_test" { BleuTokenizer::Zh } else { BleuTokenizer::V13a }
 }

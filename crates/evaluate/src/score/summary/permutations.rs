@@ -29,7 +29,7 @@ pub struct PermutationSummary {
 
 impl PermutationSummary {
     /// Of the choices among `rows`, which are asked in one way, in any order; `None` if there is one order alone.
-    pub(super) fn of(rows: &[&ItemScore], estimator: &Estimator) -> Option<Self> {
+    pub(super) fn of(rows: &[&ItemScore], estimator: &Estimator<'_>) -> Option<Self> {
         let scored: Vec<&ItemScore> = rows.iter().copied().filter(|row| row.official.is_some()).collect();
         let mut by_order: BTreeMap<u32, Vec<&ItemScore>> = BTreeMap::new();
         let mut by_question: BTreeMap<&str, Vec<&ItemScore>> = BTreeMap::new();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::estimate::{Estimate, Estimator};
+use super::estimate::{Estimate, Estimator, kinds};
 use super::metrics::MetricKind;
 use crate::tables::ItemScore;
 
@@ -47,7 +47,7 @@ pub struct BudgetScore {
 
 impl ThinkingSummary {
     /// Of the rows in one way of asking; `None` if no output has a reasoning and none was asked for.
-    pub(super) fn of(rows: &[&ItemScore], target_words: Option<u32>, estimator: &Estimator) -> Option<Self> {
+    pub(super) fn of(rows: &[&ItemScore], target_words: Option<u32>, estimator: &Estimator<'_>) -> Option<Self> {
         let read: Vec<&ItemScore> = rows.iter().copied().filter(|row| row.output.is_some()).collect();
         let mut words: Vec<u32> =
             read.iter().filter(|row| row.thinking.is_some()).map(|row| row.thinking_words).collect();
@@ -75,8 +75,8 @@ impl ThinkingSummary {
     }
 }
 
-fn by_budget(rows: &[&ItemScore], estimator: &Estimator) -> Vec<BudgetScore> {
-    let metric = rows.first().map_or(MetricKind::Official, |row| MetricKind::main(&row.kind));
+fn by_budget(rows: &[&ItemScore], estimator: &Estimator<'_>) -> Vec<BudgetScore> {
+    let metric = MetricKind::main(kinds(rows).first().copied().unwrap_or_default());
     let mut from = 0;
     let mut scores = Vec::new();
     for to in BUDGETS.into_iter().map(Some).chain([None]) {

@@ -76,7 +76,7 @@ impl Kernel for Gated<'_> {
 }
 
 /// Gates, values and gradient of the result to the gradients of gates and of values, stacked.
-struct GateGradients;
+pub(super) struct GateGradients;
 
 impl CustomOp3 for GateGradients {
     fn name(&self) -> &'static str {

@@ -4,14 +4,18 @@
 //!
 //! Work is split by sizes alone and summed in a fixed order, so that results do not depend on the number of threads.
 
+mod adapted;
 mod attention;
 mod attention_gradients;
+mod feed_forward;
 mod gate;
 mod norm;
 mod panels;
 mod scores;
 
+pub(in crate::nn) use adapted::adapted;
 pub(in crate::nn) use attention::BlockAttention;
+pub(in crate::nn) use feed_forward::FrozenFeedForward;
 pub(in crate::nn) use gate::{gate_silu, gelu};
 pub(in crate::nn) use norm::{layer_norm, rms_norm};
 pub(crate) use scores::{TokenScore, token_scores};

@@ -14,7 +14,7 @@ use super::task_rows;
 /// Another width; memory.
 pub(in crate::nn) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     check_width(x, weight)?;
-    x.contiguous()?.apply_op2(weight, Norm { eps: eps as f32, is_centred: false })
+    x.contiguous()?.apply_op2(weight, Norm::of_mean_square(eps))
 }
 
 /// Rows (…, D) with mean 0 and variance 1, times a scale (D), plus a shift (D).
@@ -35,13 +35,18 @@ fn check_width(x: &Tensor, weight: &Tensor) -> Result<()> {
 }
 
 #[derive(Clone, Copy)]
-struct Norm {
+pub(super) struct Norm {
     eps: f32,
     /// Whether the mean is taken off.
     is_centred: bool,
 }
 
 impl Norm {
+    /// That of [`rms_norm`].
+    pub(super) fn of_mean_square(eps: f64) -> Self {
+        Self { eps: eps as f32, is_centred: false }
+    }
+
     /// Mean and scale of a row: its normalised values are `(x - mean) · scale`.
     #[inline(always)]
     fn statistics(self, row: &[f32]) -> (f32, f32) {
@@ -139,7 +144,7 @@ impl Kernel for Forward<'_> {
 }
 
 /// Input, scale and gradient of the result to the gradient of the input.
-struct InputGradient(Norm);
+pub(super) struct InputGradient(pub(super) Norm);
 
 impl CustomOp3 for InputGradient {
     fn name(&self) -> &'static str {
