@@ -116,7 +116,7 @@ fn table(rules: &[u8]) -> Option<(Vec<u32>, Vec<u8>)> {
     }
     let (length, rest) = rules.split_first_chunk::<4>()?;
     let length = u32::from_le_bytes(*length) as usize;
-    let (trie, texts) = rest.split_at_checked(length).filter(|_| length % 4 == 0)?;
+    let (trie, texts) = rest.split_at_checked(length).filter(|_| length.is_multiple_of(4))?;
     let units = trie.chunks_exact(4).map(|unit| u32::from_le_bytes([unit[0], unit[1], unit[2], unit[3]]));
     Some((units.collect(), texts.to_vec()))
 }

@@ -47,7 +47,7 @@ use fense::FenseModels;
 use predictions::{PredictionRun, for_each_prediction};
 use summary::{Estimator, SummarySettings};
 use translations::{BleuModel, BleuTokens};
-use words::Normaliser;
+pub use words::Normaliser;
 
 /// The table of scores.
 pub const SCORES_FILE: &str = "scores.parquet";

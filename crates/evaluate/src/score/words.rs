@@ -4,6 +4,8 @@ use audsem_metrics::edits::{EditCounts, align};
 use audsem_metrics::normalise::{Compat, TextProfile, ThaiWords, normalise, words};
 use serde::{Deserialize, Serialize};
 
+use crate::item::audiobench::AudioBenchSet;
+
 /// What stands for an empty text in the published evaluation, so that two of them have a word in common.
 const REFERENCE_EMPTY: &str = "empty";
 
@@ -42,13 +44,7 @@ impl Normaliser {
     /// The rules of a data set of AudioBench; English for all others.
     #[must_use]
     pub fn of(benchmark: &str) -> Self {
-        match benchmark {
-            "aishell_asr_zh_test" | "seame_dev_man" | "seame_dev_sge" => Self::Chinese,
-            "imda_part4_30s_asr_test" => Self::ImdaPart4,
-            "gigaspeech2_viet" => Self::Vietnamese,
-            "gigaspeech2_thai" => Self::Thai,
-            _ => Self::English,
-        }
+        AudioBenchSet::named(benchmark).and_then(|set| set.normaliser).unwrap_or(Self::English)
     }
 
     /// A text in that form. Thai without its words stays as it is.

@@ -28,7 +28,7 @@ fn bleu_is_of_the_pieces_of_a_model() {
     let model = SentencePieceModel::open(&path).unwrap();
     let mut counts = BleuCounts::default();
     pairs.iter().for_each(|(right, said)| counts.add(&BleuCounts::of_pieces(said, &[right], &model)));
-    bench.write("spm.model", &std::fs::read(&path).unwrap());
+    bench.write("spm.model", std::fs::read(&path).unwrap());
     bench.call("score -i asked -o plain").ended(0);
     bench.call("score -i asked -o pieces --bleu-model spm.model").ended(0);
     let [plain, pieces] = ["plain", "pieces"].map(|name| bench.json(&format!("{name}/summary.json")));

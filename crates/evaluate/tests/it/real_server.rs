@@ -1,6 +1,8 @@
 //! `predict` and `score` against a llama.cpp that takes sounds: what it adds to them shows in the tokens. Each test runs only where
 //! a variable names a server.
 
+#![allow(clippy::print_stderr, reason = "tests that need a server say why they did nothing")]
+
 use std::ffi::{OsStr, OsString};
 
 use audsem_evaluate::item::{AnswerKind, EvaluationItem};

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::error::Error;
 use crate::item::AnswerKind;
+use crate::score::Normaliser;
 
 /// The table that ships with the program.
 const TABLE: &str = include_str!("data_sets.toml");
@@ -45,22 +46,6 @@ pub struct AudioBenchSet {
     /// Whether rows about one sound are one question with several right answers.
     #[serde(default)]
     pub group_by_sound: bool,
-}
-
-/// How words of the transcripts of a data set are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Normaliser {
-    /// English.
-    English,
-    /// Chinese, each character a word, mixed with English.
-    Chinese,
-    /// The fourth part of the National Speech Corpus.
-    ImdaPart4,
-    /// Thai.
-    Thai,
-    /// Vietnamese.
-    Vietnamese,
 }
 
 impl AudioBenchSet {

@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use super::benchmark::{BenchmarkItems, SoundRow, rows_with_sounds};
 use super::{AnswerKind, EvaluationItem};
 use crate::error::Error;
-pub use data_set::{AudioBenchSet, Normaliser};
+pub use data_set::AudioBenchSet;
 pub use instructions::Instructions;
 
 /// The field of a published record that holds what a spoken instruction asks, which judges read in place of the question.
