@@ -1,10 +1,10 @@
 //! The clip key: which stretch of which video a sample is.
 //!
-//! Times are integer milliseconds everywhere, because std::borrow::Cow;
-use joining on floating-point seconds loses
+//! Times are integer milliseconds everywhere, because joining on floating-point seconds loses
 //! records: of random three-decimal pairs, a quarter of the sums `start + duration` do not print
 //! with three decimals (`1.1 + 2.2` is `3.3000000000000003`).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 

@@ -246,8 +246,7 @@ fn of_csv(path: &Path, mut visit: impl FnMut(&str)) -> Result<()> {
     let failed = |error: csv::Error| Error::input(path, error.to_string());
     let mut reader = csv_reader(&csv::ReaderBuilder::new(), input::open(path)?);
     let header = reader.headers().map_err(failed)?.clone();
-    let names: Vec<String> =
-        header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect();
+    let names: Vec<String> = header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect();
     let column = key_column(path, &names)?;
     let at = names.iter().position(|name| name == column).ok_or_else(|| no_key(path))?;
     let mut record = csv::StringRecord::new();

@@ -225,7 +225,8 @@ impl ModelDir {
         });
         let is_config = |name: &str| name.split('/').count() <= 3 && name.ends_with("/config.json");
         let inside = Walk::deep().files(&self.root, is_config).unwrap_or_default();
-        if let (None, Some(model)) = (self.optional("config.json"), inside.first().and_then(|file| file.path.parent())) {
+        if let (None, Some(model)) = (self.optional("config.json"), inside.first().and_then(|file| file.path.parent()))
+        {
             return format!("did you mean {}?", model.display());
         }
         let present = match list_files(&self.root) {
@@ -627,7 +628,10 @@ mod tests {
         let around = lacks(dir.path());
         assert!(around.ends_with(&format!("hint: did you mean {}?", model.display())), "{around}");
         let other = lacks(&model);
-        assert!(other.ends_with("hint: it is a `bert` checkpoint (BertModel), and it has config.json, vocab.txt"), "{other}");
+        assert!(
+            other.ends_with("hint: it is a `bert` checkpoint (BertModel), and it has config.json, vocab.txt"),
+            "{other}"
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use serde_json::Value;
 
-use super::folder::{Rights, changed_fields, refusal, earlier_run, prepare};
+use super::folder::{Rights, changed_fields, earlier_run, prepare, refusal};
 use super::options::RunOptions;
 use crate::error::{Error, Result};
 use crate::files::{create_folder, is_at, taken, wait_for_lock};
@@ -73,7 +73,9 @@ impl Entry {
                 attempts += 1;
                 match found {
                     _ if attempts < ATTEMPTS => {}
-                    Some((earlier, changes)) if !rights.fresh => return Err(refusal(folder, &earlier, record, changes)),
+                    Some((earlier, changes)) if !rights.fresh => {
+                        return Err(refusal(folder, &earlier, record, changes));
+                    }
                     _ => return Err(Error::InUse { path: folder.clone() }),
                 }
             }

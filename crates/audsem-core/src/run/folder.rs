@@ -98,11 +98,12 @@ pub(super) fn changed_fields(earlier: &Value, record: &Value) -> Vec<Change> {
     let mut changes = Vec::new();
     compare(earlier, record, "", &mut changes);
     changes.retain(|change| match change {
-        Change::Value { field, .. } => !matches!(field.as_str(), "config_hash" | "version") && !field.ends_with(".path"),
+        Change::Value { field, .. } => {
+            !matches!(field.as_str(), "config_hash" | "version") && !field.ends_with(".path")
+        }
         Change::Inputs(_) => true,
     });
-    let is_of_inputs =
-        |change: &Change| matches!(change, Change::Value { field, .. } if field == "inputs" || field.starts_with("inputs["));
+    let is_of_inputs = |change: &Change| matches!(change, Change::Value { field, .. } if field == "inputs" || field.starts_with("inputs["));
     if changes.iter().any(is_of_inputs) {
         changes.retain(|change| !is_of_inputs(change));
         changes.push(Change::Inputs(changed_inputs(&earlier["inputs"], &record["inputs"])));

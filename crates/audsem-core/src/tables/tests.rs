@@ -363,7 +363,7 @@ proptest! {
         (any::<u64>(), any_text(), any::<u32>(), any_text(), prop::option::of(0f32..1.0)), 0..40))
     {
         let rows: Vec<ClipRow> = values.into_iter().map(|(row_id, text, start_ms, clean_text, bert_prob)| ClipRow {
-            row_id, video_id: clean_text.chars().rev().collect(), start_ms, end_ms: start_ms, text_hash: text_hash(&text),
+            row_id, key: (row_id % 2 == 0).then(|| text.clone()), video_id: clean_text.chars().rev().collect(), start_ms, end_ms: start_ms, text_hash: text_hash(&text),
             text, clean_text, bert_prob, llm_yes_prob: None,
         }).collect();
         prop_assert_eq!(rows_of::<ClipRow>(bytes_of(&rows)).unwrap(), rows);
@@ -416,7 +416,7 @@ proptest! {
 thread_local! {
     static WHOLE: Vec<u8> = {
         let rows: Vec<ClipRow> = cues(30).into_iter().map(|cue| ClipRow {
-            row_id: cue.row_id, video_id: cue.video_id, start_ms: cue.start_ms, end_ms: cue.start_ms + 5,
+            row_id: cue.row_id, key: None, video_id: cue.video_id, start_ms: cue.start_ms, end_ms: cue.start_ms + 5,
             clean_text: cue.text.to_uppercase(), text_hash: text_hash(&cue.text), text: cue.text,
             bert_prob: Some(0.5), llm_yes_prob: None,
         }).collect();

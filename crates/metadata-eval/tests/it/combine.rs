@@ -7,6 +7,7 @@ use crate::workbench::{Bench, audio, fixture, image, sat, tag, video};
 
 fn clip_row(video_id: &str, start_ms: u32, end_ms: u32, text: &str) -> ClipRow {
     ClipRow {
+        key: None,
         row_id: 0,
         video_id: video_id.to_owned(),
         start_ms,

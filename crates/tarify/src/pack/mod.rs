@@ -117,7 +117,7 @@ fn account_for_table(run: &mut Run, plan: &Plan) -> Result<(), Error> {
     let step = Step { name: "table", unit: "rows", physical: "MB" };
     run.execute(step, &shard, |(), out| {
         for file in &plan.tables {
-            clip_rows::each(file, |row| match row {
+            crate::clip_rows::each(file, |row| match row {
                 Ok(row) if plan.videos.contains(&*row.video_id) => out.file_kept(1),
                 Err(row) if row.video_id.as_ref().is_none_or(|id| plan.videos.contains(&**id)) => {
                     out.file_left_out(row.place, LeftOut::fail(Fault::BadTableRow, row.problem));

@@ -45,7 +45,7 @@ pub(super) struct Selection {
 /// # Errors
 /// The table or a record file cannot be read, or the table is about other tars.
 pub(super) fn select(mapping: &Path, config: &Config, workers: usize) -> Result<Selection, Error> {
-    let wanted = clips_of(&config.records, workers)?;
+    let wanted = clips_of(config, workers)?;
     let tars = hits(mapping, &wanted)?;
     let name_of = |path: &Path| plain_name(&path.file_name().unwrap_or_default().to_string_lossy());
     let given: HashSet<String> = config.sources.iter().map(|path| name_of(path)).collect();
@@ -87,10 +87,10 @@ fn some<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
 }
 
 /// The clips that the records refer to, whatever else is wrong with those.
-fn clips_of(records: &[PathBuf], workers: usize) -> Result<HashSet<ClipId>, Error> {
+fn clips_of(config: &Config, workers: usize) -> Result<HashSet<ClipId>, Error> {
     let mut clips = HashSet::new();
     let clip = |found: Found| clip_of(&found.record.ok()?).ok();
-    record_files::for_each(records, workers, clip, |clip| {
+    record_files::for_each((&config.records, config.from_table), workers, clip, |clip| {
         clips.extend(clip);
         Ok::<_, CoreError>(())
     })?;
