@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
+use audsem_core::csv_records::CsvRecords;
 use audsem_core::error::Error as CoreError;
 use audsem_core::input;
 use audsem_core::json;
@@ -95,25 +96,31 @@ fn of_parquet(path: &Path, mut visit: impl FnMut(&str)) -> Result<(), Error> {
     let rows = JsonRows::open(path)?;
     let column = KEY_COLUMNS.into_iter().find(|name| rows.columns().iter().any(|column| column == name));
     let column = column.ok_or_else(|| no_key(path))?;
+    let mut n_absent = 0;
     for group in rows.with_columns(&[column]).groups() {
         let group = group?;
         let reader = group.reader();
         for row in 0..group.len() {
             match reader.value(column, row) {
                 Value::String(key) => visit(&key),
+                // It names no clip.
+                Value::Null => n_absent += 1,
                 other => {
                     return Err(CoreError::input(path, format!("`{column}` of row {row} is no text: {other}")).into());
                 }
             }
         }
     }
+    if n_absent > 0 {
+        tracing::warn!("{}: `{column}` is absent in {n_absent} rows", path.display());
+    }
     Ok(())
 }
 
 fn of_csv(path: &Path, mut visit: impl FnMut(&str)) -> Result<(), Error> {
     let failed = |error: csv::Error| CoreError::input(path, error.to_string());
-    let mut reader = csv::Reader::from_reader(input::open(path)?);
-    let header = reader.headers().map_err(failed)?.clone();
+    let mut reader = CsvRecords::new(&csv::ReaderBuilder::new(), input::open(path)?);
+    let header = reader.headers().map_err(failed)?;
     let column = KEY_COLUMNS.iter().find_map(|name| header.iter().position(|column| column.trim() == *name));
     let column = column.ok_or_else(|| no_key(path))?;
     for record in reader.records() {
