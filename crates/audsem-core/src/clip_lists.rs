@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::clip_id::tar_key_of;
-use crate::csv_records::csv_reader;
+use crate::csv_records::CsvRecords;
 use crate::error::{Error, Result};
 use crate::input;
 use crate::json;
@@ -229,34 +229,36 @@ fn of_parquet(path: &Path, mut visit: impl FnMut(&str)) -> Result<()> {
     let unreadable = |error: crate::tables::TableError| Error::input(path, error.to_string());
     let rows = JsonRows::open(path).map_err(unreadable)?;
     let column = key_column(path, rows.columns())?;
+    let mut n_absent = 0;
     for group in rows.with_columns(&[column]).groups() {
         let group = group.map_err(unreadable)?;
         let reader = group.reader();
         for row in 0..group.len() {
             match reader.value(column, row) {
                 Value::String(key) => visit(&key),
+                // It names no clip.
+                Value::Null => n_absent += 1,
                 other => return Err(Error::input(path, format!("`{column}` of row {row} is no text: {other}"))),
             }
         }
+    }
+    if n_absent > 0 {
+        tracing::warn!("{}: `{column}` is absent in {n_absent} rows", path.display());
     }
     Ok(())
 }
 
 fn of_csv(path: &Path, mut visit: impl FnMut(&str)) -> Result<()> {
     let failed = |error: csv::Error| Error::input(path, error.to_string());
-    let mut reader = csv_reader(&csv::ReaderBuilder::new(), input::open(path)?);
-    let header = reader.headers().map_err(failed)?.clone();
+    let mut reader = CsvRecords::new(&csv::ReaderBuilder::new(), input::open(path)?);
+    let header = reader.headers().map_err(failed)?;
     let names: Vec<String> = header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect();
     let column = key_column(path, &names)?;
     let at = names.iter().position(|name| name == column).ok_or_else(|| no_key(path))?;
-    let mut record = csv::StringRecord::new();
-    loop {
-        reader.get_mut().renew();
-        if !reader.read_record(&mut record).map_err(failed)? {
-            return Ok(());
-        }
-        visit(record.get(at).unwrap_or_default());
+    for record in reader.records() {
+        visit(record.map_err(failed)?.get(at).unwrap_or_default());
     }
+    Ok(())
 }
 
 fn of_json_lines(path: &Path, mut visit: impl FnMut(&str)) -> Result<()> {

@@ -35,6 +35,24 @@ impl Compression {
         }
     }
 
+    /// Tells the compression from a file's first bytes, as [`Compression::of`].
+    ///
+    /// # Errors
+    /// An error of kind `Unsupported` that names the compression if it is one that is not read.
+    pub fn of_readable(head: &[u8]) -> io::Result<Self> {
+        let (name, program) = match head {
+            [0xfd, b'7', b'z', b'X', ..] => ("xz", "xz"),
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => ("bzip2", "bzip2"),
+            [0x04, 0x22, 0x4d, 0x18, ..] => ("lz4", "lz4"),
+            _ => return Ok(Self::of(head)),
+        };
+        let problem = format!(
+            "it is compressed with {name}, which is not read\n\
+             hint: compress it with zstd instead: `{program} -dc FILE | zstd -o NEW_FILE`"
+        );
+        Err(io::Error::new(io::ErrorKind::Unsupported, problem))
+    }
+
     /// Tells the compression of a file.
     ///
     /// # Errors
@@ -151,11 +169,11 @@ pub fn read_whole(path: &Path) -> Result<Vec<u8>> {
 /// gives an error of kind `UnexpectedEof`, never a silent end.
 ///
 /// # Errors
-/// When the first bytes cannot be read.
+/// When the first bytes cannot be read, or are those of a compression that is not read.
 pub fn decompress(mut stream: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
     let mut head = Vec::with_capacity(4);
     stream.by_ref().take(4).read_to_end(&mut head)?;
-    let compression = Compression::of(&head);
+    let compression = Compression::of_readable(&head)?;
     let whole: Chain<Cursor<Vec<u8>>, _> = Cursor::new(head).chain(Uninterrupted(stream));
     Ok(match compression {
         Compression::Plain => Box::new(BufReader::with_capacity(BUFFER_BYTES, whole)),

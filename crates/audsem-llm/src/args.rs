@@ -48,7 +48,8 @@ pub struct ServerArgs {
     /// it stands behind every address, and the key is sent as Azure wants it
     #[arg(long, value_name = "VERSION")]
     pub azure_api_version: Option<String>,
-    /// Extra field of every request body, e.g. --server-param 'chat_template_kwargs={"enable_thinking":false}'
+    /// Extra field of every request body, e.g. --server-param 'chat_template_kwargs={"enable_thinking":false}'; with null, as in
+    /// --server-param max_tokens=null, the field is left out
     #[arg(long, value_name = "NAME=JSON")]
     pub server_param: Vec<String>,
     /// Folder that caches answers; several runs may share one [default: OUTPUT/replay]

@@ -88,7 +88,7 @@ fn first_object(text: &str) -> Option<Value> {
 
 /// Takes a code fence off: "```json … ```" → the inside.
 fn unfence(answer: &str) -> &str {
-    let trimmed = answer.trim();
+    let trimmed = answer.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
     let inside = trimmed
         .strip_prefix("```")
         .and_then(|rest| rest.strip_suffix("```"))
@@ -138,6 +138,7 @@ mod tests {
             Ok(()),
         );
         check(r#"{"question": "What?""#, Err(("", "not JSON")));
+        check("\u{feff}{\"question\": \"What?\"}\n", Ok(()));
         check("Sure! {\"question\": \"What?\"} Or {}?", Ok(()));
         check("A set like {a}: {\"question\": \"What?\"}", Ok(()));
         check("Sure! {\"who\": {\"question\": \"What?\"}", Err(("", "not JSON")));

@@ -7,9 +7,7 @@ use audsem_core::clips::ClipDrop;
 use audsem_core::run::{
     Fingerprint, LeftOut, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
 };
-use audsem_core::tables::{
-    Columns as _, ParquetFile, ParquetWriter, Row, TableError, TextEmbedding, VectorFile, text_hash,
-};
+use audsem_core::tables::{Columns as _, ParquetFile, ParquetWriter, TableError, VectorFile, text_hash};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -17,7 +15,7 @@ use crate::reason::{DropReason, Fault};
 use crate::repeats::Repeats;
 use crate::sets::{Comparable, EmbeddingFile, Modality, RowNumbers, SetPath, list_files};
 use crate::unit_rows::UnitRows;
-use crate::vector_math::{dot, scale};
+use crate::vector_math::{cosine, dot, scale};
 
 /// What is matched with what.
 #[derive(Debug, Clone, Serialize)]
@@ -48,14 +46,23 @@ type Place = (u32, u32, u32);
 /// The captions: where each key is, 32 bytes a caption, and the tables behind that.
 struct Captions {
     places: HashMap<u64, Place, foldhash::fast::FixedState>,
-    tables: Vec<(VectorFile, ParquetFile<TextEmbedding>)>,
+    tables: Vec<(VectorFile, Option<ParquetFile<CaptionText>>)>,
     /// Captions whose key an earlier one has.
     repeated: u64,
 }
 
+audsem_core::row! {
+    table "captions";
+    /// The text of a caption, which the table of its vector may have.
+    struct CaptionText / CaptionTextRef / CaptionTextColumns / CaptionTextBuffers {
+        /// The caption.
+        pub text: Option<String>,
+    }
+}
+
 /// One row group of captions.
 struct Loaded {
-    columns: <TextEmbedding as Row>::Columns,
+    texts: Option<CaptionTextColumns>,
     vectors: Vec<f32>,
 }
 
@@ -112,20 +119,34 @@ impl Captions {
         for (table, file) in files.iter().enumerate() {
             let keys = file.keys()?;
             for group in 0..keys.n_groups() {
-                for (row, key) in keys.group(group)?.key.iter().enumerate() {
+                let keys = keys.group(group)?.key;
+                for (row, key) in (0..keys.len()).filter_map(|row| Some((row, keys.get_opt(row)?))) {
                     let place = (number(table), number(group), number(row));
                     let first = *captions.places.entry(text_hash(key)).or_insert(place);
                     captions.repeated += u64::from(first != place);
                 }
             }
-            captions.tables.push((file.vectors()?, ParquetFile::open(&file.path)?));
+            let texts = match ParquetFile::open(&file.path) {
+                Ok(texts) => Some(texts),
+                Err(TableError::MissingColumn { .. }) => None,
+                Err(error) => return Err(error.into()),
+            };
+            captions.tables.push((file.vectors()?, texts));
         }
         Ok(captions)
     }
 
     fn load(&self, table: u32, group: u32) -> Result<Loaded, TableError> {
-        let (vectors, rows) = &self.tables[table as usize];
-        Ok(Loaded { columns: rows.group(group as usize)?, vectors: vectors.group(group as usize)? })
+        let (vectors, texts) = &self.tables[table as usize];
+        let texts = texts.as_ref().map(|texts| texts.group(group as usize)).transpose()?;
+        Ok(Loaded { texts, vectors: vectors.group(group as usize)? })
+    }
+}
+
+impl Loaded {
+    /// The caption of a row; empty where the table has none.
+    fn text(&self, row: usize) -> &str {
+        self.texts.as_ref().map_or("", |texts| texts.text.get(row))
     }
 }
 
@@ -151,7 +172,7 @@ fn match_file(clips: &Clips<'_>, captions: &Captions, out: &mut ShardOutput) -> 
         unit.bad.file(file, out)?;
         let mut pairs = Vec::new();
         for (clip, row) in unit.rows.iter().enumerate() {
-            let key = keys.get(*row).key;
+            let key = keys.key.get(*row);
             match captions.places.get(&text_hash(key)) {
                 _ if clips.repeats.contains(first_row + *row as u64) => {
                     out.file_left_out(key, LeftOut::drop(ClipDrop::RepeatedKey, file.name()));
@@ -161,7 +182,7 @@ fn match_file(clips: &Clips<'_>, captions: &Captions, out: &mut ShardOutput) -> 
             }
         }
         for (clip, matched) in cosines(captions, &unit, &mut pairs, vectors.dim()).map_err(ShardError::fatal)? {
-            let key = keys.get(unit.rows[clip]).key;
+            let key = keys.key.get(unit.rows[clip]);
             let outcome = matched.map_err(|fault| LeftOut::fail(fault, "the caption's vector"));
             if let Some((text, cosine)) = out.file(key, outcome) {
                 let row = CaptionMatchRef { key, source: &file.set, text: &text, cosine };
@@ -188,9 +209,8 @@ fn cosines(captions: &Captions, unit: &UnitRows, pairs: &mut [Pair], dim: usize)
             let row = pair.place.2 as usize;
             let caption = &loaded.vectors[row * dim..][..dim];
             let clip = &unit.vectors[pair.clip * dim..][..dim];
-            #[expect(clippy::cast_possible_truncation, reason = "scores are kept in 32 bits")]
-            let cosine = scale(dot(caption, caption)).map(|factor| (dot(clip, caption) * factor) as f32);
-            matched.push((pair.clip, cosine.map(|cosine| (loaded.columns.get(row).text.to_owned(), cosine))));
+            let cosine = scale(dot(caption, caption)).map(|factor| cosine(dot(clip, caption) * factor));
+            matched.push((pair.clip, cosine.map(|cosine| (loaded.text(row).to_owned(), cosine))));
         }
     }
     matched.sort_unstable_by_key(|(clip, _)| *clip);

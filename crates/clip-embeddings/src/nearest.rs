@@ -5,7 +5,7 @@ use audsem_core::tables::{TableError, VectorFile, VectorScratch};
 
 use crate::product::products;
 use crate::sets::{EmbeddingFile, RowNumbers};
-use crate::vector_math::push_unit;
+use crate::vector_math::{cosine as to_cosine, push_unit};
 
 /// Reference rows that are multiplied at once.
 const TILE: usize = 1024;
@@ -56,7 +56,7 @@ impl Hits {
             let largest = chunk.iter().fold(f32::NEG_INFINITY, |a, b| if *b > a { *b } else { a });
             if largest > threshold {
                 for (cosine, row) in chunk.iter().zip(rows).filter(|(cosine, _)| **cosine > threshold) {
-                    self.offer(Hit { cosine: *cosine, row: *row });
+                    self.offer(Hit { cosine: to_cosine(f64::from(*cosine)), row: *row });
                 }
                 threshold = self.threshold();
             }

@@ -4,7 +4,7 @@ audsem_core::reasons! {
     /// A vector or a record is broken.
     pub enum Fault {
         ZeroVector = "zero_vector": "all numbers of the vector are 0, so it has no direction",
-        NotFinite = "not_finite": "the vector holds NaN, infinite or absent numbers",
+        NotFinite = "not_finite": "the vector holds NaN, infinite or absent numbers, or another number of them than most, or has no key",
         Undecodable = "undecodable": "the sound cannot be decoded",
     }
 }

@@ -2,7 +2,6 @@
 
 use audsem_core::clips::ClipDrop;
 use audsem_core::run::{LeftOut, ShardError, ShardOutput};
-use audsem_core::tables::Columns as _;
 
 use crate::reason::Fault;
 use crate::sets::EmbeddingFile;
@@ -56,7 +55,7 @@ impl BadRows {
         }
         let keys = file.keys().and_then(|keys| keys.group(self.group)).map_err(ShardError::input)?;
         for (row, left_out) in &self.rows {
-            let (key, name) = (keys.get(*row).key, file.name());
+            let (key, name) = (keys.key.get(*row), file.name());
             let place = format_args!("{name}, row {row} of group {}", self.group);
             out.file_left_out(key, left_out.map_detail(|()| place));
         }

@@ -39,12 +39,13 @@ impl Repeats {
                 groups,
                 threads,
                 2 * threads,
-                |(table, group)| -> Result<Vec<u64>, TableError> {
-                    Ok(table.group(group)?.key.iter().map(text_hash).collect())
+                |(table, group)| -> Result<Vec<Option<u64>>, TableError> {
+                    let keys = table.group(group)?.key;
+                    Ok((0..keys.len()).map(|row| keys.get_opt(row).map(text_hash)).collect())
                 },
                 |hashes| {
                     for hash in hashes? {
-                        if !seen.insert(hash) {
+                        if hash.is_some_and(|hash| !seen.insert(hash)) {
                             repeats.push(row);
                         }
                         row += 1;

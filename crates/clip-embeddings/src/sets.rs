@@ -1,7 +1,9 @@
 //! Sets of embeddings: what a command line names, and the tables behind it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use audsem_core::error::Error as CoreError;
 use audsem_core::input::{is_folder, look_at};
@@ -75,6 +77,15 @@ impl Modality {
     }
 }
 
+audsem_core::row! {
+    table "keys of embeddings";
+    /// The key of an embedding, as any program may have written it.
+    pub struct RowKey / RowKeyRef / RowKeyColumns / RowKeyBuffers {
+        /// The clip's tar key; absent in rows that are of no use.
+        pub key: Option<String>,
+    }
+}
+
 /// One table of embeddings.
 #[derive(Debug, Clone)]
 pub struct EmbeddingFile {
@@ -92,16 +103,19 @@ pub struct EmbeddingFile {
     pub n_rows: u64,
     /// The model that made it, where the table says so.
     pub model: Option<String>,
+    /// Rows without a key: row group and row in it. Their vectors are not used either.
+    keyless: Arc<BTreeSet<(usize, usize)>>,
 }
 
 impl EmbeddingFile {
     fn open(set: &str, path: PathBuf) -> Result<Self, Error> {
         let vectors = VectorFile::open(&path)?;
         if vectors.dim() == 0 && vectors.n_rows() > 0 {
-            return Err(CoreError::input(&path, "this table has rows, but every vector is absent").into());
+            return Err(CoreError::input(&path, "this table has rows, but every vector is absent or empty").into());
         }
         // Any table of embeddings has keys: a missing column should fail before a long run.
         ParquetFile::<EmbeddingKey>::open(&path)?;
+        let keyless = Arc::new(rows_without_key(&path)?);
         let has = |found: Result<(), TableError>| found.is_ok();
         let modality = match () {
             () if has(ParquetFile::<TextEmbedding>::open(&path).map(drop)) => Some(Modality::Text),
@@ -117,6 +131,7 @@ impl EmbeddingFile {
             dim: vectors.dim(),
             n_rows: vectors.n_rows() as u64,
             model: vectors.value(MODEL_KEY).map(str::to_owned),
+            keyless,
             path,
         })
     }
@@ -126,21 +141,31 @@ impl EmbeddingFile {
         format!("{}/{}", self.set, self.path.file_name().unwrap_or_default().to_string_lossy())
     }
 
-    /// The vectors.
+    /// The vectors, those of rows without a key as NaN.
     ///
     /// # Errors
     /// The table is damaged.
     pub fn vectors(&self) -> Result<VectorFile, TableError> {
-        VectorFile::open(&self.path)
+        Ok(VectorFile::open(&self.path)?.masking((*self.keyless).clone()))
     }
 
     /// The keys beside the vectors.
     ///
     /// # Errors
     /// The table is damaged.
-    pub fn keys(&self) -> Result<ParquetFile<EmbeddingKey>, TableError> {
+    pub fn keys(&self) -> Result<ParquetFile<RowKey>, TableError> {
         ParquetFile::open(&self.path)
     }
+}
+
+fn rows_without_key(path: &Path) -> Result<BTreeSet<(usize, usize)>, TableError> {
+    let keys = ParquetFile::<RowKey>::open(path)?;
+    let mut rows = BTreeSet::new();
+    for group in 0..keys.n_groups() {
+        let columns = keys.group(group)?;
+        rows.extend((0..columns.len()).filter(|row| columns.key.get_opt(*row).is_none()).map(|row| (group, row)));
+    }
+    Ok(rows)
 }
 
 /// The tables of some sets, in the order of the sets and of the names in them.
@@ -275,7 +300,7 @@ pub fn keys_of_rows(files: &[EmbeddingFile], numbers: &RowNumbers, rows: &[u64])
             let wanted = &rows[keys.len()..][..rows[keys.len()..].partition_point(|row| *row < end)];
             if !wanted.is_empty() {
                 let columns = table.group(group)?;
-                keys.extend(wanted.iter().map(|row| columns.get((row - first) as usize).key.to_owned()));
+                keys.extend(wanted.iter().map(|row| columns.key.get((row - first) as usize).to_owned()));
             }
             first = end;
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{FileFingerprint, Fingerprint, Reads};
-use audsem_core::tables::{Columns as _, ParquetFile, TableError, tables_under, text_hash};
+use audsem_core::tables::{ParquetFile, TableError, tables_under, text_hash};
 
 use crate::error::Error;
 
@@ -74,9 +74,13 @@ impl TextTables {
     pub(crate) fn captions(&self, wanted: &HashSet<u64>) -> Result<Captions, TableError> {
         let mut captions = Captions::default();
         for path in &self.paths {
-            for rows in ParquetFile::<KeyText>::open(path)?.groups() {
+            for rows in ParquetFile::<KeyText>::open(path)?.usable_groups() {
                 let rows = rows?;
-                for row in (0..rows.len()).map(|i| rows.get(i)) {
+                if let Some(bad) = rows.bad.first() {
+                    let n = rows.bad.len();
+                    tracing::warn!("{}: {n} captions cannot be read, the first of them: {bad}", path.display());
+                }
+                for row in rows.iter().filter_map(|(_, row)| row.ok()) {
                     let hash = text_hash(row.key);
                     if wanted.contains(&hash) {
                         captions.by_key.entry(hash).or_insert_with(|| row.text.to_owned());

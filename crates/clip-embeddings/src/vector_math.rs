@@ -52,6 +52,13 @@ pub fn scale(square: f64) -> Result<f64, Fault> {
     if square.is_finite() { Ok(1.0 / square.sqrt()) } else { Err(Fault::NotFinite) }
 }
 
+/// A scalar product of unit vectors as a cosine of 32 bits: rounding may carry it beyond 1.
+pub fn cosine(product: f64) -> f32 {
+    #[expect(clippy::cast_possible_truncation, reason = "scores are kept in 32 bits")]
+    let cosine = product.clamp(-1.0, 1.0) as f32;
+    cosine
+}
+
 /// Writes `x` as a unit vector of 32 bits to the end of `out`.
 ///
 /// # Errors
@@ -89,6 +96,14 @@ mod tests {
         check(&[f32::INFINITY, 0.0], Err(Fault::NotFinite));
         check(&[f32::MAX; 4], Ok(()));
         check(&[f32::from_bits(1), 0.0], Ok(()));
+    }
+
+    #[test]
+    fn cosines_stay_cosines() {
+        for (product, expected) in [(1.000_000_1, 1.0), (-1.000_000_1, -1.0), (0.5, 0.5), (f64::INFINITY, 1.0)] {
+            assert_eq!(cosine(product), expected);
+        }
+        assert!(cosine(f64::NAN).is_nan());
     }
 
     #[test]

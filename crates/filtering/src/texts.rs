@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::input::open_file;
 use audsem_core::run::{FileFingerprint, Fingerprint, LeftOut, Run, Shard, ShardError, ShardOutput, Step, StepOutputs};
-use audsem_core::tables::{Columns, CsvCues, ParquetFile, is_csv, text_hash, write_parquet};
+use audsem_core::tables::{CsvCues, ParquetFile, is_csv, text_hash, write_parquet};
 use foldhash::HashSet;
 
 use crate::error::Result;
@@ -83,11 +83,19 @@ impl TextFiles<'_> {
             return Ok(());
         }
         let file = ParquetFile::<Caption>::open(path).map_err(ShardError::input)?;
-        for group in file.groups() {
+        let mut first_row = 0;
+        for group in file.usable_groups() {
             let group = group.map_err(ShardError::input)?;
-            for i in 0..group.len() {
-                self.add(group.text.get(i))?;
+            for (row, caption) in group.iter() {
+                match caption {
+                    Ok(caption) => self.add(caption.text)?,
+                    Err(bad) => {
+                        let place = format_args!("{}, row {}", path.display(), first_row + row);
+                        self.out.file_left_out(place, LeftOut::fail(Fault::BadRow, bad));
+                    }
+                }
             }
+            first_row += group.n_rows();
         }
         Ok(())
     }

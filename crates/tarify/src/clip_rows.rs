@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use audsem_core::clip_id::parse_seconds;
-use audsem_core::csv_records::csv_reader;
+use audsem_core::csv_records::CsvRecords;
 use audsem_core::input;
 use audsem_core::tables::{JsonReader, JsonRows};
 use serde_json::{Map, Value};
@@ -124,8 +124,8 @@ pub(crate) fn each_in_csv(
     name: &str,
     mut take: impl FnMut(Result<FoundRow<'_>, BadRow<'_>>),
 ) -> Result<(), String> {
-    let mut reader = csv_reader(csv::ReaderBuilder::new().flexible(true), text);
-    let header = reader.headers().map_err(|error| error.to_string())?.clone();
+    let mut reader = CsvRecords::new(csv::ReaderBuilder::new().flexible(true), text);
+    let header = reader.headers().map_err(|error| error.to_string())?;
     let mut names: Vec<String> =
         header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect();
     let spans = SpanColumns::find(&names)?;
@@ -135,7 +135,6 @@ pub(crate) fn each_in_csv(
         let place = |position: Option<&csv::Position>| {
             format!("{name}:{}", position.map_or_else(|| "?".to_owned(), |position| position.line().to_string()))
         };
-        reader.get_mut().renew();
         match reader.read_record(&mut record) {
             Ok(false) => return Ok(()),
             Ok(true) => {}

@@ -6,6 +6,7 @@ use csv::StringRecord;
 
 use super::naming::{Naming, keys};
 use super::source::{ClipContent, ClipRow, MediaFile};
+use crate::csv_records::CsvRecords;
 use crate::error::{Error, Result};
 use crate::input;
 
@@ -69,11 +70,10 @@ pub(super) fn rows(list: &Path, content: ClipContent) -> Result<Vec<ClipRow>> {
 fn lines(list: &Path, content: ClipContent) -> Result<Vec<Line>> {
     let failed = |error: csv::Error| Error::input(list, error.to_string());
     let tsv = list.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tsv"));
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(if tsv { b'\t' } else { b',' })
-        .flexible(true)
-        .from_reader(input::open(list)?);
-    let header = Header::of(reader.headers().map_err(failed)?);
+    let mut builder = csv::ReaderBuilder::new();
+    builder.delimiter(if tsv { b'\t' } else { b',' }).flexible(true);
+    let mut reader = CsvRecords::new(&builder, input::open(list)?);
+    let header = Header::of(&reader.headers().map_err(failed)?);
     header.needs(content, list)?;
     let mut lines = Vec::new();
     for record in reader.byte_records() {
@@ -125,6 +125,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(name), bytes).unwrap();
         rows(&folder.path().join(name), content).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_quote_without_a_partner_is_told_with_its_line() {
+        let error = read("a.csv", b"path,text\na.flac,x\nb.flac,\"y\nc.flac,z\n", ClipContent::Caption).unwrap_err();
+        assert!(error.contains("line 3: a quote has no partner") && error.contains("a.csv"), "{error}");
     }
 
     #[test]

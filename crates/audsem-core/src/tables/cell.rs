@@ -224,7 +224,8 @@ pub struct StrColumn(Utf8ViewArray);
 impl StrColumn {
     /// Text `i`, the empty text where it is absent; panics beyond the end.
     pub fn get(&self, i: usize) -> &str {
-        self.0.value(i)
+        // Where a text is absent, the place of its value may hold that of another one.
+        self.0.get(i).unwrap_or_default()
     }
 
     /// Text `i`, unless it is absent; panics beyond the end.
@@ -234,7 +235,7 @@ impl StrColumn {
 
     /// All texts in order, the empty text where one is absent.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.values_iter()
+        self.0.iter().map(Option::unwrap_or_default)
     }
 
     /// Number of texts.

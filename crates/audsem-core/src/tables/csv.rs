@@ -2,10 +2,10 @@
 
 use std::io::Read;
 
-use ::csv::{ByteRecord, Reader, ReaderBuilder};
+use ::csv::{ByteRecord, ReaderBuilder};
 
 use super::{Cue, TableError};
-use crate::csv_records::{RecordBudget, csv_reader};
+use crate::csv_records::CsvRecords;
 
 /// The columns a caption table may have, for messages.
 const HINT: &str = "a caption table has `video_id,start,duration,text` with times in seconds; \
@@ -81,7 +81,7 @@ impl CsvFault {
 
 /// The rows of a CSV caption table; `row_id` counts its records from 0, bad ones included.
 pub struct CsvCues<R> {
-    reader: Reader<RecordBudget<R>>,
+    reader: CsvRecords<R>,
     columns: CueFields,
     record: ByteRecord,
     row_id: u64,
@@ -126,7 +126,7 @@ impl<R: Read> CsvCues<R> {
     }
 
     fn open(table: &str, file: R, with_text: bool) -> Result<Self, TableError> {
-        let mut reader = csv_reader(&ReaderBuilder::new(), file);
+        let mut reader = CsvRecords::new(&ReaderBuilder::new(), file);
         let header = reader
             .byte_headers()
             .map_err(|source| TableError::NotParquet { table: table.to_owned(), detail: source.to_string() })?;
@@ -184,12 +184,11 @@ impl<R: Read> Iterator for CsvCues<R> {
     fn next(&mut self) -> Option<Self::Item> {
         let row_id = self.row_id;
         self.row_id += 1;
-        self.reader.get_mut().renew();
         match self.reader.read_byte_record(&mut self.record) {
             Ok(false) => None,
             Ok(true) => Some(self.parse(row_id)),
             Err(error) if error.is_io_error() => {
-                let line = self.reader.position().line();
+                let line = self.record.position().unwrap_or(self.reader.position()).line();
                 Some(Err(CsvFault::Stopped { line, detail: error.to_string() }))
             }
             Err(error) => {

@@ -1,7 +1,7 @@
 //! Rows as the Parquet library returns them, and their conversion to typed columns.
 
 use polars::prelude::ArrowDataType;
-use polars_arrow::array::NullArray;
+use polars_arrow::array::{Array, NullArray};
 
 use super::cell::{ArrowArray, Cell, Misfit};
 
@@ -36,6 +36,17 @@ impl Frame {
         self.len() == 0
     }
 
+    /// The array of a column.
+    pub(super) fn array(&self, name: &str) -> Option<&dyn Array> {
+        self.columns.iter().find(|(found, _)| found == name).map(|(_, array)| array.as_ref())
+    }
+
+    /// Some of the rows that follow each other.
+    pub(super) fn sliced(&self, from: usize, n_rows: usize) -> Self {
+        let slice = |(name, array): &(String, ArrowArray)| (name.clone(), array.sliced(from, n_rows));
+        Self { n_rows, columns: self.columns.iter().map(slice).collect() }
+    }
+
     /// One column as values of type `C`. Integers of another width and numbers of another precision are converted
     /// when every value fits.
     ///
@@ -43,7 +54,7 @@ impl Frame {
     /// The column is missing or has another type, a value does not fit, or one is absent and `C` is not optional.
     pub fn column<C: Cell>(&self, name: &'static str) -> Result<C::Column, BadColumn> {
         let bad = |misfit| BadColumn { column: name, misfit };
-        let Some((_, array)) = self.columns.iter().find(|(found, _)| found == name) else {
+        let Some(array) = self.array(name) else {
             if C::NULLABLE {
                 return C::open(&NullArray::new(ArrowDataType::Null, self.n_rows)).map_err(bad);
             }
@@ -52,6 +63,6 @@ impl Frame {
         if array.len() != self.n_rows {
             return Err(bad(Misfit::Type(format!("{} values in {} rows", array.len(), self.n_rows))));
         }
-        C::open(array.as_ref()).map_err(bad)
+        C::open(array).map_err(bad)
     }
 }

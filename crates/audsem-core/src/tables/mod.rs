@@ -39,6 +39,7 @@ mod parts;
 mod row;
 mod rows;
 mod structs;
+mod usable_rows;
 mod vector_pages;
 mod vector_read;
 mod vector_write;
@@ -62,6 +63,7 @@ pub use parts::{is_csv, parts, tables_under};
 pub use row::{ColumnSpec, Columns, Row};
 pub use rows::*;
 pub use structs::{StructBuffer, StructColumn};
+pub use usable_rows::{BadRow, UsableRows};
 pub use vector_read::{VECTOR_COLUMN, VectorFile, VectorScratch};
 pub use vector_write::{VECTORS_PER_GROUP, VectorWriter};
 
@@ -77,5 +79,7 @@ pub fn text_hash(text: &str) -> u64 {
 mod nested_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod usable_tests;
 #[cfg(test)]
 mod vector_tests;

@@ -22,7 +22,7 @@ use polars_buffer::Buffer;
 use super::cell::ArrowArray;
 use super::column_chunks::ColumnChunks;
 use super::kind::type_name;
-use super::{BadColumn, Columns, Frame, Row, TableError};
+use super::{BadColumn, Columns, Frame, Row, TableError, UsableRows};
 use crate::input::open_plain;
 
 /// A Parquet file of rows of type `R`; may hold further columns, which are not read.
@@ -105,18 +105,32 @@ impl<R: Row> ParquetFile<R> {
     /// # Errors
     /// The data is damaged, a value is absent or does not fit.
     pub fn group(&self, i: usize) -> Result<R::Columns, TableError> {
-        let columns = if self.is_read_by_frames {
-            self.columns_of_frame(i)?
-        } else {
-            let column = |spec: &super::ColumnSpec| Ok((spec.name.to_owned(), self.chunks.array(i, spec.name)?));
-            R::COLUMNS.iter().map(column).collect::<Result<_, TableError>>()?
-        };
-        let bad = |BadColumn { column, misfit }| TableError::BadValue {
-            table: self.name.clone(),
-            column,
-            detail: misfit.to_string(),
-        };
-        R::Columns::open(&Frame::new(self.n_rows_in(i), columns)).map_err(bad)
+        R::Columns::open(&Frame::new(self.n_rows_in(i), self.arrays(i)?)).map_err(|bad| self.bad_value(bad))
+    }
+
+    /// The rows of row group `i` that can be read, and the others: for tables that anyone may have written.
+    ///
+    /// # Errors
+    /// The data is damaged.
+    pub fn usable(&self, i: usize) -> Result<UsableRows<R>, TableError> {
+        UsableRows::of(self.n_rows_in(i), self.arrays(i)?).map_err(|bad| self.bad_value(bad))
+    }
+
+    /// All row groups in order, each as [`ParquetFile::usable`] gives it.
+    pub fn usable_groups(&self) -> impl Iterator<Item = Result<UsableRows<R>, TableError>> {
+        (0..self.n_groups()).map(|i| self.usable(i))
+    }
+
+    fn bad_value(&self, BadColumn { column, misfit }: BadColumn) -> TableError {
+        TableError::BadValue { table: self.name.clone(), column, detail: misfit.to_string() }
+    }
+
+    fn arrays(&self, i: usize) -> Result<Vec<(String, ArrowArray)>, TableError> {
+        if self.is_read_by_frames {
+            return self.columns_of_frame(i);
+        }
+        let column = |spec: &super::ColumnSpec| Ok((spec.name.to_owned(), self.chunks.array(i, spec.name)?));
+        R::COLUMNS.iter().map(column).collect()
     }
 
     fn columns_of_frame(&self, i: usize) -> Result<Vec<(String, ArrowArray)>, TableError> {

@@ -332,6 +332,15 @@ fn csv_lines_that_make_no_cue_are_faults_and_the_rest_is_read() {
 }
 
 #[test]
+fn a_quote_without_a_partner_ends_reading_with_its_line() {
+    let rows = csv("video_id,start,duration,text\nv,1,2,a\nv,2,2,\"b\nv,3,2,c\nv,4,2,d\n");
+    assert_eq!((rows.len(), rows[0].is_ok()), (2, true));
+    let fault = rows[1].as_ref().unwrap_err();
+    assert_eq!((fault.line(), fault.ends_reading()), (3, true));
+    assert!(fault.to_string().contains("line 3: a quote has no partner"), "{fault}");
+}
+
+#[test]
 fn a_csv_without_a_needed_column_lists_its_header() {
     let message = CsvCues::new("a.csv", &b"Caption,start\n"[..]).err().unwrap().to_string();
     assert!(

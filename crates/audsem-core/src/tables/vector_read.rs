@@ -5,6 +5,7 @@
 //! returned as it is in the file, and only other pages (compressed, dictionary-encoded, with absent
 //! values) go through the general decoder.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use polars::polars_utils::float16::pf16;
@@ -27,10 +28,12 @@ pub const VECTOR_COLUMN: &str = "vec";
 /// The column of vectors of a Parquet file: `dim` numbers in every row.
 ///
 /// It takes fixed-size lists and lists of `f16`, `f32` or `f64`, as any program writes them. A row whose
-/// vector is absent, or an absent number in one, reads as NaN.
+/// vector is absent or of another length than most, or an absent number in one, reads as NaN.
 pub struct VectorFile {
     chunks: ColumnChunks,
     dim: usize,
+    /// Rows that read as NaN whatever they hold: row group and row in it.
+    masked: BTreeSet<(usize, usize)>,
 }
 
 /// What [`VectorFile::for_each_block`] works in, kept from one row group to the next.
@@ -76,11 +79,18 @@ impl VectorFile {
                 table: chunks.name,
             });
         };
-        let mut file = Self { chunks, dim: declared.unwrap_or(0) };
+        let mut file = Self { chunks, dim: declared.unwrap_or(0), masked: BTreeSet::new() };
         if declared.is_none() {
-            file.dim = file.dim_of_first_row()?;
+            file.dim = file.dim_of_most_rows()?;
         }
         Ok(file)
+    }
+
+    /// Lets these rows (row group and row in it) read as NaN: rows that are of no use for what stands beside the vector.
+    #[must_use]
+    pub fn masking(mut self, rows: BTreeSet<(usize, usize)>) -> Self {
+        self.masked = rows;
+        self
     }
 
     /// Numbers in a row; 0 where the table neither says so nor has a row.
@@ -113,13 +123,23 @@ impl VectorFile {
     /// A table whose vectors are all absent ([`VectorFile::dim`] is 0) has no blocks.
     ///
     /// # Errors
-    /// The data is damaged, or not every vector has [`VectorFile::dim`] numbers.
+    /// The data is damaged.
     pub fn for_each_block(
         &self,
         i: usize,
         scratch: &mut VectorScratch,
         mut visit: impl FnMut(usize, &[f32]),
     ) -> Result<(), TableError> {
+        let mut visit = |first: usize, rows: &[f32]| {
+            let n_rows = rows.len() / self.dim.max(1);
+            let mut masked = self.masked.range((i, first)..(i, first + n_rows)).peekable();
+            if masked.peek().is_none() {
+                return visit(first, rows);
+            }
+            let mut rows = rows.to_vec();
+            masked.for_each(|(_, row)| rows[(row - first) * self.dim..][..self.dim].fill(f32::NAN));
+            visit(first, &rows);
+        };
         let n_rows = self.n_rows_in(i);
         if self.dim == 0 {
             return Ok(());
@@ -187,11 +207,8 @@ impl VectorFile {
     fn decode(&self, i: usize) -> Result<Vec<f32>, TableError> {
         let array = self.array(i)?;
         let mut rows = Vec::with_capacity(self.room(i));
-        append_rows(array.as_ref(), self.dim, &mut rows).map_err(|detail| TableError::BadValue {
-            table: self.chunks.name.clone(),
-            column: VECTOR_COLUMN,
-            detail: format!("row group {i}: {detail}"),
-        })?;
+        append_rows(array.as_ref(), self.dim, &mut rows)
+            .ok_or_else(|| self.chunks.damaged(format!("the decoder gave {:?}", array.dtype())))?;
         let found = rows.len() / self.dim;
         if found == self.n_rows_in(i) {
             return Ok(rows);
@@ -199,10 +216,10 @@ impl VectorFile {
         Err(self.chunks.damaged(format!("row group {i} has {found} vectors in {} rows", self.n_rows_in(i))))
     }
 
-    /// The length of the first vector that is not absent.
-    fn dim_of_first_row(&self) -> Result<usize, TableError> {
+    /// The length of most vectors of the first row group that has any with a number in it.
+    fn dim_of_most_rows(&self) -> Result<usize, TableError> {
         for i in 0..self.n_groups() {
-            if let Some(dim) = first_length(self.array(i)?.as_ref()) {
+            if let Some(dim) = most_frequent_length(self.array(i)?.as_ref()) {
                 return Ok(dim);
             }
         }
@@ -251,14 +268,25 @@ fn spans(array: &dyn Array) -> Option<(Vec<Span>, &dyn Array)> {
     Some(((0..list.len()).map(|i| list.is_valid(i).then(|| span(i))).collect(), list.values().as_ref()))
 }
 
-/// The length of the first vector that is not absent.
-fn first_length(array: &dyn Array) -> Option<usize> {
-    spans(array)?.0.into_iter().flatten().map(|(start, end)| end - start).next()
+/// The length that most vectors have, the first of several; vectors without a number do not count.
+fn most_frequent_length(array: &dyn Array) -> Option<usize> {
+    let lengths = spans(array)?.0.into_iter().flatten().map(|(start, end)| end - start).filter(|len| *len > 0);
+    let mut found: Vec<(usize, u64)> = Vec::new();
+    let mut places = HashMap::new();
+    for length in lengths {
+        let place = *places.entry(length).or_insert(found.len());
+        if place == found.len() {
+            found.push((length, 0));
+        }
+        found[place].1 += 1;
+    }
+    let most = found.iter().map(|(_, n)| *n).max()?;
+    found.into_iter().find(|(_, n)| *n == most).map(|(length, _)| length)
 }
 
-/// Appends the vectors of an array, absent numbers as NaN.
-fn append_rows(array: &dyn Array, dim: usize, rows: &mut Vec<f32>) -> Result<(), String> {
-    let (spans, values) = spans(array).ok_or_else(|| format!("the decoder gave {:?}", array.dtype()))?;
+/// Appends the vectors of an array, absent numbers and vectors of another length as NaN; nothing if they are no vectors.
+fn append_rows(array: &dyn Array, dim: usize, rows: &mut Vec<f32>) -> Option<()> {
+    let (spans, values) = spans(array)?;
     let at = |i: usize| -> f32 {
         if values.is_null(i) {
             return f32::NAN;
@@ -275,12 +303,9 @@ fn append_rows(array: &dyn Array, dim: usize, rows: &mut Vec<f32>) -> Result<(),
     };
     for span in spans {
         match span {
-            None => rows.extend(std::iter::repeat_n(f32::NAN, dim)),
             Some((start, end)) if end - start == dim => rows.extend((start..end).map(at)),
-            Some((start, end)) => {
-                return Err(format!("one vector has {} numbers, the first one {dim}", end - start));
-            }
+            _ => rows.extend(std::iter::repeat_n(f32::NAN, dim)),
         }
     }
-    Ok(())
+    Some(())
 }

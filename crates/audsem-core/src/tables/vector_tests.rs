@@ -131,7 +131,8 @@ for name, type in types.items():
     pq.write_table(t, f'{name}-v2.parquet', compression='zstd', use_dictionary=False, data_page_version='2.0', row_group_size=999)
 pq.write_table(pa.table({'vec': pa.array([[1.5, 2.5], None, [None, 4.5]], pa.list_(pa.float32()))}), 'absent.parquet')
 pq.write_table(pa.table({'vec': pa.array([None, None], pa.list_(pa.float32()))}), 'none.parquet')
-pq.write_table(pa.table({'vec': pa.array([[1.0, 2.0], [3.0]], pa.list_(pa.float32()))}), 'ragged.parquet')
+pq.write_table(pa.table({'vec': pa.array([[], [9.0], [1.0, 2.0], [3.0, 4.0, 5.0], None, [4.0, 5.0]], pa.list_(pa.float32()))}), 'ragged.parquet')
+pq.write_table(pa.table({'vec': pa.array([[], []], pa.list_(pa.float32()))}), 'empty.parquet')
 pq.write_table(pa.table({'vec': pa.array([[1], [3]], pa.list_(pa.int32()))}), 'integers.parquet')";
     let _ = run_python(script, folder.path());
     let expected: Vec<f32> = (0..5000).flat_map(|row| vector(row, 6)).collect();
@@ -149,8 +150,15 @@ pq.write_table(pa.table({'vec': pa.array([[1], [3]], pa.list_(pa.int32()))}), 'i
     assert_eq!(rows.iter().map(|x| x.is_nan()).collect::<Vec<_>>(), [false, false, true, true, true, false]);
     let none = open("none.parquet").unwrap();
     assert_eq!((none.dim(), none.n_rows(), rows_of(&none)), (0, 2, vec![]));
-    let error = open("ragged.parquet").unwrap().group(0).unwrap_err().to_string();
-    assert!(error.contains("one vector has 1 numbers, the first one 2"), "{error}");
+    // Vectors without a number, and those of another length than most, cost their own rows.
+    let ragged = open("ragged.parquet").unwrap();
+    assert_eq!((ragged.dim(), ragged.n_rows()), (2, 6));
+    let rows = rows_of(&ragged);
+    let usable: Vec<_> = rows.chunks(2).enumerate().filter(|(_, row)| !row[0].is_nan()).collect();
+    assert_eq!(usable, [(2, &[1.0, 2.0][..]), (5, &[4.0, 5.0])]);
+    let masked = open("ragged.parquet").unwrap().masking([(0, 5)].into());
+    assert_eq!(rows_of(&masked).iter().filter(|x| !x.is_nan()).count(), 2);
+    assert_eq!(open("empty.parquet").unwrap().dim(), 0);
     assert!(matches!(open("integers.parquet"), Err(TableError::WrongType { .. })));
 }
 

@@ -59,6 +59,19 @@ pub enum TarError {
         /// Which rule it breaks.
         detail: String,
     },
+    /// A member that is stored with its holes left out. Reading cannot continue behind it.
+    #[error(
+        "the member `{member}` is stored sparse, which is not read: {}, at byte {offset}\n\
+         hint: make this tar again without `--sparse` (`-S`)", path.display()
+    )]
+    Sparse {
+        /// The tar.
+        path: PathBuf,
+        /// Position of its header in the (uncompressed) tar.
+        offset: u64,
+        /// Its name.
+        member: String,
+    },
     /// The tar ends between two members, without the two blocks of zeros that mark its end.
     #[error(
         "tar without end marker at byte {offset}: {}: {members} members were complete, more may be missing\n\

@@ -29,8 +29,12 @@ pub fn split_key(name: &str) -> Option<(&str, String)> {
     Some((&name[..dot], name[dot + 1..].to_lowercase()))
 }
 
-/// Whether a member is archive metadata (`__name__` or below it), which WebDataset readers skip.
+/// Whether a member is no content but metadata: of the archive (`__name__` or below it), which WebDataset readers skip, or of
+/// a file on a Mac, whose `tar` puts a member `._x` in front of a file `x`.
 pub fn is_metadata(name: &str) -> bool {
+    if name.rsplit('/').next().is_some_and(|last| last.starts_with("._")) {
+        return true;
+    }
     let Some(rest) = name.strip_prefix("__") else {
         return false;
     };
@@ -77,5 +81,9 @@ mod tests {
         check("a/__meta__", false);
         check("__meta.json", false);
         check("__a__.json", false);
+        check("._a.flac", true);
+        check("clips/._a.flac", true);
+        check("._clips/a.flac", false);
+        check("a._b.flac", false);
     }
 }

@@ -7,8 +7,9 @@ use crate::input::{files_of, is_folder};
 use crate::run::{CompletedRun, FileFingerprint, Fingerprint, Reads};
 use crate::walk::Walk;
 
-/// Extensions of tars; the compression is detected by the first bytes.
-const ENDINGS: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
+/// Extensions of tars; the compression is detected by the first bytes. The last four are of compressions that are not read:
+/// such tars are not skipped, but say so when they are opened.
+const ENDINGS: [&str; 8] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".txz", ".tar.bz2", ".tbz2"];
 
 /// The name of a tar before its ending, and the ending in lower case; `None` for what is not a tar by its name.
 pub fn split_ending(name: &str) -> Option<(&str, &'static str)> {
@@ -116,6 +117,8 @@ mod tests {
         for (name, expected) in [
             ("a.b.tar.zst", Some(("a.b", ".tar.zst"))),
             ("0.TGZ", Some(("0", ".tgz"))),
+            ("0.tar.xz", Some(("0", ".tar.xz"))),
+            ("0.tbz2", Some(("0", ".tbz2"))),
             ("0.tar", Some(("0", ".tar"))),
             ("\u{e9}r", None),
             ("tar", None),

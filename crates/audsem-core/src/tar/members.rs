@@ -22,7 +22,8 @@ const TAIL_BYTES: usize = 16 << 10;
 /// A member of a tar, without its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// Full name; bytes that are not UTF-8 are replaced by U+FFFD.
+    /// Full name. A byte that is not UTF-8 is written as U+FFFD and its two hex digits, so that names stay apart that
+    /// differ in such bytes only.
     pub name: String,
     /// Payload size in bytes.
     pub size: u64,
@@ -58,6 +59,9 @@ pub struct MemberReader {
 struct Extensions {
     name: Option<Vec<u8>>,
     size: Option<u64>,
+    /// Whether the member has holes; the name it then has, where that is another one.
+    sparse: bool,
+    sparse_name: Option<Vec<u8>>,
 }
 
 impl MemberReader {
@@ -122,7 +126,7 @@ impl MemberReader {
     /// zeros.
     ///
     /// # Errors
-    /// [`TarError::Read`], [`TarError::Truncated`], [`TarError::BadHeader`], and at the end [`TarError::NoEndMarker`] and
+    /// [`TarError::Read`], [`TarError::Truncated`], [`TarError::BadHeader`], [`TarError::Sparse`], and at the end [`TarError::NoEndMarker`] and
     /// [`TarError::TrailingData`]. After an error the reader is at its end.
     pub fn next_member(&mut self) -> Result<Option<Member>, TarError> {
         if self.finished {
@@ -180,8 +184,10 @@ impl MemberReader {
                 self.read_extension(at, stored)?;
                 continue;
             }
-            if kind.is_gnu_sparse() {
-                return Err(self.bad_header(at, "sparse members are not supported".to_owned()));
+            if kind.is_gnu_sparse() || extensions.sparse {
+                let name =
+                    extensions.sparse_name.or(extensions.name).unwrap_or_else(|| header.path_bytes().into_owned());
+                return Err(TarError::Sparse { path: self.path.clone(), offset: at, member: name_of(&name) });
             }
             return self.member(at, &header, stored, extensions).map(Some);
         }
@@ -209,7 +215,7 @@ impl MemberReader {
         self.next_header = next_header.ok_or_else(|| self.bad_header(at, format!("impossible size: {size}")))?;
         self.unread = size;
         self.members += 1;
-        let name = String::from_utf8_lossy(&name).into_owned();
+        let name = name_of(&name);
         self.name.clone_from(&name);
         // Before POSIX, a regular file whose name ends in a slash meant a folder.
         let is_file = (kind.is_file() || kind.is_contiguous()) && !name.ends_with('/');
@@ -283,7 +289,10 @@ impl MemberReader {
                         Some(size.ok_or_else(|| self.bad_header(at, "PAX size is not a number".to_owned()))?);
                 }
                 key if key.starts_with(b"GNU.sparse.") => {
-                    return Err(self.bad_header(at, "sparse members are not supported".to_owned()));
+                    extensions.sparse = true;
+                    if key == b"GNU.sparse.name" {
+                        extensions.sparse_name = Some(pair.value_bytes().to_vec());
+                    }
                 }
                 _ => {}
             }
@@ -335,6 +344,18 @@ impl MemberReader {
     fn bad_header(&self, offset: u64, detail: String) -> TarError {
         TarError::BadHeader { path: self.path.clone(), offset, detail }
     }
+}
+
+/// A name as text, see [`Member::name`].
+fn name_of(bytes: &[u8]) -> String {
+    let mut name = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        name.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            name.push_str(&format!("\u{fffd}{byte:02X}"));
+        }
+    }
+    name
 }
 
 fn padded(size: u64) -> Option<u64> {

@@ -30,6 +30,8 @@ mod split;
 mod writer;
 
 #[cfg(test)]
+mod foreign_tests;
+#[cfg(test)]
 mod tests;
 
 pub use error::TarError;

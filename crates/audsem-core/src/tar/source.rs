@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 use super::TarError;
-use crate::input::open_plain;
+use crate::input::{Compression, open_plain};
 
 /// Read-ahead for streams and for reading every payload. Payloads larger than this go straight into
 /// their own buffer.
@@ -31,8 +31,8 @@ impl Source {
         let metadata = file.metadata().map_err(failed)?;
         let mut magic = Vec::with_capacity(4);
         Read::by_ref(&mut file).take(4).read_to_end(&mut magic).map_err(failed)?;
-        let compression = Compression::of(&magic);
-        if compression == Compression::None {
+        let compression = Compression::of_readable(&magic).map_err(failed)?;
+        if compression == Compression::Plain {
             io::Seek::rewind(&mut file).map_err(failed)?;
             let reader = BufReader::with_capacity(buffer, file);
             return Ok(Self::File { reader, length: metadata.len() });
@@ -44,13 +44,13 @@ impl Source {
     pub(super) fn from_reader(mut reader: impl Read + Send + 'static) -> io::Result<Self> {
         let mut magic = Vec::with_capacity(4);
         Read::by_ref(&mut reader).take(4).read_to_end(&mut magic)?;
-        let compression = Compression::of(&magic);
+        let compression = Compression::of_readable(&magic)?;
         Self::compressed(Cursor::new(magic).chain(reader), compression)
     }
 
     fn compressed(reader: impl Read + Send + 'static, compression: Compression) -> io::Result<Self> {
         Ok(Self::Stream(match compression {
-            Compression::None => Box::new(BufReader::with_capacity(BULK_BUFFER, reader)),
+            Compression::Plain => Box::new(BufReader::with_capacity(BULK_BUFFER, reader)),
             Compression::Gzip => {
                 let decoder = flate2::read::MultiGzDecoder::new(BufReader::with_capacity(BULK_BUFFER, reader));
                 Box::new(BufReader::with_capacity(BULK_BUFFER, decoder))
@@ -108,24 +108,6 @@ impl Source {
         match self {
             Self::File { length, .. } => Some(*length),
             Self::Stream(_) => None,
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Compression {
-    None,
-    Gzip,
-    Zstd,
-}
-
-impl Compression {
-    /// Magic numbers: RFC 1952 section 2.3.1 and RFC 8878 section 3.1.1.
-    fn of(magic: &[u8]) -> Self {
-        match magic {
-            [0x1f, 0x8b, ..] => Self::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd] => Self::Zstd,
-            _ => Self::None,
         }
     }
 }

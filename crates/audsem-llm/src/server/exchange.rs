@@ -20,7 +20,7 @@ pub(super) struct Answer {
     /// The header `Retry-After`.
     pub(super) retry_after: Option<String>,
     /// The body, or why it could not be read.
-    pub(super) text: Result<String, ureq::Error>,
+    pub(super) body: Result<Vec<u8>, ureq::Error>,
 }
 
 /// Sends a request and reads the answer. `None` if a stop is requested and no answer comes within [`GRACE`]: the exchange
@@ -55,6 +55,6 @@ fn read(mut response: ureq::http::Response<ureq::Body>) -> Answer {
     let status = response.status().as_u16();
     let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
     let retry_after = header.map(str::to_owned);
-    let text = response.body_mut().with_config().limit(MAX_BODY).lossy_utf8(true).read_to_string();
-    Answer { status, retry_after, text }
+    let body = response.body_mut().with_config().limit(MAX_BODY).read_to_vec();
+    Answer { status, retry_after, body }
 }

@@ -14,6 +14,8 @@ use audsem_core::signals::{sleep_until, stop_requested};
 mod config;
 mod exchange;
 mod forms;
+#[cfg(test)]
+mod odd_body_tests;
 mod permits;
 #[cfg(test)]
 mod tests;
@@ -223,22 +225,28 @@ impl OpenAiServer {
     }
 
     fn json(&self, text: &str) -> Result<Value, Failure> {
-        serde_json::from_str(text)
+        // Some programs put a byte order mark before everything they write.
+        serde_json::from_str(text.trim_start_matches('\u{feff}'))
             .map_err(|error| Failure::Malformed(self.malformed(format!("not JSON: {error}"), text)))
     }
 
     /// The body of a success.
     fn read(&self, result: Option<Result<Answer, ureq::Error>>) -> Result<String, Failure> {
         let Some(result) = result else { return Err(Failure::Stopped) };
-        let Answer { status, retry_after: header, text } = result.map_err(|error| self.transport(&error))?;
+        let Answer { status, retry_after: header, body } = result.map_err(|error| self.transport(&error))?;
         let wait = header.and_then(|header| retry_after(&header, unix_s()));
-        let text = match text {
-            Ok(text) => self.config.redact(&text),
+        let body = match body {
+            Ok(body) => body,
             Err(error) if status < 400 => return Err(self.transport(&error)),
-            Err(_) => String::new(),
+            Err(_) => Vec::new(),
         };
+        let text = self.config.redact(&String::from_utf8_lossy(&body));
         if (200..300).contains(&status) {
-            return Ok(text);
+            // A text with other characters than the model's would become training data.
+            return match std::str::from_utf8(&body) {
+                Ok(_) => Ok(text),
+                Err(error) => Err(Failure::Malformed(self.malformed(format!("not UTF-8: {error}"), &text))),
+            };
         }
         let body = excerpt(&text);
         if is_retryable(status) {

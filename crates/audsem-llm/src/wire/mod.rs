@@ -16,7 +16,8 @@ pub(super) fn route(prompt: &Prompt) -> &'static str {
     }
 }
 
-/// The body of a request, with its schema and its sounds in these forms. `extra` are the user's own parameters; they win.
+/// The body of a request, with its schema and its sounds in these forms. `extra` are the user's own parameters; they win, and
+/// one that is null takes the field out: some servers refuse `max_tokens` or `temperature`.
 pub(super) fn body(
     model: &str,
     request: &Request,
@@ -58,7 +59,10 @@ pub(super) fn body(
         put(name, value);
     }
     for (key, value) in extra {
-        body.insert(key.clone(), value.clone());
+        match value {
+            Value::Null => drop(body.shift_remove(key)),
+            value => drop(body.insert(key.clone(), value.clone())),
+        }
     }
     Value::Object(body)
 }

@@ -65,6 +65,30 @@ fn text_config<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Resul
     serde_json::from_value(Value::Object(filled)).map_err(D::Error::custom)
 }
 
+/// A number, or two of them.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a number or a list of two numbers")]
+enum OneOrTwo {
+    One(usize),
+    Two([usize; 2]),
+}
+
+/// Two numbers, or one that stands for both.
+fn pair<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<[usize; 2], D::Error> {
+    Ok(match OneOrTwo::deserialize(deserializer)? {
+        OneOrTwo::One(both) => [both; 2],
+        OneOrTwo::Two(pair) => pair,
+    })
+}
+
+/// A number, or two that are the same.
+fn side<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<usize, D::Error> {
+    match pair(deserializer)? {
+        [height, width] if height == width => Ok(height),
+        [height, width] => Err(D::Error::custom(format!("patches of {height} by {width}: only squares are supported"))),
+    }
+}
+
 /// The HTSAT audio tower.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -77,9 +101,11 @@ pub struct AudioConfig {
     pub spec_size: usize,
     /// Activation of the feed-forward blocks.
     pub hidden_act: String,
-    /// Side of a patch.
+    /// Side of a patch. As in transformers, a file may give both sides.
+    #[serde(deserialize_with = "side")]
     pub patch_size: usize,
-    /// Steps between patches along frequency and time; must equal the patch size.
+    /// Steps between patches along frequency and time; must equal the patch size. A file may give one number for both.
+    #[serde(deserialize_with = "pair")]
     pub patch_stride: [usize; 2],
     /// Width of the output.
     pub hidden_size: usize,
@@ -300,6 +326,28 @@ mod tests {
             let config: Config = serde_json::from_str(&json).unwrap();
             assert!(config.audio_config.enable_fusion);
             config.validate().unwrap();
+        }
+    }
+
+    #[test]
+    fn sides_of_patches_come_in_both_forms() {
+        for json in [
+            r#"{"patch_size": 8, "patch_stride": [8, 8]}"#,
+            r#"{"patch_size": [8, 8], "patch_stride": 8}"#,
+            r#"{"patch_size": [8, 8], "patch_stride": [8, 8]}"#,
+            r#"{"patch_size": 8, "patch_stride": 8}"#,
+        ] {
+            let config: AudioConfig = serde_json::from_str(json).unwrap();
+            assert_eq!((config.patch_size, config.patch_stride), (8, [8, 8]), "{json}");
+        }
+        assert_eq!(serde_json::to_value(AudioConfig::default()).unwrap()["patch_size"], 4);
+        for (json, part) in [
+            (r#"{"patch_size": [4, 2]}"#, "patches of 4 by 2: only squares"),
+            (r#"{"patch_size": [4]}"#, "a list of two numbers"),
+            (r#"{"patch_stride": "4"}"#, "a list of two numbers"),
+        ] {
+            let error = serde_json::from_str::<AudioConfig>(json).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
         }
     }
 

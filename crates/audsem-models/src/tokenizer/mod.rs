@@ -35,6 +35,8 @@ pub struct Encoded {
     pub ids: Vec<u32>,
     /// Whether tokens were cut off to keep to the limit.
     pub truncated: bool,
+    /// Whether there are tokens besides the special ones around every text.
+    pub has_text: bool,
 }
 
 impl Tokenizer {
@@ -99,7 +101,8 @@ impl Tokenizer {
         if head.len() < text.len() && !truncated {
             return Err(Error::TextBytes { bytes: text.len(), most });
         }
-        Ok(Encoded { ids: encoding.get_ids().to_vec(), truncated })
+        let has_text = encoding.get_special_tokens_mask().contains(&0);
+        Ok(Encoded { ids: encoding.get_ids().to_vec(), truncated, has_text })
     }
 
     /// The text, or at most `most` bytes from its beginning whose tokens are the first ones of the whole text.

@@ -157,3 +157,41 @@ fn very_long_texts_take_little_memory_or_are_refused() {
     let tokenizer = Tokenizer::new(inner, 9).unwrap();
     assert!(matches!(tokenizer.encode(&words), Err(Error::TextBytes { .. })));
 }
+
+/// `vocab.json` and `merges.txt`, which folders of RoBERTa and CLAP have from before there was `tokenizer.json`.
+#[test]
+fn vocabulary_and_merges_stand_in_for_the_whole_tokenizer() {
+    let trained = train_byte_level_bpe(TEXTS, 320).unwrap();
+    let write = |folder: &Path, name: &str, text: &str| {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(folder.join(name)).unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    };
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(whole.path(), "tokenizer.json", &trained.to_string(false).unwrap());
+    tokenizers::Model::save(trained.get_model(), parts.path(), None).unwrap();
+    for folder in [&whole, &parts] {
+        write(folder.path(), "config.json", r#"{"model_type": "clap"}"#);
+        write(
+            folder.path(),
+            "tokenizer_config.json",
+            r#"{"tokenizer_class": "RobertaTokenizer", "model_max_length": 12}"#,
+        );
+    }
+    let load = |folder: &tempfile::TempDir| Tokenizer::load(&ModelDir::local(folder.path()), 32, None).unwrap();
+    let (whole, from_parts) = (load(&whole), load(&parts));
+    for text in TEXTS.into_iter().chain([
+        "Café [x] ♪",
+        "",
+        " a  b",
+        "<mask> rain</s>",
+        "a dog barks in the wind, and a dog barks",
+    ]) {
+        let (expected, found) = (whole.encode(text).unwrap(), from_parts.encode(text).unwrap());
+        assert_eq!((&found.ids, found.truncated), (&expected.ids, expected.truncated), "{text}");
+        assert_eq!(found.has_text, !text.is_empty(), "{text}");
+        assert_eq!((found.ids[0], *found.ids.last().unwrap()), (0, 2), "{text}");
+    }
+    std::fs::remove_file(parts.path().join("merges.txt")).unwrap();
+    let error = Tokenizer::load(&ModelDir::local(parts.path()), 32, None).unwrap_err().to_string();
+    assert!(error.contains("lacks `tokenizer.json`"), "{error}");
+}

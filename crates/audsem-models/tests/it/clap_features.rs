@@ -226,7 +226,7 @@ fn configurations_are_read_with_the_defaults_of_the_class() {
         (r#"{"hop_length": 0}"#, "hop_length"),
         (r#"{"fft_window_size": 1023}"#, "fft_window_size"),
         (r#"{"max_length_s": 0}"#, "max_length_s"),
-        (r#"{"frequency_max": 30000}"#, "30000"),
+        (r#"{"frequency_max": 0}"#, "frequency_max"),
         (r#"{"feature_size": 0}"#, "feature_size"),
     ] {
         let error = FeatureExtractor::new(&serde_json::from_str(json).unwrap()).unwrap_err().to_string();

@@ -3,7 +3,7 @@
 use crate::tables::{Contamination, ContaminationRef};
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{Fingerprint, JsonFile, Run, Shard, ShardError, ShardOutput, ShardOutputs, Step};
-use audsem_core::tables::{Columns as _, EmbeddingKey, ParquetFile, ParquetWriter, TableError, VectorFile};
+use audsem_core::tables::{ParquetFile, ParquetWriter, TableError, VectorFile};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use super::Config;
 use crate::error::Error;
 use crate::nearest::{Hit, VectorIndex};
 use crate::rejects::BadRows;
-use crate::sets::{EmbeddingFile, RowNumbers, keys_of_rows};
+use crate::sets::{EmbeddingFile, RowKey, RowNumbers, keys_of_rows};
 use crate::unit_rows::UnitRows;
 
 /// A benchmark, ready to be searched.
@@ -149,7 +149,7 @@ fn compare_file(
 
 fn compare_group(
     vectors: &VectorFile,
-    keys: &ParquetFile<EmbeddingKey>,
+    keys: &ParquetFile<RowKey>,
     group: usize,
     config: &Config,
     benchmarks: &[Searchable<'_>],
@@ -171,7 +171,7 @@ fn compare_group(
         if hits.is_empty() {
             compared.far += 1;
         } else {
-            compared.near.push(Near { key: keys.get(*row).key.to_owned(), hits });
+            compared.near.push(Near { key: keys.key.get(*row).to_owned(), hits });
         }
     }
     Ok(compared)

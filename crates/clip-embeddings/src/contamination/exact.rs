@@ -9,14 +9,12 @@ use std::collections::HashMap;
 use crate::tables::{Duplicate, DuplicateRef};
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
-use audsem_core::tables::{
-    Columns as _, EmbeddingKey, ParquetFile, ParquetWriter, TableError, VectorFile, VectorScratch, text_hash,
-};
+use audsem_core::tables::{Columns as _, ParquetFile, ParquetWriter, TableError, VectorFile, VectorScratch, text_hash};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::Error;
 use crate::rejects::BadRows;
-use crate::sets::{EmbeddingFile, RowNumbers, keys_of_rows};
+use crate::sets::{EmbeddingFile, RowKey, RowNumbers, keys_of_rows};
 use crate::vector_math::{dot, scale};
 
 /// A record that repeats another one.
@@ -26,9 +24,9 @@ struct Repeat {
     same_key: bool,
 }
 
-/// Hashes of a row group: of the key of each row, and of its vector where that can be used.
+/// Hashes of a row group: of the key of each row, if it has one, and of its vector where that can be used.
 struct Hashes {
-    rows: Vec<(u64, Option<u64>)>,
+    rows: Vec<(Option<u64>, Option<u64>)>,
     bad: BadRows,
 }
 
@@ -64,7 +62,7 @@ fn find_in(files: &[EmbeddingFile], out: &mut ShardOutput) -> Result<(), ShardEr
                 out.work(rows.len() as f64 * vectors.dim() as f64 * 4e-6);
                 bad.file(file, out)?;
                 for (key, vector) in rows {
-                    let same_key = first_of(&mut by_key, key, row);
+                    let same_key = key.and_then(|key| first_of(&mut by_key, key, row));
                     let same_vector = vector.and_then(|vector| first_of(&mut by_vector, vector, row));
                     if let Some(of_row) = same_key.or(same_vector) {
                         repeats.push(Repeat { row, of_row, same_key: same_key.is_some() });
@@ -85,7 +83,7 @@ fn first_of(seen: &mut FirstRows, hash: u64, row: u64) -> Option<u64> {
     (first != row).then_some(first)
 }
 
-fn hashes(vectors: &VectorFile, keys: &ParquetFile<EmbeddingKey>, group: usize) -> Result<Hashes, TableError> {
+fn hashes(vectors: &VectorFile, keys: &ParquetFile<RowKey>, group: usize) -> Result<Hashes, TableError> {
     let keys = keys.group(group)?;
     let mut hashes = Hashes { rows: Vec::with_capacity(keys.len()), bad: BadRows::new(group) };
     let mut bytes = Vec::with_capacity(4 * vectors.dim());
@@ -101,7 +99,7 @@ fn hashes(vectors: &VectorFile, keys: &ParquetFile<EmbeddingKey>, group: usize) 
             if let Err(fault) = vector {
                 hashes.bad.add(row, fault);
             }
-            hashes.rows.push((text_hash(keys.get(row).key), vector.ok()));
+            hashes.rows.push((keys.key.get_opt(row).map(text_hash), vector.ok()));
         }
     })?;
     Ok(hashes)

@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::tables::{Duplicate, DuplicateRef};
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{Fingerprint, Run, Shard, ShardError, ShardOutput, Step};
-use audsem_core::tables::{Columns as _, ParquetWriter, TableError};
+use audsem_core::tables::{ParquetWriter, TableError};
 use audsem_core::tar::{SplitLimits, plan_shards};
 
 use crate::error::Error;
@@ -141,7 +141,7 @@ impl All<'_> {
             return Ok(Vec::new());
         }
         let keys = self.files[part.file].keys()?.group(part.group)?;
-        let pair = |(row, hit): (usize, Hit)| Pair { file: part.file, key: keys.get(row).key.to_owned(), hit };
+        let pair = |(row, hit): (usize, Hit)| Pair { file: part.file, key: keys.key.get(row).to_owned(), hit };
         Ok(near.into_iter().map(pair).collect())
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::ModelSettings;
 use super::sounds::{AudioPreprocessor, CropRule, Windows};
 use crate::error::Error;
-use crate::vector_math::dot;
+use crate::vector_math::{cosine, dot};
 
 /// What is compared.
 #[derive(Debug, Clone)]
@@ -60,8 +60,7 @@ pub fn run(config: &Config) -> Result<Vec<Similarity>, Error> {
     let texts: Vec<&str> = config.texts.iter().map(String::as_str).collect();
     let texts = encoder.embed_texts(&texts)?.to_vec2::<f32>().map_err(audsem_models::Error::from)?; // (N, D)
     // One by one: in a product of all of them a text's cosine would depend on how many there are.
-    #[expect(clippy::cast_possible_truncation, reason = "the vectors have 32 bits")]
-    let cosines: Vec<f32> = texts.iter().map(|text| dot(&audio, text) as f32).collect();
+    let cosines: Vec<f32> = texts.iter().map(|text| cosine(dot(&audio, text))).collect();
     Ok(ranked(&config.texts, &cosines, encoder.logit_scale()))
 }
 

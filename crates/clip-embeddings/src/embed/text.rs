@@ -22,6 +22,7 @@ audsem_core::reasons! {
     /// What can be wrong with a caption.
     pub enum TextFault {
         TooLong = "too_long": "the caption is too long, and its beginning does not determine its first tokens",
+        NoTokens = "no_tokens": "the caption has no token: it is empty, or has only characters that the model does not see",
     }
 }
 
@@ -128,6 +129,10 @@ fn embed<'a>(
     let mut tokens = Vec::with_capacity(unknown.len());
     for text in unknown {
         match encoder.tokenizer().encode(text) {
+            Ok(encoded) if !encoded.has_text => {
+                let detail = format!("{text:?}");
+                embedded.insert(text, Err(LeftOut::fail(TextFault::NoTokens, detail)));
+            }
             Ok(encoded) => tokens.push((text, encoded)),
             Err(error @ NetworkError::TextBytes { .. }) => {
                 embedded.insert(text, Err(LeftOut::fail(TextFault::TooLong, error.to_string())));

@@ -26,7 +26,7 @@ pub(super) fn write(file: &EmbeddingFile, out: &mut ShardOutput) -> Result<(), S
                     match push_unit(x, &mut unit) {
                         Err(fault) => bad.add(row, fault),
                         Ok(()) => {
-                            let written = writer.push(EmbeddingKeyRef { key: keys.get(row).key }, &unit);
+                            let written = writer.push(EmbeddingKeyRef { key: keys.key.get(row) }, &unit);
                             failed = failed.take().or(written.err());
                         }
                     }

@@ -1,14 +1,12 @@
 //! Scores of one row group.
 
 use crate::tables::{Score, ScoreBuffers, ScoreRef};
-use audsem_core::tables::{
-    Columns as _, EmbeddingKey, GroupEncoder, ParquetFile, Row as _, RowGroup, TableError, VectorFile, VectorScratch,
-};
+use audsem_core::tables::{GroupEncoder, ParquetFile, Row as _, RowGroup, TableError, VectorFile, VectorScratch};
 
 use crate::nearest::{Hits, VectorIndex};
 use crate::rejects::BadRows;
 use crate::repeats::Repeats;
-use crate::sets::{EmbeddingFile, Modality};
+use crate::sets::{EmbeddingFile, Modality, RowKey};
 use crate::vector_math::{dot_and_square, push_unit, scale};
 
 /// What to do with one table.
@@ -31,7 +29,7 @@ pub(super) struct Scorer<'a> {
 pub(super) struct Opened<'a> {
     scorer: &'a Scorer<'a>,
     vectors: VectorFile,
-    keys: ParquetFile<EmbeddingKey>,
+    keys: ParquetFile<RowKey>,
     encoder: GroupEncoder<Score>,
 }
 
@@ -101,8 +99,10 @@ impl Opened<'_> {
                 match scale(square) {
                     Err(fault) => bad.add(row, fault),
                     Ok(factor) => {
+                        // The mean of unit vectors is no longer than they are; rounding may make it so.
                         #[expect(clippy::cast_possible_truncation, reason = "scores are kept in 32 bits")]
-                        scores.push(RowScore { row, dissimilarity: (1.0 - dot * factor) as f32 });
+                        let dissimilarity = (1.0 - (dot * factor).clamp(-1.0, 1.0)) as f32;
+                        scores.push(RowScore { row, dissimilarity });
                         if self.scorer.index.is_some() {
                             push_unit(x, &mut queries).expect("it has a direction");
                         }
@@ -128,7 +128,7 @@ impl Opened<'_> {
                 (hits.iter().map(|hit| f64::from(hit.cosine)).sum::<f64>() / hits.len() as f64) as f32
             };
             let row = ScoreRef {
-                key: keys.get(score.row).key,
+                key: keys.key.get(score.row),
                 source: &self.scorer.file.set,
                 modality: self.scorer.modality.name(),
                 dissimilarity: score.dissimilarity,

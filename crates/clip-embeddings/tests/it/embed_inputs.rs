@@ -296,3 +296,22 @@ fn a_clip_twice_in_a_tar_keeps_its_first() {
         assert_eq!(details, [format!("1; first in part 00000, {input}")]);
     }
 }
+
+/// A tokenizer that puts nothing around a text may leave nothing of it.
+#[test]
+fn a_caption_without_a_token_is_a_reject() {
+    let bench = Bench::new();
+    for entry in fs::read_dir(model()).unwrap() {
+        let path = entry.unwrap().path();
+        bench.write(&format!("model/{}", path.file_name().unwrap().to_str().unwrap()), fs::read(&path).unwrap());
+    }
+    let mut tokenizer = bench.json("model/tokenizer.json");
+    tokenizer["post_processor"] = serde_json::Value::Null;
+    tokenizer["normalizer"] = serde_json::json!({"type": "Replace", "pattern": {"String": "♪"}, "content": ""});
+    bench.write("model/tokenizer.json", tokenizer.to_string());
+    bench.write("model/tokenizer_config.json", r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#);
+    bench.write("list.csv", "key,text\na,a dog barks\nb,♪♪\nc,rain\n");
+    bench.call("embed-text -i list.csv --model model -o text --max-fail-rate 1").ended(0);
+    assert_eq!(text_keys(&bench, "text/part-00000.parquet"), ["a", "c"]);
+    assert_eq!(bench.rejects("text/rejects-00000.jsonl"), owned(&[("b", "no_tokens")]));
+}

@@ -79,3 +79,61 @@ fn matching_without_captions_is_refused_before_anything_is_written() {
     bench.call("match --audio audio.parquet --text text.parquet -o out").ended(2).says("there are no captions");
     assert!(!bench.path("out").exists());
 }
+
+audsem_core::row! {
+    table "vectors of another program";
+    /// A vector of any length, with a key or without one.
+    struct Loose / LooseRef / LooseColumns / LooseBuffers {
+        /// The key.
+        pub key: Option<String>,
+        /// The vector.
+        pub vec: Option<Vec<f32>>,
+    }
+}
+
+fn loose(key: &str, vec: &[f32]) -> Loose {
+    Loose { key: Some(key.to_owned()), vec: Some(vec.to_vec()) }
+}
+
+/// Captions need nothing but their key and their vector, and a row without either, or with another number of numbers, costs
+/// itself alone.
+#[test]
+fn tables_of_other_programs_lose_the_rows_that_are_odd() {
+    let bench = Bench::new();
+    let odd = [
+        loose("empty", &[]),
+        loose("a", &[1.0, 0.0]),
+        Loose { key: None, vec: Some(vec![1.0, 0.0]) },
+        loose("short", &[1.0]),
+        Loose { key: Some("none".to_owned()), vec: None },
+        Loose { key: None, vec: Some(vec![0.0, 1.0]) },
+        loose("b", &[0.0, 3.0]),
+    ];
+    bench.table("odd.parquet", &odd);
+    let keys = ["a", "b", "short", "empty", "none"];
+    bench.audio("clips.parquet", &keys.map(|key| (key, vec![1.0, 0.0])));
+    let called = bench.call("match --audio clips.parquet --text odd.parquet -o out --max-fail-rate 1").ended(0);
+    let got: Vec<CaptionMatch> = bench.rows("out/part-00000.parquet");
+    let got: Vec<_> = got.iter().map(|row| (row.key.as_str(), row.text.as_str(), row.cosine)).collect();
+    assert_eq!(got, [("a", "", 1.0), ("b", "", 0.0)]);
+    let unusable = ["short", "empty", "none"].map(|key| (key.to_owned(), "not_finite".to_owned()));
+    assert_eq!(bench.rejects("out/rejects-00000.jsonl"), unusable);
+    assert_eq!(called.summary()["results"]["captions"], 5);
+    // As clips they are rejects as well, for every command.
+    bench.texts("text.parquet", &[("a", "x", vec![1.0, 0.0]), ("b", "y", vec![1.0, 0.0])]);
+    bench.call("match --audio odd.parquet --text text.parquet -o clips --max-fail-rate 1").ended(0);
+    let rejects = bench.rejects("clips/rejects-00000.jsonl");
+    assert_eq!(rejects.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["empty", "", "short", "none", ""]);
+    for (command, kept) in [
+        ("reference build --reference odd.parquet -o reference", 2),
+        ("score -i clips.parquet --reference odd.parquet --score knn -o scored", 5),
+        ("score -i odd.parquet --modality audio --reference clips.parquet -o scored-odd", 2),
+    ] {
+        let called = bench.call(&format!("{command} --max-fail-rate 1")).ended(0);
+        let steps = called.summary()["steps"].clone();
+        let all: Vec<u64> = steps.as_array().unwrap().iter().map(|step| step[1]["kept"].as_u64().unwrap()).collect();
+        assert!(all.contains(&kept), "{command}: {steps}");
+    }
+    let scores: Vec<audsem_clip_embeddings::tables::Score> = bench.rows("scored/part-00000.parquet");
+    assert!(scores.iter().all(|row| row.nearest == Some(1.0)), "{scores:?}");
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use audsem_core::csv_records::csv_reader;
+use audsem_core::csv_records::CsvRecords;
 use audsem_core::input::open_file;
 use audsem_core::run::{LeftOut, ShardOutput};
 use rand::SeedableRng;
@@ -121,18 +121,15 @@ type Row = Result<(Example, Option<LabelledSplit>), (Fault, String)>;
 /// # Errors
 /// The header cannot be read or lacks a column.
 fn parse(file: impl Read) -> Result<(bool, impl Iterator<Item = Result<Row, String>>), String> {
-    let mut reader = csv_reader(csv::ReaderBuilder::new().flexible(true), file);
-    let columns = Columns::find(reader.headers().map_err(|error| error.to_string())?)?;
+    let mut reader = CsvRecords::new(csv::ReaderBuilder::new().flexible(true), file);
+    let columns = Columns::find(&reader.headers().map_err(|error| error.to_string())?)?;
     let has_split = columns.split.is_some();
     let mut record = csv::StringRecord::new();
-    let rows = std::iter::from_fn(move || {
-        reader.get_mut().renew();
-        match reader.read_record(&mut record) {
-            Ok(false) => None,
-            Ok(true) => Some(Ok(columns.parse(&record))),
-            Err(error) if error.is_io_error() => Some(Err(error.to_string())),
-            Err(error) => Some(Ok(Err((Fault::BadRow, error.to_string())))),
-        }
+    let rows = std::iter::from_fn(move || match reader.read_record(&mut record) {
+        Ok(false) => None,
+        Ok(true) => Some(Ok(columns.parse(&record))),
+        Err(error) if error.is_io_error() => Some(Err(error.to_string())),
+        Err(error) => Some(Ok(Err((Fault::BadRow, error.to_string())))),
     });
     Ok((has_split, rows))
 }

@@ -27,7 +27,7 @@ use serde::Serialize;
 
 pub use labelled::{Example, Examples, LabelledSplit, read_labelled};
 pub use metrics::{Confusion, Metrics};
-pub use scorer::{Scorer, ScorerOptions, SoundScore};
+pub use scorer::{Scorer, ScorerOptions, SoundScore, Unscored};
 
 use crate::error::Result;
 use crate::texts::{self, DistinctText};
@@ -37,6 +37,7 @@ audsem_core::reasons! {
     pub enum Fault {
         NoVerdict = "no_verdict": "the classifier gave no probability for this text",
         TooLong = "too_long": "the text is too long, and its beginning does not determine its first tokens",
+        NoTokens = "no_tokens": "the text has no token: it is empty, or has only characters that the model does not see",
     }
 }
 
@@ -169,9 +170,16 @@ fn score(config: &Config, scorer: &Scorer, path: &Path, out: &mut ShardOutput) -
     let mut writer = ParquetWriter::<BertLabel, _>::new(&mut file).map_err(ShardError::fatal)?;
     out.announce(rows.len() as u64);
     for (row, score) in rows.iter().zip(scores) {
-        let Some(SoundScore { probability, truncated }) = score else {
-            out.file_left_out(beginning(&row.text), LeftOut::fail(Fault::TooLong, format!("{} bytes", row.text.len())));
-            continue;
+        let SoundScore { probability, truncated } = match score {
+            Ok(score) => score,
+            Err(unscored) => {
+                let fault = match unscored {
+                    Unscored::TooLong => Fault::TooLong,
+                    Unscored::NoTokens => Fault::NoTokens,
+                };
+                out.file_left_out(beginning(&row.text), LeftOut::fail(fault, format!("{} bytes", row.text.len())));
+                continue;
+            }
         };
         out.count(TRUNCATED, u64::from(truncated));
         if !probability.is_finite() {

@@ -9,7 +9,7 @@ use audsem_models::{Error as NetworkError, Result as NetworkResult};
 use candle_core::{DType, Device};
 
 use super::classes::sound_class;
-use crate::error::Result;
+use crate::error::Result as StageResult;
 
 /// Batches between two reports of progress.
 const BATCHES_PER_REPORT: usize = 16;
@@ -27,6 +27,15 @@ pub struct SoundScore {
     pub probability: f32,
     /// Whether its end was cut off to keep to the limit of tokens.
     pub truncated: bool,
+}
+
+/// Why the classifier says nothing of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unscored {
+    /// It is too long for the tokenizer ([`NetworkError::TextBytes`]).
+    TooLong,
+    /// It has no token, not even a special one.
+    NoTokens,
 }
 
 /// How a classifier is opened.
@@ -57,7 +66,7 @@ impl Scorer {
     ///
     /// # Errors
     /// It is not a BERT model, the names of its classes are unclear, its weights do not fit, or it has no tokenizer.
-    pub fn open(dir: &ModelDir, device: &Device, options: &ScorerOptions) -> Result<Self> {
+    pub fn open(dir: &ModelDir, device: &Device, options: &ScorerOptions) -> StageResult<Self> {
         let config: Config = dir.json("config.json")?;
         let sound = sound_class(&config, options.sound_label.as_deref())?;
         let weights = Weights::open(dir, device, options.dtype)?;
@@ -78,13 +87,16 @@ impl Scorer {
     }
 
     /// The probability that each text names a sound. `progress` is called from time to time with the number of processed tokens.
-    /// Tokens beyond [`Scorer::max_tokens`] are not seen. A text that is too long for the tokenizer
-    /// ([`NetworkError::TextBytes`]) has no score.
+    /// Tokens beyond [`Scorer::max_tokens`] are not seen.
     ///
     /// # Errors
     /// The tokenizer refuses a text; memory; device.
-    pub fn score(&self, texts: &[&str], mut progress: impl FnMut(usize)) -> NetworkResult<Vec<Option<SoundScore>>> {
-        let rows: NetworkResult<Vec<Option<Encoded>>> = texts.iter().map(|text| self.encode(text)).collect();
+    pub fn score(
+        &self,
+        texts: &[&str],
+        mut progress: impl FnMut(usize),
+    ) -> NetworkResult<Vec<Result<SoundScore, Unscored>>> {
+        let rows: NetworkResult<Vec<Result<Encoded, Unscored>>> = texts.iter().map(|text| self.encode(text)).collect();
         let rows = rows?;
         let known: Vec<&Encoded> = rows.iter().flatten().collect();
         let mut scores = Vec::with_capacity(known.len());
@@ -95,13 +107,15 @@ impl Scorer {
             progress(part.iter().map(|row| row.ids.len()).sum());
         }
         let mut scores = scores.into_iter();
-        Ok(rows.iter().map(|row| row.as_ref().and_then(|_| scores.next())).collect())
+        let mut next = || scores.next().expect("each known text has a score");
+        Ok(rows.into_iter().map(|row| row.map(|_| next())).collect())
     }
 
-    fn encode(&self, text: &str) -> NetworkResult<Option<Encoded>> {
+    fn encode(&self, text: &str) -> NetworkResult<Result<Encoded, Unscored>> {
         match self.encoder.encode(&without_brackets(text)) {
-            Err(NetworkError::TextBytes { .. }) => Ok(None),
-            encoded => encoded.map(Some),
+            Err(NetworkError::TextBytes { .. }) => Ok(Err(Unscored::TooLong)),
+            Ok(encoded) if encoded.ids.is_empty() => Ok(Err(Unscored::NoTokens)),
+            encoded => encoded.map(Ok),
         }
     }
 

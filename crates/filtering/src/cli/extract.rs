@@ -14,7 +14,7 @@ use crate::languages::Languages;
 #[derive(Debug, Args)]
 pub struct ExtractArgs {
     /// Captions dump (JSON objects, one video each; plain, .gz or .zst), subtitle file (.vtt, .srt,
-    /// .json3, .srv1-3, .ttml), tar of subtitle files, or folder of any of these; may be given several times
+    /// .json3, .srv1-3, .ttml, .sbv, .ass), tar of subtitle files, or folder of any of these; may be given several times
     #[arg(short, long, required = true, num_args = 1.., value_name = "PATH")]
     pub input: Vec<PathBuf>,
     /// Languages whose tracks are read, separated by commas; `en*` matches all that begin with `en`

@@ -137,7 +137,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     Ok(summary
         .with_result("files_of_other_kinds", sources.n_other)
         .with_result("table_rows", table.n_rows)
-        .with_result("table_rows_without_media", table.n_rows - table.n_matched)
+        .with_result("table_rows_without_media", table.n_rows - table.n_matched - table.n_unreadable)
+        .with_result("table_rows_unreadable", table.n_unreadable)
         .with_result("table_rows_at_the_start_of_another", table.n_rivals))
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error;
 use audsem_core::run::Fingerprint;
-use audsem_core::tables::{Columns as _, ParquetFile, is_csv};
+use audsem_core::tables::{ParquetFile, is_csv};
 use foldhash::fast::FixedState;
 
 use super::name::ClipName;
@@ -56,6 +56,8 @@ pub(super) struct TableCounts {
     pub(super) n_rows: u64,
     /// Rows that a candidate has.
     pub(super) n_matched: u64,
+    /// Rows that cannot be read.
+    pub(super) n_unreadable: u64,
     /// Rows that fitted a candidate, which has another row that fits as well or better.
     pub(super) n_rivals: u64,
 }
@@ -78,11 +80,15 @@ pub(super) fn attach(tables: &[PathBuf], candidates: &mut [Candidate]) -> Result
     }
     let mut counts = TableCounts::default();
     for table in tables {
-        for columns in open(table)?.groups() {
-            let columns = columns?;
-            for i in 0..columns.len() {
-                let row = columns.get(i);
+        for rows in open(table)?.usable_groups() {
+            let rows = rows?;
+            if let Some(bad) = rows.bad.first() {
+                counts.n_unreadable += rows.bad.len() as u64;
+                tracing::warn!("{}: {} rows cannot be read, the first of them: {bad}", table.display(), rows.bad.len());
+            }
+            for (_, row) in rows.iter() {
                 counts.n_rows += 1;
+                let Ok(row) = row else { continue };
                 let Some(starts) = wanted.get(row.video_id) else { continue };
                 let near = row.start_ms.saturating_sub(TOLERANCE_MS)..=row.start_ms.saturating_add(TOLERANCE_MS);
                 for &at in near.filter_map(|start| starts.get(&start)).flatten() {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use audsem_core::error::Error;
 use audsem_core::run::{FileFingerprint, FileState, Fingerprint, check_growing};
 use audsem_core::suffix::is_media;
-use audsem_core::tar::{MemberReader, TarError, is_tar};
+use audsem_core::tar::{MemberReader, TarError, is_metadata, is_tar};
 use audsem_core::walk::Walk;
 
 use super::name::ClipName;
@@ -154,7 +154,7 @@ impl Sources {
         };
         for number in 0.. {
             match members.next_member() {
-                Ok(Some(member)) if !member.is_file => {}
+                Ok(Some(member)) if !member.is_file || is_metadata(&member.name) => {}
                 Ok(Some(member)) if has_ending(&member.name, is_media) || has_ending(&member.name, is_partial) => {
                     let place = Place::Member { tar, number };
                     self.candidates.push(Candidate::new(&member.name, member.size, place));

@@ -65,12 +65,12 @@ pub(super) fn run(judge: &Judge, cache: &VerdictCache, part: &Part, out: &mut Sh
         let groups = groups_within(&table, part.limit);
         if threads == 1 {
             // A single thread writes rejects immediately, not at the end of a row group.
-            for (group, n_rows) in groups {
-                let done = worker.group(&table, group, n_rows, &mut |rejects| Ok(out.file_batch(rejects)?));
+            for group in groups {
+                let done = worker.group(&table, group, &mut |rejects| Ok(out.file_batch(rejects)?));
                 take(out, done)?;
             }
         } else {
-            let map = |(group, n_rows)| worker.group(&table, group, n_rows, &mut |_| Ok(()));
+            let map = |group| worker.group(&table, group, &mut |_| Ok(()));
             ordered_map(groups, threads, 2 * threads, map, |done| take(out, done))?;
         }
     }
@@ -79,16 +79,26 @@ pub(super) fn run(judge: &Judge, cache: &VerdictCache, part: &Part, out: &mut Sh
     Ok(())
 }
 
-/// The row groups that lie within the first `limit` rows, each with how many of its rows do.
-fn groups_within(table: &ParquetFile<Cue>, limit: u64) -> Vec<(usize, usize)> {
+/// A row group, as far as it is read.
+#[derive(Clone, Copy)]
+struct Group {
+    number: usize,
+    n_rows: usize,
+    /// The number in the table of its first row.
+    first_row: usize,
+}
+
+/// The row groups that lie within the first `limit` rows.
+fn groups_within(table: &ParquetFile<Cue>, limit: u64) -> Vec<Group> {
     let mut left = usize::try_from(limit).unwrap_or(usize::MAX);
-    let mut groups = Vec::new();
-    for group in 0..table.n_groups() {
-        let n_rows = table.n_rows_in(group).min(left);
+    let (mut groups, mut first_row) = (Vec::new(), 0);
+    for number in 0..table.n_groups() {
+        let n_rows = table.n_rows_in(number).min(left);
         left -= n_rows;
         if n_rows > 0 {
-            groups.push((group, n_rows));
+            groups.push(Group { number, n_rows, first_row });
         }
+        first_row += n_rows;
     }
     groups
 }
@@ -128,12 +138,20 @@ impl Worker<'_> {
     fn group(
         &self,
         table: &ParquetFile<Cue>,
-        group: usize,
-        n_rows: usize,
+        group: Group,
         file: &mut dyn FnMut(&mut RejectBatch) -> Result<(), ShardError>,
     ) -> Result<Done, ShardError> {
-        let cues = table.group(group).map_err(ShardError::input)?;
-        self.rows(|i| cues.get(i), n_rows, n_rows as u64, self.batch(), file)
+        let Group { number, n_rows, first_row } = group;
+        let cues = table.usable(number).map_err(ShardError::input)?;
+        let mut rejects = self.batch();
+        let bad = cues.bad.iter().take_while(|bad| bad.row < n_rows);
+        let n_bad = bad
+            .map(|bad| {
+                rejects
+                    .file_left_out(format_args!("row {}", first_row + bad.row), LeftOut::fail(RowFault::BadLine, bad))
+            })
+            .count();
+        self.rows(|i| cues.columns.get(i), n_rows - n_bad, n_rows as u64, rejects, file)
     }
 
     fn csv(&self, rows: Vec<CsvRow>) -> Result<Done, ShardError> {

@@ -21,7 +21,7 @@ audsem_core::reasons! {
 audsem_core::reasons! {
     /// What makes a row unusable.
     pub enum RowFault {
-        BadLine = "bad_line" : "the line of the CSV table is not a cue",
+        BadLine = "bad_line" : "the row of the table, or the line of the CSV file, is not a cue",
         EndBeyondRange = "end_beyond_range" : "the cue ends beyond 49 days",
     }
 }

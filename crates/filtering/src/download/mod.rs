@@ -52,7 +52,7 @@ audsem_core::reasons! {
 audsem_core::reasons! {
     /// What can be wrong with a clip's media.
     pub enum Fault {
-        BadLine = "bad_line": "the line of a CSV table cannot be read",
+        BadLine = "bad_line": "the row of a table, or the line of a CSV file, cannot be read",
         BadKey = "bad_key": "video id, start and end make no clip key",
         NoMedia = "no_media": "no file of the source folder belongs to the video" => "--source",
         Outside = "outside_media": "the clip begins after the media ends",

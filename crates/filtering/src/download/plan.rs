@@ -7,7 +7,7 @@ use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
 use audsem_core::input;
 use audsem_core::run::{Fingerprint, Shard};
-use audsem_core::tables::{Columns, CsvCues, ParquetFile, is_csv};
+use audsem_core::tables::{CsvCues, ParquetFile, is_csv};
 
 use super::folder::Library;
 use crate::by_video::shard_name;
@@ -106,15 +106,20 @@ impl Rows {
             return self.read_csv(path);
         }
         let file = ParquetFile::<ClipSpan>::open(path)?;
-        for group in file.groups() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let mut first_row = 0;
+        for group in file.usable_groups() {
             let group = group?;
-            for i in 0..group.len() {
+            for (row, clip) in group.iter() {
                 if !self.take_one() {
                     return Ok(());
                 }
-                let row = group.get(i);
-                self.add(row.video_id, row.start_ms, row.end_ms);
+                match clip {
+                    Ok(clip) => self.add(clip.video_id, clip.start_ms, clip.end_ms),
+                    Err(bad) => self.bad_lines.push((format!("{name}, row {}", first_row + row), bad.to_string())),
+                }
             }
+            first_row += group.n_rows();
         }
         Ok(())
     }

@@ -62,6 +62,8 @@ pub struct Tally {
     pub tracks_other_language: u64,
     /// Tracks without a language.
     pub tracks_without_language: u64,
+    /// Tracks read in a less exact format, since the file in the most exact one is of no use.
+    pub tracks_in_other_format: u64,
     /// Tracks without a transcript.
     pub tracks_without_transcript: u64,
     /// Cues of tracks in other languages, as far as they were parsed.
@@ -71,7 +73,7 @@ pub struct Tally {
 impl Tally {
     /// Every counter with its name in `stats.json`.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 11] {
+    pub fn named(&self) -> [(&'static str, u64); 12] {
         [
             ("videos", self.videos),
             ("videos_with_cues", self.videos_with_cues),
@@ -82,6 +84,7 @@ impl Tally {
             ("texts_mended", self.texts_mended),
             ("tracks_other_language", self.tracks_other_language),
             ("tracks_without_language", self.tracks_without_language),
+            ("tracks_in_other_format", self.tracks_in_other_format),
             ("tracks_without_transcript", self.tracks_without_transcript),
             ("cues_other_language", self.cues_other_language),
         ]

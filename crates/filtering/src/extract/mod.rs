@@ -3,7 +3,7 @@
 //! A caption such as `[door slams]` names a sound that is heard while it is shown. This step finds
 //! those that fill their caption and last between one and ten seconds, in a dump of JSON objects (one
 //! video each) or in subtitle files as yt-dlp writes them (WebVTT, SubRip, `json3`, `srv1`–`srv3`,
-//! TTML), loose or in tars. Its output is a table of cues in `part-NNNNN.parquet`; `row_id` is the
+//! TTML, SubViewer, SubStation Alpha), loose or in tars. Its output is a table of cues in `part-NNNNN.parquet`; `row_id` is the
 //! number of the shard in the upper 32 bits and the number of the row in the shard in the lower 32, so
 //! that it depends on the input and on `--shard-mb` only.
 //!
@@ -26,6 +26,7 @@ pub mod rules;
 pub mod sources;
 pub mod subtitles;
 pub mod text;
+mod twins;
 mod work;
 mod work_reference;
 
@@ -46,7 +47,8 @@ use crate::error::Result;
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     config.validate()?;
     let sources = sources::find(&config.inputs, config.naming())?;
-    let inputs: Vec<PathBuf> = sources.files.iter().map(|source| source.path.clone()).collect();
+    let with_others = sources.files.iter().flat_map(|source| std::iter::once(source).chain(&source.others));
+    let inputs: Vec<PathBuf> = with_others.map(|source| source.path.clone()).collect();
     let mut run = Run::open(options, RunSpec::new(&config::HashedConfig::of(config)).inputs(&inputs))?;
     let plan = plan::plan(&sources.files, config, options.limit.is_some())?;
     let step = Step { name: "part", unit: "cues", physical: "MB" };
@@ -58,7 +60,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let mut summary = run.finish()?;
     if sources.n_other_format > 0 {
         let n = Value::from(sources.n_other_format);
-        summary.results.insert("subtitle files skipped for another format of the same track".to_owned(), n);
+        summary.results.insert("subtitle files behind another format of the same track".to_owned(), n);
     }
     if done.stats.counts.contains_key(work::CUT_DUMPS) {
         return Ok(summary.as_broken_input());

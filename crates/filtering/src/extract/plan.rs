@@ -8,10 +8,10 @@ use super::config::{Config, ExtractCompat};
 use super::dump::ByteRange;
 use super::sources::{CaptionSource, CaptionSourceKind};
 
-/// Most subtitle files in one shard …
+/// Number of subtitle files at which a shard is closed, unless the next one is of the same video …
 const FILES_PER_SHARD: usize = 1024;
 
-/// … and most bytes of them, at which a shard is closed.
+/// … and number of their bytes.
 const SUBTITLE_BYTES_PER_SHARD: u64 = 32 << 20;
 
 /// A part of the input.
@@ -55,10 +55,11 @@ pub fn plan(files: &[CaptionSource], config: &Config, limited: bool) -> Result<V
         }
         let print = FileFingerprint::of(&file.path)?;
         if file.kind == CaptionSourceKind::Subtitles {
-            group.add(file, &print);
-            if group.is_full() {
+            if group.is_full() && !group.ends_with_video_of(file) {
                 pieces.push(std::mem::take(&mut group).close());
             }
+            let others = file.others.iter().map(|other| FileFingerprint::of(&other.path));
+            group.add(file, &print, &others.collect::<Result<Vec<_>>>()?);
             continue;
         }
         if !group.files.is_empty() {
@@ -123,15 +124,22 @@ struct Group {
 }
 
 impl Group {
-    fn add(&mut self, file: &CaptionSource, file_print: &FileFingerprint) {
+    fn add(&mut self, file: &CaptionSource, file_print: &FileFingerprint, others: &[FileFingerprint]) {
         let track = file.track.as_ref();
         // Id and language may depend on the media beside the file.
         let id = track.and_then(|track| track.video_id.as_deref().ok()).unwrap_or_default();
         let language = track.and_then(|track| track.language.as_deref()).unwrap_or_default();
         let print = std::mem::take(&mut self.print);
-        self.print = print.with(&file.name).with(id).with(language).with_file(file_print);
+        let print = print.with(&file.name).with(id).with(language).with_file(file_print);
+        self.print = others.iter().fold(print, Fingerprint::with_file);
         self.files.push(file.clone());
         self.n_bytes += file_print.bytes;
+    }
+
+    /// Whether the last file is a track of the same video, whose tracks are compared with each other.
+    fn ends_with_video_of(&self, file: &CaptionSource) -> bool {
+        let video = |file: &CaptionSource| file.track.as_ref().map(|track| track.video_id.clone());
+        self.files.last().is_some_and(|last| video(last) == video(file))
     }
 
     fn is_full(&self) -> bool {

@@ -9,6 +9,7 @@ audsem_core::reasons! {
         NoWordCharacter = "no_word_character": "the text has no letter, number or underscore",
         TripleQuote = "triple_quote": "the text has three double quotes in a row",
         MissingField = "missing_field": "the cue lacks its text, its start or its duration",
+        TwinTrack = "twin_track": "another track of the video has the same caption at the same time; that one is kept",
         RollingRepeat = "rolling_repeat": "the cue only repeats what the cue before it already shows",
     }
 }
@@ -23,6 +24,7 @@ audsem_core::reasons! {
         BrokenInput = "broken_input": "a file cannot be read to its end; what came before counts",
         NoVideoId = "no_video_id": "the object has no video id, or the name of the file gives none",
         MalformedCue = "malformed_cue": "a cue of a subtitle file cannot be read",
+        UnreadFormat = "unread_format": "a subtitle file of a format that is not read; ffmpeg converts it to WebVTT (`ffmpeg -i FILE FILE.vtt`)",
         MalformedFile = "malformed_file": "a subtitle file cannot be read, or not to its end",
     }
 }

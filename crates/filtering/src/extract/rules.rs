@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::reasons::{DropReason, Fault};
-use super::text::{has_word_character, is_bracketed, one_line, trim};
+use super::text::{has_word_character, is_bracketed, trim, visible_line};
 
 /// Shortest and longest clip the data set takes, in seconds, both inclusive.
 pub const DEFAULT_DURATION_S: (f64, f64) = (1.0, 10.0);
@@ -41,7 +41,7 @@ pub enum Verdict<'a> {
 /// is not bracketed is dropped whatever its times.
 #[must_use]
 pub fn judge(text: &str, start_s: Option<f64>, dur_s: Option<f64>, limits: DurationLimits) -> Verdict<'_> {
-    let text = one_line(trim(text));
+    let text = visible_line(text);
     if !is_bracketed(&text) {
         return Verdict::Drop(DropReason::NotBracketed);
     }
@@ -89,6 +89,7 @@ mod tests {
         for (text, start, dur, expected) in [
             ("[door slams shut]", "12.34", "2.25", keep(12_340, 2_250, "[door slams shut]")),
             (" (thunder)\n[rain] ", "0", "1", keep(0, 1_000, "(thunder) [rain]")),
+            ("\u{200e}[rain]\u{2028}[wind]\u{200b}", "0", "1", keep(0, 1_000, "[rain] [wind]")),
             ("{wind}", "1.0005", "10.0", keep(1_001, 10_000, "{wind}")),
             ("[laughs)", "3", "1.5", keep(3_000, 1_500, "[laughs)")),
             ("[says \"hey\"]", "3", "1.5", keep(3_000, 1_500, "[says \"hey\"]")),

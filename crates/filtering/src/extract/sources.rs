@@ -2,14 +2,14 @@
 
 use std::cell::Cell;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use audsem_core::error::{Error, Result};
 use audsem_core::input::is_file;
 use audsem_core::run::check_growing;
 use audsem_core::suffix::{AUDIO, VIDEO, is_media};
-use audsem_core::tar::MemberReader;
+use audsem_core::tar::{MemberReader, is_metadata, is_tar};
 use audsem_core::walk::{FoundFile, Walk};
 
 use super::subtitles::{Naming, TrackName, parse_name};
@@ -36,6 +36,8 @@ pub struct CaptionSource {
     pub kind: CaptionSourceKind,
     /// Whose captions a subtitle file holds.
     pub track: Option<TrackName>,
+    /// The same track in less exact formats, the best first: one of them is read where this file is of no use.
+    pub others: Vec<CaptionSource>,
 }
 
 /// The files behind the inputs.
@@ -43,7 +45,7 @@ pub struct CaptionSource {
 pub struct Sources {
     /// In the order of the inputs, sorted by name within a folder.
     pub files: Vec<CaptionSource>,
-    /// Subtitle files skipped since the same track is there in a more exact format.
+    /// Subtitle files behind others, since the same track is there in a more exact format.
     pub n_other_format: u64,
 }
 
@@ -68,7 +70,7 @@ pub fn find(inputs: &[PathBuf], naming: Naming<'_>) -> Result<Sources> {
             let name = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let kind = kind_of(&name).unwrap_or(CaptionSourceKind::Dump);
             let track = parse_name(&name).map(|name| track_of_file(input, name.stem, naming)).transpose()?;
-            sources.files.push(CaptionSource { path: input.clone(), name, kind, track });
+            sources.files.push(CaptionSource { path: input.clone(), name, kind, track, others: Vec::new() });
         }
     }
     refuse_shared_ids(&sources.files, naming)?;
@@ -98,8 +100,8 @@ fn is_medium_beside(file: &Path, stem: &str) -> Result<bool> {
     Ok(false)
 }
 
-const NOTHING: &str = "no dump (.json, .jsonl, .ndjson, .txt), tar or subtitle file (.vtt, .srt, .json3, .srv1-3, .ttml) \
-     in this folder; a file that is called otherwise must be named itself";
+const NOTHING: &str = "no dump (.json, .jsonl, .ndjson, .txt), tar or subtitle file (.vtt, .srt, .json3, .srv1-3, .ttml, \
+     .sbv, .ass) in this folder; a file that is called otherwise must be named itself";
 
 /// The content of a file by its name; `None` if it is not a caption file.
 fn kind_of(name: &str) -> Option<CaptionSourceKind> {
@@ -109,7 +111,7 @@ fn kind_of(name: &str) -> Option<CaptionSourceKind> {
     let lower = name.to_ascii_lowercase();
     let plain = [".gz", ".zst"].iter().find_map(|ending| lower.strip_suffix(ending)).unwrap_or(&lower);
     let ends = |endings: &[&str]| endings.iter().any(|ending| plain.ends_with(ending));
-    if ends(&[".tar", ".tgz"]) {
+    if is_tar(&lower) || ends(&[".tar"]) {
         return Some(CaptionSourceKind::Tar);
     }
     // Other files that downloaders write next to the subtitles.
@@ -130,7 +132,7 @@ fn in_folder(folder: &Path, naming: Naming<'_>) -> Result<Vec<CaptionSource>> {
         let kind = kind_of(name)?;
         let naming = Naming { fetched: is_fetched(name, &run_folders), ..naming };
         let track = parse_name(name).map(|subtitles| naming.track(subtitles.stem, |stem| media.contains(stem)));
-        Some(CaptionSource { path: path.clone(), name: name.clone(), kind, track })
+        Some(CaptionSource { path: path.clone(), name: name.clone(), kind, track, others: Vec::new() })
     };
     let is_record = |source: &CaptionSource| {
         source.kind == CaptionSourceKind::Dump && run_folders.contains(folder_of(&source.name))
@@ -199,7 +201,7 @@ fn stems_in_tar(path: &Path) -> Vec<String> {
     let mut stems = Vec::new();
     let Ok(mut members) = MemberReader::scan(path) else { return stems };
     while let Ok(Some(member)) = members.next_member() {
-        if member.is_file {
+        if member.is_file && !is_metadata(&member.name) {
             stems.extend(parse_name(&member.name).map(|name| name.stem.to_owned()));
         }
     }
@@ -214,25 +216,41 @@ fn folder_of(name: &str) -> &str {
     name.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// Keeps one subtitle file of those with the same name but for the format; returns how many went.
+/// Puts the subtitle files with the same name but for the format behind the most exact one; returns how many they are.
 fn keep_best_format(files: &mut Vec<CaptionSource>) -> u64 {
     let track = |name: &str| {
         let plain = [".gz", ".zst"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
         plain.rsplit_once('.').map_or(plain, |(track, _)| track).to_owned()
     };
-    let mut best = BTreeMap::new();
-    for file in files.iter().filter(|file| file.kind == CaptionSourceKind::Subtitles) {
-        let Some(name) = parse_name(&file.name) else { continue };
-        let candidate = (name.format, file.name.clone());
-        let slot = best.entry(track(&file.name)).or_insert_with(|| candidate.clone());
-        *slot = candidate.min(slot.clone());
+    let (mut kept, mut n_behind) = (Vec::new(), 0);
+    let mut places = HashMap::new();
+    for file in files.drain(..) {
+        if file.kind != CaptionSourceKind::Subtitles {
+            kept.push(file);
+            continue;
+        }
+        match places.entry(track(&file.name)) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(kept.len());
+                kept.push(file);
+            }
+            Entry::Occupied(place) => {
+                let best: &mut CaptionSource = &mut kept[*place.get()];
+                best.others.push(file);
+                n_behind += 1;
+            }
+        }
     }
-    let before = files.len();
-    files.retain(|file| {
-        file.kind != CaptionSourceKind::Subtitles
-            || best.get(&track(&file.name)).is_some_and(|(_, name)| *name == file.name)
-    });
-    (before - files.len()) as u64
+    let rank = |file: &CaptionSource| (parse_name(&file.name).map(|name| name.format), file.name.clone());
+    for file in kept.iter_mut().filter(|file| !file.others.is_empty()) {
+        let mut all = std::mem::take(&mut file.others);
+        all.push(file.clone());
+        all.sort_by_key(rank);
+        *file = all.remove(0);
+        file.others = all;
+    }
+    *files = kept;
+    n_behind
 }
 
 #[cfg(test)]
@@ -252,7 +270,13 @@ mod tests {
             ("a.tar", Some(CaptionSourceKind::Tar)),
             ("a.tgz", Some(CaptionSourceKind::Tar)),
             ("a.tar.zst", Some(CaptionSourceKind::Tar)),
+            ("a.tar.xz", Some(CaptionSourceKind::Tar)),
             ("abc.en.vtt", Some(CaptionSourceKind::Subtitles)),
+            ("abc.en.dfxp", Some(CaptionSourceKind::Subtitles)),
+            ("abc.en.sbv", Some(CaptionSourceKind::Subtitles)),
+            ("abc.en.ASS", Some(CaptionSourceKind::Subtitles)),
+            ("abc.en.webvtt.zst", Some(CaptionSourceKind::Subtitles)),
+            ("abc.en.smi", Some(CaptionSourceKind::Subtitles)),
             ("abc.en.json3.gz", Some(CaptionSourceKind::Subtitles)),
             ("abc.info.json", None),
             ("abc.mp4", None),
@@ -268,12 +292,17 @@ mod tests {
             name: name.to_owned(),
             kind: CaptionSourceKind::Subtitles,
             track: None,
+            others: Vec::new(),
         };
         let mut files =
-            ["a.en.json3", "a.en.srt", "a.en.vtt", "b.en.srt", "b.en.vtt.gz", "c/a.en.srt"].map(file).to_vec();
-        assert_eq!(keep_best_format(&mut files), 3);
-        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
-        assert_eq!(names, ["a.en.json3", "b.en.vtt.gz", "c/a.en.srt"]);
+            ["a.en.ass", "a.en.srt", "a.en.json3", "a.en.vtt", "b.en.srt", "b.en.vtt.gz", "c/a.en.srt", "c/a.en.lrc"]
+                .map(file)
+                .to_vec();
+        assert_eq!(keep_best_format(&mut files), 5);
+        let names = |files: &[CaptionSource]| files.iter().map(|file| file.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&files), ["a.en.json3", "b.en.vtt.gz", "c/a.en.srt"]);
+        let others: Vec<_> = files.iter().map(|file| names(&file.others)).collect();
+        assert_eq!(others, [vec!["a.en.vtt", "a.en.srt", "a.en.ass"], vec!["b.en.srt"], vec!["c/a.en.lrc"]]);
     }
 
     #[test]

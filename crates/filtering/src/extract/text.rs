@@ -15,6 +15,53 @@ pub fn trim(text: &str) -> &str {
     text.trim_matches(is_blank)
 }
 
+/// Whether a character is there but not seen: zero-width ones, marks of the direction of writing, the soft hyphen.
+#[must_use]
+pub fn is_mark(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+    )
+}
+
+/// The characters that end a line in a text, wherever it comes from.
+pub const LINE_BREAKS: [char; 7] = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
+
+/// What a reader sees of a caption, on one line: without blanks at its ends, without marks that are not seen, and a blank
+/// for each line end and tab. Joiners between characters beyond ASCII stay, as they are part of these.
+#[must_use]
+pub fn visible_line(text: &str) -> Cow<'_, str> {
+    let is_end = |c| is_blank(c) || is_mark(c);
+    let text = text.trim_matches(is_end);
+    if !text.contains(|c: char| LINE_BREAKS.contains(&c) || c == '\t' || is_mark(c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let beyond_ascii = |c: Option<char>| c.is_some_and(|c| !c.is_ascii());
+        match c {
+            '\r' if chars.peek() == Some(&'\n') => {}
+            '\u{200c}' | '\u{200d}'
+                if beyond_ascii(line.chars().next_back()) && beyond_ascii(chars.peek().copied()) =>
+            {
+                line.push(c);
+            }
+            _ if is_mark(c) => {}
+            _ if c == '\t' || LINE_BREAKS.contains(&c) => line.push(' '),
+            _ => line.push(c),
+        }
+    }
+    Cow::Owned(line)
+}
+
+/// Whether a caption begins with an opening bracket, if nothing that is not seen is counted.
+#[must_use]
+pub fn begins_bracketed(text: &str) -> bool {
+    text.trim_start_matches(|c| is_blank(c) || is_mark(c)).starts_with(is_opener)
+}
+
 /// Whether `c` opens a bracket: `[`, `{` or `(`.
 #[must_use]
 pub fn is_opener(c: char) -> bool {
@@ -131,6 +178,25 @@ mod tests {
             let mut buffer = [0; 4];
             assert_eq!(is_word_character(c), exact.is_match(c.encode_utf8(&mut buffer)), "{c:?}");
         }
+    }
+
+    #[test]
+    fn what_is_not_seen_hides_no_bracket() {
+        for (input, expected) in [
+            ("[rain]", "[rain]"),
+            ("\u{200b}[rain]\u{200e} ", "[rain]"),
+            ("\u{feff}\u{202a} [\u{200f}rain\u{200b}]\u{202c}", "[rain]"),
+            ("\u{2066}(thun\u{ad}der)\u{2069}", "(thunder)"),
+            ("[rain]\u{200e}\n\u{200e}[wind]", "[rain] [wind]"),
+            ("[rain]\r\n[wind]\u{2028}(a)\u{85}b\tc\rd", "[rain] [wind] (a) b c d"),
+            ("[\u{645}\u{6cc}\u{200c}\u{6a9}]", "[\u{645}\u{6cc}\u{200c}\u{6a9}]"),
+            ("[ra\u{200d}in]", "[rain]"),
+            ("\u{200b}", ""),
+        ] {
+            assert_eq!(visible_line(input), expected, "{input:?}");
+            assert_eq!(begins_bracketed(input), visible_line(input).starts_with(is_opener), "{input:?}");
+        }
+        assert!(matches!(visible_line(" [rain] "), Cow::Borrowed("[rain]")));
     }
 
     #[test]

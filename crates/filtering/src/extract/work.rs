@@ -9,7 +9,7 @@ use audsem_core::input::{self, open_file};
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{LeftOut, OutputFile, ShardError, ShardOutput};
 use audsem_core::tables::{Cue, CueRef, ParquetWriter};
-use audsem_core::tar::{Member, MemberReader};
+use audsem_core::tar::{Member, MemberReader, is_metadata};
 
 use super::config::Config;
 use super::dump::{self, Block, Blocks, ByteRange};
@@ -17,7 +17,8 @@ use super::harvest::Harvest;
 use super::plan::{Piece, Work};
 use super::reasons::Fault;
 use super::sources::CaptionSource;
-use super::subtitles::{self, TrackName};
+use super::subtitles::{self, SubtitleFile, TrackName};
+use super::twins::Twins;
 use crate::error::Error;
 
 /// Blocks in flight for each thread of a shard.
@@ -52,7 +53,8 @@ pub(super) fn extract(
 ) -> Result<(), ShardError> {
     let mut file = out.create(format!("part-{}.parquet", out.name()))?;
     let writer = ParquetWriter::new(&mut file).map_err(Error::from)?;
-    let mut part = Part { config, writer, next_row: u64::from(work.index) << 32, out, limit, n_read: 0 };
+    let mut part =
+        Part { config, writer, next_row: u64::from(work.index) << 32, out, limit, n_read: 0, twins: Twins::default() };
     for piece in &work.pieces {
         match part.read(piece) {
             Ok(()) => {}
@@ -73,6 +75,35 @@ struct Part<'a> {
     out: &'a mut ShardOutput,
     limit: Option<u64>,
     n_read: u64,
+    twins: Twins,
+}
+
+/// One file of a track, read: with the number of its bytes, or why it cannot be read.
+struct Candidate<'a> {
+    source: &'a CaptionSource,
+    read: io::Result<(SubtitleFile, u64)>,
+}
+
+impl<'a> Candidate<'a> {
+    /// What a file is worth that leaves nothing to be wished for.
+    const WHOLE: u8 = 2;
+
+    /// Reads a file. One that is damaged is of no use; what the system fails to read is tried again.
+    fn open(source: &'a CaptionSource) -> Result<Self, Stop> {
+        let format = subtitles::parse_name(&source.name).expect("only files with such names are read").format;
+        let bytes = input::open(&source.path).map_err(io::Error::other).and_then(read_all);
+        if let Err(error) = &bytes
+            && Blame::of_io(error) == Blame::Surroundings
+        {
+            return Err(ShardError::Input(format!("{}: {error}", source.name)).into());
+        }
+        let read = bytes.map(|bytes| (SubtitleFile::read(&bytes, format), bytes.len() as u64));
+        Ok(Self { source, read })
+    }
+
+    fn worth(&self) -> u8 {
+        self.read.as_ref().map_or(0, |(file, _)| file.worth())
+    }
 }
 
 impl Part<'_> {
@@ -108,13 +139,27 @@ impl Part<'_> {
         })
     }
 
+    /// Reads a track: its file in the most exact format, or the first in another one that is of more use.
     fn read_subtitles(&mut self, file: &CaptionSource) -> Result<(), Stop> {
-        match input::open(&file.path).map_err(io::Error::other).and_then(read_all) {
-            Ok(bytes) => {
-                let track = file.track.as_ref().expect("subtitle files have one");
-                self.take_subtitles(&file.name, track, &bytes)
+        let track = file.track.as_ref().expect("subtitle files have one");
+        let is_wanted = subtitles::is_wanted(track, &self.config.subtitle_options(false));
+        let others = if is_wanted { &*file.others } else { &[] };
+        let mut best = Candidate::open(file)?;
+        let mut in_other_format = false;
+        for other in others {
+            if best.worth() >= Candidate::WHOLE {
+                break;
             }
-            Err(error) => self.broken(&file.name, &error),
+            let candidate = Candidate::open(other)?;
+            if candidate.worth() > best.worth() {
+                (best, in_other_format) = (candidate, true);
+            }
+        }
+        match best.read {
+            Ok((read, n_bytes)) => {
+                self.take_subtitles(&best.source.name, track, read, n_bytes, u64::from(in_other_format))
+            }
+            Err(error) => self.broken(&best.source.name, &error),
         }
     }
 
@@ -140,19 +185,27 @@ impl Part<'_> {
             members.read_payload(&mut bytes).map_err(ShardError::input)?;
             match input::decompress(Cursor::new(std::mem::take(&mut bytes))).and_then(read_all) {
                 Ok(text) => {
-                    let stem = subtitles::parse_name(&member.name).expect("only files with such names are read").stem;
-                    self.take_subtitles(&name, &self.config.naming().track(stem, |_| false), &text)?;
+                    let parsed = subtitles::parse_name(&member.name).expect("only files with such names are read");
+                    let track = self.config.naming().track(parsed.stem, |_| false);
+                    self.take_subtitles(&name, &track, SubtitleFile::read(&text, parsed.format), text.len() as u64, 0)?;
                 }
                 Err(error) => self.broken(&name, &error)?,
             }
         }
     }
 
-    fn take_subtitles(&mut self, path: &str, track: &TrackName, bytes: &[u8]) -> Result<(), Stop> {
-        let format = subtitles::parse_name(path).expect("only files with such names are read").format;
+    fn take_subtitles(
+        &mut self,
+        path: &str,
+        track: &TrackName,
+        read: SubtitleFile,
+        n_bytes: u64,
+        in_other_format: u64,
+    ) -> Result<(), Stop> {
         let options = self.config.subtitle_options(self.out.files_all_rejects());
-        let harvest = subtitles::harvest(path, format, track, bytes, &options);
-        self.take(&harvest, bytes.len() as u64)
+        let mut harvest = subtitles::harvest(path, track, read, &options, &mut self.twins);
+        harvest.tally.tracks_in_other_format = in_other_format;
+        self.take(&harvest, n_bytes)
     }
 
     /// A file, or the rest of it, is damaged: that counts as one record. What the system fails to read is tried again.
@@ -218,7 +271,7 @@ pub(super) fn open_dump(
 }
 
 fn is_subtitles(member: &Member) -> bool {
-    member.is_file && subtitles::parse_name(&member.name).is_some()
+    member.is_file && !is_metadata(&member.name) && subtitles::parse_name(&member.name).is_some()
 }
 
 /// Reads a subtitle file; one that is too large is an error.

@@ -207,6 +207,81 @@ fn subtitle_files_are_read_from_folders_and_tars() {
 }
 
 #[test]
+fn a_file_of_no_use_does_not_hide_the_same_track_in_another_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let subs = folder.path().join("subs");
+    let cut = "<timedtext format=\"3\"><body><p t=\"9000\" d=\"2000\">[cut]</p>";
+    write(&subs.join("aaaaaaaaaaa.en.json3"), "{\"events\": []}");
+    write(&subs.join("aaaaaaaaaaa.en.vtt"), VTT);
+    write(&subs.join("bbbbbbbbbbb.en.json3"), "");
+    write(&subs.join("bbbbbbbbbbb.en.srt"), SRT);
+    write(&subs.join("ccccccccccc.en.srv3"), cut);
+    write(&subs.join("ccccccccccc.en.srt.gz"), gzip(SRT.as_bytes()));
+    write(&subs.join("ddddddddddd.en.srv3"), cut);
+    write(&subs.join("ddddddddddd.en.vtt"), "WEBVTT\n");
+    write(&subs.join("eeeeeeeeeee.en.srt.gz"), &gzip(SRT.as_bytes())[..30]);
+    write(&subs.join("eeeeeeeeeee.en.ass"), "[Script Info]\nDialogue: 0,0:00:02.00,0:00:04.00,,,0,0,0,,(rain)\n");
+    write(&subs.join("fffffffffff.en.smi"), "<SAMI><BODY>");
+    let output = folder.path().join("out");
+    let options = RunOptions { max_fail_rate: 1.0, ..RunOptions::new(&output) };
+    let summary = run(&config(&subs), &options).unwrap();
+    let expected = [
+        ("aaaaaaaaaaa".to_owned(), 1_000, 2_000, "[door slams]".to_owned()),
+        ("bbbbbbbbbbb".to_owned(), 2_000, 2_000, "(wind)".to_owned()),
+        ("ccccccccccc".to_owned(), 2_000, 2_000, "(wind)".to_owned()),
+        ("ddddddddddd".to_owned(), 9_000, 2_000, "[cut]".to_owned()),
+        ("eeeeeeeeeee".to_owned(), 2_000, 2_000, "(rain)".to_owned()),
+    ];
+    assert_eq!(texts(&output), expected);
+    assert_eq!(part(&summary).counts["tracks_in_other_format"], 4);
+    assert_eq!(part(&summary).failed["malformed_file"], 1, "the file that is cut, of which there is no better one");
+    assert_eq!(
+        part(&summary).failed["malformed_file"] + part(&summary).failed["unread_format"],
+        part(&summary).n_failed()
+    );
+    // What lies behind the best format is an input, too: a change of it is noticed.
+    write(&subs.join("bbbbbbbbbbb.en.srt"), SRT.replace("wind", "hail"));
+    assert!(run(&config(&subs), &options).is_err());
+}
+
+#[test]
+fn of_two_tracks_that_say_the_same_one_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let subs = folder.path().join("subs");
+    let other = VTT.replace("door slams", "Door slams!").replace("00:01.000", "00:01.040")
+        + "\n00:09.000 --> 00:11.000\n[colour]\n";
+    write(&subs.join("aaaaaaaaaaa.en.vtt"), VTT);
+    write(&subs.join("aaaaaaaaaaa.en-GB.vtt"), &other);
+    write(&subs.join("bbbbbbbbbbb.en.vtt"), VTT);
+    let output = folder.path().join("out");
+    let summary = run(&config(&subs), &RunOptions::new(&output)).unwrap();
+    let expected = [
+        ("aaaaaaaaaaa".to_owned(), 1_040, 1_960, "[Door slams!]".to_owned()),
+        ("aaaaaaaaaaa".to_owned(), 9_000, 2_000, "[colour]".to_owned()),
+        ("bbbbbbbbbbb".to_owned(), 1_000, 2_000, "[door slams]".to_owned()),
+    ];
+    assert_eq!(texts(&output), expected);
+    assert_eq!((part(&summary).dropped["twin_track"], part(&summary).kept), (1, 3));
+
+    // The same in a tar, in two formats, and in a dump.
+    let mut tar = ShardWriter::new(Vec::new(), ShardOptions::default());
+    tar.write_sample("aaaaaaaaaaa", &[("en.vtt", VTT.as_bytes()), ("en.webvtt", VTT.as_bytes())]).unwrap();
+    let whole = write(&folder.path().join("whole.tar"), tar.finish().unwrap().0);
+    let summary = run(&config(&whole), &RunOptions::new(folder.path().join("tar"))).unwrap();
+    assert_eq!((part(&summary).dropped["twin_track"], part(&summary).kept), (1, 1));
+    let tracks = ["en", "en-GB", "de"].map(|lang| {
+        json!({"lang": lang, "subtitles": {"transcript": {"text": [cue("<i>[rain]</i>", "1", "2"), cue(lang, "5", "2")]}}})
+    });
+    let dump = json!({"video": {"videoid": "a"}, "captions": tracks}).to_string();
+    let dump = write(&folder.path().join("dump.json"), dump);
+    let both = Config { languages: "en,en-GB".parse().unwrap(), ..config(&dump) };
+    let output = folder.path().join("of-dump");
+    let summary = run(&both, &RunOptions::new(&output)).unwrap();
+    assert_eq!((part(&summary).dropped["twin_track"], part(&summary).dropped["not_bracketed"]), (1, 2));
+    assert_eq!(texts(&output), [("a".to_owned(), 1_000, 2_000, "[rain]".to_owned())]);
+}
+
+#[test]
 fn a_stream_cut_short_keeps_what_came_before() {
     let folder = tempfile::tempdir().unwrap();
     let text = dump(300);

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use audsem_core::csv_records::CsvRecords;
 use audsem_core::error::Error as CoreError;
+use audsem_core::input;
 use audsem_core::run::FileFingerprint;
 
 use crate::error::Error;
@@ -22,7 +24,7 @@ impl ClassNames {
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let failed = |problem: String| Error::from(CoreError::input(path, problem));
         let hash = FileFingerprint::of(path)?.sha256;
-        let mut reader = csv::Reader::from_path(path).map_err(|error| failed(error.to_string()))?;
+        let mut reader = CsvRecords::new(&csv::ReaderBuilder::new(), input::open(path)?);
         let header = reader.headers().map_err(|error| failed(error.to_string()))?;
         let column = |name| header.iter().position(|column| column == name);
         let (Some(index), Some(mid), Some(name)) = (column("index"), column("mid"), column("display_name")) else {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use audsem_core::clip_id::ClipId;
 use audsem_core::row;
 use audsem_core::run::Reads;
-use audsem_core::tables::{Columns as _, ParquetFile, TableError, text_hash};
+use audsem_core::tables::{ParquetFile, TableError, text_hash};
 
 use super::index::PlaceIndex;
 use crate::error::Error;
@@ -57,9 +57,13 @@ impl Captions {
     pub(super) fn read(tables: &[ClipTablePath], index: &PlaceIndex) -> Result<Self, TableError> {
         let mut captions = HashMap::default();
         for table in tables {
-            for columns in ParquetFile::<ClipCaption>::open(&table.path)?.groups() {
-                let columns = columns?;
-                for row in (0..columns.len()).map(|row| columns.get(row)) {
+            for rows in ParquetFile::<ClipCaption>::open(&table.path)?.usable_groups() {
+                let rows = rows?;
+                if let Some(bad) = rows.bad.first() {
+                    let n = rows.bad.len();
+                    tracing::warn!("{}: {n} rows cannot be read, the first of them: {bad}", table.path.display());
+                }
+                for row in rows.iter().filter_map(|(_, row)| row.ok()) {
                     // A row that names no clip cannot belong to one that has features.
                     let Ok(clip) = ClipId::new(row.video_id, row.start_ms, row.end_ms) else { continue };
                     let hash = text_hash(&clip.tar_key());

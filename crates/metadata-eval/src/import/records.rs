@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
+use audsem_core::csv_records::CsvRecords;
 use audsem_core::error::Error as CoreError;
 use audsem_core::input;
 use audsem_core::json;
@@ -35,8 +36,8 @@ fn of_csv(
     mut visit: impl FnMut(String, Result<Record, String>) -> Result<bool, ShardError>,
 ) -> Result<(), ShardError> {
     let bytes = input::open(path).map_err(ShardError::from_core)?;
-    let mut reader = csv::Reader::from_reader(bytes);
-    let header = reader.headers().map_err(ShardError::input)?.clone();
+    let mut reader = CsvRecords::new(&csv::ReaderBuilder::new(), bytes);
+    let header = reader.headers().map_err(ShardError::input)?;
     for record in reader.records() {
         let (place, record) = match record {
             Ok(record) => {

@@ -36,7 +36,7 @@ pub enum MediaCheck {
     /// Decode every sound and every video to its end, and read the JSON
     #[value(name = "full")]
     Decode,
-    /// Check names and sizes only, and JSON as far as --task and --require ask for it
+    /// Check names, sizes and JSON only
     #[value(name = "none")]
     Headers,
 }
@@ -56,13 +56,6 @@ pub struct Config {
     pub verify: MediaCheck,
     /// Where ffmpeg is, if not in `PATH`; it decodes pictures, and sound that the built-in decoders cannot read.
     pub ffmpeg: Option<PathBuf>,
-}
-
-impl Config {
-    /// Whether the JSON of samples is checked.
-    fn reads_json(&self) -> bool {
-        self.task.is_some() || !self.fields.is_empty() || self.verify == MediaCheck::Decode
-    }
 }
 
 /// What decides the content of the output. The content of the tars is fingerprinted shard by shard, so

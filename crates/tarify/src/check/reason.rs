@@ -5,6 +5,7 @@ audsem_core::reasons! {
     pub enum Fault {
         Truncated = "truncated": "the tar ends early",
         TooLarge = "too_large": "the sound is larger than 256 MiB, which is not read",
+        EmptyTar = "empty_tar": "the tar holds no sample",
         DamagedTar = "damaged_tar": "the tar is damaged and cannot be read any further",
         NoEndMarker = "no_end_marker": "the tar lacks its end marker: it may be cut between two members",
         TrailingData = "trailing_data": "the tar has data after its end marker, where readers stop; two tars may have been concatenated",

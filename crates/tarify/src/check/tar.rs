@@ -67,6 +67,10 @@ pub(super) fn check(
         Ok(()) => Ok(()),
     };
     match result {
+        Ok(()) if checker.report.samples == 0 && checker.report.problems == 0 && work.budget > 0 => {
+            let members = format!("{} members", checker.report.members);
+            checker.problem(&name, Fault::EmptyTar, members);
+        }
         Ok(()) => {}
         Err(error @ TarError::NoEndMarker { .. }) => checker.problem(&name, Fault::NoEndMarker, error),
         Err(error @ TarError::TrailingData { .. }) => checker.problem(&name, Fault::TrailingData, error),
@@ -146,7 +150,7 @@ impl Checker<'_> {
         member: &Member,
         suffix: &str,
     ) -> Result<Result<(), super::sample::Problem>, Stop> {
-        if suffix == "json" && self.config.reads_json() {
+        if suffix == "json" {
             if member.size > MAX_JSON_BYTES {
                 return Ok(Err((Fault::BadJson, format!("{} bytes", member.size))));
             }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use audsem_core::clip_id::ClipId;
-use audsem_core::csv_records::csv_reader;
+use audsem_core::csv_records::CsvRecords;
 use audsem_core::error::Error as CoreError;
 use audsem_core::input;
 use serde::Deserialize;
@@ -107,11 +107,10 @@ fn hits(mapping: &Path, wanted: &HashSet<ClipId>) -> Result<BTreeMap<String, boo
 
 fn hits_in(text: impl std::io::Read, wanted: &HashSet<ClipId>) -> Result<BTreeMap<String, bool>, String> {
     let mut tars: BTreeMap<String, bool> = BTreeMap::new();
-    let mut lines = csv_reader(&csv::ReaderBuilder::new(), text);
-    let header = lines.headers().map_err(|error| error.to_string())?.clone();
+    let mut lines = CsvRecords::new(&csv::ReaderBuilder::new(), text);
+    let header = lines.headers().map_err(|error| error.to_string())?;
     let mut record = csv::StringRecord::new();
     loop {
-        lines.get_mut().renew();
         if !lines.read_record(&mut record).map_err(|error| error.to_string())? {
             break;
         }

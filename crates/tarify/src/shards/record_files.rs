@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use audsem_core::blame::Blame;
 use audsem_core::clip_id::ClipId;
-use audsem_core::csv_records::{RecordBudget, csv_reader};
+use audsem_core::csv_records::CsvRecords;
 use audsem_core::error::Error as CoreError;
 use audsem_core::input;
 use audsem_core::json;
@@ -218,7 +218,7 @@ fn nest(mut record: Map<String, Value>) -> Map<String, Value> {
 }
 
 struct CsvChunks<R> {
-    reader: csv::Reader<RecordBudget<R>>,
+    reader: CsvRecords<R>,
     header: Arc<[String]>,
     ended: bool,
     /// Why it ended, where the end has not been reached.
@@ -227,7 +227,7 @@ struct CsvChunks<R> {
 
 impl<R: Read> CsvChunks<R> {
     fn new(path: &Path, reader: R) -> Result<Self, CoreError> {
-        let mut reader = csv_reader(&csv::ReaderBuilder::new(), reader);
+        let mut reader = CsvRecords::new(&csv::ReaderBuilder::new(), reader);
         let header = reader.headers().map_err(|error| match Blame::of(&error) {
             Blame::Surroundings => CoreError::read(path)(error.into()),
             Blame::Record => CoreError::input(path, format!("the CSV header cannot be read ({error})")),
@@ -244,7 +244,6 @@ impl<R: Read> CsvChunks<R> {
     fn rows(&mut self) -> Vec<(u64, Cells)> {
         let (mut rows, mut record) = (Vec::new(), csv::ByteRecord::new());
         while rows.len() < ROWS_PER_BATCH {
-            self.reader.get_mut().renew();
             match self.reader.read_byte_record(&mut record) {
                 Ok(false) => {
                     self.ended = true;

@@ -38,6 +38,10 @@ fn whole_tars_pass_and_every_defect_is_named() {
     ];
     check(&tar_of(&apart), "", &[("A", "duplicate_key")]);
     check(b"", "", &[("0.tar", "damaged_tar")]);
+    check(&tar_of(&[]), "", &[("0.tar", "empty_tar")]);
+    check(&tar_of(&[("._A.flac", b"a"), ("__meta__/x", b"")]), "", &[("0.tar", "empty_tar")]);
+    let of_mac = [("._A.flac", &b"x"[..]), ("A.flac", b"a"), ("._A.json", b"x"), ("A.json", b"{}")];
+    check(&tar_of(&of_mac), "", &[]);
     check(&[b'x'; 4096], "", &[("0.tar", "damaged_tar")]);
 }
 
@@ -72,7 +76,7 @@ fn fields_of_the_json_are_looked_at_on_request() {
         ("B.flac", b"b"),
         ("B.json", b"["),
     ]);
-    check(&tar, "", &[]);
+    check(&tar, "", &[("B", "bad_json")]);
     check(&tar, "--require question answer", &[("A", "missing_field"), ("B", "bad_json")]);
 }
 

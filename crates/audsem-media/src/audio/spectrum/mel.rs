@@ -228,7 +228,11 @@ impl MelConfig {
         let nyquist = f64::from(sample_rate_hz) / 2.0;
         check(self.n_mels > 0, "mel.n_mels", self.n_mels, "1 or more")?;
         check(self.min_hz >= 0.0 && self.min_hz < self.max_hz, "mel.min_hz", self.min_hz, "0 to mel.max_hz")?;
-        check(self.max_hz <= nyquist, "mel.max_hz", self.max_hz, "half of the sample rate or less")
+        if self.scale == MelScale::Kaldi {
+            return check(self.max_hz <= nyquist, "mel.max_hz", self.max_hz, "half of the sample rate or less");
+        }
+        // Filters of other libraries that lie beyond have no weight.
+        check(self.max_hz.is_finite(), "mel.max_hz", self.max_hz, "finite numbers")
     }
 
     /// The `n_mels + 2` edges, in mel or Hz.
@@ -295,13 +299,48 @@ mod tests {
         assert!((0..300).all(|mel| bank.filter(mel).1.iter().all(|weight| *weight > 0.0)));
     }
 
+    /// As transformers makes them: `fixtures/regen/mel_above_nyquist.py`.
+    #[test]
+    fn filters_above_half_of_the_sample_rate_have_no_weight() {
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/goldens/mel_above_nyquist.json");
+        let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(golden).unwrap()).unwrap();
+        for max_hz in [8_000, 8_001, 12_000, 30_000] {
+            for (name, config) in [
+                ("htk", MelConfig::htk(16, 50.0, f64::from(max_hz))),
+                (
+                    "slaney",
+                    MelConfig { bins: BinSpacing::WholeHalves, ..MelConfig::slaney(16, 50.0, f64::from(max_hz)) },
+                ),
+            ] {
+                let bank = MelBank::new(&config, 16_000, 256).unwrap();
+                for (mel, expected) in golden[format!("{name} {max_hz}")].as_array().unwrap().iter().enumerate() {
+                    let (first, weights) = bank.filter(mel);
+                    let (sum, most) = (weights.iter().sum::<f64>(), weights.iter().copied().fold(0.0, f64::max));
+                    let place = format!("{name} {max_hz}, filter {mel}");
+                    assert_eq!((first as u64, weights.len() as u64), place_of(expected), "{place}");
+                    for (found, expected) in [(sum, &expected[2]), (most, &expected[3])] {
+                        let expected = expected.as_f64().unwrap();
+                        assert!(
+                            (found - expected).abs() <= 1e-9 * expected.abs().max(1e-3),
+                            "{place}: {found} {expected}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    fn place_of(filter: &serde_json::Value) -> (u64, u64) {
+        (filter[0].as_u64().unwrap(), filter[1].as_u64().unwrap())
+    }
+
     #[test]
     fn a_bank_that_cannot_be_is_refused() {
         let good = MelConfig::htk(64, 50.0, 14_000.0);
         for (bad, n_fft, part) in [
             (MelConfig { n_mels: 0, ..good }, 1024, "`mel.n_mels` is 0"),
             (good, 1, "`fft.length` is 1"),
-            (MelConfig { max_hz: 24_001.0, ..good }, 1024, "24001"),
+            (MelConfig::kaldi(64, 50.0, 24_001.0), 1024, "24001"),
             (MelConfig { max_hz: f64::INFINITY, ..good }, 1024, "inf"),
             (MelConfig { min_hz: f64::NAN, ..good }, 1024, "NaN"),
             (MelConfig { min_hz: 14_000.0, ..good }, 1024, "14000"),

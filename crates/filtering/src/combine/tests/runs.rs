@@ -295,6 +295,60 @@ fn empty_tables_make_empty_outputs_and_no_success() {
     assert_eq!(texts_of(&files.path("out")), []);
 }
 
+audsem_core::row! {
+    table "cues of another program";
+    /// A cue, of which any value may be absent.
+    struct AnyCue / AnyCueRef / AnyCueColumns / AnyCueBuffers {
+        /// Its number.
+        pub row_id: Option<u64>,
+        /// Its video.
+        pub video_id: Option<String>,
+        /// Its start.
+        pub start_ms: Option<i64>,
+        /// Its length.
+        pub dur_ms: Option<u32>,
+        /// Its text.
+        pub text: Option<String>,
+    }
+}
+
+#[test]
+fn a_row_with_an_absent_or_odd_value_costs_itself_alone() {
+    let files = Files::new();
+    let cue = |row_id: u64, start_ms: i64, text: Option<&str>| AnyCue {
+        row_id: Some(row_id),
+        video_id: Some("v".to_owned()),
+        start_ms: Some(start_ms),
+        dur_ms: Some(1500),
+        text: text.map(str::to_owned),
+    };
+    let rows = [
+        cue(0, 0, Some("[cow moo]")),
+        cue(1, 1000, None),
+        cue(2, -5, Some("[dog barks]")),
+        cue(3, 9000, Some("[dog barks]")),
+    ];
+    files.table("cues.parquet", &rows);
+    let mut trees = Vec::new();
+    for (name, workers) in [("one", 1), ("two", 2)] {
+        let options = RunOptions { workers, max_fail_rate: 1.0, ..files.options(name) };
+        let summary = run(&files.config(&["cues.parquet"], Policy::None), &options).unwrap();
+        let part = summary.step("part").unwrap();
+        assert_eq!((part.read, part.kept, part.failed["bad_line"]), (4, 2, 2));
+        let rejects = files.rejects(&format!("{name}/rejects-00000.jsonl"));
+        let keys: Vec<&str> = rejects.iter().map(|reject| reject.key.as_str()).collect();
+        assert_eq!(keys, ["row 1", "row 2"]);
+        assert!(rejects[0].detail.contains("column `text`: the value is absent"), "{rejects:?}");
+        trees.push(audsem_core::testing::tree(&files.path(name)).unwrap());
+    }
+    assert_eq!(trees[0], trees[1]);
+    // Within a limit, bad rows count as read.
+    let options = RunOptions { limit: Some(3), max_fail_rate: 1.0, ..files.options("limited") };
+    let summary = run(&files.config(&["cues.parquet"], Policy::None), &options).unwrap();
+    let part = summary.step("part").unwrap();
+    assert_eq!((part.read, part.kept, part.failed["bad_line"]), (3, 1, 2));
+}
+
 #[test]
 fn duplicate_rows_are_clips_of_one_text() {
     let files = Files::new();

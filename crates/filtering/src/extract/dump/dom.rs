@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use audsem_core::json::{JsonError, JsonKind, Reader};
 
 use super::super::reference::python_float;
-use super::super::text::{is_opener, trim};
+use super::super::subtitles::strip_markup;
+use super::super::text::begins_bracketed;
 use super::ParseOptions;
 use super::video::{DumpCue, Track, Video};
 
@@ -168,7 +169,7 @@ fn read_cue<'a>(json: &mut Reader<'a>, options: ParseOptions, track: &mut Track<
         track.cues.push(DumpCue { text: text.into(), start: "".into(), dur: "".into(), malformed: true });
         return Ok(());
     };
-    if !options.list_all && !trim(&text).starts_with(is_opener) {
+    if !options.list_all && !begins_bracketed(&strip_markup(&text)) {
         track.plain += 1;
     } else {
         track.cues.push(DumpCue { text, start, dur, malformed: false });

@@ -16,6 +16,8 @@ pub use video::{DumpCue, Track, Video};
 
 use super::harvest::{CueText, Harvest, HarvestOptions, excerpt};
 use super::reasons::{DropReason, Fault};
+use super::subtitles::strip_markup;
+use super::twins::Twins;
 use audsem_core::run::LeftOut;
 
 /// Takes the cues of one block of the dump `file`, up to and including the object with which `limit`
@@ -75,8 +77,11 @@ fn take_video(harvest: &mut Harvest, video: &Video<'_>, options: &HarvestOptions
         return;
     };
     let kept = harvest.rows.len();
+    let mut twins = Twins::default();
     for track in tracks {
+        let of_others = harvest.rows.len();
         take_track(harvest, id, track, options);
+        twins.settle(harvest, of_others);
     }
     harvest.tally.videos_with_cues += u64::from(harvest.rows.len() > kept);
 }
@@ -95,7 +100,8 @@ fn take_track(harvest: &mut Harvest, id: &str, track: &Track<'_>, options: &Harv
     harvest.leave_out(id, DropReason::NotBracketed, track.plain);
     harvest.take_incomplete(id, track.incomplete, options);
     for cue in &track.cues {
-        let text = CueText::from_decimal(&cue.text, &cue.start, &cue.dur);
+        let plain = strip_markup(&cue.text);
+        let text = CueText::from_decimal(&plain, &cue.start, &cue.dur);
         if cue.malformed {
             harvest.reject(id, text, LeftOut::fail(Fault::BadField, ()));
         } else {

@@ -239,8 +239,11 @@ fn segments(bytes: &[u8], range: ByteRange, sizes: BlockSizes) -> Vec<(u64, u64,
 }
 
 fn text_of_a_cue() -> impl Strategy<Value = String> {
-    let blank = prop::sample::select(vec!["", "", "", " ", "\n", "\u{a0}", "\u{3000}", "\u{1f}", "\t "]);
-    let opener = prop::sample::select(vec!["", "[", "(", "{", "♪ ", "\"", "\\", "a"]);
+    let blank = prop::sample::select(vec![
+        "", "", "", " ", "\n", "\u{a0}", "\u{3000}", "\u{1f}", "\t ", "\u{200e}", "\u{feff}", "&nbsp;", "<i>",
+        "{\\an8}", "</i>",
+    ]);
+    let opener = prop::sample::select(vec!["", "[", "(", "{", "♪ ", "\"", "\\", "a", "&#91;", "&lpar;", "&amp;", "<"]);
     let closer = prop::sample::select(vec!["", "]", ")", "}", "!"]);
     (blank.clone(), opener, "[a-z♪é\"\\\\ \\[\\]]{0,12}", closer, blank)
         .prop_map(|(a, b, c, d, e)| format!("{a}{b}{c}{d}{e}"))
@@ -283,7 +286,8 @@ fn escape_all(json: &str) -> String {
     let mut out = String::new();
     let (mut inside, mut escape) = (false, false);
     for c in json.chars() {
-        let special = inside && !escape && (matches!(c, '[' | '(' | '{' | ' ') || !c.is_ascii());
+        let special =
+            inside && !escape && (matches!(c, '[' | '(' | '{' | ' ' | '<' | '>' | '&' | ';' | '}') || !c.is_ascii());
         if c == '"' && !escape {
             inside = !inside;
         }

@@ -3,7 +3,7 @@
 use audsem_core::json;
 use serde_json::Value;
 
-use super::markup::tidy_lines;
+use super::markup::plain_lines;
 use super::{Item, Parsed, TimedText, clock};
 
 /// Reads a `json3` file. Events without text (window definitions, line feeds of rolling captions) are
@@ -24,7 +24,7 @@ pub(super) fn parse(text: &str) -> Parsed {
 fn read_event(index: usize, event: &Value) -> Option<Item> {
     let segments = event.get("segs")?.as_array()?;
     let pieces = segments.iter().filter_map(|segment| segment.get("utf8")?.as_str());
-    let text = tidy_lines(&pieces.collect::<String>());
+    let text = plain_lines(&pieces.collect::<String>());
     if text.is_empty() {
         return None;
     }

@@ -1,21 +1,28 @@
-//! Subtitle files as yt-dlp writes them.
+//! Subtitle files as yt-dlp and other programs write them.
 
+mod ass;
 mod clock;
 mod json3;
 mod markup;
 mod name;
 mod number;
 mod rolling;
+mod sbv;
 mod srt;
 #[cfg(test)]
 mod tests;
+mod ttml;
 mod vtt;
 mod xml;
 
+pub(super) use markup::strip as strip_markup;
 pub use name::{Naming, SubtitleName, TrackName, parse as parse_name};
+
+use std::borrow::Cow;
 
 use super::harvest::{CueText, Harvest, HarvestOptions, excerpt};
 use super::reasons::{DropReason, Fault};
+use super::twins::Twins;
 use audsem_core::run::LeftOut;
 
 /// A family of subtitle formats, one parser each.
@@ -23,12 +30,18 @@ use audsem_core::run::LeftOut;
 pub enum SubtitleFormat {
     /// YouTube's JSON, the most exact.
     Json3,
-    /// `srv1`, `srv2`, `srv3`, TTML.
+    /// `srv1`, `srv2`, `srv3`, TTML (once called DFXP).
     Xml,
     /// WebVTT.
     Vtt,
     /// SubRip.
     Srt,
+    /// SubViewer, as YouTube takes it.
+    Sbv,
+    /// SubStation Alpha.
+    Ass,
+    /// Subtitles that are not read, unless the content is one of the others.
+    Unread,
 }
 
 impl SubtitleFormat {
@@ -37,9 +50,12 @@ impl SubtitleFormat {
     pub fn from_extension(extension: &str) -> Option<Self> {
         match extension.to_ascii_lowercase().as_str() {
             "json3" => Some(Self::Json3),
-            "srv1" | "srv2" | "srv3" | "ttml" => Some(Self::Xml),
-            "vtt" => Some(Self::Vtt),
+            "srv1" | "srv2" | "srv3" | "ttml" | "dfxp" | "itt" => Some(Self::Xml),
+            "vtt" | "webvtt" => Some(Self::Vtt),
             "srt" => Some(Self::Srt),
+            "sbv" => Some(Self::Sbv),
+            "ass" | "ssa" => Some(Self::Ass),
+            "lrc" | "sami" | "scc" | "smi" | "sub" => Some(Self::Unread),
             _ => None,
         }
     }
@@ -51,6 +67,7 @@ impl SubtitleFormat {
             b'{' => Some(Self::Json3),
             b'<' => Some(Self::Xml),
             _ if text.starts_with("WEBVTT") => Some(Self::Vtt),
+            b'[' if text.starts_with("[Script Info]") => Some(Self::Ass),
             _ => None,
         }
     }
@@ -104,36 +121,73 @@ impl Parsed {
 #[must_use]
 pub fn parse(text: &str, named: SubtitleFormat) -> Parsed {
     let format = SubtitleFormat::of_content(text).unwrap_or(named);
+    match format {
+        SubtitleFormat::Json3 => return json3::parse(text),
+        SubtitleFormat::Xml => return xml::parse(text),
+        _ => {}
+    }
+    let text = &*break_lines(text);
     let parsed = match format {
-        SubtitleFormat::Json3 => json3::parse(text),
-        SubtitleFormat::Xml => xml::parse(text),
         SubtitleFormat::Vtt => vtt::parse(text),
-        SubtitleFormat::Srt => srt::parse(text),
+        SubtitleFormat::Sbv => sbv::parse(text),
+        SubtitleFormat::Ass => ass::parse(text),
+        _ => srt::parse(text),
     };
-    if !parsed.items.is_empty()
-        || parsed.broken.is_some()
-        || !matches!(format, SubtitleFormat::Vtt | SubtitleFormat::Srt)
-    {
+    if !parsed.items.is_empty() || parsed.broken.is_some() {
         return parsed;
     }
     // An empty list of cues is a list where the signature says so, and nothing else is there.
     if text.contains("-->") {
         return Parsed::broken("there are arrows (`-->`), but no cue".to_owned());
     }
-    if !text.trim_start().starts_with("WEBVTT") && !text.trim().is_empty() {
+    let has_signature = text.trim_start().starts_with("WEBVTT") || format == SubtitleFormat::Ass;
+    if !has_signature && !text.trim().is_empty() {
         return Parsed::broken("there is not one line of cue times".to_owned());
     }
     parsed
 }
 
-/// Takes the cues of one subtitle file; `path` names it in rejects.
+/// The text of a format of lines, where separators of lines may stand in place of every line end.
+fn break_lines(text: &str) -> Cow<'_, str> {
+    let is_separator = |c| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}');
+    if text.trim_end().contains('\n') || !text.contains(is_separator) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace(is_separator, "\n"))
+}
+
+/// A subtitle file that was read.
+#[derive(Debug)]
+pub struct SubtitleFile {
+    format: SubtitleFormat,
+    parsed: Parsed,
+    mended: bool,
+}
+
+impl SubtitleFile {
+    /// Reads the bytes of a file whose extension stands for `format`.
+    #[must_use]
+    pub fn read(bytes: &[u8], format: SubtitleFormat) -> Self {
+        let (text, mended) = decode(bytes);
+        Self { format, parsed: parse(&text, format), mended }
+    }
+
+    /// How much can be made of it: 2 if it has cues and is whole, 1 if it has some, else 0.
+    #[must_use]
+    pub fn worth(&self) -> u8 {
+        let has_cue = self.parsed.items.iter().any(|item| matches!(item, Item::Cue(_)));
+        u8::from(has_cue) + u8::from(has_cue && self.parsed.broken.is_none())
+    }
+}
+
+/// Takes the cues of one subtitle file that no track of its video before it has; `path` names it in rejects.
 #[must_use]
 pub fn harvest(
     path: &str,
-    format: SubtitleFormat,
     track: &TrackName,
-    bytes: &[u8],
+    file: SubtitleFile,
     options: &HarvestOptions,
+    twins: &mut Twins,
 ) -> Harvest {
     let mut harvest = Harvest::default();
     harvest.tally.videos = 1;
@@ -144,19 +198,26 @@ pub fn harvest(
             return harvest;
         }
     };
-    if track.language.as_ref().is_some_and(|language| !options.languages.contain(language)) {
+    if !is_wanted(track, options) {
         harvest.tally.tracks_other_language = 1;
         return harvest;
     }
     harvest.tally.tracks_without_language = u64::from(track.language.is_none());
-    let (text, mended) = decode(bytes);
-    harvest.tally.texts_mended = u64::from(mended);
-    take_items(&mut harvest, path, video_id, parse(&text, format), options);
+    harvest.tally.texts_mended = u64::from(file.mended);
+    take_items(&mut harvest, path, video_id, file, options);
+    twins.settle(&mut harvest, 0);
     harvest.tally.videos_with_cues = u64::from(!harvest.rows.is_empty());
     harvest
 }
 
-fn take_items(harvest: &mut Harvest, path: &str, video_id: &str, parsed: Parsed, options: &HarvestOptions) {
+/// Whether the language of a track is one that is read; so is a track that does not tell.
+#[must_use]
+pub fn is_wanted(track: &TrackName, options: &HarvestOptions) -> bool {
+    track.language.as_ref().is_none_or(|language| options.languages.contain(language))
+}
+
+fn take_items(harvest: &mut Harvest, path: &str, video_id: &str, file: SubtitleFile, options: &HarvestOptions) {
+    let SubtitleFile { parsed, format, .. } = file;
     let cues = || parsed.items.iter().filter_map(|item| if let Item::Cue(cue) = item { Some(cue) } else { None });
     let rolling = parsed.rolling || rolling::rolls(cues());
     let mut last = None;
@@ -179,7 +240,11 @@ fn take_items(harvest: &mut Harvest, path: &str, video_id: &str, parsed: Parsed,
         }
     }
     if let Some(why) = parsed.broken {
-        harvest.fault(path.to_owned(), Fault::MalformedFile, why);
+        let is_unread = format == SubtitleFormat::Unread && parsed.items.is_empty();
+        match is_unread {
+            true => harvest.fault(path.to_owned(), Fault::UnreadFormat, format!("read as SubRip, {why}")),
+            false => harvest.fault(path.to_owned(), Fault::MalformedFile, why),
+        }
     }
 }
 
@@ -195,7 +260,7 @@ fn decode(bytes: &[u8]) -> (String, bool) {
         [0xFE, 0xFF, rest @ ..] => decode_utf16(rest, u16::from_be_bytes),
         _ => {
             let text = String::from_utf8_lossy(bytes);
-            let mended = matches!(text, std::borrow::Cow::Owned(_));
+            let mended = matches!(text, Cow::Owned(_));
             (text.into_owned(), mended)
         }
     };

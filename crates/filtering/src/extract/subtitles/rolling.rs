@@ -11,6 +11,9 @@ const MAX_GAP_MS: u64 = 20;
 /// Longest cue that only serves to hold a line between two others, in milliseconds.
 const HOLD_MS: u64 = 10;
 
+/// Most lines of a cue that are compared with those of the cue before it; real ones show two or three.
+const MAX_LINES: usize = 64;
+
 /// Whether the cues roll, which the short cues in between that repeat a line show.
 #[must_use]
 pub(super) fn rolls<'a>(cues: impl IntoIterator<Item = &'a TimedText>) -> bool {
@@ -44,7 +47,10 @@ fn repeated_lines(last: &TimedText, cue: &TimedText) -> usize {
     }
     let shown: Vec<&str> = last.text.lines().collect();
     let lines: Vec<&str> = cue.text.lines().collect();
-    (1..=shown.len().min(lines.len())).rev().find(|&n| shown[shown.len() - n..] == lines[..n]).unwrap_or(0)
+    (1..=shown.len().min(lines.len()).min(MAX_LINES))
+        .rev()
+        .find(|&n| shown[shown.len() - n..] == lines[..n])
+        .unwrap_or(0)
 }
 
 #[cfg(test)]

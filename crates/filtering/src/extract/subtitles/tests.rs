@@ -33,7 +33,8 @@ fn options() -> HarvestOptions {
 fn take(path: &str, bytes: &[u8]) -> Harvest {
     let (name, options) = (parse_name(path).unwrap(), options());
     let naming = Naming { ids: IdRule::Auto, languages: &options.languages, fetched: false };
-    harvest(path, name.format, &naming.track(name.stem, |_| false), bytes, &options)
+    let track = naming.track(name.stem, |_| false);
+    harvest(path, &track, SubtitleFile::read(bytes, name.format), &options, &mut Twins::default())
 }
 
 const VTT: &str = "WEBVTT\n\n00:01.000 --> 00:03.000\n[rain]\n(and wind)\n\n00:04.000 --> 00:05.000\nhello\n";
@@ -129,6 +130,62 @@ fn what_a_file_lacks_is_counted() {
 }
 
 #[test]
+fn every_format_is_read_and_stripped_alike() {
+    let rows = |path: &str, text: &str| {
+        let harvest = take(path, text.as_bytes());
+        assert_eq!(harvest.rejects, [], "{path}");
+        harvest.rows.into_iter().map(|row| (row.start_ms, row.dur_ms, row.text)).collect::<Vec<_>>()
+    };
+    let text =
+        "<font color=\"#fff\">{\\an8}<i>\u{200e}[caf&eacute;&nbsp;door\u{2028}&hellip; &lt;3 <3]</i></font>&lrm;";
+    let expected = [(1_000, 2_500, "[café\u{a0}door … <3 <3]".to_owned())];
+    let xml = escape(text);
+    for (path, file) in [
+        ("abc.en.vtt", format!("WEBVTT\n\n00:01.000 --> 00:03.500\n{text}\n")),
+        ("abc.en.webvtt", format!("00:01.000 --> 00:03.500\n{text}\n")),
+        ("abc.en.srt", format!("1\n00:00:01, 000 --> 00:00:03, 500\n{text}\n")),
+        ("abc.en.sbv", format!("0:00:01.000,0:00:03.500\n{text}\n")),
+        ("abc.en.ass", format!("[Script Info]\nDialogue: 0,0:00:01.00,0:00:03.50,,,0,0,0,,{text}\n")),
+        (
+            "abc.en.json3",
+            json!({"events": [{"tStartMs": 1000, "dDurationMs": 2500, "segs": [{"utf8": text}]}]}).to_string(),
+        ),
+        ("abc.en.srv1", format!("<transcript><text start=\"1\" dur=\"2.5\">{xml}</text></transcript>")),
+        ("abc.en.srv3", format!("<timedtext><body><p t=\"1000\" d=\"2500\">{xml}</p></body></timedtext>")),
+        ("abc.en.dfxp", format!("<tt><body><p begin=\"1s\" dur=\"2500ms\">{xml}</p></body></tt>")),
+        ("abc.en.sub", format!("1\n00:00:01,000 --> 00:00:03,500\n{text}\n")),
+    ] {
+        assert_eq!(rows(path, &file), expected, "{path}");
+    }
+    assert_eq!(rows("abc.en.srt", "1\u{2028}00:00:01,000 --> 00:00:03,000\u{2028}[rain]\u{2028}").len(), 1);
+    // What cannot be read says so.
+    for path in ["abc.en.smi", "abc.en.lrc", "abc.en.sub"] {
+        let harvest = take(path, b"{1}{25}[rain]");
+        let reject = &harvest.rejects[0];
+        assert_eq!((reject.key.as_str(), reject.cause), (path, LeftOut::fail(Fault::UnreadFormat, ())));
+    }
+    assert!(take("abc.de.smi", b"<SAMI>").rejects.is_empty(), "another language");
+}
+
+#[test]
+fn hostile_repetitions_cost_linear_time() {
+    for (path, head) in [
+        ("abc.en.vtt", "WEBVTT\n\n00:01.000 --> 00:03.500\n"),
+        ("abc.en.srt", "1\n00:00:01,000 --> 00:00:03,500\n"),
+        ("abc.en.sbv", "0:00:01.000,0:00:03.500\n"),
+        ("abc.en.ass", "Dialogue: 0,0:00:01.00,0:00:03.50,,,0,0,0,,"),
+        ("abc.en.srv1", "<transcript><text start=\"1\" dur=\"2.5\">"),
+        ("abc.en.dfxp", "<tt><body><p begin=\"1s\" dur=\"2s\">"),
+    ] {
+        for piece in ["<a", "&lt;a", "<", "{\\", "{", "&a", "a\n", "0:\n", "\u{200d}", ",", "[br"] {
+            let begin = std::time::Instant::now();
+            assert_eq!(take(path, format!("{head}{}", piece.repeat(400_000)).as_bytes()).tally.videos, 1);
+            assert!(begin.elapsed().as_secs() < 20, "{path} {piece:?}");
+        }
+    }
+}
+
+#[test]
 fn rolling_captions_are_told_once() {
     let text = "WEBVTT\n\n00:00.000 --> 00:02.000\n[Music]\n\n00:02.000 --> 00:02.010\n[Music]\n\n\
         00:02.010 --> 00:04.000\n[Music]\n[Applause]\n\n";
@@ -158,14 +215,15 @@ fn write_srt(cues: &[TimedText]) -> String {
 fn write_json3(cues: &[TimedText]) -> String {
     let event = |cue: &TimedText| {
         json!({"tStartMs": cue.start_ms, "dDurationMs": cue.end_ms - cue.start_ms,
-        "segs": cue.text.split_inclusive(' ').map(|part| json!({"utf8": part})).collect::<Vec<_>>()})
+        "segs": escape(&cue.text).split_inclusive(' ').map(|part| json!({"utf8": part})).collect::<Vec<_>>()})
     };
     json!({"events": cues.iter().map(event).collect::<Vec<_>>()}).to_string()
 }
 
 fn write_srv3(cues: &[TimedText]) -> String {
     let p = |cue: &TimedText| {
-        format!("<p t=\"{}\" d=\"{}\">{}</p>", cue.start_ms, cue.end_ms - cue.start_ms, escape(&cue.text))
+        let text = escape(&escape(&cue.text));
+        format!("<p t=\"{}\" d=\"{}\">{text}</p>", cue.start_ms, cue.end_ms - cue.start_ms)
     };
     format!("<timedtext format=\"3\"><body>{}</body></timedtext>", cues.iter().map(p).collect::<String>())
 }
@@ -190,14 +248,18 @@ fn no_bytes_make_a_parser_panic() {
     let ttml = "<tt><body><p begin=\"00:00:01.5\" end='2s'>a<br/><![CDATA[b]]>&#x41;<!-- c --></p></body></tt>";
     let texts = [write_vtt(&cues, '.'), write_srt(&cues), write_json3(&cues), write_srv3(&cues)];
     let mut seeds: Vec<&[u8]> = texts.iter().map(|text| text.as_bytes()).collect();
+    let nested = "<tt ttp:tickRate='10'><body timeContainer='seq' begin='1t'><div dur='9f'><p><span end='00:00:01:09'>a</span>b</p></div></body></tt>";
+    let sbv = "0:00:01.000,0:00:03.500\na[br]b\n";
+    let ass = "[Script Info]\nFormat: Start, End, Text\nDialogue: 0:00:01.00,0:00:02.00,{\\an8}[a]\\Nb\n";
+    seeds.extend([nested.as_bytes(), sbv.as_bytes(), ass.as_bytes()]);
     seeds.extend([rolling.as_bytes(), ttml.as_bytes(), b"\xff\xfe[\0a\0]\0\n\0"]);
     fuzz(&seeds, |bytes| {
         let text = String::from_utf8_lossy(bytes);
-        for parser in [vtt::parse, srt::parse, json3::parse, xml::parse] {
+        for parser in [vtt::parse, srt::parse, json3::parse, xml::parse, sbv::parse, ass::parse] {
             let parsed = parser(&text);
             assert!(super::tests::cues(&parsed).iter().all(|cue| cue.start_ms <= cue.end_ms));
         }
-        for path in ["abc.en.vtt", "abc.en.srv3"] {
+        for path in ["abc.en.vtt", "abc.en.srv3", "abc.en.sbv", "abc.en.ass", "abc.en.sub"] {
             assert_eq!(take(path, bytes).tally.videos, 1);
         }
         let _ = parse_name(&text);

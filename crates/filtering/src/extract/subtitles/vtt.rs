@@ -7,7 +7,7 @@
 //! between two cues without an empty line belongs to the next cue and is not text.
 
 use super::clock;
-use super::markup::{has_inline_times, strip, tidy_lines};
+use super::markup::{has_inline_times, plain_lines};
 use super::number::{read_number, take_number};
 use super::{Item, Parsed, TimedText};
 
@@ -62,7 +62,7 @@ fn is_aside(block: &[&str]) -> bool {
 }
 
 pub(super) fn item(line: usize, times: clock::Times, body: &str) -> Item {
-    let text = tidy_lines(&strip(body));
+    let text = plain_lines(body);
     match times {
         Ok((start_ms, end_ms)) => Item::Cue(TimedText { start_ms, end_ms, text }),
         Err(what) => Item::Malformed { place: format!("line {line}"), what, text },
@@ -86,13 +86,7 @@ mod tests {
     fn only_an_empty_line_or_further_times_end_a_cue() {
         let music = [cue(0, 2_000, "[Music]")];
         for blank in [" ", "\t", "\u{a0}", "  \t ", "\u{3000}", "\u{200b}\u{a0}"] {
-            check(
-                &format!("WEBVTT\n\n00:00.000 --> 00:02.000\n{blank}\n[Music]\n"),
-                &match blank {
-                    "\u{200b}\u{a0}" => [cue(0, 2_000, "\u{200b}\n[Music]")],
-                    _ => music.clone(),
-                },
-            );
+            check(&format!("WEBVTT\n\n00:00.000 --> 00:02.000\n{blank}\n[Music]\n"), &music);
         }
         check("WEBVTT\n\n00:00.000 --> 00:02.000\n\n[Music]\n", &[cue(0, 2_000, "")]);
         check(
@@ -153,6 +147,7 @@ mod tests {
             " \t00:01.000\t--> \t00:02.000 ",
             "00:01.000 --> 00:02.000 align:start position:0%",
             "00:01.000 --> 00:02.000\tline:90% region:fred",
+            "00:00:01, 000 --> 00:00:02, 000 align:start",
         ] {
             check(&format!("WEBVTT\n\n{times}\n[Music]\n"), &[cue(1_000, 2_000, "[Music]")]);
         }
@@ -182,5 +177,6 @@ mod tests {
     #[test]
     fn word_times_mark_a_rolling_file() {
         assert!(parse("WEBVTT\n\n00:01.000 --> 00:02.000\nso<00:00:01.500><c> it</c>\n").rolling);
+        assert!(!parse("WEBVTT\n\n00:01.000 --> 00:02.000\n[I <3 you]\n").rolling);
     }
 }
