@@ -67,7 +67,6 @@ fn first_time(text: &str) -> &str {
 }
 
 /// The begin and the end of a cue, in that order.
-#[must_use]
 pub(super) fn times(begin: Option<u64>, end: Option<u64>) -> Times {
     match (begin, end) {
         (Some(begin), Some(end)) if begin <= end => Ok((begin, end)),
