@@ -1,7 +1,7 @@
 //! Audio language models in training: Qwen2-Audio with any tower of Whisper's kind and any text model of the kinds of
 //! Qwen2 and Llama, and the thinker of Qwen2.5-Omni.
 //!
-//! Gradients are computed layer by layer with recomputation, and the loss over the vocabulary in closed form; numbers
+//! Gradients are computed half a layer at a time with recomputation, and the loss over the vocabulary in closed form; numbers
 //! agree with torch and PEFT (`fixtures/regen/training.py`, `fixtures/regen/training_omni.py`). Without pictures all three
 //! axes of the thinker's rotary positions are equal, so that its language model is trained as Qwen2 is.
 
