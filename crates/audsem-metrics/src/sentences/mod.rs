@@ -60,7 +60,8 @@ impl SentenceModel {
 
     /// Whether a sentence ends before the last token of a text.
     fn has_break(&self, text: &str) -> bool {
-        let mut tokens: Vec<Token> = text.split('\n').flat_map(tokens).collect();
+        let lines = text.split('\n').filter(|line| !line.chars().all(is_space));
+        let mut tokens: Vec<Token> = lines.flat_map(tokens).collect();
         tokens.iter_mut().for_each(|token| self.mark_by_type(token));
         for place in 1..tokens.len() {
             let (before, behind) = tokens.split_at_mut(place);

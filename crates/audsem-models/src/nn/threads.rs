@@ -10,8 +10,9 @@ pub fn limit_threads(threads: usize) {
 }
 
 /// Leaves out the threads that candle has for its plain operations besides those that [`limit_threads`] counts. After each
-/// sum of two tensors they wait in a loop for the next one and take a core from the product that follows instead: in a
-/// training step a third of the time of the processor. An environment variable is all that they heed; what it is set to
+/// sum of two tensors they wait in a loop for the next one and take a core from the product that follows instead: on a busy
+/// machine that was a third of the time that the processor took for a training step. They heed an environment variable, and
+/// nothing else; what it is set to
 /// already stays.
 ///
 /// # Safety

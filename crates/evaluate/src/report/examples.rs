@@ -106,7 +106,9 @@ pub(super) fn examples<'a>(
 }
 
 fn answer<'a>(run: &'a str, row: &'a ItemScore) -> ShownAnswer<'a> {
-    let score = row.official.map(|score| if score == 1.0 { "right" } else { "wrong" }.to_owned());
+    let of_choice = row.official.map(|score| if score == 1.0 { "right" } else { "wrong" });
+    let of_rule = row.instruction.map(|score| if score == 1.0 { "followed" } else { "not followed" });
+    let score = of_choice.or(of_rule).map(str::to_owned);
     let other = || {
         let kind = MetricKind::main(&row.kind);
         kind.share(row)
@@ -123,6 +125,6 @@ fn answer<'a>(run: &'a str, row: &'a ItemScore) -> ShownAnswer<'a> {
         answer: row.answer.as_deref(),
         output: row.output.as_deref().filter(|_| row.answer.is_none()),
         verdict: verdict + &status,
-        right: row.official.map(|score| score == 1.0),
+        right: row.official.or(row.instruction).map(|score| score == 1.0),
     }
 }
