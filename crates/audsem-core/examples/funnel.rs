@@ -1,5 +1,6 @@
 //! Prints what became of the records of several runs, one after the other: how many went in, what was
-//! left out by which rule, what came out and where it lies.
+//! left out by which rule, what came out and where it lies. Steps by which a command prepares itself are shown where they
+//! left something out.
 //!
 //! ```text
 //! cargo run -p audsem-core --example funnel -- extract=out/extract combine=out/combine
@@ -25,11 +26,16 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Appends one run: a line for each step, and one below it for each reason.
 fn describe(text: &mut String, name: &str, folder: &Path) -> Result<(), Box<dyn Error>> {
     let run = CompletedRun::open(folder)?.ok_or_else(|| format!("no run folder: {}", folder.display()))?;
+    let names: Vec<&str> = run.steps().map(|(step, _)| step).collect();
+    let is_bookkeeping = |step: &&&str| **step != "sizes" && **step != "texts";
+    let main = names.iter().find(|step| **step == "part").or_else(|| names.iter().rev().find(is_bookkeeping));
+    let main = main.copied().unwrap_or_default().to_owned();
     for (step, stats) in run.steps() {
-        if stats.read == 0 {
+        let left_out = stats.n_dropped() + stats.n_failed();
+        if stats.read == 0 || (step != main && left_out == 0) {
             continue;
         }
-        let name = if step == "part" { name.to_owned() } else { format!("{name}, {step}") };
+        let name = if step == main { name.to_owned() } else { format!("{name}, {step}") };
         let share = 100.0 * stats.kept as f64 / stats.read as f64;
         let (read, kept) = (grouped(stats.read), grouped(stats.kept));
         writeln!(text, "{name:<25} {read:>10} in {kept:>10} out {share:>5.1} %   {}", folder.display())?;

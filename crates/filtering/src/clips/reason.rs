@@ -15,7 +15,7 @@ audsem_core::reasons! {
 audsem_core::reasons! {
     /// Why a clip cannot be read.
     pub enum Fault {
-        BadName = "bad_name": "the file name does not tell video, start and end",
+        BadName = "bad_name": "the file name does not tell video, start and end, as in `VIDEO (1.0-4.0).mp4`; whole videos are cut with `audsem-filtering download --source` first",
         Partial = "partial_file": "the download of the file did not end",
         Unreadable = "unreadable": "the file cannot be read",
         NoEndMarker = "no_end_marker": "the tar lacks its end marker: it may be cut between two members",

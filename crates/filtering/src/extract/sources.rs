@@ -63,11 +63,16 @@ pub fn find(inputs: &[PathBuf], naming: Naming<'_>) -> Result<Sources> {
             let mut found = in_folder(input, naming)?;
             sources.n_other_format += keep_best_format(&mut found);
             if found.is_empty() {
-                return Err(Error::input(input, NOTHING));
+                let media = Walk::deep().files(input, |name| media_stem(name).is_some())?;
+                let hint = media.first().map(|file| format!("\nhint: it holds media, such as {}; {MEDIA}", file.name));
+                return Err(Error::input(input, NOTHING.to_owned() + &hint.unwrap_or_default()));
             }
             sources.files.append(&mut found);
         } else {
             let name = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if media_stem(&name).is_some() {
+                return Err(Error::input(input, format!("this is a video or a sound, and no captions\nhint: {MEDIA}")));
+            }
             let kind = kind_of(&name).unwrap_or(CaptionSourceKind::Dump);
             let track = parse_name(&name).map(|name| track_of_file(input, name.stem, naming)).transpose()?;
             sources.files.push(CaptionSource { path: input.clone(), name, kind, track, others: Vec::new() });
@@ -99,6 +104,9 @@ fn is_medium_beside(file: &Path, stem: &str) -> Result<bool> {
     }
     Ok(false)
 }
+
+/// Where media go that stand where captions should.
+const MEDIA: &str = "`extract` reads the captions beside them, and media go to `audsem-filtering download --source`";
 
 const NOTHING: &str = "no dump (.json, .jsonl, .ndjson, .txt), tar or subtitle file (.vtt, .srt, .json3, .srv1-3, .ttml, \
      .sbv, .ass) in this folder; a file that is called otherwise must be named itself";

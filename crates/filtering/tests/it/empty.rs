@@ -86,3 +86,25 @@ fn lost_lines_are_not_fewer_because_the_kept_ones_are_read_again() {
     called.says("error: 15 of 100 records failed, more than --max-fail-rate 0.1");
     bench.call("combine -i cues.csv --policy none -o out --max-fail-rate 0.15").ended(0);
 }
+
+#[test]
+fn media_where_captions_should_be_are_sent_to_the_command_that_takes_them() {
+    let bench = bench();
+    bench.write("media/night.mp4", "not looked at");
+    for (input, expected) in [
+        ("media", "hint: it holds media, such as night.mp4;"),
+        ("media/night.mp4", "this is a video or a sound, and no captions: media/night.mp4"),
+    ] {
+        let called = bench.call(&format!("extract -i {input} -o out")).ended(2);
+        called.says(expected);
+        called.says("media go to `audsem-filtering download --source`");
+    }
+    // Whole videos to `clips`, whose names are no clips.
+    let table = "combine -i cues.csv -o table --policy none --names-exclude none.txt";
+    bench.write("none.txt", "");
+    bench.write("cues.csv", CUES);
+    bench.call(table).ended(0);
+    let called = bench.call("clips -i media --table table -o clips").ended(1);
+    called.says("1 of them as `bad_name`: the file name does not tell video, start and end");
+    called.says("whole videos are cut with `audsem-filtering download --source` first");
+}
