@@ -32,12 +32,14 @@ mod work_reference;
 
 pub use config::{Config, ExtractCompat};
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use audsem_core::run::{Run, RunOptions, RunSpec, Step, Summary};
 use serde_json::Value;
 
 use crate::error::Result;
+use sources::CaptionSource;
 
 /// Extracts the cues of all inputs into the run folder of `options`.
 ///
@@ -47,6 +49,7 @@ use crate::error::Result;
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     config.validate()?;
     let sources = sources::find(&config.inputs, config.naming())?;
+    warn_of_languages(config, &sources.files);
     let with_others = sources.files.iter().flat_map(|source| std::iter::once(source).chain(&source.others));
     let inputs: Vec<PathBuf> = with_others.map(|source| source.path.clone()).collect();
     let mut run = Run::open(options, RunSpec::new(&config::HashedConfig::of(config)).inputs(&inputs))?;
@@ -66,4 +69,20 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
         return Ok(summary.as_broken_input());
     }
     Ok(summary)
+}
+
+/// Tells when none of the subtitle files is in a language that is asked for, and which languages there are.
+fn warn_of_languages(config: &Config, files: &[CaptionSource]) {
+    let mut found: BTreeMap<&str, usize> = BTreeMap::new();
+    let languages = files.iter().filter_map(|file| file.track.as_ref()?.language.as_deref());
+    languages.for_each(|language| *found.entry(language).or_default() += 1);
+    if found.is_empty() || found.keys().any(|language| config.languages.contain(language)) {
+        return;
+    }
+    let found: Vec<String> = found.iter().map(|(language, n)| format!("{language} ({n})")).collect();
+    tracing::warn!(
+        "no subtitle file is in {} (--languages); there are {}; files that name no language are read",
+        config.languages,
+        found.join(", ")
+    );
 }

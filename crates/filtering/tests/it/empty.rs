@@ -108,3 +108,18 @@ fn media_where_captions_should_be_are_sent_to_the_command_that_takes_them() {
     called.says("1 of them as `bad_name`: the file name does not tell video, start and end");
     called.says("whole videos are cut with `audsem-filtering download --source` first");
 }
+
+#[test]
+fn languages_that_are_not_there_are_told_with_those_that_are() {
+    let bench = bench();
+    let cue = "WEBVTT\n\n00:01.000 --> 00:03.000\n[rain]\n";
+    for name in ["in/a.en.vtt", "in/b.en.vtt", "in/c.fr.vtt", "in/d.vtt"] {
+        bench.write(name, cue);
+    }
+    let called = bench.call("extract -i in -o out --languages german").ended(0);
+    called.says(
+        "no subtitle file is in german (--languages); there are en (2), fr (1); files that name no language are read",
+    );
+    let quiet = bench.call("extract -i in -o french --languages fr").ended(0);
+    assert!(!quiet.stderr.contains("no subtitle file"), "{}", quiet.stderr);
+}
