@@ -14,7 +14,7 @@ pub(super) fn has_postscript(text: &str, marker: &str, compat: Compat) -> bool {
     (0..text.len()).filter(|at| begins_word(*at)).any(|at| has_marker(&text[at..], &wanted))
 }
 
-/// Whether a text begins with these letters, between which at most a full stop and a blank stand, and no word goes on behind them.
+/// Whether a text begins with these letters, between which at most a full stop and a blank stand, and no word continues behind them.
 fn has_marker(text: &[char], letters: &[char]) -> bool {
     let mut rest = text;
     for (i, letter) in letters.iter().enumerate() {
