@@ -16,13 +16,17 @@ const END_FIELD: &[u8] = b"\x1e\x1d end of the file \x1d\x1e";
 
 /// A record of which nobody knows where it ends.
 #[derive(Debug, thiserror::Error)]
-#[error("a record has no end within {} MiB", MAX_RECORD_BYTES >> 20)]
-struct TooLong;
+#[error("a record has no end within {} MiB", .most >> 20)]
+struct TooLong {
+    most: usize,
+}
 
-/// A stream that gives [`MAX_RECORD_BYTES`] for each record, and then an error; and [`END`] behind its end.
+/// A stream that gives so many bytes for each record, and then an error; and [`END`] behind its end.
 #[derive(Debug)]
 struct RecordBudget<R> {
     stream: R,
+    /// Bytes for each record.
+    most: usize,
     left: usize,
     /// What is left of [`END`]; none before the end of the stream.
     end: Option<&'static [u8]>,
@@ -34,7 +38,7 @@ impl<R: Read> Read for RecordBudget<R> {
             return end.read(buffer);
         }
         if self.left == 0 && !buffer.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, TooLong));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, TooLong { most: self.most }));
         }
         let most = buffer.len().min(self.left);
         let read = self.stream.read(&mut buffer[..most])?;
@@ -55,7 +59,18 @@ pub struct CsvRecords<R> {
 impl<R: Read> CsvRecords<R> {
     /// Reads a stream as `builder` says.
     pub fn new(builder: &ReaderBuilder, stream: R) -> Self {
-        Self { reader: builder.from_reader(RecordBudget { stream, left: MAX_RECORD_BYTES, end: None }) }
+        Self::with_limit(builder, stream, MAX_RECORD_BYTES)
+    }
+
+    /// Reads a stream whose records may have so many bytes.
+    pub fn with_limit(builder: &ReaderBuilder, stream: R, most: usize) -> Self {
+        Self { reader: builder.from_reader(RecordBudget { stream, most, left: most, end: None }) }
+    }
+
+    /// Begins the next record.
+    fn renew(&mut self) {
+        let budget = self.reader.get_mut();
+        budget.left = budget.most;
     }
 
     /// The names of the columns; none in an empty file.
@@ -82,7 +97,7 @@ impl<R: Read> CsvRecords<R> {
     /// The stream cannot be read, a quote has no partner (no record follows then), or the record has another number of
     /// fields than the header where `builder` does not allow that.
     pub fn read_byte_record(&mut self, record: &mut ByteRecord) -> csv::Result<bool> {
-        self.reader.get_mut().left = MAX_RECORD_BYTES;
+        self.renew();
         match self.reader.read_byte_record(record) {
             Ok(false) => Ok(false),
             Ok(true) => whole(record),
@@ -103,7 +118,7 @@ impl<R: Read> CsvRecords<R> {
     /// # Errors
     /// As [`CsvRecords::read_byte_record`], or a field is not UTF-8.
     pub fn read_record(&mut self, record: &mut StringRecord) -> csv::Result<bool> {
-        self.reader.get_mut().left = MAX_RECORD_BYTES;
+        self.renew();
         match self.reader.read_record(record) {
             Ok(false) => Ok(false),
             Ok(true) => whole(record.as_byte_record()),

@@ -10,6 +10,9 @@ use crate::csv_records::CsvRecords;
 use crate::error::{Error, Result};
 use crate::input;
 
+/// Largest line of a list: captions may be long, and a list is held in memory anyway.
+const MAX_LINE_BYTES: usize = 256 << 20;
+
 /// Positions of the columns that a list may have.
 struct Header {
     n_columns: usize,
@@ -72,7 +75,7 @@ fn lines(list: &Path, content: ClipContent) -> Result<Vec<Line>> {
     let tsv = list.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tsv"));
     let mut builder = csv::ReaderBuilder::new();
     builder.delimiter(if tsv { b'\t' } else { b',' }).flexible(true);
-    let mut reader = CsvRecords::new(&builder, input::open(list)?);
+    let mut reader = CsvRecords::with_limit(&builder, input::open(list)?, MAX_LINE_BYTES);
     let header = Header::of(&reader.headers().map_err(failed)?);
     header.needs(content, list)?;
     let mut lines = Vec::new();

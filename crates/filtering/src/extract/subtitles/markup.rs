@@ -112,7 +112,7 @@ pub(super) fn resolve_name(name: &str) -> Option<Cow<'static, str>> {
 }
 
 /// The characters that HTML takes the numbers 0x80 to 0x9F for: what Windows-1252 has there
-/// (https://html.spec.whatwg.org/multipage/parsing.html#numeric-character-reference-end-state).
+/// (<https://html.spec.whatwg.org/multipage/parsing.html#numeric-character-reference-end-state>).
 const WINDOWS_1252: [char; 32] = [
     '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘', '’',
     '“', '”', '•', '–', '—', '\u{2dc}', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
