@@ -27,7 +27,7 @@ impl Token {
         Self { text, kind, ends_sentence: false, is_abbreviation: false }
     }
 
-    /// Its kind without the full stop at its end.
+    /// The kind of the token without the full stop at its end.
     pub(super) fn kind_without_stop(&self) -> &str {
         match self.kind.strip_suffix('.') {
             Some(bare) if !bare.is_empty() => bare,
@@ -35,7 +35,7 @@ impl Token {
         }
     }
 
-    /// Its kind without the full stop that ends a sentence.
+    /// The kind of the token without the full stop that ends a sentence.
     pub(super) fn kind_in_sentence(&self) -> &str {
         if self.ends_sentence { self.kind_without_stop() } else { &self.kind }
     }
@@ -52,7 +52,7 @@ impl Token {
         letter && chars.next() == Some('.') && chars.next().is_none()
     }
 
-    /// Its first character.
+    /// The first character of the token.
     pub(super) fn first(&self) -> Option<char> {
         self.text.chars().next()
     }

@@ -13,7 +13,7 @@ pub struct GraphSizes {
 }
 
 impl GraphSizes {
-    /// Those of a language model; `is_feed_forward_trained` says whether weights of these blocks are, or adapters beside them.
+    /// The sizes of a language model's graphs; `is_feed_forward_trained` says whether weights of these blocks are, or adapters beside them.
     #[must_use]
     pub fn of(config: &LanguageConfig, is_feed_forward_trained: bool) -> Self {
         let LanguageConfig { hidden_size: dim, intermediate_size: wide, head_dim, .. } = *config;

@@ -42,7 +42,7 @@ pub(super) struct Norm {
 }
 
 impl Norm {
-    /// That of [`rms_norm`].
+    /// The norm of [`rms_norm`].
     pub(super) fn of_mean_square(eps: f64) -> Self {
         Self { eps: eps as f32, is_centred: false }
     }
