@@ -25,6 +25,11 @@ learn-from-rewards:
 test *ARGS:
     scripts/test "$@"
 
+# An array of tasks on a real Slurm (Debian's, on this machine) gives the bytes of one process, also after a requeue (needs root)
+slurm-array:
+    cargo build --quiet --locked -p audsem-filtering
+    PATH=$PWD/target/debug:$PATH scripts/slurm-array target/slurm-array
+
 # Every command under injected faults and random kills, compared with undisturbed runs: just chaos --seed 1
 chaos *ARGS:
     scripts/chaos "$@"

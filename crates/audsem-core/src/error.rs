@@ -30,7 +30,7 @@ pub enum Error {
         source: io::Error,
     },
     /// An input is not what the command expects.
-    #[error("{problem}: {}", path.display())]
+    #[error("{}", with_path(problem, path))]
     Input {
         /// The input.
         path: PathBuf,
@@ -139,6 +139,14 @@ pub enum Error {
         /// Records kept, dropped or failed.
         accounted: u64,
     },
+}
+
+/// What is wrong, where, and then the next step, if the problem ends in a hint.
+fn with_path(problem: &str, path: &Path) -> String {
+    match problem.split_once("\nhint:") {
+        Some((what, hint)) => format!("{what}: {}\nhint:{hint}", path.display()),
+        None => format!("{problem}: {}", path.display()),
+    }
 }
 
 impl Error {
