@@ -219,7 +219,9 @@ impl ModelDir {
 
     /// What the folder is, where it lacks a file: another kind of checkpoint, or a folder around one.
     fn hint(&self) -> String {
-        let kind = self.json::<serde_json::Value>("config.json").ok().and_then(|config| {
+        // Not by `json`, which asks for this hint where there is no such file.
+        let read = |path: PathBuf| serde_json::from_slice::<serde_json::Value>(&fs::read(path).ok()?).ok();
+        let kind = self.optional("config.json").and_then(read).and_then(|config| {
             let class = config["architectures"][0].as_str().map(|name| format!(" ({name})")).unwrap_or_default();
             Some(format!("it is a `{}` checkpoint{class}, and ", config["model_type"].as_str()?))
         });

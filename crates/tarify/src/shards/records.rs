@@ -270,9 +270,11 @@ fn judge(found: Found, rules: &SampleRules, choice: &ClipChoice) -> Judgement {
     let Found { place, n_records, record, is_repaired } = found;
     let judged = |record: Map<String, Value>| -> Outcome<Judged> {
         let clip = clip_of(&record)?;
-        choice.check(&clip)?;
         let identity = identity_of(&clip, &record, rules.task);
-        let made = rules.apply(&clip, record);
+        let made = match choice.check(&clip) {
+            Ok(()) => rules.apply(&clip, record),
+            Err(why) => Made::nothing(why),
+        };
         let longest = rules.sample_key(&clip, MOST_PAIRS).len() + ".flac".len();
         if longest > MAX_NAME_BYTES {
             return Err(LeftOut::fail(

@@ -49,7 +49,7 @@ fn a_clip_table_is_enough_for_caption_shards() {
     let json = out.json("AAA (1_0-2_5)");
     assert_eq!((&json["caption"], &json["answer"]), (&"Door creaks slowly".into(), &"Door creaks slowly".into()));
     assert!(json.get("thinking").is_none() && json["question"].is_string(), "{json}");
-    assert_eq!(out.reasons("CCC (1_0-2_5)"), ["caption_short"]);
+    assert_eq!(out.reasons("CCC (1_0-2_5)"), ["caption_short", "no_record"]);
     assert_eq!(out.reasons("DDD (1_0-2_5)"), ["no_clip"]);
     assert_eq!(out.reasons("EEE (1_0-2_5)"), ["no_record"]);
     // The same table as CSV, with seconds.
@@ -73,17 +73,17 @@ pq.write_table(pa.table({'key': ['AAA (1.0-2.5)', 'BBB (1.0-2.5)'], 'fit': [0.1,
     let scored = Config { scores: vec![world.path("scores.parquet")], bounds: bounds("fit=0.2"), ..config.clone() };
     let out = world.run(&scored);
     assert_eq!(out.keys("train"), ["BBB (1_0-2_5)"]);
-    assert_eq!(out.reasons("AAA (1_0-2_5)"), ["outside_scores"]);
+    assert_eq!(out.reasons("AAA (1_0-2_5)"), ["no_record", "outside_scores"]);
     assert_eq!(out.reasons("DDD (1_0-2_5)"), ["no_score"]);
     let reject = out.reject_lines().into_iter().find(|line| line["reason"] == "outside_scores").unwrap();
-    assert_eq!(reject["detail"], "fit 0.1 is below 0.2");
+    assert!(reject["detail"].as_str().unwrap().ends_with("fit 0.1 is below 0.2"), "{reject}");
 
     std::fs::write(world.path("drop.txt"), "BBB (1.0-2.5)\n").unwrap();
     let excluding = Config { exclude: vec![world.path("drop.txt")], ..config };
     let out = world.run_with(&excluding, &RunOptions::new(world.path("excluded")));
     assert_eq!(
         (out.keys("train"), out.reasons("BBB (1_0-2_5)")),
-        (vec!["AAA (1_0-2_5)".to_owned()], vec!["excluded".to_owned()])
+        (vec!["AAA (1_0-2_5)".to_owned()], vec!["excluded".to_owned(), "no_record".to_owned()])
     );
     let other = Config { bounds: bounds("loud=1"), ..scored };
     let error = audsem_tarify::shards::run(&other, &RunOptions::new(world.path("other"))).unwrap_err().to_string();
