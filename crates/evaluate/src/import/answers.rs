@@ -217,7 +217,7 @@ mod tests {
                 json!([{ "sample_score": { "score": { "prediction": "x" } } }]),
                 "its `sample_metadata` has no `audio_id`",
             ),
-            (json!([{ "id": "a" }]), "it has no answer\nhint: answers stand in model_output"),
+            (json!([{ "id": "a" }]), "answers.json\nhint: answers stand in model_output"),
         ] {
             let problem = read(&content.to_string(), None).unwrap_err();
             assert!(problem.contains(expected), "{problem}");

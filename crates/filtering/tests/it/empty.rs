@@ -100,8 +100,7 @@ fn media_where_captions_should_be_are_sent_to_the_command_that_takes_them() {
         called.says("media go to `audsem-filtering download --source`");
     }
     // Whole videos to `clips`, whose names are no clips.
-    let table = "combine -i cues.csv -o table --policy none --names-exclude none.txt";
-    bench.write("none.txt", "");
+    let table = "combine -i cues.csv -o table --policy none";
     bench.write("cues.csv", CUES);
     bench.call(table).ended(0);
     let called = bench.call("clips -i media --table table -o clips").ended(1);
