@@ -9,7 +9,7 @@ profile := env("AUDSEM_PROFILE", "dev")
 default:
     @just --list --unsorted
 
-# Run the full pipeline on real sounds and print what each step dropped (--quick: under a minute)
+# Run the full pipeline on real sounds and print what each step dropped (--quick: about a minute)
 demo *ARGS:
     scripts/demo "$@"
 
