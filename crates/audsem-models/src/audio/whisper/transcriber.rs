@@ -32,11 +32,12 @@ pub struct Transcript {
 ///
 /// ```no_run
 /// use audsem_core::hub::ModelDir;
-/// use audsem_models::audio::whisper::Transcriber;
+/// use audsem_models::audio::whisper::{Transcriber, USUAL_LANGUAGE};
 /// use candle_core::{DType, Device};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let whisper = Transcriber::open(&ModelDir::local("whisper-tiny.en".as_ref()), &Device::Cpu, DType::F32)?;
+/// let whisper =
+///     Transcriber::open(&ModelDir::local("whisper-tiny.en".as_ref()), &Device::Cpu, DType::F32, USUAL_LANGUAGE)?;
 /// let sound = vec![0.0; 16_000];
 /// println!("{}", whisper.transcribe(&sound)?.text);
 /// # Ok(())
