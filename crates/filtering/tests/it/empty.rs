@@ -122,3 +122,20 @@ fn languages_that_are_not_there_are_told_with_those_that_are() {
     let quiet = bench.call("extract -i in -o french --languages fr").ended(0);
     assert!(!quiet.stderr.contains("no subtitle file"), "{}", quiet.stderr);
 }
+
+#[test]
+fn a_run_that_went_well_says_what_reads_its_output() {
+    let bench = bench();
+    bench.write("cues.csv", CUES);
+    let run = |flags: &str| {
+        let arguments = format!("combine -i cues.csv -o table --policy none {flags}");
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_audsem-filtering"))
+            .args(arguments.split_whitespace())
+            .current_dir(bench.path(""))
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(!run("--dry-run").contains("next: "), "nothing was written");
+    assert!(run("").contains("next: audsem-filtering download --input table "));
+}

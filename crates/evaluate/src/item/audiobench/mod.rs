@@ -113,7 +113,7 @@ fn item(
     let set = selection.set;
     let refuse = |problem: String| CoreError::input(file, format!("record {number}: {problem}"));
     let text = |name: &str| texts(&row.fields, name).map_err(&refuse);
-    let (choices, answer) = (text("choices")?, text("answer")?.into_iter().next());
+    let (choices, answers) = (text("choices")?, text("answer")?);
     let instruction = match set.question.as_str() {
         "own" | "options" => text("instruction")?.into_iter().next(),
         _ => selection.instructions.of_row(set, at, selection.seed),
@@ -132,7 +132,7 @@ fn item(
         sounds: vec![sound],
         question: instruction,
         choices: Vec::new(),
-        references: answer.map(|answer| without_lead_in(set, &answer)).into_iter().collect(),
+        references: answers.iter().map(|answer| without_lead_in(set, answer)).collect(),
         groups: groups(set, &row.fields),
         published: published(set, row).map_err(&refuse)?,
     };

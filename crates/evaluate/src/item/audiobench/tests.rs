@@ -151,6 +151,10 @@ fn options_lead_ins_and_spoken_instructions_are_read() {
     let item = &read_json("voxceleb_accent_test", &accent).unwrap().items[0];
     assert_eq!((item.references[0].as_str(), item.kind), ("Norway", AnswerKind::Open));
 
+    let several = json!([{ "context": "a.wav", "instruction": "What?", "answer": ["a dog", "a hound"] }]);
+    let item = &read_json("clotho_aqa_test", &several).unwrap().items[0];
+    assert_eq!(item.references, ["a dog", "a hound"], "every answer of a row counts");
+
     let spoken = json!([{ "context": "a.wav", "speech_instruction": "Name a bird.", "answer": "A wren." }]);
     let item = &read_json("alpaca_audio_test", &spoken).unwrap().items[0];
     assert_eq!(item.published[SPOKEN_INSTRUCTION], "Name a bird.");
