@@ -203,7 +203,7 @@ pub enum Error {
 
 impl Error {
     /// Whether memory ran out, of the device or of the system, so that a smaller batch may do.
-    fn is_out_of_memory(&self) -> bool {
+    pub(crate) fn is_out_of_memory(&self) -> bool {
         // No library gives it a variant: CUDA's text is CUDA_ERROR_OUT_OF_MEMORY, others have it in words.
         matches!(self, Self::Tensor(_)) && self.to_string().to_lowercase().replace('_', " ").contains("out of memory")
     }

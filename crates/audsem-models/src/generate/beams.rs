@@ -8,9 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::processors::log_softmax;
 use super::sample::check;
-use super::{
-    CausalDecoder, EarlyStopping, Generated, GenerationConfig, GenerationRequest, LogitsProcessors, StopReason,
-};
+use super::{EarlyStopping, Generated, GenerationConfig, GenerationRequest, LogitsProcessors, StopReason};
 use crate::Result;
 
 /// Replaces minus infinity where sums must stay finite.
@@ -33,7 +31,7 @@ struct Candidate {
 }
 
 /// The search for one prompt.
-struct Search<'a> {
+pub(crate) struct Search<'a> {
     config: &'a GenerationConfig,
     processors: LogitsProcessors<'a>,
     prompt_length: usize,
@@ -44,43 +42,8 @@ struct Search<'a> {
     random: Option<ChaCha8Rng>,
 }
 
-/// Continues every prompt with `num_beams` sequences at a time; the best ones of each.
-pub(super) fn search(
-    decoder: &mut dyn CausalDecoder,
-    requests: &[GenerationRequest],
-    config: &GenerationConfig,
-) -> Result<Vec<Vec<Generated>>> {
-    let beams = config.num_beams;
-    let mut searches = requests.iter().map(|request| Search::new(request, config)).collect::<Result<Vec<_>>>()?;
-    let prompts: Vec<&[u32]> = requests.iter().map(|request| request.prompt.as_slice()).collect();
-    let prefilled = decoder.prefill(&prompts)?;
-    // All beams of a prompt begin as copies of it.
-    let mut logits: Vec<Vec<f32>> = prefilled.iter().flat_map(|row| std::iter::repeat_n(row.clone(), beams)).collect();
-    let mut rows: Vec<usize> = (0..requests.len()).flat_map(|row| std::iter::repeat_n(row, beams)).collect();
-    let mut open: Vec<usize> = (0..requests.len()).collect();
-    loop {
-        let (mut going, mut selected, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
-        for (at, &number) in open.iter().enumerate() {
-            let first = at * beams;
-            let search = &mut searches[number];
-            if let Some(parents) = search.advance(&mut logits[first..first + beams])? {
-                selected.extend(parents.iter().map(|parent| rows[first + parent]));
-                tokens.extend(search.running.iter().filter_map(|beam| beam.ids.last()));
-                going.push(number);
-            }
-        }
-        open = going;
-        if open.is_empty() {
-            return Ok(searches.into_iter().map(Search::best).collect());
-        }
-        decoder.select(&selected)?;
-        logits = decoder.step(&tokens)?;
-        rows = (0..selected.len()).collect();
-    }
-}
-
 impl<'a> Search<'a> {
-    fn new(request: &GenerationRequest, config: &'a GenerationConfig) -> Result<Self> {
+    pub(super) fn new(request: &GenerationRequest, config: &'a GenerationConfig) -> Result<Self> {
         let prompt_length = request.prompt.len();
         let beam = |score| Beam { ids: request.prompt.clone(), score, is_finished: false };
         Ok(Self {
@@ -95,8 +58,14 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// Takes the logits after each beam. Returns which beam each running one continues, or nothing when the search has ended.
-    fn advance(&mut self, logits: &mut [Vec<f32>]) -> Result<Option<Vec<usize>>> {
+    /// Sequences that are followed at a time. All begin as copies of the prompt.
+    pub(super) fn beams(&self) -> usize {
+        self.config.num_beams
+    }
+
+    /// Takes the logits after each beam. Returns which beam each running one continues, and with which token, or nothing when
+    /// the search has ended.
+    pub(super) fn advance(&mut self, logits: &mut [Vec<f32>]) -> Result<Vec<(usize, u32)>> {
         for (beam, scores) in self.running.iter().zip(logits.iter_mut()) {
             log_softmax(scores);
             self.processors.process(&beam.ids, scores);
@@ -110,7 +79,11 @@ impl<'a> Search<'a> {
         self.running = running;
         self.improvable &= self.can_improve();
         let is_full = self.config.early_stopping == EarlyStopping::WhenFull && self.is_full();
-        Ok((self.improvable && !is_full && !all_ended).then_some(parents))
+        if !self.improvable || is_full || all_ended {
+            return Ok(Vec::new());
+        }
+        let tokens = self.running.iter().filter_map(|beam| beam.ids.last().copied());
+        Ok(parents.into_iter().zip(tokens).collect())
     }
 
     /// The continuations that are looked at: enough that all beams can continue even if every end is among the best.
@@ -181,7 +154,8 @@ impl<'a> Search<'a> {
         self.finished.iter().any(|beam| possible > if beam.is_finished { worst } else { NEVER })
     }
 
-    fn best(self) -> Vec<Generated> {
+    /// The best finished sequences.
+    pub(super) fn best(self) -> Vec<Generated> {
         let (prompt_length, eos) = (self.prompt_length, &self.config.eos_token_id);
         let best = self.finished.into_iter().filter(|beam| beam.is_finished).take(self.config.num_return_sequences);
         best.map(|beam| {

@@ -4,6 +4,7 @@
 //! [`GenerationConfig`] that reads a checkpoint's `generation_config.json`. Every sequence depends on its own prompt and seed,
 //! never on what else lies in the batch. Goldens are made by transformers 5.23 (`fixtures/regen/generate.py`).
 
+mod batch;
 mod beams;
 mod config;
 mod error;
@@ -12,7 +13,9 @@ mod guided;
 mod ngrams;
 mod processors;
 mod sample;
+mod sequences;
 
+pub(crate) use batch::Batch;
 pub use config::{EarlyStopping, GenerationConfig};
 pub use error::GenerationError;
 pub use groups::{PromptGroup, SampledCompletion, sample_groups};
@@ -20,6 +23,7 @@ pub use guided::{Guide, GuidedAnswer};
 pub use processors::LogitsProcessors;
 pub(crate) use processors::log_softmax;
 pub use sample::{Continuation, Sampler, decode};
+pub(crate) use sequences::Sequences;
 
 use crate::Result;
 
@@ -83,15 +87,11 @@ pub fn generate(
     config: &GenerationConfig,
 ) -> Result<Vec<Vec<Generated>>> {
     config.validate()?;
-    if requests.iter().any(|request| request.prompt.is_empty()) {
-        return Err(GenerationError::EmptyPrompt.into());
-    }
     if requests.is_empty() {
         return Ok(Vec::new());
     }
-    if config.num_beams > 1 {
-        beams::search(decoder, requests, config)
-    } else {
-        sample::rows(decoder, requests, config)
-    }
+    let prompts: Vec<&[u32]> = requests.iter().map(|request| request.prompt.as_slice()).collect();
+    let sequences = requests.iter().map(|request| Sequences::new(request, config)).collect::<Result<Vec<_>>>()?;
+    let sequences = batch::follow(decoder, &prompts, sequences)?;
+    Ok(sequences.into_iter().map(Sequences::generated).collect())
 }

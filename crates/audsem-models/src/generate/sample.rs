@@ -3,10 +3,9 @@
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
+use super::batch::{Following, follow};
 use super::processors::softmax;
-use super::{
-    CausalDecoder, Generated, GenerationConfig, GenerationError, GenerationRequest, LogitsProcessors, StopReason,
-};
+use super::{CausalDecoder, Generated, GenerationConfig, GenerationError, LogitsProcessors, StopReason};
 use crate::Result;
 
 /// Chooses tokens from processed scores.
@@ -74,7 +73,7 @@ fn draw(probabilities: &[f64], at: f64) -> usize {
 }
 
 /// A sequence in the making.
-pub(super) struct Row<'a> {
+pub(crate) struct Row<'a> {
     ids: Vec<u32>,
     prompt_length: usize,
     pub(super) config: &'a GenerationConfig,
@@ -152,47 +151,40 @@ pub(super) fn decode_groups<C: Continuation>(
     sequences: &mut [C],
     per_prompt: usize,
 ) -> Result<()> {
-    let prompts: Vec<&[u32]> = sequences.iter().step_by(per_prompt).map(Continuation::prompt).collect();
+    let prompts: Vec<Vec<u32>> = sequences.iter().step_by(per_prompt).map(|first| first.prompt().to_vec()).collect();
     if prompts.is_empty() {
         return Ok(());
     }
-    let mut logits = decoder.prefill(&prompts)?;
-    if per_prompt > 1 {
-        let prompt_of: Vec<usize> = (0..sequences.len()).map(|row| row / per_prompt).collect();
-        decoder.select(&prompt_of)?;
-        logits = prompt_of.iter().map(|prompt| logits[*prompt].clone()).collect();
+    let prompts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
+    let members = sequences.chunks_mut(per_prompt);
+    let groups = members.map(|members| Group { open: (0..members.len()).collect(), members }).collect();
+    follow(decoder, &prompts, groups)?;
+    Ok(())
+}
+
+/// Sequences of one prompt that are continued each for itself.
+struct Group<'s, C> {
+    members: &'s mut [C],
+    /// Those that have not ended.
+    open: Vec<usize>,
+}
+
+impl<C: Continuation> Following for Group<'_, C> {
+    fn width(&self) -> usize {
+        self.members.len()
     }
-    let mut open: Vec<usize> = (0..sequences.len()).collect();
-    loop {
-        let (mut kept, mut tokens, mut going) = (Vec::new(), Vec::new(), Vec::new());
-        for (at, (&number, scores)) in open.iter().zip(&mut logits).enumerate() {
-            if let Some(token) = sequences[number].advance(scores)? {
-                kept.push(at);
-                tokens.push(token);
+
+    fn advance(&mut self, logits: &mut [Vec<f32>]) -> Result<Vec<(usize, u32)>> {
+        let (mut next, mut going) = (Vec::new(), Vec::new());
+        for (row, (number, logits)) in std::mem::take(&mut self.open).into_iter().zip(logits).enumerate() {
+            if let Some(token) = self.members[number].advance(logits)? {
+                next.push((row, token));
                 going.push(number);
             }
         }
-        if going.is_empty() {
-            return Ok(());
-        }
-        if kept.len() < open.len() {
-            decoder.select(&kept)?;
-        }
-        open = going;
-        logits = decoder.step(&tokens)?;
+        self.open = going;
+        Ok(next)
     }
-}
-
-/// One sequence for each request.
-pub(super) fn rows(
-    decoder: &mut dyn CausalDecoder,
-    requests: &[GenerationRequest],
-    config: &GenerationConfig,
-) -> Result<Vec<Vec<Generated>>> {
-    let rows = requests.iter().map(|request| Row::new(&request.prompt, request.seed, config));
-    let mut rows = rows.collect::<Result<Vec<_>>>()?;
-    decode(decoder, &mut rows)?;
-    Ok(rows.into_iter().map(|row| vec![row.generated()]).collect())
 }
 
 #[cfg(test)]

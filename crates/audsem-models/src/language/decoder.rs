@@ -28,13 +28,19 @@ impl<'a> LanguageDecoder<'a> {
     /// A prompt is empty or longer than the network's positions; shapes, memory, device.
     pub fn prefill_embedded(&mut self, prompts: &[Tensor]) -> Result<Vec<Vec<f32>>> {
         self.sequences.clear();
-        let mut logits = Vec::with_capacity(prompts.len());
-        // One by one, so that what is read together, and with it the last bits, belongs to the prompt alone.
-        for prompt in prompts {
-            let mut cache = self.network.empty_cache();
-            logits.push(self.network.read(prompt, &mut cache)?);
-            self.sequences.push(cache);
-        }
+        prompts.iter().map(|prompt| self.admit_embedded(prompt)).collect()
+    }
+
+    /// Reads one more prompt, by its vectors (T, D), beside the sequences that are being continued: it becomes the last row.
+    /// The logits (V) of the token after it. Prompts are read one by one, so that what is read together, and with it the last
+    /// bits, belongs to the prompt alone.
+    ///
+    /// # Errors
+    /// As for [`LanguageDecoder::prefill_embedded`]; the other sequences are as they were.
+    pub fn admit_embedded(&mut self, prompt: &Tensor) -> Result<Vec<f32>> {
+        let mut cache = self.network.empty_cache();
+        let logits = self.network.read(prompt, &mut cache)?;
+        self.sequences.push(cache);
         Ok(logits)
     }
 }

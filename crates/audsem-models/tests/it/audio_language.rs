@@ -33,7 +33,7 @@ pub(crate) fn rewritten(
 }
 
 /// Gives a folder the tokenizer of words that the golden of answers has, and its settings of generation.
-fn with_words(folder: &Path) {
+pub(crate) fn with_words(folder: &Path) {
     for name in ["tokenizer.json", "generation_config.json"] {
         std::fs::copy(path("qwen2_audio_chat").join(name), folder.join(name)).unwrap();
     }

@@ -5,6 +5,7 @@ mod adapter_folders;
 mod adapters;
 mod alone;
 mod ast;
+mod audio_batches;
 mod audio_language;
 mod beats;
 mod bert;

@@ -94,8 +94,12 @@ pub struct PredictArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Answers")]
     pub max_tokens: Option<u32>,
     /// Follow so many sequences at a time, for a model in this process [default: 1]
-    #[arg(long, value_name = "N", value_parser = beams, conflicts_with = "preset", help_heading = "Answers")]
+    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "preset", help_heading = "Answers")]
     pub beams: Option<usize>,
+    /// Answer so many questions at a time, for a model in this process: no answer depends on it (on a GPU up to rounding), and
+    /// where memory runs out it is halved [default: 8]
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Answers")]
+    pub batch_size: Option<usize>,
     /// Make answers as the reference does: five beams, and the default of --max-tokens
     #[arg(long, value_enum, conflicts_with = "max_tokens", help_heading = "Answers")]
     pub preset: Option<DecodingPreset>,
@@ -171,7 +175,7 @@ fn only_transcripts(items: &[EvaluationItem]) -> Result<(), Error> {
     }
 }
 
-fn beams(text: &str) -> Result<usize, String> {
+fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a whole number from 1".to_owned())
 }
 
@@ -199,6 +203,7 @@ impl PredictArgs {
             processor: self.processor.clone(),
             dtype: self.dtype,
             beams: self.beams,
+            batch: self.batch_size,
             reference: self.preset == Some(DecodingPreset::Reference),
             max_tokens: self.max_tokens,
             expected: self.expect_family.map(|family| match family {

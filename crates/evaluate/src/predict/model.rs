@@ -14,7 +14,7 @@ use audsem_media::audio::encode_wav;
 use audsem_models::audio::whisper::USUAL_LANGUAGE;
 use audsem_models::language::{LanguageModelArgs, LocalModelArgs};
 use audsem_models::multimodal::SAMPLE_RATE_HZ;
-use audsem_models::multimodal::audio_language::{AudioFamily, AudioModelOptions, LocalAudioModel};
+use audsem_models::multimodal::audio_language::{AudioFamily, AudioModelOptions, LocalAudioModel, USUAL_BATCH};
 
 use super::whisper::{SpeechReader, SpeechWriter};
 use crate::error::Error;
@@ -49,6 +49,8 @@ pub struct RespondentArgs {
     pub dtype: Option<Precision>,
     /// Sequences that a model in this process follows at a time.
     pub beams: Option<usize>,
+    /// Questions that a model in this process answers at a time. On the CPU no answer depends on it.
+    pub batch: Option<usize>,
     /// Whether answers are made as the reference makes them.
     pub reference: bool,
     /// Most tokens of an answer.
@@ -156,6 +158,7 @@ impl RespondentArgs {
             ("--adapter", self.adapter.is_some() && !is_heard_here, here),
             ("--processor", self.processor.is_some() && !is_heard_here, here),
             ("--beams", self.beams.is_some() && !is_heard_here, here),
+            ("--batch-size", self.batch.is_some() && !is_heard_here, here),
             ("--preset reference", self.reference && !is_heard_here, here),
             ("--dtype", self.dtype.is_some() && is_heard_there, here),
             ("--expect-family", self.expected.is_some() && !is_heard_there, there),
@@ -198,6 +201,7 @@ impl RespondentArgs {
         };
         let beams = if self.reference { REFERENCE_BEAMS } else { self.beams.unwrap_or(1) };
         let opened = LocalAudioModel::open_with(&local.model, &options, beams)?;
+        let opened = opened.with_batch(self.batch.unwrap_or(USUAL_BATCH));
         let model = opened.model();
         let fingerprints =
             [Some(model.fingerprint()), model.adapter_fingerprint()].into_iter().flatten().cloned().collect();

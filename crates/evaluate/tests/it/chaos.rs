@@ -38,8 +38,8 @@ fn predict(command: &str) {
 
 fn predict_in_this_process(command: &str) {
     let bench = Bench::new();
-    let arguments = heard_in_this_process(&bench, 2);
-    check(&bench, "predict-local", &format!("{command} {arguments} --per-shard 1"));
+    let arguments = heard_in_this_process(&bench, 4);
+    check(&bench, "predict-local", &format!("{command} {arguments} --per-shard 2 --batch-size 2"));
 }
 
 fn import(command: &str) {

@@ -10,7 +10,8 @@ use crate::workbench::Bench;
 #[test]
 fn predict_in_this_process_goes_on_after_a_kill() {
     let bench = Bench::new();
-    let arguments = format!("predict {} --per-shard 1 --no-replay", heard_in_this_process(&bench, 6));
+    let flags = "--per-shard 3 --batch-size 2 --no-replay";
+    let arguments = format!("predict {} {flags}", heard_in_this_process(&bench, 12));
     let runs = tempfile::tempdir().unwrap();
     let program = |output: &Path, workers: usize| {
         let mut command = bench.command(&arguments);

@@ -224,6 +224,8 @@ fn mistakes_are_explained() {
     check(&with("--model m --audio-form input-audio"), "--audio-form");
     check("--items items.jsonl --model m", "hint: name the folders or tars that hold them with --sounds");
     check(&with("--server http://127.0.0.1:1/v1 --beams 5"), "--beams");
+    check(&with("--server http://127.0.0.1:1/v1 --batch-size 4"), "--batch-size");
+    check(&with("--model m --batch-size 0"), "expected a whole number from 1");
     check(&with("--server http://127.0.0.1:1/v1 --preset reference"), "--preset reference");
     check(&with("--model m --expect-family qwen2-audio"), "--expect-family");
     check(&with("--model m --prompt unknown"), "choose with --prompt among audiobench, ");
@@ -309,6 +311,65 @@ fn a_model_in_this_process_answers_and_its_tokens_are_those_expected() {
     let config = bench.json("reference/run.json")["config"].clone();
     assert!(config["model"].as_str().unwrap().ends_with(", 5 beams"), "{config}");
     assert_eq!(config["max_tokens"], 512);
+}
+
+/// Whatever is asked at the same time, and however often it is stopped: the same bytes. A question that is too long for the
+/// model, one without a sound and one with a broken sound fail alone.
+#[test]
+fn predictions_do_not_depend_on_the_size_of_batches() {
+    let bench = Bench::new();
+    let arguments = heard_in_this_process(&bench, 7).replace("--max-tokens 24", "--max-tokens 12");
+    bench.write("sounds/broken.wav", b"RIFF".to_vec());
+    for (n, seconds) in [2.5, 1.2, 4.0].into_iter().enumerate() {
+        bench.write(&format!("sounds/long{n}.wav"), tone(seconds));
+    }
+    let mut more = [
+        item("long0", "long0.wav", AnswerKind::Choice, &["a dog", "a door", "the rain"]),
+        item("too long", "1.wav", AnswerKind::Caption, &[]),
+        item("long1", "long1.wav", AnswerKind::Caption, &[]),
+        item("broken", "broken.wav", AnswerKind::Caption, &[]),
+        item("long2", "long2.wav", AnswerKind::Choice, &["a dog", "a door"]),
+        item("absent", "absent.wav", AnswerKind::Caption, &[]),
+    ];
+    more[1].question = "heard ".repeat(400);
+    let lines: String = more.iter().map(|item| serde_json::to_string(item).unwrap() + "\n").collect();
+    bench.write("items.jsonl", bench.text("items.jsonl") + &lines);
+    let call = |output: &str, flags: &str| {
+        let common = format!("predict {arguments} --permute 2 --blind --per-shard 8");
+        bench.call(&format!("{common} -o {output} --replay {output}-replay {flags}")).ended(0).summary()
+    };
+    let summary = call("one", "--batch-size 1");
+    for (output, flags) in
+        [("usual", ""), ("three", "--batch-size 3 --no-replay"), ("all", "--batch-size 999 --workers 2 --no-replay")]
+    {
+        let other = call(output, flags);
+        assert_eq!(other["results"], summary["results"], "{flags}");
+        assert_eq!(bench.tree(output), bench.tree("one"), "{flags}");
+    }
+    let all = predictions(&bench, "one", 2);
+    let of = |id: &str| all.iter().filter(|one| one.item.id == id).collect::<Vec<_>>();
+    for one in of("too long") {
+        let problem = one.problem.as_deref().unwrap();
+        assert!(one.status == PredictionStatus::Refused && problem.contains("this network takes 1 to"), "{problem}");
+    }
+    let unasked = [of("broken"), of("absent")].concat();
+    let is_heard = |one: &&&Prediction| one.heard != HeardSound::Nothing;
+    assert!(unasked.iter().filter(is_heard).all(|one| one.status == PredictionStatus::NoSound));
+    let answered = all.iter().filter(|one| one.output.is_some()).count();
+    assert_eq!((answered, all.len()), (7 * 3 + 4 + 3 + 4 + 2, 7 * 3 + 4 + 3 + 3 + 3 + 4 + 3));
+    // A run that is stopped goes on from the answers that it has, with any batch.
+    let answers = stored(&bench, "one");
+    bench.write("stopped-replay/answers-1-0.jsonl", answers[..17].join("\n") + "\n");
+    call("stopped", "--batch-size 5");
+    assert_eq!(bench.tree("stopped"), bench.tree("one"));
+    assert_eq!(stored(&bench, "stopped").len(), answers.len(), "no question is asked twice");
+}
+
+/// The lines of a run's stored answers.
+fn stored(bench: &Bench, run: &str) -> Vec<String> {
+    let files = std::fs::read_dir(bench.path(&format!("{run}-replay"))).unwrap();
+    let text = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect::<String>();
+    text.lines().map(str::to_owned).collect()
 }
 
 /// Makes a tiny Whisper of random weights in the folder `whisper`, whose words are `w0` and so on.

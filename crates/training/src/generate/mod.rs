@@ -10,7 +10,9 @@ use audsem_llm::Role;
 use audsem_media::audio::{Decoder, resample};
 use audsem_models::generate::GenerationConfig;
 use audsem_models::multimodal::SAMPLE_RATE_HZ;
-use audsem_models::multimodal::audio_language::{AudioLanguageModel, AudioModelOptions, AudioQuestion};
+use audsem_models::multimodal::audio_language::{
+    AudioAnswer, AudioLanguageModel, AudioModelOptions, AudioQuestion, USUAL_BATCH,
+};
 use audsem_models::multimodal::processor::ChatTurn;
 
 pub use answered::SoundAnswer;
@@ -128,14 +130,23 @@ pub fn ask(asking: &Asking) -> Result<Vec<SoundAnswer>> {
     model.notes().iter().for_each(|note| tracing::warn!("{note}"));
     let (config, times) = asking.strategy.generation(&model)?;
     let mut answered = Vec::new();
-    for files in &asking.sounds {
-        let sounds = files.iter().map(|path| samples(path)).collect::<Result<Vec<_>>>()?;
-        let question =
-            |seed| AudioQuestion { turns: asking.question.turns(sounds.len()), sounds: sounds.clone(), seed };
-        let questions: Vec<AudioQuestion> =
-            (0..times as u64).map(|n| question(asking.strategy.seed.wrapping_add(n))).collect();
-        for answer in model.answer(&questions, &config)?.into_iter().flatten() {
-            answered.push(SoundAnswer { audio: files.clone(), question: asking.question.text.clone(), answer });
+    // The sounds of so many questions are in memory together.
+    for asked in asking.sounds.chunks(4 * USUAL_BATCH) {
+        let mut questions = Vec::with_capacity(asked.len() * times);
+        for files in asked {
+            let sounds = files.iter().map(|path| samples(path)).collect::<Result<Vec<_>>>()?;
+            let question =
+                |seed| AudioQuestion { turns: asking.question.turns(sounds.len()), sounds: sounds.clone(), seed };
+            questions.extend((0..times as u64).map(|n| question(asking.strategy.seed.wrapping_add(n))));
+        }
+        let answers = model.answer(&questions, &config)?;
+        for (files, answers) in asked.iter().zip(answers.chunks(times.max(1))) {
+            let answer = |answer: &AudioAnswer| SoundAnswer {
+                audio: files.clone(),
+                question: asking.question.text.clone(),
+                answer: answer.clone(),
+            };
+            answered.extend(answers.iter().flatten().map(answer));
         }
     }
     Ok(answered)

@@ -1,28 +1,32 @@
 //! Audio language models of any family: one way to open a folder, and to ask what it holds about sounds.
 
+mod answering;
 mod checkpoint;
 mod family;
 mod features;
 mod local;
 mod network;
 
-use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
+use audsem_core::error::Error as CoreError;
 use audsem_core::hub::ModelDir;
 use audsem_core::run::ModelFingerprint;
-use candle_core::{DType, Device, Tensor};
-use rayon::prelude::*;
+use candle_core::{DType, Device};
 
 pub use checkpoint::AudioCheckpoint;
 pub use family::{AudioFamily, AudioLanguageConfig};
 pub use local::LocalAudioModel;
 pub use network::AudioLanguageNetwork;
 
-use super::MultimodalNetwork as _;
-use super::processor::{AudioProcessor, ChatTurn, TokenizedChat, refused};
-use crate::error::{Error, Result};
-use crate::generate::{Generated, GenerationConfig, GenerationRequest, StopReason, generate};
+use super::processor::{AudioProcessor, ChatTurn, TokenizedChat};
+use crate::error::Result;
+use crate::generate::{GenerationConfig, StopReason};
 use crate::nn::lora::MergedWeights;
+use answering::Prompted;
+
+/// Questions that are answered at a time where nothing else is said, so that each weight is read once for all of them.
+pub const USUAL_BATCH: usize = 8;
 
 /// What is opened with a model, and where it runs.
 #[derive(Debug, Clone)]
@@ -193,74 +197,35 @@ impl AudioLanguageModel {
     /// seed alone. A bound on tokens beyond what the network has positions for is lowered to that.
     ///
     /// # Errors
-    /// A sound is too short or not finite, a question does not have as many marks as sounds or is too long, or the
-    /// configuration contradicts itself.
+    /// A sound is too short or not finite, a question does not have as many marks as sounds or is too long, the
+    /// configuration contradicts itself, or the process is asked to stop.
     pub fn answer(&self, questions: &[AudioQuestion], config: &GenerationConfig) -> Result<Vec<Vec<AudioAnswer>>> {
-        let prompted = questions.iter().map(|question| {
-            let tokens = self.prompt(question)?.tokens;
-            Ok(Prompted { tokens, sounds: question.sounds.clone(), seed: question.seed })
-        });
-        let prompted: Vec<Prompted> = prompted.collect::<Result<_>>()?;
-        let continued = self.continued(&prompted, config)?;
-        let answers = continued.into_iter().zip(&prompted).map(|(continued, prompted)| {
-            let answer = |Continued { text, generated }: Continued| {
-                let Generated { tokens, finish, score } = generated;
-                AudioAnswer { text, tokens, finish, score, prompt_tokens: prompted.tokens.len() }
-            };
-            continued.into_iter().map(answer).collect()
-        });
-        Ok(answers.collect())
-    }
-
-    /// Continues prompts about sounds.
-    fn continued(&self, prompted: &[Prompted], config: &GenerationConfig) -> Result<Vec<Vec<Continued>>> {
-        let longest = self.network.language().max_tokens();
-        let mut by_limit: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (at, Prompted { tokens, .. }) in prompted.iter().enumerate() {
-            let room = longest.saturating_sub(tokens.len());
-            if room == 0 {
-                return Err(Error::TextLength { tokens: tokens.len(), longest: longest.saturating_sub(1) });
+        let prompted = |number: usize| {
+            let question = &questions[number];
+            let (tokens, sounds) = (self.prompt(question)?.tokens, question.sounds.clone());
+            Ok(Prompted { tokens, sounds, seed: question.seed, config: config.clone() })
+        };
+        let mut all: Vec<Vec<AudioAnswer>> = questions.iter().map(|_| Vec::new()).collect();
+        let mut failed = None;
+        let order: Vec<usize> = (0..questions.len()).collect();
+        self.answer_each(&order, USUAL_BATCH, &prompted, &mut |number, answers| match answers {
+            Ok(answers) => {
+                all[number] = answers;
+                ControlFlow::Continue(())
             }
-            by_limit.entry(config.max_new_tokens.unwrap_or(room).min(room)).or_default().push(at);
-        }
-        let mut all: Vec<Vec<Continued>> = prompted.iter().map(|_| Vec::new()).collect();
-        for (limit, places) in by_limit {
-            let config = GenerationConfig { max_new_tokens: Some(limit), ..config.clone() };
-            let request = |at: &usize| {
-                let Prompted { tokens, seed, .. } = &prompted[*at];
-                GenerationRequest { prompt: tokens.clone(), seed: *seed }
-            };
-            let requests: Vec<GenerationRequest> = places.iter().map(request).collect();
-            let hear = |at: &usize| {
-                let heard = prompted[*at].sounds.iter().map(|sound| self.network.embed_audio(sound));
-                heard.collect::<Result<Vec<Tensor>>>()
-            };
-            let sounds = places.par_iter().map(hear).collect::<Result<Vec<_>>>()?;
-            let generated = generate(&mut self.network.decoder(sounds), &requests, &config)?;
-            for (at, generated) in places.into_iter().zip(generated) {
-                all[at] = generated.into_iter().map(|generated| self.text_of(generated)).collect::<Result<_>>()?;
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
             }
+        })?;
+        match failed {
+            Some(error) => Err(error),
+            None if all.iter().any(Vec::is_empty) => {
+                Err(CoreError::Stopped { waiting_for: "the end of answers".to_owned() }.into())
+            }
+            None => Ok(all),
         }
-        Ok(all)
     }
-
-    fn text_of(&self, generated: Generated) -> Result<Continued> {
-        let text = self.processor.tokenizer().decode(&generated.tokens, true).map_err(refused)?;
-        Ok(Continued { text, generated })
-    }
-}
-
-/// The tokens of a prompt and its sounds.
-struct Prompted {
-    tokens: Vec<u32>,
-    sounds: Vec<Vec<f32>>,
-    seed: u64,
-}
-
-/// A continuation with its text.
-struct Continued {
-    text: String,
-    generated: Generated,
 }
 
 /// What stands in `run.json` about an adapter: its settings and its projections.
