@@ -37,6 +37,20 @@ pub enum TextError {
         /// Start of the body, credentials removed.
         body: String,
     },
+    /// The server rejects every request for what all of them have in common.
+    #[error(
+        "language model server {url} refuses these settings, whatever the text: status {status}: {body}\nhint: {hint}"
+    )]
+    Settings {
+        /// Address, without credentials.
+        url: String,
+        /// HTTP status.
+        status: u16,
+        /// Start of the body, credentials removed.
+        body: String,
+        /// What to do.
+        hint: &'static str,
+    },
     /// The server answers, but not in the protocol.
     #[error(
         "language model server {url}: unreadable answer: {reason}: {excerpt}\nhint: the address must end where \
@@ -177,6 +191,7 @@ impl TextError {
             | Self::NotSent
             | Self::Stopped { .. }
             | Self::Config { .. }
+            | Self::Settings { .. }
             | Self::Replay { .. }
             | Self::NoUsableAnswer { .. } => ErrorScope::All,
             Self::Rejected { status: 401..=405, .. } => ErrorScope::All,
