@@ -50,7 +50,8 @@ pub(crate) fn shown(value: f64) -> String {
     let magnitude = value.abs().log10().floor();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 12")]
     let decimals = (3.0 - magnitude).clamp(0.0, 12.0) as usize;
-    written(value, decimals)
+    let text = written(value, decimals);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 #[cfg(test)]
@@ -64,7 +65,8 @@ mod tests {
             (13_245.0, "13,245"),
             (-12_345.678, "-12,346"),
             (4.673_298, "4.673"),
-            (0.000_8, "0.0008000"),
+            (0.000_8, "0.0008"),
+            (1.5, "1.5"),
             (66.67, "66.67"),
         ] {
             assert_eq!(shown(value), text);
@@ -76,6 +78,6 @@ mod tests {
         let labels = |most| tick_labels(0.0, 1.0, most).into_iter().map(|(_, label)| label).collect::<Vec<_>>();
         assert_eq!(labels(10), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(labels(3), ["0.0", "0.4", "0.8"]);
-        assert_eq!(tick_labels(0.0, 12_000.0, 3)[1], (4_000.0, "4,000".to_owned()));
+        assert_eq!(tick_labels(0.0, 12_000.0, 3)[1], (6_000.0, "6,000".to_owned()));
     }
 }

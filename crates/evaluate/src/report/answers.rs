@@ -1,5 +1,7 @@
 //! The answers behind the page, as a list for spreadsheets and programs.
 
+use std::path::Path;
+
 use audsem_core::error::Error as CoreError;
 
 use super::scored::ScoredRun;
@@ -15,7 +17,7 @@ pub(super) const ANSWERS_FILE: &str = "answers.csv";
 /// None in practice: memory takes any text.
 pub(super) fn answers_csv(runs: &[ScoredRun]) -> Result<Vec<u8>, Error> {
     let mut csv = csv::Writer::from_writer(Vec::new());
-    let failed = |error: csv::Error| CoreError::input(ANSWERS_FILE.as_ref(), error.to_string());
+    let failed = |error: csv::Error| CoreError::input(Path::new(ANSWERS_FILE), error.to_string());
     csv.write_record([
         "run",
         "benchmark",
@@ -51,5 +53,5 @@ pub(super) fn answers_csv(runs: &[ScoredRun]) -> Result<Vec<u8>, Error> {
             .map_err(failed)?;
         }
     }
-    csv.into_inner().map_err(|error| CoreError::input(ANSWERS_FILE.as_ref(), error.to_string()).into())
+    csv.into_inner().map_err(|error| CoreError::input(Path::new(ANSWERS_FILE), error.to_string()).into())
 }
