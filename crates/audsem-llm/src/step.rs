@@ -11,7 +11,6 @@ use std::thread;
 use audsem_core::run::{ShardError, ShardOutput};
 use serde_json::Value;
 
-use super::error::excerpt;
 use super::outcome::write_rejected;
 use super::pending::{Asked, Pending, parts, send};
 use super::probe::{Gate, SettingsProbe};
@@ -396,14 +395,6 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
             Some((refusal, response)) => (refusal.reason.clone(), response.text.as_str(), response.finish),
             None => ("see refused-*.jsonl".to_owned(), "", FinishReason::Other),
         };
-        let hint = match finish {
-            FinishReason::Length => {
-                "the answer was cut off before it said anything: raise --max-tokens, by hundreds for a reasoning model \
-                 first, or turn thinking off, for example with --server-param \
-                 'chat_template_kwargs={\"enable_thinking\":false}'"
-            }
-            FinishReason::Stop | FinishReason::Other => "check the prompt (--prompt) and the model's answers",
-        };
-        Err(TextError::NoUsableAnswer { n, reason, excerpt: excerpt(text), hint })
+        Err(TextError::no_usable_answer(n, reason, text, finish))
     }
 }
