@@ -19,7 +19,17 @@ pub struct SettingsProbe {
 /// Lets the first question of a run pass alone, and the others once it has an answer.
 #[derive(Default)]
 pub(super) struct Gate {
-    passed: Mutex<bool>,
+    state: Mutex<State>,
+}
+
+/// What is known of the settings.
+#[derive(Default)]
+enum State {
+    #[default]
+    Untried,
+    Passed,
+    /// Address, status and words of the server.
+    Refused(String, u16, String),
 }
 
 impl Gate {
@@ -36,20 +46,30 @@ impl Gate {
         let (Some(probe), [first, rest @ ..]) = (probe, requests) else {
             return send(generator, requests, progress, usage);
         };
-        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
-        if *passed {
-            drop(passed);
-            return send(generator, requests, progress, usage);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = |url: &str, status, body: &str| {
+            let (url, body) = (url.to_owned(), body.to_owned());
+            ShardError::fatal(TextError::Settings { url, status, body, hint: probe.hint })
+        };
+        match &*state {
+            State::Untried => {}
+            State::Refused(url, status, body) => return Err(refused(url, *status, body)),
+            State::Passed => {
+                drop(state);
+                return send(generator, requests, progress, usage);
+            }
         }
         let mut answers = send(generator, std::slice::from_ref(first), progress, usage)?;
         if let Some(Err(TextError::Rejected { .. })) = answers.first() {
             let tried = send(generator, std::slice::from_ref(&probe.request), progress, usage)?;
             if let Some(Err(TextError::Rejected { url, status, body })) = tried.into_iter().next() {
-                return Err(ShardError::fatal(TextError::Settings { url, status, body, hint: probe.hint }));
+                let error = refused(&url, status, &body);
+                *state = State::Refused(url, status, body);
+                return Err(error);
             }
         }
-        *passed = true;
-        drop(passed);
+        *state = State::Passed;
+        drop(state);
         answers.extend(send(generator, rest, progress, usage)?);
         Ok(answers)
     }

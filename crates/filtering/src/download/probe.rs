@@ -56,7 +56,7 @@ pub(super) fn probe(ffprobe: &Program, path: &Path) -> Result<Probe, ShardError>
 fn attempt(ffprobe: &Program, path: &Path) -> Result<Probe, ShardError> {
     let call = ffprobe
         .call()
-        .args(["-v", "error", "-show_entries", "format=duration:stream=codec_type,codec_name,duration:stream_tags=DURATION:stream_disposition=attached_pic"])
+        .args(["-v", "error", "-show_entries", "format=duration,format_name:stream=codec_type,codec_name,duration:stream_tags=DURATION:stream_disposition=attached_pic"])
         .args(["-of", "json"])
         .input(path)
         .timeout(LIMIT);
@@ -64,7 +64,7 @@ fn attempt(ffprobe: &Program, path: &Path) -> Result<Probe, ShardError> {
         Ok(json) => {
             let json: Value = serde_json::from_slice(&json).unwrap_or(Value::Null);
             let facts = read(&json);
-            if has_streams(&json) && facts.duration_ms.is_none() { by_packets(ffprobe, path, facts) } else { Ok(facts) }
+            if is_recorded(&json) && facts.duration_ms.is_none() { by_packets(ffprobe, path, facts) } else { Ok(facts) }
         }
         Err(error) => {
             drop(error.of_record(&path.display().to_string())?);
@@ -90,9 +90,10 @@ fn by_packets(ffprobe: &Program, path: &Path, facts: Probe) -> Result<Probe, Sha
     }
 }
 
-/// The facts with the lengths of packets, one a line: kind, time and length in seconds.
+/// The facts with the lengths of packets, one a line: kind, time and length in seconds. A file begins with its first packet,
+/// or at zero where that comes before.
 fn with_packets(facts: Probe, packets: &str) -> Probe {
-    let (mut end_s, mut sound_end_s): (Option<f64>, Option<f64>) = (None, None);
+    let (mut begin_s, mut end_s, mut sound_end_s) = (None::<f64>, None::<f64>, None::<f64>);
     for line in packets.lines() {
         let mut fields = line.split(',');
         let (kind, time, length) = (fields.next(), fields.next(), fields.next());
@@ -103,10 +104,12 @@ fn with_packets(facts: Probe, packets: &str) -> Probe {
         match kind {
             Some("audio") => (end_s, sound_end_s) = (later(end_s), later(sound_end_s)),
             Some("video") => end_s = later(end_s),
-            _ => {}
+            _ => continue,
         }
+        begin_s = Some(begin_s.map_or(time, |begin| begin.min(time)));
     }
-    let ms = |seconds: Option<f64>| seconds.and_then(whole_ms).filter(|ms| *ms >= 1);
+    let begin_s = begin_s.unwrap_or(0.0).max(0.0);
+    let ms = |end: Option<f64>| end.and_then(|end| whole_ms(end - begin_s)).filter(|ms| *ms >= 1);
     let sound = match (facts.sound, ms(sound_end_s)) {
         (Sound::Unknown, Some(sound_ms)) => Sound::Lasts(sound_ms),
         (sound, _) => sound,
@@ -114,8 +117,10 @@ fn with_packets(facts: Probe, packets: &str) -> Probe {
     Probe { duration_ms: ms(end_s), sound, ..facts }
 }
 
-fn has_streams(json: &Value) -> bool {
-    json["streams"].as_array().is_some_and(|streams| !streams.is_empty())
+/// Whether a file is of a format that is also written while it is recorded, without its length.
+fn is_recorded(json: &Value) -> bool {
+    let formats = json.pointer("/format/format_name").and_then(Value::as_str).unwrap_or_default();
+    formats.split(',').any(|format| ["matroska", "webm", "flv"].contains(&format))
 }
 
 /// Tells a damaged file from a failing disk.
@@ -197,6 +202,8 @@ mod tests {
         check(sound, Some(3014), Sound::Lasts(3014));
         check(&format!("{sound}video,3.907000,0.100000\nsubtitle,9.0,1.0\n"), Some(4007), Sound::Lasts(3014));
         check("video,0.5,N/A\nvideo,2.5,N/A\nvideo,1.5,N/A\n", Some(2500), Sound::Unknown);
+        // A recording that begins late: times count from there.
+        check("audio,20.5,0.02\nvideo,20.0,0.1\nvideo,22.0,0.1\n", Some(2100), Sound::Lasts(520));
         check("video,N/A,N/A\n", None, Sound::Unknown);
         check("", None, Sound::Unknown);
     }
