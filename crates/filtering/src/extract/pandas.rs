@@ -47,7 +47,7 @@ impl Time {
         text.parse().ok().filter(|_| is_number).map(Self::Float)
     }
 
-    /// Its value in a comparison; not a number where it is missing, so that every comparison says no.
+    /// The number that is compared; not one where it is missing, so that every comparison says no.
     pub(super) fn value(self) -> f64 {
         match self {
             Self::Whole { float, .. } | Self::Float(float) => float,

@@ -74,7 +74,7 @@ impl Fractions {
         *self = self.or(Self { start: is_fraction(start), dur: is_fraction(dur) });
     }
 
-    /// Those of both.
+    /// The columns that have some in either.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self { start: self.start || other.start, dur: self.dur || other.dur }
