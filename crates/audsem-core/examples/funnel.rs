@@ -1,6 +1,6 @@
 //! Prints what became of the records of several runs, one after the other: how many went in, what was
-//! left out by which rule, what came out and where it lies. Steps by which a command prepares itself are shown where they
-//! left something out.
+//! left out by which rule, what came out and where it lies. Runs that kept everything are named in one line at the end, and
+//! steps by which a command prepares itself are shown where they left something out.
 //!
 //! ```text
 //! cargo run -p audsem-core --example funnel -- extract=out/extract combine=out/combine
@@ -14,22 +14,46 @@ use std::path::Path;
 use audsem_core::run::CompletedRun;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut text = String::new();
+    let (mut text, mut whole) = (String::new(), Vec::new());
     for argument in std::env::args().skip(1) {
         let (name, folder) = argument.split_once('=').ok_or("expected NAME=FOLDER for each run")?;
-        describe(&mut text, name, Path::new(folder))?;
+        if !describe(&mut text, name, Path::new(folder))? {
+            whole.push(name.to_owned());
+        }
     }
-    print!("{text}");
+    print!("{text}{}", kept_whole(&whole));
     Ok(())
 }
 
-/// Appends one run: a line for each step, and one below it for each reason.
-fn describe(text: &mut String, name: &str, folder: &Path) -> Result<(), Box<dyn Error>> {
+/// The runs that kept everything, on lines of a terminal.
+fn kept_whole(names: &[String]) -> String {
+    const WIDTH: usize = 100;
+    let mut lines = format!("Left nothing out, in {} steps:", names.len());
+    let mut width = lines.len();
+    for name in names {
+        if width + name.len() > WIDTH {
+            lines.push_str("\n ");
+            width = 1;
+        }
+        lines.push(' ');
+        lines.push_str(name);
+        width += name.len() + 1;
+    }
+    lines.push('\n');
+    if names.is_empty() { String::new() } else { lines }
+}
+
+/// Appends one run: a line for each step, and one below it for each reason. Returns whether it has left anything out; of one
+/// that has not, nothing is appended.
+fn describe(text: &mut String, name: &str, folder: &Path) -> Result<bool, Box<dyn Error>> {
     let run = CompletedRun::open(folder)?.ok_or_else(|| format!("no run folder: {}", folder.display()))?;
     let names: Vec<&str> = run.steps().map(|(step, _)| step).collect();
     let is_bookkeeping = |step: &&&str| **step != "sizes" && **step != "texts";
     let main = names.iter().find(|step| **step == "part").or_else(|| names.iter().rev().find(is_bookkeeping));
     let main = main.copied().unwrap_or_default().to_owned();
+    if run.steps().all(|(_, stats)| stats.n_dropped() + stats.n_failed() == 0) {
+        return Ok(false);
+    }
     for (step, stats) in run.steps() {
         let left_out = stats.n_dropped() + stats.n_failed();
         if stats.read == 0 || (step != main && left_out == 0) {
@@ -38,16 +62,16 @@ fn describe(text: &mut String, name: &str, folder: &Path) -> Result<(), Box<dyn 
         let name = if step == main { name.to_owned() } else { format!("{name}, {step}") };
         let share = 100.0 * stats.kept as f64 / stats.read as f64;
         let (read, kept) = (grouped(stats.read), grouped(stats.kept));
-        writeln!(text, "{name:<25} {read:>10} in {kept:>10} out {share:>5.1} %   {}", folder.display())?;
+        writeln!(text, "{name:<18} {read:>8} in {kept:>8} out {share:>5.1} %   {}", folder.display())?;
         for (outcome, reasons) in [("dropped", &stats.dropped), ("failed", &stats.failed)] {
             let mut reasons: Vec<_> = reasons.iter().collect();
             reasons.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
             for (reason, n) in reasons.into_iter().filter(|(_, n)| **n > 0) {
-                writeln!(text, "{:<25} {:>10} {outcome}: {}", "", grouped(*n), reason.replace('_', " "))?;
+                writeln!(text, "{:<18} {:>8} {outcome}: {}", "", grouped(*n), reason.replace('_', " "))?;
             }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// A number with a comma after every third digit.

@@ -21,6 +21,7 @@ pub mod input;
 pub mod instructions;
 pub mod json;
 pub mod log;
+pub mod panics;
 pub mod parallel;
 pub mod pickle;
 pub mod progress;

@@ -30,6 +30,12 @@ pub fn is_media(suffix: &str) -> bool {
     is_video(suffix) || is_audio(suffix)
 }
 
+/// Whether what follows the first dot of a name is no suffix but the rest of a name with more dots, such as
+/// `5-3.0).flac`: a reader of WebDataset has cut the key at the first one.
+pub fn is_cut(suffix: &str) -> bool {
+    suffix.rsplit_once('.').is_some_and(|(_, last)| is_media(last))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +45,7 @@ mod tests {
         assert!(is_video("MP4") && !is_audio("mp4") && is_audio("Flac") && !is_video("flac") && is_media("oga"));
         assert!(!is_media("json") && !is_media("") && !is_media("mp"));
         assert!(is_picture("JPG") && !is_picture("mp4") && !is_media("png"));
+        assert!(is_cut("5-3.0).flac") && is_cut("1.MP4") && !is_cut("flac") && !is_cut("mfcc.npy"));
         assert!(VIDEO.iter().all(|suffix| !is_audio(suffix)));
     }
 }

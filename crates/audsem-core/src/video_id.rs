@@ -23,7 +23,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 /// Length of a YouTube video id, the only kind of id that is recognised by its form.
-const SITE_ID_LEN: usize = 11;
+pub const SITE_ID_LEN: usize = 11;
 
 /// Longest id in bytes: it is part of file names, which are limited to 255 bytes.
 pub const MAX_ID_BYTES: usize = 200;
@@ -111,7 +111,9 @@ pub fn site_id(stem: &str) -> Option<&str> {
     Some(id).filter(is_id).filter(|id| is_alone && mixes_cases(id) && !is_made_of_words(id))
 }
 
-fn is_id_byte(b: u8) -> bool {
+/// Whether a byte may be part of a site id.
+#[must_use]
+pub fn is_id_byte(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'-' || b == b'_'
 }
 

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::blame::Blame;
 
+use super::FinishReason;
+
 /// Errors of [`crate`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -36,6 +38,20 @@ pub enum TextError {
         status: u16,
         /// Start of the body, credentials removed.
         body: String,
+    },
+    /// The server rejects every request for what all of them have in common.
+    #[error(
+        "language model server {url} refuses these settings, whatever the text: status {status}: {body}\nhint: {hint}"
+    )]
+    Settings {
+        /// Address, without credentials.
+        url: String,
+        /// HTTP status.
+        status: u16,
+        /// Start of the body, credentials removed.
+        body: String,
+        /// What to do.
+        hint: &'static str,
     },
     /// The server answers, but not in the protocol.
     #[error(
@@ -160,6 +176,19 @@ pub enum ErrorScope {
 }
 
 impl TextError {
+    /// The error that none of `n` answers can be used, the last of which ended for this reason.
+    pub(super) fn no_usable_answer(n: u64, reason: String, text: &str, finish: FinishReason) -> Self {
+        let hint = match finish {
+            FinishReason::Length => {
+                "the answer was cut off before it said anything: raise --max-tokens, by hundreds for a reasoning model \
+                 first, or turn thinking off, for example with --server-param \
+                 'chat_template_kwargs={\"enable_thinking\":false}'"
+            }
+            FinishReason::Stop | FinishReason::Other => "check the prompt (--prompt) and the model's answers",
+        };
+        Self::NoUsableAnswer { n, reason, excerpt: excerpt(text), hint }
+    }
+
     /// The error about a sound or picture that could not be read.
     #[must_use]
     pub fn unread_media(path: &Path, error: &io::Error) -> Self {
@@ -177,6 +206,7 @@ impl TextError {
             | Self::NotSent
             | Self::Stopped { .. }
             | Self::Config { .. }
+            | Self::Settings { .. }
             | Self::Replay { .. }
             | Self::NoUsableAnswer { .. } => ErrorScope::All,
             Self::Rejected { status: 401..=405, .. } => ErrorScope::All,

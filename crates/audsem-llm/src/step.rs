@@ -11,9 +11,9 @@ use std::thread;
 use audsem_core::run::{ShardError, ShardOutput};
 use serde_json::Value;
 
-use super::error::excerpt;
 use super::outcome::write_rejected;
 use super::pending::{Asked, Pending, parts, send};
+use super::probe::{Gate, SettingsProbe};
 use super::{
     Answered, ErrorScope, FinishReason, Refusal, RejectedAnswer, Request, Response, Schema, TextError, TextGenerator,
     Unanswered,
@@ -34,6 +34,12 @@ pub trait GenerateTask: Sync {
     /// # Errors
     /// A prompt that cannot be made; the record fails, or the shard where the disk is at fault.
     fn request(&self, record: &Self::Record) -> Result<Request, TextError>;
+
+    /// A question about a harmless text. With one, the first question of a run is asked alone, and if the server refuses it,
+    /// this one tells whether it refuses the settings of all: then the run ends with what the server says.
+    fn probe(&self) -> Option<SettingsProbe> {
+        None
+    }
 
     /// Judges an answer; one that does not fit the request's schema never gets here.
     ///
@@ -71,6 +77,7 @@ pub struct GenerateStep<'a, T: GenerateTask> {
     max_attempts: u32,
     batch: usize,
     unanswered: Unanswered,
+    gate: Gate,
     tally: Mutex<Tally>,
     schema: Mutex<Option<(Value, Arc<Schema>)>>,
 }
@@ -88,8 +95,9 @@ struct Tally {
 impl<'a, T: GenerateTask> GenerateStep<'a, T> {
     /// Asks once about each record, 256 records at a time.
     pub fn new(task: &'a T, generator: &'a dyn TextGenerator) -> Self {
-        let (unanswered, tally, schema) = (Unanswered::Open, Mutex::default(), Mutex::default());
-        Self { task, generator, reviewer: None, max_attempts: 1, batch: 256, unanswered, tally, schema }
+        let (unanswered, gate) = (Unanswered::Open, Gate::default());
+        let (tally, schema) = (Mutex::default(), Mutex::default());
+        Self { task, generator, reviewer: None, max_attempts: 1, batch: 256, unanswered, gate, tally, schema }
     }
 
     /// Has every valid answer judged by this generator ([`GenerateTask::review`]); what it rejects is asked about again.
@@ -201,7 +209,7 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
             if requests.is_empty() {
                 break;
             }
-            let answers = send(self.generator, &requests, progress, &mut usage)?;
+            let answers = self.gate.send(self.generator, &requests, self.task.probe(), progress, &mut usage)?;
             for (&i, answer) in open.iter().zip(answers) {
                 self.take(&records[i], &mut pending[i], attempt, answer);
             }
@@ -387,14 +395,6 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
             Some((refusal, response)) => (refusal.reason.clone(), response.text.as_str(), response.finish),
             None => ("see refused-*.jsonl".to_owned(), "", FinishReason::Other),
         };
-        let hint = match finish {
-            FinishReason::Length => {
-                "the answer was cut off before it said anything: raise --max-tokens, by hundreds for a reasoning model \
-                 first, or turn thinking off, for example with --server-param \
-                 'chat_template_kwargs={\"enable_thinking\":false}'"
-            }
-            FinishReason::Stop | FinishReason::Other => "check the prompt (--prompt) and the model's answers",
-        };
-        Err(TextError::NoUsableAnswer { n, reason, excerpt: excerpt(text), hint })
+        Err(TextError::no_usable_answer(n, reason, text, finish))
     }
 }

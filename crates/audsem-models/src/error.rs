@@ -180,7 +180,8 @@ pub enum Error {
     },
     /// A trainable tensor received no gradient, or one that is not finite.
     #[error(
-        "training broke: step {step}: {what}: {names:?}\nhint: lower the learning rate; if this happens at step 0, an operation without a gradient is in the network"
+        "training broke: step {step}: {what}: {}\nhint: lower the learning rate; if this happens at step 0, an operation without a gradient is in the network",
+        .names.join(", ")
     )]
     Gradient {
         /// Optimizer step, from 0.

@@ -3,15 +3,14 @@
 use minijinja::value::Serde;
 use serde::Serialize;
 
-use crate::axis::round_values;
+use crate::chart::{Size, in_both_sizes, tick_labels};
 use crate::page::{Markup, ReportError, environment, thousands};
 
-/// Size of the plot and of the margins for its labels, in units of its view box.
-const WIDTH: f64 = 760.0;
+/// Height of the plot and the margins for its labels, in units of its view box.
 const HEIGHT: f64 = 288.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 16.0;
-const TOP: f64 = 52.0;
+const TOP: f64 = 70.0;
 const BOTTOM: f64 = 40.0;
 
 /// Width and height that the label of a mark takes.
@@ -37,6 +36,8 @@ pub struct Histogram {
     pub title: String,
     /// Name of the horizontal axis.
     pub axis: String,
+    /// What is counted, the name of the vertical axis.
+    pub counted: String,
     /// Where the first bin begins.
     pub low: f64,
     /// Where the last bin ends; more than `low`.
@@ -50,6 +51,7 @@ pub struct Histogram {
 /// What the template draws, in units of the view box.
 #[derive(Serialize)]
 struct View<'a> {
+    size: &'static str,
     width: f64,
     height: f64,
     left: f64,
@@ -58,6 +60,7 @@ struct View<'a> {
     bottom: f64,
     title: &'a str,
     axis: &'a str,
+    counted: &'a str,
     levels: Vec<(f64, String)>,
     bars: Vec<Bar>,
     ticks: Vec<(f64, String)>,
@@ -89,72 +92,86 @@ impl Histogram {
     /// # Errors
     /// None in practice: the template is built in.
     pub fn draw(&self) -> Result<Markup, ReportError> {
-        let view = View {
-            width: WIDTH,
-            height: HEIGHT,
-            left: LEFT,
-            right: WIDTH - RIGHT,
-            top: TOP,
-            bottom: HEIGHT - BOTTOM,
-            title: &self.title,
-            axis: &self.axis,
-            levels: self.levels(),
-            bars: self.bars(),
-            ticks: self.ticks(),
-            marks: self.placed_marks(),
-        };
-        let svg = environment().get_template("histogram.html")?.render(Serde(view))?;
-        Ok(Markup::new(svg))
-    }
-
-    fn x(&self, value: f64) -> f64 {
-        LEFT + (value - self.low) / (self.high - self.low) * (WIDTH - LEFT - RIGHT)
-    }
-
-    fn y(&self, count: u64) -> f64 {
-        HEIGHT - BOTTOM - count as f64 / self.most() as f64 * (HEIGHT - TOP - BOTTOM)
+        in_both_sizes(|size| Plot { of: self, size }.draw())
     }
 
     /// The count of the longest bar, at least 1.
     fn most(&self) -> u64 {
         self.counts.iter().copied().max().unwrap_or(0).max(1)
     }
+}
+
+/// A histogram in one size.
+struct Plot<'a> {
+    of: &'a Histogram,
+    size: Size,
+}
+
+impl<'a> Plot<'a> {
+    fn draw(&self) -> Result<String, ReportError> {
+        let view = View {
+            size: self.size.name,
+            width: self.size.width,
+            height: HEIGHT,
+            left: LEFT,
+            right: self.size.width - RIGHT,
+            top: TOP,
+            bottom: HEIGHT - BOTTOM,
+            title: &self.of.title,
+            axis: &self.of.axis,
+            counted: &self.of.counted,
+            levels: self.levels(),
+            bars: self.bars(),
+            ticks: self.ticks(),
+            marks: self.placed_marks(),
+        };
+        Ok(environment().get_template("histogram.html")?.render(Serde(view))?)
+    }
+
+    fn x(&self, value: f64) -> f64 {
+        LEFT + (value - self.of.low) / (self.of.high - self.of.low) * (self.size.width - LEFT - RIGHT)
+    }
+
+    fn y(&self, count: u64) -> f64 {
+        HEIGHT - BOTTOM - count as f64 / self.of.most() as f64 * (HEIGHT - TOP - BOTTOM)
+    }
 
     /// Grid lines at zero, half and all of the longest bar.
     fn levels(&self) -> Vec<(f64, String)> {
-        let mut levels = vec![0, self.most() / 2, self.most()];
+        let mut levels = vec![0, self.of.most() / 2, self.of.most()];
         levels.dedup();
         levels.into_iter().map(|count| (self.y(count), thousands(count))).collect()
     }
 
     fn bars(&self) -> Vec<Bar> {
-        let bin = (self.high - self.low) / self.counts.len() as f64;
+        let bin = (self.of.high - self.of.low) / self.of.counts.len() as f64;
         let bar = |(i, &count): (usize, &u64)| {
-            let (from, to) = (self.low + i as f64 * bin, self.low + (i + 1) as f64 * bin);
+            let (from, to) = (self.of.low + i as f64 * bin, self.of.low + (i + 1) as f64 * bin);
             let (x, y) = (self.x(from), self.y(count));
             // One unit of space between neighbours, unless the bars are that thin themselves.
             let width = (self.x(to) - x - 1.0).max(0.5);
             Bar { x, y, width, height: HEIGHT - BOTTOM - y, from, to, count }
         };
-        self.counts.iter().enumerate().filter(|(_, count)| **count > 0).map(bar).collect()
+        self.of.counts.iter().enumerate().filter(|(_, count)| **count > 0).map(bar).collect()
     }
 
     fn ticks(&self) -> Vec<(f64, String)> {
-        let values = round_values(self.low, self.high).into_iter();
-        values.map(|(value, decimals)| (self.x(value), format!("{value:.decimals$}"))).collect()
+        let labels = tick_labels(self.of.low, self.of.high, self.size.most_ticks).into_iter();
+        labels.map(|(value, label)| (self.x(value), label)).collect()
     }
 
     /// Marks from left to right. A label that would overlap its neighbour goes a row higher.
-    fn placed_marks(&self) -> Vec<PlacedMark<'_>> {
+    fn placed_marks(&self) -> Vec<PlacedMark<'a>> {
         let mut within: Vec<&Mark> =
-            self.marks.iter().filter(|mark| (self.low..=self.high).contains(&mark.at)).collect();
+            self.of.marks.iter().filter(|mark| (self.of.low..=self.of.high).contains(&mark.at)).collect();
         within.sort_by(|a, b| a.at.total_cmp(&b.at));
         let mut ends = [f64::NEG_INFINITY; LABEL_ROWS];
         let mut place = |mark: &'_ Mark| {
             let x = self.x(mark.at);
             let row = ends.iter().position(|end| x - LABEL_WIDTH / 2.0 >= *end).unwrap_or(LABEL_ROWS - 1);
             ends[row] = x + LABEL_WIDTH / 2.0;
-            (x, x.clamp(LEFT, WIDTH - LABEL_WIDTH / 2.0), TOP - 6.0 - LABEL_HEIGHT * row as f64)
+            let label_x = x.clamp(LEFT, self.size.width - LABEL_WIDTH / 2.0);
+            (x, label_x, TOP - 6.0 - LABEL_HEIGHT * row as f64)
         };
         within
             .into_iter()
@@ -169,12 +186,14 @@ impl Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chart::{NARROW, WIDE};
 
     fn histogram() -> Histogram {
         let mark = |at: f64| Mark { at, label: format!("{at}") };
         Histogram {
             title: "of <sounds>".to_owned(),
             axis: "score".to_owned(),
+            counted: "clips".to_owned(),
             low: 0.0,
             high: 4.0,
             counts: vec![2, 0, 1000, 500],
@@ -185,12 +204,16 @@ mod tests {
     #[test]
     fn bars_and_marks_lie_where_their_values_are() {
         let histogram = histogram();
-        let bars = histogram.bars();
-        let (x, heights): (Vec<f64>, Vec<f64>) = bars.iter().map(|bar| (bar.x, bar.height)).unzip();
+        let wide = Plot { of: &histogram, size: WIDE };
+        let (x, heights): (Vec<f64>, Vec<f64>) = wide.bars().iter().map(|bar| (bar.x, bar.height)).unzip();
         assert_eq!(x, [LEFT, LEFT + 340.0, LEFT + 510.0], "680 units for four bins, none for the empty one");
-        assert_eq!(heights, [248.0 - (248.0 - 0.392), 196.0, 98.0]);
-        let marks: Vec<(f64, f64)> = histogram.placed_marks().iter().map(|mark| (mark.x, mark.label_y)).collect();
-        assert_eq!(marks, [(LEFT + 170.0, 46.0), (LEFT + 178.5, 32.0), (LEFT + 510.0, 46.0)]);
+        let expected = [178.0 * 0.002, 178.0, 89.0];
+        assert!(heights.iter().zip(expected).all(|(height, expected)| (height - expected).abs() < 1e-9), "{heights:?}");
+        let marks: Vec<(f64, f64)> = wide.placed_marks().iter().map(|mark| (mark.x, mark.label_y)).collect();
+        assert_eq!(marks, [(LEFT + 170.0, 64.0), (LEFT + 178.5, 50.0), (LEFT + 510.0, 64.0)]);
+        let narrow = Plot { of: &histogram, size: NARROW };
+        let x: Vec<f64> = narrow.bars().iter().map(|bar| bar.x).collect();
+        assert_eq!(x, [LEFT, LEFT + 140.0, LEFT + 210.0], "280 units for four bins");
     }
 
     #[test]
@@ -201,7 +224,8 @@ mod tests {
         }
         let page = Page { plots: vec![histogram().draw().expect("a valid template")] };
         let page = crate::render("{{ plots[0] }}", page).expect("a valid template");
-        assert!(page.starts_with("<svg ") && page.contains("aria-label=\"of &lt;sounds&gt;\""), "{page}");
+        assert_eq!(page.matches("<svg ").count(), 2, "one for each size");
+        assert!(page.contains("aria-label=\"of &lt;sounds&gt;\"") && page.contains(">clips</text>"), "{page}");
         assert!(page.contains("<title>2.0000 to 3.0000: 1,000</title>"), "{page}");
     }
 }

@@ -3,7 +3,11 @@
 use minijinja::value::Serde;
 use serde::Serialize;
 
+use crate::chart::tick_labels;
 use crate::page::{Markup, ReportError, environment};
+
+/// Labels along the axis at most.
+const MOST_TICKS: usize = 6;
 
 /// A value and its interval.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +30,10 @@ pub struct IntervalBar {
 pub struct IntervalChart {
     /// What it shows, for screen readers.
     pub title: String,
+    /// Name of the axis.
+    pub axis: String,
+    /// Whether values are shares, which the axis shows in percent.
+    pub is_share: bool,
     /// Where the axis begins.
     pub low: f64,
     /// Where it ends; more than `low`.
@@ -40,6 +48,9 @@ pub struct IntervalChart {
 #[derive(Serialize)]
 struct View<'a> {
     title: &'a str,
+    axis: &'a str,
+    /// Places and labels.
+    ticks: Vec<(f64, String)>,
     mark: Option<(f64, &'a str)>,
     bars: Vec<Bar<'a>>,
 }
@@ -70,10 +81,19 @@ impl IntervalChart {
         });
         let view = View {
             title: &self.title,
+            axis: &self.axis,
+            ticks: self.ticks(),
             mark: self.mark.as_ref().map(|(at, name)| (self.percent(*at), name.as_str())),
             bars: bars.collect(),
         };
         Ok(Markup::new(environment().get_template("interval_chart.html")?.render(Serde(view))?))
+    }
+
+    fn ticks(&self) -> Vec<(f64, String)> {
+        let factor = if self.is_share { 100.0 } else { 1.0 };
+        let unit = if self.is_share { " %" } else { "" };
+        let labels = tick_labels(self.low * factor, self.high * factor, MOST_TICKS).into_iter();
+        labels.map(|(value, label)| (self.percent(value / factor), label + unit)).collect()
     }
 
     /// Where a value lies on the axis, in percent; at an end where it lies beyond.
@@ -97,6 +117,8 @@ mod tests {
         };
         let chart = IntervalChart {
             title: "scores".to_owned(),
+            axis: "CIDEr".to_owned(),
+            is_share: false,
             low: 0.0,
             high: 2.0,
             mark: Some((0.5, "chance".to_owned())),
@@ -107,6 +129,15 @@ mod tests {
         for part in ["width:50.00%", "left:40.00%;width:25.00%", "left:25.00%", "width:100.00%"] {
             assert!(html.contains(part), "{part} is not in {html}");
         }
+        assert!(html.contains("CIDEr") && html.contains("<span style=\"left:50.00%\">1.0</span>"), "{html}");
+        let shares = IntervalChart { is_share: true, high: 1.0, mark: None, ..chart };
+        let html = shares.draw().expect("a valid template").as_str().to_owned();
+        assert!(html.contains("<span style=\"left:40.00%\">40 %</span>"), "{html}");
+        let html = IntervalChart { is_share: false, high: 2.0, ..shares }
+            .draw()
+            .expect("a valid template")
+            .as_str()
+            .to_owned();
         assert_eq!(html.matches("class=\"interval\"").count(), 1, "one bar has none");
         assert_eq!(html.matches("interval-bar faint").count(), 1);
     }

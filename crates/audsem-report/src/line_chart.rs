@@ -5,11 +5,13 @@ use std::fmt::Write as _;
 use minijinja::value::Serde;
 use serde::Serialize;
 
-use crate::axis::round_values;
+use crate::chart::{Size, in_both_sizes, shown, tick_labels};
 use crate::page::{Markup, ReportError, environment};
 
-/// Size of the plot and of the margins for its labels, in units of its view box.
-const WIDTH: f64 = 760.0;
+/// Labels along the vertical axis at most.
+const MOST_LEVELS: usize = 6;
+
+/// Height of the plot and the margins for its labels, in units of its view box.
 const HEIGHT: f64 = 220.0;
 const LEFT: f64 = 72.0;
 const RIGHT: f64 = 16.0;
@@ -33,6 +35,7 @@ pub struct LineChart {
 /// What the template draws, in units of the view box.
 #[derive(Serialize)]
 struct View<'a> {
+    size: &'static str,
     width: f64,
     height: f64,
     left: f64,
@@ -74,26 +77,31 @@ impl LineChart {
     /// # Errors
     /// None in practice: the template is built in.
     pub fn draw(&self) -> Result<Markup, ReportError> {
+        in_both_sizes(|size| self.draw_in(size))
+    }
+
+    fn draw_in(&self, size: Size) -> Result<String, ReportError> {
         let (across, up) = (Span::of(self.points.iter().map(|p| p.0)), Span::of(self.points.iter().map(|p| p.1)));
-        let x = |value: f64| LEFT + across.share(value) * (WIDTH - LEFT - RIGHT);
+        let x = |value: f64| LEFT + across.share(value) * (size.width - LEFT - RIGHT);
         let y = |value: f64| HEIGHT - BOTTOM - up.share(value) * (HEIGHT - TOP - BOTTOM);
-        let labels = |span: Span, place: &dyn Fn(f64) -> f64| {
-            let values = round_values(span.low, span.high).into_iter();
-            values.map(|(value, decimals)| (place(value), format!("{value:.decimals$}"))).collect()
+        let labels = |span: Span, most: usize, place: &dyn Fn(f64) -> f64| {
+            let labels = tick_labels(span.low, span.high, most).into_iter();
+            labels.map(|(value, label)| (place(value), label)).collect()
         };
         let view = View {
-            width: WIDTH,
+            size: size.name,
+            width: size.width,
             height: HEIGHT,
             left: LEFT,
-            right: WIDTH - RIGHT,
+            right: size.width - RIGHT,
             title: &self.title,
             axis: &self.axis,
-            levels: labels(up, &y),
-            ticks: labels(across, &x),
+            levels: labels(up, MOST_LEVELS, &y),
+            ticks: labels(across, size.most_ticks, &x),
             path: path(self.thinned().map(|(across, up)| (x(across), y(up)))),
-            last: self.points.last().map(|(_, value)| format!("{value:.4}")).unwrap_or_default(),
+            last: self.points.last().map(|(_, value)| format!("last: {}", shown(*value))).unwrap_or_default(),
         };
-        Ok(Markup::new(environment().get_template("line_chart.html")?.render(Serde(view))?))
+        Ok(environment().get_template("line_chart.html")?.render(Serde(view))?)
     }
 
     /// The points to draw: of very many every n-th, and the last.
@@ -124,9 +132,9 @@ mod tests {
     #[test]
     fn the_curve_goes_through_its_points() {
         let svg = chart(vec![(0.0, 2.0), (5.0, 1.0), (10.0, 0.0)]);
-        assert!(svg.starts_with("<svg ") && svg.contains("loss &lt;a&gt;"), "{svg}");
+        assert!(svg.matches("<svg ").count() == 2 && svg.contains("loss &lt;a&gt;"), "{svg}");
         assert!(svg.contains("points=\"72.0,28.0 408.0,104.0 744.0,180.0\""), "{svg}");
-        assert!(svg.contains("0.0000"), "the last value is written: {svg}");
+        assert!(svg.contains(">last: 0<"), "the last value is written: {svg}");
     }
 
     #[test]

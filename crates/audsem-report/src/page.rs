@@ -41,14 +41,19 @@ impl Markup {
     }
 }
 
-/// Renders a page. The template may extend `base.html`, which takes `title` and the block `body`, and import the macros of
-/// `clips.html`. Filters beside the standard ones: `thousands` (`12,345`) and `fixed(n)` (`n` decimals).
+/// Renders a page. The template may extend `base.html`, which takes `title`, `about` ([`crate::About`], if any) and the block
+/// `body`, and import the macros of `clips.html` and `tables.html`. `{{ scroll }}` opens a `div` for a wide table. Filters beside the standard ones: `thousands` (`12,345`) and `fixed(n)` (`n` decimals).
 ///
 /// # Errors
 /// The template does not parse, or uses a value that `context` lacks.
 pub fn render(template: &str, context: impl Serialize) -> Result<String, ReportError> {
     Ok(environment().render_named_str("page.html", template, Serde(context))?)
 }
+
+/// What stands before a table that may be wider than the screen: a place that scrolls, also with the keyboard, and a hint
+/// that the style shows where there is more to see.
+const SCROLL: &str =
+    "<div class=\"scroll\" tabindex=\"0\"><p class=\"scroll-hint\" aria-hidden=\"true\">more to the right →</p>";
 
 /// The templates and filters that all pages share.
 pub(crate) fn environment() -> &'static Environment<'static> {
@@ -66,9 +71,11 @@ pub(crate) fn environment() -> &'static Environment<'static> {
                 .expect("only white space is configured"),
         );
         environment.add_global("style", Value::from_safe_string(include_str!("../templates/style.css").into()));
+        environment.add_global("scroll", Value::from_safe_string(SCROLL.to_owned()));
         environment.add_filter("thousands", thousands);
         environment.add_filter("fixed", |value: f64, decimals: usize| format!("{value:.decimals$}"));
         for (name, source) in [
+            ("tables.html", include_str!("../templates/tables.html")),
             ("base.html", include_str!("../templates/base.html")),
             ("clips.html", include_str!("../templates/clips.html")),
             ("histogram.html", include_str!("../templates/histogram.html")),

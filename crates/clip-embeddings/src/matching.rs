@@ -26,7 +26,16 @@ pub struct Config {
     pub text: Vec<SetPath>,
 }
 
-impl RunConfig for Config {
+/// What decides the content of the output.
+#[derive(Serialize)]
+struct MatchRun<'a> {
+    #[serde(flatten)]
+    config: &'a Config,
+    /// The model of the embeddings, as far as it is known.
+    model: Option<&'a str>,
+}
+
+impl RunConfig for MatchRun<'_> {
     const TOOL: &'static str = crate::TOOL;
     const COMMAND: &'static str = "match";
 }
@@ -84,11 +93,12 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
             }
         }
     }
-    Comparable::of(audio.iter().chain(&text))?;
+    let comparable = Comparable::of(audio.iter().chain(&text))?;
     if text.iter().all(|file| file.n_rows == 0) {
         return Err(Error::NoCaptions { n_files: text.len() });
     }
-    let spec = RunSpec::new(config);
+    let hashed = MatchRun { config, model: comparable.model.as_deref() };
+    let spec = RunSpec::new(&hashed);
     let mut run = Run::open(options, spec)?;
     let captions = Captions::of(&text)?;
     let all_text = text.iter().fold(Fingerprint::new(), |all, file| all.with(&file.fingerprint)).finish();

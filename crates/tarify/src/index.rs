@@ -36,7 +36,7 @@ audsem_core::reasons! {
     /// Why a sample or member is not in the index.
     pub enum DropReason {
         NoKey = "no_key": "the member's name has no dot, so it belongs to no sample; `rename` gives it one",
-        NoMedia = "no_media": "the sample has no sound or video",
+        NoMedia = "no_media": "the sample has no sound or video; where names have dots before the extension, `audsem-tarify rename` mends them",
         DuplicateKey = "duplicate_key": "an earlier tar, or an earlier place in this one, holds the same clip",
     }
 }

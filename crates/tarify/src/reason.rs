@@ -8,7 +8,7 @@ audsem_core::reasons! {
         NoMetadata = "no_metadata": "the clip table has no row for this clip" => "--table",
         NoAudio = "no_audio": "the clip has no sound track",
         NoVideo = "no_video": "the clip has no picture track",
-        NotAClip = "not_a_clip": "the member names no clip, and --unmatched is `drop`, or `keep` and the name has no dot to make a key of" => "--unmatched",
+        NotAClip = "not_a_clip": "the member names no clip, and --unmatched is `drop`, or else its name has no dot to make a key of" => "--unmatched",
     }
 }
 
@@ -22,6 +22,6 @@ audsem_core::reasons! {
         Unreadable = "unreadable": "the clip's file cannot be read",
         Unwritable = "unwritable": "a tar cannot hold the sample under this key",
         BadTableRow = "bad_table_row": "the row of the clip table names no video, or its times cannot be parsed",
-        BadSample = "bad_sample": "the sample of the input tar has a repeated, oversized or wrongly named member",
+        BadSample = "bad_sample": "the sample of the input tar has a repeated, oversized or wrongly named member; `audsem-tarify rename` mends names",
     }
 }

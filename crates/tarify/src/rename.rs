@@ -15,6 +15,7 @@ use audsem_core::clip_id::ClipId;
 use audsem_core::run::{LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::suffix::is_media;
 use audsem_core::tar::{MemberReader, Sample, ShardOptions, is_metadata, split_key};
+use audsem_core::video_id;
 use serde::Serialize;
 
 use crate::error::Error;
@@ -31,6 +32,8 @@ pub enum Unmatched {
     Refuse,
     /// Copy them under their own names, where these have a key.
     Keep,
+    /// Write them with their dots encoded: `a/b.1.flac` becomes `a/b%2E1.flac`, with the key `a/b%2E1`.
+    Encode,
     /// Leave them out and count them.
     Drop,
 }
@@ -102,8 +105,20 @@ fn renamed(config: &Config, name: &str) -> Renamed {
     }
     match split_key(name) {
         Some((key, suffix)) if config.unmatched == Unmatched::Keep => Renamed::Sample { key: key.to_owned(), suffix },
+        Some(_) if config.unmatched == Unmatched::Encode => encoded(name),
         _ => Renamed::Unmatched,
     }
+}
+
+/// A name whose last component has no dot left but that of its suffix.
+fn encoded(name: &str) -> Renamed {
+    let (folder, last) = name.rsplit_once('/').map_or((None, name), |(folder, last)| (Some(folder), last));
+    let Some((stem, suffix)) = last.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()) else {
+        return Renamed::Unmatched;
+    };
+    let stem = video_id::encode(stem);
+    let key = folder.map_or_else(|| stem.clone(), |folder| format!("{folder}/{stem}"));
+    Renamed::Sample { key, suffix: suffix.to_lowercase() }
 }
 
 /// The clip a member belongs to and its suffix, from `CLIP.suffix` or `CLIP/suffix`.
@@ -174,13 +189,17 @@ fn inspect(config: &Config, work: &TarWork) -> Result<(), ShardError> {
             }
         }
     }
-    if unmatched.is_empty() || config.unmatched != Unmatched::Refuse {
+    let refuses = match config.unmatched {
+        Unmatched::Refuse | Unmatched::Encode => true,
+        Unmatched::Keep | Unmatched::Drop => false,
+    };
+    if unmatched.is_empty() || !refuses {
         return Ok(());
     }
     let (n, path) = (unmatched.len(), work.tar.path.display());
     unmatched.truncate(3);
     Err(ShardError::Input(format!(
-        "{n} of {read} members name no clip: {path}: {}{}\nhint: --unmatched keep copies them as they are, --unmatched drop leaves them out",
+        "{n} of {read} members name no clip: {path}: {}{}\nhint: --unmatched encode writes dots inside their names as %2E, --unmatched keep copies them as they are, --unmatched drop leaves them out",
         unmatched.join(", "),
         if n > 3 { ", …" } else { "" }
     )))
@@ -248,6 +267,21 @@ mod tests {
         check("VID (1.0-NA).mp4", None);
         check("12.flac", None);
         check("README", None);
+    }
+
+    #[test]
+    fn dots_inside_names_are_encoded() {
+        let encode = config(Unmatched::Encode);
+        let check = |name: &str, key: &str, suffix: &str| {
+            let expected = Renamed::Sample { key: key.to_owned(), suffix: suffix.to_owned() };
+            assert_eq!(renamed(&encode, name), expected, "{name}");
+        };
+        check("clip.1.flac", "clip%2E1", "flac");
+        check("clip.1.TXT", "clip%2E1", "txt");
+        check("a.b/my.cat.wav", "a.b/my%2Ecat", "wav");
+        check("12.flac", "12", "flac");
+        check("VID (1.0-3.5).mp4", "VID (1_0-3_5)", "mp4");
+        assert_eq!(renamed(&encode, "README"), Renamed::Unmatched);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
-use audsem_core::suffix::is_video;
+use audsem_core::suffix::{is_cut, is_video};
 use audsem_core::tar::{Sample, SampleReader, ShardOptions, TarError};
 use serde::Serialize;
 
@@ -163,12 +163,11 @@ fn made(encoder: Option<&VideoEncoder>, sample: Result<Sample, TarError>) -> Mad
     }
 }
 
-/// A video whose name has an early dot has a suffix such as `0-2.5).mp4`.
+/// A medium whose name has an early dot has a suffix such as `0-2.5).mp4`.
 fn cut_name(sample: &Sample) -> Option<String> {
-    let cut = |suffix: &str| suffix.rsplit_once('.').is_some_and(|(_, last)| is_video(last));
-    let (suffix, _) = sample.members.iter().find(|(suffix, _)| cut(suffix))?;
+    let (suffix, _) = sample.members.iter().find(|(suffix, _)| is_cut(suffix))?;
     Some(format!(
-        "the name has a dot before its extension: `{}.{suffix}`\nhint: run `audsem-tarify rename` first",
+        "the name has a dot before its extension: `{}.{suffix}`\nhint: run `audsem-tarify rename` first, with `--unmatched encode` if it names no clip",
         sample.key
     ))
 }

@@ -78,6 +78,12 @@ impl Checkpoints {
         Self { folder: run_folder.join(FOLDER), purpose, keep_last: keep_last.max(1) }
     }
 
+    /// The run folder that they are in.
+    #[must_use]
+    pub fn run_folder(&self) -> &Path {
+        self.folder.parent().unwrap_or(&self.folder)
+    }
+
     /// The folder of a step.
     #[must_use]
     pub fn path(&self, step: usize) -> PathBuf {

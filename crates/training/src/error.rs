@@ -50,8 +50,9 @@ pub enum Error {
     },
     /// Clips are in both the training and the validation data.
     #[error(
-        "{n} clips are in both the training and the validation data: {clips:?}\n\
-         hint: split by clip, as `audsem-tarify shards --num-valid` does, or use --valid-share"
+        "{n} clips are in both the training and the validation data: {}\n\
+         hint: split by clip, as `audsem-tarify shards --num-valid` does, or use --valid-share",
+        .clips.join(", ")
     )]
     Contaminated {
         /// Their number.

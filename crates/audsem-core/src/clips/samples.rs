@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{ClipContent, ClipFault, Description, MAX_JSON_BYTES};
 use crate::input::open_plain;
+use crate::suffix::is_cut;
 use crate::tar::{Grouping, MAX_MEMBER_BYTES, Member, MemberReader, MemberRole, TarError};
 
 /// A sample of a tar, without the bytes of its media.
@@ -14,7 +15,7 @@ pub struct ClipEntry {
     pub key: String,
     /// The sample's own name in the tar.
     pub sample: String,
-    /// The caption, where the JSON has one.
+    /// The caption: that of the JSON, else the text of the sample's `.txt`.
     pub text: Option<String>,
     /// The member that has what is asked for, as [`ClipContent::prefers`] chooses it.
     pub media: Option<MediaMember>,
@@ -47,13 +48,18 @@ struct Gathered {
     content: ClipContent,
     described: Option<Description>,
     media: Option<MediaMember>,
+    /// The content of its `.txt`.
+    caption: Option<String>,
+    /// A member whose name has a dot before its extension.
+    cut: Option<String>,
     /// The first bytes of its media, in a tar that can only be read from the beginning.
     bytes: Vec<u8>,
 }
 
 impl Gathered {
     fn new(sample: &str, content: ClipContent) -> Self {
-        Self { sample: sample.to_owned(), content, described: None, media: None, bytes: Vec::new() }
+        let sample = sample.to_owned();
+        Self { sample, content, described: None, media: None, caption: None, cut: None, bytes: Vec::new() }
     }
 
     fn finish(self) -> (ClipEntry, Vec<u8>) {
@@ -63,7 +69,10 @@ impl Gathered {
         let too_large = self.media.as_ref().filter(|media| media.n_bytes > MAX_MEMBER_BYTES);
         let too_large =
             too_large.map(|media| (ClipFault::TooLarge, format!("its {} has {} bytes", media.suffix, media.n_bytes)));
-        let problem = problem.map(|problem| (ClipFault::BadJson, problem)).or(too_large);
+        let text = text.or(self.caption);
+        let lacks = if self.content == ClipContent::Caption { text.is_none() } else { self.media.is_none() };
+        let cut = self.cut.filter(|_| lacks).map(|name| (ClipFault::CutName, name));
+        let problem = problem.map(|problem| (ClipFault::BadJson, problem)).or(too_large).or(cut);
         (ClipEntry { key, sample: self.sample, text, media: self.media, problem }, self.bytes)
     }
 }
@@ -129,6 +138,12 @@ impl Gathered {
         } else if suffix == "json" {
             members.read_payload(buffer)?;
             self.described = Some(Description::parse(buffer));
+        } else if suffix == "txt" && member.size <= MAX_JSON_BYTES {
+            members.read_payload(buffer)?;
+            self.caption =
+                std::str::from_utf8(buffer).ok().map(|text| text.trim_start_matches('\u{feff}').trim().to_owned());
+        } else if is_cut(suffix) {
+            self.cut.get_or_insert_with(|| member.name.clone());
         } else if self.content.prefers(suffix, self.media.as_ref().map(|taken| taken.suffix.as_str())) {
             self.bytes.clear();
             let (suffix, n_bytes) = (suffix.to_owned(), member.size);
@@ -242,6 +257,48 @@ mod tests {
             .unwrap();
             let expected = [("1", "video"), ("2", "sound"), ("3", "sound")];
             assert_eq!(sounds, expected.map(|(key, sound)| (key.to_owned(), sound.to_owned())), "{name}");
+        }
+    }
+
+    /// Datasets of other people hold captions as text files, and names with dots.
+    #[test]
+    fn texts_beside_sounds_are_captions_and_cut_names_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.tar");
+        let mut tar = ::tar::Builder::new(Vec::new());
+        for (name, bytes) in [
+            ("1.flac", &b"sound"[..]),
+            ("1.txt", b"\xef\xbb\xbf a dog barks\n".as_slice()),
+            ("2.flac", b"sound"),
+            ("2.json", b"{\"text\": \"rain\"}"),
+            ("2.txt", b"not this"),
+            ("3.flac", b"sound"),
+            ("3.txt", b"\xff\xfe"),
+            ("clip.4.flac", b"sound"),
+            ("clip.4.txt", b"hail"),
+            ("clip.5.flac", b"sound"),
+        ] {
+            let mut header = ::tar::Header::new_ustar();
+            header.set_size(bytes.len() as u64);
+            tar.append_data(&mut header, name, bytes).unwrap();
+        }
+        crate::files::write_atomically(&path, &tar.into_inner().unwrap()).unwrap();
+        let entries = |content| {
+            let mut entries = Vec::new();
+            scan(&path, content, |entry| entries.push((entry.sample, entry.text, entry.problem))).unwrap();
+            entries
+        };
+        let cut = || Some((ClipFault::CutName, "clip.4.flac".to_owned()));
+        let text = |text: &str| Some(text.to_owned());
+        let sample = |name: &str, text, problem| (name.to_owned(), text, problem);
+        for content in [ClipContent::Sound, ClipContent::Caption] {
+            let expected = [
+                sample("1", text("a dog barks"), None),
+                sample("2", text("rain"), None),
+                sample("3", None, None),
+                sample("clip", None, cut()),
+            ];
+            assert_eq!(entries(content), expected, "{content:?}");
         }
     }
 

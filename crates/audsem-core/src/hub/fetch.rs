@@ -31,7 +31,7 @@ pub(super) fn cached_snapshot(cache: &Path, model: &str, revision: &str) -> Resu
     let found = ModelDir { name: model.to_owned(), commit: None, root: root.clone() };
     match (found.optional("config.json"), found.weight_files()) {
         (Some(_), Ok(_)) => Ok((commit, root)),
-        _ => Err(format!("cache `{}`: incomplete, it has {:?}", root.display(), list_files(&root))),
+        _ => Err(format!("cache `{}`: incomplete, it has {}", root.display(), list_files(&root).join(", "))),
     }
 }
 

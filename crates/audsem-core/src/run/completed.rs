@@ -155,7 +155,7 @@ pub fn check_growing(folder: &Path) -> Result<()> {
 
 /// The run folder to which a folder belongs, and its path relative to that: itself, or its parent if a marker there
 /// names a file in it.
-fn run_folder_of(folder: &Path) -> Result<Option<(PathBuf, PathBuf)>> {
+pub(super) fn run_folder_of(folder: &Path) -> Result<Option<(PathBuf, PathBuf)>> {
     let absolute = fs::canonicalize(folder).map_err(Error::read(folder))?;
     if is_run_folder(&absolute)? {
         return Ok(Some((folder.to_owned(), PathBuf::new())));

@@ -22,8 +22,11 @@ const SHOWN_INPUTS: usize = 5;
 /// The record of counts.
 pub(super) const STATS: &str = "stats.json";
 
+/// The events of a run with their times.
+pub(super) const LOG: &str = "log.jsonl";
+
 /// Files by which a run keeps its records, besides the markers; none of them is data.
-pub(super) const RECORDS: [&str; 4] = [RUN, STATS, "timing.json", "log.jsonl"];
+pub(super) const RECORDS: [&str; 4] = [RUN, STATS, "timing.json", LOG];
 
 pub(super) fn write_json(path: &Path, value: &Value) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(value).expect("a JSON value is JSON");

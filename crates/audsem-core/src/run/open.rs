@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::entry::Entry;
 use super::execute::Step;
 use super::fingerprint::{FileFingerprint, Fingerprint};
-use super::folder::{STATS, remove, write_json};
+use super::folder::{LOG, STATS, remove, write_json};
 use super::options::RunOptions;
 use super::planned::Plans;
 use super::required::RequiredStep;
@@ -280,7 +280,7 @@ impl Run {
 pub fn log_event(run_folder: &Path, event: &str, detail: Value) -> Result<()> {
     let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |now| now.as_secs_f64());
     let line = json!({ "unix_s": unix_s, "event": event, "detail": detail });
-    let path = run_folder.join("log.jsonl");
+    let path = run_folder.join(LOG);
     // One write call for each line, so that processes sharing a folder do not mix them.
     let append =
         || fs::File::options().append(true).create(true).open(&path)?.write_all(format!("{line}\n").as_bytes());

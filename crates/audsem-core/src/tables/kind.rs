@@ -165,8 +165,24 @@ pub(super) fn type_name(found: &ArrowDataType) -> String {
         }
         other => {
             return list_item(other)
-                .map_or_else(|| format!("{other:?}"), |item| format!("list<{}>", type_name(&item.dtype)));
+                .map_or_else(|| other_name(other).to_owned(), |item| format!("list<{}>", type_name(&item.dtype)));
         }
     };
     name.to_owned()
+}
+
+/// A type that no column of ours has.
+fn other_name(found: &ArrowDataType) -> &'static str {
+    use ArrowDataType as Type;
+    match found {
+        Type::Null => "null",
+        Type::Timestamp(..) | Type::Date32 | Type::Date64 => "date",
+        Type::Time32(_) | Type::Time64(_) | Type::Duration(_) | Type::Interval(_) => "time",
+        Type::Binary | Type::FixedSizeBinary(_) | Type::LargeBinary | Type::BinaryView => "bytes",
+        Type::Dictionary(..) => "dictionary",
+        Type::Map(..) => "map",
+        Type::Union(_) => "union",
+        Type::Decimal(..) | Type::Decimal32(..) | Type::Decimal64(..) | Type::Decimal256(..) => "decimal",
+        _ => "another type",
+    }
 }

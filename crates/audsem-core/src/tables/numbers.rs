@@ -1,5 +1,7 @@
 //! Numbers of other types than ours, value by value and only where each can be held.
 
+use std::fmt;
+
 use polars::polars_utils::float16::pf16;
 use polars::prelude::ArrowDataType;
 use polars_arrow::array::{Array, PrimitiveArray};
@@ -13,6 +15,15 @@ pub(super) enum Number {
     Integer(i128),
     /// Any floating-point number of up to 64 bits.
     Float(f64),
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(number) => number.fmt(f),
+            Self::Float(number) => number.fmt(f),
+        }
+    }
 }
 
 /// A number type that foreign numbers are turned into.
@@ -67,7 +78,7 @@ pub(super) fn read_numbers<T: FromNumber>(array: &dyn Array) -> Result<Vec<Optio
     let mut values = Vec::with_capacity(array.len());
     for_each_number(array, |number| {
         let value = number.map(|number| T::from_number(number).ok_or(number)).transpose();
-        values.push(value.map_err(|number| Misfit::Range(format!("not every value fits {}: {number:?}", T::NAME)))?);
+        values.push(value.map_err(|number| Misfit::Range(format!("not every value fits {}: {number}", T::NAME)))?);
         Ok(())
     })?;
     Ok(values)

@@ -7,7 +7,6 @@
 use std::fs::File;
 use std::io::{self, Cursor};
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,6 +23,7 @@ use super::column_chunks::ColumnChunks;
 use super::kind::type_name;
 use super::{BadColumn, Columns, Frame, Row, TableError, UsableRows};
 use crate::input::open_plain;
+use crate::panics::caught;
 
 /// A Parquet file of rows of type `R`; may hold further columns, which are not read.
 pub struct ParquetFile<R: Row> {
@@ -214,7 +214,7 @@ impl ReadFault {
 /// Runs the Parquet reader on untrusted bytes. It panics on some kinds of damage, which is
 /// turned into an error like the rest.
 pub(super) fn guarded<T>(read: impl FnOnce() -> PolarsResult<T>) -> Result<T, ReadFault> {
-    match catch_unwind(AssertUnwindSafe(read)) {
+    match caught(read) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(PolarsError::IO { error, .. })) if error.raw_os_error().is_some() => Err(ReadFault::System(
             error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error),

@@ -18,6 +18,7 @@ use polars_parquet::read::{ColumnChunkMetadata, PhysicalType, decompress};
 
 use super::cell::ArrowArray;
 use super::column_chunks::{ColumnChunks, check_page};
+use super::kind::type_name;
 use super::parquet_read::{damaged, guarded};
 use super::vector_pages::plain_rows;
 use super::{ColumnKind, TableError};
@@ -208,7 +209,7 @@ impl VectorFile {
         let array = self.array(i)?;
         let mut rows = Vec::with_capacity(self.room(i));
         append_rows(array.as_ref(), self.dim, &mut rows)
-            .ok_or_else(|| self.chunks.damaged(format!("the decoder gave {:?}", array.dtype())))?;
+            .ok_or_else(|| self.chunks.damaged(format!("the decoder gave {}", type_name(array.dtype()))))?;
         let found = rows.len() / self.dim;
         if found == self.n_rows_in(i) {
             return Ok(rows);

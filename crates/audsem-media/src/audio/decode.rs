@@ -7,10 +7,9 @@ use super::packets::Packets;
 use super::{Audio, AudioError, fallback, flac_file, mp4_index, native, wav};
 use crate::program::Program;
 use audsem_core::blame::Blame;
-use std::any::Any;
+use audsem_core::panics::caught;
 use std::fs::File;
 use std::io::{self, Cursor, Read as _};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// Longer sounds are refused unless the caller says otherwise; it bounds the memory a small file that
@@ -116,8 +115,7 @@ impl Decoder {
                 }
             }
         };
-        catch_unwind(AssertUnwindSafe(decode))
-            .unwrap_or_else(|panic| Err(AudioError::DecoderPanicked { what: panic_message(panic.as_ref()) }))
+        caught(decode).unwrap_or_else(|what| Err(AudioError::DecoderPanicked { what }))
     }
 
     fn native(&self, kind: Container, bytes: &[u8], extension: Option<&str>) -> Result<Audio, AudioError> {
@@ -178,10 +176,4 @@ fn checked(result: Result<Audio, AudioError>) -> Result<Audio, AudioError> {
         Some(index) => Err(AudioError::NotFinite { index, value: audio.samples[index] }),
         None => Ok(audio),
     }
-}
-
-/// The text of a panic, as far as it has one.
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

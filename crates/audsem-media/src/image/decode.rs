@@ -1,8 +1,8 @@
 //! PNG and JPEG files.
 
 use std::io::Cursor;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use audsem_core::panics::caught;
 use png::{ColorType, Transformations};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -36,8 +36,8 @@ pub fn decode_picture(bytes: &[u8]) -> Result<RgbImage, ImageError> {
             Err(ImageError::Unknown)
         }
     };
-    let panicked = |_| Err(ImageError::Malformed { what: "the decoder panicked".to_owned() });
-    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(panicked)
+    let panicked = |what| Err(ImageError::Malformed { what: format!("the decoder panicked: {what}") });
+    caught(decode).unwrap_or_else(panicked)
 }
 
 fn malformed(error: impl std::fmt::Display) -> ImageError {

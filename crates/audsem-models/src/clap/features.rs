@@ -75,7 +75,9 @@ pub enum FeatureError {
         last: usize,
     },
     /// The crop is not one for this truncation.
-    #[error("{crop:?} cannot be used for a sound that is cut into {pieces}\nhint: Centre and Seeded work for both")]
+    #[error(
+        "this crop cannot be used for a sound that is cut into {pieces}\nhint: the middle and a seeded place suit both"
+    )]
     Crop {
         /// The crop.
         crop: Crop,

@@ -25,7 +25,7 @@ pub enum ConvertError {
         path: PathBuf,
     },
     /// A file is not what its format says.
-    #[error("cannot read {} as {format:?} weights: {message}", .path.display())]
+    #[error("cannot read {} as weights of {}: {message}", .path.display(), .format.name())]
     Format {
         /// The file.
         path: PathBuf,

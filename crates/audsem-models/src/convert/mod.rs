@@ -49,6 +49,18 @@ pub enum WeightFormat {
     Ctranslate2,
 }
 
+impl WeightFormat {
+    /// Whose format it is.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Onnx => "ONNX",
+            Self::Torch => "torch",
+            Self::Ctranslate2 => "CTranslate2",
+        }
+    }
+}
+
 /// The tensors of a weight file, and what else it holds.
 #[derive(Debug, Clone)]
 pub struct SourceFile {

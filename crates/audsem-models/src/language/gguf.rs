@@ -61,7 +61,7 @@ impl GgufFile {
         match self.optional(key) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(self.fault(format!("`{key}` is no text: {:?}", other.value_type()))),
+            Some(_) => Err(self.fault(format!("`{key}` is no text"))),
         }
     }
 

@@ -11,6 +11,7 @@ mod clips;
 mod extremes;
 mod lists;
 mod page;
+mod source;
 mod summarise;
 mod summary;
 mod text;
@@ -25,6 +26,8 @@ use crate::criterion::{Column, Criterion, CriterionArgs, Side, label};
 use crate::error::Error;
 use crate::scores::Scores;
 use crate::texts::TextTables;
+
+use source::Source;
 
 pub use clips::ClipsMode;
 pub use summary::{BIN, Extreme, SetSummary, Summaries, SummaryConfig};
@@ -100,16 +103,18 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     };
     let spec = RunSpec::new(&settings);
     let mut run = Run::open(options, spec)?;
+    let about = Source::of(&config.scores, &scores)?;
     let Some((mut summaries, fingerprint)) = summarise::all(&mut run, &settings, &scores)? else {
         return Ok(run.finish()?);
     };
     let fingerprint = Fingerprint::new().with(&fingerprint).with(&texts.fingerprint).finish();
+    summaries.part_ends(scores.criterion.side);
     lists::write(&mut run, &scores, &summaries, &texts, &fingerprint)?;
     extremes::add_captions(&mut summaries, &texts)?;
     let sounds = clips::find(&mut run, &tars, &summaries, &fingerprint)?;
     if let Some(sounds) = &sounds {
         extremes::add_captions_of_sounds(&mut summaries, sounds);
-        write_pages(&mut run, &settings, &summaries, sounds, &fingerprint)?;
+        write_pages(&mut run, &settings, (&summaries, &about), sounds, &fingerprint)?;
     }
     let mut summary = run.finish()?;
     if sounds.is_some() {
@@ -126,13 +131,13 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
 fn write_pages(
     run: &mut Run,
     settings: &HashedConfig<'_>,
-    summaries: &Summaries,
+    (summaries, source): (&Summaries, &Source),
     sounds: &clips::Sounds,
     fingerprint: &Reads,
 ) -> Result<(), Error> {
     let pages = [
         ("report.txt", text::render(settings, summaries)),
-        ("report.html", page::render(settings, summaries, sounds)?),
+        ("report.html", page::render(settings, summaries, source, sounds)?),
     ];
     let fingerprint = pages.iter().fold(Fingerprint::new().with(fingerprint), |all, (_, page)| all.with(page));
     let plan = [Shard { name: "all".to_owned(), fingerprint: fingerprint.finish(), work: pages }];

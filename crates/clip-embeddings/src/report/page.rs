@@ -1,9 +1,10 @@
 //! The report as a self-contained HTML page.
 
-use audsem_report::{Histogram, Mark, Markup};
+use audsem_report::{About, Histogram, Mark, Markup};
 use serde::Serialize;
 
 use super::clips::Sounds;
+use super::source::Source;
 use super::text::{QUANTILES, histogram, with_total};
 use super::{Extreme, HashedConfig, SetSummary, Summaries};
 use crate::criterion::{Criterion, label};
@@ -17,6 +18,7 @@ const BARS: usize = 60;
 #[derive(Serialize)]
 struct Page<'a> {
     title: &'a str,
+    about: About,
     column: &'static str,
     meaning: &'static str,
     side: &'static str,
@@ -71,7 +73,12 @@ struct Clip<'a> {
     missing: bool,
 }
 
-pub(super) fn render(settings: &HashedConfig<'_>, summaries: &Summaries, sounds: &Sounds) -> Result<String, Error> {
+pub(super) fn render(
+    settings: &HashedConfig<'_>,
+    summaries: &Summaries,
+    source: &Source,
+    sounds: &Sounds,
+) -> Result<String, Error> {
     let column = settings.criterion.column;
     let sections = summaries.totals.iter().map(|(modality, total)| {
         let sets = summaries.sets[modality].iter().map(|(name, set)| (name.as_str(), set));
@@ -79,6 +86,7 @@ pub(super) fn render(settings: &HashedConfig<'_>, summaries: &Summaries, sounds:
     });
     let page = Page {
         title: &settings.title,
+        about: source.about(settings, summaries),
         column: column.name(),
         meaning: column.meaning(),
         side: settings.criterion.side.name(),
@@ -117,6 +125,7 @@ fn plot(criterion: &Criterion, modality: &str, set: &SetSummary) -> Histogram {
     Histogram {
         title: format!("Histogram of {}, {modality}", criterion.column.name()),
         axis: criterion.column.name().to_owned(),
+        counted: "clips".to_owned(),
         low: bins[0].0,
         high: bins[0].0 + width * bins.len() as f64,
         counts: bins.iter().map(|(_, count)| *count).collect(),

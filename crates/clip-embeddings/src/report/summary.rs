@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::criterion::Criterion;
+use crate::criterion::{Criterion, Side};
 use crate::scores::Scored;
 
 /// Width of a bin. Quantiles are exact to this.
@@ -103,6 +103,21 @@ impl Summaries {
         }
     }
 
+    /// Parts what is shown of both ends, so that no clip is among the best and among the worst: the suspicious end comes
+    /// first, and of few clips each end has half.
+    pub fn part_ends(&mut self, side: Side) {
+        for total in self.totals.values_mut() {
+            let half = usize::try_from(total.count.div_ceil(2)).unwrap_or(usize::MAX);
+            let (first, second) = match side {
+                Side::Over => (&mut total.highest, &mut total.lowest),
+                Side::Under => (&mut total.lowest, &mut total.highest),
+            };
+            first.truncate(half);
+            // Of equal values both ends begin with the earliest.
+            second.retain(|extreme| first.iter().all(|other| other.key != extreme.key));
+        }
+    }
+
     /// Adds the scores of the tables that follow.
     pub fn merge(&mut self, other: Self, summary_config: SummaryConfig<'_>) {
         let empty = || SetSummary::new(summary_config.criterion.thresholds.len());
@@ -179,7 +194,7 @@ fn offer(list: &mut Vec<Extreme>, extreme: Extreme, n: usize, in_front: impl Fn(
 mod tests {
     use super::*;
 
-    use crate::criterion::{Column, Side};
+    use crate::criterion::Column;
 
     fn criterion(side: Side) -> Criterion {
         Criterion { column: Column::Dissimilarity, side, thresholds: vec![0.5, 0.95] }
@@ -212,6 +227,31 @@ mod tests {
             (keys(&set.lowest), keys(&set.highest)),
             (vec!["a".into(), "d".into()], vec!["b".into(), "e".into()])
         );
+    }
+
+    #[test]
+    fn no_clip_is_among_the_best_and_the_worst() {
+        let check = |scores: &[(&str, f32)], side: Side, first: &[&str], second: &[&str]| {
+            let criterion = criterion(side);
+            let mut all = Summaries::default();
+            for (key, value) in scores {
+                let scored = Scored { key, source: "set", modality: "audio", value: Some(*value), text: None };
+                all.add(scored, *value, true, SummaryConfig { criterion: &criterion, extremes: 3 });
+            }
+            all.part_ends(side);
+            let total = &all.totals["audio"];
+            let keys = |list: &[Extreme]| list.iter().map(|extreme| extreme.key.clone()).collect::<Vec<_>>();
+            let ends = [keys(&total.highest), keys(&total.lowest)];
+            let expected = if side == Side::Over { [first, second] } else { [second, first] };
+            assert_eq!(ends, expected, "{scores:?}");
+        };
+        let few = [("a", 0.1), ("b", 0.2), ("c", 0.3)];
+        check(&few, Side::Over, &["c", "b"], &["a"]);
+        check(&few, Side::Under, &["a", "b"], &["c"]);
+        check(&few[..1], Side::Over, &["a"], &[]);
+        check(&[("a", 0.5), ("b", 0.5), ("c", 0.5), ("d", 0.5), ("e", 0.5)], Side::Over, &["a", "b", "c"], &[]);
+        let many = [("a", 0.1), ("b", 0.2), ("c", 0.3), ("d", 0.4), ("e", 0.5), ("f", 0.6), ("g", 0.7)];
+        check(&many, Side::Over, &["g", "f", "e"], &["a", "b", "c"]);
     }
 
     #[test]

@@ -38,7 +38,16 @@ pub struct Config {
     pub top_k: Option<usize>,
 }
 
-impl RunConfig for Config {
+/// What decides the content of the output.
+#[derive(Serialize)]
+struct ScoreRun<'a> {
+    #[serde(flatten)]
+    config: &'a Config,
+    /// The model of the embeddings, as far as it is known.
+    model: Option<&'a str>,
+}
+
+impl RunConfig for ScoreRun<'_> {
     const TOOL: &'static str = crate::TOOL;
     const COMMAND: &'static str = "score";
 }
@@ -75,7 +84,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         modality_of(file, config)?;
     }
     named.check_rows()?;
-    let spec = RunSpec::new(config);
+    let hashed = ScoreRun { config, model: comparable.model.as_deref() };
+    let spec = RunSpec::new(&hashed);
     let mut run = Run::open(options, spec)?;
     let mut count = None;
     if let Some(reference) = reference(&mut run, config, named, &comparable)? {

@@ -22,7 +22,7 @@ fn nothing_to_embed() {
         check(
             &bench,
             &format!("embed-text -i in -o text --model {model} {dry_run}"),
-            "none of 2 captions was kept; 2 are left out as `no_caption`: the record has no caption",
+            "none of 2 captions was kept; 2 are left out as `no_caption`: the record has no caption: no `text` in its JSON, and no .txt beside its sound in the tar",
         );
     }
     let mut tar = ShardWriter::new(Vec::new(), ShardOptions::default());

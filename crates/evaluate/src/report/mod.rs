@@ -3,8 +3,10 @@
 //! ```text
 //! out/report.html   a page that holds everything it shows: no scripts, nothing from the network
 //! out/report.md     the same as text
+//! out/answers.csv   each answer with its score
 //! ```
 
+mod answers;
 mod compare;
 mod examples;
 mod named;
@@ -32,6 +34,7 @@ pub use scored::ScoredRun;
 pub use training::TrainingCurves;
 
 use crate::error::Error;
+use answers::{ANSWERS_FILE, answers_csv};
 use view::{ReportPage, ReportParts};
 
 const HTML: &str = include_str!("page.html");
@@ -104,7 +107,11 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let page = ReportPage::of(parts)?;
     let files: Vec<PathBuf> = runs.iter().flat_map(|run| run.files.clone()).collect();
     let mut run = Run::open(options, RunSpec::new(&settings).inputs(&files))?;
-    let pages = [("report.html", audsem_report::render(HTML, &page)?), ("report.md", text::render(MARKDOWN, &page)?)];
+    let pages = [
+        ("report.html", audsem_report::render(HTML, &page)?.into_bytes()),
+        ("report.md", text::render(MARKDOWN, &page)?.into_bytes()),
+        (ANSWERS_FILE, answers_csv(&runs)?),
+    ];
     // The pages tell apart all that decides them, sounds and published results included.
     let inputs = run.inputs().iter().fold(Fingerprint::new(), Fingerprint::with_file);
     let fingerprint = pages.iter().fold(inputs, |all, (_, page)| all.with(page));
@@ -113,7 +120,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     run.execute(step, &plan, |pages, out| {
         for (name, page) in pages {
             out.file_kept(1);
-            out.write_file(name, page.as_bytes())?;
+            out.write_file(name, page)?;
         }
         Ok(())
     })?;

@@ -202,7 +202,8 @@ fn bar_chart(title: &str, metric: MetricKind, bars: impl Iterator<Item = (String
         .collect();
     let largest = bars.iter().map(|bar| bar.interval.map_or(bar.value, |(_, high)| high)).fold(0.0, f64::max);
     let high = if metric.is_accuracy() || largest <= 0.0 { 1.0 } else { largest };
-    Ok(IntervalChart { title: title.to_owned(), low: 0.0, high, mark: None, bars }.draw()?)
+    let (title, axis, is_share) = (title.to_owned(), metric.about().0.to_owned(), metric.is_in_percent());
+    Ok(IntervalChart { title, axis, is_share, low: 0.0, high, mark: None, bars }.draw()?)
 }
 
 fn thinking_view(thinking: &ThinkingSummary, metric: MetricKind) -> Result<ThinkingView, Error> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use audsem_core::error::Error as CoreError;
 use audsem_core::input;
-use audsem_core::run::CompletedRun;
+use audsem_core::run::{CompletedRun, RunFacts};
 use audsem_core::tables::read_parquet;
 
 use super::named::NamedFolder;
@@ -23,6 +23,10 @@ pub struct ScoredRun {
     pub summary: ScoreSummary,
     /// How it was scored.
     pub record: RunRecord,
+    /// What has predicted the answers, for people. The day is that of the scores: where the predictions lie is not known.
+    pub predicted: RunFacts,
+    /// What has scored them.
+    pub scored: RunFacts,
     /// Scores of the single answers.
     pub rows: Vec<ItemScore>,
     /// The files.
@@ -43,8 +47,11 @@ impl ScoredRun {
         let summary_path = path.join(SUMMARY_FILE);
         let summary = serde_json::from_slice(&input::read_whole(&summary_path)?)
             .map_err(|error| CoreError::input(&summary_path, format!("not what `score` has written: {error}")))?;
+        let summary: ScoreSummary = summary;
         Ok(Self {
             name: folder.name.clone(),
+            predicted: facts_of(&summary.predictions),
+            scored: RunFacts::around(path)?.unwrap_or_default(),
             summary,
             record: RunRecord::of(path)?,
             rows: read_parquet(&path.join(SCORES_FILE))?,
@@ -57,5 +64,15 @@ impl ScoredRun {
     pub fn heard(&self, benchmark: &str) -> Vec<&ItemScore> {
         let is_wanted = |row: &&ItemScore| row.benchmark == benchmark && row.heard == "sound" && row.permutation == 0;
         self.rows.iter().filter(is_wanted).collect()
+    }
+}
+
+/// The facts of a run of which the record alone is at hand.
+fn facts_of(record: &RunRecord) -> RunFacts {
+    RunFacts {
+        command: format!("{} {}", record.tool, record.command),
+        version: record.version.clone(),
+        models: record.models.iter().map(|(name, _)| name.clone()).collect(),
+        day: None,
     }
 }

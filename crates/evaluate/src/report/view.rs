@@ -1,9 +1,10 @@
 //! What the page shows, in words and numbers that are ready to be read.
 
 use audsem_metrics::interval::Resampling;
-use audsem_report::{IntervalBar, IntervalChart, Markup, thousands};
+use audsem_report::{About, IntervalBar, IntervalChart, Markup, thousands};
 use serde::Serialize;
 
+use super::answers::ANSWERS_FILE;
 use super::compare::compare;
 use super::examples::{Example, examples};
 use super::pipeline::FunnelStep;
@@ -38,6 +39,7 @@ pub(super) struct ReportParts<'a> {
 #[derive(Debug, Serialize)]
 pub(super) struct ReportPage<'a> {
     title: &'a str,
+    about: About,
     resamples: u32,
     benchmarks: Vec<BenchmarkView<'a>>,
     steps: Vec<FunnelStep>,
@@ -97,6 +99,7 @@ impl<'a> ReportPage<'a> {
         let benchmarks = names.into_iter().map(|name| benchmark(name, &parts)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             title: parts.title,
+            about: about(&parts, &benchmarks),
             resamples: parts.resampling.draws,
             benchmarks,
             steps: parts.steps,
@@ -104,6 +107,17 @@ impl<'a> ReportPage<'a> {
             sources: parts.runs.iter().map(SourceView::of).collect(),
         })
     }
+}
+
+/// Models, data sets, day, and the files beside the page.
+fn about(parts: &ReportParts<'_>, benchmarks: &[BenchmarkView<'_>]) -> About {
+    let names: Vec<&str> = benchmarks.iter().map(|set| set.name).collect();
+    let n_rows: usize = parts.runs.iter().map(|run| run.rows.len()).sum();
+    About::default()
+        .with_runs(parts.runs.iter().flat_map(|run| [&run.predicted, &run.scored]))
+        .with("data sets", names.join(", "))
+        .with_file(ANSWERS_FILE, format!("{} answers with their scores", thousands(n_rows as u64)))
+        .with_file("report.md", "this page as text")
 }
 
 fn benchmark<'a>(name: &'a str, parts: &ReportParts<'a>) -> Result<BenchmarkView<'a>, Error> {
@@ -182,6 +196,8 @@ fn chart(name: &str, metric: MetricKind, runs: &[(&ScoredRun, &BenchmarkSummary)
     let mark = chance.map(|chance| (chance, format!("an option drawn at random: {:.1} %", chance * 100.0)));
     Ok(IntervalChart {
         title: format!("{} of {name}", metric.about().0),
+        axis: metric.about().0.to_owned(),
+        is_share: metric.is_in_percent(),
         low: 0.0,
         high: high(&bars, metric),
         mark,
@@ -279,10 +295,8 @@ fn published_chart(
         room = room.saturating_sub(usize::from(bar.faint && keep));
         keep
     });
-    Ok(Some(
-        IntervalChart { title: format!("Published results on {name}"), low: 0.0, high: 1.0, mark: None, bars }
-            .draw()?,
-    ))
+    let (title, axis) = (format!("Published results on {name}"), metric.about().0.to_owned());
+    Ok(Some(IntervalChart { title, axis, is_share: true, low: 0.0, high: 1.0, mark: None, bars }.draw()?))
 }
 
 /// What a reader must know of the data set.

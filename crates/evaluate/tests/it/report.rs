@@ -42,6 +42,13 @@ fn the_page_stands_alone_with_all_that_a_score_needs() {
     for outside in ["http:", "https:", "<script", "<link", "@import", "url("] {
         assert!(!page.contains(outside), "{outside} in the page");
     }
+    for part in ["<dt>data sets</dt>", "<dt>day</dt>", "<a href=\"answers.csv\">", "audsem-evaluate score"] {
+        assert!(page.contains(part), "{part:?} is not in the page");
+    }
+    let answers = bench.text("out/answers.csv");
+    let right =
+        answers.lines().filter(|line| line.starts_with("one,") && line.contains(",sound,0,") && line.ends_with(",1"));
+    assert_eq!(right.count(), 15, "{answers}");
     let text = bench.text("out/report.md");
     for part in ["# A&B", "| one | 75.0 % (", "| two | 25.0 % (", "## Where the training data come from"] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");

@@ -12,7 +12,7 @@ use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{FileState, Fingerprint};
 use audsem_core::suffix::{AUDIO, VIDEO};
-use audsem_core::video_id::IdRule;
+use audsem_core::video_id::{IdRule, SITE_ID_LEN, is_id_byte};
 use audsem_core::walk::{FoundFile, Walk};
 
 use crate::error::Result;
@@ -39,6 +39,8 @@ pub(super) struct Library {
     videos: BTreeMap<String, Found>,
     /// Files called `TITLE [ID].ext` whose id does not have the form of a site id, by that id.
     bracketed: BTreeMap<String, Vec<Found>>,
+    /// Files called `TITLE-ID.ext` whose end has the length and the characters of a site id, but not its look, by that end.
+    dashed: BTreeMap<String, PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -86,6 +88,9 @@ impl Library {
                 Ok(id) => {
                     if let Some(name) = bracketed(last).filter(|name| ids == IdRule::Auto && *name != id) {
                         self.bracketed.entry(name.to_owned()).or_default().push(found.clone());
+                    }
+                    if let Some(end) = dashed(last).filter(|end| ids == IdRule::Auto && *end != id) {
+                        self.dashed.entry(end.to_owned()).or_insert_with(|| found.path.clone());
                     }
                     better(self.videos.entry(id), found.clone())?;
                 }
@@ -138,6 +143,16 @@ impl Library {
         }
     }
 
+    /// What to say of a video without a file: a name that may be meant. `More-NightSounds` may be the video
+    /// `NightSounds` with a title, or another one; which of them is not guessed.
+    pub(super) fn perhaps(&self, id: &str) -> Option<String> {
+        let path = self.dashed.get(id)?;
+        let (stem, ending) = (path.file_stem()?.to_str()?, path.extension()?.to_str()?);
+        let title = stem.strip_suffix(id)?.strip_suffix('-')?;
+        let rename = format!("if {} is this video, rename it to `{title} [{id}].{ending}`", path.display());
+        Some(rename)
+    }
+
     /// The files that are clips of a video, by their times. Keys sort by video first, and none sorts before
     /// that of the first millisecond.
     fn clips_of<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Found> {
@@ -168,6 +183,13 @@ impl Library {
 fn bracketed(name: &str) -> Option<&str> {
     let (_, id) = name.strip_suffix(']')?.rsplit_once(" [")?;
     (!id.is_empty()).then_some(id)
+}
+
+/// The text behind the last hyphen before eleven characters, where yt-dlp once wrote ids.
+fn dashed(name: &str) -> Option<&str> {
+    let at = name.len().checked_sub(SITE_ID_LEN).filter(|&at| name.is_char_boundary(at))?;
+    let (before, id) = name.split_at(at);
+    before.ends_with('-').then_some(id).filter(|id| id.bytes().all(is_id_byte))
 }
 
 /// Keeps the better file of a video: by ending, then by path.
@@ -299,6 +321,37 @@ mod tests {
         assert_ne!(print("123"), print("absent"));
         // Who says what the id is is not second-guessed.
         assert_eq!(Library::scan(folder.path(), IdRule::Path).unwrap().video("123"), Ok(None));
+    }
+
+    #[test]
+    fn titles_before_ids_are_known_and_what_only_looks_so_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            "Some title-dQw4w9WgXcQ.mp4",
+            "Other title [a-b_c-D4e5f].mp4",
+            "A-b--x_y_z_A-B_C.webm",
+            "More-NightSounds.mp4",
+            "b/take-soundscapes.wav",
+        ] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, name).unwrap();
+        }
+        let library = Library::scan(folder.path(), IdRule::Auto).unwrap();
+        for (id, file) in [
+            ("dQw4w9WgXcQ", "Some title-dQw4w9WgXcQ.mp4"),
+            ("a-b_c-D4e5f", "Other title [a-b_c-D4e5f].mp4"),
+            ("More-NightSounds", "More-NightSounds.mp4"),
+        ] {
+            assert_eq!(library.video(id).unwrap().unwrap(), folder.path().join(file), "{id}");
+            assert_eq!(library.perhaps(id), None, "{id}");
+        }
+        assert_eq!(library.video("NightSounds"), Ok(None));
+        let told = library.perhaps("NightSounds").unwrap();
+        assert!(told.ends_with("rename it to `More [NightSounds].mp4`"), "{told}");
+        assert!(library.perhaps("soundscapes").unwrap().contains("take-soundscapes.wav"));
+        assert_eq!(library.perhaps("absent"), None);
+        assert_eq!(Library::scan(folder.path(), IdRule::Path).unwrap().perhaps("NightSounds"), None);
     }
 
     #[test]

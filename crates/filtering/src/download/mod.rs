@@ -157,7 +157,8 @@ struct Piece {
 /// Why a clip has no piece.
 #[derive(Debug)]
 enum Miss {
-    NotInSource,
+    /// With what may be meant instead.
+    NotInSource(String),
     Media(Fault, String),
     Fetch(FetchFault, String),
 }
@@ -165,7 +166,7 @@ enum Miss {
 impl Miss {
     fn left_out(self) -> LeftOut {
         match self {
-            Self::NotInSource => LeftOut::drop(DropReason::NotInSource, String::new()),
+            Self::NotInSource(perhaps) => LeftOut::drop(DropReason::NotInSource, perhaps),
             Self::Media(fault, detail) => LeftOut::fail(fault, detail),
             Self::Fetch(fault, detail) => fault.left_out(detail),
         }
@@ -251,6 +252,11 @@ impl Job<'_> {
             Some(Err(files)) => (None, Some(files)),
         };
         let facts = whole.map(|path| probe::probe(&self.tools.ffprobe, path)).transpose()?;
+        let perhaps = match (clips.first(), whole, &ambiguous) {
+            (Some(clip), None, None) => library.perhaps(clip.video_id()),
+            _ => None,
+        };
+        perhaps.iter().for_each(|perhaps| tracing::warn!("{}: {perhaps}", clips[0].video_id()));
         clips
             .into_iter()
             .map(|clip| {
@@ -261,9 +267,10 @@ impl Job<'_> {
                 } else if let Some(files) = &ambiguous {
                     Err(Miss::Media(Fault::Ambiguous, files.clone()))
                 } else if self.config.present_only {
-                    Err(Miss::NotInSource)
+                    Err(Miss::NotInSource(perhaps.clone().unwrap_or_default()))
                 } else {
-                    Err(Miss::Media(Fault::NoMedia, format!("no media file for {}", clip.video_id())))
+                    let perhaps = perhaps.as_ref().map(|perhaps| format!("; {perhaps}")).unwrap_or_default();
+                    Err(Miss::Media(Fault::NoMedia, format!("no media file for {}{perhaps}", clip.video_id())))
                 };
                 Ok((clip, piece))
             })

@@ -36,6 +36,9 @@ pub(super) enum Sound {
 /// Longest time ffprobe may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Longest time that reading all packets of a file may take: no codec is run, but a disk may be slow.
+const PACKETS_LIMIT: Duration = Duration::from_secs(1800);
+
 /// Measures a file. One that ffprobe cannot read has no duration.
 ///
 /// # Errors
@@ -53,17 +56,71 @@ pub(super) fn probe(ffprobe: &Program, path: &Path) -> Result<Probe, ShardError>
 fn attempt(ffprobe: &Program, path: &Path) -> Result<Probe, ShardError> {
     let call = ffprobe
         .call()
-        .args(["-v", "error", "-show_entries", "format=duration:stream=codec_type,codec_name,duration:stream_tags=DURATION:stream_disposition=attached_pic"])
+        .args(["-v", "error", "-show_entries", "format=duration,format_name:stream=codec_type,codec_name,duration:stream_tags=DURATION:stream_disposition=attached_pic"])
         .args(["-of", "json"])
         .input(path)
         .timeout(LIMIT);
     match call.output() {
-        Ok(json) => Ok(read(&serde_json::from_slice(&json).unwrap_or(Value::Null))),
+        Ok(json) => {
+            let json: Value = serde_json::from_slice(&json).unwrap_or(Value::Null);
+            let facts = read(&json);
+            if is_recorded(&json) && facts.duration_ms.is_none() { by_packets(ffprobe, path, facts) } else { Ok(facts) }
+        }
         Err(error) => {
             drop(error.of_record(&path.display().to_string())?);
             Ok(Probe { duration_ms: None, has_video: false, sound: Sound::None, is_adpcm: false })
         }
     }
+}
+
+/// Adds the lengths that the headers of a file lack, as those of a WebM that was written while it was recorded: the ends of
+/// its packets.
+fn by_packets(ffprobe: &Program, path: &Path, facts: Probe) -> Result<Probe, ShardError> {
+    let call = ffprobe
+        .call()
+        .args(["-v", "error", "-show_entries", "packet=codec_type,pts_time,duration_time", "-of", "csv=p=0"])
+        .input(path)
+        .timeout(PACKETS_LIMIT);
+    match call.output() {
+        Ok(packets) => Ok(with_packets(facts, &String::from_utf8_lossy(&packets))),
+        Err(error) => {
+            drop(error.of_record(&path.display().to_string())?);
+            Ok(facts)
+        }
+    }
+}
+
+/// The facts with the lengths of packets, one a line: kind, time and length in seconds. A file begins with its first packet,
+/// or at zero where that comes before.
+fn with_packets(facts: Probe, packets: &str) -> Probe {
+    let (mut begin_s, mut end_s, mut sound_end_s) = (None::<f64>, None::<f64>, None::<f64>);
+    for line in packets.lines() {
+        let mut fields = line.split(',');
+        let (kind, time, length) = (fields.next(), fields.next(), fields.next());
+        let Some(time) = time.and_then(|time| time.parse::<f64>().ok()) else { continue };
+        // A packet without a length reaches at least to its beginning.
+        let packet_end_s = time + length.and_then(|length| length.parse::<f64>().ok()).unwrap_or(0.0);
+        let later = |end: Option<f64>| Some(end.map_or(packet_end_s, |end| end.max(packet_end_s)));
+        match kind {
+            Some("audio") => (end_s, sound_end_s) = (later(end_s), later(sound_end_s)),
+            Some("video") => end_s = later(end_s),
+            _ => continue,
+        }
+        begin_s = Some(begin_s.map_or(time, |begin| begin.min(time)));
+    }
+    let begin_s = begin_s.unwrap_or(0.0).max(0.0);
+    let ms = |end: Option<f64>| end.and_then(|end| whole_ms(end - begin_s)).filter(|ms| *ms >= 1);
+    let sound = match (facts.sound, ms(sound_end_s)) {
+        (Sound::Unknown, Some(sound_ms)) => Sound::Lasts(sound_ms),
+        (sound, _) => sound,
+    };
+    Probe { duration_ms: ms(end_s), sound, ..facts }
+}
+
+/// Whether a file is of a format that is also written while it is recorded, without its length.
+fn is_recorded(json: &Value) -> bool {
+    let formats = json.pointer("/format/format_name").and_then(Value::as_str).unwrap_or_default();
+    formats.split(',').any(|format| ["matroska", "webm", "flv"].contains(&format))
 }
 
 /// Tells a damaged file from a failing disk.
@@ -97,7 +154,10 @@ fn read(json: &Value) -> Probe {
 
 /// Seconds as ffprobe writes them.
 fn milliseconds(value: &Value) -> Option<u32> {
-    let seconds = value.as_str()?.parse::<f64>().ok()?;
+    whole_ms(value.as_str()?.parse::<f64>().ok()?)
+}
+
+fn whole_ms(seconds: f64) -> Option<u32> {
     Some((seconds * 1000.0).round()).filter(|ms| *ms >= 0.0 && *ms < 4e9).map(|ms| ms as u32)
 }
 
@@ -129,6 +189,23 @@ mod tests {
         check(json!({"format": {"duration": "1.0005"}, "streams": [cover, sound]}), Some(1001), false);
         check(json!({"format": {}}), None, false);
         check(Value::Null, None, false);
+    }
+
+    #[test]
+    fn lengths_that_headers_lack_are_those_of_the_packets() {
+        let unknown = Probe { duration_ms: None, has_video: true, sound: Sound::Unknown, is_adpcm: false };
+        let check = |packets: &str, duration_ms: Option<u32>, sound: Sound| {
+            let facts = with_packets(unknown, packets);
+            assert_eq!((facts.duration_ms, facts.sound, facts.has_video), (duration_ms, sound, true), "{packets}");
+        };
+        let sound = "audio,-0.007000,0.020000\naudio,2.994000,0.020000,\n";
+        check(sound, Some(3014), Sound::Lasts(3014));
+        check(&format!("{sound}video,3.907000,0.100000\nsubtitle,9.0,1.0\n"), Some(4007), Sound::Lasts(3014));
+        check("video,0.5,N/A\nvideo,2.5,N/A\nvideo,1.5,N/A\n", Some(2500), Sound::Unknown);
+        // A recording that begins late: times count from there.
+        check("audio,20.5,0.02\nvideo,20.0,0.1\nvideo,22.0,0.1\n", Some(2100), Sound::Lasts(520));
+        check("video,N/A,N/A\n", None, Sound::Unknown);
+        check("", None, Sound::Unknown);
     }
 
     #[test]

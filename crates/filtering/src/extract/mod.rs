@@ -19,6 +19,7 @@ pub mod config;
 mod damage;
 pub mod dump;
 pub mod harvest;
+mod pandas;
 pub mod plan;
 pub mod reasons;
 pub mod reference;

@@ -1,8 +1,8 @@
 //! `--compat reference`: the two CSV files of the published data set's scripts, byte for byte.
 //!
 //! The scripts write captions with doubled but mostly missing quotes, and read them again with pandas,
-//! so that texts with quotes change on the way; times are printed as Python floats. Nothing is read after an
-//! object that is not JSON. Where the
+//! so that texts with quotes change on the way; times are printed as pandas does it (see [`super::pandas`]). Nothing is read
+//! after an object that is not JSON. Where the
 //! scripts would have ended with an exception (a missing key, a time that is not a number), this reader
 //! counts a fault and continues.
 
@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 
 use super::dump::{DumpCue, Found, Video};
 use super::harvest::{CueText, Harvest, HarvestOptions, excerpt};
+use super::pandas::Time;
 use super::reasons::{DropReason, Fault};
 use super::rules::DurationLimits;
 use super::text::{has_word_character, is_bracketed, is_closer, is_opener, one_line, trim};
@@ -24,18 +25,60 @@ pub const HEADER: &str = "video_id,start,duration,text\n";
 pub struct ReferenceHarvest {
     /// Lines of the first file: captions with brackets anywhere.
     pub captions: String,
-    /// Lines of the second: bracketed captions of the right length.
-    pub kept: String,
+    /// Rows of the second: bracketed captions of the right length.
+    pub kept: Vec<KeptRow>,
+    /// Whether the first file has starts and lengths that are no whole numbers.
+    pub fractions: Fractions,
     /// Rejects and counters; its rows stay empty.
     pub harvest: Harvest,
-    /// Cues kept.
-    pub n_kept: u64,
     /// Caption lines in tracks of the language.
     pub n_lines: u64,
     /// Lines in `captions`.
     pub n_captions: u64,
     /// An object was corrupt: the scripts read nothing after it.
     pub stopped: bool,
+}
+
+/// A row of the second file, before it is known how its times are printed.
+#[derive(Debug, PartialEq)]
+pub struct KeptRow {
+    id: String,
+    start: Time,
+    dur: Time,
+    text: String,
+}
+
+impl KeptRow {
+    /// The line, in a file of these times.
+    #[must_use]
+    pub fn line(&self, fractions: Fractions) -> String {
+        let (start, dur) = (self.start.print(!fractions.start), self.dur.print(!fractions.dur));
+        format!("{},{start},{dur},{}\n", self.id, minimal_quotes(&self.text))
+    }
+}
+
+/// Whether the columns of times have values that are no whole numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fractions {
+    start: bool,
+    dur: bool,
+}
+
+impl Fractions {
+    /// Both columns have some: no later row changes how times are printed.
+    pub const BOTH: Self = Self { start: true, dur: true };
+
+    /// Takes in a row of the first file. A text, which makes texts of the column, counts as a fault and not here.
+    fn add(&mut self, start: Option<Time>, dur: Option<Time>) {
+        let is_fraction = |time: Option<Time>| time.is_some_and(|time| !matches!(time, Time::Whole { .. }));
+        *self = self.or(Self { start: is_fraction(start), dur: is_fraction(dur) });
+    }
+
+    /// The columns that have some in either.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { start: self.start || other.start, dur: self.dur || other.dur }
+    }
 }
 
 impl ReferenceHarvest {
@@ -75,7 +118,13 @@ impl ReferenceHarvest {
     /// Records read.
     #[must_use]
     pub fn n_read(&self) -> u64 {
-        self.n_kept + self.harvest.n_read()
+        self.n_kept() + self.harvest.n_read()
+    }
+
+    /// Cues kept.
+    #[must_use]
+    pub fn n_kept(&self) -> u64 {
+        self.kept.len() as u64
     }
 
     fn take_video(&mut self, video: &Video<'_>, options: &HarvestOptions) {
@@ -88,7 +137,7 @@ impl ReferenceHarvest {
             self.harvest.fault("?".to_owned(), Fault::NoVideoId, format!("{} caption tracks", tracks.len()));
             return;
         };
-        let before = self.n_kept;
+        let before = self.n_kept();
         for track in tracks {
             let n_cues = track.cues.len() as u64 + track.plain + track.incomplete;
             match track.lang.as_deref() {
@@ -106,7 +155,7 @@ impl ReferenceHarvest {
                 }
             }
         }
-        self.harvest.tally.videos_with_cues += u64::from(self.n_kept > before);
+        self.harvest.tally.videos_with_cues += u64::from(self.n_kept() > before);
     }
 
     fn take_cue(&mut self, id: &str, cue: &DumpCue<'_>, options: &HarvestOptions) {
@@ -122,20 +171,15 @@ impl ReferenceHarvest {
         writeln!(self.captions, "{id},{},{},{}", cue.start, cue.dur, escape(&text)).expect("a string takes any line");
         self.n_captions += 1;
         let text = reread(&text);
-        match (pandas_float(&cue.start), pandas_float(&cue.dur)) {
-            (Some(start), Some(dur)) => match rule(&text, dur, options.limits) {
-                None => self.keep(id, start, dur, &text),
+        let (start, dur) = (Time::parse(&cue.start), Time::parse(&cue.dur));
+        self.fractions.add(start, dur);
+        match (start, dur.filter(|dur| *dur != Time::Missing)) {
+            (Some(start), Some(dur)) => match rule(&text, dur.value(), options.limits) {
+                None => self.kept.push(KeptRow { id: id.to_owned(), start, dur, text: text.into_owned() }),
                 Some(reason) => self.drop(id, CueText { text: &text, ..times }, reason, options),
             },
             _ => self.harvest.reject(id, times, LeftOut::fail(Fault::BadTime, ())),
         }
-    }
-
-    fn keep(&mut self, id: &str, start: f64, dur: f64, text: &str) {
-        let (start, dur) = (python_float(start), python_float(dur));
-        let text = minimal_quotes(text);
-        writeln!(self.kept, "{id},{start},{dur},{text}").expect("a string takes any line");
-        self.n_kept += 1;
     }
 
     fn drop(&mut self, id: &str, cue: CueText<'_>, reason: DropReason, options: &HarvestOptions) {
@@ -194,28 +238,6 @@ fn minimal_quotes(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Reads a number as pandas' CSV reader does since version 3: correctly rounded. (Before, it could be
-/// off in the last place beyond 15 digits; the times of captions have three to eight.)
-fn pandas_float(text: &str) -> Option<f64> {
-    let text = text.trim_matches(|c: char| c.is_ascii_whitespace());
-    let numeric = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
-    if !numeric { None } else { text.parse().ok().filter(|number: &f64| number.is_finite()) }
-}
-
-/// Prints a number as Python's `repr` does.
-pub(super) fn python_float(number: f64) -> String {
-    if !number.is_finite() {
-        return number.to_string().to_lowercase();
-    }
-    let scientific = format!("{number:e}");
-    let (digits, exponent) = scientific.split_once('e').expect("the format has an exponent");
-    let exponent: i32 = exponent.parse().expect("the exponent is a whole number");
-    match exponent {
-        -4..16 => format!("{number:?}"),
-        _ => format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -232,6 +254,12 @@ mod tests {
         let mut out = ReferenceHarvest::default();
         for_each_object(dump.as_bytes(), parse, |found| out.take(found, |at| at.to_string(), &options, None));
         out
+    }
+
+    impl ReferenceHarvest {
+        fn second_file(&self) -> String {
+            self.kept.iter().map(|row| row.line(self.fractions)).collect()
+        }
     }
 
     /// The vector of the specification, section 4.
@@ -273,7 +301,7 @@ vid3,10,10,[x ten]
 "#
         );
         assert_eq!(
-            out.kept,
+            out.second_file(),
             r#"vid1,0.5,2.25,[door slams shut]
 vid1,23.0,4.125,"[dog barks, cat hisses]"
 vid1,28.0,1.5,"[man says """"hey"""" loudly]"
@@ -282,7 +310,7 @@ vid2,10.0,1.0,[x one]
 vid3,10.0,10.0,[x ten]
 "#
         );
-        assert_eq!((out.n_lines, out.n_captions, out.n_kept), (13, 11, 6));
+        assert_eq!((out.n_lines, out.n_captions, out.n_kept()), (13, 11, 6));
         assert_eq!(out.harvest.tally.videos, 3);
     }
 
@@ -291,7 +319,7 @@ vid3,10.0,10.0,[x ten]
         let good = r#"{"video":{"videoid":"a"},"captions":[{"lang":"en","subtitles":{"transcript":{"text":{"-start":"1","-dur":"1","t":"[x]"}}}}]}"#;
         let out = run(&format!("{good}\n{{\"a\":\n{good}\n{good}\n"));
         assert!(out.stopped);
-        assert_eq!((out.n_kept, out.harvest.tally.videos), (1, 1));
+        assert_eq!((out.n_kept(), out.harvest.tally.videos), (1, 1));
     }
 
     #[test]
@@ -307,13 +335,13 @@ vid3,10.0,10.0,[x ten]
         {
             let dump: String = (0..1_031).map(|id| object(id, if id == 30 { odd } else { "0" })).collect();
             let out = run(&dump);
-            assert_eq!((out.n_kept, out.stopped, out.harvest.n_read()), (1_031, false, 0), "{odd}");
+            assert_eq!((out.n_kept(), out.stopped, out.harvest.n_read()), (1_031, false, 0), "{odd}");
             assert!(out.captions.contains("\nv30,1,1.5,[x]\n"), "{odd}");
-            assert!(out.kept.contains("\nv1030,1.0,1.5,[x]\n"), "{odd}");
+            assert!(out.second_file().contains("\nv1030,1,1.5,[x]\n"), "{odd}");
         }
         // A time that is not a number stands in the first file as Python prints it, and fails in the second.
         let out = run(&object(7, "0").replace("1.50", "NaN"));
-        assert_eq!((&*out.captions, out.n_kept, out.harvest.n_read()), ("v7,1,nan,[x]\n", 0, 1));
+        assert_eq!((&*out.captions, out.n_kept(), out.harvest.n_read()), ("v7,1,nan,[x]\n", 0, 1));
     }
 
     #[test]
@@ -330,25 +358,32 @@ vid3,10.0,10.0,[x ten]
     }
 
     #[test]
-    fn numbers_are_read_as_pandas_does_and_printed_as_python_does() {
-        for (text, expected) in [
-            ("10", Some("10.0")),
-            ("0.1", Some("0.1")),
-            (" 12.340 ", Some("12.34")),
-            ("3.3000000000000003", Some("3.3000000000000003")),
-            ("+1e3", Some("1000.0")),
-            ("1e-5", Some("1e-05")),
-            ("12345678901234567890", Some("1.2345678901234567e+19")),
-            ("3.8402409609045907", Some("3.8402409609045907")),
-            ("0.00012", Some("0.00012")),
-            ("1e16", Some("1e+16")),
-            ("-.5", Some("-0.5")),
-            ("", None),
-            ("nan", None),
-            ("1,5", None),
-            ("1_0", None),
-        ] {
-            assert_eq!(pandas_float(text).map(python_float).as_deref(), expected, "{text:?}");
-        }
+    fn whole_numbers_and_odd_starts_are_those_of_pandas() {
+        let object = |id: &str, cues: &[(&str, &str)]| {
+            let cue = |(start, dur): &(&str, &str)| format!(r#"{{"-start":{start},"-dur":{dur},"t":"[x y]"}}"#);
+            let cues: Vec<String> = cues.iter().map(cue).collect();
+            format!(
+                r#"{{"video":{{"videoid":{id}}},"captions":[{{"lang":"en","subtitles":{{"transcript":{{"text":[{}]}}}}}}]}}
+"#,
+                cues.join(",")
+            )
+        };
+        let check = |dump: String, second: &str, faults: u64| {
+            let out = run(&dump);
+            assert_eq!((out.second_file().as_str(), out.harvest.n_read() - faults), (second, 0), "{dump}");
+        };
+        check(object("\"a\"", &[("1", "2"), ("\"03\"", "\"4\"")]), "a,1,2,[x y]\na,3,4,[x y]\n", 0);
+        // A fraction anywhere makes floats of its column, also in a row that is left out.
+        check(object("\"a\"", &[("1", "2"), ("7.5", "40")]), "a,1.0,2,[x y]\n", 1);
+        check(object("\"a\"", &[("1", "2"), ("7", "0.5")]), "a,1,2.0,[x y]\n", 1);
+        // Starts that are no numbers to us are not available, or infinite, to pandas.
+        check(
+            object("\"a\"", &[("\"\"", "2"), ("\"NA\"", "2"), ("\"inf\"", "2"), ("1e3", "2"), ("Infinity", "2")]),
+            "a,,2,[x y]\na,,2,[x y]\na,inf,2,[x y]\na,1000.0,2,[x y]\na,inf,2,[x y]\n",
+            0,
+        );
+        check(object("\"a\"", &[("1", "\"nan\""), ("1", "\"inf\""), ("\"0:01\"", "2")]), "", 3);
+        // An id that is a number.
+        check(object("4711", &[("1", "2")]), "4711,1,2,[x y]\n", 0);
     }
 }

@@ -10,7 +10,7 @@ use super::config::Config;
 use super::dump::{Block, Found, for_each_object};
 use super::plan::{Piece, Work};
 use super::reasons::Fault;
-use super::reference::{HEADER, ReferenceHarvest};
+use super::reference::{Fractions, HEADER, KeptRow, ReferenceHarvest};
 use super::work::{CUT_DUMPS, account, open_dump};
 
 /// Reads one dump and writes `captions-NAME.csv` (bracket characters anywhere), `part-NAME.csv` (sound
@@ -26,6 +26,7 @@ pub(super) fn extract(
     write(&mut captions, HEADER)?;
     write(&mut kept, HEADER)?;
     let mut totals = Totals::default();
+    let mut second = SecondFile { file: kept, fractions: Fractions::default(), waiting: Vec::new() };
     for piece in &work.pieces {
         let Piece::Dump { file, range, plain } = piece else {
             return Err(ShardError::input("only dumps can be read this way"));
@@ -45,16 +46,17 @@ pub(super) fn extract(
                 }
             };
             write(&mut captions, &harvest.captions)?;
-            write(&mut kept, &harvest.kept)?;
             totals.add(&harvest);
-            if harvest.stopped || limit.is_some_and(|limit| totals.n_read >= limit) {
+            let stopped = harvest.stopped;
+            second.add(harvest)?;
+            if stopped || limit.is_some_and(|limit| totals.n_read >= limit) {
                 break;
             }
         }
     }
     let mut metadata = out.create(format!("metadata-{}.csv", out.name()))?;
     write(&mut metadata, &totals.csv())?;
-    [captions, kept, metadata].into_iter().try_for_each(|file| out.close(file))?;
+    [captions, second.finish()?, metadata].into_iter().try_for_each(|file| out.close(file))?;
     Ok(())
 }
 
@@ -78,10 +80,36 @@ fn read_block(
             harvest.take(Found::TooLarge { at: 0, len }, key, &options, limit);
         }
     }
-    out.file_kept(harvest.n_kept);
+    out.file_kept(harvest.n_kept());
     account(out, &harvest.harvest);
     out.work(block.n_bytes() as f64 / 1e6);
     harvest
+}
+
+/// The second file. How its times are printed depends on all rows of the first, so rows wait until both columns of times have
+/// had a fraction: in real dumps a few lines, in one of whole seconds alone as many as it has.
+struct SecondFile {
+    file: OutputFile,
+    fractions: Fractions,
+    waiting: Vec<KeptRow>,
+}
+
+impl SecondFile {
+    fn add(&mut self, harvest: ReferenceHarvest) -> Result<(), ShardError> {
+        self.fractions = self.fractions.or(harvest.fractions);
+        self.waiting.extend(harvest.kept);
+        if self.fractions == Fractions::BOTH { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), ShardError> {
+        let lines: String = self.waiting.drain(..).map(|row| row.line(self.fractions)).collect();
+        write(&mut self.file, &lines)
+    }
+
+    fn finish(mut self) -> Result<OutputFile, ShardError> {
+        self.write()?;
+        Ok(self.file)
+    }
 }
 
 #[derive(Default)]

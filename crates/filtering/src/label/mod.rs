@@ -17,8 +17,8 @@ use crate::tables::{LlmLabel, LlmLabelRef};
 use audsem_core::run::{ModelFingerprint, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{ParquetWriter, read_parquet, tables_under};
 use audsem_llm::{
-    Answered, Fault, FinishReason, GenerateStep, GenerateTask, PromptTemplate, Refusal, Request, Response, TextError,
-    TextGenerator, Unanswered,
+    Answered, Fault, FinishReason, GenerateStep, GenerateTask, PromptTemplate, Refusal, Request, Response,
+    SettingsProbe, TextError, TextGenerator, Unanswered,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -179,6 +179,15 @@ impl GenerateTask for Question<'_> {
 
     fn request(&self, record: &DistinctText) -> Result<Request, TextError> {
         self.0.request(&record.text)
+    }
+
+    fn probe(&self) -> Option<SettingsProbe> {
+        let request = self.0.request("[test]").ok()?;
+        Some(SettingsProbe {
+            request,
+            hint: "ask for less with --top-logprobs (0 for a server without log-probabilities) or --max-tokens, or correct \
+                   --server-param",
+        })
     }
 
     fn validate(&self, _: &DistinctText, answer: &Response) -> Result<Verdict, Refusal> {

@@ -576,3 +576,79 @@ fn the_default_track_of_sound_is_cut() {
     let crossings = cut.windows(2).filter(|pair| (pair[0] < 0) != (pair[1] < 0)).count();
     assert!((1740..1780).contains(&crossings), "{crossings} changes of sign in a second");
 }
+
+/// Files that were written while they were recorded have no length in their headers: pictures of six seconds, a click in
+/// the sound at three, which ends at five.
+#[test]
+fn a_file_without_a_length_in_its_header_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let media = folder.path().join("media");
+    fs::create_dir(&media).unwrap();
+    let rate = 48_000;
+    let mut click = vec![0i16; rate * 5];
+    click[rate * 3] = 30_000;
+    let wav_path = folder.path().join("click.wav");
+    wav(&wav_path, rate as u32, &click);
+    for (ending, format, video, audio) in
+        [("webm", "webm", "libvpx", "libvorbis"), ("mkv", "matroska", "libx264", "flac")]
+    {
+        // Into a pipe: the header cannot be written once more at the end.
+        let live = media.join(format!("{ending}.{ending}"));
+        let made = Command::new("ffmpeg")
+            .args(["-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=64x48:r=10:d=6", "-i"])
+            .arg(&wav_path)
+            .args(["-c:v", video, "-c:a", audio, "-f", format, "pipe:1"])
+            .stdout(File::create(&live).unwrap())
+            .status()
+            .unwrap();
+        assert!(made.success());
+        // The sound alone, as recorders of speech write it.
+        let sound = Command::new("ffmpeg")
+            .args(["-nostdin", "-v", "error", "-i"])
+            .arg(&wav_path)
+            .args(["-c:a", audio, "-f", format, "pipe:1"])
+            .stdout(File::create(media.join(format!("sound-{ending}.{ending}"))).unwrap())
+            .status()
+            .unwrap();
+        assert!(sound.success());
+    }
+    let mut spans = Vec::new();
+    for ending in ["webm", "mkv"] {
+        spans.extend([(ending, 2500, 4000), (ending, 4500, 5900), (ending, 6200, 7000)]);
+    }
+    spans.extend([("sound-webm", 2500, 4000), ("sound-webm", 5100, 6000), ("sound-mkv", 2500, 4000)]);
+    let input = table(folder.path(), &spans);
+    let out = folder.path().join("out");
+    let summary = get(&input, &media_folder(media), Cut::Exact, &out).unwrap();
+    let part = summary.step("part").unwrap();
+    assert_eq!((part.kept, part.failed["sound_ends_early"], part.failed["outside_media"]), (4, 2, 3));
+    assert_eq!(part.n_failed(), 5);
+    for clip in manifest(&out) {
+        assert!(clip.media_ms.abs_diff(1500) <= 100, "{clip:?}");
+        let cut = samples(&out.join(&clip.file));
+        let per_s = if clip.file.ends_with(".mp4") { 48_000 } else { cut.len() * 1000 / clip.media_ms as usize };
+        let loudest = (0..cut.len()).max_by_key(|&i| cut[i].unsigned_abs()).unwrap();
+        // Matroska has times in milliseconds, which add up while a decoder catches up after a jump.
+        assert!(loudest.abs_diff(per_s / 2) <= per_s / 100, "{}: the click is at sample {loudest}", clip.file);
+    }
+}
+
+/// What yt-dlp once wrote before ids, and what may be an id or not.
+#[test]
+fn ids_behind_titles_are_found_and_doubtful_ones_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let media = folder.path().join("media");
+    fs::create_dir(&media).unwrap();
+    fs::rename(video(folder.path()), media.join("Some title-dQw4w9WgXcQ.mp4")).unwrap();
+    for name in ["Some title [a-b_c-D4e5f].mp4", "More-NightSounds.mp4"] {
+        fs::copy(media.join("Some title-dQw4w9WgXcQ.mp4"), media.join(name)).unwrap();
+    }
+    let ids = ["dQw4w9WgXcQ", "a-b_c-D4e5f", "NightSounds"];
+    let input = table(folder.path(), &ids.map(|id| (id, 500, 1500)));
+    let out = folder.path().join("out");
+    get(&input, &media_folder(media), Cut::Exact, &out).unwrap();
+    assert_eq!(files(&out.join("clips")), ["a-b_c-D4e5f (0.5-1.5).mp4", "dQw4w9WgXcQ (0.5-1.5).mp4"]);
+    let rejects = files(&out).into_iter().filter(|name| name.starts_with("rejects-"));
+    let rejects: String = rejects.map(|name| fs::read_to_string(out.join(name)).unwrap()).collect();
+    assert!(rejects.contains("rename it to `More [NightSounds].mp4`"), "{rejects}");
+}

@@ -442,6 +442,40 @@ fn stop_request_is_heeded_within_a_shard() {
     assert_eq!((server.calls().len(), table(&out).len()), (40, 40));
 }
 
+/// A server that gives five log-probabilities and not twenty is asked twice, not about every text.
+#[test]
+fn refused_settings_end_the_run_with_the_words_of_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts: Vec<String> = (0..60).map(|i| format!("[noise {i}]")).collect();
+    let input = cues(folder.path(), &texts.iter().map(String::as_str).collect::<Vec<_>>());
+    let server = Loopback::start(|call, _| {
+        let body: Value = serde_json::from_str(&call.body).unwrap();
+        match body["top_logprobs"].as_u64() {
+            Some(6..) => Reply::Send(400, "", b"{\"error\":\"top_logprobs must be at most 5\"}".to_vec()),
+            _ => judge(call),
+        }
+    });
+    let options = RunOptions::new(folder.path().join("out"));
+    let error = label(&server, &input, &options, |config| config.texts_per_shard = 60).unwrap_err().to_string();
+    assert!(error.contains("top_logprobs must be at most 5") && error.contains("--top-logprobs"), "{error}");
+    assert_eq!(server.calls().len(), 2);
+    label(&server, &input, &options, |config| (config.texts_per_shard, config.top_logprobs) = (60, 5)).unwrap();
+    assert_eq!((server.calls().len(), table(&options.output).len()), (62, 60));
+}
+
+/// A text that the server refuses is that text's fault, also if it is the first.
+#[test]
+fn a_refused_first_text_is_no_refused_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = cues(folder.path(), &["[poison]", "[dog barks]"]);
+    let server = Loopback::start(|call, _| judge(call));
+    let mut options = RunOptions::new(folder.path().join("out"));
+    options.max_fail_rate = 1.0;
+    let summary = label(&server, &input, &options, |_| {}).unwrap();
+    assert_eq!(summary.step("part").unwrap().failed["no_answer"], 1);
+    assert_eq!(table(&options.output).len(), 1);
+}
+
 #[test]
 fn dry_run_needs_no_server() {
     let folder = tempfile::tempdir().unwrap();

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use audsem_core::clips::{ClipEntry, clip_key, for_each_sound};
 use audsem_core::error::Error as CoreError;
 use audsem_core::files::{sync_folder, write_atomically};
+use audsem_core::run::RunFacts;
 use audsem_core::tar::{TarError, tars_under};
-use audsem_report::{Markup, data_url, render};
+use audsem_report::{About, Markup, data_url, render};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -58,6 +59,7 @@ struct Output {
 #[derive(Serialize)]
 struct Page {
     title: &'static str,
+    about: About,
     common: usize,
     clips: Vec<ClipOnPage>,
 }
@@ -98,10 +100,18 @@ pub fn run(config: &Config) -> Result<Sampled, Error> {
         common,
         unreadable,
     };
-    let html = render(PAGE, Page { title: "What is written about these sounds", common, clips })?;
+    let about = about(config)?;
+    let html = render(PAGE, Page { title: "What is written about these sounds", about, common, clips })?;
     write_atomically(&config.page, html.as_bytes())?;
     sync_folder(config.page.parent().unwrap_or(Path::new("")))?;
     Ok(sampled)
+}
+
+/// Models and days of the outputs that are compared.
+fn about(config: &Config) -> Result<About, Error> {
+    let runs = config.outputs.iter().map(|(_, path)| RunFacts::around(path)).collect::<Result<Vec<_>, _>>()?;
+    let names: Vec<&str> = config.outputs.iter().map(|(name, _)| name.as_str()).collect();
+    Ok(About::default().with_runs(runs.iter().flatten()).with("compared", names.join(", ")))
 }
 
 fn read(name: &str, path: &Path, unreadable: &mut usize) -> Result<Output, Error> {

@@ -12,7 +12,7 @@ audsem_core::reasons! {
         NoKey = "no_key": "the member's name has no dot, so it belongs to no sample",
         RepeatedSuffix = "repeated_suffix": "two members of a sample have the same suffix",
         DuplicateKey = "duplicate_key": "an earlier sample of this tar has the same key",
-        CutName = "cut_name": "the name has a dot before its extension, which cuts the key",
+        CutName = "cut_name": "the name has a dot before its extension, which cuts the key; `audsem-tarify rename` writes names without (`--unmatched encode` where they name no clip)",
         NoMedia = "no_media": "the sample has no sound or video",
         SeveralMedia = "several_media": "the sample has more than one sound or video",
         EmptyMedia = "empty_media": "the sound or video has no bytes",

@@ -5,7 +5,7 @@ use std::path::Path;
 use audsem_core::error::Error as CoreError;
 use audsem_core::records::{Layout, Violation};
 use audsem_core::run::ShardError;
-use audsem_core::suffix::{is_media, is_video};
+use audsem_core::suffix::{is_cut, is_media, is_video};
 use audsem_media::audio::{AudioError, Decoder};
 use audsem_media::program::{MediaError, Program, Tool};
 use audsem_media::video::decode_whole;
@@ -39,7 +39,7 @@ impl Gathered {
         if is_media(&suffix) && size == 0 {
             self.problem(Fault::EmptyMedia, suffix.clone());
         }
-        if suffix.rsplit_once('.').is_some_and(|(_, last)| is_media(last)) {
+        if is_cut(&suffix) {
             self.problem(Fault::CutName, format!("{}.{suffix}", self.key));
         }
         self.suffixes.push(suffix);

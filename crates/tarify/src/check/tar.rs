@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use audsem_core::blame::Blame;
 use audsem_core::clips::MAX_JSON_BYTES;
+use audsem_core::reason::Reason as _;
 use audsem_core::run::{LeftOut, ShardError, ShardOutput};
 use audsem_core::suffix::is_media;
 use audsem_core::tar::{Member, MemberReader, TarError, is_metadata, split_key};
@@ -179,7 +180,8 @@ impl Checker<'_> {
             None => self.out.file_kept(1),
             Some(((fault, detail), [])) => self.problem(&key, *fault, detail),
             Some(((fault, detail), more)) => {
-                let more: Vec<String> = more.iter().map(|(fault, detail)| format!("{fault:?} {detail}")).collect();
+                let more: Vec<String> =
+                    more.iter().map(|(fault, detail)| format!("{} {detail}", fault.name())).collect();
                 self.problem(&key, *fault, format_args!("{detail}; also {}", more.join("; ")));
             }
         }

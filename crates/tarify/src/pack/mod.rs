@@ -102,7 +102,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let mut summary = run.finish()?;
     if !plan.columns_without_json.is_empty() {
         let columns: Vec<&String> = plan.columns_without_json.iter().collect();
-        tracing::warn!("columns of bytes are not packed, because JSON cannot represent them: {columns:?}");
+        let names: Vec<&str> = columns.iter().map(|name| name.as_str()).collect();
+        tracing::warn!("columns of bytes are not packed, because JSON cannot represent them: {}", names.join(", "));
         summary = summary.with_result("columns_not_packed", serde_json::json!(columns));
     }
     Ok(if plan.other_files > 0 { summary.with_result("other_files", plan.other_files) } else { summary })

@@ -37,7 +37,9 @@ impl Trained<'_> {
         self.completions(out)?;
         let card = TrainingCard::new(&config.setup, begun, data, self.settings(), self.results(step))?;
         let files = begun.trained_files(&checkpoints.path(step))?;
-        FinishedTraining { title: "Reinforcement learning", files, card, history: &state.history }.write(out)
+        let (title, history, folder) = ("Reinforcement learning", &state.history, self.folder);
+        let lists = &[(COMPLETIONS, "what the model answered, with its rewards")];
+        FinishedTraining { title, files, card, history, folder, lists }.write(out)
     }
 
     /// Copies the file of completions that was written step by step.

@@ -1,6 +1,6 @@
 //! The page of curves.
 
-use audsem_report::{LineChart, Markup, ReportError, render};
+use audsem_report::{About, LineChart, Markup, ReportError, render};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -20,24 +20,39 @@ const FIRST: [&str; 7] = [
 #[derive(Serialize)]
 struct Page<'a> {
     title: &'a str,
+    about: About,
     facts: Vec<(&'a str, String)>,
     charts: Vec<Markup>,
+    /// Numbers that never changed, and their values.
+    constant: Vec<(&'a str, String)>,
 }
 
-/// A page with a curve for each number of a history, and a table of facts about the training.
+/// A page with a curve for each number of a history that changes, and a table of facts about the training.
 ///
 /// # Errors
 /// The template is wrong.
-pub fn metrics_page(title: &str, facts: &[(&str, Value)], history: &History) -> Result<String, ReportError> {
+pub fn metrics_page(
+    title: &str,
+    about: About,
+    facts: &[(&str, Value)],
+    history: &History,
+) -> Result<String, ReportError> {
     let mut names = history.names();
     names.sort_by_key(|name| FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len()));
-    let charts = names.into_iter().filter_map(|name| {
-        let points = history.curve(name);
-        (points.len() > 1).then(|| LineChart { title: name.to_owned(), axis: "updates".to_owned(), points }.draw())
-    });
+    let curves = names.into_iter().map(|name| (name, history.curve(name))).filter(|(_, points)| points.len() > 1);
+    let (constant, changing): (Vec<_>, Vec<_>) =
+        curves.partition(|(_, points)| points.iter().all(|(_, value)| *value == points[0].1));
+    let chart =
+        |(name, points): (&str, _)| LineChart { title: name.to_owned(), axis: "updates".to_owned(), points }.draw();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let facts = facts.iter().map(|(name, value)| (*name, text(value))).collect();
-    render(include_str!("page.html"), Page { title, facts, charts: charts.collect::<Result<_, _>>()? })
+    let page = Page {
+        title,
+        about,
+        facts: facts.iter().map(|(name, value)| (*name, text(value))).collect(),
+        charts: changing.into_iter().map(chart).collect::<Result<_, _>>()?,
+        constant: constant.into_iter().map(|(name, points)| (name, points[0].1.to_string())).collect(),
+    };
+    render(include_str!("page.html"), page)
 }
 
 #[cfg(test)]
@@ -51,11 +66,16 @@ mod tests {
         let mut history = History::default();
         for step in 1..6 {
             let loss = 1.0 / step as f64;
-            history.push(MetricRecord::new(step).with("learning_rate", 1e-4 * loss).with("loss", loss));
+            history.push(
+                MetricRecord::new(step).with("learning_rate", 1e-4 * loss).with("loss", loss).with("skipped", 0.0),
+            );
         }
         history.push(MetricRecord::new(6).with("once", 1.0));
-        let page = metrics_page("Training <1>", &[("updates", 6.into()), ("model", "a&b".into())], &history).unwrap();
-        assert_eq!(page.matches("<svg ").count(), 2, "one point is no curve");
+        let facts = [("updates", 6.into()), ("model", "a&b".into())];
+        let about = About::default().with("data", "shards");
+        let page = metrics_page("Training <1>", about, &facts, &history).unwrap();
+        assert_eq!(page.matches("<figure ").count(), 2, "one point is no curve, and neither is what never changes");
+        assert!(page.contains("skipped 0") && page.contains("<dt>data</dt><dd>shards</dd>"), "{page}");
         assert!(page.find("loss").unwrap() < page.find("learning_rate").unwrap());
         assert!(page.contains("Training &lt;1&gt;") && page.contains("a&amp;b"), "{page}");
     }

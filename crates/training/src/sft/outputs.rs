@@ -31,7 +31,8 @@ impl Trained<'_> {
         let step = self.final_step();
         let card = TrainingCard::new(&config.setup, begun, data, json!(config.training), self.results(step))?;
         let files = begun.trained_files(&checkpoints.path(step))?;
-        FinishedTraining { title: "Supervised fine-tuning", files, card, history: &state.history }.write(out)
+        let (title, history, folder) = ("Supervised fine-tuning", &state.history, checkpoints.run_folder());
+        FinishedTraining { title, files, card, history, folder, lists: &[] }.write(out)
     }
 
     /// The checkpoint whose tensors are the result: the best where there is a validation, else the last.

@@ -59,7 +59,7 @@ fn find<'a>(root: PickledValue<'a>, key: Option<&'a str>) -> Result<(PickledValu
     let keys = || root.entries().filter_map(|(name, _)| name.as_str()).take(12).collect::<Vec<_>>();
     if let Some(key) = key {
         let found = root.get(key).filter(|value| holds_tensors(*value));
-        let none = || ConvertError::content(format!("no tensors under `{key}`; the keys are {:?}", keys()));
+        let none = || ConvertError::content(format!("no tensors under `{key}`; the keys are {}", keys().join(", ")));
         return Ok((found.ok_or_else(none)?, Some(key)));
     }
     if holds_tensors(root) {
@@ -72,8 +72,9 @@ fn find<'a>(root: PickledValue<'a>, key: Option<&'a str>) -> Result<(PickledValu
             "the file holds a pickled object of class `{module}.{name}`, not a dictionary of tensors\nhint: save its state_dict()"
         )),
         None => ConvertError::content(format!(
-            "no dictionary of tensors under any of {STATE_KEYS:?}; the keys are {:?}\nhint: name the key with `--key`",
-            keys()
+            "no dictionary of tensors under any of {}; the keys are {}\nhint: name the key with `--key`",
+            STATE_KEYS.join(", "),
+            keys().join(", ")
         )),
     })
 }

@@ -164,8 +164,15 @@ impl MetricKind {
         match self {
             Self::Bleu | Self::Judge | Self::JudgeRated => format!("{value:.2}"),
             Self::CiderD | Self::Spider | Self::SpiderFl => format!("{value:.3}"),
+            // Those of `is_in_percent`.
             _ => format!("{:.1} %", value * 100.0),
         }
+    }
+
+    /// Whether people read its values in percent.
+    #[must_use]
+    pub fn is_in_percent(self) -> bool {
+        !matches!(self, Self::Bleu | Self::Judge | Self::JudgeRated | Self::CiderD | Self::Spider | Self::SpiderFl)
     }
 
     /// Whether its scores are shares of right answers, for which there is an interval in closed form.

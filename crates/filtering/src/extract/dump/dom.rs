@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use audsem_core::json::{JsonError, JsonKind, Reader};
 
-use super::super::reference::python_float;
+use super::super::pandas::python_float;
 use super::super::subtitles::strip_markup;
 use super::super::text::begins_bracketed;
 use super::ParseOptions;
@@ -87,7 +87,11 @@ fn member<'a, T: Default>(
 }
 
 fn read_id<'a>(json: &mut Reader<'a>) -> Result<Option<Cow<'a, str>>, JsonError> {
-    member(json, "videoid", text_or_none)
+    member(json, "videoid", |json| match json.kind()? {
+        // An id of digits alone may have become a number on its way.
+        JsonKind::Number => json.number().map(|number| Some(python_number(number))),
+        _ => text_or_none(json),
+    })
 }
 
 fn text_or_none<'a>(json: &mut Reader<'a>) -> Result<Option<Cow<'a, str>>, JsonError> {
