@@ -40,7 +40,7 @@ impl<'a> AttentionHalf<'a> {
     pub(crate) fn forward(self, x: &Tensor, angles: &'a Angles, cu_seqlens: &[usize]) -> Result<Differentiated<'a>> {
         let MultiHeadAttention { query, key, value, output, heads, kv_heads, .. } = self.attention;
         let x = x.detach();
-        let normed = self.norm.forward(&x)?;
+        let normed = self.normed(&x)?;
         let project = |map: &super::Linear, heads| split_heads(&map.forward_in(&normed, self.mode)?.detach(), heads);
         let q = angles.forward(&project(query, *heads)?)?;
         let k = angles.forward(&project(key, *kv_heads)?)?;
@@ -52,6 +52,11 @@ impl<'a> AttentionHalf<'a> {
         let kept = Kept { x, heads: [q, k, v], mixed, cu_seqlens: cu_seqlens.to_vec() };
         let back = Box::new(move |grad: &Tensor, is_wanted: bool| self.back(kept, angles, (grad, is_wanted)));
         Ok(Differentiated { output: sum, back })
+    }
+
+    /// By the kernel that the gradient of the norm belongs to.
+    fn normed(&self, x: &Tensor) -> Result<Tensor> {
+        fused::rms_norm(x, self.norm.weight(), self.norm.eps())
     }
 
     fn back(self, kept: Kept, angles: &Angles, (grad, is_wanted): (&Tensor, bool)) -> Result<PartGradients> {
@@ -67,7 +72,7 @@ impl<'a> AttentionHalf<'a> {
         let [of_q, of_k, of_v] = blocks.back([&q, &k, &v], &mixed, &of_mixed)?;
         drop((q, k, v, mixed));
 
-        let normed = rows(&self.norm.forward(&x)?)?;
+        let normed = rows(&self.normed(&x)?)?;
         let mut of_normed: Option<Tensor> = None;
         let projected = [(query, angles.back(&of_q)?), (key, angles.back(&of_k)?), (value, of_v)];
         for (map, grad) in projected {

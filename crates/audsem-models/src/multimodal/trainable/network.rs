@@ -29,7 +29,7 @@ pub(super) type NamedVars<'a> = &'a [(String, Var)];
 pub(super) struct Network {
     tower: Box<dyn HearingTower>,
     table: Embedding,
-    stack: DecoderStack,
+    pub(super) stack: DecoderStack,
     head: Tensor, // (V, D)
     names: LanguageNames,
     /// Name of the head, or of the token table where both are one.
