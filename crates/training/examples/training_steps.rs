@@ -16,7 +16,7 @@ use audsem_models::generate::{GenerationConfig, PromptGroup, SampledCompletion, 
 use audsem_models::multimodal::audio_language::AudioCheckpoint;
 use audsem_models::multimodal::trainable::{TrainableAudioModel, TrainingPlan};
 use audsem_models::nn::lora::Adapter;
-use audsem_models::nn::{Mode, leave_out_spinning_threads, limit_threads};
+use audsem_models::nn::{Mode, limit_threads, settle_candle_threads};
 use audsem_models::train::{
     Accumulated, AdamW, AdamWConfig, Sound, TargetScores, TrainableModel, TrainingSequence, audit_gradients,
 };
@@ -217,7 +217,7 @@ fn median(seconds: &[f64]) -> f64 {
 #[allow(unsafe_code, reason = "an environment variable, before anything reads one")]
 fn main() -> Result<(), Box<dyn Error>> {
     // SAFETY: no other thread runs yet.
-    unsafe { leave_out_spinning_threads() };
+    unsafe { settle_candle_threads() };
     limit_threads(2);
     let flags = Flags::parse();
     let mut steps = Steps::open(&flags)?;

@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use audsem_core::cli::CommandOutput;
-use audsem_models::nn::leave_out_spinning_threads;
+use audsem_models::nn::settle_candle_threads;
 use audsem_training::cli::Cli;
 
 #[allow(unsafe_code, reason = "an environment variable, before anything reads one")]
 fn main() -> ExitCode {
     // SAFETY: no other thread runs yet.
-    unsafe { leave_out_spinning_threads() };
+    unsafe { settle_candle_threads() };
     audsem_core::cli::main(dispatch)
 }
 

@@ -52,7 +52,7 @@ impl Attention<'_> {
 
 impl Attention<'_> {
     /// Whether some weights are dropped.
-    fn drops(&self) -> bool {
+    pub(super) fn drops(&self) -> bool {
         matches!(self.mode, Mode::Train { .. }) && self.dropout.is_some_and(|dropout| dropout.p() > 0.0)
     }
 

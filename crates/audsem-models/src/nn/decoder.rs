@@ -4,6 +4,7 @@
 use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
+use super::attention_half::AttentionHalf;
 use super::{
     Activation, Angles, AttentionContext, DecoderCache, GatedMlp, KvCache, MlpConfig, Mode, MultiHeadAttention,
     MultiHeadConfig, ProjectionBias, RmsNorm, Rotary, TokenSpan, fused,
@@ -100,14 +101,7 @@ impl Layer {
 
     /// The second half.
     fn feed_forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let norm = &self.mlp_norm;
-        let is_fused = x.track_op() && fused::is_cpu_f32(x) && fused::is_supported(norm.weight());
-        match self.mlp.frozen().filter(|_| is_fused) {
-            Some([gate, up, down]) => {
-                fused::FrozenFeedForward { norm: (norm.weight(), norm.eps()), gate, up, down }.forward(x)
-            }
-            None => x + self.mlp.forward(&norm.forward(x)?, mode)?,
-        }
+        x + self.mlp.forward(&self.mlp_norm.forward(x)?, mode)?
     }
 }
 
@@ -180,6 +174,20 @@ impl DecoderStack {
             Some(layer) => layer.feed_forward(x, mode),
             None => bail!("layer {n} of {}", self.layers.len()),
         }
+    }
+
+    /// The first half of layer `n` with a backward pass of its own, where it has one.
+    pub(crate) fn attention_half(&self, n: usize, mode: Mode) -> Option<AttentionHalf<'_>> {
+        let layer = self.layers.get(n).filter(|_| self.window.is_none())?;
+        let half = AttentionHalf { norm: &layer.attention_norm, attention: &layer.attention, mode };
+        half.is_supported().then_some(half)
+    }
+
+    /// The second half of layer `n` with a backward pass of its own, where it has one.
+    pub(crate) fn feed_forward_half(&self, n: usize) -> Option<fused::FrozenFeedForward<'_>> {
+        let Layer { mlp_norm: norm, mlp, .. } = self.layers.get(n)?;
+        let [gate, up, down] = mlp.frozen().filter(|_| fused::is_supported(norm.weight()))?;
+        Some(fused::FrozenFeedForward { norm: (norm.weight(), norm.eps()), gate, up, down })
     }
 
     /// The norm behind the layers.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Result, Tensor, TensorId, bail};
 use candle_nn::{Init, VarBuilder};
 
 use super::frozen::{MapFrozen, map_frozen};
@@ -124,7 +124,7 @@ impl Linear {
         let (outputs, inputs) = self.weight.dims2()?;
         // One large product instead of a batch of small ones.
         let rows = x.reshape((x.elem_count() / inputs.max(1), inputs))?;
-        let y = match self.adapter.as_ref().filter(|_| !self.is_plain()) {
+        let y = match self.own_adapter() {
             Some(adapter) => self.map_adapted(&rows, adapter, mode)?,
             None => self.map(&rows)?,
         };
@@ -185,6 +185,44 @@ impl Linear {
             Some(factors) => fused::adapted(rows, MapFrozen::new(&self.weight, self.bias.as_ref())?, factors),
             None => self.map(rows)? + adapter.forward(rows, mode)?,
         }
+    }
+
+    /// Whether [`Linear::back`] is the backward pass of this layer: on the CPU in f32, where an adapter that drops nothing is
+    /// trained, or nothing is.
+    pub(super) fn is_differentiated(&self, mode: Mode) -> bool {
+        let is_frozen = fused::is_supported(&self.weight) && self.bias.iter().all(fused::is_supported);
+        is_frozen && self.own_adapter().is_none_or(|adapter| adapter.factors(mode).is_some())
+    }
+
+    /// Gradients for rows x (N, I), from that of the result (N, O): of x, if it is wanted, and in `of_trained` of the adapter.
+    ///
+    /// # Errors
+    /// The layer has another backward pass; shapes, memory.
+    pub(super) fn back(
+        &self,
+        (x, is_x_wanted): (&Tensor, bool),
+        grad: &Tensor,
+        mode: Mode,
+        of_trained: &mut Vec<(TensorId, Tensor)>,
+    ) -> Result<Option<Tensor>> {
+        if !self.is_differentiated(mode) {
+            bail!("a layer whose gradients are found in a graph");
+        }
+        let map = MapFrozen::new(&self.weight, None)?;
+        match self.own_adapter().and_then(|adapter| adapter.factors(mode)) {
+            Some((a, b, scale)) => {
+                let (of_x, of_factors) = fused::adapted_gradients((x, is_x_wanted), &map, (a, b, scale), grad)?;
+                let trained = [a, b].into_iter().zip(of_factors).filter(|(factor, _)| factor.track_op());
+                of_trained.extend(trained.map(|(factor, gradient)| (factor.id(), gradient)));
+                Ok(of_x)
+            }
+            None => is_x_wanted.then(|| map.gradient(grad)).transpose(),
+        }
+    }
+
+    /// The adapter, unless it is merged.
+    fn own_adapter(&self) -> Option<&Lora> {
+        self.adapter.as_ref().filter(|_| !self.is_plain())
     }
 
     /// Weight and bias, without the adapter.

@@ -9,11 +9,13 @@
 
 mod activation;
 mod attention;
+mod attention_half;
 mod batch_norm;
 mod block;
 mod conv;
 mod conv_kernels;
 mod decoder;
+pub(crate) mod differentiated;
 mod dropout;
 mod embedding;
 pub mod encoder;
@@ -54,4 +56,4 @@ pub use params::{Params, Trainable};
 pub use pooler::{InferencePooler, Pooler};
 pub use rotary::{Angles, RopeScaling, Rotary};
 pub use row_linear::RowLinear;
-pub use threads::{leave_out_spinning_threads, limit_threads};
+pub use threads::{limit_threads, settle_candle_threads};

@@ -78,12 +78,12 @@ impl AttentionContext<'_> {
 /// Projections of queries, keys and values, scaled dot-product attention, and the projection of its result.
 #[derive(Debug, Clone)]
 pub struct MultiHeadAttention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
-    heads: usize,
-    kv_heads: usize,
+    pub(super) query: Linear,
+    pub(super) key: Linear,
+    pub(super) value: Linear,
+    pub(super) output: Linear,
+    pub(super) heads: usize,
+    pub(super) kv_heads: usize,
     dropout: Dropout,
 }
 
@@ -147,6 +147,11 @@ impl MultiHeadAttention {
             None => (project(&self.key)?, project(&self.value)?),
         };
         self.mix(&q, &k, &v, context)
+    }
+
+    /// Whether a pass of this kind drops some weights of attention.
+    pub(super) fn drops(&self, mode: Mode) -> bool {
+        Attention { bias: None, dropout: Some(&self.dropout), mode }.drops()
     }
 
     fn mix(&self, q: &Tensor, k: &Tensor, v: &Tensor, context: &AttentionContext<'_>) -> Result<Tensor> {

@@ -166,6 +166,14 @@ impl Angles {
         }
         turned.to_dtype(x.dtype())
     }
+
+    /// The gradient of queries or keys (B, H, T, W), from that of what they were turned to: it turns back.
+    ///
+    /// # Errors
+    /// Another shape, memory, device.
+    pub(super) fn back(&self, grad: &Tensor) -> Result<Tensor> {
+        Self { cos: self.cos.clone(), sin: self.sin.neg()? }.forward(grad)
+    }
 }
 
 #[cfg(test)]

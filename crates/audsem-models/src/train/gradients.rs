@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::backprop::GradStore;
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Tensor, TensorId, Var};
 
 use crate::error::Result;
 
@@ -34,6 +34,19 @@ impl Accumulated {
         for (name, var) in vars {
             if let Some(grad) = grads.get(var) {
                 self.add_tensor(name, grad)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds gradients of some of `vars`.
+    ///
+    /// # Errors
+    /// Memory or device.
+    pub(crate) fn add_by_id(&mut self, grads: Vec<(TensorId, Tensor)>, vars: &[(String, Var)]) -> Result<()> {
+        for (id, grad) in grads {
+            if let Some((name, _)) = vars.iter().find(|(_, var)| var.id() == id) {
+                self.add_tensor(name, &grad)?;
             }
         }
         Ok(())

@@ -3,7 +3,8 @@
 use crate::language::LanguageConfig;
 
 /// Numbers that the graphs of the halves of a layer hold for each token, beside their inputs, which are held anyway. Attention
-/// takes somewhat more with adapters that drop some of their input, and with weights that are trained.
+/// takes somewhat more with adapters that drop some of their input and with weights that are trained, and less on the CPU with
+/// neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GraphSizes {
     /// Of norm, attention and sum.

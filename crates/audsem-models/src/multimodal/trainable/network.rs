@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::language::LanguageConfig;
 use crate::nn::{Angles, DecoderStack, Embedding, Linear, Mode};
 use crate::train::head::{Head, Scored};
-use crate::train::layerwise::{Chain, Step, Tape};
+use crate::train::layerwise::{Chain, Step, StepFunction, Tape};
 use crate::train::{Accumulated, LossGradient, TargetScores, TrainingSequence};
 
 /// Where the tensors of the language model lie.
@@ -29,7 +29,7 @@ pub(super) type NamedVars<'a> = &'a [(String, Var)];
 pub(super) struct Network {
     tower: Box<dyn HearingTower>,
     table: Embedding,
-    stack: DecoderStack,
+    pub(super) stack: DecoderStack,
     head: Tensor, // (V, D)
     names: LanguageNames,
     /// Name of the head, or of the token table where both are one.
@@ -184,7 +184,11 @@ impl Network {
         let samples: Vec<usize> = packed.sounds.iter().map(|sound| sound.len()).collect();
         let steps = self.tower.steps(&samples, pass.mode)?.into_iter();
         // Gone back last: a graph of the tower would be kept while the language model is gone through.
-        let steps = steps.map(|step| Step { is_trained: is_any_of(vars, &step.names), run: step.run, is_kept: false });
+        let steps = steps.map(|step| Step {
+            is_trained: is_any_of(vars, &step.names),
+            run: StepFunction::Graph(step.run),
+            is_kept: false,
+        });
         Ok(Chain { steps: steps.collect() })
     }
 
@@ -203,14 +207,33 @@ impl Network {
         let attention = |n| Step {
             is_trained: is_trained(n, ["input_layernorm", "self_attn"]),
             is_kept: n + kept.attention >= layers,
-            run: Box::new(move |x: &Tensor| Ok(self.stack.attend_packed(n, x, angles, &packed.cu_seqlens, mode)?)),
+            run: self.attention(n, angles, &packed.cu_seqlens, mode),
         };
         let feed_forward = |n| Step {
             is_trained: is_trained(n, ["post_attention_layernorm", "mlp"]),
             is_kept: n + kept.feed_forward >= layers,
-            run: Box::new(move |x: &Tensor| Ok(self.stack.feed_forward(n, x, mode)?)),
+            run: self.feed_forward(n, mode),
         };
         Chain { steps: (0..layers).flat_map(|n| [attention(n), feed_forward(n)]).collect() }
+    }
+}
+
+/// The halves of layers.
+impl Network {
+    fn attention<'a>(&'a self, n: usize, angles: &'a Angles, cu_seqlens: &'a [usize], mode: Mode) -> StepFunction<'a> {
+        match self.stack.attention_half(n, mode) {
+            Some(half) => StepFunction::Own(Box::new(move |x: &Tensor| Ok(half.forward(x, angles, cu_seqlens)?))),
+            None => StepFunction::Graph(Box::new(move |x: &Tensor| {
+                Ok(self.stack.attend_packed(n, x, angles, cu_seqlens, mode)?)
+            })),
+        }
+    }
+
+    fn feed_forward(&self, n: usize, mode: Mode) -> StepFunction<'_> {
+        match self.stack.feed_forward_half(n) {
+            Some(half) => StepFunction::Own(Box::new(move |x: &Tensor| Ok(half.forward(x)?))),
+            None => StepFunction::Graph(Box::new(move |x: &Tensor| Ok(self.stack.feed_forward(n, x, mode)?))),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use candle_core::{D, Tensor};
 use super::network::Pass;
 use super::pack::{Limits, Packed};
 use super::*;
+use crate::train::layerwise::StepFunction;
 use crate::train::{Gradients, Sound};
 
 fn open() -> TrainableAudioModel {
@@ -60,11 +61,16 @@ impl Network {
         let packed = self.pack(pass).unwrap();
         let hearing = self.hearing(&packed, pass, &[]).unwrap();
         let features = self.features(&packed).unwrap();
-        let sounds = hearing.steps.iter().fold(features, |x, step| (step.run)(&x).unwrap());
+        let sounds = hearing.steps.iter().fold(features, |x, step| match &step.run {
+            StepFunction::Graph(run) => run(&x).unwrap(),
+            StepFunction::Own(_) => panic!("a part of the tower with a backward pass of its own"),
+        });
         let x = packed.merge(&self.embed(&packed).unwrap(), Some(&sounds)).unwrap();
         let angles = self.angles(&packed).unwrap();
-        let reading = self.reading(&packed, &angles, pass, &[]);
-        let x = reading.steps.iter().fold(x, |x, step| (step.run)(&x).unwrap());
+        let x = (0..self.stack.layers()).fold(x, |x, n| {
+            let x = self.stack.attend_packed(n, &x, &angles, &packed.cu_seqlens, pass.mode).unwrap();
+            self.stack.feed_forward(n, &x, pass.mode).unwrap()
+        });
         let head = self.head(pass.temperature);
         let normed = head.norm.forward(&packed.predicting(&x).unwrap()).unwrap();
         let logits = (normed.matmul(&head.weight.t().unwrap()).unwrap() / pass.temperature).unwrap();

@@ -11,12 +11,12 @@ use crate::multimodal::qwen2_audio::Qwen2AudioConfig;
 use crate::multimodal::{HOP_SAMPLES, SoundLengths};
 use crate::nn::{AttentionContext, Linear, Mode, TransformerBlock};
 use crate::train::Sound;
-use crate::train::layerwise::StepFunction;
+use crate::train::layerwise::GraphFunction;
 
 /// A step of a tower and the beginnings of the names of its tensors.
 pub(super) struct TowerStep<'a> {
     pub(super) names: Vec<String>,
-    pub(super) run: StepFunction<'a>,
+    pub(super) run: GraphFunction<'a>,
 }
 
 /// The part of a network that hears.

@@ -35,7 +35,10 @@ pub use rotary::{Rotary, rotated};
 pub(crate) use rows::with_values;
 pub use rows::{activated, gated, softmax_rows};
 pub use tensor_attention::TensorAttention;
-pub(super) use trained::{BlockAttention, FrozenFeedForward, adapted, gate_silu, gelu, layer_norm, rms_norm};
+pub(super) use trained::{
+    BlockAttention, FrozenFeedForward, adapted, adapted_gradients, add_to, gate_silu, gelu, layer_norm, rms_norm,
+    rms_norm_gradient,
+};
 pub(crate) use trained::{TokenScore, token_scores};
 
 use candle_core::{DType, Tensor};

@@ -4,19 +4,43 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::TASK_VALUES;
+use super::{TASK_VALUES, add_to};
 use crate::nn::frozen::MapFrozen;
 
 /// Gradients of three arguments.
 type OfThree = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
+
+/// A (R, I), B (O, R) and the scale of an adapter.
+pub(in crate::nn) type Factors<'a> = (&'a Tensor, &'a Tensor, f64);
 
 /// `map(x) + scale · B A x` for x (N, I), A (R, I) and B (O, R). Beside x and the result nothing is kept for the backward
 /// pass: `A x` is made once more.
 ///
 /// # Errors
 /// Shapes that do not fit, memory.
-pub(in crate::nn) fn adapted(x: &Tensor, map: MapFrozen, (a, b, scale): (&Tensor, &Tensor, f64)) -> Result<Tensor> {
+pub(in crate::nn) fn adapted(x: &Tensor, map: MapFrozen, (a, b, scale): Factors<'_>) -> Result<Tensor> {
     x.contiguous()?.apply_op3(&a.contiguous()?, &b.contiguous()?, Adapted { map, scale })
+}
+
+/// Gradients of A, B and, if it is wanted, x in [`adapted`], from that of the result.
+///
+/// # Errors
+/// Shapes that do not fit, memory.
+pub(in crate::nn) fn adapted_gradients(
+    (x, is_x_wanted): (&Tensor, bool),
+    map: &MapFrozen,
+    (a, b, scale): Factors<'_>,
+    grad: &Tensor,
+) -> Result<(Option<Tensor>, [Tensor; 2])> {
+    let (x, grad) = (x.contiguous()?, grad.contiguous()?);
+    let of_narrow = (grad.matmul(b)? * scale)?; // (N, R)
+    let narrow = (x.matmul(&a.t()?)? * scale)?; // (N, R)
+    let of_x = || {
+        let of_x = map.gradient(&grad)?;
+        add_to(&of_x, &of_narrow.matmul(a)?)?;
+        Ok::<_, candle_core::Error>(of_x)
+    };
+    Ok((is_x_wanted.then(of_x).transpose()?, [of_narrow.t()?.matmul(&x)?, grad.t()?.matmul(&narrow)?]))
 }
 
 struct Adapted {
@@ -57,12 +81,8 @@ impl CustomOp3 for Adapted {
     }
 
     fn bwd(&self, x: &Tensor, a: &Tensor, b: &Tensor, _: &Tensor, grad: &Tensor) -> Result<OfThree> {
-        let grad = grad.contiguous()?;
-        let of_narrow = (grad.matmul(b)? * self.scale)?; // (N, R)
-        let narrow = (x.matmul(&a.t()?)? * self.scale)?; // (N, R)
-        let of_x = || self.map.gradient(&grad)? + of_narrow.matmul(a)?;
-        let of_x = x.track_op().then(of_x).transpose()?;
-        Ok((of_x, Some(of_narrow.t()?.matmul(x)?), Some(grad.t()?.matmul(&narrow)?)))
+        let (of_x, [of_a, of_b]) = adapted_gradients((x, x.track_op()), &self.map, (a, b, self.scale), grad)?;
+        Ok((of_x, Some(of_a), Some(of_b)))
     }
 }
 

@@ -31,6 +31,21 @@ impl BlockAttention {
     /// # Errors
     /// Shapes that do not fit, memory.
     pub(in crate::nn) fn forward(self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+        let attend = self.attend([q, k, v])?;
+        side_by_side(q)?.apply_op3(&side_by_side(k)?, &side_by_side(v)?, attend)?.transpose(1, 2)
+    }
+
+    /// Gradients of queries, keys and values, from the mixed values (B, H, T, V) and their gradient.
+    ///
+    /// # Errors
+    /// As [`BlockAttention::forward`].
+    pub(in crate::nn) fn back(self, [q, k, v]: [&Tensor; 3], mixed: &Tensor, grad: &Tensor) -> Result<[Tensor; 3]> {
+        let by_token = |x: &Tensor| x.transpose(1, 2); // (B, T, H, V)
+        self.attend([q, k, v])?.back([q, k, v], (&by_token(mixed)?, &by_token(grad)?))
+    }
+
+    /// The work, if all shapes fit.
+    fn attend(self, [q, k, v]: [&Tensor; 3]) -> Result<Attend> {
         let ((b, heads, t, width), (_, kv_heads, _, _)) = (q.dims4()?, k.dims4()?);
         let value_width = v.dim(3)?;
         let fits = k.dims() == [b, kv_heads, t, width] && v.dims() == [b, kv_heads, t, value_width];
@@ -41,9 +56,7 @@ impl BlockAttention {
         if !rises || self.cu_seqlens.first() != Some(&0) || self.cu_seqlens.last() != Some(&t) {
             bail!("blocks {:?} of {t} tokens", self.cu_seqlens);
         }
-        let sizes = Sizes { batch: b, heads, kv_heads, t, width, value_width };
-        let attend = Attend { blocks: self, sizes };
-        side_by_side(q)?.apply_op3(&side_by_side(k)?, &side_by_side(v)?, attend)?.transpose(1, 2)
+        Ok(Attend { blocks: self, sizes: Sizes { batch: b, heads, kv_heads, t, width, value_width } })
     }
 }
 
@@ -80,6 +93,20 @@ pub(super) struct Place {
 }
 
 impl Attend {
+    /// Gradients of queries, keys and values, from the result (B, T, H, V) and its gradient.
+    fn back(&self, [q, k, v]: [&Tensor; 3], (out, grad): (&Tensor, &Tensor)) -> Result<[Tensor; 3]> {
+        let by_head = |x: &Tensor| x.contiguous()?.transpose(1, 2); // (B, H, T, V), a view
+        let gradients = Gradients { attend: self.clone(), out: by_head(out)?, grad: by_head(grad)? };
+        let all = side_by_side(q)?.apply_op3_no_bwd(&side_by_side(k)?, &side_by_side(v)?, &gradients)?;
+        let mut start = 0;
+        let mut part = |shape: &[usize]| {
+            let n = shape.iter().product();
+            start += n;
+            all.narrow(0, start - n, n)?.reshape(shape)
+        };
+        Ok([part(q.dims())?, part(k.dims())?, part(v.dims())?])
+    }
+
     /// All work, in a fixed order.
     pub(super) fn places(&self) -> Vec<Place> {
         let Sizes { batch, kv_heads, .. } = self.sizes;
@@ -137,16 +164,8 @@ impl CustomOp3 for Attend {
         out: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let by_head = |x: &Tensor| x.contiguous()?.transpose(1, 2); // (B, H, T, V), a view
-        let gradients = Gradients { attend: self.clone(), out: by_head(&out.detach())?, grad: by_head(grad)? };
-        let all = q.apply_op3_no_bwd(k, v, &gradients)?;
-        let mut start = 0;
-        let mut part = |shape: &[usize]| {
-            let n = shape.iter().product();
-            start += n;
-            all.narrow(0, start - n, n)?.reshape(shape)
-        };
-        Ok((Some(part(q.dims())?), Some(part(k.dims())?), Some(part(v.dims())?)))
+        let [of_q, of_k, of_v] = self.back([q, k, v], (&out.detach(), grad))?;
+        Ok((Some(of_q), Some(of_k), Some(of_v)))
     }
 }
 

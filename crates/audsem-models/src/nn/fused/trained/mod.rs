@@ -12,13 +12,15 @@ mod gate;
 mod norm;
 mod panels;
 mod scores;
+mod sum;
 
-pub(in crate::nn) use adapted::adapted;
+pub(in crate::nn) use adapted::{adapted, adapted_gradients};
 pub(in crate::nn) use attention::BlockAttention;
 pub(in crate::nn) use feed_forward::FrozenFeedForward;
 pub(in crate::nn) use gate::{gate_silu, gelu};
-pub(in crate::nn) use norm::{layer_norm, rms_norm};
+pub(in crate::nn) use norm::{layer_norm, rms_norm, rms_norm_gradient};
 pub(crate) use scores::{TokenScore, token_scores};
+pub(in crate::nn) use sum::add_to;
 
 /// Values that a thread works on at a time; fewer are not worth waking one.
 const TASK_VALUES: usize = 1 << 14;

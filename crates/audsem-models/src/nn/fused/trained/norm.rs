@@ -17,6 +17,15 @@ pub(in crate::nn) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<T
     x.contiguous()?.apply_op2(weight, Norm::of_mean_square(eps))
 }
 
+/// The gradient of `x` (…, D) in [`rms_norm`], from that of the result.
+///
+/// # Errors
+/// Shapes that do not fit, memory.
+pub(in crate::nn) fn rms_norm_gradient(x: &Tensor, weight: &Tensor, eps: f64, grad: &Tensor) -> Result<Tensor> {
+    check_width(x, weight)?;
+    x.contiguous()?.apply_op3_no_bwd(weight, &grad.contiguous()?, &InputGradient(Norm::of_mean_square(eps)))
+}
+
 /// Rows (…, D) with mean 0 and variance 1, times a scale (D), plus a shift (D).
 ///
 /// # Errors
@@ -35,7 +44,7 @@ fn check_width(x: &Tensor, weight: &Tensor) -> Result<()> {
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Norm {
+struct Norm {
     eps: f32,
     /// Whether the mean is taken off.
     is_centred: bool,
@@ -43,7 +52,7 @@ pub(super) struct Norm {
 
 impl Norm {
     /// The norm of [`rms_norm`].
-    pub(super) fn of_mean_square(eps: f64) -> Self {
+    fn of_mean_square(eps: f64) -> Self {
         Self { eps: eps as f32, is_centred: false }
     }
 
@@ -144,7 +153,7 @@ impl Kernel for Forward<'_> {
 }
 
 /// Input, scale and gradient of the result to the gradient of the input.
-pub(super) struct InputGradient(pub(super) Norm);
+struct InputGradient(Norm);
 
 impl CustomOp3 for InputGradient {
     fn name(&self) -> &'static str {
