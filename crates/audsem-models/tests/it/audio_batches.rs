@@ -136,7 +136,13 @@ fn what_is_wrong_with_a_request_fails_it_alone_at_any_batch_size() {
         let temperature = |n: usize| if n.is_multiple_of(2) { 0.0 } else { 1.5 };
         let mut requests: Vec<Request> =
             (0..12).map(|n| request(n, 3200 + 1777 * (n * 5 % 7), temperature(n))).collect();
-        let wrong = [(2, "this network takes 1 to"), (5, "wav"), (7, "free text"), (9, "top_p"), (11, "short")];
+        let wrong = [
+            (2, "this network takes 1 to"),
+            (5, "no known container"),
+            (7, "free text"),
+            (9, "top_p"),
+            (11, "hears at least"),
+        ];
         let long = "heard ".repeat(600);
         requests[2].prompt = Prompt::Chat(vec![Message::new(Role::User, long.as_str())]);
         let broken = Part::Audio(Media::from_bytes("wav", b"RIFF".to_vec()));
