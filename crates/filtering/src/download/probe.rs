@@ -201,7 +201,7 @@ mod tests {
         let sound = "audio,-0.007000,0.020000\naudio,2.994000,0.020000,\n";
         check(sound, Some(3014), Sound::Lasts(3014));
         check(&format!("{sound}video,3.907000,0.100000\nsubtitle,9.0,1.0\n"), Some(4007), Sound::Lasts(3014));
-        check("video,0.5,N/A\nvideo,2.5,N/A\nvideo,1.5,N/A\n", Some(2500), Sound::Unknown);
+        check("video,0.5,N/A\nvideo,2.5,N/A\nvideo,1.5,N/A\n", Some(2000), Sound::Unknown);
         // A recording that begins late: times count from there.
         check("audio,20.5,0.02\nvideo,20.0,0.1\nvideo,22.0,0.1\n", Some(2100), Sound::Lasts(520));
         check("video,N/A,N/A\n", None, Sound::Unknown);

@@ -90,7 +90,7 @@ mod tests {
         let train = [row("a", None), row("V (1_0-2_0)", Some("V"))];
         check_disjoint(&train, &[row("b", None), row("V (3_0-4_0)", Some("V"))]).unwrap();
         let error = check_disjoint(&train, &[row("b", None), row("a", None), row("a", None)]).unwrap_err().to_string();
-        assert!(error.contains("1 clips") && error.contains("\"a\""), "{error}");
+        assert!(error.contains("1 clips") && error.contains("validation data: a\n"), "{error}");
     }
 
     #[test]
