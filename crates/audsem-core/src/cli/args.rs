@@ -15,8 +15,8 @@ use crate::terminal::obeys;
 /// Flags of every binary, before or after the subcommand.
 #[derive(Debug, Clone, Default, Args)]
 pub struct GlobalArgs {
-    /// Read flags from a TOML file: keys are flag names, at the top or in a table named after the command ([classify]),
-    /// the binary ([filtering]) or both ([filtering.classify]); unknown keys are errors
+    /// Read flags from a TOML file: keys are flag names, at the top or in a table named after the command
+    /// (`[classify]`), the binary (`[filtering]`) or both (`[filtering.classify]`); unknown keys are errors
     #[arg(long, global = true, value_name = "FILE.toml", help_heading = "General")]
     pub config: Option<PathBuf>,
     /// Print the summary as one JSON object on stdout

@@ -125,6 +125,7 @@ mod tests {
     enum Sub {
         Bare(Flags),
         /// Told
+        #[command(after_help = "More.")]
         Told(Flags),
     }
 
@@ -183,6 +184,14 @@ mod tests {
             matches!(parsed.command, Sub::Told(Flags { bare: true, workers: None, fresh: false }))
                 && !parsed.global.json
         );
+    }
+
+    #[test]
+    fn notes_stand_behind_the_examples() {
+        let command = whole::command::<Cli>(None);
+        let help = command.find_subcommand("told").unwrap().get_after_help().unwrap().to_string();
+        let examples = "Examples:\n  audsem-tool told --bare --workers 3\n  audsem-tool told --workers many";
+        assert_eq!(help, format!("{examples}\n\nMore."));
     }
 
     #[test]

@@ -50,8 +50,11 @@ pub fn command<C: CommandFactory + HasGlobal>(commit: Option<&str>) -> Command {
             let _ = write!(text, "\n  {binary} {name} {line}");
             text
         });
-        let text: &'static str = text.leak();
-        command = at(command, &path, &|inner| inner.after_help(text));
+        command = at(command, &path, &|inner| {
+            // What a command has to say beside its flags comes after its examples.
+            let notes = inner.get_after_help().map(|notes| format!("\n\n{notes}")).unwrap_or_default();
+            inner.after_help(&*format!("{text}{notes}").leak())
+        });
     }
     for (name, flag, _) in C::without() {
         let path: Vec<&str> = name.split(' ').collect();

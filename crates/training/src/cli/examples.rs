@@ -4,27 +4,46 @@ use audsem_core::cli::{Examples, Without};
 
 /// In the order of the commands.
 pub(super) const EXAMPLES: &[Examples] = &[
-    ("index", &["--input shards/train --output index/train"]),
+    ("index", &["-i shards/train -o index/train", "-i qa/train captions/train -o index/both --workers 8"]),
     (
         "compose",
-        &["--audio-encoder openai/whisper-tiny.en --language-model HuggingFaceTB/SmolLM2-135M-Instruct --output small"],
+        &[
+            "--audio-encoder whisper-tiny.en --language-model SmolLM2-135M-Instruct.Q4_1.gguf --output models/small --seed 1",
+            "--audio-encoder openai/whisper-small --language-model Qwen/Qwen2.5-0.5B-Instruct --output models/medium --dtype bf16",
+        ],
     ),
-    ("inspect", &["--model Qwen/Qwen2-Audio-7B-Instruct --data index/train --dtype bf16"]),
+    ("inspect", &["--model Qwen/Qwen2-Audio-7B-Instruct --data shards/train --dtype bf16"]),
     (
         "sft",
         &[
-            "--model Qwen/Qwen2-Audio-7B-Instruct --data index/train --valid index/valid --dtype bf16 --output sft",
-            "--model small --data qa/train=2 --data captions/train --train lora-projector --epochs 3 --output sft",
+            "--model Qwen/Qwen2-Audio-7B-Instruct --data shards/train --valid shards/valid -o sft",
+            "--model tiny --data qa/train=2 --data captions/train --train full --epochs 3 -o sft",
+            "--model tiny --data qa/train --from-scratch --train full --lr 1e-3 -o sft",
         ],
     ),
     (
         "grpo",
         &[
-            "--model small --adapter sft/final --data mcqa/train --valid mcqa/valid --rewards rewards.toml --output grpo",
+            "--model Qwen/Qwen2-Audio-7B-Instruct --adapter sft/final --data mcqa/train --rewards rewards.toml -o grpo",
+            "--model tiny --train full --data mcqa/train --valid mcqa/valid --loss gspo --beta 0 -o grpo",
         ],
     ),
-    ("export", &["--input sft --output exported", "--input sft --push-to-hub org/name --private --output exported"]),
-    ("generate", &["--model small --adapter sft/adapter --audio door.wav rain.flac --question 'What can be heard?'"]),
+    (
+        "export",
+        &[
+            "-i sft -o exported",
+            "-i adapter --base Qwen/Qwen2.5-Omni-7B --layout thinker -o exported",
+            "-i sft -o exported --push-to-hub org/name --private",
+        ],
+    ),
+    (
+        "generate",
+        &[
+            "--model Qwen/Qwen2-Audio-7B-Instruct --audio door.wav --question 'What is heard?'",
+            "--model models/small --adapter runs/sft/adapter --audio a.flac b.flac --question 'Which animal is heard?' --choice 'a dog' 'a cat' --profile think:25 --json",
+            "--model models/small --audio first.wav second.wav --together --question 'Which of both is louder?' --beams 5",
+        ],
+    ),
     ("rewards", &["--completions grpo/completions.jsonl --rewards rewards.toml --instruction think:25"]),
     ("export-dataset", &["--engine ms-swift --data index/train --instruction think:25 --output rows"]),
     (
