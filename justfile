@@ -86,6 +86,14 @@ cuda *ARGS:
 engines *ARGS:
     scripts/engines "$@"
 
+# Build the programs and unpack them with completions and pages of the manual into a folder: just install ~/.local
+install TO="~/.local":
+    mkdir -p {{ TO }} && tar --zstd -C {{ TO }} -xf "$(scripts/dist target/dist)"
+
+# An archive of the programs with completions and pages of the manual: dist/audsem-VERSION-PLATFORM.tar.zst
+dist *ARGS:
+    scripts/dist "$@"
+
 # Read the documentation of the code in a browser
 docs:
     cargo doc --workspace --no-deps --open

@@ -1,8 +1,6 @@
 //! Human-readable logging on stderr.
 
-use std::io::IsTerminal as _;
-
-use crate::terminal::LogStream;
+use crate::terminal::{LogStream, may_be_coloured};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 /// Starts logging to stderr. Warnings by default; `verbose` adds info, debug, then everything;
@@ -18,8 +16,7 @@ pub fn init(verbose: u8, quiet: bool) {
     let filter = EnvFilter::builder().with_default_directive(level.into()).with_env_var("AUDSEM_LOG").from_env_lossy();
     let logger =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| LogStream).with_target(false).without_time();
-    // Colours are for terminals, not for files that stderr is redirected to.
-    let logger = if std::io::stderr().is_terminal() { logger } else { logger.with_ansi(false) };
+    let logger = logger.with_ansi(may_be_coloured(&std::io::stderr()));
     // A second call (tests run the library more than once in a process) keeps the first logger.
     let _ = logger.try_init();
 }

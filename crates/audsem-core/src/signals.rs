@@ -1,48 +1,77 @@
-//! Stop requests: after SIGINT or SIGTERM the shards in progress are committed; a second signal ends the process at once.
+//! Stop requests: after SIGINT or SIGTERM what is in progress is committed; a second signal ends the process at once.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use signal_hook::iterator::Signals;
+
+use crate::progress;
+use crate::terminal::plain;
 
 static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(false)));
 
-/// Number of the signal that asked for the stop; 0 before one came.
-static SIGNAL: LazyLock<Arc<AtomicUsize>> = LazyLock::new(|| Arc::new(AtomicUsize::new(0)));
+/// Whether people are told what a stop request does.
+static TELL: AtomicBool = AtomicBool::new(false);
 
-/// Exit code of a process ended by a second SIGINT, as shells report it (128 + 2).
-const EXIT_INTERRUPTED: i32 = 130;
+/// They are told once.
+static TOLD: Once = Once::new();
+
+/// Exit code of a process that ended on request before its work was done.
+pub const EXIT_STOPPED: u8 = 3;
+
+/// Exit code of a process ended by a second signal, as shells report SIGINT (128 + 2).
+pub const EXIT_AT_ONCE: i32 = 130;
 
 /// How often a waiting thread checks for a stop request.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Installs the handlers. Call once, early in `main`.
+/// Installs the handlers. Call once, early in `main`. With `tell`, the first signal says on stderr what is finished.
 ///
 /// # Errors
 /// When the operating system refuses a handler.
-pub fn install() -> std::io::Result<()> {
+pub fn install(tell: bool) -> std::io::Result<()> {
     for signal in [SIGINT, SIGTERM] {
         // The order matters: the conditional exit sees the flag of the *previous* signal.
-        flag::register_conditional_shutdown(signal, EXIT_INTERRUPTED, Arc::clone(&STOP))?;
+        flag::register_conditional_shutdown(signal, EXIT_AT_ONCE, Arc::clone(&STOP))?;
         flag::register(signal, Arc::clone(&STOP))?;
-        flag::register_usize(signal, Arc::clone(&SIGNAL), usize::try_from(signal).unwrap_or_default())?;
+    }
+    TELL.store(tell, Ordering::Relaxed);
+    // A handler may not write; a thread does. Where there is none, `main` tells at its end.
+    if let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) {
+        let wait = move || {
+            if signals.forever().next().is_some() {
+                tell_of_stop();
+            }
+        };
+        let _ = thread::Builder::new().name("signals".to_owned()).spawn(wait);
     }
     Ok(())
+}
+
+/// Tells once, on stderr, what the stop request does.
+pub(crate) fn tell_of_stop() {
+    if !TELL.load(Ordering::Relaxed) {
+        return;
+    }
+    TOLD.call_once(|| {
+        let text = format!(
+            "stopping: {}\na second signal (Ctrl-C) ends at once; what is then in progress is done anew by the next run",
+            progress::what_is_finished()
+        );
+        progress::beside_the_bar(|| {
+            let _ = writeln!(std::io::stderr(), "{}", plain(&text));
+        });
+    });
 }
 
 /// Whether the user or the scheduler has asked this process to stop.
 pub fn stop_requested() -> bool {
     STOP.load(Ordering::Relaxed)
-}
-
-/// The exit code of a process that a stop request kept from its work, as shells report it: 128 and the number of the
-/// signal. `None` if no stop was requested.
-pub fn stop_exit_code() -> Option<u8> {
-    let signal = SIGNAL.load(Ordering::Relaxed);
-    if signal == 0 { None } else { u8::try_from(128 + signal).ok() }
 }
 
 /// Sleeps until a point in time. Returns false, without further waiting, if a stop is requested before.

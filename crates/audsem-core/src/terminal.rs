@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+
+use crate::progress::beside_the_bar;
 
 /// The text with control characters, except line breaks and tabs, and marks of writing direction made visible: `\u{1b}`.
 ///
@@ -14,6 +16,39 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     escaped(text, is_unsafe)
 }
 
+/// Whether a stream is a terminal that understands control sequences, so that a line may be drawn over itself there.
+pub fn obeys(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && variable("TERM").is_some_and(|term| term != "dumb")
+}
+
+/// Whether text on a stream may be coloured: `NO_COLOR` (<https://no-color.org>) forbids it, and files and pipes get none.
+pub fn may_be_coloured(stream: &impl IsTerminal) -> bool {
+    obeys(stream) && variable("NO_COLOR").is_none()
+}
+
+/// A variable that is set to something.
+#[allow(clippy::disallowed_methods, reason = "conventions of terminals, not settings of a command")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// A number with its thousands apart: `1,234,567`.
+///
+/// ```
+/// assert_eq!(audsem_core::terminal::thousands(83_000_001), "83,000,001");
+/// ```
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Standard error for the logger, which makes escape sequences in messages visible itself and adds its own for colours;
 /// all other unsafe characters are made visible here.
 #[derive(Debug)]
@@ -22,7 +57,8 @@ pub struct LogStream;
 impl Write for LogStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        io::stderr().write_all(escaped(&text, |c| c != '\u{1b}' && is_unsafe(c)).as_bytes())?;
+        let text = escaped(&text, |c| c != '\u{1b}' && is_unsafe(c));
+        beside_the_bar(|| io::stderr().write_all(text.as_bytes()))?;
         Ok(bytes.len())
     }
 
@@ -54,6 +90,13 @@ fn escaped(text: &str, is_unsafe: impl Fn(char) -> bool) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        for (n, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (83_000_001, "83,000,001")] {
+            assert_eq!(thousands(n), expected);
+        }
+    }
 
     #[test]
     fn no_control_character_but_line_breaks_and_tabs_is_left() {

@@ -41,15 +41,18 @@ pub(super) fn parts<T>(mut records: &[T], most: usize, lanes: usize) -> Vec<&[T]
     parts
 }
 
-/// Sends requests; tokens are reported as they come. A lost server ends the run.
+/// Sends requests; tokens are reported as they come, and with `first` also that a record is through: repeated questions
+/// are few. A lost server ends the run.
 pub(super) fn send(
     generator: &dyn TextGenerator,
     requests: &[Request],
     progress: &ShardOutput,
+    first: bool,
     usage: &mut Vec<Usage>,
 ) -> Result<Vec<Result<Response, TextError>>, ShardError> {
     let arrived = |_: usize, response: &Response| {
         progress.work((response.usage.prompt_tokens + response.usage.completion_tokens) as f64);
+        progress.through(u64::from(first));
         Ok(())
     };
     let mut answers = Vec::with_capacity(requests.len());

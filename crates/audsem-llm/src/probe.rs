@@ -34,17 +34,17 @@ enum State {
 
 impl Gate {
     /// Sends requests; of the first ones of a run, one alone. If that is refused, the probe tells whether its text is at
-    /// fault or what all questions have in common.
+    /// fault or what all questions have in common. `is_first` as in [`send`].
     pub(super) fn send(
         &self,
         generator: &dyn TextGenerator,
         requests: &[Request],
         probe: Option<SettingsProbe>,
-        progress: &ShardOutput,
+        (progress, is_first): (&ShardOutput, bool),
         usage: &mut Vec<Usage>,
     ) -> Result<Vec<Result<Response, TextError>>, ShardError> {
         let (Some(probe), [first, rest @ ..]) = (probe, requests) else {
-            return send(generator, requests, progress, usage);
+            return send(generator, requests, progress, is_first, usage);
         };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let refused = |url: &str, status, body: &str| {
@@ -56,12 +56,12 @@ impl Gate {
             State::Refused(url, status, body) => return Err(refused(url, *status, body)),
             State::Passed => {
                 drop(state);
-                return send(generator, requests, progress, usage);
+                return send(generator, requests, progress, is_first, usage);
             }
         }
-        let mut answers = send(generator, std::slice::from_ref(first), progress, usage)?;
+        let mut answers = send(generator, std::slice::from_ref(first), progress, is_first, usage)?;
         if let Some(Err(TextError::Rejected { .. })) = answers.first() {
-            let tried = send(generator, std::slice::from_ref(&probe.request), progress, usage)?;
+            let tried = send(generator, std::slice::from_ref(&probe.request), progress, false, usage)?;
             if let Some(Err(TextError::Rejected { url, status, body })) = tried.into_iter().next() {
                 let error = refused(&url, status, &body);
                 *state = State::Refused(url, status, body);
@@ -70,7 +70,7 @@ impl Gate {
         }
         *state = State::Passed;
         drop(state);
-        answers.extend(send(generator, rest, progress, usage)?);
+        answers.extend(send(generator, rest, progress, is_first, usage)?);
         Ok(answers)
     }
 }

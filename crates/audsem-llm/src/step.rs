@@ -136,6 +136,8 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
         let mut answered = Vec::with_capacity(records.len());
         let mut rejected = Vec::new();
         let (mut n_open, mut last) = (0, None);
+        out.expect(records.len() as u64);
+        out.on_stop("no further question is asked; answers that have come are kept for the next run");
         for asked in self.ask_all(records, out)? {
             for usage in asked.usage {
                 out.count("prompt_tokens", usage.prompt_tokens);
@@ -209,14 +211,14 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
             if requests.is_empty() {
                 break;
             }
-            let answers = self.gate.send(self.generator, &requests, self.task.probe(), progress, &mut usage)?;
+            let answers = self.gate.send(self.generator, &requests, self.task.probe(), (progress, attempt == 1), &mut usage)?;
             for (&i, answer) in open.iter().zip(answers) {
                 self.take(&records[i], &mut pending[i], attempt, answer);
             }
             if let Some(reviewer) = self.reviewer {
                 let reviews = self.reviews(records, &mut pending);
                 let (asked, requests): (Vec<usize>, Vec<Request>) = reviews.into_iter().unzip();
-                let answers = send(reviewer, &requests, progress, &mut usage)?;
+                let answers = send(reviewer, &requests, progress, false, &mut usage)?;
                 for (i, review) in asked.into_iter().zip(answers) {
                     self.take_review(&records[i], &mut pending[i], attempt, review);
                 }

@@ -8,7 +8,7 @@ use audsem_filtering::cli::{Cli, Command};
 use audsem_filtering::{clips, combine, extract};
 
 fn main() -> ExitCode {
-    audsem_core::cli::main(dispatch)
+    audsem_core::cli::main(option_env!("AUDSEM_COMMIT"), dispatch)
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<CommandOutput> {

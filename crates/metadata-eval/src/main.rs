@@ -6,7 +6,7 @@ use audsem_core::cli::CommandOutput;
 use audsem_metadata_eval::cli::Cli;
 
 fn main() -> ExitCode {
-    audsem_core::cli::main(dispatch)
+    audsem_core::cli::main(option_env!("AUDSEM_COMMIT"), dispatch)
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<CommandOutput> {

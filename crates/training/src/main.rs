@@ -10,7 +10,7 @@ use audsem_training::cli::Cli;
 fn main() -> ExitCode {
     // SAFETY: no other thread runs yet.
     unsafe { settle_candle_threads() };
-    audsem_core::cli::main(dispatch)
+    audsem_core::cli::main(option_env!("AUDSEM_COMMIT"), dispatch)
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<CommandOutput> {

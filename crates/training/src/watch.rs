@@ -39,7 +39,8 @@ impl<'a> Watcher<'a> {
             TrainingEvent::Record { record, tokens_per_s, left } => {
                 let left = left.map(|left| format!(", {} s left", left.as_secs())).unwrap_or_default();
                 let said = self.text(record);
-                let line = format!("{} {}: {said}, {tokens_per_s:.0} tokens/s{left}", self.unit, record.step);
+                let epoch = record.get("epoch").map(|epoch| format!(" (epoch {epoch:.2})")).unwrap_or_default();
+                let line = format!("{} {}{epoch}: {said}, {tokens_per_s:.0} tokens/s{left}", self.unit, record.step);
                 tracing::info!("{line}");
                 out.note(line);
                 self.append(record)?;

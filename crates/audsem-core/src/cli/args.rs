@@ -3,36 +3,50 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::thread;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::error::{Error, Result};
+use crate::progress::ProgressDisplay;
 use crate::run::{RunOptions, ShardSelection};
+use crate::terminal::obeys;
 
 /// Flags of every binary, before or after the subcommand.
 #[derive(Debug, Clone, Default, Args)]
 pub struct GlobalArgs {
-    /// Read flags from a TOML file: keys are flag names, in a table named after the subcommand or
-    /// at the top; unknown keys are errors
+    /// Read flags from a TOML file: keys are flag names, at the top or in a table named after the command
+    /// (`[classify]`), the binary (`[filtering]`) or both (`[filtering.classify]`); unknown keys are errors
     #[arg(long, global = true, value_name = "FILE.toml", help_heading = "General")]
     pub config: Option<PathBuf>,
     /// Print the summary as one JSON object on stdout
     #[arg(long, global = true, help_heading = "General")]
     pub json: bool,
-    /// Log more to stderr; -vv for debugging
+    /// Tell more on stderr: what happens and every step of the summary; -vv tells all
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "General")]
     pub verbose: u8,
-    /// Log errors only
+    /// Tell errors only
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "General")]
     pub quiet: bool,
-    /// Show no progress line (it is never shown when stderr is not a terminal)
+    /// Show no progress: no bar on a terminal, and no lines elsewhere
     #[arg(long, global = true, help_heading = "General")]
     pub no_progress: bool,
+    /// Seconds between two lines of progress, where stderr is no terminal or with -v [default: 30]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = parse_seconds, help_heading = "General")]
+    pub progress_every: Option<Duration>,
 }
 
+/// Time between two lines of progress.
+const PROGRESS_EVERY: Duration = Duration::from_secs(30);
+
 impl GlobalArgs {
-    fn progress(&self) -> bool {
-        !self.no_progress && !self.quiet && self.verbose == 0
+    /// How progress is shown. Log lines and a bar that is drawn over itself do not go together.
+    fn progress(&self) -> ProgressDisplay {
+        match () {
+            () if self.no_progress || self.quiet => ProgressDisplay::Hidden,
+            () if self.verbose == 0 && obeys(&std::io::stderr()) => ProgressDisplay::Bar,
+            () => ProgressDisplay::Lines { every: self.progress_every.unwrap_or(PROGRESS_EVERY) },
+        }
     }
 }
 
@@ -98,6 +112,13 @@ impl RunArgs {
 
 fn config(what: &str, problem: impl Into<String>) -> Error {
     Error::Config { what: what.to_owned(), problem: problem.into() }
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "expected a number of seconds above 0".to_owned())
 }
 
 fn parse_share(text: &str) -> Result<f64, String> {

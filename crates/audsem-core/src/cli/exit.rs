@@ -1,5 +1,5 @@
-//! From `main` to the exit code: 0 done, 1 done but over the failure limit or a check failed,
-//! 2 could not run, 128 and the signal's number if it was asked to stop before it could run.
+//! From `main` to the exit code: 0 done, 1 done but over the failure limit or a check failed, 2 could not run, 3 stopped
+//! on request before the end.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -9,9 +9,11 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 
 use super::args::GlobalArgs;
-use super::config::{ConfigError, parse_from};
+use super::config::{ConfigError, matches_from};
+use super::whole::{self, Examples, Without};
 use crate::error::Error;
 use crate::run::Summary;
+use crate::signals::{EXIT_STOPPED, stop_requested};
 use crate::terminal::plain;
 use crate::{log, signals};
 
@@ -34,17 +36,33 @@ impl From<Summary> for CommandOutput {
 pub trait HasGlobal {
     /// The flags that every binary has.
     fn global(&self) -> &GlobalArgs;
+
+    /// Examples of each command, for its help.
+    fn examples() -> &'static [Examples];
+
+    /// Flags of [`super::RunArgs`] that mean nothing for a command.
+    fn without() -> &'static [Without];
 }
 
-/// Parses the command line, starts logging and signal handling, runs `dispatch`, prints its result
-/// and gives the exit code. A closed pipe on stdout is a normal end.
-pub fn main<C, E>(dispatch: impl FnOnce(C) -> Result<CommandOutput, E>) -> ExitCode
+/// What is asked for on the command line.
+enum Asked<C> {
+    Command(C),
+    /// One of the commands that all binaries have, and what it prints.
+    Own(crate::error::Result<String>),
+}
+
+/// Parses the command line, starts logging and signal handling, runs `dispatch`, prints its result and gives the exit
+/// code. A closed pipe on stdout is a normal end. `commit` is what the binary was built from:
+/// `option_env!("AUDSEM_COMMIT")`, so that a new commit builds no more anew than the `main` of a binary.
+pub fn main<C, E>(commit: Option<&str>, dispatch: impl FnOnce(C) -> Result<CommandOutput, E>) -> ExitCode
 where
     C: CommandFactory + FromArgMatches + HasGlobal,
     E: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let cli = match parse_from::<C>(std::env::args_os()) {
-        Ok(cli) => cli,
+    let cli = match ask::<C>(commit) {
+        Ok(Asked::Command(cli)) => cli,
+        Ok(Asked::Own(Ok(text))) => return print(&CommandOutput::Text(text), &GlobalArgs::default()),
+        Ok(Asked::Own(Err(error))) => return complain(&error),
         Err(ConfigError::Clap(error)) => {
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
@@ -53,15 +71,30 @@ where
     };
     let global = cli.global().clone();
     log::init(global.verbose, global.quiet);
-    if let Err(error) = signals::install() {
+    if let Err(error) = signals::install(!global.quiet) {
         tracing::warn!("cannot handle SIGINT and SIGTERM, so a stop request will end the process at once: {error}");
     }
-    match dispatch(cli) {
+    let ended = dispatch(cli);
+    if stop_requested() {
+        signals::tell_of_stop();
+    }
+    match ended {
         Ok(finish) => print(&finish, &global),
         Err(error) => {
             let code = complain(&*error.into());
-            signals::stop_exit_code().map_or(code, ExitCode::from)
+            // What a stop request brought down is no failure: the same command continues.
+            if stop_requested() { ExitCode::from(EXIT_STOPPED) } else { code }
         }
+    }
+}
+
+fn ask<C: CommandFactory + FromArgMatches + HasGlobal>(commit: Option<&str>) -> Result<Asked<C>, ConfigError> {
+    let command = whole::command::<C>(commit);
+    let matches = matches_from(command.clone(), std::env::args_os())?;
+    whole::refuse_what_means_nothing::<C>(&matches, &command)?;
+    match whole::run(&matches, command) {
+        Some(text) => Ok(Asked::Own(text)),
+        None => Ok(Asked::Command(C::from_arg_matches(&matches)?)),
     }
 }
 
@@ -70,7 +103,7 @@ fn print(finish: &CommandOutput, global: &GlobalArgs) -> ExitCode {
         CommandOutput::Text(text) => (text.clone(), 0),
         CommandOutput::Run(summary) => {
             let _ = match (global.quiet, summary.exit_code()) {
-                (false, _) => write!(io::stderr(), "{}", plain(&summary.to_string())),
+                (false, _) => write!(io::stderr(), "{}", plain(&told(summary, global.verbose))),
                 (true, 0) => Ok(()),
                 // With --quiet errors are still printed: failed shards were logged, this is their total.
                 (true, _) => write!(io::stderr(), "{}", plain(&errors(summary))),
@@ -89,10 +122,16 @@ fn print(finish: &CommandOutput, global: &GlobalArgs) -> ExitCode {
     }
 }
 
+/// The summary for people; all of its steps for those who want to know more.
+fn told(summary: &Summary, verbose: u8) -> String {
+    if verbose > 0 { format!("{summary:#}") } else { summary.to_string() }
+}
+
 /// Why a run ends with an exit code above 0.
 fn errors(summary: &Summary) -> String {
     let place = format!("{} {}: {}", summary.tool, summary.command, summary.output.display());
-    summary.verdict().iter().map(|line| format!("error: {place}: {line}\n")).collect()
+    let kind = if summary.exit_code() == EXIT_STOPPED { "" } else { "error: " };
+    summary.verdict().iter().map(|line| format!("{kind}{place}: {line}\n")).collect()
 }
 
 /// Prints an error with those of its causes that the message does not mention.

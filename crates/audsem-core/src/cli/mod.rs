@@ -5,15 +5,20 @@
 //! variable `AUDSEM_<FLAG>`, the file named by `--config`, the default.
 
 mod args;
+mod binaries;
 mod config;
-mod documented;
 mod exit;
+mod faults;
 #[cfg(feature = "nn")]
 mod model;
+mod nearest;
+mod whole;
 
 pub use args::{GlobalArgs, RunArgs};
-pub use config::{ConfigError, parse_from};
-pub use documented::undocumented;
+pub use config::{ConfigError, Place, matches_from};
 pub use exit::{CommandOutput, HasGlobal, main};
+pub use faults::faults;
 #[cfg(feature = "nn")]
 pub use model::ModelArgs;
+pub use nearest::nearest;
+pub use whole::{Examples, Without, command};

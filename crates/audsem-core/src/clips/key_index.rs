@@ -77,6 +77,8 @@ pub struct PlannedSource<'a> {
     pub number: usize,
     /// The source.
     pub source: &'a ClipSource,
+    /// How many usable keys it has; 0 if they could not be read.
+    pub n_keys: u64,
     /// Why its keys could not be read.
     pub problem: Option<String>,
 }
@@ -143,7 +145,12 @@ pub fn index_keys<'a>(run: &mut Run, sources: &'a [ClipSource], content: ClipCon
     let shards = sources.iter().enumerate().zip(keys).map(|((number, source), keys)| Shard {
         name: format!("{number:05}"),
         fingerprint: index.fingerprint(number, source, &keys),
-        work: PlannedSource { number, source, problem: keys.err() },
+        work: PlannedSource {
+            number,
+            source,
+            n_keys: keys.as_ref().map_or(0, |keys| keys.len() as u64),
+            problem: keys.err(),
+        },
     });
     let shards = shards.collect();
     Ok(Some(ClipPlan { index, shards }))

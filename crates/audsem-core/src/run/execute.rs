@@ -93,15 +93,17 @@ impl Run {
         work: impl Fn(&W, &mut ShardOutput) -> Result<T, ShardError> + Sync,
     ) -> Result<StepOutputs<T>> {
         let started = Instant::now();
-        let done_before = self.check_done(step, plan)?;
+        let (done_before, to_do) = self.check_done(step, plan)?;
         if !self.options.dry_run {
             let number = |name: &str| plan.iter().position(|shard| *shard.name == *name);
             let is_ours = |name: &str| number(name).is_none_or(|number| self.options.shard.includes(number));
             scratch::remove_stale(self.folder(), step.name, is_ours)?;
         }
         let threads = self.options.workers.min(plan.len()).max(1);
-        let progress = Progress::new(step.name, step.unit, step.physical, plan.len() as u64, self.options.progress);
-        let state = StepState {
+        let title =
+            if step.name == "part" { self.command.to_owned() } else { format!("{} ({})", self.command, step.name) };
+        let progress = Progress::new(title, step.unit, step.physical, to_do, self.options.progress);
+        let mut state = StepState {
             run: self,
             step,
             plan,
@@ -129,19 +131,22 @@ impl Run {
         self.report(step, plan, fates, via)
     }
 
-    /// Checks that every done shard has read what the plan says, and returns the summed stats of the done shards.
-    fn check_done<W>(&self, step: Step, plan: &[Shard<W>]) -> Result<Stats> {
+    /// Checks that every done shard has read what the plan says, and returns the summed stats of the done shards and the
+    /// number of those that are left for this process.
+    fn check_done<W>(&self, step: Step, plan: &[Shard<W>]) -> Result<(Stats, u64)> {
         let mut done = Stats::default();
+        let mut to_do = (0..plan.len()).filter(|number| self.options.shard.includes(*number)).count() as u64;
         if self.options.dry_run {
-            return Ok(done);
+            return Ok((done, to_do));
         }
         let mut changes = Vec::new();
-        for shard in plan {
+        for (number, shard) in plan.iter().enumerate() {
             let Some(marker) = Marker::read(&Marker::path(self.folder(), step.name, &shard.name))? else {
                 continue;
             };
             if marker.is_of(&self.config_hash, &shard.fingerprint) && marker.outputs_present(self.folder()) {
                 done.merge(&marker.stats);
+                to_do -= u64::from(self.options.shard.includes(number));
             }
             let name = |what| format!("{what} of shard {}-{}", step.name, shard.name);
             for (field, was, now, refused) in [
@@ -154,7 +159,7 @@ impl Run {
             }
         }
         if changes.is_empty() {
-            return Ok(done);
+            return Ok((done, to_do));
         }
         changes.truncate(5);
         Err(Error::Changed { path: self.folder().to_owned(), changes })
@@ -257,7 +262,6 @@ where
                 return Ok(fates);
             };
             let fate = self.one(index, shard).inspect_err(|_| self.abort.store(true, Relaxed))?;
-            self.progress.shard_done();
             fates.push((index, fate));
         }
     }
@@ -290,7 +294,11 @@ where
                 Some(claim)
             }
         };
-        self.work_on(shard, claim)
+        let fate = self.work_on(shard, claim)?;
+        if !matches!(fate, Fate::Left) {
+            self.progress.shard_done();
+        }
+        Ok(fate)
     }
 
     /// The marker of a shard that is done, with all its files.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::progress::ProgressDisplay;
+
 /// Which of the shards this process works on: those whose number modulo `count` is `index`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardSelection {
@@ -40,15 +42,15 @@ pub struct RunOptions {
     pub fresh: bool,
     /// The share of failed records above which the run ends with exit code 1.
     pub max_fail_rate: f64,
-    /// Whether a progress line may be shown.
-    pub progress: bool,
+    /// How progress is shown.
+    pub progress: ProgressDisplay,
     /// Write a separate line for each dropped record, also for frequent ones.
     pub all_rejects: bool,
 }
 
 impl RunOptions {
     /// Plain options for one output folder, as tests and library users want them: one worker,
-    /// everything, no progress line.
+    /// everything, no progress shown.
     pub fn new(output: impl Into<PathBuf>) -> Self {
         Self {
             output: output.into(),
@@ -59,7 +61,7 @@ impl RunOptions {
             dry_run: false,
             fresh: false,
             max_fail_rate: 1.0,
-            progress: false,
+            progress: ProgressDisplay::Hidden,
             all_rejects: false,
         }
     }

@@ -17,7 +17,7 @@ use super::rejects::RejectBatch;
 use super::stats::{Stats, add};
 use crate::error::{Error, Result};
 use crate::files::{AtomicFile, StagedFile, sync_folder, temporary_of};
-use crate::progress::Counters;
+use crate::progress::{Counters, ShardCounters};
 
 /// One piece of a step's plan.
 #[derive(Debug, Clone)]
@@ -102,7 +102,7 @@ pub struct ShardOutput {
     pub(super) dry_run: bool,
     pub(super) all_rejects: bool,
     inner_workers: usize,
-    pub(super) counters: Arc<Counters>,
+    pub(super) counters: Arc<ShardCounters>,
     pub(super) stats: Stats,
     staged: Vec<StagedFile>,
     pub(super) rejects: Option<OutputFile>,
@@ -135,7 +135,7 @@ impl ShardOutput {
             dry_run,
             all_rejects,
             inner_workers,
-            counters,
+            counters: counters.begin(shard),
             stats: Stats::default(),
             staged: Vec::new(),
             rejects: None,
@@ -203,7 +203,27 @@ impl ShardOutput {
         self.counters.add_physical(amount);
     }
 
-    /// Shows a short text on the progress line until the next one.
+    /// Tells the progress line how many records this shard will read, where that is known before they are filed.
+    pub fn expect(&self, n: u64) {
+        self.counters.expect(n);
+    }
+
+    /// Tells the progress line how much physical work this shard will do, where its records are not known before.
+    pub fn expect_work(&self, amount: f64) {
+        self.counters.expect_physical(amount);
+    }
+
+    /// Reports records that are through, but are filed later, to the progress line.
+    pub fn through(&self, n: u64) {
+        self.counters.add_through(n);
+    }
+
+    /// Says what a stop request does to this shard, where it does not wait for the end of the shard.
+    pub fn on_stop(&self, words: &'static str) {
+        self.counters.set_on_stop(words);
+    }
+
+    /// Shows a short text as the progress until the next one.
     pub fn note(&self, text: String) {
         self.counters.set_note(text);
     }

@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 
 use super::required::{RequiredStep, StepWords};
 use super::stats::Stats;
+use crate::signals::{EXIT_STOPPED, stop_requested};
+use crate::terminal::thousands;
 
 /// A shard that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +28,10 @@ pub struct FailedShard {
 pub enum Status {
     /// Everything is done.
     Done,
-    /// Stopped on request or restricted by `--shard`; the same command continues.
+    /// Restricted by `--shard`; the same command continues.
     ShardsLeft,
+    /// Stopped on request; the same command continues.
+    Interrupted,
     /// Done, but shards failed or more records failed than `--max-fail-rate` allows.
     OverFailLimit,
     /// Done, but with an empty result: everything was dropped, or there was nothing to read.
@@ -123,6 +127,8 @@ impl Summary {
         let empty = |required: &RequiredStep| self.step(required.step.name).and_then(|stats| required.why_empty(stats));
         let empty = required.iter().find_map(empty);
         self.status = match () {
+            // What the rest would bring is open: the verdict is that of the run that ends.
+            () if self.shards_left > 0 && stop_requested() => Status::Interrupted,
             () if !self.failed_shards.is_empty() || self.steps_over_limit().next().is_some() => Status::OverFailLimit,
             () if self.shards_left > 0 => Status::ShardsLeft,
             () if empty.is_some() => Status::Empty,
@@ -139,11 +145,12 @@ impl Summary {
         self.steps.iter().filter(|(_, stats)| stats.is_over(self.max_fail_rate))
     }
 
-    /// The exit code: 0 done or stopped on request, 1 over the failure limit, empty, with broken input or a check failed.
+    /// The exit code: 0 done, 1 over the failure limit, empty, with broken input or a check failed, 3 stopped on request.
     pub fn exit_code(&self) -> u8 {
         match self.status {
             Status::Done | Status::ShardsLeft => 0,
             Status::OverFailLimit | Status::Empty | Status::BrokenInput | Status::CheckFailed => 1,
+            Status::Interrupted => EXIT_STOPPED,
         }
     }
 
@@ -153,6 +160,11 @@ impl Summary {
             Status::Done => Vec::new(),
             Status::ShardsLeft => {
                 vec![format!("{} shards left; run the same command again to continue", self.shards_left)]
+            }
+            Status::Interrupted => {
+                let left = thousands(self.shards_left as u64);
+                let left = if self.shards_left == 1 { "1 shard is".to_owned() } else { format!("{left} shards are") };
+                vec![format!("stopped on request: {left} left; run the same command again to continue")]
             }
             Status::OverFailLimit => self.failures(),
             Status::Empty => self.empty.iter().cloned().collect(),
@@ -194,15 +206,27 @@ impl Summary {
     }
 }
 
+impl Summary {
+    /// Whether a step is of interest to those who run the command. Indexes, plans and lists that left nothing out are
+    /// bookkeeping, where another step has its words.
+    fn is_told(&self, step: &str, stats: &Stats) -> bool {
+        let has_words = |step: &str| self.words.iter().any(|words| words.step == step);
+        let left_out = stats.n_dropped() + stats.n_failed() > 0;
+        has_words(step) || left_out || !self.steps.iter().any(|(step, _)| has_words(step))
+    }
+}
+
+/// For people; `{:#}` has every step, also those that only keep books.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = self.verdict();
         // The reason of a failure comes first, so that nobody has to look for it among the counts.
-        let (first, last) = if self.exit_code() == 0 { (&[][..], &verdict[..]) } else { (&verdict[..], &[][..]) };
+        let (first, last) = if self.exit_code() == 1 { (&verdict[..], &[][..]) } else { (&[][..], &verdict[..]) };
         first.iter().try_for_each(|line| writeln!(f, "error: {line}"))?;
         let dry = if self.dry_run { " (dry run: nothing written)" } else { "" };
         writeln!(f, "{} {}: {}{dry}", self.tool, self.command, self.output.display())?;
-        for (step, stats) in &self.steps {
+        let all = f.alternate();
+        for (step, stats) in self.steps.iter().filter(|(step, stats)| all || self.is_told(step, stats)) {
             write_stats(f, step, stats, self.words.iter().find(|words| words.step == step.as_str()))?;
         }
         for FailedShard { step, shard, error } in &self.failed_shards {
@@ -226,19 +250,6 @@ impl fmt::Display for Summary {
         last.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
         self.next.iter().try_for_each(|next| writeln!(f, "next: {next}"))
     }
-}
-
-/// A number with its thousands apart: `1,234,567`.
-fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A number of bytes as people read it: `1.5 GB`.
@@ -274,10 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_for_people() {
-        for (n, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (83_000_001, "83,000,001")] {
-            assert_eq!(thousands(n), expected);
-        }
+    fn sizes_are_written_for_people() {
         for (bytes, expected) in [(0, "0 B"), (3624, "3.6 kB"), (388_574_000, "388.6 MB"), (2_500_000_000, "2.5 GB")] {
             assert_eq!(size(bytes), expected);
         }

@@ -28,6 +28,7 @@ pub(super) fn write<O, D: ClipDecoder>(
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {
     let batch_size = work.batch_size.max(1);
+    out.expect(planned.n_keys);
     let mut file = out.create(format!("part-{}.parquet", out.name()))?;
     {
         let table = work.tables.table(&mut file).map_err(ShardError::fatal)?;

@@ -2,6 +2,7 @@
 
 mod contamination;
 mod embed;
+mod examples;
 mod matching;
 mod merge;
 mod reference;
@@ -16,7 +17,7 @@ pub use reference::{BuildArgs, ReferenceArgs, ReferenceCommand};
 pub use report::{ExtractArgs, ReportArgs};
 pub use score::{ScoreArgs, ScoreKind};
 
-use audsem_core::cli::{CommandOutput, GlobalArgs, HasGlobal, RunArgs};
+use audsem_core::cli::{CommandOutput, Examples, GlobalArgs, HasGlobal, RunArgs, Without};
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::RunOptions;
 use audsem_models::nn::limit_threads;
@@ -96,6 +97,10 @@ impl Command {
     }
 }
 
+/// Why `--limit` means nothing where an answer is about all there is.
+const WHOLE: &str =
+    "this command works on whole sets\nhint: use --limit in the step that makes the embeddings, or give fewer files";
+
 /// The options of a command, whose networks and matrix products keep to its `--workers` too.
 fn options(run: &RunArgs, global: &GlobalArgs) -> Result<RunOptions, Error> {
     let options = run.options(global)?;
@@ -108,8 +113,7 @@ fn options(run: &RunArgs, global: &GlobalArgs) -> Result<RunOptions, Error> {
 fn whole(run: &RunArgs, global: &GlobalArgs) -> Result<RunOptions, Error> {
     let options = options(run, global)?;
     if options.limit.is_some() {
-        let problem = "this command works on whole sets\nhint: use --limit in the step that makes the embeddings, or give fewer files";
-        return Err(CoreError::Config { what: "--limit".to_owned(), problem: problem.to_owned() }.into());
+        return Err(CoreError::Config { what: "--limit".to_owned(), problem: WHOLE.to_owned() }.into());
     }
     Ok(options)
 }
@@ -130,15 +134,21 @@ impl HasGlobal for Cli {
     fn global(&self) -> &GlobalArgs {
         &self.global
     }
+
+    fn examples() -> &'static [Examples] {
+        examples::EXAMPLES
+    }
+
+    fn without() -> &'static [Without] {
+        examples::WITHOUT
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     #[test]
-    fn every_command_and_flag_has_help() {
-        let missing: Vec<String> = audsem_core::cli::undocumented(&super::Cli::command());
-        assert!(missing.is_empty(), "no help text: {missing:?}");
+    fn the_help_has_what_people_need() {
+        let faults: Vec<String> = audsem_core::cli::faults::<super::Cli>();
+        assert!(faults.is_empty(), "{faults:#?}");
     }
 }

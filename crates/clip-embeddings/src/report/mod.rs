@@ -118,6 +118,10 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     }
     let mut summary = run.finish()?;
     if sounds.is_some() {
+        if !options.dry_run {
+            let page = summary.output.join("report.html").display().to_string();
+            summary = summary.with_result("page", page);
+        }
         for (modality, total) in &summaries.totals {
             for (threshold, n) in scores.criterion.thresholds.iter().zip(&total.beyond) {
                 let name = format!("{modality}_{}_{}", scores.criterion.side.name(), label(*threshold));

@@ -13,12 +13,6 @@ use crate::item::Benchmark;
 /// Flags of `import`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Examples:
-  audsem-evaluate import --benchmark mmau --data mmau-test-mini.json --answers theirs.json -o runs/theirs
-  audsem-evaluate import --benchmark mmar --data MMAR-meta.jsonl --answers samples_mmar.jsonl -o runs/lmms-eval
-  audsem-evaluate import --benchmark audiobench --data-set clotho_aqa_test --data clotho \\
-      --answers log/salmonn_7b/clotho_aqa_test_-1.json -o runs/salmonn
-
 Answers are joined with their questions by id, never by their order alone; a question without one counts as `absent`. They stand
 in `model_output`, `model_prediction`, `prediction` or `answer_prediction`, as the scorers of MMAU and MMAR and the published
 scripts have them, in the samples of lmms-eval, or in the reviews of evalscope. Predictions of AudioBench have no ids: they are

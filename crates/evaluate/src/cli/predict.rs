@@ -28,16 +28,6 @@ const MODEL_HELP: &str = "With --server: name of the model to request; may be om
 #[command(
     mut_arg("model", |argument| argument.help(MODEL_HELP)),
     after_help = "\
-Examples:
-  audsem-evaluate predict --benchmark shards --data held-out -o runs/small --model models/small --permute 4 --blind
-  audsem-evaluate predict --benchmark mmau --data mmau/mmau-test-mini.json -o runs/omni \\
-      --server http://127.0.0.1:8000/v1 --expect-family qwen2.5-omni --prompt omni-length --target-words 25
-  audsem-evaluate predict --benchmark mmau --data mmau/mmau-test-mini.json -o runs/reference \\
-      --model Qwen/Qwen2.5-Omni-7B --device cuda:0 --dtype bf16 --preset reference --prompt omni-semantic
-  audsem-evaluate predict --benchmark audiobench --data-set librispeech_test_clean -o runs/clean --subset 500 \\
-      --whisper openai/whisper-tiny.en
-  audsem-evaluate predict --items spoken.jsonl --sounds recordings -o runs/whisper --whisper openai/whisper-tiny.en
-
 The output has one line for each way to ask each question, whatever became of it; `score` counts them all."
 )]
 pub struct PredictArgs {

@@ -124,5 +124,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         }
         Ok(())
     })?;
-    Ok(run.finish()?)
+    let summary = run.finish()?;
+    let page = summary.output.join("report.html").display().to_string();
+    Ok(if options.dry_run { summary } else { summary.with_result("page", page) })
 }

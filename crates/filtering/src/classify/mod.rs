@@ -27,7 +27,7 @@ use serde::Serialize;
 
 pub use labelled::{Example, Examples, LabelledSplit, read_labelled};
 pub use metrics::{Confusion, Metrics};
-pub use scorer::{Scorer, ScorerOptions, SoundScore, Unscored};
+pub use scorer::{Processed, Scorer, ScorerOptions, SoundScore, Unscored};
 
 use crate::error::Result;
 use crate::texts::{self, DistinctText};
@@ -45,7 +45,7 @@ audsem_core::reasons! {
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Run folder of `extract`, or any folder or file of caption tables.
-    pub input: PathBuf,
+    pub inputs: Vec<PathBuf>,
     /// The checkpoint.
     pub model: ModelDir,
     /// Where it runs.
@@ -69,7 +69,7 @@ impl Config {
     #[must_use]
     pub fn new(input: impl Into<PathBuf>, model: ModelDir) -> Self {
         Self {
-            input: input.into(),
+            inputs: vec![input.into()],
             model,
             device: DeviceChoice::Auto,
             precision: Precision::F32,
@@ -130,7 +130,7 @@ pub fn checkpoint_of(dir: ModelDir) -> ModelDir {
 /// # Errors
 /// The model or an input cannot be read, or the output cannot be written.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
-    let inputs = tables_under(&config.input)?;
+    let inputs = config.inputs.iter().map(|path| tables_under(path)).collect::<Result<Vec<_>, _>>()?.concat();
     let model = config.model.fingerprint()?;
     let record = HashedConfig {
         precision: config.precision,
@@ -165,7 +165,12 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
 fn score(config: &Config, scorer: &Scorer, path: &Path, out: &mut ShardOutput) -> Result<(), ShardError> {
     let rows: Vec<DistinctText> = read_parquet(path).map_err(ShardError::input)?;
     let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
-    let scores = scorer.score(&texts, |n_tokens| out.work(n_tokens as f64)).map_err(ShardError::fatal)?;
+    out.expect(rows.len() as u64);
+    let processed = |part: Processed| {
+        out.work(part.tokens as f64);
+        out.through(part.texts as u64);
+    };
+    let scores = scorer.score(&texts, processed).map_err(ShardError::fatal)?;
     let mut file = out.create(format!("part-{}.parquet", out.name()))?;
     let mut writer = ParquetWriter::<BertLabel, _>::new(&mut file).map_err(ShardError::fatal)?;
     out.announce(rows.len() as u64);

@@ -61,6 +61,15 @@ pub struct Scorer {
     sound: usize,
 }
 
+/// A part of the texts that are scored.
+#[derive(Debug, Clone, Copy)]
+pub struct Processed {
+    /// Number of texts.
+    pub texts: usize,
+    /// Number of their tokens.
+    pub tokens: usize,
+}
+
 impl Scorer {
     /// Loads a checkpoint.
     ///
@@ -86,7 +95,7 @@ impl Scorer {
         Ok(Self { model, encoder, batch_size: batch_size.max(1), sound })
     }
 
-    /// The probability that each text names a sound. `progress` is called from time to time with the number of processed tokens.
+    /// The probability that each text names a sound. `progress` is called from time to time with what has been processed since.
     /// Tokens beyond [`Scorer::max_tokens`] are not seen.
     ///
     /// # Errors
@@ -94,7 +103,7 @@ impl Scorer {
     pub fn score(
         &self,
         texts: &[&str],
-        mut progress: impl FnMut(usize),
+        mut progress: impl FnMut(Processed),
     ) -> NetworkResult<Vec<Result<SoundScore, Unscored>>> {
         let rows: NetworkResult<Vec<Result<Encoded, Unscored>>> = texts.iter().map(|text| self.encode(text)).collect();
         let rows = rows?;
@@ -104,7 +113,7 @@ impl Scorer {
             for (row, probability) in part.iter().zip(self.probabilities(part)?) {
                 scores.push(SoundScore { probability, truncated: row.truncated });
             }
-            progress(part.iter().map(|row| row.ids.len()).sum());
+            progress(Processed { texts: part.len(), tokens: part.iter().map(|row| row.ids.len()).sum() });
         }
         let mut scores = scores.into_iter();
         let mut next = || scores.next().expect("each known text has a score");

@@ -7,6 +7,7 @@
 //! after each epoch weights and optimiser are kept, so that the same command then continues, with the same final bytes.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use audsem_core::device::DeviceChoice;
 use audsem_core::error::Error as CoreError;
@@ -178,7 +179,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let state = StateFile::new(run.folder(), purpose(&record, options, &fingerprint));
     let folder = run.folder().to_owned();
     let plan = [Shard { name: "00000".to_owned(), fingerprint, work: () }];
-    let step = Step { name: "train", unit: "captions", physical: "epochs" };
+    let step = Step { name: "train", unit: "captions", physical: "" };
     let train = |(): &(), out: &mut ShardOutput| train(config, options, &state, out);
     let trained = run.execute_via(&ReadBack(read_metrics), step, &plan, train)?;
     if trained.complete && !options.dry_run {
@@ -252,11 +253,16 @@ fn train(
         state,
         stop: audsem_core::signals::stop_requested,
     };
+    out.on_stop("the training stops at its next update, and the next run continues there");
+    let mut last = Instant::now();
     let history = trainer.run(&learner, &examples.train, |epoch| {
-        out.work(1.0);
         let epoch = Epoch::from_bits(epoch);
         let (loss, f1) = (epoch.train_loss, epoch.heldout.f1);
-        tracing::info!("epoch {}: train loss {loss:.4}, held-out F1 {f1:.4}", epoch.epoch);
+        let (number, n_epochs) = (epoch.epoch, config.epochs);
+        tracing::info!("epoch {number}: train loss {loss:.4}, held-out F1 {f1:.4}");
+        let left = last.elapsed().as_secs_f64() * n_epochs.saturating_sub(number) as f64;
+        last = Instant::now();
+        out.note(format!("epoch {number} of {n_epochs}: train loss {loss:.4}, held-out F1 {f1:.4}, {left:.0} s left"));
     });
     let history = history.map_err(Error::from)?.ok_or(ShardError::Stopped)?;
     let history: Vec<Epoch> = history.iter().map(Epoch::from_bits).collect();

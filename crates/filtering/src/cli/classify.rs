@@ -17,9 +17,9 @@ pub(super) const BERT_BASE: &str = "bert-base-uncased";
 /// Flags of `classify`.
 #[derive(Debug, Clone, Args)]
 pub struct ClassifyArgs {
-    /// Run folder of `extract`, or any file or folder of caption tables (Parquet or CSV)
-    #[arg(short, long, value_name = "PATH")]
-    pub input: PathBuf,
+    /// Run folders of `extract`, or any files or folders of caption tables (Parquet or CSV)
+    #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
+    pub input: Vec<PathBuf>,
     /// Truncate texts to this many tokens, special tokens included [default: the model's own limit]
     #[arg(long, alias = "max-length", value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
     pub max_tokens: Option<u32>,
@@ -46,7 +46,8 @@ impl ClassifyArgs {
     /// # Errors
     /// Any error that prevents the run.
     pub fn run(&self, global: &GlobalArgs) -> Result<Summary> {
-        let mut config = Config::new(&self.input, checkpoint_of(self.model.resolve(BERT_BASE)?));
+        let mut config = Config::new(PathBuf::new(), checkpoint_of(self.model.resolve(BERT_BASE)?));
+        config.inputs.clone_from(&self.input);
         config.device = self.model.device;
         config.precision = self.model.dtype;
         config.max_tokens = self.max_tokens.map(|n| n as usize);

@@ -14,7 +14,7 @@ use crate::error::Result;
 pub struct CombineArgs {
     /// Cues: output folder of `extract`, any folder of tables, or a Parquet or CSV file
     /// (`video_id,start,duration,text`); may be given several times
-    #[arg(short, long, required = true, value_name = "PATH")]
+    #[arg(short, long, required = true, num_args = 1.., value_name = "PATH")]
     pub input: Vec<PathBuf>,
     /// How captions are judged.
     #[command(flatten)]

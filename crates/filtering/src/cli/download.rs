@@ -15,11 +15,11 @@ use crate::error::Result;
 /// Flags of `download`.
 #[derive(Debug, Clone, Args)]
 pub struct DownloadArgs {
-    /// Clip table: run folder of `combine`, or any file or folder of tables (Parquet, CSV) with video_id,
-    /// start_ms, end_ms. The table may grow: the same command then gets new videos, and again those whose clips
+    /// Clip tables: run folders of `combine`, or any files or folders of tables (Parquet, CSV) with video_id,
+    /// start_ms, end_ms. They may grow: the same command then gets new videos, and again those whose clips
     /// have changed. Videos removed from it keep their files and are not counted
-    #[arg(short, long, value_name = "PATH")]
-    pub input: PathBuf,
+    #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
+    pub input: Vec<PathBuf>,
     /// Folder of local media to cut the clips from, instead of fetching them: whole videos, whose ids `--id` reads from
     /// their names, or clips named `VIDEO (START-END).ext`. The flags under Site then have no effect
     #[arg(long, value_name = "DIR", conflicts_with_all = ["whole_from", "format"])]
@@ -83,7 +83,7 @@ impl DownloadArgs {
         };
         let default_cut = if self.source.is_some() { Cut::Exact } else { Cut::Copy };
         let config = Config {
-            input: self.input.clone(),
+            inputs: self.input.clone(),
             cut: self.cut.unwrap_or(default_cut),
             max_missing_ms: self.max_missing_ms,
             present_only: self.present_only,

@@ -16,9 +16,9 @@ use crate::label::{Config, run};
 /// Flags of `label`.
 #[derive(Debug, Clone, Args)]
 pub struct LabelArgs {
-    /// Run folder of `extract`, or any file or folder of caption tables (Parquet or CSV)
-    #[arg(short, long, value_name = "PATH")]
-    pub input: PathBuf,
+    /// Run folders of `extract`, or any files or folders of caption tables (Parquet or CSV)
+    #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
+    pub input: Vec<PathBuf>,
     /// Prompt template that replaces the built-in one: sections `--- system ---` and `--- user ---`
     /// (or a single `--- raw ---`), with {{ caption }} in place of the caption
     #[arg(long, value_name = "FILE")]
@@ -54,7 +54,8 @@ impl LabelArgs {
     /// Any error that prevents the run.
     pub fn run(&self, global: &GlobalArgs) -> Result<Summary> {
         let options = self.run.options(global)?;
-        let mut config = Config::new(&self.input)?;
+        let mut config = Config::new(PathBuf::new())?;
+        config.inputs.clone_from(&self.input);
         if let Some(path) = &self.prompt {
             config.prompt = PromptTemplate::load(path)?;
         }

@@ -4,6 +4,7 @@ mod classify;
 mod clips;
 mod combine;
 mod download;
+mod examples;
 mod extract;
 mod fetch_captions;
 mod label;
@@ -11,7 +12,7 @@ mod numbers;
 mod site;
 mod train_classifier;
 
-use audsem_core::cli::{GlobalArgs, HasGlobal};
+use audsem_core::cli::{Examples, GlobalArgs, HasGlobal, Without};
 use clap::{Parser, Subcommand};
 
 pub use classify::ClassifyArgs;
@@ -63,15 +64,21 @@ impl HasGlobal for Cli {
     fn global(&self) -> &GlobalArgs {
         &self.global
     }
+
+    fn examples() -> &'static [Examples] {
+        examples::EXAMPLES
+    }
+
+    fn without() -> &'static [Without] {
+        examples::WITHOUT
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     #[test]
-    fn every_command_and_flag_has_help() {
-        let missing: Vec<String> = audsem_core::cli::undocumented(&super::Cli::command());
-        assert!(missing.is_empty(), "no help text: {missing:?}");
+    fn the_help_has_what_people_need() {
+        let faults: Vec<String> = audsem_core::cli::faults::<super::Cli>();
+        assert!(faults.is_empty(), "{faults:#?}");
     }
 }

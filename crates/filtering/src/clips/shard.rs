@@ -55,6 +55,7 @@ struct Sample {
 /// Writes one shard.
 pub(super) fn run(work: &Work<'_>, group: &Group<'_>, out: &mut ShardOutput) -> Result<(), ShardError> {
     let (threads, dry) = (out.inner_workers(), out.dry_run());
+    out.expect(group.candidates.len() as u64);
     let loader = Loader::new(group.candidates, work.tars, !dry);
     let mut tar: Option<ShardWriter<OutputFile>> = None;
     let mut index = group.first_index;

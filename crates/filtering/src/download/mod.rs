@@ -68,8 +68,8 @@ audsem_core::reasons! {
 /// Settings of `download`, apart from where the media come from.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Clip table.
-    pub input: PathBuf,
+    /// Clip tables.
+    pub inputs: Vec<PathBuf>,
     /// How clips are cut.
     pub cut: Cut,
     /// How much shorter than asked a clip may be, milliseconds.
@@ -125,7 +125,7 @@ impl RunConfig for HashedConfig<'_> {
 
 impl<'a> HashedConfig<'a> {
     fn of(config: &'a Config, from: &'a MediaSource) -> Self {
-        let Config { input: _, cut, max_missing_ms, present_only } = config;
+        let Config { inputs: _, cut, max_missing_ms, present_only } = config;
         let from = match from {
             MediaSource::Folder { path: _, ids } => HashedSource::Folder { ids: *ids },
             MediaSource::Site { access, pace: _, format, whole_from } => {
@@ -189,7 +189,7 @@ struct Job<'a> {
 /// # Errors
 /// Any error that prevents the run from continuing, including [`crate::error::Error::Blocked`].
 pub fn run(config: &Config, from: &MediaSource, tools: &Tools, options: &RunOptions) -> Result<Summary> {
-    let inputs = tables_under(&config.input)?;
+    let inputs = config.inputs.iter().map(|path| tables_under(path)).collect::<Result<Vec<_>, _>>()?.concat();
     let library = match from {
         MediaSource::Folder { path, ids } => Some(Library::scan(path, *ids)?),
         MediaSource::Site { .. } => None,

@@ -117,6 +117,10 @@ impl Part<'_> {
 
     fn read_dump(&mut self, file: &CaptionSource, range: ByteRange, plain: bool) -> Result<(), Stop> {
         let blocks = open_dump(&file.path, range, plain, self.config)?;
+        // Bytes of a compressed file say little about how much it holds.
+        if let (true, None, Ok(length)) = (plain, self.limit, std::fs::metadata(&file.path).map(|about| about.len())) {
+            self.out.expect_work(range.end.min(length).saturating_sub(range.start) as f64 / 1e6);
+        }
         let all_rejects = self.out.files_all_rejects();
         let (parse, options) = (self.config.parse_options(all_rejects), self.config.harvest_options(all_rejects));
         // Which records are within the limit depends on the order, so blocks are then read sequentially.

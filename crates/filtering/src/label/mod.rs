@@ -38,7 +38,7 @@ const REMINDER: &str = "Answer with one word: yes or no.";
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Run folder of `extract`, or any folder or file of caption tables.
-    pub input: PathBuf,
+    pub inputs: Vec<PathBuf>,
     /// What is asked about each text; the template gets `caption`.
     pub prompt: PromptTemplate,
     /// Maximum number of tokens of an answer, reasoning included.
@@ -64,7 +64,7 @@ impl Config {
     /// None in practice: the built-in template is valid.
     pub fn new(input: impl Into<PathBuf>) -> Result<Self> {
         Ok(Self {
-            input: input.into(),
+            inputs: vec![input.into()],
             prompt: PromptTemplate::parse("built-in", PROMPT)?,
             max_tokens: 4,
             top_logprobs: 20,
@@ -108,7 +108,7 @@ pub fn run(
     models: Vec<ModelFingerprint>,
     options: &RunOptions,
 ) -> Result<Summary> {
-    let inputs = tables_under(&config.input)?;
+    let inputs = config.inputs.iter().map(|path| tables_under(path)).collect::<Result<Vec<_>, _>>()?.concat();
     // Fails now, not at the first text, if the template uses a variable that a caption does not have.
     config.request("[test]")?;
     let identity = generator.identity();

@@ -231,5 +231,5 @@ fn a_process_that_waits_for_a_lock_stops_on_request() {
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     let ended = child.wait_with_output().unwrap();
     let message = String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.code() == Some(143) && message.contains("stopped on request"), "{message}");
+    assert!(ended.status.code() == Some(3) && message.contains("stopped on request"), "{message}");
 }

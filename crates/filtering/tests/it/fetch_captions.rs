@@ -186,7 +186,7 @@ fn stop_request_ends_the_wait_for_a_silent_site() {
     wait.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
     let asked = std::time::Instant::now();
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(child.wait().unwrap().code(), Some(3));
     assert!(asked.elapsed() < std::time::Duration::from_secs(20), "stopped after {:?}", asked.elapsed());
     assert_eq!(names(&out.join("subtitles")), ["a.en.vtt"]);
     assert!(!names(&out).iter().any(|name| name.contains("slow")), "{:?}", names(&out));

@@ -155,11 +155,11 @@ fn training_heeds_a_stop_request_and_goes_on_after_its_last_epoch() {
         command.arg("--json").stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
         command
     };
-    let summary = |output: std::process::Output| -> serde_json::Value {
-        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let summary = |output: std::process::Output, code: i32| -> serde_json::Value {
+        assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     };
-    summary(run("undisturbed").output().unwrap());
+    summary(run("undisturbed").output().unwrap(), 0);
 
     let mut stopped = run("stopped").spawn().unwrap();
     let state = folder.path().join("stopped/.train-state.tmp");
@@ -169,13 +169,16 @@ fn training_heeds_a_stop_request_and_goes_on_after_its_last_epoch() {
     }
     let id = stopped.id().to_string();
     assert!(Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status().unwrap().success());
-    let told = summary(stopped.wait_with_output().unwrap());
-    assert_eq!((told["status"].as_str(), told["shards_left"].as_u64()), (Some("shards_left"), Some(1)));
+    let ended = stopped.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(said.contains("stopping: train-classifier (train): the training stops at its next update"), "{said}");
+    let told = summary(ended, 3);
+    assert_eq!((told["status"].as_str(), told["shards_left"].as_u64()), (Some("interrupted"), Some(1)));
     assert!(state.exists() && !folder.path().join("stopped/model").exists());
 
     let output = run("stopped").arg("-v").output().unwrap();
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(log.contains("continuing after epoch"), "{log}");
-    assert_eq!(summary(output)["status"], "done");
+    assert_eq!(summary(output, 0)["status"], "done");
     assert_eq!(tree(&folder.path().join("stopped")).unwrap(), tree(&folder.path().join("undisturbed")).unwrap());
 }

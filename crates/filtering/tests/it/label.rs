@@ -403,7 +403,7 @@ fn stop_request_ends_the_wait_for_a_server() {
         }
         let asked = std::time::Instant::now();
         assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
-        assert_eq!(child.wait().unwrap().code(), Some(0), "{name}");
+        assert_eq!(child.wait().unwrap().code(), Some(3), "{name}");
         assert!(asked.elapsed() < Duration::from_secs(20), "{name}: stopped after {:?}", asked.elapsed());
 
         let healthy = Loopback::start(|call, _| judge(call));
@@ -435,7 +435,7 @@ fn stop_request_is_heeded_within_a_shard() {
     };
     let mut child = command().spawn().unwrap();
     pid.set(child.id()).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(child.wait().unwrap().code(), Some(3));
     let n_before = server.calls().len();
     assert!(n_before < 40, "all {n_before} texts were asked about");
     assert!(command().status().unwrap().success());

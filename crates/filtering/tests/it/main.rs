@@ -18,3 +18,4 @@ mod label_answers;
 mod label_local;
 mod languages;
 mod programs;
+mod stops;

@@ -5,6 +5,7 @@ mod audio_caption;
 mod combine;
 mod contribution;
 mod convert_weights;
+mod examples;
 mod filter;
 mod image;
 mod import;
@@ -28,7 +29,7 @@ pub use sample::SampleArgs;
 pub use video::VideoArgs;
 pub use write::{Backend, PromptArgs, ShowPromptArgs, WriteArgs};
 
-use audsem_core::cli::{CommandOutput, GlobalArgs, HasGlobal, RunArgs};
+use audsem_core::cli::{CommandOutput, Examples, GlobalArgs, HasGlobal, RunArgs, Without};
 use audsem_core::run::RunOptions;
 use audsem_models::nn::limit_threads;
 use clap::{Parser, Subcommand};
@@ -127,15 +128,21 @@ impl HasGlobal for Cli {
     fn global(&self) -> &GlobalArgs {
         &self.global
     }
+
+    fn examples() -> &'static [Examples] {
+        examples::EXAMPLES
+    }
+
+    fn without() -> &'static [Without] {
+        examples::WITHOUT
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     #[test]
-    fn every_command_and_flag_has_help() {
-        let missing: Vec<String> = audsem_core::cli::undocumented(&super::Cli::command());
-        assert!(missing.is_empty(), "no help text: {missing:?}");
+    fn the_help_has_what_people_need() {
+        let faults: Vec<String> = audsem_core::cli::faults::<super::Cli>();
+        assert!(faults.is_empty(), "{faults:#?}");
     }
 }

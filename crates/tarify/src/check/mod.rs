@@ -19,6 +19,7 @@ use std::path::PathBuf;
 
 use audsem_core::records::Task;
 use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, Stats, Status, Step, StepOutputs, Summary};
+use audsem_core::terminal::thousands;
 use serde::Serialize;
 
 use sample::Verifier;
@@ -105,6 +106,14 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     Ok(describe(run.finish()?, &tars, &checked, tolerated))
 }
 
+/// What a check says that passed.
+fn verdict(n_bad: u64, tolerated: f64) -> String {
+    match n_bad {
+        0 => "passed".to_owned(),
+        n => format!("passed: {} problems, no more than --max-fail-rate {tolerated} allows", thousands(n)),
+    }
+}
+
 /// Too many problems in a step, or a tar that could not be opened, is a check that did not pass.
 fn describe(mut summary: Summary, tars: &[TarInput], checked: &StepOutputs, tolerated: f64) -> Summary {
     let bad = |stats: &Stats| stats.n_failed() > 0;
@@ -121,6 +130,10 @@ fn describe(mut summary: Summary, tars: &[TarInput], checked: &StepOutputs, tole
     }
     if checked.stats.read == 0 {
         summary = summary.as_empty("nothing was checked: the tars hold no samples");
+    }
+    if summary.status == Status::Done && !summary.dry_run {
+        let n_bad = summary.steps.iter().map(|(_, stats)| stats.n_failed()).sum::<u64>();
+        summary = summary.with_result("check", verdict(n_bad, tolerated));
     }
     if problems.is_empty() { summary } else { summary.with_result("tars_with_problems", problems) }
 }

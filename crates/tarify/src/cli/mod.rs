@@ -1,6 +1,7 @@
 //! The command line: clap types only, one file for each subcommand.
 
 mod check;
+mod examples;
 mod index;
 mod media;
 mod pack;
@@ -15,7 +16,7 @@ pub use pack::PackArgs;
 pub use rename::RenameArgs;
 pub use transcode::TranscodeArgs;
 
-use audsem_core::cli::{GlobalArgs, HasGlobal};
+use audsem_core::cli::{Examples, GlobalArgs, HasGlobal, Without};
 use audsem_core::run::Summary;
 use clap::{Parser, Subcommand};
 
@@ -71,15 +72,21 @@ impl HasGlobal for Cli {
     fn global(&self) -> &GlobalArgs {
         &self.global
     }
+
+    fn examples() -> &'static [Examples] {
+        examples::EXAMPLES
+    }
+
+    fn without() -> &'static [Without] {
+        examples::WITHOUT
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     #[test]
-    fn every_command_and_flag_has_help() {
-        let missing: Vec<String> = audsem_core::cli::undocumented(&super::Cli::command());
-        assert!(missing.is_empty(), "no help text: {missing:?}");
+    fn the_help_has_what_people_need() {
+        let faults: Vec<String> = audsem_core::cli::faults::<super::Cli>();
+        assert!(faults.is_empty(), "{faults:#?}");
     }
 }

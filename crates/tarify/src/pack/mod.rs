@@ -141,6 +141,7 @@ fn pack(
 ) -> Result<(), ShardError> {
     let mut tar = TarOutput::new(format!("{}.tar", out.name()), ShardOptions { mtime: config.mtime });
     let (threads, dry_run) = (out.inner_workers(), out.dry_run());
+    out.expect(work.len() as u64);
     let read = |candidate| (candidate, media(encoder, dry_run, candidate));
     ordered_map(work, threads, 2 * threads, read, |(candidate, media): (&Candidate, Encoded)| {
         match (&candidate.outcome, media?) {

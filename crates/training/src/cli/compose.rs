@@ -13,12 +13,6 @@ use crate::error::Result;
 /// Flags of `compose`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Examples:
-  audsem-training compose --audio-encoder whisper-tiny.en --language-model SmolLM2-135M-Instruct.Q4_1.gguf \\
-      --output models/small --seed 1
-  audsem-training compose --audio-encoder openai/whisper-small --language-model Qwen/Qwen2.5-0.5B-Instruct \\
-      --output models/medium --dtype bf16
-
 The folder has the layout of Qwen2-Audio: weights, config.json, tokenizer with the tokens of sounds, chat template, settings
 of features and of generation, and composition.json, which says what it is made of. transformers opens it too. The
 projector between both parts is new, so train it before you expect answers about sounds. The head is written out as a

@@ -12,11 +12,6 @@ use crate::export::{Config, PushTarget};
 /// Flags of `export`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Examples:
-  audsem-training export -i sft -o exported
-  audsem-training export -i adapter --base Qwen/Qwen2.5-Omni-7B --layout thinker -o exported
-  HF_TOKEN=... audsem-training export -i sft -o exported --push-to-hub org/name --private
-
 The model is in OUT/model: transformers opens it with from_pretrained. Adapters are merged in f32 and rounded once. With
 --push-to-hub all files of OUT/model become one commit; HF_ENDPOINT names another hub. An upload that was interrupted is
 continued by the same command.")]

@@ -14,13 +14,6 @@ use crate::generate::{Asking, SoundQuestion, Strategy, ask};
 /// Flags of `generate`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Examples:
-  audsem-training generate --model Qwen/Qwen2-Audio-7B-Instruct --audio door.wav --question \"What is heard?\"
-  audsem-training generate --model models/small --adapter runs/sft/adapter --audio a.flac b.flac \\
-      --question \"Which animal is heard?\" --choice \"a dog\" \"a cat\" --profile think:25 --json
-  audsem-training generate --model models/small --audio first.wav second.wav --together \\
-      --question \"Which of both is louder?\" --beams 5
-
 Each sound gets an answer of its own, unless --together puts all of them into one question. The likeliest token is taken
 each time, unless --beams or --temperature says otherwise; a seed gives the same answers again. With --json there is one
 object for each answer: its text, the thinking, semantic elements and answer inside their tags, and what is wrong with

@@ -27,11 +27,6 @@ use crate::setup::{AdapterUse, TrainingSetup};
     mut_arg("lr", |lr| lr.default_value("1e-5")),
     mut_arg("log_steps", |steps| steps.default_value("1")),
     after_help = "\
-Examples:
-  audsem-training grpo --model Qwen/Qwen2-Audio-7B-Instruct --adapter sft/final --data mcqa/train --rewards rewards.toml -o grpo
-  audsem-training grpo --model tiny --train full --data mcqa/train --valid mcqa/valid --loss gspo --beta 0 -o grpo
-  audsem-training rewards -c grpo/completions.jsonl
-
 Each step draws --num-generations completions of --prompts questions about sounds, compares their rewards within each
 question, and updates the weights. The reference policy is what the training begins with: the adapter, where one is continued
 or merged. The same command continues an interrupted training with bit-identical results; a server repeats itself less well.

@@ -10,10 +10,6 @@ use crate::manifest::Config;
 /// Flags of `index`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Examples:
-  audsem-training index -i shards/train -o index/train
-  audsem-training index -i qa/train captions/train -o index/both --workers 8
-
 An example is a question with its answer about one sound; a sample with several pairs (`shards --layout together`) is
 several examples. Examples without a sound, without JSON that can be read, or without an answer are listed in
 rejects-*.jsonl with the reason; a damaged tar is used up to the damage, and the exit code is then 1.

@@ -11,9 +11,6 @@ use crate::inspect::{Config, run};
 /// Flags of `inspect`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Example:
-  audsem-training inspect --model Qwen/Qwen2-Audio-7B-Instruct --data shards/train --dtype bf16
-
 Takes the flags of `sft` that say what is trained, and on what. Of the weights nothing is read but their headers. What is
 learned of each example stands in [[ ]]. With --json the same as one object.")]
 pub struct InspectArgs {

@@ -1,6 +1,7 @@
 //! The command line: clap types only, one file for each subcommand.
 
 mod compose;
+mod examples;
 mod export;
 mod export_dataset;
 mod generate;
@@ -27,7 +28,7 @@ pub use setup::{ExampleArgs, SetupArgs};
 pub use sft::SftArgs;
 pub use training::{BatchArgs, SavingArgs, ScheduleName, UpdateArgs};
 
-use audsem_core::cli::{CommandOutput, GlobalArgs, HasGlobal};
+use audsem_core::cli::{CommandOutput, Examples, GlobalArgs, HasGlobal, Without};
 use clap::{Parser, Subcommand};
 
 use crate::error::Result;
@@ -94,15 +95,21 @@ impl HasGlobal for Cli {
     fn global(&self) -> &GlobalArgs {
         &self.global
     }
+
+    fn examples() -> &'static [Examples] {
+        examples::EXAMPLES
+    }
+
+    fn without() -> &'static [Without] {
+        examples::WITHOUT
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     #[test]
-    fn every_command_and_flag_has_help() {
-        let missing: Vec<String> = audsem_core::cli::undocumented(&super::Cli::command());
-        assert!(missing.is_empty(), "no help text: {missing:?}");
+    fn the_help_has_what_people_need() {
+        let faults: Vec<String> = audsem_core::cli::faults::<super::Cli>();
+        assert!(faults.is_empty(), "{faults:#?}");
     }
 }

@@ -15,11 +15,6 @@ use crate::sft::{Config, LoopConfig, LossNormalizer};
 /// Flags of `sft`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Examples:
-  audsem-training sft --model Qwen/Qwen2-Audio-7B-Instruct --data shards/train --valid shards/valid -o sft
-  audsem-training sft --model tiny --data qa/train=2 --data captions/train --train full --epochs 3 -o sft
-  audsem-training sft --model tiny --data qa/train --from-scratch --train full --lr 1e-3 -o sft
-
 Before the first update the log-probabilities of answers with their sounds are compared with those with silence; a model
 that does not hear is refused. The same command continues an interrupted training with bit-identical results. Metrics are in
 metrics.jsonl, for TensorBoard (`tensorboard --logdir OUT`) and in report.html; while the training runs they are below

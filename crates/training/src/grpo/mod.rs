@@ -157,6 +157,7 @@ fn train(
         workers: options.workers,
     });
     let rewards = sources::rewards(config, &data)?;
+    out.on_stop("the training stops at its next update, and the next run continues there");
     let mut watcher = Watcher::new(options, "step", &SHOWN);
     let mut watch = |event: TrainingEvent<'_>| watcher.see(event, out);
     let mut training = GrpoTraining {

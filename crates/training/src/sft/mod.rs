@@ -131,6 +131,7 @@ fn fine_tune(
     let data = TrainingData::open(setup, setup.prompt(Turns::Answered(setup.target)), &mut checkpoint, options)?;
     checkpoint.notes().iter().for_each(|note| tracing::info!("{note}"));
     let job = Job { config, options, checkpoints, data: &data };
+    out.on_stop("the training stops at its next update, and the next run continues there");
     let mut watcher = Watcher::new(options, "update", &SHOWN);
     let mut watch = |event: TrainingEvent<'_>| watcher.see(event, out);
     let copy = |device: DeviceChoice, rank: &dyn AllReduce| {
