@@ -10,6 +10,7 @@ mod documented;
 mod exit;
 #[cfg(feature = "nn")]
 mod model;
+mod slurm;
 
 pub use args::{GlobalArgs, RunArgs};
 pub use config::{ConfigError, parse_from};
