@@ -45,9 +45,9 @@ def combine(cues, bert, llm, names, words, left_out):
     clean = keep(~clean.str.contains(r"""[^a-zA-Z0-9\s'",]""", regex=True), 9, "punctuation")
     clean = keep(clean.map(lambda text: text.split().count("person") <= 3), 10, "persons")
     clean = clean.str.replace("person person", "person", n=1, regex=False)
-    clean = keep(clean.str.split(" ").str.len() >= 2, 14, "too_few_words")
+    clean = keep(clean.str.split(" ").str.len() >= 2, 12, "too_few_words")
     bare = clean.str.replace(rf"[{PUNCTUATION}]", "", n=1, regex=True)
-    clean = keep(bare.map(lambda text: all(part in words for part in text.split(" "))), 15, "not_in_dictionary")
+    clean = keep(bare.map(lambda text: all(part in words for part in text.split(" "))), 13, "not_in_dictionary")
     return rows, rows.loc[clean.index].assign(clean_text=clean)
 
 

@@ -15,26 +15,32 @@ pub trait Reason: Copy {
     fn flag(self) -> Option<&'static str> {
         None
     }
+
+    /// Where in the configuration of the command, as `run.json` has it, the limit of the rule stands: a JSON pointer.
+    fn limit(self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// Declares an enum of reasons: `Variant = "name" : "sentence"`, with `=> "--flag"` behind it where a flag changes
-/// the rule.
+/// the rule, and behind that in brackets the place of its value in the configuration.
 ///
 /// ```
 /// audsem_core::reasons! {
 ///     /// Why a cue is dropped.
 ///     pub enum DropReason {
-///         TooShort = "too_short": "the cue is shorter than the minimum duration" => "--min-duration",
+///         TooShort = "too_short": "the cue is shorter than the minimum duration" => "--min-duration" ["/duration/min_s"],
 ///     }
 /// }
 /// use audsem_core::reason::Reason;
 /// assert_eq!(DropReason::TooShort.name(), "too_short");
 /// assert_eq!(DropReason::TooShort.flag(), Some("--min-duration"));
+/// assert_eq!(DropReason::TooShort.limit(), Some("/duration/min_s"));
 /// assert_eq!(DropReason::ALL.len(), 1);
 /// ```
 #[macro_export]
 macro_rules! reasons {
-    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($variant:ident = $text:literal : $sentence:literal $(=> $flag:literal)?),+ $(,)? }) => {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($variant:ident = $text:literal : $sentence:literal $(=> $flag:literal $([$limit:literal])?)?),+ $(,)? }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         $vis enum $name {
@@ -57,6 +63,10 @@ macro_rules! reasons {
 
             fn flag(self) -> Option<&'static str> {
                 match self { $(Self::$variant => None$(.or(Some($flag)))?),+ }
+            }
+
+            fn limit(self) -> Option<&'static str> {
+                match self { $(Self::$variant => None$($(.or(Some($limit)))?)?),+ }
             }
         }
     };

@@ -1,6 +1,7 @@
-//! Shards that are named after their video, so that a list of videos may grow.
+//! Shards that are named after their video, so that a list of videos may grow, and spread over subfolders, as there may be millions.
 
-use audsem_core::run::Fingerprint;
+use audsem_core::error::Result as CoreResult;
+use audsem_core::run::{Fingerprint, Run, Shard, Step, spread};
 
 /// Longest id that is used as the name of its shard; file names have a limited length, of which the id is only a part.
 const MAX_CHARS: usize = 64;
@@ -13,6 +14,18 @@ pub(crate) fn shard_name(video_id: &str) -> String {
         return video_id.to_owned();
     }
     format!("id.{}", &Fingerprint::new().with(video_id).finish()[..32])
+}
+
+/// Spreads the shards of a plan over subfolders. The run folder of a version that did not do so is continued as it was begun, so
+/// that nothing is fetched twice.
+///
+/// # Errors
+/// The run folder cannot be listed.
+pub(crate) fn spread_shards<W>(run: &Run, step: Step, plan: &mut [Shard<W>]) -> CoreResult<()> {
+    if !run.lies_flat(step)? {
+        plan.iter_mut().for_each(|shard| shard.name = spread(&shard.name));
+    }
+    Ok(())
 }
 
 /// Name of the result that counts videos of an earlier list that the current list does not name.

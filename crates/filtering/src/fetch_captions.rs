@@ -3,7 +3,8 @@
 //! One call of yt-dlp per video, at a bounded rate. Each video is a shard whose marker is named after it, so
 //! that the list may grow: what is fetched stays fetched, a video that is gone is not requested again,
 //! and one that failed temporarily is tried again by the next run. A site that suspects a bot
-//! ends the run. The files are named `subtitles/VIDEO.LANGUAGE.FORMAT`, which `extract` reads.
+//! ends the run. The files are named `subtitles/PLACE/VIDEO.LANGUAGE.FORMAT`, which `extract` reads; each of the 256 places
+//! holds its share of the videos.
 
 use std::collections::HashSet;
 use std::fs;
@@ -16,7 +17,7 @@ use audsem_core::run::{
 };
 use serde::Serialize;
 
-use crate::by_video::{UNLISTED, shard_name};
+use crate::by_video::{UNLISTED, shard_name, spread_shards};
 use crate::error::Result;
 use crate::ytdlp::{Access, FaultKind, FetchFault, Pace, Trouble, check_id};
 
@@ -69,8 +70,9 @@ pub fn run(config: &Config, access: &Access, pace: &Pace, options: &RunOptions) 
     let mut run = Run::open(options, RunSpec::new(&HashedConfig::of(config)))?.rerun_changed()?;
     let shard =
         |id: String| Shard { name: shard_name(&id), fingerprint: Fingerprint::new().with(&id).finish(), work: id };
-    let plan: Vec<Shard<String>> = ids.into_iter().map(shard).collect();
+    let mut plan: Vec<Shard<String>> = ids.into_iter().map(shard).collect();
     let step = Step { name: "part", unit: "videos", physical: "MB" };
+    spread_shards(&run, step, &mut plan)?;
     run.must_keep(step).explain(DropReason::ALL).explain(FetchFault::ALL);
     run.execute(step, &plan, |id, out| video(config, access, pace, id, out))?;
     let stale = run.count_stale(step, &plan)?;
@@ -133,7 +135,7 @@ fn video(config: &Config, access: &Access, pace: &Pace, id: &str, out: &mut Shar
     }
     out.count("tracks", tracks.len() as u64);
     for (ending, bytes) in tracks {
-        let mut file = out.create(format!("subtitles/{id}.{ending}"))?;
+        let mut file = out.create(out.file_in("subtitles", &format!("{id}.{ending}")))?;
         file.write_all(&bytes).map_err(CoreError::write(file.path()))?;
         out.work(bytes.len() as f64 / 1e6);
         out.close(file)?;

@@ -7,6 +7,7 @@ pub mod clips;
 pub mod combine;
 pub mod download;
 pub mod error;
+pub mod explain;
 pub mod extract;
 pub mod fetch_captions;
 pub mod label;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use audsem_core::cli::CommandOutput;
 use audsem_core::run::Summary;
 use audsem_filtering::cli::{Cli, Command};
+use audsem_filtering::explain::explain;
 use audsem_filtering::{clips, combine, extract};
 
 fn main() -> ExitCode {
@@ -21,7 +22,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<CommandOutput> {
         Command::Label(args) => Ok(args.run(global)?.into()),
         Command::Combine(args) => Ok(with_next(combine::run(&args.config()?, &args.run.options(global)?)?)),
         Command::Explain(args) => {
-            let explanation = combine::explain(&args.judging()?.load(1)?, &args.text);
+            let explanation = explain(&args.judging()?.load(1)?, args.limits().as_ref(), &args.text);
             Ok(CommandOutput::Text(if global.json { explanation.to_json() } else { explanation.to_string() }))
         }
         Command::Download(args) => Ok(with_next(args.run(global)?)),

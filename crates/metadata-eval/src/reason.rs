@@ -15,14 +15,14 @@ audsem_core::reasons! {
     /// A rule of `filter` leaves a clip out.
     pub enum FilterReason {
         Excluded = "excluded": "a list names the clip" => "--exclude",
-        Dissimilar = "dissimilar": "the clip or its caption lies too far from the reference sets" => "--max-dissimilarity",
-        NoDuration = "no_duration": "the length of the clip is not known" => "--min-duration",
-        TooShort = "too_short": "the clip is not longer than the minimum" => "--min-duration",
-        NoSpeechShare = "no_speech_share": "the share of speech is not known" => "--max-speech",
-        Speech = "speech": "more of the clip is speech than the maximum" => "--max-speech",
-        NoSimilarity = "no_similarity": "closed caption and audio caption were not compared" => "--min-similarity",
-        CaptionsDiffer = "captions_differ": "closed caption and audio caption are less similar than the minimum" => "--min-similarity",
-        Condition = "condition": "the clip does not meet a condition" => "--where",
+        Dissimilar = "dissimilar": "the clip or its caption lies too far from the reference sets" => "--max-dissimilarity" ["/thresholds/max_dissimilarity"],
+        NoDuration = "no_duration": "the length of the clip is not known" => "--min-duration" ["/thresholds/min_duration_s"],
+        TooShort = "too_short": "the clip is not longer than the minimum" => "--min-duration" ["/thresholds/min_duration_s"],
+        NoSpeechShare = "no_speech_share": "the share of speech is not known" => "--max-speech" ["/thresholds/max_speech"],
+        Speech = "speech": "more of the clip is speech than the maximum" => "--max-speech" ["/thresholds/max_speech"],
+        NoSimilarity = "no_similarity": "closed caption and audio caption were not compared" => "--min-similarity" ["/thresholds/min_similarity"],
+        CaptionsDiffer = "captions_differ": "closed caption and audio caption are less similar than the minimum" => "--min-similarity" ["/thresholds/min_similarity"],
+        Condition = "condition": "the clip does not meet a condition" => "--where" ["/conditions"],
     }
 }
 

@@ -23,6 +23,16 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// What was asked for is in no run folder.
+    #[error("found in none of {n_folders} run folders: `{key}`{}", did_you_mean(meant))]
+    KeyNotFound {
+        /// The key as it was given.
+        key: String,
+        /// The number of run folders.
+        n_folders: usize,
+        /// Keys of these folders that are like it.
+        meant: Vec<String>,
+    },
     /// Two inputs would be one output.
     #[error(
         "two tars have the same name: {} and {}\nhint: process the folders separately, each with its own --output",
@@ -66,4 +76,13 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+}
+
+fn did_you_mean(meant: &[String]) -> String {
+    match meant {
+        [] => {
+            "\nhint: give the key of a clip, the id of a video, or a file name; or name further run folders".to_owned()
+        }
+        some => format!("\nhint: did you mean `{}`?", some.join("`, `")),
+    }
 }

@@ -44,6 +44,7 @@ pub mod tables;
 mod tar_output;
 pub mod tars;
 pub mod transcode;
+pub mod why;
 mod working_folder;
 
 /// The binary, as `run.json` has it.

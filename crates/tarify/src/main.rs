@@ -10,5 +10,5 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<CommandOutput> {
-    Ok(cli.command.run(&cli.global)?.into())
+    Ok(cli.command.run(&cli.global)?)
 }

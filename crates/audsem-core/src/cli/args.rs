@@ -1,12 +1,13 @@
 //! The flags themselves.
 
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::slurm::ArrayTask;
 use crate::error::{Error, Result};
 use crate::progress::ProgressDisplay;
 use crate::run::{RunOptions, ShardSelection};
@@ -60,7 +61,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", help_heading = "Run")]
     pub workers: Option<usize>,
     /// Work on every N-th shard from the I-th (from 0), as one of N processes over the same folder
-    /// [default: SLURM_ARRAY_TASK_ID/SLURM_ARRAY_TASK_COUNT when set, else 0/1]
+    /// [default: its place in the array for a task of a Slurm job array (SLURM_ARRAY_TASK_*), else 0/1]
     #[arg(long, value_name = "I/N", value_parser = parse_selection, help_heading = "Run")]
     pub shard: Option<ShardSelection>,
     /// Stop after this many records
@@ -98,7 +99,7 @@ impl RunArgs {
         Ok(RunOptions {
             output: self.output.clone(),
             workers,
-            shard: self.shard.map_or_else(slurm_selection, Ok)?,
+            shard: self.shard.map_or_else(|| slurm_selection(global), Ok)?,
             limit: self.limit,
             seed: self.seed,
             dry_run: self.dry_run,
@@ -136,29 +137,13 @@ fn parse_selection(text: &str) -> Result<ShardSelection, String> {
     }
 }
 
-/// The selection a Slurm job array asks for. Task numbers may start anywhere (`--array=1-8`).
-fn slurm_selection() -> Result<ShardSelection> {
-    let variable = |name: &str| -> Result<Option<usize>> {
-        match read_variable(name) {
-            None => Ok(None),
-            Some(text) => usize::from_str(&text)
-                .map(Some)
-                .map_err(|_| config(name, format!("expected a whole number, got {text:?}"))),
-        }
-    };
-    let (Some(id), Some(count)) = (variable("SLURM_ARRAY_TASK_ID")?, variable("SLURM_ARRAY_TASK_COUNT")?) else {
-        return Ok(ShardSelection::ALL);
-    };
-    let first = variable("SLURM_ARRAY_TASK_MIN")?.unwrap_or(0);
-    match id.checked_sub(first) {
-        Some(index) if index < count => Ok(ShardSelection { index, count }),
-        _ => Err(config(
-            "SLURM_ARRAY_TASK_ID",
-            format!(
-                "task {id} is not among {count} tasks from {first}\nhint: use an array without gaps, or pass --shard I/N"
-            ),
-        )),
+/// What a task of a Slurm job array works on, which is told; else everything.
+fn slurm_selection(global: &GlobalArgs) -> Result<ShardSelection> {
+    let Some(task) = ArrayTask::find(read_variable)? else { return Ok(ShardSelection::ALL) };
+    if !global.quiet {
+        let _ = writeln!(std::io::stderr(), "{task}");
     }
+    Ok(task.selection)
 }
 
 #[allow(clippy::disallowed_methods, reason = "this is the one place that reads variables")]

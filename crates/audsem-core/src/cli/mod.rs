@@ -12,6 +12,7 @@ mod faults;
 #[cfg(feature = "nn")]
 mod model;
 mod nearest;
+mod slurm;
 mod whole;
 
 pub use args::{GlobalArgs, RunArgs};

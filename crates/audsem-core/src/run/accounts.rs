@@ -13,6 +13,7 @@ use std::io::Write;
 use super::outcome::{LeftOut, Outcome};
 use super::rejects::RejectBatch;
 use super::shard::{OutputFile, ShardOutput};
+use super::spread;
 use super::stats::add;
 use crate::error::{Error, Result};
 
@@ -112,7 +113,7 @@ impl ShardOutput {
 /// The rejects file of the main step has no step in its name.
 fn rejects_name(step: &str, shard: &str) -> String {
     match step {
-        "part" => format!("rejects-{shard}.jsonl"),
-        step => format!("rejects-{step}-{shard}.jsonl"),
+        "part" => spread::file_name("rejects-", shard, ".jsonl"),
+        step => spread::file_name(&format!("rejects-{step}-"), shard, ".jsonl"),
     }
 }

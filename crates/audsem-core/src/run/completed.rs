@@ -5,7 +5,6 @@
 //! those of `stats.json`. Readers get the files that the markers name, not whatever else lies in the folder.
 
 use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +15,8 @@ use super::ending::{Lacking, Unfinished};
 use super::folder::{RUN, STATS};
 use super::marker::{ENDING, Found, Marker, OutputRecord, read_record};
 use super::planned::{PlannedShards, Plans};
+use super::record::KnownReasons;
+use super::spread;
 use super::stats::Stats;
 use super::summary::FailedShard;
 use crate::error::{Error, Result};
@@ -32,16 +33,19 @@ pub struct CompletedRun {
 
 /// The fields of `stats.json` that matter to readers.
 #[derive(Default, Deserialize)]
-struct Ending {
+pub(super) struct Ending {
     /// Whether no shard is left and none failed.
-    complete: bool,
+    pub(super) complete: bool,
     #[serde(default)]
-    failed_shards: Vec<FailedShard>,
+    pub(super) failed_shards: Vec<FailedShard>,
+    /// What the reasons mean; versions before this field did not write them.
+    #[serde(default)]
+    pub(super) reasons: KnownReasons,
     /// The shards of each step; versions before this field did not write them.
     #[serde(default)]
-    shards: Option<Plans>,
+    pub(super) shards: Option<Plans>,
     #[serde(default, deserialize_with = "in_order")]
-    steps: Vec<(String, Stats)>,
+    pub(super) steps: Vec<(String, Stats)>,
 }
 
 impl CompletedRun {
@@ -103,16 +107,18 @@ impl CompletedRun {
         self.steps.iter().map(|(step, stats)| (&**step, stats))
     }
 
-    /// The names of the outputs directly in a subfolder of the run folder (`""` for itself), in the order of their
-    /// numbers. Other files there whose names are wanted, but which no shard has written, are skipped with a warning.
+    /// The names of the outputs directly in a subfolder of the run folder (`""` for itself) or [spread](super::spread) below
+    /// it, in the order of their numbers. Other files there whose names are wanted, but which no shard has written, are skipped with a warning.
     ///
     /// # Errors
     /// [`Error::Read`] when the folder cannot be listed.
     pub fn names_in(&self, below: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<String>> {
-        let here = |output: &&OutputRecord| !output.discarded && output.path.parent() == Some(below);
-        let names =
-            self.outputs.iter().filter(here).filter_map(|output| output.path.file_name().and_then(OsStr::to_str));
-        let mut names: Vec<String> = names.filter(|name| wanted(name)).map(str::to_owned).collect();
+        let in_place = |parent: &Path| parent.parent() == Some(below) && spread::is_place_at(parent);
+        let is_here = |parent: &Path| parent == below || in_place(parent);
+        let here = |output: &&OutputRecord| !output.discarded && output.path.parent().is_some_and(is_here);
+        let name = |output: &OutputRecord| output.path.strip_prefix(below).ok()?.to_str().map(str::to_owned);
+        let names = self.outputs.iter().filter(here).filter_map(name);
+        let mut names: Vec<String> = names.filter(|name| wanted(spread::split(name).1)).collect();
         names.sort_by_cached_key(|name| numeric_order(name));
         if names.is_empty() {
             return Ok(names);
@@ -144,7 +150,7 @@ pub fn check_growing(folder: &Path) -> Result<()> {
                 place.display()
             );
             let mut count = Count::new(&place);
-            for name in marker_names(&place)? {
+            for name in Marker::names_in(&place)? {
                 count.marker(&name)?;
             }
             count.finish().map(drop)
@@ -164,7 +170,7 @@ pub(super) fn run_folder_of(folder: &Path) -> Result<Option<(PathBuf, PathBuf)>>
     if look_at(&parent.join(RUN))?.is_none() {
         return Ok(None);
     }
-    for marker in marker_names(parent)? {
+    for marker in Marker::names_in(parent)? {
         if let Found::Marker(marker) = Marker::find(&parent.join(marker))?
             && marker.outputs.iter().any(|output| output.path.starts_with(name))
         {
@@ -176,7 +182,7 @@ pub(super) fn run_folder_of(folder: &Path) -> Result<Option<(PathBuf, PathBuf)>>
 
 /// Whether a folder has the record of a run, or a marker.
 fn is_run_folder(folder: &Path) -> Result<bool> {
-    Ok(look_at(&folder.join(RUN))?.is_some() || !marker_names(folder)?.is_empty())
+    Ok(look_at(&folder.join(RUN))?.is_some() || !Marker::names_in(folder)?.is_empty())
 }
 
 impl Ending {
@@ -190,8 +196,13 @@ impl Ending {
             let lacks = vec![format!("{RUN} is missing")];
             return Err(Lacking { folder: folder.to_owned(), lacks, more: false }.into());
         }
+        Self::of(folder).map(Some)
+    }
+
+    /// Reads `stats.json` of a run folder.
+    pub(super) fn of(folder: &Path) -> Result<Self> {
         let bytes = read_record(&folder.join(STATS))?.unwrap_or_default();
-        Ok(Some(serde_json::from_slice(&bytes).unwrap_or_default()))
+        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
     }
 }
 
@@ -200,12 +211,6 @@ fn in_order<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, Stats)>, 
     let steps = serde_json::Map::<String, serde_json::Value>::deserialize(from)?.into_iter();
     let stats = |(step, stats)| Ok((step, serde_json::from_value(stats).map_err(D::Error::custom)?));
     steps.map(stats).collect()
-}
-
-/// The names of the markers in a folder, sorted.
-fn marker_names(folder: &Path) -> Result<Vec<String>> {
-    let files = Walk::flat().files(folder, |name| name.ends_with(ENDING))?;
-    Ok(files.into_iter().map(|file| file.name).collect())
 }
 
 /// What a check of a run folder has found so far.
@@ -224,11 +229,11 @@ impl<'a> Count<'a> {
     /// The shards whose markers are there, for a folder that does not say which were planned.
     fn found(&self, steps: &[(String, Stats)]) -> Result<BTreeMap<String, Vec<String>>> {
         let mut by_step: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for name in marker_names(self.folder)? {
+        for name in Marker::names_in(self.folder)? {
             // A step may be called as another begins: the longest name that fits is its own.
             let owner = steps.iter().filter_map(|(step, _)| Some((step, Marker::shard(step, &name)?)));
             if let Some((step, shard)) = owner.max_by_key(|(step, _)| step.len()) {
-                by_step.entry(step.clone()).or_default().push(shard.to_owned());
+                by_step.entry(step.clone()).or_default().push(shard);
             }
         }
         Ok(by_step)
@@ -240,7 +245,7 @@ impl<'a> Count<'a> {
             if self.more {
                 return Ok(());
             }
-            if let Some(stats) = self.marker(&format!("{step}-{shard}{ENDING}"))? {
+            if let Some(stats) = self.marker(&spread::file_name(&format!("{step}-"), &shard, ENDING))? {
                 sum.merge(&stats);
             }
         }
@@ -256,8 +261,8 @@ impl<'a> Count<'a> {
     /// Checks the shards of a list that may grow which the list no longer names: their outputs are kept, and not counted.
     fn stale(&mut self, step: &str, listed: &[String]) -> Result<()> {
         let listed: HashSet<&str> = listed.iter().map(String::as_str).collect();
-        for name in marker_names(self.folder)? {
-            if Marker::shard(step, &name).is_some_and(|shard| !listed.contains(shard)) {
+        for name in Marker::names_in(self.folder)? {
+            if Marker::shard(step, &name).is_some_and(|shard| !listed.contains(&*shard)) {
                 self.marker(&name)?;
             }
         }
@@ -266,7 +271,7 @@ impl<'a> Count<'a> {
 
     /// Checks what the marker of a shard names, and gives its counts.
     fn marker(&mut self, name: &str) -> Result<Option<Stats>> {
-        if name.contains('/') {
+        if !spread::is_plain(name) {
             self.lack(format!("{STATS} names a shard that cannot be: {name}"));
             return Ok(None);
         }

@@ -4,14 +4,13 @@
 //! and everything built on it stays valid. The marker is written before the file is removed: a kill
 //! in between leaves an extra file, which the next run removes.
 
-use std::fs;
 use std::path::PathBuf;
 
 use super::folder::remove;
 use super::fresh::remove_output;
 use super::marker::Marker;
 use super::open::Run;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 impl Run {
     /// Removes the files of `step` whose names end in `ending`. Call it when every step that reads them is done.
@@ -66,20 +65,15 @@ impl Run {
 
     /// The markers of a step with their paths, sorted.
     fn markers(&self, step: &str) -> Result<Vec<(PathBuf, Marker)>> {
-        let folder = self.folder();
-        let prefix = format!("{step}-");
         let mut markers = Vec::new();
-        for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
-            let path = entry.map_err(Error::read(folder))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with(&prefix)
-                && name.ends_with(".done.json")
+        for name in Marker::names_in(self.folder())? {
+            let path = self.folder().join(&name);
+            if Marker::shard(step, &name).is_some()
                 && let Some(marker) = Marker::read(&path)?
             {
                 markers.push((path, marker));
             }
         }
-        markers.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(markers)
     }
 }

@@ -1,7 +1,6 @@
 //! Running a step's shards: in parallel, skipping what is done, stopping cleanly on request.
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -127,6 +126,7 @@ impl Run {
         .collect();
         state.progress.finish();
         fates.sort_by_key(|(index, _)| *index);
+        state.look_again(&mut fates)?;
         self.seconds.insert(step.name.to_owned(), started.elapsed().as_secs_f64());
         self.report(step, plan, fates, via)
     }
@@ -175,16 +175,9 @@ impl Run {
             return Ok(0);
         }
         let listed: HashSet<&str> = plan.iter().map(|shard| &*shard.name).collect();
-        let mut n = 0;
-        for entry in fs::read_dir(self.folder()).map_err(Error::read(self.folder()))? {
-            let name = entry.map_err(Error::read(self.folder()))?.file_name();
-            n += usize::from(
-                name.to_str()
-                    .and_then(|name| Marker::shard(step.name, name))
-                    .is_some_and(|name| !listed.contains(name)),
-            );
-        }
-        Ok(n)
+        let shards = Marker::names_in(self.folder())?;
+        let mut shards = shards.iter().filter_map(|name| Marker::shard(step.name, name));
+        Ok(shards.by_ref().filter(|shard| !listed.contains(&**shard)).count())
     }
 
     fn report<W, T, H: Handover<T>>(
@@ -196,6 +189,7 @@ impl Run {
     ) -> Result<StepOutputs<T>> {
         let mut report =
             StepOutputs { complete: true, outputs: Vec::new(), values: Vec::new(), stats: Stats::default() };
+        let mut own_left = 0;
         for (index, fate) in fates {
             let name = plan[index].name.clone();
             match fate {
@@ -207,7 +201,8 @@ impl Run {
                     report.outputs.push(shard);
                 }
                 Fate::Left => {
-                    self.shards_left += 1;
+                    self.left.add(step, index, &plan[index]);
+                    own_left += usize::from(self.options.shard.includes(index));
                     report.complete = false;
                 }
                 Fate::Failed(error) => {
@@ -216,6 +211,8 @@ impl Run {
                 }
             }
         }
+        let own = (0..plan.len()).filter(|index| self.options.shard.includes(*index)).count();
+        self.share.add(own, own_left, plan.len());
         self.steps.push((step.name.to_owned(), report.stats.clone()));
         self.plans.insert(step.name.to_owned(), PlannedShards::of(plan));
         Ok(report)
@@ -264,6 +261,16 @@ where
             let fate = self.one(index, shard).inspect_err(|_| self.abort.store(true, Relaxed))?;
             fates.push((index, fate));
         }
+    }
+
+    /// Looks once more at the shards that were left: of processes that work on one folder, the one that ends last must
+    /// see that all is done. Where one is left indeed, the step is incomplete whatever the others are.
+    fn look_again(&self, fates: &mut [(usize, Fate<T>)]) -> Result<()> {
+        for (index, fate) in fates.iter_mut().filter(|(_, fate)| matches!(fate, Fate::Left)) {
+            let Some(done) = self.done(&self.plan[*index])? else { return Ok(()) };
+            *fate = Fate::Done(Box::new(done), None);
+        }
+        Ok(())
     }
 
     fn one(&self, index: usize, shard: &Shard<W>) -> Result<Fate<T>> {

@@ -10,6 +10,7 @@ use super::entry::LOCK;
 use super::fresh::remove_earlier_run;
 use super::marker::read_record;
 use super::open::Change;
+use super::spread;
 use crate::error::{Error, Result};
 use crate::files::{is_temporary, write_atomically};
 
@@ -29,9 +30,14 @@ pub(super) const LOG: &str = "log.jsonl";
 pub(super) const RECORDS: [&str; 4] = [RUN, STATS, "timing.json", LOG];
 
 pub(super) fn write_json(path: &Path, value: &Value) -> Result<()> {
+    write_atomically(path, &pretty(value))
+}
+
+/// A record as it is written.
+pub(super) fn pretty(value: &Value) -> Vec<u8> {
     let mut text = serde_json::to_vec_pretty(value).expect("a JSON value is JSON");
     text.push(b'\n');
-    write_atomically(path, &text)
+    text
 }
 
 /// What a process may do to the run that it finds.
@@ -167,7 +173,8 @@ pub(super) fn refuse_foreign_files(folder: &Path) -> Result<()> {
 fn holds_records_alone(folder: &Path) -> Result<bool> {
     for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
         let name = entry.map_err(Error::read(folder))?.file_name();
-        if !name.to_str().is_some_and(|name| RECORDS.contains(&name) || [REPLAY, LOCK].contains(&name)) {
+        let is_record = |name: &str| RECORDS.contains(&name) || [REPLAY, LOCK].contains(&name);
+        if !name.to_str().is_some_and(|name| is_record(name) || spread::is_empty_place(folder, name)) {
             return Ok(false);
         }
     }

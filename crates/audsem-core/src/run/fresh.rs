@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::folder::{RECORDS, RUN, STATS, is_run_record, refuse_foreign_files, remove};
 use super::marker::{ENDING, Found, Marker};
+use super::spread;
 use crate::error::{Error, Result};
 use crate::files::{is_temporary, sync_folder};
 
@@ -42,6 +43,7 @@ pub(super) fn remove_earlier_run(folder: &Path) -> Result<bool> {
     remains.outputs.iter().try_for_each(|output| remove_output(folder, output))?;
     settle_folders(folder, &remains.outputs)?;
     remains.temporary.iter().chain(&remains.markers).try_for_each(|path| remove(path))?;
+    spread::remove_empty_places(folder)?;
     RECORDS.iter().filter(|record| **record != RUN).try_for_each(|record| remove(&folder.join(record)))?;
     sync_folder(folder)?;
     Ok(true)
@@ -50,8 +52,7 @@ pub(super) fn remove_earlier_run(folder: &Path) -> Result<bool> {
 impl Remains {
     fn find(folder: &Path) -> Result<Self> {
         let mut remains = Self::default();
-        for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
-            let path = entry.map_err(Error::read(folder))?.path();
+        for path in spread::entries(folder)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if name.ends_with(ENDING) {
                 remains.add(Marker::find(&path)?, &path)?;

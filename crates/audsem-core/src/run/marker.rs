@@ -10,6 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::folder::RECORDS;
+use super::spread;
 use super::stats::Stats;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
@@ -78,12 +79,19 @@ pub(super) struct Marker {
 impl Marker {
     /// Where the marker of a shard lies.
     pub(super) fn path(folder: &Path, step: &str, shard: &str) -> PathBuf {
-        folder.join(format!("{step}-{shard}{ENDING}"))
+        folder.join(spread::file_name(&format!("{step}-"), shard, ENDING))
     }
 
-    /// The shard of a step whose marker is called `file`.
-    pub(super) fn shard<'a>(step: &str, file: &'a str) -> Option<&'a str> {
-        file.strip_suffix(ENDING)?.strip_prefix(step)?.strip_prefix('-')
+    /// The shard of a step whose marker has this path below the run folder.
+    pub(super) fn shard(step: &str, file: &str) -> Option<String> {
+        let (place, name) = spread::split(file);
+        let own = name.strip_suffix(ENDING)?.strip_prefix(step)?.strip_prefix('-')?;
+        Some(spread::join(place, own))
+    }
+
+    /// The paths of the markers below a run folder, sorted.
+    pub(super) fn names_in(folder: &Path) -> Result<Vec<String>> {
+        spread::files(folder, |name| name.ends_with(ENDING))
     }
 
     /// Looks for a marker.

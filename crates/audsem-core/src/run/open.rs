@@ -11,17 +11,20 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::completed::Ending;
 use super::entry::Entry;
 use super::execute::Step;
 use super::fingerprint::{FileFingerprint, Fingerprint};
-use super::folder::{LOG, STATS, remove, write_json};
+use super::folder::{LOG, STATS, pretty, remove, write_json};
+use super::left::{LeftShards, Share};
 use super::options::RunOptions;
 use super::planned::Plans;
+use super::record::KnownReason;
 use super::required::RequiredStep;
 use super::stats::Stats;
 use super::summary::{FailedShard, Status, Summary};
 use crate::error::{Error, Result};
-use crate::files::sync_folder;
+use crate::files::{AtomicFile, sync_folder};
 use crate::parallel::ordered_map;
 
 /// A model a run uses, by the content of its weights.
@@ -110,12 +113,17 @@ pub struct Run {
     pub(super) tool: &'static str,
     pub(super) command: &'static str,
     pub(super) config_hash: String,
+    /// The configuration, in which the limits of the rules stand.
+    config: Value,
     /// Whether shards whose input has changed are run again; see [`Run::rerun_changed`].
     pub(super) rerun_changed: bool,
     inputs: Vec<FileFingerprint>,
     pub(super) steps: Vec<(String, Stats)>,
     pub(super) plans: Plans,
-    pub(super) shards_left: usize,
+    /// Shards that are not done, over all steps that were reached.
+    pub(super) left: LeftShards,
+    /// What of the work was this process's.
+    pub(super) share: Share,
     pub(super) failed_shards: Vec<FailedShard>,
     /// Steps that must keep something.
     required: Vec<RequiredStep>,
@@ -134,7 +142,7 @@ impl Run {
         let effective = json!({ "config": spec.config, "limit": options.limit, "seed": options.seed });
         let config_hash = Fingerprint::new().with(C::COMMAND).with(effective.to_string()).hash();
         let inputs = fingerprints(spec.inputs, options.workers)?;
-        let record = json!({
+        let mut record = json!({
             "tool": C::TOOL,
             "command": C::COMMAND,
             "version": env!("CARGO_PKG_VERSION"),
@@ -152,11 +160,13 @@ impl Run {
             tool: C::TOOL,
             command: C::COMMAND,
             config_hash,
+            config: record["config"].take(),
             rerun_changed: false,
             inputs,
             steps: Vec::new(),
             plans: Plans::new(),
-            shards_left: 0,
+            left: LeftShards::default(),
+            share: Share::of(options.shard),
             failed_shards: Vec::new(),
             required: Vec::new(),
             seconds: BTreeMap::new(),
@@ -220,8 +230,12 @@ impl Run {
     /// Writes `stats.json` and `timing.json` and returns the summary of the run.
     ///
     /// # Errors
-    /// [`Error::Write`].
-    pub fn finish(self) -> Result<Summary> {
+    /// [`Error::Write`], [`Error::Read`]; [`Error::Stopped`] when a stop is requested while another process writes them.
+    pub fn finish(mut self) -> Result<Summary> {
+        if !self.options.dry_run {
+            self.entry.iter().try_for_each(Entry::check)?;
+            self.write_stats()?;
+        }
         let mut summary = Summary {
             tool: self.tool.to_owned(),
             command: self.command.to_owned(),
@@ -230,7 +244,8 @@ impl Run {
             empty: None,
             dry_run: self.options.dry_run,
             max_fail_rate: self.options.max_fail_rate,
-            shards_left: self.shards_left,
+            shards_left: self.left.len(),
+            share: self.share,
             steps: self.steps.clone(),
             failed_shards: self.failed_shards.clone(),
             results: serde_json::Map::new(),
@@ -239,27 +254,65 @@ impl Run {
         };
         summary.judge(&self.required);
         if !self.options.dry_run {
-            self.write_records(&summary)?;
+            self.write_timing(&summary)?;
         }
         Ok(summary)
     }
 
-    /// Writes `stats.json` and `timing.json`.
-    fn write_records(&self, summary: &Summary) -> Result<()> {
+    /// Writes `stats.json`, unless a process that has ended in the meantime has found that all is done: what this one has
+    /// counted before that must not replace it.
+    fn write_stats(&mut self) -> Result<()> {
+        let path = self.folder().join(STATS);
+        // Who writes it holds a lock on it, so the process that writes last has looked last.
+        let mut file = AtomicFile::wait(&path)?;
+        if let Some(steps) = self.completed_by_another()? {
+            self.steps = steps;
+            self.left = LeftShards::default();
+            return Ok(());
+        }
         let steps: serde_json::Map<_, _> =
             self.steps.iter().map(|(step, stats)| (step.clone(), json!(stats))).collect();
-        let complete = self.shards_left == 0 && self.failed_shards.is_empty();
         let stats = json!({
-            "complete": complete,
+            "complete": self.left.is_empty() && self.failed_shards.is_empty(),
             "failed_shards": self.failed_shards,
+            "reasons": self.reasons_of_counts(),
             "shards": self.plans,
             "steps": steps,
         });
-        self.entry.iter().try_for_each(Entry::check)?;
-        write_json(&self.folder().join(STATS), &stats)?;
+        file.write_all(&pretty(&stats)).map_err(Error::write(&path))?;
+        file.commit().map(drop)
+    }
+
+    /// The counts of a run that another process has found complete since this one looked: with the same shards, of which
+    /// those that this one had left are done.
+    fn completed_by_another(&self) -> Result<Option<Vec<(String, Stats)>>> {
+        if self.left.is_empty() || !self.failed_shards.is_empty() {
+            return Ok(None);
+        }
+        let ending = Ending::of(self.folder())?;
+        let has = |(step, plan)| ending.shards.as_ref().and_then(|plans| plans.get(step)) == Some(plan);
+        let is_so = ending.complete
+            && self.plans.iter().all(has)
+            && self.left.are_done(self.folder(), &self.plans, &self.config_hash)?;
+        Ok(is_so.then_some(ending.steps))
+    }
+
+    /// What the reasons for which records were left out mean, and which flags and limits decided, by step and name.
+    fn reasons_of_counts(&self) -> BTreeMap<&str, BTreeMap<&str, KnownReason>> {
+        let of_step = |(step, stats): &'_ (String, Stats)| {
+            let known = self.required.iter().filter(|required| required.step.name == *step);
+            let reasons: BTreeMap<&str, KnownReason> =
+                known.flat_map(|known| known.reasons_in(stats, &self.config)).collect();
+            (!reasons.is_empty()).then_some(reasons)
+        };
+        self.steps.iter().filter_map(|step| Some((&*step.0, of_step(step)?))).collect()
+    }
+
+    /// Writes `timing.json`.
+    fn write_timing(&self, summary: &Summary) -> Result<()> {
         let seconds = self.started.elapsed().as_secs_f64();
         write_json(&self.folder().join("timing.json"), &json!({ "seconds": seconds, "steps": self.seconds }))?;
-        let detail = json!({ "status": summary.status, "shards_left": self.shards_left, "seconds": seconds });
+        let detail = json!({ "status": summary.status, "shards_left": summary.shards_left, "seconds": seconds });
         self.log("finish", detail)
     }
 

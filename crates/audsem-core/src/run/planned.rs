@@ -29,6 +29,14 @@ impl PlannedShards {
         }
     }
 
+    /// The name of one shard.
+    pub(super) fn name(&self, index: usize) -> Option<String> {
+        match self {
+            Self::Numbered(n) => ((index as u64) < *n).then(|| format!("{index:05}")),
+            Self::Named(names) => names.get(index).cloned(),
+        }
+    }
+
     /// The names, in their order.
     pub(super) fn names(&self) -> Box<dyn Iterator<Item = String> + '_> {
         match self {

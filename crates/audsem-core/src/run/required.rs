@@ -1,6 +1,9 @@
 //! Steps that must keep at least one record, and the message if one keeps none.
 
+use serde_json::Value;
+
 use super::execute::Step;
+use super::record::KnownReason;
 use super::stats::Stats;
 use crate::reason::Reason;
 
@@ -17,6 +20,8 @@ struct Explained {
     name: &'static str,
     sentence: &'static str,
     flag: Option<&'static str>,
+    /// Where in the configuration the limit of the rule stands.
+    limit: Option<&'static str>,
 }
 
 /// How the counts of a step are put into words.
@@ -43,10 +48,26 @@ impl RequiredStep {
 
     /// Names reasons for which the step leaves records out.
     pub fn explain<R: Reason>(&mut self, reasons: &[R]) -> &mut Self {
-        let explained =
-            |reason: &R| Explained { name: reason.name(), sentence: reason.describe(), flag: reason.flag() };
+        let explained = |reason: &R| Explained {
+            name: reason.name(),
+            sentence: reason.describe(),
+            flag: reason.flag(),
+            limit: reason.limit(),
+        };
         self.reasons.extend(reasons.iter().map(explained));
         self
+    }
+
+    /// What is known of the reasons that stand in these counts of the step, with the limits of this configuration.
+    pub(super) fn reasons_in(&self, stats: &Stats, config: &Value) -> Vec<(&'static str, KnownReason)> {
+        let counted =
+            |known: &&Explained| stats.dropped.contains_key(known.name) || stats.failed.contains_key(known.name);
+        let known = |known: &Explained| KnownReason {
+            meaning: known.sentence.to_owned(),
+            flag: known.flag.map(str::to_owned),
+            limit: known.limit.and_then(|place| config.pointer(place)).filter(|limit| !limit.is_null()).cloned(),
+        };
+        self.reasons.iter().filter(counted).map(|reason| (reason.name, known(reason))).collect()
     }
 
     /// What the step counts, and what its reasons mean.

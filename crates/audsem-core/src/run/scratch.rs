@@ -12,6 +12,9 @@ use crate::files::{AtomicFile, create_folder};
 /// Beginning of the names of working folders; the name of the shard follows.
 const PREFIX: &str = ".scratch-";
 
+/// What stands for the `/` of a shard that is spread over subfolders. No name of a shard holds it.
+const PLACE: &str = "~";
+
 /// A folder for unfinished files, on the disk of the results, removed when dropped. Only the process
 /// that has claimed the shard uses it.
 #[derive(Debug)]
@@ -46,7 +49,7 @@ impl ShardOutput {
     /// # Errors
     /// [`Error::Write`] when it cannot be made.
     pub fn scratch(&self) -> Result<ScratchFolder> {
-        let scratch = ScratchFolder(self.folder.join(format!("{PREFIX}{}", self.name())));
+        let scratch = ScratchFolder(self.folder.join(format!("{PREFIX}{}", self.name().replacen('/', PLACE, 1))));
         scratch.clear()?;
         Ok(scratch)
     }
@@ -58,8 +61,9 @@ pub(super) fn remove_stale(folder: &Path, step: &str, is_ours: impl Fn(&str) -> 
     for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
         let path = entry.map_err(Error::read(folder))?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if let Some(shard) = name.strip_prefix(PREFIX).filter(|shard| is_ours(shard))
-            && let Some(_claim) = AtomicFile::claim(&Marker::path(folder, step, shard))?
+        if let Some(shard) =
+            name.strip_prefix(PREFIX).map(|shard| shard.replacen(PLACE, "/", 1)).filter(|shard| is_ours(shard))
+            && let Some(_claim) = AtomicFile::claim(&Marker::path(folder, step, &shard))?
         {
             remove_folder(&path)?;
         }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::left::Share;
 use super::required::{RequiredStep, StepWords};
 use super::stats::Stats;
 use crate::signals::{EXIT_STOPPED, stop_requested};
@@ -72,6 +73,9 @@ pub struct Summary {
     /// What to type next, for people.
     #[serde(skip)]
     pub next: Option<String>,
+    /// What of the work was this process's.
+    #[serde(skip)]
+    pub(super) share: Share,
     /// How the steps are put into words.
     #[serde(skip)]
     pub(super) words: Vec<StepWords>,
@@ -159,7 +163,7 @@ impl Summary {
         match self.status {
             Status::Done => Vec::new(),
             Status::ShardsLeft => {
-                vec![format!("{} shards left; run the same command again to continue", self.shards_left)]
+                vec![self.share.words(self.shards_left)]
             }
             Status::Interrupted => {
                 let left = thousands(self.shards_left as u64);

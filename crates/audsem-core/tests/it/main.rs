@@ -5,3 +5,4 @@ mod repository;
 mod run;
 mod run_folders;
 mod run_outcomes;
+mod run_tasks;

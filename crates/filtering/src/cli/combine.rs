@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use audsem_core::cli::RunArgs;
 use clap::{Args, ValueEnum};
 
-use super::numbers::probability;
+use super::numbers::{not_negative, probability};
 use crate::combine::{Config, Judging, Policy, Settings, Thresholds};
 use crate::error::Result;
+use crate::extract::explain::CueLimits;
+use crate::extract::rules::{DEFAULT_DURATION_S, DurationLimits};
 
 /// Merge cues and labels into a clean clip table and a list of distinct captions.
 #[derive(Debug, Args)]
@@ -24,12 +26,21 @@ pub struct CombineArgs {
     pub run: RunArgs,
 }
 
-/// Show which rule decides about a caption, and what each rule does to it.
+/// Show what each rule of `extract` and `combine` makes of a caption, and which one decides about it.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// The caption, with its brackets
     #[arg(value_name = "TEXT")]
     pub text: String,
+    /// How long the caption is shown, in seconds [default: not known, and not judged]
+    #[arg(long, value_name = "SECONDS", value_parser = not_negative, help_heading = "Rules of extract")]
+    pub duration: Option<f64>,
+    /// Minimum duration of a cue, in seconds, as for `extract`
+    #[arg(long, default_value_t = DEFAULT_DURATION_S.0, value_name = "SECONDS", help_heading = "Rules of extract")]
+    pub min_duration: f64,
+    /// Maximum duration of a cue, in seconds, as for `extract`
+    #[arg(long, default_value_t = DEFAULT_DURATION_S.1, value_name = "SECONDS", help_heading = "Rules of extract")]
+    pub max_duration: f64,
     /// How captions are judged.
     #[command(flatten)]
     pub judging: JudgingArgs,
@@ -154,5 +165,11 @@ impl ExplainArgs {
         let by_words_alone = policy.is_none() && bert.is_empty() && llm.is_empty();
         let policy = if by_words_alone { Policy::None } else { self.judging.policy()? };
         Ok(self.judging.judging(policy))
+    }
+
+    /// What `extract` asks of the caption. The published scripts extract by rules of their own, which are not followed here.
+    pub fn limits(&self) -> Option<CueLimits> {
+        let duration = DurationLimits { min_s: self.min_duration, max_s: self.max_duration };
+        (!self.judging.is_reference()).then_some(CueLimits { duration, seconds: self.duration })
     }
 }

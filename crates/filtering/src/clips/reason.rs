@@ -5,8 +5,8 @@ audsem_core::reasons! {
     pub enum DropReason {
         NoClipRow = "no_clip_row": "no row of the clip table has this video and start" => "--table",
         Duplicate = "duplicate": "an earlier file is the same clip",
-        TooShort = "too_short": "it lasts less than the minimum" => "--min-duration",
-        TooLong = "too_long": "it lasts longer than the maximum" => "--max-duration",
+        TooShort = "too_short": "it lasts less than the minimum" => "--min-duration" ["/limits/min_s"],
+        TooLong = "too_long": "it lasts longer than the maximum" => "--max-duration" ["/limits/max_s"],
         NoAudio = "no_audio": "it has no audio track",
         SoundEndsEarly = "sound_ends_early": "its sound ends before its pictures, so the end of the clip is not heard",
     }

@@ -7,10 +7,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Rule 5: what a caption may consist of.
+/// Step 5: what a caption may consist of.
 pub(super) const CAPTION: &str = r"^[A-Za-z0-9\s\p{P}]+$";
 
-/// Rule 9: what may not remain.
+/// Step 9: what may not remain.
 pub(super) const LEFTOVER: &str = r#"[^a-zA-Z0-9\s'",]"#;
 
 /// One punctuation character.

@@ -7,7 +7,7 @@ use audsem_core::error::Error;
 use audsem_core::input;
 use foldhash::fast::FixedState;
 
-/// Names that are common English words, which rule 6 leaves alone unless another list is named.
+/// Names that are common English words, which the rule for names leaves alone unless another list is named.
 const NAMES_THAT_ARE_WORDS: &str = include_str!("../../lists/names-that-are-words.txt");
 
 /// A set of words.

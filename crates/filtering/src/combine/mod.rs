@@ -1,6 +1,6 @@
 //! `combine`: captions and their labels to a clean clip table and a list of distinct captions.
 //!
-//! Every row is judged by its labels (rule 1) and its words (rules 2 to 15). Rows that pass go to
+//! Every row is judged by its labels (rule 1) and its words (the rules behind it). Rows that pass go to
 //! `part-*.parquet`, with the clip's key, so that media can be fetched for them; those that a rule
 //! leaves out go to the rejects with its number. The last step lists the distinct clean captions in order
 //! of first occurrence in `texts.parquet` and `texts.txt`; `--compat reference` adds the CSV file that the
@@ -18,7 +18,6 @@
 //! ```
 
 mod chars;
-mod explain;
 mod judge;
 mod labels;
 mod lists;
@@ -41,11 +40,10 @@ use audsem_core::run::{FileFingerprint, Fingerprint, Run, RunConfig, RunOptions,
 use audsem_core::tables::{Cue, ParquetFile, is_csv, tables_under};
 use serde::Serialize;
 
-pub use explain::{Explanation, explain};
 pub use judge::Judge;
 pub use labels::Labels;
 pub use lists::WordList;
-pub use pipeline::{CaptionRule, CaptionRules, Dropped, Settings, TraceLine};
+pub use pipeline::{CaptionRule, CaptionRules, Dropped, LABELS_NUMBER, Settings};
 pub use policy::{Label, Policy, Thresholds};
 pub use pronouns::Pronouns;
 pub use reason::{DropReason, RowFault};
@@ -136,7 +134,7 @@ impl Judging {
         }
         let dictionary = self.dictionary.as_deref().map(WordList::read).transpose()?;
         if dictionary.is_none() {
-            tracing::warn!("no --dictionary: rule 15 is off, so captions with made-up words are kept");
+            tracing::warn!("no --dictionary, so captions with made-up words are kept");
         }
         Ok(CaptionRules::new(self.settings.clone(), names, dictionary))
     }

@@ -6,23 +6,24 @@ use super::lists::WordList;
 use super::pronouns::{self, Pronouns};
 use super::reason::DropReason;
 use super::rules::{self, Verdict};
+use crate::explain::{TraceLine, TraceVerdict, measured};
 
 /// Thresholds and choices of the rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Settings {
     /// Do exactly what the published scripts did.
     pub reference: bool,
-    /// Rule 4: minimum number of characters (bytes for the reference).
+    /// Minimum number of characters (bytes for the reference).
     pub min_chars: usize,
-    /// Rule 4: maximum number of characters (bytes for the reference).
+    /// Maximum number of characters (bytes for the reference).
     pub max_chars: usize,
-    /// Rule 10: maximum number of persons.
+    /// Maximum number of persons.
     pub max_persons: usize,
-    /// Rule 14: minimum number of words.
+    /// Minimum number of words.
     pub min_words: usize,
-    /// Rules 2 and 3: make one caption of several bracket groups instead of dropping it.
+    /// Make one caption of several bracket groups instead of dropping it.
     pub join_groups: bool,
-    /// Rule 8: words that mark speech.
+    /// Words that mark speech.
     pub pronouns: Vec<String>,
 }
 
@@ -50,54 +51,84 @@ impl Default for Settings {
 /// One rule of the list.
 #[derive(Clone, Copy)]
 pub struct CaptionRule {
-    /// Its number.
-    pub number: u8,
     /// Its name.
     pub name: &'static str,
     apply: fn(&CaptionRules, &str) -> Verdict,
+    /// What the rule measures, beside its limits, for `explain`.
+    measure: Option<fn(&CaptionRules, &str) -> String>,
 }
+
+/// The number of the rule that reads the labels.
+pub const LABELS_NUMBER: u8 = 1;
+
+/// The number of the first rule of the list: the labels come before it.
+const FIRST_NUMBER: u8 = LABELS_NUMBER + 1;
 
 /// The corrected rules, used by default.
 const DEFAULT: &[CaptionRule] = &[
-    CaptionRule { number: 2, name: "brackets", apply: |r, text| rules::brackets(text, r.settings.join_groups) },
+    CaptionRule { name: "brackets", apply: |r, text| rules::brackets(text, r.settings.join_groups), measure: None },
     CaptionRule {
-        number: 4,
         name: "length",
         apply: |r, text| rules::length(text, r.settings.min_chars, r.settings.max_chars),
+        measure: Some(|r, text| r.length_of(rules::n_chars(text), "character")),
     },
-    CaptionRule { number: 5, name: "charset", apply: |_, text| rules::charset(text) },
-    CaptionRule { number: 6, name: "names", apply: |r, text| rules::names(text, &r.names) },
-    CaptionRule { number: 7, name: "lower case", apply: |_, text| rules::lower_case(text) },
-    CaptionRule { number: 8, name: "pronouns", apply: |r, text| rules::pronouns(text, &r.pronouns) },
-    CaptionRule { number: 9, name: "punctuation", apply: |_, text| rules::punctuation(text) },
-    CaptionRule { number: 10, name: "persons", apply: |r, text| rules::persons(text, r.settings.max_persons) },
-    CaptionRule { number: 12, name: "collapse", apply: |_, text| rules::collapse(text) },
-    CaptionRule { number: 14, name: "words", apply: |r, text| rules::words(text, r.settings.min_words) },
-    CaptionRule { number: 15, name: "dictionary", apply: |r, text| r.in_dictionary(text, rules::dictionary) },
+    CaptionRule { name: "charset", apply: |_, text| rules::charset(text), measure: None },
+    CaptionRule { name: "names", apply: |r, text| rules::names(text, &r.names), measure: Some(CaptionRules::names_of) },
+    CaptionRule { name: "lower case", apply: |_, text| rules::lower_case(text), measure: None },
+    CaptionRule { name: "pronouns", apply: |r, text| rules::pronouns(text, &r.pronouns), measure: None },
+    CaptionRule { name: "punctuation", apply: |_, text| rules::punctuation(text), measure: None },
+    CaptionRule {
+        name: "persons",
+        apply: |r, text| rules::persons(text, r.settings.max_persons),
+        measure: Some(|r, text| r.persons_of(rules::n_persons(text))),
+    },
+    CaptionRule { name: "collapse", apply: |_, text| rules::collapse(text), measure: None },
+    CaptionRule {
+        name: "words",
+        apply: |r, text| rules::words(text, r.settings.min_words),
+        measure: Some(|r, text| r.words_of(rules::n_words(text))),
+    },
+    CaptionRule {
+        name: "dictionary",
+        apply: |r, text| r.in_dictionary(text, rules::dictionary),
+        measure: Some(CaptionRules::dictionary_of),
+    },
 ];
 
 /// The rules as published, used with `--compat reference`.
 const REFERENCE: &[CaptionRule] = &[
-    CaptionRule { number: 2, name: "opener", apply: |_, text| rules::opener_reference(text) },
-    CaptionRule { number: 3, name: "closer", apply: |_, text| rules::closer_reference(text) },
+    CaptionRule { name: "opener", apply: |_, text| rules::opener_reference(text), measure: None },
+    CaptionRule { name: "closer", apply: |_, text| rules::closer_reference(text), measure: None },
     CaptionRule {
-        number: 4,
         name: "length",
         apply: |r, text| rules::length_reference(text, r.settings.min_chars, r.settings.max_chars),
+        measure: Some(|r, text| r.length_of(text.len(), "byte")),
     },
-    CaptionRule { number: 5, name: "charset", apply: |_, text| rules::charset(text) },
-    CaptionRule { number: 6, name: "names", apply: |r, text| rules::names_reference(text, &r.names) },
-    CaptionRule { number: 7, name: "lower case", apply: |_, text| rules::lower_case(text) },
-    CaptionRule { number: 8, name: "pronouns", apply: |r, text| rules::pronouns(text, &r.pronouns) },
-    CaptionRule { number: 9, name: "punctuation", apply: |_, text| rules::punctuation(text) },
+    CaptionRule { name: "charset", apply: |_, text| rules::charset(text), measure: None },
     CaptionRule {
-        number: 10,
+        name: "names",
+        apply: |r, text| rules::names_reference(text, &r.names),
+        measure: Some(CaptionRules::names_of),
+    },
+    CaptionRule { name: "lower case", apply: |_, text| rules::lower_case(text), measure: None },
+    CaptionRule { name: "pronouns", apply: |r, text| rules::pronouns(text, &r.pronouns), measure: None },
+    CaptionRule { name: "punctuation", apply: |_, text| rules::punctuation(text), measure: None },
+    CaptionRule {
         name: "persons",
         apply: |r, text| rules::persons_reference(text, r.settings.max_persons),
+        measure: Some(|r, text| r.persons_of(rules::n_persons_reference(text))),
     },
-    CaptionRule { number: 12, name: "collapse", apply: |_, text| rules::collapse_reference(text) },
-    CaptionRule { number: 14, name: "words", apply: |r, text| rules::words_reference(text, r.settings.min_words) },
-    CaptionRule { number: 15, name: "dictionary", apply: |r, text| r.in_dictionary(text, rules::dictionary_reference) },
+    CaptionRule { name: "collapse", apply: |_, text| rules::collapse_reference(text), measure: None },
+    CaptionRule {
+        name: "words",
+        apply: |r, text| rules::words_reference(text, r.settings.min_words),
+        measure: Some(|r, text| r.words_of(rules::n_words_reference(text))),
+    },
+    CaptionRule {
+        name: "dictionary",
+        apply: |r, text| r.in_dictionary(text, rules::dictionary_reference),
+        measure: Some(CaptionRules::dictionary_of),
+    },
 ];
 
 /// The rules with their lists, ready to be applied.
@@ -120,21 +151,8 @@ pub struct Dropped {
     pub text: String,
 }
 
-/// What one rule did to a caption.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TraceLine {
-    /// Number of the rule.
-    pub rule: u8,
-    /// Its name.
-    pub name: &'static str,
-    /// `keep`, `rewrite`, or the name of the reason for dropping the caption.
-    pub verdict: &'static str,
-    /// The caption after the rule.
-    pub text: String,
-}
-
 impl CaptionRules {
-    /// Builds the rules from their lists. Without a dictionary, rule 15 keeps everything.
+    /// Builds the rules from their lists. Without a dictionary, its rule keeps everything.
     pub fn new(settings: Settings, names: WordList, dictionary: Option<WordList>) -> Self {
         let pronouns = Pronouns::new(&settings.pronouns);
         Self { settings, names, dictionary, pronouns }
@@ -162,12 +180,12 @@ impl CaptionRules {
     pub(super) fn apply_to(&self, text: &str, output: &mut String) -> Option<(u8, DropReason)> {
         let mut rewritten: Option<String> = None;
         let mut dropped = None;
-        for rule in self.list() {
+        for (number, rule) in (FIRST_NUMBER..).zip(self.list()) {
             match (rule.apply)(self, rewritten.as_deref().unwrap_or(text)) {
                 Verdict::Keep => {}
                 Verdict::Rewrite(next) => rewritten = Some(next),
                 Verdict::Drop(reason) => {
-                    dropped = Some((rule.number, reason));
+                    dropped = Some((number, reason));
                     break;
                 }
             }
@@ -178,25 +196,52 @@ impl CaptionRules {
 
     /// Applies the rules up to the one that decides, and records what each did.
     pub fn trace(&self, text: &str) -> Vec<TraceLine> {
-        use audsem_core::reason::Reason;
-
         let mut current = text.to_owned();
         let mut lines = Vec::new();
-        for rule in self.list() {
+        for (number, rule) in (FIRST_NUMBER..).zip(self.list()) {
+            let detail = rule.measure.map(|measure| measure(self, &current)).unwrap_or_default();
             let verdict = match (rule.apply)(self, &current) {
-                Verdict::Keep => "keep",
+                Verdict::Keep => TraceVerdict::Keep,
                 Verdict::Rewrite(next) => {
                     current = next;
-                    "rewrite"
+                    TraceVerdict::Rewrite
                 }
-                Verdict::Drop(reason) => reason.name(),
+                Verdict::Drop(reason) => TraceVerdict::drop(reason),
             };
-            lines.push(TraceLine { rule: rule.number, name: rule.name, verdict, text: current.clone() });
-            if !matches!(verdict, "keep" | "rewrite") {
+            lines.push(TraceLine {
+                command: "combine",
+                rule: number,
+                name: rule.name,
+                verdict,
+                detail,
+                text: current.clone(),
+            });
+            if matches!(verdict, TraceVerdict::Drop { .. }) {
                 break;
             }
         }
         lines
+    }
+
+    fn length_of(&self, n: usize, unit: &str) -> String {
+        let Settings { min_chars, max_chars, .. } = self.settings;
+        measured(n, unit, &[("minimum", min_chars, "--min-chars"), ("maximum", max_chars, "--max-chars")])
+    }
+
+    fn persons_of(&self, n: usize) -> String {
+        measured(n, "person", &[("maximum", self.settings.max_persons, "--max-persons")])
+    }
+
+    fn words_of(&self, n: usize) -> String {
+        measured(n, "word", &[("minimum", self.settings.min_words, "--min-words")])
+    }
+
+    fn names_of(&self, _: &str) -> String {
+        if self.names.is_empty() { "no --names".to_owned() } else { String::new() }
+    }
+
+    fn dictionary_of(&self, _: &str) -> String {
+        if self.dictionary.is_none() { "no --dictionary".to_owned() } else { String::new() }
     }
 
     /// Hashes of the lists of names and words.

@@ -1,4 +1,4 @@
-//! Rule 8's test for words that only speech has.
+//! The test for words that only speech has.
 
 use regex::Regex;
 

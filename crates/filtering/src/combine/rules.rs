@@ -1,6 +1,6 @@
 //! The rules for one caption, each a pure function of the caption and the settings.
 //!
-//! Rules are numbered as the steps of the published scripts. Rule 1 reads the labels; 11 and 16 work on whole
+//! Comments name the steps of the published scripts. Step 1 reads the labels; 11 and 16 work on whole
 //! tables; 13 changes nothing and is omitted. Functions named `*_reference` do exactly what the
 //! published scripts do and are used by `--compat reference`; the others are corrected.
 
@@ -35,7 +35,7 @@ impl Verdict {
     }
 }
 
-/// Rules 2 and 3: removes the enclosing pair of brackets; the kinds may differ, as in `[laughs)`.
+/// Steps 2 and 3: removes the enclosing pair of brackets; the kinds may differ, as in `[laughs)`.
 /// With `join`, a caption of several groups becomes one: `[door slams] [dog barks]` turns into
 /// `door slams, dog barks`.
 pub fn brackets(text: &str, join: bool) -> Verdict {
@@ -76,12 +76,12 @@ fn groups(text: &str) -> Option<Vec<&str>> {
     rest.chars().all(blank).then_some(groups)
 }
 
-/// Rule 2 as published: removes the first opening bracket, wherever it is.
+/// Step 2 as published: removes the first opening bracket, wherever it is.
 pub fn opener_reference(text: &str) -> Verdict {
     without_first(text, is_opener)
 }
 
-/// Rule 3 as published: removes the first closing bracket, wherever it is.
+/// Step 3 as published: removes the first closing bracket, wherever it is.
 pub fn closer_reference(text: &str) -> Verdict {
     without_first(text, is_closer)
 }
@@ -93,16 +93,17 @@ fn without_first(text: &str, wanted: fn(char) -> bool) -> Verdict {
     }
 }
 
-/// Rule 4: the length in characters, runs of white space counted once.
+/// Step 4: the length in characters, runs of white space counted once.
 pub fn length(text: &str, min_chars: usize, max_chars: usize) -> Verdict {
-    let mut n_chars = 0;
-    for word in text.split_whitespace() {
-        n_chars += word.chars().count() + usize::from(n_chars > 0);
-    }
-    bounded(n_chars, min_chars, max_chars)
+    bounded(n_chars(text), min_chars, max_chars)
 }
 
-/// Rule 4 as published: the length in UTF-8 bytes, white space included.
+/// Characters, runs of white space counted once.
+pub fn n_chars(text: &str) -> usize {
+    text.split_whitespace().fold(0, |n, word| n + word.chars().count() + usize::from(n > 0))
+}
+
+/// Step 4 as published: the length in UTF-8 bytes, white space included.
 pub fn length_reference(text: &str, min_bytes: usize, max_bytes: usize) -> Verdict {
     bounded(text.len(), min_bytes, max_bytes)
 }
@@ -115,12 +116,12 @@ fn bounded(n: usize, min: usize, max: usize) -> Verdict {
     }
 }
 
-/// Rule 5: ASCII letters and digits, white space and punctuation only.
+/// Step 5: ASCII letters and digits, white space and punctuation only.
 pub fn charset(text: &str) -> Verdict {
     Verdict::keep_if(is_caption(text), DropReason::Charset)
 }
 
-/// Rule 6: a token that is a name without the punctuation around it (and without a possessive `'s`)
+/// Step 6: a token that is a name without the punctuation around it (and without a possessive `'s`)
 /// becomes `person`. Collapses white space.
 pub fn names(text: &str, names: &WordList) -> Verdict {
     rewrite_tokens(text, |token, out| {
@@ -139,7 +140,7 @@ pub fn names(text: &str, names: &WordList) -> Verdict {
     })
 }
 
-/// Rule 6 as published: a token that equals a name becomes `person`. Collapses white space.
+/// Step 6 as published: a token that equals a name becomes `person`. Collapses white space.
 pub fn names_reference(text: &str, names: &WordList) -> Verdict {
     if is_evenly_spaced(text) && !text.split(' ').any(|token| names.contains(token)) {
         return Verdict::Keep;
@@ -164,7 +165,7 @@ fn rewrite_tokens(text: &str, rewrite: impl Fn(&str, &mut String)) -> Verdict {
     Verdict::changed(text, out)
 }
 
-/// Rule 7: lower case.
+/// Step 7: lower case.
 pub fn lower_case(text: &str) -> Verdict {
     if text.is_ascii() && !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Verdict::Keep;
@@ -172,31 +173,41 @@ pub fn lower_case(text: &str) -> Verdict {
     Verdict::changed(text, text.to_lowercase())
 }
 
-/// Rule 8: no pronoun as a whole word (`it's` has one).
+/// Step 8: no pronoun as a whole word (`it's` has one).
 pub fn pronouns(text: &str, pronouns: &Pronouns) -> Verdict {
     Verdict::keep_if(!pronouns.occur_in(text), DropReason::Pronoun)
 }
 
-/// Rule 9: no punctuation but `'`, `"` and `,`.
+/// Step 9: no punctuation but `'`, `"` and `,`.
 pub fn punctuation(text: &str) -> Verdict {
     Verdict::keep_if(!has_leftover(text), DropReason::Punctuation)
 }
 
-/// Rule 10: at most `max` persons, whatever punctuation is around them.
+/// Step 10: at most `max` persons, whatever punctuation is around them.
 pub fn persons(text: &str, max: usize) -> Verdict {
+    Verdict::keep_if(n_persons(text) <= max, DropReason::Persons)
+}
+
+/// Persons, whatever punctuation is around them.
+pub fn n_persons(text: &str) -> usize {
     let is_person = |token: &&str| {
         let core = core_of(token);
         core.strip_suffix("'s").unwrap_or(core) == PERSON
     };
-    Verdict::keep_if(text.split_whitespace().filter(is_person).count() <= max, DropReason::Persons)
+    text.split_whitespace().filter(is_person).count()
 }
 
-/// Rule 10 as published: at most `max` tokens that equal `person`.
+/// Step 10 as published: at most `max` tokens that equal `person`.
 pub fn persons_reference(text: &str, max: usize) -> Verdict {
-    Verdict::keep_if(text.split_whitespace().filter(|token| *token == PERSON).count() <= max, DropReason::Persons)
+    Verdict::keep_if(n_persons_reference(text) <= max, DropReason::Persons)
 }
 
-/// Rule 12: a run of `person` becomes one (a first and a last name are one person).
+/// Tokens that equal `person`.
+pub fn n_persons_reference(text: &str) -> usize {
+    text.split_whitespace().filter(|token| *token == PERSON).count()
+}
+
+/// Step 12: a run of `person` becomes one (a first and a last name are one person).
 pub fn collapse(text: &str) -> Verdict {
     if !text.contains(PERSON) {
         return Verdict::Keep;
@@ -219,7 +230,7 @@ pub fn collapse(text: &str) -> Verdict {
     Verdict::changed(text, out)
 }
 
-/// Rule 12 as published: the first `person person` becomes `person`.
+/// Step 12 as published: the first `person person` becomes `person`.
 pub fn collapse_reference(text: &str) -> Verdict {
     if !text.contains("person person") {
         return Verdict::Keep;
@@ -227,18 +238,27 @@ pub fn collapse_reference(text: &str) -> Verdict {
     Verdict::Rewrite(text.replacen("person person", PERSON, 1))
 }
 
-/// Rule 14: at least `min` words; a lone punctuation mark does not count.
+/// Step 14: at least `min` words; a lone punctuation mark does not count.
 pub fn words(text: &str, min: usize) -> Verdict {
-    let n = text.split_whitespace().filter(|token| !core_of(token).is_empty()).count();
-    Verdict::keep_if(n >= min, DropReason::TooFewWords)
+    Verdict::keep_if(n_words(text) >= min, DropReason::TooFewWords)
 }
 
-/// Rule 14 as published: at least `min` parts between single spaces.
+/// Words; a lone punctuation mark is none.
+pub fn n_words(text: &str) -> usize {
+    text.split_whitespace().filter(|token| !core_of(token).is_empty()).count()
+}
+
+/// Step 14 as published: at least `min` parts between single spaces.
 pub fn words_reference(text: &str, min: usize) -> Verdict {
-    Verdict::keep_if(text.split(' ').count() >= min, DropReason::TooFewWords)
+    Verdict::keep_if(n_words_reference(text) >= min, DropReason::TooFewWords)
 }
 
-/// Rule 15: every word is in the dictionary, either without the punctuation around it (`don't`) or
+/// Parts between single spaces.
+pub fn n_words_reference(text: &str) -> usize {
+    text.split(' ').count()
+}
+
+/// Step 15: every word is in the dictionary, either without the punctuation around it (`don't`) or
 /// without any (`dog's` as `dogs`).
 pub fn dictionary(text: &str, words: &WordList) -> Verdict {
     let known = |token: &str| {
@@ -250,7 +270,7 @@ pub fn dictionary(text: &str, words: &WordList) -> Verdict {
     Verdict::keep_if(text.split_whitespace().all(known), DropReason::NotInDictionary)
 }
 
-/// Rule 15 as published: the first punctuation mark is removed, then every part between single
+/// Step 15 as published: the first punctuation mark is removed, then every part between single
 /// spaces must be in the dictionary.
 pub fn dictionary_reference(text: &str, words: &WordList) -> Verdict {
     let known = |text: &str| text.split(' ').all(|part| words.contains(part));

@@ -7,6 +7,7 @@ use audsem_core::reason::Reason;
 use proptest::prelude::*;
 
 use super::*;
+use crate::explain::explain;
 
 mod runs;
 
@@ -25,28 +26,28 @@ const GOLDEN: [(&str, &str, &str); 29] = [
     ("[MUSIC PLAYING]", "music playing", "music playing"),
     ("[music playing]", "music playing", "music playing"),
     ("(dog barks, cat hisses)", "dog barks, cat hisses", "dog barks, cat hisses"),
-    ("(dog barks, cat hisses, bird sings)", "!15 not_in_dictionary", "dog barks, cat hisses, bird sings"),
+    ("(dog barks, cat hisses, bird sings)", "!not_in_dictionary", "dog barks, cat hisses, bird sings"),
     ("[applause, cheering]", "applause, cheering", "applause, cheering"),
     ("[dog's bark]", "dog's bark", "dog's bark"),
     ("[Mary laughs loudly]", "person laughs loudly", "person laughs loudly"),
     ("[Mary Anne laughs]", "person laughs", "person laughs"),
     ("[Mary Anne Mary laughs]", "person person laughs", "person laughs"),
-    ("[Mary Mary Mary Mary laughs]", "!10 persons", "!10 persons"),
-    ("[Mary, laughs]", "!15 not_in_dictionary", "person, laughs"),
-    ("[he laughs]", "!8 pronoun", "!8 pronoun"),
-    ("[it's raining]", "!8 pronoun", "!8 pronoun"),
-    ("[dog-like bark]", "!9 punctuation", "!9 punctuation"),
-    ("[door slams] [dog barks]", "!9 punctuation", "!2 inner_brackets"),
-    ("(dog barks) (dog barks)", "!9 punctuation", "!2 inner_brackets"),
-    ("\u{266a} soft music \u{266a}", "!5 charset", "!5 charset"),
-    ("[2 dogs barking]", "!15 not_in_dictionary", "!15 not_in_dictionary"),
-    ("[xylo zzz]", "!15 not_in_dictionary", "!15 not_in_dictionary"),
-    ("[dog]", "!4 too_short", "!4 too_short"),
-    ("[abc]", "!4 too_short", "!4 too_short"),
-    ("[wind]", "!4 too_short", "!4 too_short"),
-    ("[laughter and applause from the very large audience now]", "!4 too_long", "!4 too_long"),
-    ("[laughs)", "!14 too_few_words", "!14 too_few_words"),
-    ("[said \"hey\" loudly]", "!15 not_in_dictionary", "said \"hey\" loudly"),
+    ("[Mary Mary Mary Mary laughs]", "!persons", "!persons"),
+    ("[Mary, laughs]", "!not_in_dictionary", "person, laughs"),
+    ("[he laughs]", "!pronoun", "!pronoun"),
+    ("[it's raining]", "!pronoun", "!pronoun"),
+    ("[dog-like bark]", "!punctuation", "!punctuation"),
+    ("[door slams] [dog barks]", "!punctuation", "!inner_brackets"),
+    ("(dog barks) (dog barks)", "!punctuation", "!inner_brackets"),
+    ("\u{266a} soft music \u{266a}", "!charset", "!charset"),
+    ("[2 dogs barking]", "!not_in_dictionary", "!not_in_dictionary"),
+    ("[xylo zzz]", "!not_in_dictionary", "!not_in_dictionary"),
+    ("[dog]", "!too_short", "!too_short"),
+    ("[abc]", "!too_short", "!too_short"),
+    ("[wind]", "!too_short", "!too_short"),
+    ("[laughter and applause from the very large audience now]", "!too_long", "!too_long"),
+    ("[laughs)", "!too_few_words", "!too_few_words"),
+    ("[said \"hey\" loudly]", "!not_in_dictionary", "said \"hey\" loudly"),
 ];
 
 fn rules(settings: Settings) -> CaptionRules {
@@ -60,7 +61,7 @@ fn reference() -> CaptionRules {
 fn told(rules: &CaptionRules, text: &str) -> String {
     match rules.apply(text) {
         Ok(clean) => clean,
-        Err(Dropped { rule, reason, .. }) => format!("!{rule} {}", reason.name()),
+        Err(Dropped { reason, .. }) => format!("!{}", reason.name()),
     }
 }
 
@@ -87,16 +88,16 @@ fn golden_table_of_the_corrected_rules() {
 fn published_rules_keep_their_order_and_their_quirks() {
     for (text, expected) in [
         // First brackets anywhere, not the enclosing ones.
-        ("cow [moo (cow) moo]", "!9 punctuation"),
+        ("cow [moo (cow) moo]", "!punctuation"),
         ("cow moo) [cow", "cow moo cow"),
         // Length before white space is collapsed, in bytes.
-        ("[     ]", "!14 too_few_words"),
-        ("[ dog ]", "!14 too_few_words"),
+        ("[     ]", "!too_few_words"),
+        ("[ dog ]", "!too_few_words"),
         ("[cow moo\u{a0}\u{a0}]", "cow moo"),
-        ("[\u{201c}cow moo\u{201d}]", "!9 punctuation"),
-        ("[cow moo $]", "!5 charset"),
+        ("[\u{201c}cow moo\u{201d}]", "!punctuation"),
+        ("[cow moo $]", "!charset"),
         // An empty part is not a word.
-        ("[cow moo ,]", "!15 not_in_dictionary"),
+        ("[cow moo ,]", "!not_in_dictionary"),
     ] {
         assert_eq!(told(&reference(), text), expected, "{text}");
     }
@@ -105,21 +106,21 @@ fn published_rules_keep_their_order_and_their_quirks() {
 #[test]
 fn f2_the_enclosing_pair_comes_off_and_groups_may_be_joined() {
     check("  [door slams shut]  ", "door slams shut");
-    check("[ (door slams) shut ]", "!2 inner_brackets");
+    check("[ (door slams) shut ]", "!inner_brackets");
     check("door slams shut", "door slams shut");
-    check("[door slams shut", "!2 inner_brackets");
-    check("]", "!2 inner_brackets");
-    check("[]", "!4 too_short");
+    check("[door slams shut", "!inner_brackets");
+    check("]", "!inner_brackets");
+    check("[]", "!too_short");
     let join = rules(Settings { join_groups: true, ..Settings::new() });
     for (text, expected) in [
         ("[door slams] [dog barks]", "door slams, dog barks"),
         ("(dog barks) (dog barks)", "dog barks"),
         ("(dog barks), [cat hisses].", "dog barks, cat hisses"),
         ("[dog barks]{cow moo}", "dog barks, cow moo"),
-        ("(dog barks) and (cow moo)", "!2 inner_brackets"),
-        ("[dog (barks)]", "!2 inner_brackets"),
-        ("[dog barks] []", "!2 inner_brackets"),
-        ("[dog barks] [", "!2 inner_brackets"),
+        ("(dog barks) and (cow moo)", "!inner_brackets"),
+        ("[dog (barks)]", "!inner_brackets"),
+        ("[dog barks] []", "!inner_brackets"),
+        ("[dog barks] [", "!inner_brackets"),
         ("[cow moo]", "cow moo"),
     ] {
         assert_eq!(told(&join, text), expected, "{text}");
@@ -129,7 +130,7 @@ fn f2_the_enclosing_pair_comes_off_and_groups_may_be_joined() {
 #[test]
 fn f3_runs_of_persons_collapse() {
     check("[Mary Anne Mary laughs]", "person laughs");
-    check("[Mary Anne said hey, Mary Anne laughs]", "!10 persons");
+    check("[Mary Anne said hey, Mary Anne laughs]", "!persons");
     check("[Mary Anne and Mary]", "person and person");
     check("[Mary Anne, Mary]", "person, person");
 }
@@ -138,23 +139,23 @@ fn f3_runs_of_persons_collapse() {
 fn f4_punctuation_comes_off_each_word() {
     check("[dog barks, cat hisses, bird sings]", "dog barks, cat hisses, bird sings");
     check("['dog barks', 'cow moo']", "'dog barks', 'cow moo'");
-    check("[dog's bark, cat's hisses]", "!15 not_in_dictionary");
+    check("[dog's bark, cat's hisses]", "!not_in_dictionary");
     check("[cow moo ,]", "cow moo ,");
-    check("[cow ,]", "!14 too_few_words");
+    check("[cow ,]", "!too_few_words");
 }
 
 #[test]
 fn f7_length_is_counted_in_characters_after_trimming() {
-    check("[  cow   ]", "!4 too_short");
+    check("[  cow   ]", "!too_short");
     check(&format!("[cow{}moo]", " ".repeat(60)), "cow moo");
-    check("[\u{e9}\u{e9}\u{e9}\u{e9}]", "!4 too_short");
+    check("[\u{e9}\u{e9}\u{e9}\u{e9}]", "!too_short");
 }
 
 #[test]
 fn f9_names_are_found_behind_punctuation_and_common_words_are_no_names() {
     check("[Mary, laughs]", "person, laughs");
     check("[\"Mary\" laughs]", "\"person\" laughs");
-    check("[MARY laughs]", "!15 not_in_dictionary");
+    check("[MARY laughs]", "!not_in_dictionary");
     let mut names = WordList::from_iter(["Mary", "Will"]);
     names.remove(&WordList::names_that_are_words());
     let rules = CaptionRules::new(Settings::new(), names, None);
@@ -175,7 +176,7 @@ fn thresholds_and_lists_are_settings() {
     });
     assert_eq!(told(&wide, "[dog]"), "dog");
     assert_eq!(told(&wide, "[Mary, Mary, Mary, Mary laughs]"), "person, person, person, person laughs");
-    assert_eq!(told(&wide, "[he laughs]"), "!15 not_in_dictionary");
+    assert_eq!(told(&wide, "[he laughs]"), "!not_in_dictionary");
     let free = CaptionRules::new(Settings::new(), WordList::default(), None);
     assert_eq!(told(&free, "[Xylo zzz]"), "xylo zzz");
 }
@@ -188,16 +189,16 @@ fn explain_names_the_rule_that_decides() {
         policy: Policy::None,
         thresholds: Thresholds { bert: None, llm: None },
     };
-    let left_out = explain(&judge, "[He laughs]");
-    assert_eq!((left_out.kept, left_out.rule, left_out.reason), (false, Some(8), Some("pronoun")));
+    let left_out = explain(&judge, None, "[He laughs]");
+    assert_eq!((left_out.kept, left_out.rule, left_out.reason), (false, Some(7), Some("pronoun")));
     assert!(
-        left_out.to_string().ends_with("left out by rule 8: the caption has a pronoun, as speech has\n"),
+        left_out.to_string().ends_with("left out by rule 7 of combine: the caption has a pronoun, as speech has\n"),
         "{left_out}"
     );
-    let kept = explain(&judge, "[Mary laughs]");
+    let kept = explain(&judge, None, "[Mary laughs]");
     assert_eq!(kept.clean_text.as_deref(), Some("person laughs"));
-    assert_eq!(kept.steps.iter().map(|step| step.rule).collect::<Vec<_>>(), [2, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15]);
-    let unlabelled = explain(&Judge { policy: Policy::Bert, ..judge }, "[Mary laughs]");
+    assert_eq!(kept.steps.iter().map(|step| step.rule).collect::<Vec<_>>(), (1..=12).collect::<Vec<_>>());
+    let unlabelled = explain(&Judge { policy: Policy::Bert, ..judge }, None, "[Mary laughs]");
     assert_eq!((unlabelled.rule, unlabelled.reason), (Some(1), Some("no_label")));
     assert_eq!(serde_json::from_str::<serde_json::Value>(&unlabelled.to_json()).unwrap()["kept"], false);
 }
@@ -234,7 +235,7 @@ proptest! {
     #[test]
     fn explain_and_apply_agree(text in caption(), compat in any::<bool>()) {
         let judge = &JUDGES[usize::from(compat)];
-        match (judge.rules.apply(&text), explain(judge, &text)) {
+        match (judge.rules.apply(&text), explain(judge, None, &text)) {
             (Ok(clean), told) => prop_assert_eq!(Some(clean), told.clean_text),
             (Err(Dropped { rule, reason, .. }), told) => {
                 prop_assert_eq!(Some(rule), told.rule);

@@ -4,8 +4,8 @@
 //! clips, or one fetch of the whole video where many clips are wanted. A video whose clips have
 //! changed is done again. A clip counts only if its file plays as long as it should; unfinished
 //! files are in a working folder and never under a clip's name. Files are named by our own key,
-//! `clips/VIDEO (START-END).ext`, and listed with their times in milliseconds in
-//! `part-VIDEO.parquet`. Failures are typed (see [`crate::ytdlp::FetchFault`]): what is gone is
+//! `clips/PLACE/VIDEO (START-END).ext`, and listed with their times in milliseconds in
+//! `PLACE/part-VIDEO.parquet`; each of the 256 places holds its share of the videos. Failures are typed (see [`crate::ytdlp::FetchFault`]): what is gone is
 //! dropped and not requested again, temporary failures are tried again by the next run, and a site that
 //! refuses ends the run.
 
@@ -34,7 +34,7 @@ use serde::Serialize;
 pub use cut::Cut;
 pub use plan::{ClipSpan, ClipSpanBuffers, ClipSpanColumns, ClipSpanRef};
 
-use crate::by_video::UNLISTED;
+use crate::by_video::{UNLISTED, spread_shards};
 use crate::error::Result;
 use crate::ytdlp::{Access, FaultKind, FetchFault, Pace};
 use folder::Library;
@@ -194,11 +194,12 @@ pub fn run(config: &Config, from: &MediaSource, tools: &Tools, options: &RunOpti
         MediaSource::Folder { path, ids } => Some(Library::scan(path, *ids)?),
         MediaSource::Site { .. } => None,
     };
-    let plan = plan::plan(&inputs, library.as_ref(), options.limit)?;
+    let mut plan = plan::plan(&inputs, library.as_ref(), options.limit)?;
     let mut run = Run::open(options, RunSpec::new(&HashedConfig::of(config, from)))?.rerun_changed()?;
     let job = Job { config, from, tools, library: library.as_ref() };
     let step = Step { name: "part", unit: "clips", physical: "MB" };
     run.must_keep(step).explain(DropReason::ALL).explain(Fault::ALL).explain(FetchFault::ALL);
+    spread_shards(&run, step, &mut plan)?;
     run.execute(step, &plan, |work, out| match work {
         Work::Video(video) => job.video(video, out),
         Work::BadLines(lines) => {
@@ -298,7 +299,7 @@ impl Job<'_> {
                 rows.push(keep(&clip, &piece, media_ms, out)?);
             }
         }
-        let mut file = out.create(format!("part-{}.parquet", out.name()))?;
+        let mut file = out.create(out.file_of("part", "parquet"))?;
         write_parquet(&rows, &mut file).map_err(ShardError::fatal)?;
         Ok(out.close(file)?)
     }
@@ -331,7 +332,7 @@ impl Job<'_> {
 /// Copies a piece to its place in the run folder.
 fn keep(clip: &ClipId, piece: &Piece, media_ms: u32, out: &mut ShardOutput) -> Result<ClipMedia, ShardError> {
     let ending = piece.path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    let name = format!("clips/{clip}.{ending}");
+    let name = out.file_in("clips", &format!("{clip}.{ending}"));
     let mut file = out.create(&name)?;
     let mut source = File::open(&piece.path).map_err(CoreError::read(&piece.path))?;
     let n_bytes = std::io::copy(&mut source, &mut file).map_err(CoreError::write(file.path()))?;

@@ -18,6 +18,7 @@ pub mod config;
 #[cfg(test)]
 mod damage;
 pub mod dump;
+pub mod explain;
 pub mod harvest;
 mod pandas;
 pub mod plan;

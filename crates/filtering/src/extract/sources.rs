@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::error::{Error, Result};
 use audsem_core::input::is_file;
-use audsem_core::run::check_growing;
+use audsem_core::run::{check_growing, is_place};
 use audsem_core::suffix::{AUDIO, VIDEO, is_media};
 use audsem_core::tar::{MemberReader, is_metadata, is_tar};
 use audsem_core::walk::{FoundFile, Walk};
@@ -151,6 +151,7 @@ fn in_folder(folder: &Path, naming: Naming<'_>) -> Result<Vec<CaptionSource>> {
 /// Whether a file lies where `fetch-captions` puts subtitle files in its run folder.
 fn is_fetched(name: &str, run_folders: &HashSet<&str>) -> bool {
     let folder = folder_of(name);
+    let folder = folder.rsplit_once('/').filter(|(_, place)| is_place(place)).map_or(folder, |(above, _)| above);
     let (run, last) = folder.rsplit_once('/').unwrap_or(("", folder));
     last == "subtitles" && run_folders.contains(run)
 }
@@ -316,9 +317,12 @@ mod tests {
     #[test]
     fn files_that_fetch_captions_has_fetched_keep_their_ids() {
         let folder = tempfile::tempdir().unwrap();
-        for name in
-            ["runs/a/run.json", "runs/a/subtitles/night.en.vtt", "runs/b/run.json", "runs/b/subtitles/night.en-GB.vtt"]
-        {
+        for name in [
+            "runs/a/run.json",
+            "runs/a/subtitles/night.en.vtt",
+            "runs/b/run.json",
+            "runs/b/subtitles/4f/night.en-GB.vtt",
+        ] {
             let path = folder.path().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "WEBVTT\n").unwrap();

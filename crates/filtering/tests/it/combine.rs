@@ -30,14 +30,37 @@ fn explain_prints_the_way_of_a_caption() {
         String::from_utf8(output.stdout).unwrap()
     };
     let kept = text(&["explain", "[Mary, laughs]"]);
-    assert!(kept.contains("   6  names") && kept.ends_with("kept: person, laughs\n"), "{kept}");
+    assert!(kept.contains("combine     5  names") && kept.ends_with("kept: person, laughs\n"), "{kept}");
     let left_out = text(&["explain", "[Mary, laughs]", "--compat", "reference"]);
-    assert!(left_out.contains("left out by rule 15: the caption has a word that the dictionary lacks"), "{left_out}");
+    assert!(
+        left_out.contains("left out by rule 13 of combine: the caption has a word that the dictionary lacks"),
+        "{left_out}"
+    );
     let json: serde_json::Value = serde_json::from_str(&text(&["explain", "[he laughs]", "--json"])).unwrap();
     assert_eq!(
         (json["kept"].as_bool(), json["rule"].as_u64(), json["reason"].as_str()),
-        (Some(false), Some(8), Some("pronoun"))
+        (Some(false), Some(7), Some("pronoun"))
     );
+    // The rules of `extract` come first, and a limit is told with its flag.
+    let short = text(&["explain", "[Mary]", "--duration", "0.5"]);
+    assert!(short.ends_with(
+        "left out by rule 2 of extract: the cue is shorter than the minimum duration: 0.5 s, minimum 1 s (--min-duration)\n"
+    ), "{short}");
+    let one_word = text(&["explain", "[laughs]", "--duration", "2"]);
+    assert!(one_word.ends_with(
+        "left out by rule 11 of combine: the caption has fewer words than the minimum: 1 word, minimum 2 (--min-words)\n"
+    ), "{one_word}");
+    let json: serde_json::Value = serde_json::from_str(&text(&["explain", "Mary laughs", "--json"])).unwrap();
+    assert_eq!((json["command"].as_str(), json["rule"].as_u64()), (Some("extract"), Some(1)));
+    let json: serde_json::Value = serde_json::from_str(&text(&["explain", "[Mary laughs]", "--json"])).unwrap();
+    let rules: Vec<(&str, u64)> = json["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| (step["command"].as_str().unwrap(), step["rule"].as_u64().unwrap()))
+        .collect();
+    let expected = (1..=4).map(|n| ("extract", n)).chain((1..=12).map(|n| ("combine", n)));
+    assert_eq!(rules, expected.collect::<Vec<_>>());
 }
 
 #[test]

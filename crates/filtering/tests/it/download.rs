@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use audsem_core::run::{RunOptions, Status, Summary};
+use audsem_core::run::{RunOptions, Status, Summary, spread};
 use audsem_core::tables::{parts, read_parquet, write_parquet};
 use audsem_core::video_id::IdRule;
 use audsem_filtering::download::{ClipSpan, Config, Cut, MediaSource, Tools, run};
@@ -55,11 +55,24 @@ fn manifest(out: &Path) -> Vec<ClipMedia> {
     parts(out, "part").unwrap().iter().flat_map(|path| read_parquet::<ClipMedia>(path).unwrap()).collect()
 }
 
+/// The names of the files in a folder and its places.
 fn files(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names = Vec::new();
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        match path.is_dir() {
+            true => names.append(&mut files(&path)),
+            false => names.push(path.file_name().unwrap().to_str().unwrap().to_owned()),
+        }
+    }
     names.sort();
     names
+}
+
+/// The file of a video in a folder whose files are spread.
+fn at(folder: &str, video_id: &str, file: &str) -> String {
+    let place = spread(video_id);
+    format!("{folder}/{}/{file}", place.split('/').next().unwrap())
 }
 
 /// Serves the video under every name, except where the name says otherwise.
@@ -84,7 +97,13 @@ fn sections_of_a_video_come_in_one_call_and_get_our_names() {
 
     let rows = manifest(&out);
     let listed: Vec<_> = rows.iter().map(|row| (row.start_ms, row.end_ms, row.file.as_str())).collect();
-    assert_eq!(listed, [(500, 3250, "clips/v-1 (0.5-3.25).mp4"), (4000, 5000, "clips/v-1 (4.0-5.0).mp4")]);
+    assert_eq!(
+        listed,
+        [
+            (500, 3250, &*at("clips", "v-1", "v-1 (0.5-3.25).mp4")),
+            (4000, 5000, &*at("clips", "v-1", "v-1 (4.0-5.0).mp4"))
+        ]
+    );
     for row in &rows {
         let wanted = row.end_ms - row.start_ms;
         // Cut at the key frame before, so at most two seconds longer than asked.
@@ -191,7 +210,7 @@ fn a_section_that_is_cut_short_stays_open_and_the_end_of_the_video_does_not() {
     let error = &summary.failed_shards[0].error;
     assert!(error.starts_with("v: ") && error.contains("of 1500 ms of v (5.0-6.5) arrived"), "{error}");
     assert_eq!(files(&out.join("clips")), Vec::<String>::new());
-    assert!(parts(&out, "part").unwrap_err().to_string().contains("part-v failed"));
+    assert!(parts(&out, "part").unwrap_err().to_string().contains("/v failed"));
     drop(server);
 
     // The site has mended itself. A clip that outlasts the video is filed, without being fetched again.
@@ -258,7 +277,7 @@ fn csv_spans_are_read_and_bad_lines_are_filed() {
     let summary = get(&input, &media_folder(media), Cut::Copy, &out).unwrap();
     let part = summary.step("part").unwrap();
     assert_eq!((part.read, part.kept, part.failed["bad_line"]), (5, 2, 3));
-    let rejects = fs::read_to_string(out.join("rejects-bad.lines.jsonl")).unwrap();
+    let rejects = fs::read_to_string(out.join(at(".", "bad.lines", "rejects-bad.lines.jsonl"))).unwrap();
     let places = ["SPANS.CSV, line 3", "SPANS.CSV, line 4", "SPANS.CSV, line 5"];
     assert!(rejects.lines().zip(places).all(|(line, place)| line.contains(place)), "{rejects}");
 }
@@ -572,7 +591,7 @@ fn the_default_track_of_sound_is_cut() {
     let input = table(folder.path(), &[("v", 1000, 2000)]);
     let out = folder.path().join("out");
     get(&input, &media_folder(media), Cut::Exact, &out).unwrap();
-    let cut = samples(&out.join("clips/v (1.0-2.0).flac"));
+    let cut = samples(&out.join(at("clips", "v", "v (1.0-2.0).flac")));
     let crossings = cut.windows(2).filter(|pair| (pair[0] < 0) != (pair[1] < 0)).count();
     assert!((1740..1780).contains(&crossings), "{crossings} changes of sign in a second");
 }
@@ -648,7 +667,74 @@ fn ids_behind_titles_are_found_and_doubtful_ones_are_told() {
     let out = folder.path().join("out");
     get(&input, &media_folder(media), Cut::Exact, &out).unwrap();
     assert_eq!(files(&out.join("clips")), ["a-b_c-D4e5f (0.5-1.5).mp4", "dQw4w9WgXcQ (0.5-1.5).mp4"]);
-    let rejects = files(&out).into_iter().filter(|name| name.starts_with("rejects-"));
-    let rejects: String = rejects.map(|name| fs::read_to_string(out.join(name)).unwrap()).collect();
+    let is_rejects = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("rejects-");
+    let rejects = all_files(&out).into_iter().filter(is_rejects);
+    let rejects: String = rejects.map(|path| fs::read_to_string(out.join(path)).unwrap()).collect();
     assert!(rejects.contains("rename it to `More [NightSounds].mp4`"), "{rejects}");
+}
+
+/// Every file below a run folder, but for those that hold times.
+fn all_files(folder: &Path) -> Vec<PathBuf> {
+    audsem_core::testing::tree(folder).unwrap().into_keys().collect()
+}
+
+#[test]
+fn files_of_many_videos_are_spread_and_a_folder_that_was_begun_flat_stays_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let media = folder.path().join("media");
+    fs::create_dir(&media).unwrap();
+    let names: Vec<String> = (0..40).map(|n| format!("video{n}")).collect();
+    let source = video(folder.path());
+    names.iter().for_each(|name| drop(fs::copy(&source, media.join(format!("{name} (0.0-1.0).mp4"))).unwrap()));
+    let spans: Vec<Span> = names.iter().map(|name| (name.as_str(), 0, 1000)).collect();
+    let input = table(folder.path(), &spans);
+    let out = folder.path().join("out");
+    let summary = get(&input, &media_folder(media.clone()), Cut::Copy, &out).unwrap();
+    assert_eq!((summary.status, summary.step("part").unwrap().kept), (Status::Done, 40));
+    let entries = |path: &Path| {
+        fs::read_dir(path).map_or(0, |entries| entries.filter(|entry| entry.as_ref().unwrap().path().is_file()).count())
+    };
+    assert_eq!((entries(&out), entries(&out.join("clips"))), (4, 0), "only the records of the run lie at the top");
+    assert_eq!(files(&out.join("clips")).len(), 40);
+    assert_eq!(manifest(&out).len(), 40);
+
+    // As an earlier version has left it: the marker of a video that is done, and its files, side by side.
+    let flat = folder.path().join("flat");
+    let one = table(folder.path(), &spans[..1]);
+    get(&one, &media_folder(media.clone()), Cut::Copy, &flat).unwrap();
+    let place = spread("video0");
+    let place = place.split('/').next().unwrap();
+    let marker = fs::read_to_string(flat.join(place).join("part-video0.done.json")).unwrap();
+    fs::write(flat.join("part-video0.done.json"), marker.replace(&format!("{place}/"), "")).unwrap();
+    fs::rename(flat.join(place).join("part-video0.parquet"), flat.join("part-video0.parquet")).unwrap();
+    fs::rename(flat.join("clips").join(place).join("video0 (0.0-1.0).mp4"), flat.join("clips/video0 (0.0-1.0).mp4"))
+        .unwrap();
+    fs::remove_dir_all(flat.join(place)).unwrap();
+    fs::remove_dir(flat.join("clips").join(place)).unwrap();
+    let before = fs::metadata(flat.join("part-video0.done.json")).unwrap().modified().unwrap();
+    let two = table(folder.path(), &spans[..2]);
+    let summary = get(&two, &media_folder(media.clone()), Cut::Copy, &flat).unwrap();
+    assert_eq!((summary.status, summary.step("part").unwrap().kept), (Status::Done, 2));
+    assert_eq!(
+        fs::metadata(flat.join("part-video0.done.json")).unwrap().modified().unwrap(),
+        before,
+        "it was not made anew"
+    );
+    let paths = all_files(&flat);
+    assert!(
+        paths.contains(&"part-video1.done.json".into()) && paths.contains(&"clips/video1 (0.0-1.0).mp4".into()),
+        "{paths:?}"
+    );
+    // From scratch it is spread.
+    let summary = run(
+        &Config { input: two, cut: Cut::Copy, max_missing_ms: 300, present_only: false },
+        &media_folder(media),
+        &Tools {
+            ffmpeg: Program::find(Tool::Ffmpeg, None).unwrap(),
+            ffprobe: Program::find(Tool::Ffprobe, None).unwrap(),
+        },
+        &RunOptions { fresh: true, ..RunOptions::new(&flat) },
+    );
+    assert_eq!(summary.unwrap().status, Status::Done);
+    assert!(!flat.join("part-video0.done.json").exists() && flat.join(place).join("part-video0.done.json").exists());
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use audsem_core::run::{RunOptions, Status, Summary};
+use audsem_core::run::{RunOptions, Status, Summary, spread};
 use audsem_filtering::error::Error;
 use audsem_filtering::fetch_captions::{Config, run};
 
@@ -66,8 +66,13 @@ fn tracks_are_fetched_named_and_accounted_for() {
     let input = list(folder.path(), &["-dash_1", "gone", "silent", "german", "b", "b", "../evil"]);
     let server = Loopback::start(site);
     let summary = fetch(&server, &input, &out).unwrap();
-    assert_eq!(names(&out.join("subtitles")), ["-dash_1.en.vtt", "b.en.vtt"]);
-    assert_eq!(fs::read_to_string(out.join("subtitles/b.en.vtt")).unwrap(), TRACK);
+    let track = |id: &str| {
+        let place = spread(id);
+        out.join("subtitles").join(place.split('/').next().unwrap()).join(format!("{id}.en.vtt"))
+    };
+    assert_eq!(names(&out.join("subtitles")).len(), 2, "a place each");
+    assert!(track("-dash_1").exists());
+    assert_eq!(fs::read_to_string(track("b")).unwrap(), TRACK);
     let part = summary.step("part").unwrap();
     assert_eq!((part.read, part.kept), (6, 2));
     assert_eq!((part.dropped["no_track"], part.dropped["gone"], part.failed["unsupported"]), (2, 1, 1));

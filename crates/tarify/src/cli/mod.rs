@@ -7,6 +7,7 @@ mod media;
 mod pack;
 mod rename;
 mod transcode;
+mod why;
 
 pub use crate::shards::ShardsArgs;
 pub use check::CheckArgs;
@@ -15,9 +16,9 @@ pub use media::{EncodingArgs, ProgramArgs};
 pub use pack::PackArgs;
 pub use rename::RenameArgs;
 pub use transcode::TranscodeArgs;
+pub use why::WhyArgs;
 
-use audsem_core::cli::{Examples, GlobalArgs, HasGlobal, Without};
-use audsem_core::run::Summary;
+use audsem_core::cli::{CommandOutput, Examples, GlobalArgs, HasGlobal, Without};
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
@@ -49,6 +50,8 @@ pub enum Command {
     Index(IndexArgs),
     /// Build train/valid WebDataset shards from generated text and tars of clips
     Shards(Box<ShardsArgs>),
+    /// Say what became of a clip or a video in the run folders of a pipeline, and why it was left out
+    Why(WhyArgs),
 }
 
 impl Command {
@@ -56,15 +59,17 @@ impl Command {
     ///
     /// # Errors
     /// Any error that prevents the run.
-    pub fn run(&self, global: &GlobalArgs) -> Result<Summary, Error> {
-        match self {
+    pub fn run(&self, global: &GlobalArgs) -> Result<CommandOutput, Error> {
+        let summary = match self {
             Self::Pack(args) => crate::pack::run(&args.config(), &args.run.options(global)?),
             Self::Rename(args) => crate::rename::run(&args.config(), &args.run.options(global)?),
             Self::Transcode(args) => crate::transcode::run(&args.config(), &args.run.options(global)?),
             Self::Check(args) => crate::check::run(&args.config(), &args.run.options(global)?),
             Self::Index(args) => crate::index::run(&args.config(), &args.run.options(global)?),
             Self::Shards(args) => args.run(global),
-        }
+            Self::Why(args) => return args.run(global),
+        };
+        Ok(summary?.into())
     }
 }
 

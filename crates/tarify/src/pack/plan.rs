@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
-use audsem_core::input::{is_file, is_folder, list_files, open_plain};
-use audsem_core::run::{FileState, Fingerprint, LeftOut, Outcome, Reads, RunOptions, check_growing};
+use audsem_core::input::{is_file, is_folder, open_plain};
+use audsem_core::run::{FileState, Fingerprint, LeftOut, Outcome, Reads, RunOptions, check_growing, is_place};
 use audsem_core::suffix::is_video;
+use audsem_core::walk::Walk;
 
 use super::Config;
 use super::table::ClipTable;
@@ -55,7 +56,7 @@ pub(super) struct Plan {
 pub(super) fn plan(config: &Config, options: &RunOptions) -> Result<Plan, Error> {
     let folder = folder_of_clips(&config.input)?;
     check_growing(&folder)?;
-    let files = list_files(&folder, |_| true)?;
+    let files = files_in(&folder)?;
     let n_files = files.len();
     let with_extension = |path: PathBuf| extension(&path).map(|extension| (path, extension));
     let mut media: Vec<(PathBuf, String)> = files.into_iter().filter_map(with_extension).collect();
@@ -94,6 +95,19 @@ fn folder_of_clips(input: &Path) -> Result<PathBuf, Error> {
     }
     let clips = input.join("clips");
     Ok(if is_file(&input.join("run.json"))? && is_folder(&clips)? { clips } else { input.to_owned() })
+}
+
+/// The files directly in a folder, and in the places over which `download` spreads them, in the order of their names: where
+/// they lie decides nothing.
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let is_here = |name: &str| match name.split_once('/') {
+        None => true,
+        Some((place, name)) => is_place(place) && !name.contains('/'),
+    };
+    let found = Walk::deep().files(folder, |_| true).map_err(CoreError::from)?;
+    let mut files: Vec<PathBuf> = found.into_iter().filter(|file| is_here(&file.name)).map(|file| file.path).collect();
+    files.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
+    Ok(files)
 }
 
 fn packable(

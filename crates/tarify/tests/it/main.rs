@@ -8,6 +8,8 @@ mod index;
 mod pack;
 mod rename;
 mod shards;
+mod tasks;
 mod transcode;
 mod trouble;
+mod why;
 mod workbench;

@@ -109,7 +109,10 @@ fn the_output_of_download_is_taken_as_it_is() {
     bench.call("pack -i clips --table table.csv -o one --copy").ended(0);
     for clip in fs::read_dir(bench.path("clips")).unwrap() {
         let clip = clip.unwrap();
-        bench.write(&format!("download/clips/{}", clip.file_name().to_str().unwrap()), fs::read(clip.path()).unwrap());
+        let name = clip.file_name().into_string().unwrap();
+        // As `download` spreads them, and as earlier versions did not.
+        let place = if name.starts_with('b') { "4f/" } else { "" };
+        bench.write(&format!("download/clips/{place}{name}"), fs::read(clip.path()).unwrap());
     }
     bench.write("download/run.json", "{}");
     bench.write("download/part-00000.parquet", "");

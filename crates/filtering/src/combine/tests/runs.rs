@@ -212,7 +212,7 @@ fn f6_f8_clips_keep_their_ids_and_texts_their_order() {
     let rejects = files.rejects("out/rejects-00000.jsonl");
     assert_eq!(rejects.len(), 1);
     assert_eq!(rejects[0].key, "video0 (1.0-2.5)");
-    assert_eq!((rejects[0].reason.as_str(), rejects[0].detail.as_str()), ("pronoun", "rule 8: he laughs"));
+    assert_eq!((rejects[0].reason.as_str(), rejects[0].detail.as_str()), ("pronoun", "rule 7: he laughs"));
     let texts = summary.step("texts").unwrap();
     assert_eq!((texts.read, texts.kept, texts.counts["texts"]), (5, 5, 3));
 }
