@@ -211,7 +211,8 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
             if requests.is_empty() {
                 break;
             }
-            let answers = self.gate.send(self.generator, &requests, self.task.probe(), (progress, attempt == 1), &mut usage)?;
+            let answers =
+                self.gate.send(self.generator, &requests, self.task.probe(), (progress, attempt == 1), &mut usage)?;
             for (&i, answer) in open.iter().zip(answers) {
                 self.take(&records[i], &mut pending[i], attempt, answer);
             }

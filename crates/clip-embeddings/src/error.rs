@@ -12,6 +12,19 @@ pub enum Error {
     /// The model.
     #[error(transparent)]
     Network(#[from] audsem_models::Error),
+    /// A file of weights that the authors of a model have published.
+    #[error(transparent)]
+    Weights(#[from] audsem_models::convert::ConvertError),
+    /// A file of weights without a tokenizer.
+    #[error(
+        "no tokenizer beside {}: files of the authors have none\n\
+         hint: name a folder with that of roberta-base (LAION's CLAP) or gpt2 (MS-CLAP): --tokenizer DIR",
+        path.display()
+    )]
+    NoTokenizer {
+        /// The file.
+        path: PathBuf,
+    },
     /// The page of a report.
     #[error(transparent)]
     Report(#[from] audsem_report::ReportError),

@@ -45,6 +45,7 @@ pub mod criterion;
 pub mod embed;
 pub mod error;
 pub mod extract;
+pub mod import;
 pub mod matching;
 pub mod mean_embedding;
 pub mod merge;

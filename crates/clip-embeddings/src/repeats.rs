@@ -9,9 +9,9 @@ use std::collections::HashSet;
 
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::Fingerprint;
-use audsem_core::tables::{TableError, text_hash};
+use audsem_core::tables::{ParquetFile, TableError, text_hash};
 
-use crate::sets::{EmbeddingFile, RowNumbers};
+use crate::sets::{EmbeddingFile, RowKey, RowNumbers};
 
 /// Hashes that were seen.
 pub(crate) type Seen = HashSet<u64, foldhash::fast::FixedState>;
@@ -34,27 +34,38 @@ impl Repeats {
         for set in files.chunk_by(|a, b| a.set == b.set) {
             let tables = set.iter().map(EmbeddingFile::keys).collect::<Result<Vec<_>, _>>()?;
             let groups = tables.iter().flat_map(|table| (0..table.n_groups()).map(move |group| (table, group)));
-            let mut seen = Seen::default();
-            ordered_map(
-                groups,
-                threads,
-                2 * threads,
-                |(table, group)| -> Result<Vec<Option<u64>>, TableError> {
-                    let keys = table.group(group)?.key;
-                    Ok((0..keys.len()).map(|row| keys.get_opt(row).map(text_hash)).collect())
-                },
-                |hashes| {
-                    for hash in hashes? {
-                        if hash.is_some_and(|hash| !seen.insert(hash)) {
-                            repeats.push(row);
-                        }
-                        row += 1;
-                    }
-                    Ok::<(), TableError>(())
-                },
-            )?;
+            let hashes = |(table, group): (&ParquetFile<RowKey>, usize)| -> Result<Vec<Option<u64>>, TableError> {
+                let keys = table.group(group)?.key;
+                Ok((0..keys.len()).map(|row| keys.get_opt(row).map(text_hash)).collect())
+            };
+            row = repeats.add_set(row, groups, threads, hashes)?;
         }
         Ok(repeats)
+    }
+
+    /// Goes through the row groups of a set, whose first row is `row`: `hashes` gives those of the keys of a group, in its
+    /// order. Returns the number of the row behind the last.
+    ///
+    /// # Errors
+    /// The first error of `hashes`.
+    pub(crate) fn add_set<G: Send>(
+        &mut self,
+        mut row: u64,
+        groups: impl Iterator<Item = G> + Send,
+        threads: usize,
+        hashes: impl Fn(G) -> Result<Vec<Option<u64>>, TableError> + Sync,
+    ) -> Result<u64, TableError> {
+        let mut seen = Seen::default();
+        ordered_map(groups, threads, 2 * threads, hashes, |hashes| {
+            for hash in hashes? {
+                if hash.is_some_and(|hash| !seen.insert(hash)) {
+                    self.push(row);
+                }
+                row += 1;
+            }
+            Ok::<(), TableError>(())
+        })?;
+        Ok(row)
     }
 
     /// Adds a row that follows those before it.

@@ -20,6 +20,10 @@ use crate::model_tag::ModelTag;
 /// Key of a table's own metadata under which the model is named that made its vectors: a [`ModelTag`].
 pub const MODEL_KEY: &str = "audsem.model";
 
+/// Key of a table's own metadata under which it says what its embeddings are of, where its columns do not: the name of a
+/// [`Modality`].
+pub const MODALITY_KEY: &str = "audsem.modality";
+
 /// `NAME=PATH`, or a path whose last component is the name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SetPath {
@@ -61,13 +65,29 @@ impl FromStr for SetPath {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Modality {
-    /// A sound.
+    /// A sound
     Audio,
-    /// A caption.
+    /// A caption
     Text,
 }
 
 impl Modality {
+    /// What the metadata of a table says.
+    fn stated(vectors: &VectorFile) -> Option<Self> {
+        let stated = vectors.value(MODALITY_KEY)?;
+        [Self::Audio, Self::Text].into_iter().find(|modality| modality.name() == stated)
+    }
+
+    /// What a table says its embeddings are of: its metadata, else its columns.
+    pub(crate) fn of(path: &Path, vectors: &VectorFile) -> Option<Self> {
+        let has = |found: Result<(), TableError>| found.is_ok();
+        Self::stated(vectors).or_else(|| match () {
+            () if has(ParquetFile::<TextEmbedding>::open(path).map(drop)) => Some(Self::Text),
+            () if has(ParquetFile::<AudioEmbedding>::open(path).map(drop)) => Some(Self::Audio),
+            () => None,
+        })
+    }
+
     /// Name of this modality in tables.
     pub fn name(self) -> &'static str {
         match self {
@@ -95,7 +115,7 @@ pub struct EmbeddingFile {
     pub path: PathBuf,
     /// Hash of its name in the set and its content.
     pub fingerprint: Reads,
-    /// What its embeddings are of, where its columns tell.
+    /// What its embeddings are of, where its metadata or its columns tell.
     pub modality: Option<Modality>,
     /// Numbers in its vectors.
     pub dim: usize,
@@ -116,12 +136,7 @@ impl EmbeddingFile {
         // Any table of embeddings has keys: a missing column should fail before a long run.
         ParquetFile::<EmbeddingKey>::open(&path)?;
         let keyless = Arc::new(rows_without_key(&path)?);
-        let has = |found: Result<(), TableError>| found.is_ok();
-        let modality = match () {
-            () if has(ParquetFile::<TextEmbedding>::open(&path).map(drop)) => Some(Modality::Text),
-            () if has(ParquetFile::<AudioEmbedding>::open(&path).map(drop)) => Some(Modality::Audio),
-            () => None,
-        };
+        let modality = Modality::of(&path, &vectors);
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let fingerprint = Fingerprint::new().with(set).with(&name).with_file(&FileFingerprint::of_output(&path)?);
         Ok(Self {
@@ -260,9 +275,14 @@ pub struct RowNumbers {
 impl RowNumbers {
     /// Numbers the rows of files one after the other.
     pub fn of(files: &[EmbeddingFile]) -> Self {
+        Self::of_counts(files.iter().map(|file| file.n_rows))
+    }
+
+    /// As [`RowNumbers::of`], from the rows of each file.
+    pub fn of_counts(counts: impl IntoIterator<Item = u64>) -> Self {
         let mut starts = vec![0];
-        for file in files {
-            starts.push(starts.last().copied().unwrap_or(0) + file.n_rows);
+        for count in counts {
+            starts.push(starts.last().copied().unwrap_or(0) + count);
         }
         Self { starts }
     }

@@ -16,6 +16,7 @@ use polars_parquet::read::{
 
 use super::TableError;
 use super::cell::ArrowArray;
+use super::kind::type_name;
 use super::parquet_read::{damaged, guarded, not_parquet};
 use crate::input::open_plain;
 
@@ -89,6 +90,30 @@ impl ColumnChunks {
     /// Number of rows of row group `i`; panics beyond the last.
     pub(super) fn n_rows_in(&self, i: usize) -> usize {
         self.metadata.row_groups[i].num_rows()
+    }
+
+    /// A column by its name.
+    pub(super) fn field(&self, name: &str) -> Option<&ArrowField> {
+        self.schema.get(name)
+    }
+
+    /// The error about a column that the user has named and that is not there, or not `wanted`. It lists those that would
+    /// do, else all.
+    pub(super) fn no_column(&self, name: &str, wanted: &'static str, fits: impl Fn(&ArrowField) -> bool) -> TableError {
+        let found = self.field(name).map(|field| type_name(field.dtype()));
+        let columns = |fits: &dyn Fn(&ArrowField) -> bool| -> Vec<String> {
+            let fitting = self.schema.iter_values().filter(|field| fits(field));
+            fitting.map(|field| field.name.to_string()).collect()
+        };
+        let fitting = columns(&fits);
+        TableError::NamedColumn {
+            table: self.name.clone(),
+            column: name.to_owned(),
+            wanted,
+            found,
+            columns: if fitting.is_empty() { columns(&|_| true) } else { fitting.clone() },
+            fitting: !fitting.is_empty(),
+        }
     }
 
     /// A value of the file's own metadata.

@@ -32,6 +32,7 @@ pub const VECTOR_COLUMN: &str = "vec";
 /// vector is absent or of another length than most, or an absent number in one, reads as NaN.
 pub struct VectorFile {
     chunks: ColumnChunks,
+    column: String,
     dim: usize,
     /// Rows that read as NaN whatever they hold: row group and row in it.
     masked: BTreeSet<(usize, usize)>,
@@ -80,7 +81,28 @@ impl VectorFile {
                 table: chunks.name,
             });
         };
-        let mut file = Self { chunks, dim: declared.unwrap_or(0), masked: BTreeSet::new() };
+        Self::of(chunks, VECTOR_COLUMN, declared)
+    }
+
+    /// Opens a file whose vectors are in a column of any name.
+    ///
+    /// # Errors
+    /// As [`VectorFile::open`].
+    pub fn open_column(path: &Path, column: &str) -> Result<Self, TableError> {
+        let chunks = ColumnChunks::open(path)?;
+        let declared = chunks.field(column).map(|field| declared_dim(field.dtype()));
+        match declared {
+            Some(Some(declared)) => Self::of(chunks, column, declared),
+            _ => {
+                Err(chunks
+                    .no_column(column, "a list of f16, f32 or f64", |field| declared_dim(field.dtype()).is_some()))
+            }
+        }
+    }
+
+    fn of(chunks: ColumnChunks, column: &str, declared: Option<usize>) -> Result<Self, TableError> {
+        let (column, dim) = (column.to_owned(), declared.unwrap_or(0));
+        let mut file = Self { chunks, column, dim, masked: BTreeSet::new() };
         if declared.is_none() {
             file.dim = file.dim_of_most_rows()?;
         }
@@ -228,11 +250,11 @@ impl VectorFile {
     }
 
     fn array(&self, i: usize) -> Result<ArrowArray, TableError> {
-        self.chunks.array(i, VECTOR_COLUMN)
+        self.chunks.array(i, &self.column)
     }
 
     fn column_of(&self, i: usize) -> Option<&ColumnChunkMetadata> {
-        self.chunks.leaves(i, VECTOR_COLUMN).next().filter(|leaf| leaf.descriptor().descriptor.max_rep_level == 1)
+        self.chunks.leaves(i, &self.column).next().filter(|leaf| leaf.descriptor().descriptor.max_rep_level == 1)
     }
 }
 

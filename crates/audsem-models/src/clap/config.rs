@@ -25,6 +25,10 @@ pub struct Config {
     pub projection_hidden_act: String,
     /// Exponential of the logit scales of a new model.
     pub logit_scale_init_value: f64,
+    /// Most tokens of a text, special ones included, where the library gives the network fewer than it has positions for;
+    /// transformers has no such limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_text_tokens: Option<usize>,
 }
 
 impl Default for Config {
@@ -36,6 +40,7 @@ impl Default for Config {
             projection_dim: 512,
             projection_hidden_act: "relu".to_owned(),
             logit_scale_init_value: 1.0 / 0.07,
+            max_text_tokens: None,
         }
     }
 }

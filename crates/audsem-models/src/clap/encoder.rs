@@ -1,18 +1,23 @@
 //! From samples and strings to vectors.
 
+use std::path::Path;
+
 use audsem_core::hub::ModelDir;
 use candle_core::{DType, Device, Tensor};
 
-use super::{Clap, ClapInference, FeatureConfig, FeatureExtractor, Features};
+use super::network::Network;
+use super::words::Words;
+use super::{FeatureConfig, FeatureExtractor, Features};
+use crate::convert::{ConvertError, SourceFile, SourceNetwork};
 use crate::error::{Error, Result};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::Encoded;
 
 /// A checkpoint with its feature extractor and its tokenizer, for inference.
 #[derive(Debug)]
 pub struct ClapEncoder {
-    model: ClapInference,
+    model: Network,
     extractor: FeatureExtractor,
-    tokenizer: Tokenizer,
+    words: Words,
 }
 
 impl ClapEncoder {
@@ -23,9 +28,57 @@ impl ClapEncoder {
     /// A file cannot be read; configuration or features are unsupported; tensors are missing, unused or of another
     /// shape, all of which are named.
     pub fn open(dir: &ModelDir, device: &Device, dtype: DType, max_tokens: Option<usize>) -> Result<Self> {
+        Self::open_with(dir, dir, device, dtype, max_tokens)
+    }
+
+    /// As [`ClapEncoder::open`], with the tokenizer of another folder.
+    ///
+    /// # Errors
+    /// As [`ClapEncoder::open`].
+    pub fn open_with(
+        dir: &ModelDir,
+        tokenizer: &ModelDir,
+        device: &Device,
+        dtype: DType,
+        max_tokens: Option<usize>,
+    ) -> Result<Self> {
         let extractor = FeatureExtractor::new(&FeatureConfig::open(dir)?)?;
-        let model = Clap::open(dir, device, dtype)?;
-        let (features, network) = (extractor.config(), &model.config().audio_config);
+        let model = Network::open(dir, device, dtype)?;
+        Self::of_parts(model, extractor, tokenizer, max_tokens)
+    }
+
+    /// Opens the file that the authors of LAION's CLAP or of MS-CLAP 2023 published, with the tokenizer of a folder: that of
+    /// `roberta-base` or of `gpt2`. Which of them it is, and its sizes, its tensors tell.
+    ///
+    /// # Errors
+    /// The file cannot be read, its tensors are not those of such a network, or the tokenizer is not one for it.
+    pub fn open_original(
+        file: &Path,
+        tokenizer: &ModelDir,
+        device: &Device,
+        dtype: DType,
+        max_tokens: Option<usize>,
+    ) -> std::result::Result<Self, ConvertError> {
+        let converted = {
+            let source = SourceFile::open(file, None, None)?;
+            SourceNetwork::of_clap(&source)?.convert(&source)?
+        };
+        let vb = converted.var_builder(device, dtype)?;
+        let model = match converted.network {
+            SourceNetwork::MsClap => Network::load_msclap(&vb, &converted.config()?)?,
+            _ => Network::load_clap(&vb, &converted.config()?)?,
+        };
+        let extractor = FeatureExtractor::new(&converted.features()?).map_err(Error::from)?;
+        Ok(Self::of_parts(model, extractor, tokenizer, max_tokens)?)
+    }
+
+    fn of_parts(
+        model: Network,
+        extractor: FeatureExtractor,
+        tokenizer: &ModelDir,
+        max_tokens: Option<usize>,
+    ) -> Result<Self> {
+        let (features, network) = (extractor.config(), model.audio_config());
         if features.feature_size != network.num_mel_bins || features.frames() > network.max_frames() {
             return Err(Error::FeatureShape {
                 frames: features.frames(),
@@ -34,8 +87,8 @@ impl ClapEncoder {
                 wanted_mels: network.num_mel_bins,
             });
         }
-        let tokenizer = Tokenizer::load(dir, model.config().text_config.longest(), max_tokens)?;
-        Ok(Self { model: model.into_inference()?, extractor, tokenizer })
+        let words = Words::load(tokenizer, &model, max_tokens)?;
+        Ok(Self { model, extractor, words })
     }
 
     /// As [`FusedTextModel::with_batch_size`](crate::nn::text::FusedTextModel::with_batch_size).
@@ -53,10 +106,10 @@ impl ClapEncoder {
     /// Width D of the vectors.
     #[must_use]
     pub fn dim(&self) -> usize {
-        self.model.config().projection_dim
+        self.model.dim()
     }
 
-    /// As [`ClapInference::logit_scale`].
+    /// What cosines of a sound are multiplied with before a softmax over texts.
     #[must_use]
     pub fn logit_scale(&self) -> f32 {
         self.model.logit_scale()
@@ -88,11 +141,11 @@ impl ClapEncoder {
     /// # Errors
     /// The tokenizer refuses a text, memory, device.
     pub fn embed_texts(&self, texts: &[&str]) -> Result<Tensor> {
-        let ids = texts.iter().map(|text| self.tokenizer.ids(text)).collect::<Result<Vec<_>>>()?;
+        let ids = texts.iter().map(|text| Ok(self.encode(text)?.ids)).collect::<Result<Vec<_>>>()?;
         self.embed_ids(&ids.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 
-    /// Unit vectors (B, D) of texts given as token ids, as [`ClapEncoder::tokenizer`] makes them; otherwise as
+    /// Unit vectors (B, D) of texts given as token ids, as [`ClapEncoder::encode`] makes them; otherwise as
     /// [`ClapEncoder::embed_texts`].
     ///
     /// # Errors
@@ -104,9 +157,17 @@ impl ClapEncoder {
         self.model.embed_text(texts)
     }
 
-    /// The tokenizer.
+    /// The tokens of a text, with those that the network wants around it.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`](crate::tokenizer::Tokenizer::encode).
+    pub fn encode(&self, text: &str) -> Result<Encoded> {
+        self.words.encode(text)
+    }
+
+    /// Most tokens of a text, special ones included.
     #[must_use]
-    pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+    pub fn max_tokens(&self) -> usize {
+        self.words.max_tokens()
     }
 }

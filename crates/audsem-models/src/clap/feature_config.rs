@@ -3,7 +3,7 @@
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::ModelError;
 use audsem_media::audio::{BinSpacing, FrontEndConfig, MelConfig};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::FeatureError;
 
@@ -21,7 +21,7 @@ struct Joint {
 }
 
 /// How sounds that are too long are truncated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Truncation {
     /// Four channels: the whole sound, downsampled, and three pieces of it.
@@ -31,7 +31,7 @@ pub enum Truncation {
 }
 
 /// How sounds that are too short are padded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClipPadding {
     /// Repeated as often as it fits as a whole, then silence.
@@ -46,7 +46,7 @@ pub enum ClipPadding {
 /// the defaults of transformers' `ClapFeatureExtractor`.
 ///
 /// `top_db` and `padding_value` are in the file too, but the reference stores them and uses neither.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FeatureConfig {
     /// The class that wrote the file.
@@ -69,6 +69,12 @@ pub struct FeatureConfig {
     pub truncation: Truncation,
     /// How sounds that are too short are padded.
     pub padding: ClipPadding,
+    /// Whether samples are rounded to 16 bits first, towards 0, as `laion_clap` does it. Not in files of transformers.
+    pub quantize_int16: bool,
+    /// The sampling rate that the filters are made for, where it is not that of the sounds: MS-CLAP reads sounds of 44.1 kHz
+    /// through filters for 32 kHz. Not in files of transformers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter_sampling_rate: Option<u32>,
     /// The file that says so, for messages.
     #[serde(skip)]
     pub file: &'static str,
@@ -87,6 +93,8 @@ impl Default for FeatureConfig {
             max_length_s: 10,
             truncation: Truncation::Fusion,
             padding: ClipPadding::Repeatpad,
+            quantize_int16: false,
+            filter_sampling_rate: None,
             file: OWN_FILE,
         }
     }
@@ -137,6 +145,9 @@ impl FeatureConfig {
         if !(1..=MAX_RATE_HZ).contains(&self.sampling_rate) {
             return refuse("sampling_rate", self.sampling_rate.to_string(), "1 to 768000");
         }
+        if let Some(rate) = self.filter_sampling_rate.filter(|rate| !(1..=MAX_RATE_HZ).contains(rate)) {
+            return refuse("filter_sampling_rate", rate.to_string(), "1 to 768000");
+        }
         if self.hop_length == 0 {
             return refuse("hop_length", "0".to_owned(), "1 or more");
         }
@@ -173,6 +184,8 @@ impl FeatureConfig {
         let mel = filters(self.feature_size, self.frequency_min, self.frequency_max);
         // transformers computes the frequencies of bins as torchaudio does, whatever the filters.
         let mel = MelConfig { bins: BinSpacing::WholeHalves, ..mel };
-        FrontEndConfig::clap(self.sampling_rate, self.fft_window_size, self.hop_length, mel)
+        // Of the rate, the front end knows the filters alone.
+        let rate = self.filter_sampling_rate.unwrap_or(self.sampling_rate);
+        FrontEndConfig::clap(rate, self.fft_window_size, self.hop_length, mel)
     }
 }

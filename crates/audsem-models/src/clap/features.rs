@@ -128,6 +128,8 @@ impl FeatureExtractor {
     pub fn extract(&self, samples: &[f32], crop: Crop) -> Result<Features, FeatureError> {
         // The whole sound is checked, not only the pieces that are used.
         check_samples(samples)?;
+        let quantised = self.config.quantize_int16.then(|| quantised(samples));
+        let samples = quantised.as_deref().unwrap_or(samples);
         let limit = self.config.max_samples();
         match self.config.truncation {
             _ if samples.len() <= limit => Ok(self.of_short(samples)),
@@ -210,6 +212,15 @@ impl FeatureExtractor {
         let first = earlier * hop >= n_fft / 2;
         (first && frame * hop + n_fft / 2 <= filled).then_some(earlier)
     }
+}
+
+/// Samples as 16 bits hold them. What lies between two steps becomes the one nearer to 0, and full scale is 32767: a sound of
+/// 16 bits, whose full scale is 32768, loses a step here too.
+fn quantised(samples: &[f32]) -> Vec<f32> {
+    const STEPS: f32 = 32_767.0;
+    let step = |sample: &f32| (sample.clamp(-1.0, 1.0) * STEPS).trunc();
+    #[expect(clippy::cast_possible_truncation, reason = "the library divides in 64 bits and keeps 32")]
+    samples.iter().map(|sample| (f64::from(step(sample)) / f64::from(STEPS)) as f32).collect()
 }
 
 /// Where the piece starts, 0 to `last`.

@@ -1,8 +1,9 @@
 //! CLAP: sounds and texts as vectors of one space.
 //!
 //! Any checkpoint of `ClapModel` loads (unfused and fused, of any size); what differs comes from its `config.json` and
-//! `preprocessor_config.json` (or `processor_config.json`). [`ClapEncoder`] is the full pipeline from samples and strings
-//! to vectors, [`Clap`] the network alone, which can be trained.
+//! `preprocessor_config.json` (or `processor_config.json`). So do the files that the authors of LAION's CLAP and of MS-CLAP
+//! published, see [`crate::convert`]. [`ClapEncoder`] is the full pipeline from samples and strings to vectors, [`Clap`] the
+//! network of LAION alone, which can be trained, and [`MsClap`] that of Microsoft.
 
 mod config;
 mod encoder;
@@ -11,6 +12,9 @@ mod features;
 mod fusion;
 mod htsat;
 mod model;
+mod msclap;
+mod network;
+mod words;
 
 pub use config::{AudioConfig, Config};
 pub use encoder::ClapEncoder;
@@ -18,3 +22,4 @@ pub use feature_config::{ClipPadding, FeatureConfig, Truncation};
 pub use features::{Crop, FeatureError, FeatureExtractor, Features};
 pub use htsat::{AudioInference, AudioTower};
 pub use model::{Clap, ClapInference};
+pub use msclap::{MsClap, MsClapConfig};

@@ -62,7 +62,7 @@ impl InferenceProjection {
 }
 
 /// Rows (B, D) over their norms, in f32.
-fn unit(x: &Tensor) -> Result<Tensor> {
+pub(super) fn unit(x: &Tensor) -> Result<Tensor> {
     let x = x.to_dtype(DType::F32)?;
     let norm = x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?;
     Ok(x.broadcast_div(&norm.maximum(MIN_NORM)?)?)

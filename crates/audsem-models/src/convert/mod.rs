@@ -7,9 +7,11 @@
 //! executed: pickles are read as data.
 
 mod captioners;
+mod claps;
 mod ctranslate2;
 mod error;
 mod expected;
+mod load;
 mod network;
 mod onnx;
 mod pictures;

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    ConvertError, ConvertedNetwork, ExpectedTensors, SourceFile, Tensors, captioners, pictures, read, taggers, whisper,
+    ConvertError, ConvertedNetwork, ExpectedTensors, SourceFile, Tensors, captioners, claps, pictures, read, taggers,
+    whisper,
 };
 use crate::error::Result;
 
@@ -18,10 +19,14 @@ pub enum SourceNetwork {
     Ced,
     /// CoNeTTE, from the checkpoint on the Hugging Face hub.
     Conette,
+    /// CLAP of LAION, from the authors' checkpoint.
+    LaionClap,
     /// LP-MusicCaps, from the authors' checkpoint.
     LpMusicCaps,
     /// MobileNetV2 of torchvision.
     MobileNetV2,
+    /// CLAP of Microsoft, 2023, from the authors' checkpoint.
+    MsClap,
     /// The ResNet of Places365, from the authors' checkpoint.
     Places,
     /// SAT, from the authors' checkpoint.
@@ -47,13 +52,15 @@ pub(super) struct Rewritten {
 
 impl SourceNetwork {
     /// All networks.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Plain,
         Self::Beats,
         Self::Ced,
         Self::Conette,
+        Self::LaionClap,
         Self::LpMusicCaps,
         Self::MobileNetV2,
+        Self::MsClap,
         Self::Places,
         Self::Sat,
         Self::SileroVad,
@@ -69,8 +76,10 @@ impl SourceNetwork {
             Self::Beats => "beats",
             Self::Ced => "ced",
             Self::Conette => "conette",
+            Self::LaionClap => "laion-clap",
             Self::LpMusicCaps => "lp-musiccaps",
             Self::MobileNetV2 => "mobilenet-v2",
+            Self::MsClap => "ms-clap",
             Self::Places => "places",
             Self::Sat => "sat",
             Self::SileroVad => "silero-vad",
@@ -79,26 +88,45 @@ impl SourceNetwork {
         }
     }
 
+    /// Which CLAP a file is of, as its tensors tell.
+    ///
+    /// # Errors
+    /// It is of none that is known.
+    pub fn of_clap(file: &SourceFile) -> std::result::Result<Self, ConvertError> {
+        claps::network_of(file)
+    }
+
     /// Converts a file and compares its tensors with those that the network loads.
     ///
     /// # Errors
     /// [`ConvertError::Mismatch`] with every tensor that is missing, unexpected or of another shape.
     pub fn convert(self, file: &SourceFile) -> std::result::Result<ConvertedNetwork, ConvertError> {
         let mut source = ConvertedNetwork::describe(file);
+        let mut features = None;
         let rewritten = match self {
             Self::Plain => {
                 let tensors = file.tensors.clone();
-                return Ok(ConvertedNetwork { network: self, tensors, config: None, source });
+                return Ok(ConvertedNetwork { network: self, tensors, config: None, features: None, source });
             }
             Self::Whisper => {
                 let (tensors, config) = whisper::convert(file)?;
-                return Ok(ConvertedNetwork { network: self, tensors, config: Some(config), source });
+                return Ok(ConvertedNetwork { network: self, tensors, config: Some(config), features: None, source });
             }
             Self::Beats => taggers::beats(file)?,
             Self::Ced => taggers::ced(file),
             Self::Conette => captioners::conette(file)?,
+            Self::LaionClap => {
+                let (rewritten, extractor) = claps::laion(file)?;
+                features = Some(extractor);
+                rewritten
+            }
             Self::LpMusicCaps => captioners::lp_musiccaps(file),
             Self::MobileNetV2 => pictures::mobilenet_v2(file),
+            Self::MsClap => {
+                let (rewritten, extractor) = claps::microsoft(file)?;
+                features = Some(extractor);
+                rewritten
+            }
             Self::Places => pictures::places(file),
             Self::Sat => taggers::sat(file),
             Self::SileroVad => {
@@ -111,7 +139,7 @@ impl SourceNetwork {
         let Rewritten { tensors, config, expected, ignorable } = rewritten;
         let is_ignorable = |name: &str| is_counter(name) || ignorable(name);
         match expected?.compare(&tensors, is_ignorable) {
-            None => Ok(ConvertedNetwork { network: self, tensors, config: Some(config), source }),
+            None => Ok(ConvertedNetwork { network: self, tensors, config: Some(config), features, source }),
             Some(mismatch) => Err(ConvertError::Mismatch { network: self.name(), mismatch }),
         }
     }

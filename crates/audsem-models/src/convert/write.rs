@@ -18,6 +18,8 @@ pub struct ConvertedNetwork {
     pub tensors: BTreeMap<String, SourceTensor>,
     /// What `config.json` says; nothing if the file does not tell and no network is named.
     pub config: Option<Map<String, Value>>,
+    /// What `preprocessor_config.json` says, of networks whose folders have one.
+    pub features: Option<Map<String, Value>>,
     /// What `source.json` says: where the tensors come from, what else the file holds, and what was left out.
     pub source: Map<String, Value>,
 }
@@ -38,7 +40,7 @@ impl ConvertedNetwork {
         source.as_object().cloned().unwrap_or_default()
     }
 
-    /// Writes `model.safetensors`, `source.json` and, if there is one, `config.json` into a folder, which is made. The
+    /// Writes `model.safetensors`, `source.json` and, if there are any, `config.json` and `preprocessor_config.json` into a folder, which is made. The
     /// same source gives the same bytes. Weights that lie there already go first and the new ones come last, so that
     /// no weights ever lie beside the configuration of others.
     ///
@@ -46,9 +48,14 @@ impl ConvertedNetwork {
     /// The folder cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), ConvertError> {
         create_folder(folder)?;
-        let (config, source) = (self.config.as_ref().map(text_of).transpose()?, text_of(&self.source)?);
-        let config = config.as_deref().map(|config| ("config.json", config));
-        let files: Vec<(&str, &[u8])> = config.into_iter().chain([("source.json", &*source)]).collect();
+        let (config, features) = (self.config.as_ref(), self.features.as_ref());
+        let named =
+            [("config.json", config), ("preprocessor_config.json", features), ("source.json", Some(&self.source))];
+        let mut texts = Vec::new();
+        for (name, content) in named {
+            texts.extend(content.map(text_of).transpose()?.map(|text| (name, text)));
+        }
+        let files: Vec<(&str, &[u8])> = texts.iter().map(|(name, text)| (*name, text.as_slice())).collect();
         Ok(write_together(folder, &files, ("model.safetensors", &self.safetensors()?))?)
     }
 

@@ -67,6 +67,16 @@ impl Tokenizer {
         Ok(Self { inner, pad_id, max_tokens })
     }
 
+    /// Makes a token a special one: it is cut out of texts before they are tokenised.
+    ///
+    /// # Errors
+    /// The tokenizer refuses it.
+    pub fn with_special(mut self, token: &str) -> Result<Self> {
+        let special = tokenizers::AddedToken::from(token, true);
+        self.inner.add_special_tokens([special]).map_err(|e| failed(Path::new(""), &e))?;
+        Ok(self)
+    }
+
     /// The tokenizer of the `tokenizers` library.
     #[must_use]
     pub fn inner(&self) -> &tokenizers::Tokenizer {

@@ -27,6 +27,7 @@ mod llava_video;
 mod local_model;
 mod lp_musiccaps;
 mod original_checkpoints;
+mod original_clap;
 mod processors;
 mod qwen2_5_omni;
 mod qwen2_audio;

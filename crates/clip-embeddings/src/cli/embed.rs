@@ -16,13 +16,29 @@ const SOUNDS: usize = 16;
 /// Captions in a forward pass, where they are padded.
 const CAPTIONS: usize = 256;
 
-fn settings(args: &ModelArgs, batch_size: usize) -> ModelSettings {
-    ModelSettings {
-        model: args.model.clone().unwrap_or_else(|| MODEL.to_owned()),
-        revision: args.revision.clone(),
-        device: args.device,
-        precision: args.dtype,
-        batch_size: args.batch_size.map_or(batch_size, |n| n as usize),
+/// A CLAP model.
+#[derive(Debug, Clone, Args)]
+pub struct ClapArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
+    pub model: ModelArgs,
+    /// Folder with the tokenizer of the model, where it is not beside its weights: with a file that the authors of LAION's CLAP
+    /// published that of roberta-base, with CLAP_weights_2023.pth of MS-CLAP that of gpt2
+    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    pub tokenizer: Option<PathBuf>,
+}
+
+impl ClapArgs {
+    fn settings(&self, batch_size: usize) -> ModelSettings {
+        let Self { model, tokenizer } = self;
+        ModelSettings {
+            model: model.model.clone().unwrap_or_else(|| MODEL.to_owned()),
+            revision: model.revision.clone(),
+            tokenizer: tokenizer.clone(),
+            device: model.device,
+            precision: model.dtype,
+            batch_size: model.batch_size.map_or(batch_size, |n| n as usize),
+        }
     }
 }
 
@@ -33,7 +49,7 @@ pub struct EmbedAudioArgs {
     /// is repeated, its first clip counts
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
-    /// Which part to embed of a sound that is longer than the model's input window (CLAP: 10 s)
+    /// Which part to embed of a sound that is longer than the model's input window (CLAP: 10 s, MS-CLAP: 7 s)
     #[arg(long, value_enum, default_value = "centre")]
     pub crop: CropRule,
     /// How many windows of such a sound to embed
@@ -44,7 +60,7 @@ pub struct EmbedAudioArgs {
     pub ffmpeg: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
-    pub model: ModelArgs,
+    pub model: ClapArgs,
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
     pub run: RunArgs,
@@ -55,7 +71,7 @@ impl EmbedAudioArgs {
     pub fn config(&self) -> audio::Config {
         audio::Config {
             inputs: self.input.clone(),
-            model: settings(&self.model, SOUNDS),
+            model: self.model.settings(SOUNDS),
             crop: self.crop,
             windows: self.windows,
             ffmpeg: self.ffmpeg.clone(),
@@ -76,7 +92,7 @@ pub struct EmbedTextArgs {
     pub max_tokens: Option<u32>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
-    pub model: ModelArgs,
+    pub model: ClapArgs,
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
     pub run: RunArgs,
@@ -87,7 +103,7 @@ impl EmbedTextArgs {
     pub fn config(&self) -> text::Config {
         text::Config {
             inputs: self.input.clone(),
-            model: settings(&self.model, CAPTIONS),
+            model: self.model.settings(CAPTIONS),
             max_tokens: self.max_tokens.map(|n| n as usize),
         }
     }
@@ -110,7 +126,7 @@ pub struct SimilarityArgs {
     pub workers: Option<u16>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the help of the subcommand")]
-    pub model: ModelArgs,
+    pub model: ClapArgs,
 }
 
 impl SimilarityArgs {
@@ -119,7 +135,7 @@ impl SimilarityArgs {
         similarity::Config {
             clip: self.clip.clone(),
             texts: self.texts.clone(),
-            model: settings(&self.model, SOUNDS),
+            model: self.model.settings(SOUNDS),
             ffmpeg: self.ffmpeg.clone(),
         }
     }

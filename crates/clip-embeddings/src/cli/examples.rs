@@ -16,6 +16,10 @@ pub(super) const EXAMPLES: &[Examples] = &[
         "embed-text",
         &["--input clips --output embeddings/text", "--input questions.csv --max-tokens 32 --output embeddings/text"],
     ),
+    (
+        "import-embeddings",
+        &["--input theirs.parquet --modality audio --model-name muq-large --output embeddings/audio"],
+    ),
     ("reference build", &["--reference audioset=embeddings/audioset clotho=embeddings/clotho --output reference"]),
     ("score", &["--input embeddings/audio --reference reference --output scores"]),
     (
@@ -34,6 +38,7 @@ const NO_CHOICE: &str = "it makes no random choice";
 pub(super) const WITHOUT: &[Without] = &[
     ("merge-shards", "seed", NO_CHOICE),
     ("embed-text", "seed", NO_CHOICE),
+    ("import-embeddings", "seed", NO_CHOICE),
     ("reference build", "seed", NO_CHOICE),
     ("score", "seed", NO_CHOICE),
     ("contamination", "seed", NO_CHOICE),

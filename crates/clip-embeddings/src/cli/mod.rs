@@ -3,6 +3,7 @@
 mod contamination;
 mod embed;
 mod examples;
+mod import;
 mod matching;
 mod merge;
 mod reference;
@@ -10,7 +11,8 @@ mod report;
 mod score;
 
 pub use contamination::ContaminationArgs;
-pub use embed::{EmbedAudioArgs, EmbedTextArgs, SimilarityArgs};
+pub use embed::{ClapArgs, EmbedAudioArgs, EmbedTextArgs, SimilarityArgs};
+pub use import::ImportArgs;
 pub use matching::MatchArgs;
 pub use merge::MergeArgs;
 pub use reference::{BuildArgs, ReferenceArgs, ReferenceCommand};
@@ -46,6 +48,8 @@ pub enum Command {
     EmbedAudio(EmbedAudioArgs),
     /// Embed captions with a CLAP model
     EmbedText(EmbedTextArgs),
+    /// Import vectors that another program has made: any Parquet of keys and vectors
+    ImportEmbeddings(ImportArgs),
     /// Reference sets: `reference build`
     Reference(ReferenceArgs),
     /// Score every embedding: mean dissimilarity to a reference, and its nearest neighbours there
@@ -71,6 +75,7 @@ impl Command {
         let summary = match self {
             Self::EmbedAudio(args) => crate::embed::audio::run(&args.config(), &options(&args.run, global)?),
             Self::EmbedText(args) => crate::embed::text::run(&args.config(), &options(&args.run, global)?),
+            Self::ImportEmbeddings(args) => crate::import::run(&args.config(), &options(&args.run, global)?),
             Self::Similarity(args) => {
                 if let Some(workers) = args.workers {
                     limit_threads(usize::from(workers));

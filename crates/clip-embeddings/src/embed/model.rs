@@ -1,7 +1,11 @@
 //! The model of a command: found and opened only when it is needed.
 
+use std::path::{Path, PathBuf};
+
 use audsem_core::device::{DeviceChoice, Precision};
+use audsem_core::error::Error as CoreError;
 use audsem_core::hub::ModelDir;
+use audsem_core::input::look_at;
 use audsem_core::run::{Fingerprint, ModelFingerprint};
 use audsem_models::clap::ClapEncoder;
 
@@ -11,10 +15,12 @@ use crate::model_tag::ModelTag;
 /// The model and where it runs.
 #[derive(Debug, Clone)]
 pub struct ModelSettings {
-    /// The checkpoint: a folder, or an id on the hub.
+    /// The checkpoint: a folder, an id on the hub, or a file that the authors of a CLAP published.
     pub model: String,
     /// Branch, tag or commit on the hub.
     pub revision: Option<String>,
+    /// The folder of its tokenizer, where that does not lie beside the weights.
+    pub tokenizer: Option<PathBuf>,
     /// Where it runs.
     pub device: DeviceChoice,
     /// Number type of its weights.
@@ -32,14 +38,47 @@ pub(super) struct TableModel {
     pub fingerprint: ModelFingerprint,
 }
 
+/// Where a model lies.
+enum Found {
+    Folder { dir: ModelDir, tokenizer: Option<ModelDir> },
+    File { file: PathBuf, tokenizer: ModelDir },
+}
+
+/// Files of a folder on which its tokenizer depends.
+const TOKENIZER_FILES: [&str; 8] = [
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+];
+
 impl ModelSettings {
-    fn find(&self) -> Result<ModelDir, Error> {
-        Ok(ModelDir::resolve(&self.model, self.revision.as_deref()).map_err(audsem_models::Error::from)?)
+    fn find(&self) -> Result<Found, Error> {
+        let apart = self.tokenizer.as_deref().map(tokenizer_in).transpose()?;
+        let file = Path::new(&self.model);
+        if !look_at(file)?.is_some_and(|found| found.is_file()) {
+            let found = ModelDir::resolve(&self.model, self.revision.as_deref());
+            return Ok(Found::Folder { dir: found.map_err(audsem_models::Error::from)?, tokenizer: apart });
+        }
+        let beside = || tokenizer_in(file.parent().filter(|dir| *dir != Path::new("")).unwrap_or(Path::new(".")));
+        let tokenizer = apart.or_else(|| beside().ok());
+        let tokenizer = tokenizer.ok_or_else(|| Error::NoTokenizer { path: file.to_owned() })?;
+        Ok(Found::File { file: file.to_owned(), tokenizer })
     }
 
-    fn load(&self, dir: &ModelDir, max_tokens: Option<usize>) -> Result<ClapEncoder, Error> {
+    fn load(&self, found: &Found, max_tokens: Option<usize>) -> Result<ClapEncoder, Error> {
         let device = self.device.open().map_err(audsem_models::Error::from)?;
-        let encoder = ClapEncoder::open(dir, &device, self.precision.dtype(), max_tokens)?;
+        let dtype = self.precision.dtype();
+        let encoder = match found {
+            Found::Folder { dir, tokenizer } => {
+                ClapEncoder::open_with(dir, tokenizer.as_ref().unwrap_or(dir), &device, dtype, max_tokens)?
+            }
+            Found::File { file, tokenizer } => ClapEncoder::open_original(file, tokenizer, &device, dtype, max_tokens)?,
+        };
         Ok(encoder.with_batch_size(self.batch_size))
     }
 
@@ -60,12 +99,45 @@ impl ModelSettings {
         if dry_run {
             return Ok(None);
         }
-        let dir = self.find()?;
-        let encoder = self.load(&dir, max_tokens)?;
-        let fingerprint = dir.fingerprint().map_err(audsem_models::Error::from)?;
+        let found = self.find()?;
+        let encoder = self.load(&found, max_tokens)?;
+        let fingerprint = found.fingerprint()?;
         let tag = tag(&fingerprint, self.precision);
         Ok(Some(TableModel { encoder, tag, fingerprint }))
     }
+}
+
+impl Found {
+    /// The tokenizer, where it lies elsewhere.
+    fn apart(&self) -> Option<&ModelDir> {
+        match self {
+            Self::Folder { tokenizer, .. } => tokenizer.as_ref(),
+            Self::File { tokenizer, .. } => Some(tokenizer),
+        }
+    }
+
+    /// Hashes of all files that decide the vectors.
+    fn fingerprint(&self) -> Result<ModelFingerprint, Error> {
+        let fingerprint = match self {
+            Self::Folder { dir, .. } => dir.fingerprint(),
+            Self::File { file, .. } => ModelFingerprint::of_file(file),
+        };
+        let mut fingerprint = fingerprint.map_err(audsem_models::Error::from)?;
+        for path in self.apart().into_iter().flat_map(|dir| TOKENIZER_FILES.map(|name| dir.optional(name))).flatten() {
+            fingerprint.sha256.extend(ModelFingerprint::of_file(&path).map_err(audsem_models::Error::from)?.sha256);
+        }
+        Ok(fingerprint)
+    }
+}
+
+/// A folder that has a tokenizer.
+fn tokenizer_in(folder: &Path) -> Result<ModelDir, Error> {
+    let dir = ModelDir::local(folder);
+    if ["tokenizer.json", "vocab.json"].iter().any(|name| dir.optional(name).is_some()) {
+        return Ok(dir);
+    }
+    let problem = "there is neither tokenizer.json nor vocab.json here\nhint: name the folder of a model, such as roberta-base or gpt2";
+    Err(CoreError::input(folder, problem).into())
 }
 
 /// Names the model by everything that decides its vectors: all weights, configurations and the tokenizer.

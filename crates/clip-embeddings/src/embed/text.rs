@@ -81,7 +81,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     })?;
     let truncated = report.stats.counts.get(TRUNCATED).copied().unwrap_or(0);
     if let Some(model) = model.as_ref().filter(|_| truncated > 0) {
-        let limit = model.encoder.tokenizer().max_tokens();
+        let limit = model.encoder.max_tokens();
         tracing::warn!("{truncated} captions have more than {limit} tokens and were truncated");
     }
     Ok(run.finish()?.with_result("shards", sources.len()).with_result(TRUNCATED, truncated))
@@ -128,7 +128,7 @@ fn embed<'a>(
         known.into_iter().map(|(text, caption)| (text, Ok(caption))).collect();
     let mut tokens = Vec::with_capacity(unknown.len());
     for text in unknown {
-        match encoder.tokenizer().encode(text) {
+        match encoder.encode(text) {
             Ok(encoded) if !encoded.has_text => {
                 let detail = format!("{text:?}");
                 embedded.insert(text, Err(LeftOut::fail(TextFault::NoTokens, detail)));

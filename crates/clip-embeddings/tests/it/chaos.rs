@@ -12,6 +12,7 @@ audsem_core::survival_tests! {
     "merge-shards" => merge_shards_by_copy, merge_shards_by_link;
     "embed-audio" => embed_audio;
     "embed-text" => embed_text;
+    "import-embeddings" => import_embeddings;
     "reference build" => reference_build;
     "score" => score_of_neighbours;
     "contamination" => contamination;
@@ -86,6 +87,12 @@ fn similarity(command: &str) {
     survive_printing("similarity", &bench.path(""), |workers| {
         bench.command(&format!("{command} a.flac rain wind --model model --json --workers {workers}"))
     });
+}
+
+fn import_embeddings(command: &str) {
+    let bench = Bench::new();
+    embeddings(&bench);
+    check(&bench, "import-embeddings", &format!("{command} -i in ref --modality audio --model-name other"));
 }
 
 fn reference_build(command: &str) {

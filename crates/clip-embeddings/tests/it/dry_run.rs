@@ -20,6 +20,7 @@ fn a_dry_run_counts_what_the_run_counts() {
     bench.table("matches.parquet", &[matched]);
     bench.write("shards/0.tar", shard(&[("V (1.0-2.0)", "a"), ("W (1.0-2.0)", "b")]));
     for command in [
+        "import-embeddings -i audio --modality audio --model-name other",
         "reference build --reference audio --index",
         "score -i audio --reference bench.parquet --score knn",
         "contamination -i audio --benchmark bench.parquet --threshold 0.5 --near-duplicates 0.9",

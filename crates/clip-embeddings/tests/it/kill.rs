@@ -49,6 +49,15 @@ fn reference_build_goes_on_after_a_kill() {
 }
 
 #[test]
+fn import_goes_on_after_a_kill() {
+    let bench = Bench::new();
+    for i in 0..8 {
+        bench.random(&format!("in/{i}.parquet"), "q", 3000 + 100 * i as usize, 16, i);
+    }
+    check(&bench, 8, "import-embeddings -i in --modality audio --model-name other");
+}
+
+#[test]
 fn match_goes_on_after_a_kill() {
     let bench = Bench::new();
     let n = 2500;

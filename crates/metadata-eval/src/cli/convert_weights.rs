@@ -22,7 +22,7 @@ pub struct ConvertWeightsArgs {
     /// Key of the state dictionary within a pickled training state [default: state_dict, model and others are tried]
     #[arg(long, value_name = "NAME")]
     pub key: Option<String>,
-    /// Folder for model.safetensors, config.json and source.json
+    /// Folder for model.safetensors, config.json and source.json, and preprocessor_config.json where the network has one
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
 }
@@ -51,12 +51,16 @@ pub enum NetworkChoice {
     Ced,
     /// CoNeTTE, which describes sounds; config.json is expected beside the file
     Conette,
+    /// CLAP of LAION, which compares sounds with texts; add the tokenizer of roberta-base to the folder
+    LaionClap,
     /// LP-MusicCaps, which describes music
     #[value(name = "lp-musiccaps")]
     LpMusicCaps,
     /// MobileNetV2, which names pictures
     #[value(name = "mobilenet-v2")]
     MobileNetV2,
+    /// CLAP of Microsoft, 2023, which compares sounds with texts; add the tokenizer of gpt2 to the folder
+    MsClap,
     /// ResNet-50 of Places365, which tells what kind of place a picture shows
     Places,
     /// SAT, which tags each second of a sound
@@ -87,8 +91,10 @@ impl NetworkChoice {
             Self::Beats => SourceNetwork::Beats,
             Self::Ced => SourceNetwork::Ced,
             Self::Conette => SourceNetwork::Conette,
+            Self::LaionClap => SourceNetwork::LaionClap,
             Self::LpMusicCaps => SourceNetwork::LpMusicCaps,
             Self::MobileNetV2 => SourceNetwork::MobileNetV2,
+            Self::MsClap => SourceNetwork::MsClap,
             Self::Places => SourceNetwork::Places,
             Self::Sat => SourceNetwork::Sat,
             Self::SileroVad => SourceNetwork::SileroVad,

@@ -17,6 +17,7 @@ pub(super) const EXAMPLES: &[Examples] = &[
             "--task caption --records captions.jsonl --input clips --output shards",
         ],
     ),
+    ("why", &["'dQw4w9WgXcQ (1_0-2_5)' runs", "dQw4w9WgXcQ extracted combined clips fit shards"]),
 ];
 
 const NO_CHOICE: &str = "it makes no random choice";
@@ -28,4 +29,6 @@ pub(super) const WITHOUT: &[Without] = &[
     ("transcode", "seed", NO_CHOICE),
     ("check", "seed", NO_CHOICE),
     ("index", "seed", NO_CHOICE),
+    ("why", "seed", NO_CHOICE),
+    ("why", "limit", "it reads all of the folders"),
 ];

@@ -1,0 +1,54 @@
+//! From texts to the tokens that a text tower reads.
+
+use audsem_core::hub::ModelDir;
+
+use super::network::Network;
+use crate::error::{Error, Result};
+use crate::tokenizer::{Encoded, Tokenizer};
+
+/// What stands behind every text for MS-CLAP, whose state becomes that of the text.
+const END: &str = "<|endoftext|>";
+
+/// The token that MS-CLAP pads with, which its library makes a special one: it is cut out of texts before they are
+/// tokenised, so that `!!` is two tokens and not the one that GPT-2 has for it.
+const PADDING: &str = "!";
+
+/// A tokenizer, and what it puts around texts.
+#[derive(Debug, Clone)]
+pub(super) struct Words {
+    tokenizer: Tokenizer,
+    /// The id of [`END`], where texts end with it.
+    end: Option<u32>,
+}
+
+impl Words {
+    /// Loads the tokenizer of a folder for a network.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not one for this network.
+    pub(super) fn load(dir: &ModelDir, network: &Network, max_tokens: Option<usize>) -> Result<Self> {
+        let tokenizer = Tokenizer::load(dir, network.most_tokens(), max_tokens)?;
+        let Network::MsClap(_) = network else { return Ok(Self { tokenizer, end: None }) };
+        let tokenizer = tokenizer.with_special(PADDING)?;
+        let [end] = *tokenizer.ids(END)? else {
+            let message = format!("{END} is not one token\nhint: MS-CLAP reads texts with the tokenizer of gpt2");
+            return Err(Error::Tokenizer { path: dir.root().to_owned(), message });
+        };
+        Ok(Self { tokenizer, end: Some(end) })
+    }
+
+    pub(super) fn max_tokens(&self) -> usize {
+        self.tokenizer.max_tokens()
+    }
+
+    /// As [`Tokenizer::encode`]. A text that is cut keeps the token at its end.
+    pub(super) fn encode(&self, text: &str) -> Result<Encoded> {
+        let Some(end) = self.end else { return self.tokenizer.encode(text) };
+        let has_text = !text.trim().is_empty() && self.tokenizer.encode(text)?.has_text;
+        let mut encoded = self.tokenizer.encode(&format!("{text} {END}"))?;
+        if let Some(last) = encoded.ids.last_mut().filter(|_| encoded.truncated) {
+            *last = end;
+        }
+        Ok(Encoded { has_text, ..encoded })
+    }
+}
