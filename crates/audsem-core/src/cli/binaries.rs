@@ -56,7 +56,7 @@ const BINARIES: [(&str, &[&str]); 6] = [
             "sample",
         ],
     ),
-    ("tarify", &["pack", "rename", "transcode", "check", "index", "shards"]),
+    ("tarify", &["pack", "rename", "transcode", "check", "index", "shards", "why"]),
     (
         "training",
         &[

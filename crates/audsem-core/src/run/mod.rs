@@ -54,7 +54,7 @@ pub use open::{Change, ModelFingerprint, Run, RunConfig, RunSpec, log_event};
 pub use options::{RunOptions, ShardSelection};
 pub use outcome::{LeftOut, Outcome};
 pub use reads::{FileState, FingerprintPiece, Reads};
-pub use record::{KnownReason, KnownReasons, RunRecord};
+pub use record::{KnownReason, KnownReasons, RunFolder};
 pub use rejects::{RejectBatch, RejectDetail, escape};
 pub use required::RequiredStep;
 pub use scratch::ScratchFolder;

@@ -32,7 +32,7 @@ pub type KnownReasons = BTreeMap<String, BTreeMap<String, KnownReason>>;
 
 /// A run folder.
 #[derive(Debug, Clone)]
-pub struct RunRecord {
+pub struct RunFolder {
     /// Where it is.
     pub folder: PathBuf,
     /// The binary that writes it.
@@ -51,7 +51,7 @@ pub struct RunRecord {
     pub reasons: KnownReasons,
 }
 
-impl RunRecord {
+impl RunFolder {
     /// Reads what a folder says of its run; `None` if it is no run folder.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl RunRecord {
     /// The run folders at and below a folder, sorted by path. None is looked for below another one.
     ///
     /// # Errors
-    /// As [`RunRecord::read`].
+    /// As [`RunFolder::read`].
     pub fn find(folder: &Path) -> Result<Vec<Self>> {
         if let Some(record) = Self::read(folder)? {
             return Ok(vec![record]);

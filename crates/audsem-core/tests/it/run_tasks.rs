@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use audsem_core::error::Error;
 use audsem_core::reason::Reason;
 use audsem_core::run::{
-    CompletedRun, LeftOut, Run, RunConfig, RunOptions, RunRecord, RunSpec, Shard, ShardError, ShardOutput,
+    CompletedRun, LeftOut, Run, RunConfig, RunFolder, RunOptions, RunSpec, Shard, ShardError, ShardOutput,
     ShardSelection, Status, Step, spread,
 };
 use audsem_core::testing::tree;
@@ -144,7 +144,7 @@ fn stats_tell_what_the_reasons_mean_and_which_limit_decided() {
     run.execute(STEP, &numbered(5), work).unwrap();
     run.finish().unwrap();
     assert_eq!(stats(folder.path())["reasons"], json!({ "part": { "large": known } }));
-    let record = RunRecord::read(folder.path()).unwrap().unwrap();
+    let record = RunFolder::read(folder.path()).unwrap().unwrap();
     assert_eq!((&*record.command, record.complete), ("tasks", true));
     assert_eq!(record.reasons["part"]["large"].flag.as_deref(), Why::Large.flag());
 }
@@ -168,8 +168,8 @@ fn spread_shards_lie_in_places_and_are_read_removed_and_continued_there() {
 
     let run = CompletedRun::open(folder.path()).unwrap().unwrap();
     assert_eq!(run.names_in(Path::new(""), |name| name.starts_with("part-")).unwrap().len(), 40);
-    assert_eq!(RunRecord::read(folder.path()).unwrap().unwrap().outputs().unwrap().len(), 40 + 40 + 37);
-    let above = RunRecord::find(folder.path().parent().unwrap().join(folder.path().file_name().unwrap()).as_path());
+    assert_eq!(RunFolder::read(folder.path()).unwrap().unwrap().outputs().unwrap().len(), 40 + 40 + 37);
+    let above = RunFolder::find(folder.path().parent().unwrap().join(folder.path().file_name().unwrap()).as_path());
     assert_eq!(above.unwrap().len(), 1);
 
     let mut again = open(folder.path(), 0, 1);

@@ -29,6 +29,4 @@ pub(super) const WITHOUT: &[Without] = &[
     ("transcode", "seed", NO_CHOICE),
     ("check", "seed", NO_CHOICE),
     ("index", "seed", NO_CHOICE),
-    ("why", "seed", NO_CHOICE),
-    ("why", "limit", "it reads all of the folders"),
 ];

@@ -13,7 +13,7 @@ mod wanted;
 use std::path::PathBuf;
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::RunRecord;
+use audsem_core::run::RunFolder;
 
 pub use report::{Report, Way};
 pub use search::{Finding, LeftOutRecord};
@@ -37,9 +37,9 @@ pub struct Config {
 /// # Errors
 /// There is no run folder, one cannot be read, or the key is found in none of them.
 pub fn run(config: &Config) -> Result<Report, Error> {
-    let mut records: Vec<RunRecord> = Vec::new();
+    let mut records: Vec<RunFolder> = Vec::new();
     for folder in &config.folders {
-        let found = RunRecord::find(folder)?;
+        let found = RunFolder::find(folder)?;
         if found.is_empty() {
             let problem = "there is no run folder at this path, nor below it\nhint: name folders that commands have written with --output";
             return Err(CoreError::input(folder, problem).into());

@@ -1,6 +1,6 @@
 //! The order in which a pipeline runs its commands.
 
-use audsem_core::run::RunRecord;
+use audsem_core::run::RunFolder;
 
 /// Binaries and their commands, as a clip meets them.
 const ORDER: [(&str, &[&str]); 9] = [
@@ -36,7 +36,7 @@ const ORDER: [(&str, &[&str]); 9] = [
 ];
 
 /// Sorts run folders by their place in the pipeline, then by path.
-pub(super) fn sort(records: &mut [RunRecord]) {
+pub(super) fn sort(records: &mut [RunFolder]) {
     records.sort_by_cached_key(|record| (place(&record.tool, &record.command), record.folder.clone()));
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use audsem_core::clip_id::ClipId;
-use audsem_core::run::RunRecord;
+use audsem_core::run::RunFolder;
 use serde_json::{Value, json};
 
 use super::search::{Finding, LeftOutRecord};
@@ -16,7 +16,7 @@ const SHOWN_CHARS: usize = 100;
 #[derive(Debug)]
 pub struct Way {
     /// The folder.
-    pub record: RunRecord,
+    pub record: RunFolder,
     /// Its records; none if it knows nothing of the key.
     pub findings: Vec<Finding>,
 }
@@ -114,7 +114,7 @@ impl Report {
 
 impl Way {
     fn to_json(&self) -> Value {
-        let RunRecord { folder, tool, command, complete, .. } = &self.record;
+        let RunFolder { folder, tool, command, complete, .. } = &self.record;
         json!({ "folder": folder, "tool": tool, "command": command, "complete": complete, "found": self.findings })
     }
 }
@@ -135,7 +135,7 @@ impl fmt::Display for Report {
         }
         writeln!(f)?;
         for way in &self.ways {
-            let RunRecord { folder, tool, command, complete, .. } = &way.record;
+            let RunFolder { folder, tool, command, complete, .. } = &way.record;
             let open = if *complete { "" } else { " (its run has not ended)" };
             let nothing = if way.findings.is_empty() { ": nothing about it" } else { "" };
             writeln!(f, "{tool} {command}: {}{open}{nothing}", folder.display())?;

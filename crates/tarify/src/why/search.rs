@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
 use audsem_core::json::MAX_RECORD_BYTES;
-use audsem_core::run::{KnownReason, RejectDetail, RunRecord};
+use audsem_core::run::{KnownReason, RejectDetail, RunFolder};
 use audsem_core::suffix::{is_media, is_picture};
 use audsem_core::tables::{CsvCues, JsonRows, is_csv};
 use audsem_core::tar::{MemberReader, is_metadata, is_tar, split_key};
@@ -80,7 +80,7 @@ pub(super) struct Search<'a> {
 
 impl Search<'_> {
     /// All that a folder holds.
-    pub(super) fn folder(&mut self, record: &RunRecord) -> Result<Vec<Finding>, Error> {
+    pub(super) fn folder(&mut self, record: &RunFolder) -> Result<Vec<Finding>, Error> {
         let mut findings = Vec::new();
         for file in record.outputs()? {
             let path = record.folder.join(&file);
@@ -128,7 +128,7 @@ impl Search<'_> {
 
     fn rejects(
         &mut self,
-        record: &RunRecord,
+        record: &RunFolder,
         path: &Path,
         file: &Path,
         findings: &mut Vec<Finding>,
