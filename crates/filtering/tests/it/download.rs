@@ -727,7 +727,7 @@ fn files_of_many_videos_are_spread_and_a_folder_that_was_begun_flat_stays_so() {
     );
     // From scratch it is spread.
     let summary = run(
-        &Config { input: two, cut: Cut::Copy, max_missing_ms: 300, present_only: false },
+        &Config { inputs: vec![two], cut: Cut::Copy, max_missing_ms: 300, present_only: false },
         &media_folder(media),
         &Tools {
             ffmpeg: Program::find(Tool::Ffmpeg, None).unwrap(),
