@@ -25,6 +25,7 @@ const BINARIES: [(&str, &[&str]); 6] = [
             "merge-shards",
             "embed-audio",
             "embed-text",
+            "import-embeddings",
             "reference",
             "score",
             "contamination",

@@ -29,7 +29,7 @@ fn table(folder: &Path, spans: &[Span]) -> PathBuf {
 }
 
 fn get(input: &Path, source: &MediaSource, cut: Cut, output: &Path) -> Result<Summary, Error> {
-    get_of(Config { input: input.to_owned(), cut, max_missing_ms: 300, present_only: false }, source, output)
+    get_of(Config { inputs: vec![input.to_owned()], cut, max_missing_ms: 300, present_only: false }, source, output)
 }
 
 fn media_folder(path: PathBuf) -> MediaSource {
@@ -224,7 +224,7 @@ fn a_section_that_is_cut_short_stays_open_and_the_end_of_the_video_does_not() {
         ffmpeg: Program::find(Tool::Ffmpeg, None).unwrap(),
         ffprobe: Program::find(Tool::Ffprobe, None).unwrap(),
     };
-    let config = Config { input, cut: Cut::Copy, max_missing_ms: 300, present_only: false };
+    let config = Config { inputs: vec![input], cut: Cut::Copy, max_missing_ms: 300, present_only: false };
     let summary = run(&config, &source, &tools, &RunOptions::new(&out)).unwrap();
     assert_eq!(summary.failed_shards, []);
     let part = summary.step("part").unwrap();
@@ -391,7 +391,7 @@ fn files_on_disk_are_cut_at_the_very_sample() {
     ];
     let (input, out) = (table(folder.path(), &spans), folder.path().join("out"));
     let source = media_folder(media);
-    let config = Config { input: input.clone(), cut: Cut::Exact, max_missing_ms: 300, present_only: true };
+    let config = Config { inputs: vec![input.clone()], cut: Cut::Exact, max_missing_ms: 300, present_only: true };
     let present = get_of(config, &source, &folder.path().join("present")).unwrap();
     let present = present.step("part").unwrap();
     assert_eq!((present.dropped["not_in_source"], present.failed.get("no_media")), (1, None));
@@ -532,7 +532,7 @@ fn a_failing_helper_or_disk_leaves_the_video_open() {
     let input = table(folder.path(), &[("v", 500, 1500), ("v", 2000, 4000)]);
     let out = folder.path().join("out");
     let source = media_folder(media.clone());
-    let config = || Config { input: input.clone(), cut: Cut::Exact, max_missing_ms: 300, present_only: false };
+    let config = || Config { inputs: vec![input.clone()], cut: Cut::Exact, max_missing_ms: 300, present_only: false };
     for script in [
         "kill -9 $$",
         "trap '' XFSZ; ulimit -f 8; exec ffmpeg \"$@\"",
@@ -727,7 +727,7 @@ fn files_of_many_videos_are_spread_and_a_folder_that_was_begun_flat_stays_so() {
     );
     // From scratch it is spread.
     let summary = run(
-        &Config { input: two, cut: Cut::Copy, max_missing_ms: 300, present_only: false },
+        &Config { inputs: vec![two], cut: Cut::Copy, max_missing_ms: 300, present_only: false },
         &media_folder(media),
         &Tools {
             ffmpeg: Program::find(Tool::Ffmpeg, None).unwrap(),

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use audsem_core::testing::loopback::{Loopback, Reply};
+use audsem_core::testing::loopback::Loopback;
 use audsem_core::testing::python;
 
 use super::label::{cues, judge};
