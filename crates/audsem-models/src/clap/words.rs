@@ -45,10 +45,12 @@ impl Words {
     pub(super) fn encode(&self, text: &str) -> Result<Encoded> {
         let Some(end) = self.end else { return self.tokenizer.encode(text) };
         let has_text = !text.trim().is_empty() && self.tokenizer.encode(text)?.has_text;
-        let mut encoded = self.tokenizer.encode(&format!("{text} {END}"))?;
-        if let Some(last) = encoded.ids.last_mut().filter(|_| encoded.truncated) {
+        let mut ids = self.tokenizer.encode(&format!("{text} {END}"))?.ids;
+        // The tokenizer cannot always tell; but what is whole ends with the end.
+        let truncated = ids.last() != Some(&end);
+        if let Some(last) = ids.last_mut() {
             *last = end;
         }
-        Ok(Encoded { has_text, ..encoded })
+        Ok(Encoded { ids, truncated, has_text })
     }
 }
