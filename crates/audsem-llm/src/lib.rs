@@ -33,6 +33,7 @@ mod retry;
 mod schema;
 mod server;
 mod step;
+mod tally;
 mod unasked;
 mod wire;
 

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::outcome::write_rejected;
 use super::pending::{Asked, Pending, parts, send};
 use super::probe::{Gate, SettingsProbe};
+use super::tally::Tally;
 use super::{
     Answered, ErrorScope, FinishReason, Refusal, RejectedAnswer, Request, Response, Schema, TextError, TextGenerator,
     Unanswered,
@@ -78,25 +79,15 @@ pub struct GenerateStep<'a, T: GenerateTask> {
     batch: usize,
     unanswered: Unanswered,
     gate: Gate,
-    tally: Mutex<Tally>,
+    tally: Tally,
     schema: Mutex<Option<(Value, Arc<Schema>)>>,
-}
-
-/// State until the first valid answer.
-#[derive(Default)]
-struct Tally {
-    accepted: u64,
-    refused: u64,
-    /// Requests whose answers are discarded if no valid one follows.
-    requests: Vec<Request>,
-    last: Option<(Refusal, Response)>,
 }
 
 impl<'a, T: GenerateTask> GenerateStep<'a, T> {
     /// Asks once about each record, 256 records at a time.
     pub fn new(task: &'a T, generator: &'a dyn TextGenerator) -> Self {
         let (unanswered, gate) = (Unanswered::Open, Gate::default());
-        let (tally, schema) = (Mutex::default(), Mutex::default());
+        let (tally, schema) = (Tally::default(), Mutex::default());
         Self { task, generator, reviewer: None, max_attempts: 1, batch: 256, unanswered, gate, tally, schema }
     }
 
@@ -254,7 +245,7 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
         let Some((row, request, response)) = pending.candidate.take() else { return };
         match review.map(|review| self.task.verdict(record, &review)) {
             Ok(Ok(())) => {
-                self.accepted();
+                self.tally.accepted();
                 pending.answered = Some(Answered::Accepted(row));
             }
             Ok(Err(refusal)) => self.refuse(record, pending, attempt, (request, response), refusal),
@@ -301,7 +292,7 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
         match self.judge(record, &request, &response) {
             Ok(row) if self.reviewer.is_some() => pending.candidate = Some((row, request, response)),
             Ok(row) => {
-                self.accepted();
+                self.tally.accepted();
                 pending.answered = Some(Answered::Accepted(row));
             }
             Err(refusal) => self.refuse(record, pending, attempt, (request, response), refusal),
@@ -324,7 +315,7 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
             finish: response.finish,
             reason: refusal.reason.clone(),
         });
-        self.refused(&request, &refusal, &response);
+        self.tally.refused(&request, &refusal, &response);
         if attempt < self.max_attempts {
             request.prompt.reply(response.answer(), &refusal.reply);
             request.seed = request.seed.map(|seed| seed.wrapping_add(1));
@@ -358,41 +349,15 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
         Ok(compiled)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn accepted(&self) {
-        let mut tally = self.lock();
-        tally.accepted += 1;
-        tally.requests = Vec::new();
-    }
-
-    fn refused(&self, request: &Request, refusal: &Refusal, response: &Response) {
-        let mut tally = self.lock();
-        tally.refused += 1;
-        if tally.accepted == 0 {
-            tally.requests.push(request.clone());
-            tally.last = Some((refusal.clone(), response.clone()));
+    fn give_up_if_hopeless(&self, n: u64) -> Result<(), ShardError> {
+        match self.tally.hopeless(n) {
+            Some(refused) => self.forget(refused).map_err(ShardError::fatal),
+            None => Ok(()),
         }
     }
 
-    fn give_up_if_hopeless(&self, n: u64) -> Result<(), ShardError> {
-        let refused = {
-            let tally = self.lock();
-            if tally.accepted > 0 || tally.refused < n {
-                return Ok(());
-            }
-            tally.refused
-        };
-        self.forget(refused).map_err(ShardError::fatal)
-    }
-
     fn forget(&self, n: u64) -> Result<(), TextError> {
-        let (requests, last) = {
-            let mut tally = self.lock();
-            (std::mem::take(&mut tally.requests), tally.last.clone())
-        };
+        let (requests, last) = self.tally.take();
         self.generator.forget(&requests)?;
         let (reason, text, finish) = match &last {
             Some((refusal, response)) => (refusal.reason.clone(), response.text.as_str(), response.finish),

@@ -10,7 +10,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use super::args::GlobalArgs;
 use super::config::{ConfigError, matches_from};
-use super::whole::{self, Examples, Without};
+use super::whole::{self, CommandExamples, Without};
 use crate::error::Error;
 use crate::run::Summary;
 use crate::signals::{EXIT_STOPPED, stop_requested};
@@ -38,7 +38,7 @@ pub trait HasGlobal {
     fn global(&self) -> &GlobalArgs;
 
     /// Examples of each command, for its help.
-    fn examples() -> &'static [Examples];
+    fn examples() -> &'static [CommandExamples];
 
     /// Flags of [`super::RunArgs`] that mean nothing for a command.
     fn without() -> &'static [Without];

@@ -109,7 +109,7 @@ mod tests {
     use clap::{Args, FromArgMatches, Parser, Subcommand};
 
     use super::*;
-    use crate::cli::{Examples, GlobalArgs, Without};
+    use crate::cli::{CommandExamples, GlobalArgs, Without};
 
     /// Tool.
     #[derive(Debug, Parser)]
@@ -146,7 +146,7 @@ mod tests {
             &self.global
         }
 
-        fn examples() -> &'static [Examples] {
+        fn examples() -> &'static [CommandExamples] {
             &[("told", &["--bare --workers 3", "--workers many"])]
         }
 

@@ -22,4 +22,4 @@ pub use faults::faults;
 #[cfg(feature = "nn")]
 pub use model::ModelArgs;
 pub use nearest::nearest;
-pub use whole::{Examples, Without, command};
+pub use whole::{CommandExamples, Without, command};

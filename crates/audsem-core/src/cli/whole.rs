@@ -16,7 +16,7 @@ use crate::files::{create_folder, write_atomically};
 use crate::terminal::may_be_coloured;
 
 /// Examples of a command: its name (`reference build`), and what follows it on each line.
-pub type Examples = (&'static str, &'static [&'static str]);
+pub type CommandExamples = (&'static str, &'static [&'static str]);
 
 /// A flag that means nothing for a command: the command, the flag, and why.
 pub type Without = (&'static str, &'static str, &'static str);

@@ -19,7 +19,7 @@ pub use reference::{BuildArgs, ReferenceArgs, ReferenceCommand};
 pub use report::{ExtractArgs, ReportArgs};
 pub use score::{ScoreArgs, ScoreKind};
 
-use audsem_core::cli::{CommandOutput, Examples, GlobalArgs, HasGlobal, RunArgs, Without};
+use audsem_core::cli::{CommandExamples, CommandOutput, GlobalArgs, HasGlobal, RunArgs, Without};
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::RunOptions;
 use audsem_models::nn::limit_threads;
@@ -140,7 +140,7 @@ impl HasGlobal for Cli {
         &self.global
     }
 
-    fn examples() -> &'static [Examples] {
+    fn examples() -> &'static [CommandExamples] {
         examples::EXAMPLES
     }
 

@@ -13,7 +13,7 @@ pub use predict::{DecodingPreset, ExpectedFamily, PredictArgs};
 pub use report::ReportArgs;
 pub use score::{CompatFlag, ExportArgs, ExtractionArgs, JudgeArgs, ScoreArgs, TokensFlag};
 
-use audsem_core::cli::{CommandOutput, Examples, GlobalArgs, HasGlobal, RunArgs, Without};
+use audsem_core::cli::{CommandExamples, CommandOutput, GlobalArgs, HasGlobal, RunArgs, Without};
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::RunOptions;
 use audsem_models::nn::limit_threads;
@@ -96,7 +96,7 @@ impl HasGlobal for Cli {
         &self.global
     }
 
-    fn examples() -> &'static [Examples] {
+    fn examples() -> &'static [CommandExamples] {
         examples::EXAMPLES
     }
 

@@ -1,9 +1,9 @@
 //! Examples of the commands, for their help, and flags that they are without; a test parses each example.
 
-use audsem_core::cli::{Examples, Without};
+use audsem_core::cli::{CommandExamples, Without};
 
 /// In the order of the commands.
-pub(super) const EXAMPLES: &[Examples] = &[
+pub(super) const EXAMPLES: &[CommandExamples] = &[
     (
         "fetch-captions",
         &[

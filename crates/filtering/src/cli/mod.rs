@@ -12,7 +12,7 @@ mod numbers;
 mod site;
 mod train_classifier;
 
-use audsem_core::cli::{Examples, GlobalArgs, HasGlobal, Without};
+use audsem_core::cli::{CommandExamples, GlobalArgs, HasGlobal, Without};
 use clap::{Parser, Subcommand};
 
 pub use classify::ClassifyArgs;
@@ -65,7 +65,7 @@ impl HasGlobal for Cli {
         &self.global
     }
 
-    fn examples() -> &'static [Examples] {
+    fn examples() -> &'static [CommandExamples] {
         examples::EXAMPLES
     }
 

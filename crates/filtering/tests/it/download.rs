@@ -685,7 +685,9 @@ fn files_of_many_videos_are_spread_and_a_folder_that_was_begun_flat_stays_so() {
     fs::create_dir(&media).unwrap();
     let names: Vec<String> = (0..40).map(|n| format!("video{n}")).collect();
     let source = video(folder.path());
-    names.iter().for_each(|name| drop(fs::copy(&source, media.join(format!("{name} (0.0-1.0).mp4"))).unwrap()));
+    names.iter().for_each(|name| {
+        fs::copy(&source, media.join(format!("{name} (0.0-1.0).mp4"))).unwrap();
+    });
     let spans: Vec<Span> = names.iter().map(|name| (name.as_str(), 0, 1000)).collect();
     let input = table(folder.path(), &spans);
     let out = folder.path().join("out");

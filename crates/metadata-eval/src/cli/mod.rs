@@ -29,7 +29,7 @@ pub use sample::SampleArgs;
 pub use video::VideoArgs;
 pub use write::{Backend, PromptArgs, ShowPromptArgs, WriteArgs};
 
-use audsem_core::cli::{CommandOutput, Examples, GlobalArgs, HasGlobal, RunArgs, Without};
+use audsem_core::cli::{CommandExamples, CommandOutput, GlobalArgs, HasGlobal, RunArgs, Without};
 use audsem_core::run::RunOptions;
 use audsem_models::nn::limit_threads;
 use clap::{Parser, Subcommand};
@@ -129,7 +129,7 @@ impl HasGlobal for Cli {
         &self.global
     }
 
-    fn examples() -> &'static [Examples] {
+    fn examples() -> &'static [CommandExamples] {
         examples::EXAMPLES
     }
 

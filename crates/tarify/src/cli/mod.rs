@@ -18,7 +18,7 @@ pub use rename::RenameArgs;
 pub use transcode::TranscodeArgs;
 pub use why::WhyArgs;
 
-use audsem_core::cli::{CommandOutput, Examples, GlobalArgs, HasGlobal, Without};
+use audsem_core::cli::{CommandExamples, CommandOutput, GlobalArgs, HasGlobal, Without};
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
@@ -78,7 +78,7 @@ impl HasGlobal for Cli {
         &self.global
     }
 
-    fn examples() -> &'static [Examples] {
+    fn examples() -> &'static [CommandExamples] {
         examples::EXAMPLES
     }
 

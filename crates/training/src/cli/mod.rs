@@ -28,7 +28,7 @@ pub use setup::{ExampleArgs, SetupArgs};
 pub use sft::SftArgs;
 pub use training::{BatchArgs, SavingArgs, ScheduleName, UpdateArgs};
 
-use audsem_core::cli::{CommandOutput, Examples, GlobalArgs, HasGlobal, Without};
+use audsem_core::cli::{CommandExamples, CommandOutput, GlobalArgs, HasGlobal, Without};
 use clap::{Parser, Subcommand};
 
 use crate::error::Result;
@@ -96,7 +96,7 @@ impl HasGlobal for Cli {
         &self.global
     }
 
-    fn examples() -> &'static [Examples] {
+    fn examples() -> &'static [CommandExamples] {
         examples::EXAMPLES
     }
 
