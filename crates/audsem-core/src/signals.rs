@@ -18,7 +18,7 @@ static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::n
 /// Whether people are told what a stop request does.
 static TELL: AtomicBool = AtomicBool::new(false);
 
-/// They are told once.
+/// Keeps a second request from telling people again.
 static TOLD: Once = Once::new();
 
 /// Exit code of a process that ended on request before its work was done.

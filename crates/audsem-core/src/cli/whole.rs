@@ -58,7 +58,10 @@ pub fn command<C: CommandFactory + HasGlobal>(commit: Option<&str>) -> Command {
     }
     for (name, flag, _) in C::without() {
         let path: Vec<&str> = name.split(' ').collect();
-        command = at(command, &path, &|inner| inner.mut_arg(id(flag), |arg| arg.hide(true)));
+        command = at(command, &path, &|inner| match inner.get_arguments().any(|arg| *arg.get_id() == *id(flag)) {
+            true => inner.mut_arg(id(flag), |arg| arg.hide(true)),
+            false => inner,
+        });
     }
     command.subcommand(completions_command()).subcommand(man_command())
 }

@@ -176,7 +176,7 @@ mod tests {
         let grads = loss.backward().unwrap();
         let vars = vec![("used".to_owned(), used), ("lost".to_owned(), lost)];
         let error = AdamW::new(vars, AdamWConfig::default()).unwrap().step(&grads, 0.1).unwrap_err().to_string();
-        assert!(error.contains("no gradient") && error.contains("\"lost\"") && !error.contains("\"used\""), "{error}");
+        assert!(error.contains("no gradient: lost\n") && !error.contains("used"), "{error}");
     }
 
     #[test]

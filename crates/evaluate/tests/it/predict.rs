@@ -336,7 +336,8 @@ fn predictions_do_not_depend_on_the_size_of_batches() {
     bench.write("items.jsonl", bench.text("items.jsonl") + &lines);
     let call = |output: &str, flags: &str| {
         let common = format!("predict {arguments} --permute 2 --blind --per-shard 8");
-        bench.call(&format!("{common} -o {output} --replay {output}-replay {flags}")).ended(0).summary()
+        let replay = if flags.contains("--no-replay") { String::new() } else { format!("--replay {output}-replay") };
+        bench.call(&format!("{common} -o {output} {replay} {flags}")).ended(0).summary()
     };
     let summary = call("one", "--batch-size 1");
     for (output, flags) in

@@ -143,17 +143,26 @@ fn in_folder(folder: &Path, naming: Naming<'_>) -> Result<Vec<CaptionSource>> {
         Some(CaptionSource { path: path.clone(), name: name.clone(), kind, track, others: Vec::new() })
     };
     let is_record = |source: &CaptionSource| {
-        source.kind == CaptionSourceKind::Dump && run_folders.contains(folder_of(&source.name))
+        let folder = folder_of(&source.name);
+        let is_of_run = run_folders.contains(folder) || run_folders.contains(without_place(folder));
+        source.kind == CaptionSourceKind::Dump && is_of_run
     };
     Ok(files.iter().filter_map(source).filter(|source| !is_record(source)).collect())
 }
 
 /// Whether a file lies where `fetch-captions` puts subtitle files in its run folder.
 fn is_fetched(name: &str, run_folders: &HashSet<&str>) -> bool {
-    let folder = folder_of(name);
-    let folder = folder.rsplit_once('/').filter(|(_, place)| is_place(place)).map_or(folder, |(above, _)| above);
+    let folder = without_place(folder_of(name));
     let (run, last) = folder.rsplit_once('/').unwrap_or(("", folder));
     last == "subtitles" && run_folders.contains(run)
+}
+
+/// The folder that a place is one of, where shards are spread; any other folder itself.
+fn without_place(folder: &str) -> &str {
+    match folder.rsplit_once('/').unwrap_or(("", folder)) {
+        (above, place) if is_place(place) => above,
+        _ => folder,
+    }
 }
 
 /// The name of a media file without its ending; `None` of any other file.

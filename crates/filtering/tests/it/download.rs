@@ -15,7 +15,7 @@ use audsem_filtering::error::Error;
 use audsem_filtering::tables::ClipMedia;
 use audsem_media::program::{Program, Tool};
 
-use crate::programs::{access, ffmpeg, pace, video, yt_dlp};
+use crate::programs::{access, ffmpeg, pace, spread_entries, spread_names, video, yt_dlp};
 use audsem_core::testing::loopback::{Loopback, ReceivedRequest, Reply};
 
 type Span<'a> = (&'a str, u32, u32);
@@ -53,20 +53,6 @@ fn site(server: &Loopback, whole_from: usize) -> MediaSource {
 
 fn manifest(out: &Path) -> Vec<ClipMedia> {
     parts(out, "part").unwrap().iter().flat_map(|path| read_parquet::<ClipMedia>(path).unwrap()).collect()
-}
-
-/// The names of the files in a folder and its places.
-fn files(folder: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut names = Vec::new();
-    for path in entries.map(|entry| entry.unwrap().path()) {
-        match path.is_dir() {
-            true => names.append(&mut files(&path)),
-            false => names.push(path.file_name().unwrap().to_str().unwrap().to_owned()),
-        }
-    }
-    names.sort();
-    names
 }
 
 /// The file of a video in a folder whose files are spread.
@@ -111,7 +97,7 @@ fn sections_of_a_video_come_in_one_call_and_get_our_names() {
         assert_eq!(fs::metadata(out.join(&row.file)).unwrap().len(), row.n_bytes);
         assert_eq!(row.origin, "section");
     }
-    assert_eq!(files(&out.join("clips")).len(), 2);
+    assert_eq!(spread_names(&out.join("clips")).len(), 2);
     let part = summary.step("part").unwrap();
     assert_eq!((part.read, part.kept, part.dropped["repeated_clip"], part.dropped["gone"]), (5, 2, 1, 1));
     assert_eq!(part.n_failed(), 1, "the clip beyond the end is filed: {:?}", part.failed);
@@ -139,7 +125,7 @@ fn video_with_many_clips_is_fetched_once_even_if_the_first_transfer_breaks() {
         assert!((i64::from(row.media_ms) - wanted).abs() <= 50, "{row:?}");
         assert_eq!(row.origin, "whole");
     }
-    assert_eq!(files(&out.join("clips")), ["v (0.0-1.0).mp4", "v (2.5-4.0).mp4", "v (7.0-7.8).mp4"]);
+    assert_eq!(spread_names(&out.join("clips")), ["v (0.0-1.0).mp4", "v (2.5-4.0).mp4", "v (7.0-7.8).mp4"]);
 }
 
 /// A body that ends early must never become a clip.
@@ -157,13 +143,13 @@ fn truncated_transfer_is_no_clip_and_is_tried_again() {
     let whole = get(&input, &site(&server, 1), Cut::Copy, &out).unwrap();
     assert_eq!((whole.status, whole.failed_shards.len()), (Status::OverFailLimit, 1));
     assert!(whole.failed_shards[0].error.contains("expected"), "{:?}", whole.failed_shards);
-    assert_eq!(files(&out.join("clips")), Vec::<String>::new());
+    assert_eq!(spread_names(&out.join("clips")), Vec::<String>::new());
 
     let out = folder.path().join("sections");
     let n_before = server.calls().len();
     let sections = get(&input, &site(&server, 8), Cut::Copy, &out).unwrap();
     assert_eq!(sections.step("part").unwrap().kept, 0);
-    assert_eq!(files(&out.join("clips")), Vec::<String>::new());
+    assert_eq!(spread_names(&out.join("clips")), Vec::<String>::new());
     assert!(server.calls().len() - n_before >= 4, "a short section was not fetched a second time");
 }
 
@@ -209,7 +195,7 @@ fn a_section_that_is_cut_short_stays_open_and_the_end_of_the_video_does_not() {
     assert_eq!((summary.status, summary.failed_shards.len()), (Status::OverFailLimit, 1));
     let error = &summary.failed_shards[0].error;
     assert!(error.starts_with("v: ") && error.contains("of 1500 ms of v (5.0-6.5) arrived"), "{error}");
-    assert_eq!(files(&out.join("clips")), Vec::<String>::new());
+    assert_eq!(spread_names(&out.join("clips")), Vec::<String>::new());
     assert!(parts(&out, "part").unwrap_err().to_string().contains("/v failed"));
     drop(server);
 
@@ -256,7 +242,10 @@ fn a_table_may_grow_and_change() {
     let summary = get(&table(folder.path(), &changed), &source, Cut::Copy, &out).unwrap();
     assert_eq!(asked(n_calls), ["/c.mp4"]);
     assert_eq!(summary.step("part").unwrap().kept, 4);
-    assert_eq!(files(&out.join("clips")), ["a (0.0-1.0).mp4", "b (0.0-1.0).mp4", "c (1.0-2.0).mp4", "c (3.0-4.0).mp4"]);
+    assert_eq!(
+        spread_names(&out.join("clips")),
+        ["a (0.0-1.0).mp4", "b (0.0-1.0).mp4", "c (1.0-2.0).mp4", "c (3.0-4.0).mp4"]
+    );
 
     // A shorter table: nothing is deleted, and the counts are those of the table.
     let summary = get(&table(folder.path(), &changed[..1]), &source, Cut::Copy, &out).unwrap();
@@ -290,7 +279,7 @@ fn overload_is_tried_again_later_and_a_refusal_ends_the_run() {
     let (input, out) = (table(folder.path(), &[("broken", 0, 1000), ("v", 0, 1000)]), folder.path().join("out"));
     let summary = get(&input, &site(&server, 8), Cut::Copy, &out).unwrap();
     assert_eq!((summary.status, summary.failed_shards.len()), (Status::OverFailLimit, 1));
-    assert_eq!(files(&out.join("clips")), ["v (0.0-1.0).mp4"]);
+    assert_eq!(spread_names(&out.join("clips")), ["v (0.0-1.0).mp4"]);
 
     let input = table(folder.path(), &[("busy", 0, 1000), ("v", 0, 1000)]);
     let error = get(&input, &site(&server, 8), Cut::Copy, &folder.path().join("out2")).unwrap_err().to_string();
@@ -324,17 +313,18 @@ fn killed_download_leaves_no_half_clip_and_fetches_nothing_twice() {
     wait.recv_timeout(Duration::from_secs(60)).unwrap();
     // A second process leaves the video to the first one, and its working folder, too.
     assert!(command().status().unwrap().success());
-    assert!(files(&out).contains(&".scratch-b".to_owned()), "{:?}", files(&out));
+    let is_scratch_of_b = |name: &String| name.starts_with(".scratch-") && name.ends_with("~b");
+    assert!(spread_names(&out).iter().any(is_scratch_of_b), "{:?}", spread_names(&out));
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(files(&out.join("clips")), ["a (0.0-1.0).mp4"]);
+    assert_eq!(spread_names(&out.join("clips")), ["a (0.0-1.0).mp4"]);
 
     phase.store(false, std::sync::atomic::Ordering::SeqCst);
     let before = server.calls().len();
     assert!(command().status().unwrap().success());
     assert!(server.calls()[before..].iter().all(|call| call.path == "/b.mp4"), "a finished video was fetched again");
-    assert_eq!(files(&out.join("clips")), ["a (0.0-1.0).mp4", "b (0.0-1.5).mp4"]);
-    assert!(!files(&out).iter().any(|name| name.starts_with(".scratch")), "a working folder stayed behind");
+    assert_eq!(spread_names(&out.join("clips")), ["a (0.0-1.0).mp4", "b (0.0-1.5).mp4"]);
+    assert!(!spread_names(&out).iter().any(|name| name.starts_with(".scratch")), "a working folder stayed behind");
 }
 
 /// Mono 16-bit samples of a WAV file that this test wrote itself.
@@ -403,14 +393,15 @@ fn files_on_disk_are_cut_at_the_very_sample() {
     let clips = out.join("clips");
     let names =
         ["dQw4w9WgXcQ (1.0-5.0).wav", "dQw4w9WgXcQ (1.5-2.75).flac", "odd (1.5-2.75).mp4", "ramp (1.234-2.345).flac"];
-    assert_eq!(files(&clips), names);
+    let entries = spread_entries(&clips);
+    assert_eq!(entries.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names);
 
     let (from, to) = (1234 * rate as usize / 1000, 2345 * rate as usize / 1000);
-    let cut = samples(&clips.join(names[3]));
+    let cut = samples(&entries[3].1);
     assert_eq!(cut[..200], ramp[from..from + 200]);
     assert!(cut.len().abs_diff(to - from) <= 1, "{} samples instead of {}", cut.len(), to - from);
-    for name in &names[1..3] {
-        let cut = samples(&clips.join(name));
+    for (name, path) in &entries[1..3] {
+        let cut = samples(path);
         let loudest = (0..cut.len()).max_by_key(|&i| cut[i].unsigned_abs()).unwrap();
         assert!(loudest.abs_diff(rate as usize / 2) <= 2, "{name}: the click is at sample {loudest}");
     }
@@ -454,12 +445,12 @@ fn adpcm_is_cut_where_the_clip_is() {
     let input = table(folder.path(), &[("adpcm_ms", 8500, 10_000), ("adpcm_ima_wav", 8500, 10_000)]);
     let out = folder.path().join("out");
     get(&input, &media_folder(media), Cut::Exact, &out).unwrap();
-    for name in files(&out.join("clips")) {
-        let cut = samples(&out.join("clips").join(&name));
+    for (name, path) in spread_entries(&out.join("clips")) {
+        let cut = samples(&path);
         let loudest = (0..cut.len()).max_by_key(|&i| cut[i].unsigned_abs()).unwrap();
         assert!(loudest.abs_diff(rate / 2) <= 2, "{name}: the click is at sample {loudest}");
     }
-    assert_eq!(files(&out.join("clips")).len(), 2);
+    assert_eq!(spread_names(&out.join("clips")).len(), 2);
 }
 
 #[test]
@@ -540,7 +531,7 @@ fn a_failing_helper_or_disk_leaves_the_video_open() {
     ] {
         let result = run(&config(), &source, &tools(folder.path(), script), &RunOptions::new(out.clone()));
         assert!(result.is_err() || !result.unwrap().failed_shards.is_empty(), "{script}");
-        assert!(files(&out).iter().all(|name| !name.contains("done") && !name.contains("rejects")), "{script}");
+        assert!(spread_names(&out).iter().all(|name| !name.contains("done") && !name.contains("rejects")), "{script}");
     }
     // A file cut short without a word is no clip.
     let cut = "ffmpeg \"$@\"; head -c 9000 \"$last\" > \"$last.cut\"; mv \"$last.cut\" \"$last\"";
@@ -573,7 +564,7 @@ fn playlists_are_no_media_and_ids_in_brackets_are_found() {
     let input = table(folder.path(), &[("no-7", 500, 1500), ("list", 500, 1500), ("x", 500, 1500), ("y", 500, 1500)]);
     let out = folder.path().join("out");
     let summary = get(&input, &media_folder(media), Cut::Exact, &out).unwrap();
-    assert_eq!(files(&out.join("clips")), ["no-7 (0.5-1.5).mp4"]);
+    assert_eq!(spread_names(&out.join("clips")), ["no-7 (0.5-1.5).mp4"]);
     let part = summary.step("part").unwrap();
     let failed = ["unreadable_media", "ambiguous_source", "no_media"].map(|reason| part.failed[reason]);
     assert_eq!(failed, [1, 1, 1]);
@@ -666,7 +657,7 @@ fn ids_behind_titles_are_found_and_doubtful_ones_are_told() {
     let input = table(folder.path(), &ids.map(|id| (id, 500, 1500)));
     let out = folder.path().join("out");
     get(&input, &media_folder(media), Cut::Exact, &out).unwrap();
-    assert_eq!(files(&out.join("clips")), ["a-b_c-D4e5f (0.5-1.5).mp4", "dQw4w9WgXcQ (0.5-1.5).mp4"]);
+    assert_eq!(spread_names(&out.join("clips")), ["a-b_c-D4e5f (0.5-1.5).mp4", "dQw4w9WgXcQ (0.5-1.5).mp4"]);
     let is_rejects = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("rejects-");
     let rejects = all_files(&out).into_iter().filter(is_rejects);
     let rejects: String = rejects.map(|path| fs::read_to_string(out.join(path)).unwrap()).collect();
@@ -697,7 +688,7 @@ fn files_of_many_videos_are_spread_and_a_folder_that_was_begun_flat_stays_so() {
         fs::read_dir(path).map_or(0, |entries| entries.filter(|entry| entry.as_ref().unwrap().path().is_file()).count())
     };
     assert_eq!((entries(&out), entries(&out.join("clips"))), (4, 0), "only the records of the run lie at the top");
-    assert_eq!(files(&out.join("clips")).len(), 40);
+    assert_eq!(spread_names(&out.join("clips")).len(), 40);
     assert_eq!(manifest(&out).len(), 40);
 
     // As an earlier version has left it: the marker of a video that is done, and its files, side by side.

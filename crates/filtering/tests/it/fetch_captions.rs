@@ -8,7 +8,7 @@ use audsem_core::run::{RunOptions, Status, Summary, spread};
 use audsem_filtering::error::Error;
 use audsem_filtering::fetch_captions::{Config, run};
 
-use crate::programs::{access, pace, yt_dlp};
+use crate::programs::{access, pace, spread_names, yt_dlp};
 use audsem_core::testing::loopback::{Loopback, ReceivedRequest, Reply};
 
 const TRACK: &str = "WEBVTT\n\n00:01.000 --> 00:03.000\n[dog barks]\n";
@@ -52,13 +52,6 @@ fn fetch(server: &Loopback, input: &Path, output: &Path) -> Result<Summary, Erro
     run(&config, &access(&url_template), &pace(), &RunOptions::new(output))
 }
 
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
-
 #[test]
 fn tracks_are_fetched_named_and_accounted_for() {
     let folder = tempfile::tempdir().unwrap();
@@ -70,7 +63,7 @@ fn tracks_are_fetched_named_and_accounted_for() {
         let place = spread(id);
         out.join("subtitles").join(place.split('/').next().unwrap()).join(format!("{id}.en.vtt"))
     };
-    assert_eq!(names(&out.join("subtitles")).len(), 2, "a place each");
+    assert_eq!(spread_names(&out.join("subtitles")).len(), 2, "a place each");
     assert!(track("-dash_1").exists());
     assert_eq!(fs::read_to_string(track("b")).unwrap(), TRACK);
     let part = summary.step("part").unwrap();
@@ -81,7 +74,7 @@ fn tracks_are_fetched_named_and_accounted_for() {
     let n_calls = server.calls().len();
     fetch(&server, &input, &out).unwrap();
     assert_eq!(server.calls().len(), n_calls);
-    assert!(!names(&out).iter().any(|name| name.starts_with(".scratch")), "a working folder stayed behind");
+    assert!(!spread_names(&out).iter().any(|name| name.starts_with(".scratch")), "a working folder stayed behind");
 }
 
 /// An id may contain what would be a refusal in yt-dlp's own words, and may be longer than a file name.
@@ -98,7 +91,7 @@ fn neither_the_letters_nor_the_length_of_an_id_end_or_mislead_a_run() {
     let summary = fetch(&server, &input, &out).unwrap();
     let part = summary.step("part").unwrap();
     assert_eq!((part.read, part.kept, part.dropped["gone"], part.failed["unsupported"]), (5, 2, 2, 1));
-    assert_eq!(names(&out.join("subtitles")), [format!("{longest}.en.vtt"), "ok.en.vtt".to_owned()]);
+    assert_eq!(spread_names(&out.join("subtitles")), [format!("{longest}.en.vtt"), "ok.en.vtt".to_owned()]);
     assert!(server.calls().iter().all(|call| !call.path.contains(&long)), "an impossible id was asked for");
 }
 
@@ -113,7 +106,7 @@ fn a_longer_list_goes_on_and_a_shorter_one_deletes_nothing() {
     let summary = fetch(&server, &list(folder.path(), &["new1", "gone", "new2", "a", "../evil"]), &out).unwrap();
     let asked: Vec<String> = server.calls()[n_calls..].iter().map(|call| call.path.clone()).collect();
     assert!(!asked.iter().any(|path| path == "/a.html" || path == "/gone.html"), "asked again: {asked:?}");
-    assert_eq!(names(&out.join("subtitles")), ["a.en.vtt", "new1.en.vtt", "new2.en.vtt"]);
+    assert_eq!(spread_names(&out.join("subtitles")), ["a.en.vtt", "new1.en.vtt", "new2.en.vtt"]);
     let part = summary.step("part").unwrap();
     assert_eq!((part.read, part.kept, part.n_dropped(), part.n_failed()), (5, 3, 1, 1));
     assert!(summary.results.is_empty(), "{:?}", summary.results);
@@ -127,7 +120,7 @@ fn a_longer_list_goes_on_and_a_shorter_one_deletes_nothing() {
     let part = summary.step("part").unwrap();
     assert_eq!((part.read, part.kept, server.calls().len()), (1, 1, n_calls));
     assert_eq!(summary.results["videos of an earlier list, kept and not counted"], 4);
-    assert_eq!(names(&out.join("subtitles")).len(), 3);
+    assert_eq!(spread_names(&out.join("subtitles")).len(), 3);
 }
 
 #[test]
@@ -147,7 +140,7 @@ fn what_failed_in_passing_is_tried_again_by_the_next_run() {
     });
     let summary = fetch(&healthy, &input, &out).unwrap();
     assert_eq!(summary.status, Status::Done);
-    assert_eq!(names(&out.join("subtitles")), ["a.en.vtt", "broken.en.vtt", "empty.en.vtt"]);
+    assert_eq!(spread_names(&out.join("subtitles")), ["a.en.vtt", "broken.en.vtt", "empty.en.vtt"]);
     assert!(healthy.calls().iter().all(|call| call.path != "/a.html"), "a finished video was fetched again");
 }
 
@@ -193,8 +186,8 @@ fn stop_request_ends_the_wait_for_a_silent_site() {
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(3));
     assert!(asked.elapsed() < std::time::Duration::from_secs(20), "stopped after {:?}", asked.elapsed());
-    assert_eq!(names(&out.join("subtitles")), ["a.en.vtt"]);
-    assert!(!names(&out).iter().any(|name| name.contains("slow")), "{:?}", names(&out));
+    assert_eq!(spread_names(&out.join("subtitles")), ["a.en.vtt"]);
+    assert!(!spread_names(&out).iter().any(|name| name.contains("slow")), "{:?}", spread_names(&out));
 }
 
 #[test]
@@ -206,7 +199,7 @@ fn site_that_refuses_ends_the_run() {
     let error = fetch(&server, &input, &out).unwrap_err().to_string();
     assert!(error.contains("at busy") && error.contains("--requests-per-hour"), "{error}");
     assert!(server.calls().iter().all(|call| call.path != "/c.html"), "it went on asking");
-    assert_eq!(names(&out.join("subtitles")), ["a.en.vtt"]);
+    assert_eq!(spread_names(&out.join("subtitles")), ["a.en.vtt"]);
 }
 
 #[test]

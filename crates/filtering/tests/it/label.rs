@@ -459,6 +459,7 @@ fn refused_settings_end_the_run_with_the_words_of_the_server() {
     let error = label(&server, &input, &options, |config| config.texts_per_shard = 60).unwrap_err().to_string();
     assert!(error.contains("top_logprobs must be at most 5") && error.contains("--top-logprobs"), "{error}");
     assert_eq!(server.calls().len(), 2);
+    let options = RunOptions { fresh: true, ..options };
     label(&server, &input, &options, |config| (config.texts_per_shard, config.top_logprobs) = (60, 5)).unwrap();
     assert_eq!((server.calls().len(), table(&options.output).len()), (62, 60));
 }

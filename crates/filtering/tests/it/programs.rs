@@ -4,9 +4,30 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use audsem_core::run::is_place;
 use audsem_filtering::ytdlp::{Access, Pace};
 use audsem_llm::RetryPolicy;
 use audsem_media::program::{Program, Tool};
+
+/// What lies in a folder and in its places, which shards are spread over, by name and sorted; places are not named.
+pub(crate) fn spread_entries(folder: &Path) -> Vec<(String, PathBuf)> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut found = Vec::new();
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        match path.is_dir() && is_place(&name) {
+            true => found.append(&mut spread_entries(&path)),
+            false => found.push((name, path)),
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The names of [`spread_entries`].
+pub(crate) fn spread_names(folder: &Path) -> Vec<String> {
+    spread_entries(folder).into_iter().map(|(name, _)| name).collect()
+}
 
 /// The pinned yt-dlp of the test environment.
 pub(crate) fn yt_dlp() -> Program {

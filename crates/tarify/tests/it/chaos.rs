@@ -1,6 +1,6 @@
 //! Every command under injected faults and random kills; see `docs/reliability.md`.
 
-use audsem_core::testing::chaos::survive;
+use audsem_core::testing::chaos::{survive, survive_printing};
 use serde_json::json;
 
 use crate::shards::world::{audio_tar, caption, flac};
@@ -14,6 +14,7 @@ audsem_core::survival_tests! {
     "check" => check_of_sounds;
     "index" => index;
     "shards" => shards;
+    "why" => why;
 }
 
 /// Runs a command through its rounds; `--output` and `--workers` are added.
@@ -89,4 +90,11 @@ fn shards(command: &str) {
     bench.write("records.jsonl", records.join("\n"));
     let split = "--per-shard 2 --num-valid 2 --seed 3";
     check(&bench, "shards", &format!("{command} --task caption {split} --records records.jsonl --input in"));
+}
+
+fn why(command: &str) {
+    let bench = Bench::new();
+    sounds(&bench);
+    bench.call("index -i in -o runs/indexed").ended(0);
+    survive_printing("why", &bench.path(""), |_| bench.command(&format!("{command} video1 runs")));
 }
