@@ -58,9 +58,9 @@ pub fn command<C: CommandFactory + HasGlobal>(commit: Option<&str>) -> Command {
     }
     for (name, flag, _) in C::without() {
         let path: Vec<&str> = name.split(' ').collect();
-        command = at(command, &path, &|inner| match inner.get_arguments().any(|arg| *arg.get_id() == *id(flag)) {
-            true => inner.mut_arg(id(flag), |arg| arg.hide(true)),
-            false => inner,
+        command = at(command, &path, &|inner| {
+            let is_there = inner.get_arguments().any(|arg| *arg.get_id() == *id(flag));
+            if is_there { inner.mut_arg(id(flag), |arg| arg.hide(true)) } else { inner }
         });
     }
     command.subcommand(completions_command()).subcommand(man_command())

@@ -16,6 +16,7 @@ use polars_parquet::read::{
 
 use super::TableError;
 use super::cell::ArrowArray;
+use super::error::names;
 use super::kind::type_name;
 use super::parquet_read::{damaged, guarded, not_parquet};
 use crate::input::open_plain;
@@ -100,20 +101,20 @@ impl ColumnChunks {
     /// The error about a column that the user has named and that is not there, or not `wanted`. It lists those that would
     /// do, else all.
     pub(super) fn no_column(&self, name: &str, wanted: &'static str, fits: impl Fn(&ArrowField) -> bool) -> TableError {
-        let found = self.field(name).map(|field| type_name(field.dtype()));
+        let problem = match self.field(name) {
+            Some(field) => format!("holds {}, not {wanted}", type_name(field.dtype())),
+            None => "is absent".to_owned(),
+        };
         let columns = |fits: &dyn Fn(&ArrowField) -> bool| -> Vec<String> {
             let fitting = self.schema.iter_values().filter(|field| fits(field));
             fitting.map(|field| field.name.to_string()).collect()
         };
         let fitting = columns(&fits);
-        TableError::NamedColumn {
-            table: self.name.clone(),
-            column: name.to_owned(),
-            wanted,
-            found,
-            columns: if fitting.is_empty() { columns(&|_| true) } else { fitting.clone() },
-            fitting: !fitting.is_empty(),
-        }
+        let hint = match fitting.is_empty() {
+            true => format!("no column holds such values; there are {}", names(&columns(&|_| true))),
+            false => format!("columns of such values are {}", names(&fitting)),
+        };
+        TableError::NamedColumn { table: self.name.clone(), column: name.to_owned(), problem, hint }
     }
 
     /// A value of the file's own metadata.

@@ -61,25 +61,16 @@ pub enum TableError {
         wanted: &'static str,
     },
     /// A column that the user has named is absent, or holds something else.
-    #[error(
-        "column `{column}` of table `{table}` {}\nhint: {} {}",
-        found.as_ref().map_or_else(|| "is absent".to_owned(), |found| format!("holds {found}, not {wanted}")),
-        if *fitting { "columns of such values are" } else { "no column holds such values; there are" },
-        names(columns)
-    )]
+    #[error("column `{column}` of table `{table}` {problem}\nhint: {hint}")]
     NamedColumn {
         /// Where the table lies.
         table: String,
         /// The column.
         column: String,
-        /// What it should hold.
-        wanted: &'static str,
-        /// What it holds, if it is there.
-        found: Option<String>,
+        /// What is wrong with it.
+        problem: String,
         /// The columns that hold what is wanted, else all of the table.
-        columns: Vec<String>,
-        /// Whether these hold what is wanted.
-        fitting: bool,
+        hint: String,
     },
     /// A required value is absent, or a value does not fit the type.
     #[error("column `{column}` of table `{table}`: {detail}")]
@@ -138,7 +129,7 @@ impl From<Error> for TableError {
 }
 
 /// `a`, `b` and `c` for messages.
-fn names(found: &[String]) -> String {
+pub(super) fn names(found: &[String]) -> String {
     if found.is_empty() {
         return "none".to_owned();
     }

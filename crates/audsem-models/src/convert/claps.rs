@@ -242,7 +242,7 @@ fn audio_config(source: &Tensors, prefix: &str) -> Result<AudioConfig, ConvertEr
     let width = wanted("patch_embed.proj.weight", 0)?;
     let patch_size = wanted("patch_embed.proj.weight", 2)?;
     let table = |stage: usize| format!("layers.{stage}.blocks.0.attn.relative_position_bias_table");
-    let window_size = (wanted(&table(0), 0)?.isqrt() + 1) / 2;
+    let window_size = wanted(&table(0), 0)?.isqrt().div_ceil(2);
     let heads = (0..stages).map(|stage| wanted(&table(stage), 1)).collect::<Result<_, _>>()?;
     // The masks of shifted windows tell how many of them the first grid has.
     let windows = size("layers.0.blocks.1.attn_mask", 0).map(usize::isqrt);

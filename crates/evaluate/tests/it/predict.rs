@@ -319,7 +319,7 @@ fn a_model_in_this_process_answers_and_its_tokens_are_those_expected() {
 fn predictions_do_not_depend_on_the_size_of_batches() {
     let bench = Bench::new();
     let arguments = heard_in_this_process(&bench, 7).replace("--max-tokens 24", "--max-tokens 12");
-    bench.write("sounds/broken.wav", b"RIFF".to_vec());
+    bench.write("sounds/broken.wav", b"RIFF");
     for (n, seconds) in [2.5, 1.2, 4.0].into_iter().enumerate() {
         bench.write(&format!("sounds/long{n}.wav"), tone(seconds));
     }

@@ -12,7 +12,7 @@ use audsem_core::testing::python;
 
 use super::label::{cues, judge};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_audsem__filtering");
+const PROGRAM: &str = env!("CARGO_BIN_EXE_audsem-filtering");
 
 /// A folder with twelve captions, whose server answers when it is told to.
 struct Questions {
