@@ -158,8 +158,13 @@ pub(super) fn run(matches: &ArgMatches, command: Command) -> Option<CoreResult<S
 
 fn completions(shell: Shell, mut command: Command) -> String {
     let (mut bytes, binary) = (Vec::new(), command.get_name().to_owned());
-    clap_complete::generate(shell, &mut command, binary, &mut bytes);
-    String::from_utf8_lossy(&bytes).into_owned()
+    clap_complete::generate(shell, &mut command, binary.clone(), &mut bytes);
+    let script = String::from_utf8_lossy(&bytes).into_owned();
+    // For bash clap writes the dash in the name of a binary in two ways, and its commands would have no flags.
+    match shell {
+        Shell::Bash => script.replace(&binary.replace('-', "__subcmd__"), &binary.replace('-', "__")),
+        _ => script,
+    }
 }
 
 /// Writes a page for a binary and each of its commands, and names them.

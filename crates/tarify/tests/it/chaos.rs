@@ -95,6 +95,8 @@ fn shards(command: &str) {
 fn why(command: &str) {
     let bench = Bench::new();
     sounds(&bench);
-    bench.call("index -i in -o runs/indexed").ended(0);
+    let records = ["video0 (0.0-1.0)", "video1 (1.0-2.0)"].map(|name| caption(name, "Rain falls.").to_string());
+    bench.write("records.jsonl", records.join("\n"));
+    bench.call("shards --task caption --num-valid 0 --records records.jsonl --input in -o runs/shards").ended(0);
     survive_printing("why", &bench.path(""), |_| bench.command(&format!("{command} video1 runs")));
 }
