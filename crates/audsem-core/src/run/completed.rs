@@ -107,7 +107,7 @@ impl CompletedRun {
         self.steps.iter().map(|(step, stats)| (&**step, stats))
     }
 
-    /// The names of the outputs directly in a subfolder of the run folder (`""` for itself) or [spread](super::spread) below
+    /// The names of the outputs directly in a subfolder of the run folder (`""` for itself) or spread below
     /// it, in the order of their numbers. Other files there whose names are wanted, but which no shard has written, are skipped with a warning.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ impl Run {
     /// Removes the files of `step` whose names end in `ending`. Call it when every step that reads them is done.
     ///
     /// # Errors
-    /// [`Error::Read`] and [`Error::Write`].
+    /// [`Error::Read`](crate::error::Error::Read) and [`Error::Write`](crate::error::Error::Write).
     pub fn discard(&self, step: &str, ending: &str) -> Result<()> {
         if self.options.dry_run {
             return Ok(());
@@ -41,7 +41,7 @@ impl Run {
     /// Undoes [`Run::discard`]: shards of `step` that have lost files by it are run again.
     ///
     /// # Errors
-    /// [`Error::Read`] and [`Error::Write`].
+    /// [`Error::Read`](crate::error::Error::Read) and [`Error::Write`](crate::error::Error::Write).
     pub fn recall(&self, step: &str) -> Result<()> {
         if self.options.dry_run {
             return Ok(());
@@ -58,7 +58,7 @@ impl Run {
     /// Whether every shard of `step` that was ever done still has its files.
     ///
     /// # Errors
-    /// [`Error::Read`].
+    /// [`Error::Read`](crate::error::Error::Read).
     pub fn is_intact(&self, step: &str) -> Result<bool> {
         Ok(self.markers(step)?.iter().all(|(_, marker)| marker.outputs_present(self.folder())))
     }

@@ -1,7 +1,7 @@
 //! `--compat reference`: the two CSV files of the published data set's scripts, byte for byte.
 //!
 //! The scripts write captions with doubled but mostly missing quotes, and read them again with pandas,
-//! so that texts with quotes change on the way; times are printed as pandas does it (see [`super::pandas`]). Nothing is read
+//! so that texts with quotes change on the way; times are printed as pandas does it (see `pandas`). Nothing is read
 //! after an object that is not JSON. Where the
 //! scripts would have ended with an exception (a missing key, a time that is not a number), this reader
 //! counts a fault and continues.
