@@ -64,23 +64,13 @@ impl Nearest {
     }
 }
 
-/// How many letters are to be changed, added or removed, upper and lower case being one; at least `SLIP + 1` where the
-/// lengths tell that it is more than a slip.
+/// How many letters are to be changed, added, removed or swapped, upper and lower case being one; at least `SLIP + 1` where
+/// the lengths tell that it is more than a slip.
 fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.to_lowercase().chars().collect(), b.to_lowercase().chars().collect());
-    if a.len().abs_diff(b.len()) > SLIP {
-        return SLIP + 1;
+    match a.chars().count().abs_diff(b.chars().count()) > SLIP {
+        true => SLIP + 1,
+        false => strsim::damerau_levenshtein(&a.to_lowercase(), &b.to_lowercase()),
     }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, to) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
