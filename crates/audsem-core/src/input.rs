@@ -9,6 +9,7 @@ use flate2::read::MultiGzDecoder;
 use rustix::fs::OFlags;
 
 use crate::error::{Error, Result};
+use crate::progress::InputMeter;
 use crate::walk::Walk;
 
 /// Bytes per read from the kernel.
@@ -163,6 +164,19 @@ pub fn read_whole(path: &Path) -> Result<Vec<u8>> {
         return Err(Error::input(path, format!("more than {} MiB, decompressed", MAX_WHOLE_BYTES >> 20)));
     }
     Ok(bytes)
+}
+
+/// Opens a file as [`open`] does, and tells a meter how far the file has been read.
+///
+/// # Errors
+/// As [`open_file`].
+pub fn open_metered(path: &Path, meter: InputMeter) -> Result<Box<dyn Read + Send>> {
+    decompress(meter.reader(open_file(path)?)).map_err(Error::read(path))
+}
+
+/// Bytes of a file; 0 where that cannot be told, for what is only shown.
+pub fn file_bytes(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |about| about.len())
 }
 
 /// Decompresses a stream by its first bytes. A stream that breaks off inside a compressed frame

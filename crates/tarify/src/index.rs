@@ -119,7 +119,7 @@ struct Scanner<'a> {
 }
 
 fn scan(work: &TarWork, out: &mut ShardOutput) -> Result<(), ShardError> {
-    let mut members = MemberReader::scan(&work.tar.path).map_err(ShardError::input)?;
+    let mut members = MemberReader::scan(&work.tar.path).map_err(ShardError::input)?.metered(work.meter(out));
     let names = out.create(format!("names-{}.csv", out.name()))?;
     let mut scanner =
         Scanner { tar: &work.tar.name, rows: Vec::new(), names: csv::Writer::from_writer(names), buffer: Vec::new() };

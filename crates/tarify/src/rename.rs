@@ -134,7 +134,7 @@ fn clip_of(name: &str) -> Option<(ClipId, String)> {
 
 fn rename(config: &Config, work: &TarWork, out: &mut ShardOutput) -> Result<(), ShardError> {
     inspect(config, work)?;
-    let mut members = MemberReader::open(&work.tar.path).map_err(ShardError::input)?;
+    let mut members = MemberReader::open(&work.tar.path).map_err(ShardError::input)?.metered(work.meter(out));
     let tar = TarOutput::new(plain_name(&work.tar.name), ShardOptions { mtime: config.mtime });
     let mut writer = SampleWriter { tar, pending: None };
     let (mut read, mut matched) = (0, 0);

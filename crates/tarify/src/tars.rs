@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use audsem_core::run::Shard;
+use audsem_core::input::file_bytes;
+use audsem_core::progress::InputMeter;
+use audsem_core::run::{Shard, ShardOutput};
 pub use audsem_core::tar::TarInput;
 use audsem_core::tar::{self, Grouping, MemberReader, MemberRole, split_ending};
 use audsem_core::walk::numeric_order;
@@ -53,6 +55,14 @@ pub(crate) struct TarWork {
     pub tar: TarInput,
     /// Records to take from its beginning.
     pub budget: u64,
+}
+
+impl TarWork {
+    /// A meter of its bytes for the progress line. How many of them a limit leaves is not known.
+    pub(crate) fn meter(&self, out: &ShardOutput) -> InputMeter {
+        let whole = self.budget == u64::MAX;
+        out.meter(if whole { file_bytes(&self.tar.path) } else { 0 })
+    }
 }
 
 /// What a command counts as a record of a tar.

@@ -83,7 +83,7 @@ fn transcode(
     work: &TarWork,
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {
-    let mut reader = SampleReader::open(&work.tar.path).map_err(ShardError::input)?;
+    let mut reader = SampleReader::open(&work.tar.path).map_err(ShardError::input)?.metered(work.meter(out));
     let mut tar = TarOutput::new(plain_name(&work.tar.name), ShardOptions { mtime: config.mtime });
     let threads = out.inner_workers();
     let mut left = work.budget;

@@ -1,5 +1,6 @@
 //! What the shards of a step have done so far.
 
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -26,8 +27,9 @@ pub struct ShardCounters {
     /// Records that are through but may not be filed yet.
     through: AtomicU64,
     expected: AtomicU64,
-    physical: AtomicU64,
-    expected_physical: AtomicU64,
+    /// Bytes of its files, as they lie on the disk, that it has come through.
+    input: AtomicU64,
+    expected_input: AtomicU64,
     on_stop: Mutex<Option<&'static str>>,
 }
 
@@ -59,8 +61,8 @@ impl Counters {
             read: AtomicU64::default(),
             through: AtomicU64::default(),
             expected: AtomicU64::default(),
-            physical: AtomicU64::default(),
-            expected_physical: AtomicU64::default(),
+            input: AtomicU64::default(),
+            expected_input: AtomicU64::default(),
             on_stop: Mutex::default(),
         });
         let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
@@ -128,14 +130,13 @@ impl ShardCounters {
 
     /// Counts physical work (MB, seconds of audio, tokens).
     pub fn add_physical(&self, amount: f64) {
-        let amount = (amount * PHYSICAL_SCALE) as u64;
-        self.physical.fetch_add(amount, Relaxed);
-        self.step.physical.fetch_add(amount, Relaxed);
+        self.step.physical.fetch_add((amount * PHYSICAL_SCALE) as u64, Relaxed);
     }
 
-    /// Adds physical work that the shard will do.
-    pub fn expect_physical(&self, amount: f64) {
-        self.expected_physical.fetch_add((amount * PHYSICAL_SCALE) as u64, Relaxed);
+    /// A meter for a file of the input, of which the shard will read `bytes`.
+    pub fn meter(self: &Arc<Self>, bytes: u64) -> InputMeter {
+        self.expected_input.fetch_add(bytes, Relaxed);
+        InputMeter { shard: Arc::clone(self), reached: 0 }
     }
 
     /// Shows a short text in place of the numbers until the next one, such as the loss of a training.
@@ -163,11 +164,47 @@ impl ShardCounters {
     /// How much of the shard is done, from 0 to 1, where that is known; `usual` is the length of other shards.
     pub(super) fn fraction(&self, usual: Option<f64>) -> Option<f64> {
         let through = (self.read.load(Relaxed) + self.not_filed()) as f64;
-        let (expected, expected_physical) = (self.expected.load(Relaxed), self.expected_physical.load(Relaxed));
+        let (expected, expected_input) = (self.expected.load(Relaxed), self.expected_input.load(Relaxed));
         let of = |done: f64, all: f64| (all > 0.0).then(|| (done / all).min(1.0));
         of(through, expected as f64)
-            .or_else(|| of(self.physical.load(Relaxed) as f64, expected_physical as f64))
+            .or_else(|| of(self.input.load(Relaxed) as f64, expected_input as f64))
             .or_else(|| of(through, usual?))
+    }
+}
+
+/// Tells the progress line how far the reading of a file has come: in the bytes of the file itself, so that it is known for
+/// compressed ones too.
+#[derive(Debug)]
+pub struct InputMeter {
+    shard: Arc<ShardCounters>,
+    reached: u64,
+}
+
+impl InputMeter {
+    /// The reader has come to `position`, in bytes from where it began.
+    pub fn at(&mut self, position: u64) {
+        if position > self.reached {
+            self.shard.input.fetch_add(position - self.reached, Relaxed);
+            self.reached = position;
+        }
+    }
+
+    /// A reader of the file itself that keeps this meter.
+    pub fn reader<R: Read>(self, inner: R) -> impl Read + use<R> {
+        Metered { inner, meter: self }
+    }
+}
+
+struct Metered<R> {
+    inner: R,
+    meter: InputMeter,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.meter.at(self.meter.reached + n as u64);
+        Ok(n)
     }
 }
 
@@ -194,13 +231,20 @@ mod tests {
     }
 
     #[test]
-    fn bytes_tell_how_far_a_shard_is_where_records_do_not() {
+    fn bytes_of_the_input_tell_how_far_a_shard_is_where_records_do_not() {
         let step = Arc::new(Counters::default());
         let shard = step.begin("00000");
-        shard.expect_physical(8.0);
-        shard.add_physical(2.0);
-        assert_eq!(step.snapshot().passed, Some(0.25));
-        shard.add_physical(20.0);
+        let mut tar = shard.meter(80);
+        let mut dump = shard.meter(20).reader(&[0_u8; 25][..]);
+        tar.at(30);
+        tar.at(20);
+        assert_eq!(step.snapshot().passed, Some(0.3), "a reader that goes back has come no less far");
+        assert_eq!(io::copy(&mut dump, &mut io::sink()).unwrap(), 25);
+        assert_eq!(step.snapshot().passed, Some(0.55));
+        tar.at(80);
         assert_eq!(step.snapshot().passed, Some(1.0), "never more than the whole");
+        shard.expect(4);
+        shard.add_read(1);
+        assert_eq!(step.snapshot().passed, Some(0.25), "records are more exact");
     }
 }

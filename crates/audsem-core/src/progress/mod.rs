@@ -3,7 +3,7 @@
 mod counters;
 mod text;
 
-pub use counters::{Counters, ShardCounters};
+pub use counters::{Counters, InputMeter, ShardCounters};
 
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};

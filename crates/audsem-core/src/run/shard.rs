@@ -17,7 +17,7 @@ use super::rejects::RejectBatch;
 use super::stats::{Stats, add};
 use crate::error::{Error, Result};
 use crate::files::{AtomicFile, StagedFile, sync_folder, temporary_of};
-use crate::progress::{Counters, ShardCounters};
+use crate::progress::{Counters, InputMeter, ShardCounters};
 
 /// One piece of a step's plan.
 #[derive(Debug, Clone)]
@@ -208,9 +208,10 @@ impl ShardOutput {
         self.counters.expect(n);
     }
 
-    /// Tells the progress line how much physical work this shard will do, where its records are not known before.
-    pub fn expect_work(&self, amount: f64) {
-        self.counters.expect_physical(amount);
+    /// A meter that tells the progress line how far the reading of a file has come, of which this shard reads `bytes`; for
+    /// shards whose records are not known before.
+    pub fn meter(&self, bytes: u64) -> InputMeter {
+        self.counters.meter(bytes)
     }
 
     /// Reports records that are through, but are filed later, to the progress line.

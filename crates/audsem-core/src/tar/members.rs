@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::source::{BULK_BUFFER, SCAN_BUFFER, Source};
 use super::{BLOCK, TarError, split_key};
+use crate::progress::InputMeter;
 
 /// Extension headers (long names, PAX records) larger than this are treated as damage.
 const MAX_EXTENSION: u64 = 1 << 20;
@@ -51,6 +52,7 @@ pub struct MemberReader {
     /// Largest payload that is read.
     max_member: u64,
     members: u64,
+    meter: Option<InputMeter>,
     finished: bool,
 }
 
@@ -103,8 +105,16 @@ impl MemberReader {
             name: String::new(),
             max_member: MAX_MEMBER_BYTES,
             members: 0,
+            meter: None,
             finished: false,
         }
+    }
+
+    /// Keeps a meter of the bytes of the file.
+    #[must_use]
+    pub fn metered(mut self, meter: InputMeter) -> Self {
+        self.meter = Some(meter);
+        self
     }
 
     /// The tar's path, or the name given for a stream.
@@ -133,6 +143,9 @@ impl MemberReader {
             return Ok(None);
         }
         let result = self.advance();
+        if let Some(meter) = &mut self.meter {
+            meter.at(self.source.file_position(self.position));
+        }
         self.finished = !matches!(result, Ok(Some(_)));
         result
     }

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::{Member, MemberReader, TarError, is_metadata, split_key};
+use crate::progress::InputMeter;
 
 /// Consecutive members with one key.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -79,6 +80,13 @@ impl SampleReader {
 
     fn new(members: MemberReader) -> Self {
         Self { members, pending: None, refused: None, counts: ReadCounts::default(), spare: Vec::new(), held: None }
+    }
+
+    /// As [`MemberReader::metered`].
+    #[must_use]
+    pub fn metered(mut self, meter: InputMeter) -> Self {
+        self.members = self.members.metered(meter);
+        self
     }
 
     /// As [`MemberReader::max_member_bytes`].

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::TarError;
 use crate::input::{Compression, open_plain};
@@ -17,7 +19,11 @@ pub(super) enum Source {
     /// A plain tar of known length: payloads are skipped by seeking.
     File { reader: BufReader<File>, length: u64 },
     /// Anything else: payloads are read and thrown away.
-    Stream(Box<dyn BufRead + Send>),
+    Stream {
+        reader: Box<dyn BufRead + Send>,
+        /// Bytes taken from what is decompressed.
+        taken: Arc<AtomicU64>,
+    },
 }
 
 impl Source {
@@ -49,7 +55,9 @@ impl Source {
     }
 
     fn compressed(reader: impl Read + Send + 'static, compression: Compression) -> io::Result<Self> {
-        Ok(Self::Stream(match compression {
+        let taken = Arc::new(AtomicU64::default());
+        let reader = Counted { reader, taken: Arc::clone(&taken) };
+        let reader: Box<dyn BufRead + Send> = match compression {
             Compression::Plain => Box::new(BufReader::with_capacity(BULK_BUFFER, reader)),
             Compression::Gzip => {
                 let decoder = flate2::read::MultiGzDecoder::new(BufReader::with_capacity(BULK_BUFFER, reader));
@@ -59,7 +67,8 @@ impl Source {
                 let decoder = zstd::stream::read::Decoder::new(reader)?;
                 Box::new(BufReader::with_capacity(BULK_BUFFER, decoder))
             }
-        }))
+        };
+        Ok(Self::Stream { reader, taken })
     }
 
     /// Skips `n` bytes from position `at`; returns how many there were.
@@ -70,7 +79,7 @@ impl Source {
                 reader.seek_relative(i64::try_from(there).map_err(io::Error::other)?)?;
                 Ok(there)
             }
-            Self::Stream(reader) => {
+            Self::Stream { reader, .. } => {
                 let mut left = n;
                 while left > 0 {
                     let chunk = match reader.fill_buf() {
@@ -93,12 +102,12 @@ impl Source {
         // for a stream a small buffer is reserved and grows as data arrives.
         let reserve = match self {
             Self::File { length, .. } => length.saturating_sub(at).min(n),
-            Self::Stream(_) => n.min(8 * 1024 * 1024),
+            Self::Stream { .. } => n.min(8 * 1024 * 1024),
         };
         buffer.reserve_exact(usize::try_from(reserve).map_err(io::Error::other)?);
         let read = match self {
             Self::File { reader, .. } => reader.take(n).read_to_end(buffer)?,
-            Self::Stream(reader) => reader.take(n).read_to_end(buffer)?,
+            Self::Stream { reader, .. } => reader.take(n).read_to_end(buffer)?,
         };
         Ok(read as u64)
     }
@@ -107,7 +116,28 @@ impl Source {
     pub(super) fn length(&self) -> Option<u64> {
         match self {
             Self::File { length, .. } => Some(*length),
-            Self::Stream(_) => None,
+            Self::Stream { .. } => None,
         }
+    }
+
+    /// How far the file has been read, in its own bytes, when `position` bytes of the tar have been.
+    pub(super) fn file_position(&self, position: u64) -> u64 {
+        match self {
+            Self::File { .. } => position,
+            Self::Stream { taken, .. } => taken.load(Relaxed),
+        }
+    }
+}
+
+struct Counted<R> {
+    reader: R,
+    taken: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.reader.read(buffer)?;
+        self.taken.fetch_add(n as u64, Relaxed);
+        Ok(n)
     }
 }

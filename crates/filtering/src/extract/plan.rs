@@ -1,7 +1,7 @@
 //! Cuts the input into shards.
 
 use audsem_core::error::{Error, Result};
-use audsem_core::input::Compression;
+use audsem_core::input::{Compression, file_bytes};
 use audsem_core::run::{FileFingerprint, Fingerprint, Reads, Shard};
 
 use super::config::{Config, ExtractCompat};
@@ -30,6 +30,19 @@ pub enum Piece {
     Subtitles(Vec<CaptionSource>),
     /// A tar of subtitle files.
     Tar(CaptionSource),
+}
+
+impl Piece {
+    /// Bytes of its file that are read, for the progress line; 0 where that is not known, as with a limit.
+    pub fn bytes(&self, limit: Option<u64>) -> u64 {
+        match self {
+            Self::Dump { file, range, .. } if limit.is_none() => {
+                range.end.min(file_bytes(&file.path)).saturating_sub(range.start)
+            }
+            Self::Tar(file) if limit.is_none() => file_bytes(&file.path),
+            Self::Dump { .. } | Self::Tar(_) | Self::Subtitles(_) => 0,
+        }
+    }
 }
 
 /// What one shard reads.

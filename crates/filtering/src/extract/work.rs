@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use audsem_core::blame::Blame;
 use audsem_core::input::{self, open_file};
 use audsem_core::parallel::ordered_map;
+use audsem_core::progress::InputMeter;
 use audsem_core::run::{LeftOut, OutputFile, ShardError, ShardOutput};
 use audsem_core::tables::{Cue, CueRef, ParquetWriter};
 use audsem_core::tar::{Member, MemberReader, is_metadata};
@@ -56,7 +57,8 @@ pub(super) fn extract(
     let mut part =
         Part { config, writer, next_row: u64::from(work.index) << 32, out, limit, n_read: 0, twins: Twins::default() };
     for piece in &work.pieces {
-        match part.read(piece) {
+        let meter = part.out.meter(piece.bytes(limit));
+        match part.read(piece, meter) {
             Ok(()) => {}
             Err(Stop::Full) => break,
             Err(Stop::Error(error)) => return Err(error),
@@ -107,20 +109,22 @@ impl<'a> Candidate<'a> {
 }
 
 impl Part<'_> {
-    fn read(&mut self, piece: &Piece) -> Result<(), Stop> {
+    fn read(&mut self, piece: &Piece, meter: InputMeter) -> Result<(), Stop> {
         match piece {
-            Piece::Dump { file, range, plain } => self.read_dump(file, *range, *plain),
+            Piece::Dump { file, range, plain } => self.read_dump(file, *range, *plain, meter),
             Piece::Subtitles(files) => files.iter().try_for_each(|file| self.read_subtitles(file)),
-            Piece::Tar(file) => self.read_tar(file),
+            Piece::Tar(file) => self.read_tar(file, meter),
         }
     }
 
-    fn read_dump(&mut self, file: &CaptionSource, range: ByteRange, plain: bool) -> Result<(), Stop> {
-        let blocks = open_dump(&file.path, range, plain, self.config)?;
-        // Bytes of a compressed file say little about how much it holds.
-        if let (true, None, Ok(length)) = (plain, self.limit, std::fs::metadata(&file.path).map(|about| about.len())) {
-            self.out.expect_work(range.end.min(length).saturating_sub(range.start) as f64 / 1e6);
-        }
+    fn read_dump(
+        &mut self,
+        file: &CaptionSource,
+        range: ByteRange,
+        plain: bool,
+        meter: InputMeter,
+    ) -> Result<(), Stop> {
+        let blocks = open_dump(&file.path, range, plain, self.config, meter)?;
         let all_rejects = self.out.files_all_rejects();
         let (parse, options) = (self.config.parse_options(all_rejects), self.config.harvest_options(all_rejects));
         // Which records are within the limit depends on the order, so blocks are then read sequentially.
@@ -167,8 +171,8 @@ impl Part<'_> {
         }
     }
 
-    fn read_tar(&mut self, file: &CaptionSource) -> Result<(), Stop> {
-        let mut members = MemberReader::open(&file.path).map_err(ShardError::input)?;
+    fn read_tar(&mut self, file: &CaptionSource, meter: InputMeter) -> Result<(), Stop> {
+        let mut members = MemberReader::open(&file.path).map_err(ShardError::input)?.metered(meter);
         let mut bytes = Vec::new();
         loop {
             let member = match members.next_member() {
@@ -263,13 +267,14 @@ pub(super) fn open_dump(
     range: ByteRange,
     plain: bool,
     config: &Config,
+    meter: InputMeter,
 ) -> Result<Blocks<Box<dyn Read + Send>>, ShardError> {
     let reader: Box<dyn Read + Send> = if plain {
         let mut file = open_file(path).map_err(ShardError::from_core)?;
         file.seek(SeekFrom::Start(range.seek())).map_err(ShardError::input)?;
-        Box::new(file)
+        Box::new(meter.reader(file))
     } else {
-        input::open(path).map_err(ShardError::from_core)?
+        input::open_metered(path, meter).map_err(ShardError::from_core)?
     };
     Ok(Blocks::new(reader, range, config.block_sizes()))
 }

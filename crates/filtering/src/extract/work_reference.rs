@@ -31,7 +31,8 @@ pub(super) fn extract(
         let Piece::Dump { file, range, plain } = piece else {
             return Err(ShardError::input("only dumps can be read this way"));
         };
-        for block in open_dump(&file.path, *range, *plain, config)? {
+        let meter = out.meter(piece.bytes(limit));
+        for block in open_dump(&file.path, *range, *plain, config, meter)? {
             let left = limit.map(|limit| limit.saturating_sub(totals.n_read));
             let harvest = match block {
                 Ok(block) => read_block(&block, &file.name, config, left, out),

@@ -49,6 +49,7 @@ pub(super) fn check(
         MediaCheck::Decode => MemberReader::open(&work.tar.path),
         MediaCheck::Headers => MemberReader::scan(&work.tar.path),
     };
+    let opened = opened.map(|members| members.metered(work.meter(out)));
     let mut checker = Checker {
         config,
         verifier,

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use audsem_core::blame::Blame;
 use audsem_core::clips::{MAX_JSON_BYTES, clip_key, clip_of_question, parse_clip};
 use audsem_core::files::hex;
-use audsem_core::input::open_file;
+use audsem_core::input::{file_bytes, open_file};
 use audsem_core::run::{LeftOut, Outcome, ShardError, ShardOutput};
 use audsem_core::suffix::is_audio;
 use audsem_core::tables::write_parquet;
@@ -27,6 +27,7 @@ const FLAC_HEAD_BYTES: usize = 42;
 /// The shard cannot be read at random places, or the disk fails.
 pub(super) fn scan(tar: &TarInput, out: &mut ShardOutput) -> Result<(), ShardError> {
     let members = MemberReader::scan(&tar.path).map_err(ShardError::input)?;
+    let members = members.metered(out.meter(file_bytes(&tar.path)));
     if !members.is_seekable() {
         let hint = "training reads samples in random order, which a compressed tar does not allow\nhint: decompress it";
         return Err(ShardError::input(format_args!("{}: {hint}", tar.path.display())));
