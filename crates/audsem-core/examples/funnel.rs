@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use audsem_core::run::CompletedRun;
+use audsem_core::terminal::thousands;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (mut text, mut whole) = (String::new(), Vec::new());
@@ -47,42 +48,21 @@ fn kept_whole(names: &[String]) -> String {
 /// that has not, nothing is appended.
 fn describe(text: &mut String, name: &str, folder: &Path) -> Result<bool, Box<dyn Error>> {
     let run = CompletedRun::open(folder)?.ok_or_else(|| format!("no run folder: {}", folder.display()))?;
-    let names: Vec<&str> = run.steps().map(|(step, _)| step).collect();
-    let is_bookkeeping = |step: &&&str| **step != "sizes" && **step != "texts";
-    let main = names.iter().find(|step| **step == "part").or_else(|| names.iter().rev().find(is_bookkeeping));
-    let main = main.copied().unwrap_or_default().to_owned();
-    if run.steps().all(|(_, stats)| stats.n_dropped() + stats.n_failed() == 0) {
+    if run.steps().all(|(_, stats)| stats.n_left_out() == 0) {
         return Ok(false);
     }
-    for (step, stats) in run.steps() {
-        let left_out = stats.n_dropped() + stats.n_failed();
-        if stats.read == 0 || (step != main && left_out == 0) {
-            continue;
-        }
-        let name = if step == main { name.to_owned() } else { format!("{name}, {step}") };
+    for (step, stats) in run.told_steps() {
+        let name = step.map_or_else(|| name.to_owned(), |step| format!("{name}, {step}"));
         let share = 100.0 * stats.kept as f64 / stats.read as f64;
-        let (read, kept) = (grouped(stats.read), grouped(stats.kept));
+        let (read, kept) = (thousands(stats.read), thousands(stats.kept));
         writeln!(text, "{name:<18} {read:>8} in {kept:>8} out {share:>5.1} %   {}", folder.display())?;
         for (outcome, reasons) in [("dropped", &stats.dropped), ("failed", &stats.failed)] {
             let mut reasons: Vec<_> = reasons.iter().collect();
             reasons.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
             for (reason, n) in reasons.into_iter().filter(|(_, n)| **n > 0) {
-                writeln!(text, "{:<18} {:>8} {outcome}: {}", "", grouped(*n), reason.replace('_', " "))?;
+                writeln!(text, "{:<18} {:>8} {outcome}: {}", "", thousands(*n), reason.replace('_', " "))?;
             }
         }
     }
     Ok(true)
-}
-
-/// A number with a comma after every third digit.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -1,5 +1,6 @@
 //! What all charts share: the sizes they are drawn in.
 
+use audsem_core::terminal::thousands;
 use serde::Serialize;
 
 use crate::axis::round_values;
@@ -38,7 +39,7 @@ fn written(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
     let (whole, rest) = digits.split_once('.').map_or((digits, None), |(whole, rest)| (whole, Some(rest)));
-    let whole = whole.parse().map_or_else(|_| whole.to_owned(), crate::page::thousands);
+    let whole = whole.parse().map_or_else(|_| whole.to_owned(), thousands);
     rest.map_or_else(|| format!("{sign}{whole}"), |rest| format!("{sign}{whole}.{rest}"))
 }
 

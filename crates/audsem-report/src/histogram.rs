@@ -1,10 +1,11 @@
 //! Histograms.
 
+use audsem_core::terminal::thousands;
 use minijinja::value::Serde;
 use serde::Serialize;
 
 use crate::chart::{Size, in_both_sizes, tick_labels};
-use crate::page::{Markup, ReportError, environment, thousands};
+use crate::page::{Markup, ReportError, environment};
 
 /// Height of the plot and the margins for its labels, in units of its view box.
 const HEIGHT: f64 = 288.0;

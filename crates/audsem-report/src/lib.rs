@@ -34,5 +34,5 @@ pub use about::About;
 pub use histogram::{Histogram, Mark};
 pub use interval_chart::{IntervalBar, IntervalChart};
 pub use line_chart::LineChart;
-pub use page::{Markup, ReportError, render, thousands};
+pub use page::{Markup, ReportError, render};
 pub use sound::{data_url, relative_url};

@@ -84,9 +84,8 @@ impl LineChart {
         let (across, up) = (Span::of(self.points.iter().map(|p| p.0)), Span::of(self.points.iter().map(|p| p.1)));
         let x = |value: f64| LEFT + across.share(value) * (size.width - LEFT - RIGHT);
         let y = |value: f64| HEIGHT - BOTTOM - up.share(value) * (HEIGHT - TOP - BOTTOM);
-        let labels = |span: Span, most: usize, place: &dyn Fn(f64) -> f64| {
-            let labels = tick_labels(span.low, span.high, most).into_iter();
-            labels.map(|(value, label)| (place(value), label)).collect()
+        let labels = |labels: Vec<(f64, String)>, place: &dyn Fn(f64) -> f64| {
+            labels.into_iter().map(|(value, label)| (place(value), label)).collect()
         };
         let view = View {
             size: size.name,
@@ -96,12 +95,22 @@ impl LineChart {
             right: size.width - RIGHT,
             title: &self.title,
             axis: &self.axis,
-            levels: labels(up, MOST_LEVELS, &y),
-            ticks: labels(across, size.most_ticks, &x),
+            levels: labels(tick_labels(up.low, up.high, MOST_LEVELS), &y),
+            ticks: labels(self.steps(across, size.most_ticks), &x),
             path: path(self.thinned().map(|(across, up)| (x(across), y(up)))),
             last: self.points.last().map(|(_, value)| format!("last: {}", shown(*value))).unwrap_or_default(),
         };
         Ok(environment().get_template("line_chart.html")?.render(Serde(view))?)
+    }
+
+    /// Labels along the horizontal axis: between whole numbers, such as those of updates, lies nothing.
+    fn steps(&self, across: Span, most: usize) -> Vec<(f64, String)> {
+        let mut labels = tick_labels(across.low, across.high, most);
+        if self.points.iter().all(|(at, _)| at.fract() == 0.0) {
+            labels.retain(|(value, _)| value.fract() == 0.0);
+            labels.iter_mut().for_each(|(value, label)| *label = shown(*value));
+        }
+        labels
     }
 
     /// The points to draw: of very many every n-th, and the last.
@@ -135,6 +144,16 @@ mod tests {
         assert!(svg.matches("<svg ").count() == 2 && svg.contains("loss &lt;a&gt;"), "{svg}");
         assert!(svg.contains("points=\"72.0,28.0 408.0,104.0 744.0,180.0\""), "{svg}");
         assert!(svg.contains(">last: 0<"), "the last value is written: {svg}");
+    }
+
+    #[test]
+    fn between_whole_numbers_there_are_no_labels() {
+        let labels = |points: &[(f64, f64)]| {
+            let chart = LineChart { title: String::new(), axis: String::new(), points: points.to_vec() };
+            chart.steps(Span::of(points.iter().map(|p| p.0)), 6).into_iter().map(|(_, label)| label).collect::<Vec<_>>()
+        };
+        assert_eq!(labels(&[(1.0, 0.5), (2.0, 0.1), (3.0, 0.2)]), ["1", "2", "3"]);
+        assert_eq!(labels(&[(1.0, 0.5), (1.5, 0.1), (3.0, 0.2)]), ["1.0", "1.5", "2.0", "2.5", "3.0"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use audsem_core::terminal::thousands;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
@@ -88,19 +89,6 @@ pub(crate) fn environment() -> &'static Environment<'static> {
     })
 }
 
-/// A count with its thousands separated: `12,345`.
-pub fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -119,12 +107,5 @@ mod tests {
     fn a_missing_value_is_an_error_that_names_the_line() {
         let error = render("one\n{{ two }}", json!({})).expect_err("there is no `two`").to_string();
         assert!(error.contains("undefined") && error.contains("page.html:2"), "{error}");
-    }
-
-    #[test]
-    fn thousands_are_separated() {
-        for (n, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(thousands(n), text);
-        }
     }
 }

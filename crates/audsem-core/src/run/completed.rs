@@ -23,6 +23,9 @@ use crate::error::{Error, Result};
 use crate::input::{is_folder, look_at};
 use crate::walk::{Walk, numeric_order};
 
+/// Steps that write about what another step has done, or what it asks about.
+const BOOKKEEPING: [&str; 2] = ["sizes", "texts"];
+
 /// A run folder whose run is complete, and which still holds every output.
 #[derive(Debug)]
 pub struct CompletedRun {
@@ -105,6 +108,17 @@ impl CompletedRun {
     /// The counts of each step, in the order of `stats.json`.
     pub fn steps(&self) -> impl Iterator<Item = (&str, &Stats)> {
         self.steps.iter().map(|(step, stats)| (&**step, stats))
+    }
+
+    /// The steps of a funnel: the one that does the work of the command, without a name, and each by which it prepares itself
+    /// where that left something out. Steps that read nothing are left away.
+    pub fn told_steps(&self) -> impl Iterator<Item = (Option<&str>, &Stats)> {
+        let is_bookkeeping = |step: &str| BOOKKEEPING.contains(&step);
+        let named = |wanted: &str| self.steps.iter().position(|(step, _)| step == wanted);
+        let main = named("part").or_else(|| self.steps.iter().rposition(|(step, _)| !is_bookkeeping(step)));
+        let told = move |at: usize, stats: &Stats| stats.read > 0 && (Some(at) == main || stats.n_left_out() > 0);
+        let steps = self.steps.iter().enumerate().filter(move |(at, (_, stats))| told(*at, stats));
+        steps.map(move |(at, (step, stats))| ((Some(at) != main).then_some(&**step), stats))
     }
 
     /// The names of the outputs directly in a subfolder of the run folder (`""` for itself) or spread below

@@ -33,6 +33,11 @@ impl Stats {
         sum(&self.failed)
     }
 
+    /// Records that were dropped or failed.
+    pub fn n_left_out(&self) -> u64 {
+        self.n_dropped().saturating_add(self.n_failed())
+    }
+
     /// Whether more than a share of `max_fail_rate` of the records failed.
     pub fn is_over(&self, max_fail_rate: f64) -> bool {
         self.n_failed() as f64 > max_fail_rate * self.read as f64

@@ -215,7 +215,7 @@ impl Summary {
     /// bookkeeping, where another step has its words.
     fn is_told(&self, step: &str, stats: &Stats) -> bool {
         let has_words = |step: &str| self.words.iter().any(|words| words.step == step);
-        let left_out = stats.n_dropped() + stats.n_failed() > 0;
+        let left_out = stats.n_left_out() > 0;
         has_words(step) || left_out || !self.steps.iter().any(|(step, _)| has_words(step))
     }
 }
@@ -248,7 +248,7 @@ impl fmt::Display for Summary {
                 value => writeln!(f, "  {name}: {value}")?,
             }
         }
-        if self.steps.iter().any(|(_, stats)| stats.n_dropped() + stats.n_failed() > 0) && !self.dry_run {
+        if self.steps.iter().any(|(_, stats)| stats.n_left_out() > 0) && !self.dry_run {
             writeln!(f, "  each record that was left out has a line in {}/rejects-*.jsonl", self.output.display())?;
         }
         last.iter().try_for_each(|line| writeln!(f, "  {line}"))?;

@@ -10,11 +10,17 @@ use std::thread;
 
 use audsem_core::error::Error;
 use audsem_core::run::{
-    CompletedRun, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Status, Step, Summary,
+    CompletedRun, LeftOut, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Status, Step, Summary,
     check_growing,
 };
 use audsem_core::testing::tree;
 use serde_json::{Value, json};
+
+audsem_core::reasons! {
+    enum Why {
+        Large = "large": "the number is larger than the limit",
+    }
+}
 
 const STEP: Step = Step { name: "part", unit: "numbers", physical: "MB" };
 
@@ -442,4 +448,28 @@ fn an_input_that_changes_while_it_is_read_leaves_its_shard_open() {
     let mut again = open(&options, 1).unwrap();
     again.execute(STEP, &plan(), work).unwrap();
     assert_eq!(again.finish().unwrap().status, Status::Done);
+}
+
+#[test]
+fn a_funnel_tells_the_main_step_and_those_that_left_something_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = open(&RunOptions::new(folder.path()), 1).unwrap();
+    let keeps = |n: &usize, out: &mut ShardOutput| {
+        out.file_kept(*n as u64 + 1);
+        Ok(())
+    };
+    let loses = |n: &usize, out: &mut ShardOutput| {
+        out.file_left_out(n, LeftOut::drop(Why::Large, ""));
+        keeps(n, out)
+    };
+    let step = |name: &'static str| Step { name, ..STEP };
+    run.execute(step("scan"), &plan(2), keeps).unwrap();
+    run.execute(step("plan"), &plan(2), loses).unwrap();
+    run.execute(step("write"), &plan(1), keeps).unwrap();
+    run.execute(step("sizes"), &plan(1), keeps).unwrap();
+    run.finish().unwrap();
+    let run = CompletedRun::open(folder.path()).unwrap().unwrap();
+    let told: Vec<(Option<&str>, u64, u64)> =
+        run.told_steps().map(|(step, stats)| (step, stats.read, stats.n_left_out())).collect();
+    assert_eq!(told, [(Some("plan"), 5, 2), (None, 1, 0)]);
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use audsem_core::run::RunFacts;
+use audsem_core::terminal::thousands;
 use audsem_report::About;
 
 use super::{HashedConfig, Summaries};
@@ -45,8 +46,7 @@ impl Source {
         for (modality, total) in &summaries.totals {
             for (threshold, n) in settings.criterion.thresholds.iter().zip(&total.beyond) {
                 let list = format!("{side}-{}-{}.csv", file_name(modality), label(*threshold));
-                let clips =
-                    if *n == 1 { "1 clip".to_owned() } else { format!("{} clips", audsem_report::thousands(*n)) };
+                let clips = if *n == 1 { "1 clip".to_owned() } else { format!("{} clips", thousands(*n)) };
                 about = about.with_file(&list, clips);
             }
         }

@@ -28,7 +28,7 @@ use serde::Serialize;
 
 pub use compare::{Comparison, NotComparable, compare};
 pub use named::NamedFolder;
-pub use pipeline::{FunnelStep, funnel};
+pub use pipeline::{Funnel, FunnelStep, funnel};
 pub use published::{PublishedResults, PublishedRow, PublishedTable};
 pub use scored::ScoredRun;
 pub use training::TrainingCurves;
@@ -98,7 +98,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         title: &config.title,
         runs: &runs,
         published: PublishedResults::open(config.published.as_deref())?,
-        steps: funnel(&config.pipeline)?,
+        funnel: funnel(&config.pipeline)?,
         curves,
         sounds: sounds::find(&config.sounds, &examples::wanted(&runs, config.examples))?,
         examples: config.examples,

@@ -1,7 +1,8 @@
 //! What became of the records of a data pipeline: the counts of its run folders.
 
 use audsem_core::error::Error as CoreError;
-use audsem_core::run::CompletedRun;
+use audsem_core::run::{CompletedRun, Stats};
+use audsem_core::terminal::thousands;
 use serde::Serialize;
 
 use super::named::NamedFolder;
@@ -15,7 +16,7 @@ const REASONS: usize = 3;
 pub struct FunnelStep {
     /// The run.
     pub run: String,
-    /// The step within it; empty where it has one alone.
+    /// The step within it; empty for the one that does its work.
     pub step: String,
     /// Records that came in.
     pub read: u64,
@@ -31,31 +32,47 @@ pub struct FunnelStep {
     pub reasons: Vec<String>,
 }
 
-/// The steps of run folders, in the order of both.
+/// What became of the records of a pipeline.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Funnel {
+    /// The steps of the runs that have left something out, in their order.
+    pub steps: Vec<FunnelStep>,
+    /// The runs that have kept everything.
+    pub whole: Vec<String>,
+}
+
+/// The funnel of run folders, in their order.
 ///
 /// # Errors
 /// A folder is no run folder, or its run has not ended.
-pub fn funnel(folders: &[NamedFolder]) -> Result<Vec<FunnelStep>, Error> {
-    let mut steps = Vec::new();
+pub fn funnel(folders: &[NamedFolder]) -> Result<Funnel, Error> {
+    let mut funnel = Funnel::default();
     for folder in folders {
         let run = CompletedRun::open(&folder.path)?
             .ok_or_else(|| CoreError::input(&folder.path, "this is no run folder, so it has no counts"))?;
-        let n_steps = run.steps().count();
-        for (step, stats) in run.steps() {
-            let mut reasons: Vec<(&String, &u64)> = stats.dropped.iter().chain(&stats.failed).collect();
-            reasons.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
-            let named = |(reason, n): &(&String, &u64)| format!("{} {n}", reason.replace('_', " "));
-            steps.push(FunnelStep {
-                run: folder.name.clone(),
-                step: if n_steps > 1 { step.to_owned() } else { String::new() },
-                read: stats.read,
-                kept: stats.kept,
-                dropped: stats.n_dropped(),
-                failed: stats.n_failed(),
-                share: 100.0 * stats.kept as f64 / stats.read.max(1) as f64,
-                reasons: reasons.iter().take(REASONS).map(named).collect(),
-            });
+        if run.steps().all(|(_, stats)| stats.n_left_out() == 0) {
+            funnel.whole.push(folder.name.clone());
+            continue;
+        }
+        funnel.steps.extend(run.told_steps().map(|(step, stats)| FunnelStep::of(&folder.name, step, stats)));
+    }
+    Ok(funnel)
+}
+
+impl FunnelStep {
+    fn of(run: &str, step: Option<&str>, stats: &Stats) -> Self {
+        let mut reasons: Vec<(&String, &u64)> = stats.dropped.iter().chain(&stats.failed).collect();
+        reasons.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+        let named = |(reason, n): &(&String, &u64)| format!("{} {}", reason.replace('_', " "), thousands(**n));
+        Self {
+            run: run.to_owned(),
+            step: step.unwrap_or_default().to_owned(),
+            read: stats.read,
+            kept: stats.kept,
+            dropped: stats.n_dropped(),
+            failed: stats.n_failed(),
+            share: 100.0 * stats.kept as f64 / stats.read.max(1) as f64,
+            reasons: reasons.iter().take(REASONS).map(named).collect(),
         }
     }
-    Ok(steps)
 }

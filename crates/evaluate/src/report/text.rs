@@ -14,7 +14,7 @@ pub(super) fn render(template: &str, page: &impl Serialize) -> Result<String, Er
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.expect("only white space is configured"));
     environment.add_filter("cell", |text: String| cell(&text));
-    environment.add_filter("thousands", audsem_report::thousands);
+    environment.add_filter("thousands", audsem_core::terminal::thousands);
     environment.add_filter("fixed", |value: f64, decimals: usize| format!("{value:.decimals$}"));
     let text = environment.render_named_str("page.md", template, Serde(page));
     Ok(text.map_err(audsem_report::ReportError::from)?)

@@ -1,13 +1,14 @@
 //! What the page shows, in words and numbers that are ready to be read.
 
+use audsem_core::terminal::thousands;
 use audsem_metrics::interval::Resampling;
-use audsem_report::{About, IntervalBar, IntervalChart, Markup, thousands};
+use audsem_report::{About, IntervalBar, IntervalChart, Markup};
 use serde::Serialize;
 
 use super::answers::ANSWERS_FILE;
 use super::compare::compare;
 use super::examples::{Example, examples};
-use super::pipeline::FunnelStep;
+use super::pipeline::Funnel;
 use super::published::{PublishedResults, PublishedTable};
 use super::run_view::{NOT_RUN, RunView, shown};
 use super::scored::ScoredRun;
@@ -28,7 +29,7 @@ pub(super) struct ReportParts<'a> {
     pub(super) title: &'a str,
     pub(super) runs: &'a [ScoredRun],
     pub(super) published: PublishedResults,
-    pub(super) steps: Vec<FunnelStep>,
+    pub(super) funnel: Funnel,
     pub(super) curves: Vec<TrainingCurves>,
     pub(super) sounds: FoundSounds,
     pub(super) examples: usize,
@@ -42,7 +43,7 @@ pub(super) struct ReportPage<'a> {
     about: About,
     resamples: u32,
     benchmarks: Vec<BenchmarkView<'a>>,
-    steps: Vec<FunnelStep>,
+    funnel: Funnel,
     curves: Vec<TrainingCurves>,
     sources: Vec<SourceView<'a>>,
 }
@@ -102,7 +103,7 @@ impl<'a> ReportPage<'a> {
             about: about(&parts, &benchmarks),
             resamples: parts.resampling.draws,
             benchmarks,
-            steps: parts.steps,
+            funnel: parts.funnel,
             curves: parts.curves,
             sources: parts.runs.iter().map(SourceView::of).collect(),
         })

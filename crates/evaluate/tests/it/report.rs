@@ -50,7 +50,13 @@ fn the_page_stands_alone_with_all_that_a_score_needs() {
         answers.lines().filter(|line| line.starts_with("one,") && line.contains(",sound,0,") && line.ends_with(",1"));
     assert_eq!(right.count(), 15, "{answers}");
     let text = bench.text("out/report.md");
-    for part in ["# A&B", "| one | 75.0 % (", "| two | 25.0 % (", "## Where the training data come from"] {
+    for part in [
+        "# A&B",
+        "| one | 75.0 % (",
+        "| two | 25.0 % (",
+        "## Where the training data come from",
+        "Left nothing out: data.",
+    ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
     assert!(!text.contains("not run"), "everything was run");

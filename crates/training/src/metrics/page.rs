@@ -1,5 +1,6 @@
 //! The page of curves.
 
+use audsem_core::terminal::thousands;
 use audsem_report::{About, LineChart, Markup, ReportError, render};
 use serde::Serialize;
 use serde_json::Value;
@@ -44,7 +45,10 @@ pub fn metrics_page(
         curves.partition(|(_, points)| points.iter().all(|(_, value)| *value == points[0].1));
     let chart =
         |(name, points): (&str, _)| LineChart { title: name.to_owned(), axis: "updates".to_owned(), points }.draw();
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        value => value.as_u64().map_or_else(|| value.to_string(), thousands),
+    };
     let page = Page {
         title,
         about,
@@ -71,11 +75,12 @@ mod tests {
             );
         }
         history.push(MetricRecord::new(6).with("once", 1.0));
-        let facts = [("updates", 6.into()), ("model", "a&b".into())];
+        let facts = [("updates", 6.into()), ("tokens", 15_192.into()), ("model", "a&b".into())];
         let about = About::default().with("data", "shards");
         let page = metrics_page("Training <1>", about, &facts, &history).unwrap();
         assert_eq!(page.matches("<figure ").count(), 2, "one point is no curve, and neither is what never changes");
         assert!(page.contains("skipped 0") && page.contains("<dt>data</dt><dd>shards</dd>"), "{page}");
+        assert!(page.contains("<td>15,192</td>"), "{page}");
         assert!(page.find("loss").unwrap() < page.find("learning_rate").unwrap());
         assert!(page.contains("Training &lt;1&gt;") && page.contains("a&amp;b"), "{page}");
     }
