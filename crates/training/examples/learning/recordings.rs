@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use audsem_core::clip_id::ClipId;
 use audsem_core::files::write_atomically;
 use audsem_core::tables::text_hash;
 use audsem_core::tar::{ShardOptions, ShardWriter};
@@ -16,6 +17,8 @@ use rand_chacha::ChaCha8Rng;
 use crate::Failure;
 
 const RATE_HZ: u32 = 16_000;
+
+const SAMPLES_PER_MS: usize = RATE_HZ as usize / 1000;
 
 /// Longest part of a recording that a question is about, in samples.
 const SAMPLES: usize = 2 * RATE_HZ as usize;
@@ -100,7 +103,7 @@ pub(crate) fn write(assets: &Path, out: &Path) -> Result<(), Failure> {
                 let recording = &recordings[n % recordings.len()];
                 let (flac, question) = question(recording, kind, &names, n)?;
                 let json = question.example().to_string();
-                let key = format!("{} (0_0-2_0)_qa_{n}", recording.name);
+                let key = format!("{}_qa_{n}", question.clip.tar_key());
                 folder.write_sample(&key, &[("flac", &flac), ("json", json.as_bytes())])?;
                 if name_of_split == EXAMINATION {
                     let file = format!("{}-{n}.flac", recording.name);
@@ -156,6 +159,8 @@ fn read(assets: &Path, folders: &[PathBuf], decoder: &Decoder) -> Result<Vec<Rec
 
 /// A question about a part of a recording.
 struct RecordingQuestion {
+    /// The part.
+    clip: ClipId,
     options: Vec<&'static str>,
     answer: &'static str,
 }
@@ -190,15 +195,20 @@ fn question(
     names: &[&'static str],
     n: usize,
 ) -> Result<(Vec<u8>, RecordingQuestion), Failure> {
-    let mut rng = ChaCha8Rng::seed_from_u64(text_hash(&format!("{} {n}", recording.name)));
+    let seeded = |text: String| ChaCha8Rng::seed_from_u64(text_hash(&text));
+    let mut rng = seeded(format!("{} {n}", recording.name));
     let samples = &recording.samples;
-    let start = rng.random_range(0..=samples.len().saturating_sub(SAMPLES));
+    let start_ms = rng.random_range(0..=samples.len().saturating_sub(SAMPLES) / SAMPLES_PER_MS);
+    let start = start_ms * SAMPLES_PER_MS;
     let part = &samples[start..samples.len().min(start + SAMPLES)];
+    let end_ms = start_ms + part.len() / SAMPLES_PER_MS;
+    let clip = ClipId::new(&*recording.name, u32::try_from(start_ms)?, u32::try_from(end_ms)?)?;
     let loudest = part.iter().fold(1e-4f32, |most, sample| most.max(sample.abs()));
-    let level = rng.random_range(0.3..0.9f32) / loudest;
+    // Drawn by the clip: one key is one sound.
+    let level = seeded(clip.tar_key()).random_range(0.3..0.9f32) / loudest;
     let part: Vec<f32> = part.iter().map(|sample| sample * level).collect();
     let flac = encode_flac(&part, 1, RATE_HZ, BitDepth::Sixteen)?;
     let mut options = names.to_vec();
     options.shuffle(&mut rng);
-    Ok((flac, RecordingQuestion { options, answer: names[kind] }))
+    Ok((flac, RecordingQuestion { clip, options, answer: names[kind] }))
 }
