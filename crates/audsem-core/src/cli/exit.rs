@@ -98,9 +98,15 @@ fn ask<C: CommandFactory + FromArgMatches + HasGlobal>(commit: Option<&str>) -> 
     }
 }
 
+/// A text with a line break at its end, where it says anything.
+fn ended(text: &str) -> String {
+    let missing = !text.is_empty() && !text.ends_with('\n');
+    if missing { format!("{text}\n") } else { text.to_owned() }
+}
+
 fn print(finish: &CommandOutput, global: &GlobalArgs) -> ExitCode {
     let (text, code) = match finish {
-        CommandOutput::Text(text) => (text.clone(), 0),
+        CommandOutput::Text(text) => (ended(text), 0),
         CommandOutput::Run(summary) => {
             let _ = match (global.quiet, summary.exit_code()) {
                 (false, _) => write!(io::stderr(), "{}", plain(&told(summary, global.verbose))),

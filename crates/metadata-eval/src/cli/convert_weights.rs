@@ -122,6 +122,6 @@ impl ConvertWeightsArgs {
                 self.output.display()
             )
         };
-        Ok(CommandOutput::Text(text + "\n"))
+        Ok(CommandOutput::Text(text))
     }
 }
