@@ -143,9 +143,12 @@ mod tests {
 
     #[test]
     fn flags_become_settings() {
-        let config = config(&["--timeout", "1.5", "--server-param", "a={\"b\":[1]}", "--concurrency", "3"]).unwrap();
+        let param = "--server-param";
+        let flags = ["--timeout", "1.5", param, "a={\"b\":[1]}", param, "max_tokens=null", "--concurrency", "3"];
+        let config = config(&flags).unwrap();
         assert_eq!((config.timeout, config.concurrency), (Duration::from_millis(1500), 3));
         assert_eq!(config.extra["a"]["b"][0], 1);
+        assert_eq!(config.extra["max_tokens"], serde_json::Value::Null);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use crate::audio::packets::Packets;
 pub use crate::audio::packets::StreamSpan;
 use crate::audio::{AudioError, Decoder};
-use crate::program::{MediaError, Program, Progress, plain_message};
+use crate::program::{MediaError, Program, Progress};
 use audsem_core::blame::Blame;
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ pub fn decode_whole(ffmpeg: &Program, media: &[u8]) -> Result<(), AudioError> {
     match finished.stderr.lines().find(|line| !line.trim().is_empty()) {
         None if finished.status.success() => progress.check().map_err(AudioError::Helper),
         line => {
-            let what = line.map_or_else(|| finished.status.to_string(), |line| without_addresses(&plain_message(line)));
+            let what = line.map_or_else(|| finished.status.to_string(), str::to_owned);
             Err(AudioError::Malformed { what })
         }
     }
@@ -88,21 +88,10 @@ fn unreadable(error: MediaError) -> AudioError {
         (Blame::Surroundings, _) => AudioError::Helper(error),
         (Blame::Record, MediaError::Failed { stderr, .. }) => {
             let line = stderr.lines().find(|line| !line.trim().is_empty()).unwrap_or("no error message");
-            AudioError::Malformed { what: without_addresses(&plain_message(line.trim())) }
+            AudioError::Malformed { what: line.trim().to_owned() }
         }
         (Blame::Record, _) => AudioError::Malformed { what: error.to_string() },
     }
-}
-
-/// A message of ffmpeg without the addresses after the names of its components (`[mp4 @ 0x55a504da27c0]`), which differ
-/// between equal runs.
-pub fn without_addresses(message: &str) -> String {
-    let mut parts = message.split(" @ 0x");
-    let mut plain = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        plain.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
-    }
-    plain
 }
 
 #[cfg(test)]
@@ -125,13 +114,5 @@ mod tests {
         check(facts(10.0, 8.0, 17), false);
         check(VideoFacts { sound_s: None, ..source }, false);
         check(VideoFacts { pictures: None, ..source }, false);
-    }
-
-    #[test]
-    fn messages_of_equal_runs_are_equal() {
-        let check = |message: &str, expected: &str| assert_eq!(without_addresses(message), expected);
-        check("[mov,mp4 @ 0x562cf6b424c0] moov atom not found", "[mov,mp4] moov atom not found");
-        check("[a @ 0x1f] [b @ 0x2] c", "[a] [b] c");
-        check("nothing of the kind", "nothing of the kind");
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use audsem_core::batch::BatchError;
 use audsem_core::weights::ModelError;
+use serde::Serialize;
 use thiserror::Error as ThisError;
 
 /// Largest size that a configuration may give: that of a vocabulary is a thousandth of it, so that products of two sizes
@@ -233,9 +234,21 @@ impl Error {
         }
     }
 
-    /// [`Error::Unsupported`] with the value as text.
-    pub(crate) fn unsupported(key: &'static str, value: &dyn std::fmt::Debug, supported: &str) -> Self {
-        Self::Unsupported { key, value: format!("{value:?}"), supported: supported.to_owned() }
+    /// [`Error::Unsupported`] with the value as it stands in a file of settings.
+    pub(crate) fn unsupported(key: &'static str, value: &dyn SettingValue, supported: &str) -> Self {
+        Self::Unsupported { key, value: value.json(), supported: supported.to_owned() }
+    }
+}
+
+/// A value of a setting, for messages.
+pub(crate) trait SettingValue {
+    /// As JSON, which is how files of settings have it.
+    fn json(&self) -> String;
+}
+
+impl<T: Serialize> SettingValue for T {
+    fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|error| error.to_string())
     }
 }
 
@@ -254,5 +267,25 @@ mod tests {
             BatchError::OutOfMemory(_)
         ));
         assert!(matches!(error("shape mismatch"), BatchError::Failed(_)));
+    }
+
+    #[test]
+    fn values_stand_in_messages_as_in_files_of_settings() {
+        let value = serde_json::json!({ "model_type": "bert" });
+        let (text, none) = (Some("channel_map".to_owned()), None::<f64>);
+        let values: [(&dyn SettingValue, &str); 6] = [
+            (&value["model_type"], "\"bert\""),
+            (&value["absent"], "null"),
+            (&text, "\"channel_map\""),
+            (&none, "null"),
+            (&[4, 2], "[4,2]"),
+            (&0.5, "0.5"),
+        ];
+        for (value, expected) in values {
+            let error = Error::unsupported("fusion_type", value, "aff_2d, or null").to_string();
+            let said =
+                format!("config.json: `fusion_type` is not supported: `{expected}`\nhint: supported: aff_2d, or null");
+            assert_eq!(error, said);
+        }
     }
 }

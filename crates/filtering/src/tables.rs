@@ -1,6 +1,10 @@
 //! The row types that this stage alone writes and reads. Cues and the clip table are in [`audsem_core::tables`].
 
+use std::path::PathBuf;
+
+use audsem_core::input::open_plain;
 use audsem_core::row;
+use audsem_core::tables::{CsvCues, ParquetFile, Row, TableError, is_csv};
 
 row! {
     table "bert labels";
@@ -66,6 +70,29 @@ row! {
         /// `cut` (cut from a file on disk), `copy` (a file on disk).
         pub origin: String,
     }
+}
+
+/// Refuses tables that lack a column of the row type, before anything runs: the same command could never read them.
+/// What is damaged or cannot be opened is left to the shard that reads it, which is tried again.
+///
+/// # Errors
+/// The column that the first such table lacks, and those it has.
+pub(crate) fn refuse_other_kinds<R: Row>(tables: &[PathBuf]) -> Result<(), TableError> {
+    for path in tables {
+        let opened = if is_csv(path) {
+            let Ok(file) = open_plain(path) else { continue };
+            CsvCues::new(&path.display().to_string(), file).map(drop)
+        } else {
+            ParquetFile::<R>::open(path).map(drop)
+        };
+        if let Err(
+            error @ (TableError::MissingColumn { .. } | TableError::WrongType { .. } | TableError::CsvHeader { .. }),
+        ) = opened
+        {
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -75,6 +75,25 @@ pub(crate) fn each(file: &Path, take: impl FnMut(Result<FoundRow<'_>, BadRow<'_>
     each_in_csv(input::open(file)?, &name, take).map_err(bad_table)
 }
 
+/// Refuses a table without the columns for the times; what else is wrong with it shows when it is read.
+///
+/// # Errors
+/// The columns that it has.
+pub(crate) fn check_columns(file: &Path) -> Result<(), Error> {
+    let columns = if file.extension().is_some_and(|extension| extension == "parquet") {
+        JsonRows::open(file).map(|table| table.columns().to_vec()).ok()
+    } else {
+        let header = input::open(file).ok().map(|text| CsvRecords::new(csv::ReaderBuilder::new().flexible(true), text));
+        header.and_then(|mut reader| reader.headers().ok()).map(|header| header_names(&header))
+    };
+    let problem = columns.and_then(|columns| SpanColumns::find(&columns).err());
+    problem.map_or(Ok(()), |problem| Err(Error::ClipTable { path: file.to_owned(), problem }))
+}
+
+fn header_names(header: &csv::StringRecord) -> Vec<String> {
+    header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect()
+}
+
 /// Columns of a Parquet table that JSON cannot represent; empty for CSV.
 ///
 /// # Errors
@@ -126,8 +145,7 @@ pub(crate) fn each_in_csv(
 ) -> Result<(), String> {
     let mut reader = CsvRecords::new(csv::ReaderBuilder::new().flexible(true), text);
     let header = reader.headers().map_err(|error| error.to_string())?;
-    let mut names: Vec<String> =
-        header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect();
+    let mut names = header_names(&header);
     let spans = SpanColumns::find(&names)?;
     name_texts(&mut names);
     let mut record = csv::StringRecord::new();

@@ -6,8 +6,8 @@ use std::time::Duration;
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{LeftOut, Outcome, ShardError};
 use audsem_media::audio::{AudioError, Decoder};
-use audsem_media::program::{MediaError, Program, Tool, plain_message};
-use audsem_media::video::{VideoFacts, without_addresses};
+use audsem_media::program::{MediaError, Program, Tool};
+use audsem_media::video::VideoFacts;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -228,13 +228,13 @@ impl VideoEncoder {
 /// The reject of a clip that ffmpeg failed on.
 fn failed(error: MediaError) -> LeftOut {
     let fault = if matches!(error, MediaError::TimedOut { .. }) { Fault::TimedOut } else { Fault::Undecodable };
-    LeftOut::fail(fault, without_addresses(&plain_message(&error.to_string())))
+    LeftOut::fail(fault, error.to_string())
 }
 
 /// The reject of a clip that cannot be read to its end.
 pub(crate) fn unusable(error: &AudioError) -> LeftOut {
     let fault = if matches!(error, AudioError::Truncated { .. }) { Fault::Truncated } else { Fault::Undecodable };
-    LeftOut::fail(fault, without_addresses(&plain_message(&error.to_string())))
+    LeftOut::fail(fault, error.to_string())
 }
 
 /// Where ffmpeg is and where it may put what it works on.

@@ -79,7 +79,7 @@ pub enum AudioError {
     #[error(transparent)]
     Helper(MediaError),
     /// The built-in decoders could not read it, and ffmpeg could not either.
-    #[error("{built_in}; and by ffmpeg: {ffmpeg}")]
+    #[error("{}; and {ffmpeg}", without_hint(built_in))]
     Undecodable {
         /// The error of the built-in decoders.
         built_in: Box<AudioError>,
@@ -98,6 +98,12 @@ pub enum AudioError {
         /// Why.
         what: String,
     },
+}
+
+/// What the built-in decoders said, without the advice to let ffmpeg try: it has.
+fn without_hint(error: &AudioError) -> String {
+    let text = error.to_string();
+    text.split_once("\nhint:").map_or(text.as_str(), |(said, _)| said).to_owned()
 }
 
 /// The lowest sample rate that is accepted: half of the lowest rate in use (telephone, old games).

@@ -1,6 +1,7 @@
 //! One call of an external program.
 
 use super::guard::Guarded;
+use super::message::repeatable;
 use super::{MediaError, Program, ProgramStatus, Tool, trouble};
 use audsem_core::signals::{POLL_INTERVAL, stop_requested};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -277,6 +278,7 @@ impl Running {
             feeder.join().ok();
         }
         let stderr = self.tail.take().and_then(|tail| tail.join().ok()).unwrap_or_default();
+        let stderr = repeatable(&stderr);
         let status = match (status.code(), status.signal()) {
             (Some(code), _) => ProgramStatus::Code(code),
             (None, signal) => ProgramStatus::Signal(signal.unwrap_or_default()),

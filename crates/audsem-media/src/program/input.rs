@@ -20,7 +20,7 @@ const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,ku
     vivo,nsv,nuv,dxa,smk,bink,roq,film_cpk,avr,pvf,sds,sln,rso,vqf,yuv4mpegpipe";
 
 /// The file at standard input, opened again, so that it is seekable.
-const STDIN: &str = "/dev/fd/0";
+pub(super) const STDIN: &str = "/dev/fd/0";
 
 impl Call<'_> {
     /// Adds a media file of the disk as the next input of ffmpeg, or as that of ffprobe.
@@ -50,10 +50,6 @@ impl Call<'_> {
     }
 }
 
-/// A message of ffmpeg about bytes passed through [`Call::input_bytes`], with `input` for the internal file name.
-pub fn plain_message(message: &str) -> String {
-    message.replace(&format!("file:{STDIN}"), "input").replace(STDIN, "input")
-}
 /// Where a program that this one starts finds a file that this one has open.
 pub(crate) fn address_of(file: &File) -> String {
     format!("file:/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())

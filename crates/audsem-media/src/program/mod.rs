@@ -28,13 +28,13 @@ mod call;
 mod companion;
 mod guard;
 mod input;
+mod message;
 pub(crate) mod progress;
 mod trouble;
 
 pub use call::{Call, Finished, Running};
 pub use companion::{Companion, CompanionError};
 pub(crate) use input::address_of;
-pub use input::plain_message;
 pub(crate) use progress::Progress;
 
 use std::ffi::OsStr;

@@ -27,7 +27,8 @@ pub struct EmbeddingsConfig {
     pub vocab_size: usize,
     /// Rows of the position table.
     pub positions: usize,
-    /// Row of the position table that the first token gets.
+    /// Row of the position table that the first token gets. Where it is not the first row, padding tokens have the row before it
+    /// and are not counted, as in RoBERTa; that holds also for one that a text spells out.
     pub first_position: usize,
     /// Rows of the segment table.
     pub segments: usize,
@@ -60,9 +61,7 @@ impl Embeddings {
     }
 
     fn forward(&self, ids: &Tensor, segments: Option<&Tensor>, mode: Mode) -> Result<Tensor> {
-        let (_, t) = ids.dims2()?;
-        let first = self.config.first_position as u32;
-        let positions = self.positions.forward(&Tensor::arange(first, first + t as u32, ids.device())?)?; // (T, D)
+        let positions = self.positions.forward(&self.config.position_rows(ids)?)?; // (T, D) or (B, T, D)
         let segments = match segments {
             Some(segments) => self.segments.forward(segments)?, // (B, T, D)
             None => self.segments.forward(&Tensor::zeros((1, 1), DType::U32, ids.device())?)?, // (1, 1, D)
@@ -192,7 +191,7 @@ impl FusedTextModel {
         }
         match &self.form {
             Form::Composed(network) => self.composed(network, texts, pooling),
-            Form::Fused(fused) => fused.pooled(texts, self.config.first_position, pooling),
+            Form::Fused(fused) => fused.pooled(texts, &self.config, pooling),
         }
     }
 
@@ -227,6 +226,33 @@ impl EmbeddingsConfig {
     #[must_use]
     pub fn longest(&self) -> usize {
         self.positions.saturating_sub(self.first_position)
+    }
+
+    /// The token that has no place of its own, and the row of the position table that it gets.
+    fn uncounted(&self) -> Option<(u32, usize)> {
+        Some((self.pad_id, self.first_position.checked_sub(1)?))
+    }
+
+    /// The row of the position table of each token of a text.
+    fn positions_of<'a>(&self, text: &'a [u32]) -> impl Iterator<Item = usize> + 'a {
+        let (uncounted, mut next) = (self.uncounted(), self.first_position);
+        text.iter().map(move |id| match uncounted {
+            Some((padding, row)) if *id == padding => row,
+            _ => {
+                next += 1;
+                next - 1
+            }
+        })
+    }
+
+    /// The rows of the position table of token ids (B, T): (T), or (B, T) where they depend on the tokens.
+    fn position_rows(&self, ids: &Tensor) -> Result<Tensor> {
+        let Some((padding, row)) = self.uncounted() else {
+            return Ok(Tensor::arange(0u32, ids.dim(1)? as u32, ids.device())?);
+        };
+        let counted = ids.ne(padding)?.to_dtype(DType::F32)?;
+        let numbers = (counted.cumsum(1)? * counted)?; // from 1; 0 for padding
+        Ok((numbers + row as f64)?.to_dtype(DType::U32)?)
     }
 
     fn check(&self, text: &[u32]) -> Result<()> {
@@ -270,7 +296,7 @@ struct Scratch {
 }
 
 impl Fused {
-    fn pooled(&self, texts: &[&[u32]], first_position: usize, pooling: Pooling) -> Result<Tensor> {
+    fn pooled(&self, texts: &[&[u32]], config: &EmbeddingsConfig, pooling: Pooling) -> Result<Tensor> {
         let dim = self.tables.dim;
         let mut vectors = vec![0f32; texts.len() * dim];
         let mut groups = Vec::new();
@@ -284,7 +310,7 @@ impl Fused {
             (texts_left, vectors_left) = (rest, rest_out);
         }
         groups.into_par_iter().for_each_init(Scratch::default, |scratch, (texts, out)| {
-            self.group(texts, first_position, scratch);
+            self.group(texts, config, scratch);
             let mut row = 0;
             for (text, out) in texts.iter().zip(out.chunks_exact_mut(dim)) {
                 match pooling {
@@ -298,13 +324,13 @@ impl Fused {
     }
 
     /// Leaves the hidden states of all tokens in `scratch.x`.
-    fn group(&self, texts: &[&[u32]], first_position: usize, scratch: &mut Scratch) {
+    fn group(&self, texts: &[&[u32]], config: &EmbeddingsConfig, scratch: &mut Scratch) {
         let Scratch { x, encoder } = scratch;
         let lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
         x.reshape(lengths.iter().sum(), self.tables.dim);
-        let tokens = texts.iter().flat_map(|text| text.iter().enumerate());
-        for (row, (position, id)) in tokens.enumerate() {
-            self.tables.sum(*id as usize, first_position + position, x.row_mut(row));
+        let tokens = texts.iter().flat_map(|text| text.iter().zip(config.positions_of(text)));
+        for (row, (id, position)) in tokens.enumerate() {
+            self.tables.sum(*id as usize, position, x.row_mut(row));
         }
         self.norm.forward_inplace(x);
         self.encoder.forward(x, &lengths, encoder);

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::Weights;
+use audsem_models::clap::ClapEncoder;
 use audsem_models::roberta::{Config, IGNORABLE, Roberta};
 use audsem_models::sentence::SentenceEncoder;
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 
 use crate::clap::unpadded;
@@ -25,6 +26,58 @@ fn roberta_is_that_of_transformers() {
     let texts = unpadded(&ids, &mask);
     let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
     goldens.check("pooled", &model.into_inference().unwrap().pooled(&texts).unwrap(), 1e-5);
+}
+
+/// What `literal_pad.json` says of a text: token ids, and the vectors of the network.
+#[derive(Deserialize)]
+struct Spelled {
+    #[serde(default)]
+    text: String,
+    ids: Vec<u32>,
+    #[serde(alias = "pooled", alias = "embeds")]
+    vector: Vec<f32>,
+}
+
+fn spelled(network: &str) -> Vec<Spelled> {
+    let mut golden: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(path("literal_pad.json")).unwrap()).unwrap();
+    serde_json::from_value(golden[network].take()).unwrap()
+}
+
+fn near(found: &Tensor, expected: &[Spelled]) {
+    let found: Vec<Vec<f32>> = found.to_vec2().unwrap();
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert_eq!(found.len(), expected.vector.len());
+        for (found, value) in found.iter().zip(&expected.vector) {
+            assert!((found - value).abs() < 1e-5, "{:?}: {found} is not {value}", expected.ids);
+        }
+    }
+}
+
+#[test]
+fn a_padding_token_that_a_text_spells_out_is_placed_as_in_transformers() {
+    let dir = ModelDir::local(&path("roberta_tiny"));
+    let config: Config = dir.json("config.json").unwrap();
+    let weights = Weights::open(&dir, &Device::Cpu, DType::F32).unwrap();
+    let model = Roberta::load(&weights.var_builder(), &config).unwrap();
+    let expected = spelled("roberta_tiny");
+    for text in &expected {
+        let ids = Tensor::new(text.ids.as_slice(), &Device::Cpu).unwrap().unsqueeze(0).unwrap();
+        let states = model.hidden_states(&ids, None).unwrap();
+        near(&model.pool(states.last().unwrap()).unwrap(), std::slice::from_ref(text));
+    }
+    let texts: Vec<&[u32]> = expected.iter().map(|text| text.ids.as_slice()).collect();
+    near(&model.into_inference().unwrap().pooled(&texts).unwrap(), &expected);
+
+    let expected = spelled("clap_tiny");
+    let dir = ModelDir::local(&path("clap_tiny"));
+    let encoder = ClapEncoder::open(&dir, &Device::Cpu, DType::F32, None).unwrap();
+    for text in &expected {
+        assert_eq!(encoder.encode(&text.text).unwrap().ids, text.ids, "{}", text.text);
+    }
+    let texts: Vec<&str> = expected.iter().map(|text| text.text.as_str()).collect();
+    near(&encoder.embed_texts(&texts).unwrap(), &expected);
 }
 
 #[derive(Deserialize)]

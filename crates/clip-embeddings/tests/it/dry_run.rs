@@ -35,7 +35,7 @@ fn a_dry_run_counts_what_the_run_counts() {
         let mut real = bench.call(&format!("{command} -o out")).ended(0).summary();
         // A dry run makes no page.
         let page = real["results"].as_object_mut().unwrap().remove("page");
-        assert_eq!(page.is_some(), command.starts_with("report"), "{command}");
+        assert_eq!(page, command.starts_with("report").then(|| "out/report.html".into()), "{command}");
         assert_eq!(dry["results"], real["results"], "{command}");
         let counts = |summary: &serde_json::Value| {
             let mut steps = summary["steps"].as_object().unwrap().clone();

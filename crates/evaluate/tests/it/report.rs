@@ -17,7 +17,8 @@ fn the_page_stands_alone_with_all_that_a_score_needs() {
     let metrics = "{\"step\":1,\"loss\":2.0}\n{\"step\":2,\"loss\":1.0}\n";
     audsem_core::testing::finished_run(&bench.path("training"), &[("metrics.jsonl", metrics.as_bytes())]).unwrap();
     let flags = "--sounds wav --pipeline data=asked-one --training training --title A&B";
-    bench.call(&format!("report -i one=one two {flags} -o out")).ended(0);
+    let called = bench.call(&format!("report -i one=one two {flags} -o out")).ended(0);
+    assert_eq!(called.summary()["results"]["page"], "out/report.html");
     let page = bench.text("out/report.html");
     for part in [
         "<title>A&amp;B</title>",

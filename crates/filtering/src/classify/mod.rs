@@ -18,7 +18,7 @@ pub mod train;
 
 use std::path::{Path, PathBuf};
 
-use crate::tables::{BertLabel, BertLabelRef};
+use crate::tables::{BertLabel, BertLabelRef, refuse_other_kinds};
 use audsem_core::device::{DeviceChoice, Precision};
 use audsem_core::hub::ModelDir;
 use audsem_core::run::{LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
@@ -131,6 +131,7 @@ pub fn checkpoint_of(dir: ModelDir) -> ModelDir {
 /// The model or an input cannot be read, or the output cannot be written.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let inputs = config.inputs.iter().map(|path| tables_under(path)).collect::<Result<Vec<_>, _>>()?.concat();
+    refuse_other_kinds::<texts::Caption>(&inputs)?;
     let model = config.model.fingerprint()?;
     let record = HashedConfig {
         precision: config.precision,

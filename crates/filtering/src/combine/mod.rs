@@ -49,6 +49,7 @@ pub use pronouns::Pronouns;
 pub use reason::{DropReason, RowFault};
 
 use crate::error::{Error, Result};
+use crate::tables::refuse_other_kinds;
 use labels::LabelTables;
 use part::Part;
 use verdicts::VerdictCache;
@@ -231,6 +232,7 @@ impl RunConfig for HashedConfig<'_> {
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     let judging = &config.judging;
     let tables = config.input.iter().map(|path| tables_under(path)).collect::<Result<Vec<_>, _>>()?.concat();
+    refuse_other_kinds::<Cue>(&tables)?;
     let (bert, llm) = judging.label_files()?;
     let rules = judging.rules()?;
     let (names, dictionary) = rules.fingerprints();

@@ -1,6 +1,8 @@
 //! The result of one block of a dump or one subtitle file: plain data, so that blocks can be processed
 //! in any order and committed in input order.
 
+use std::collections::BTreeMap;
+
 use super::reasons::{DropReason, Fault};
 use super::rules::{DurationLimits, Verdict, judge, parse_seconds};
 use crate::languages::Languages;
@@ -103,6 +105,8 @@ pub struct Harvest {
     pub groups: Vec<Group>,
     /// Further counters.
     pub tally: Tally,
+    /// How many tracks have each of the languages that are not asked for.
+    pub other_languages: BTreeMap<String, u64>,
 }
 
 /// Which cues are wanted, and which rejects are written down one by one.
@@ -121,6 +125,15 @@ impl Harvest {
     #[must_use]
     pub fn n_read(&self) -> u64 {
         (self.rows.len() + self.rejects.len()) as u64 + self.groups.iter().map(|group| group.records).sum::<u64>()
+    }
+
+    /// Passes over a track in a language that is not asked for.
+    pub fn pass_over(&mut self, language: &str) {
+        self.tally.tracks_other_language += 1;
+        match self.other_languages.get_mut(language) {
+            Some(n) => *n += 1,
+            None => _ = self.other_languages.insert(language.to_owned(), 1),
+        }
     }
 
     /// Leaves out `records` cues of a video in one line with those left out before it.

@@ -20,6 +20,7 @@ mod damage;
 pub mod dump;
 pub mod explain;
 pub mod harvest;
+mod other_languages;
 mod pandas;
 pub mod plan;
 pub mod reasons;
@@ -34,14 +35,13 @@ mod work_reference;
 
 pub use config::{Config, ExtractCompat};
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use audsem_core::run::{Run, RunOptions, RunSpec, Step, Summary};
 use serde_json::Value;
 
 use crate::error::Result;
-use sources::CaptionSource;
+use other_languages::OtherLanguages;
 
 /// Extracts the cues of all inputs into the run folder of `options`.
 ///
@@ -51,17 +51,22 @@ use sources::CaptionSource;
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     config.validate()?;
     let sources = sources::find(&config.inputs, config.naming())?;
-    warn_of_languages(config, &sources.files);
+    let mut told = other_languages::warn_of_files(&config.subtitle_languages, &sources.files);
     let with_others = sources.files.iter().flat_map(|source| std::iter::once(source).chain(&source.others));
     let inputs: Vec<PathBuf> = with_others.map(|source| source.path.clone()).collect();
     let mut run = Run::open(options, RunSpec::new(&config::HashedConfig::of(config)).inputs(&inputs))?;
     let plan = plan::plan(&sources.files, config, options.limit.is_some())?;
     let step = Step { name: "part", unit: "cues", physical: "MB" };
     run.must_keep(step).explain(reasons::DropReason::ALL).explain(reasons::Fault::ALL);
+    let languages = OtherLanguages::default();
     let done = run.execute(step, &plan, |work, out| match config.compat {
-        ExtractCompat::None => work::extract(config, options.limit, work, out),
-        ExtractCompat::Reference => work_reference::extract(config, options.limit, work, out),
+        ExtractCompat::None => work::extract(config, options.limit, work, &languages, out),
+        ExtractCompat::Reference => work_reference::extract(config, options.limit, work, &languages, out),
     })?;
+    told |= done.stats.kept + done.stats.n_dropped() > 0;
+    if !told {
+        languages.warn();
+    }
     let mut summary = run.finish()?;
     if sources.n_other_format > 0 {
         let n = Value::from(sources.n_other_format);
@@ -71,20 +76,4 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
         return Ok(summary.as_broken_input());
     }
     Ok(summary)
-}
-
-/// Tells when none of the subtitle files is in a language that is asked for, and which languages there are.
-fn warn_of_languages(config: &Config, files: &[CaptionSource]) {
-    let mut found: BTreeMap<&str, usize> = BTreeMap::new();
-    let languages = files.iter().filter_map(|file| file.track.as_ref()?.language.as_deref());
-    languages.for_each(|language| *found.entry(language).or_default() += 1);
-    if found.is_empty() || found.keys().any(|language| config.languages.contain(language)) {
-        return;
-    }
-    let found: Vec<String> = found.iter().map(|(language, n)| format!("{language} ({n})")).collect();
-    tracing::warn!(
-        "no subtitle file is in {} (--languages); there are {}; files that name no language are read",
-        config.languages,
-        found.join(", ")
-    );
 }

@@ -143,7 +143,7 @@ impl ReferenceHarvest {
             match track.lang.as_deref() {
                 None => self.harvest.tally.tracks_without_language += 1,
                 Some(lang) if !options.languages.contain(lang) => {
-                    self.harvest.tally.tracks_other_language += 1;
+                    self.harvest.pass_over(lang);
                     self.harvest.tally.cues_other_language += n_cues;
                 }
                 Some(_) => {

@@ -15,6 +15,7 @@ use audsem_core::tar::{Member, MemberReader, is_metadata};
 use super::config::Config;
 use super::dump::{self, Block, Blocks, ByteRange};
 use super::harvest::Harvest;
+use super::other_languages::OtherLanguages;
 use super::plan::{Piece, Work};
 use super::reasons::Fault;
 use super::sources::CaptionSource;
@@ -50,12 +51,13 @@ pub(super) fn extract(
     config: &Config,
     limit: Option<u64>,
     work: &Work,
+    languages: &OtherLanguages,
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {
     let mut file = out.create(format!("part-{}.parquet", out.name()))?;
     let writer = ParquetWriter::new(&mut file).map_err(Error::from)?;
-    let mut part =
-        Part { config, writer, next_row: u64::from(work.index) << 32, out, limit, n_read: 0, twins: Twins::default() };
+    let next_row = u64::from(work.index) << 32;
+    let mut part = Part { config, writer, next_row, out, limit, n_read: 0, twins: Twins::default(), languages };
     for piece in &work.pieces {
         let meter = part.out.meter(piece.bytes(limit));
         match part.read(piece, meter) {
@@ -78,6 +80,7 @@ struct Part<'a> {
     limit: Option<u64>,
     n_read: u64,
     twins: Twins,
+    languages: &'a OtherLanguages,
 }
 
 /// One file of a track, read: with the number of its bytes, or why it cannot be read.
@@ -237,6 +240,7 @@ impl Part<'_> {
         }
         self.out.file_kept(harvest.rows.len() as u64);
         account(self.out, harvest);
+        self.languages.add(harvest);
         self.out.work(n_bytes as f64 / 1e6);
         self.n_read += harvest.n_read();
         match self.limit {

@@ -8,6 +8,7 @@ use audsem_core::run::{OutputFile, ShardError, ShardOutput};
 
 use super::config::Config;
 use super::dump::{Block, Found, for_each_object};
+use super::other_languages::OtherLanguages;
 use super::plan::{Piece, Work};
 use super::reasons::Fault;
 use super::reference::{Fractions, HEADER, KeptRow, ReferenceHarvest};
@@ -19,6 +20,7 @@ pub(super) fn extract(
     config: &Config,
     limit: Option<u64>,
     work: &Work,
+    languages: &OtherLanguages,
     out: &mut ShardOutput,
 ) -> Result<(), ShardError> {
     let mut captions = out.create(format!("captions-{}.csv", out.name()))?;
@@ -46,6 +48,7 @@ pub(super) fn extract(
                     harvest
                 }
             };
+            languages.add(&harvest.harvest);
             write(&mut captions, &harvest.captions)?;
             totals.add(&harvest);
             let stopped = harvest.stopped;

@@ -13,7 +13,7 @@ mod verdict;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use crate::tables::{LlmLabel, LlmLabelRef};
+use crate::tables::{LlmLabel, LlmLabelRef, refuse_other_kinds};
 use audsem_core::run::{ModelFingerprint, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{ParquetWriter, read_parquet, tables_under};
 use audsem_llm::{
@@ -109,6 +109,7 @@ pub fn run(
     options: &RunOptions,
 ) -> Result<Summary> {
     let inputs = config.inputs.iter().map(|path| tables_under(path)).collect::<Result<Vec<_>, _>>()?.concat();
+    refuse_other_kinds::<texts::Caption>(&inputs)?;
     // Fails now, not at the first text, if the template uses a variable that a caption does not have.
     config.request("[test]")?;
     let identity = generator.identity();

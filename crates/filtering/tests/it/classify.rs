@@ -205,10 +205,19 @@ fn labelled_captions_that_cannot_be_used_are_filed_or_refused() {
     for reason in ["repeated_text", "empty_text", "bad_label", "contradiction"] {
         assert!(rejects.contains(reason), "{reason} not in {rejects}");
     }
-    for (text, part) in [("a,b\n1,2\n", "no column text or Caption"), ("text,label\nrain,1\n", "both classes")] {
-        let summary = train_with(text, &format!("bad{}", part.len())).map(|summary| format!("{summary:?}"));
-        let message = summary.unwrap_or_else(|error| error.to_string());
-        assert!(message.contains(part), "{message}");
+    let unclosed = format!("{good}rain,\"True\nwind,False\n");
+    for (text, part) in [
+        ("a,b\n1,2\n", "no column text or Caption; it has a, b"),
+        ("text,label\nrain,1\n", "the train part needs captions of both classes; it has 0"),
+        ("text,label\n\"rain,1\n", "line 2: a quote has no partner up to the end of the file"),
+        (&unclosed, "line 6: a quote has no partner up to the end of the file"),
+    ] {
+        let error = train_with(text, &format!("bad{}", text.len())).unwrap_err().to_string();
+        let expected = format!(
+            "cannot train on labelled captions: {}: {part}\nhint: give a CSV file with the columns text (or Caption), ",
+            path.display()
+        );
+        assert!(error.starts_with(&expected), "{error}");
     }
 }
 

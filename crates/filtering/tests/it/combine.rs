@@ -5,9 +5,12 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use audsem_core::hub::ModelDir;
+use audsem_core::run::RunOptions;
 use audsem_core::tables::{Cue, Row, text_hash, write_parquet};
 use audsem_core::testing::{finished_run, tree};
-use audsem_filtering::tables::{BertLabel, LlmLabel};
+use audsem_filtering::classify;
+use audsem_filtering::tables::{BertLabel, CaptionText, LlmLabel};
 
 fn audsem(folder: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_audsem-filtering")).current_dir(folder).args(args).output().unwrap()
@@ -229,6 +232,40 @@ fn a_lost_table_and_a_pipe_are_refused_by_name() {
         assert!(output.status.code() == Some(2) && message.contains(said), "{message}");
         assert!(!folder.path().join("out").exists());
     }
+}
+
+/// The same command could never read it, so nothing is begun, and what is wrong is told once.
+#[test]
+fn a_table_of_another_kind_is_refused_once_by_all_that_read_captions() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("cues.csv"), "video_id,start,duration,text\nv,1,2,[cow moo]\n").unwrap();
+    std::fs::write(path("other.csv"), "a,b\n1,2\n").unwrap();
+    table(&path("texts.parquet"), CaptionText { clean_text: "x".into(), n_clips: 1, first_row_id: 0 });
+    let bert = BertLabel { text_hash: 1, text: "x".into(), bert_label: 1, bert_prob: 0.5 };
+    table(&path("bert.parquet"), bert);
+    let has = "in table `texts.parquet`: it has `clean_text`, `n_clips`, `first_row_id`";
+    let header = "no column `video_id` in CSV file `other.csv`: its header names `a`, `b`".to_owned();
+    let (combine, label) = ("combine --policy none", "label --model m --server http://127.0.0.1:1/v1 --dry-run");
+    for (arguments, said) in [
+        (format!("{combine} --input texts.parquet"), format!("no column `row_id` (u64) {has}")),
+        (format!("{combine} --input cues.csv texts.parquet"), format!("no column `row_id` (u64) {has}")),
+        (format!("{combine} --input other.csv"), header.clone()),
+        ("combine --input cues.csv --llm bert.parquet".to_owned(), "this step reads a llm labels table".to_owned()),
+        (format!("{label} --input texts.parquet"), format!("no column `text` (string) {has}")),
+        (format!("{label} --input other.csv"), header),
+    ] {
+        let arguments = format!("{arguments} --output out");
+        let output = audsem(folder.path(), &arguments.split(' ').collect::<Vec<_>>());
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), message.matches(&said).count()), (Some(2), 1), "{arguments}: {message}");
+        assert!(!message.contains("again"), "{message}");
+        assert!(!path("out").exists());
+    }
+    let model = ModelDir::local(folder.path());
+    let config = classify::Config::new(&path("texts.parquet"), model);
+    let error = classify::run(&config, &RunOptions::new(path("out"))).unwrap_err().to_string();
+    assert!(error.starts_with("no column `text` (string) in table"), "{error}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use audsem_core::tar::{ShardOptions, ShardWriter};
 use audsem_core::testing::Bench;
 use serde_json::json;
 
@@ -115,18 +116,47 @@ fn languages_that_are_not_there_are_told_with_those_that_are() {
     for name in ["in/a.en.vtt", "in/b.en.vtt", "in/c.fr.vtt", "in/d.vtt"] {
         bench.write(name, cue);
     }
-    let called = bench.call("extract -i in -o out --languages german").ended(0);
-    called.says(
-        "no subtitle file is in german (--languages); there are en (2), fr (1); files that name no language are read",
-    );
+    for languages in ["german", "de", "english"] {
+        let called = bench.call(&format!("extract -i in -o {languages} --languages {languages}")).ended(0);
+        called.says(&format!(
+            "no subtitle file is in {languages} (--languages); there are en (2), fr (1); files that name no language are read",
+        ));
+    }
     let quiet = bench.call("extract -i in -o french --languages fr").ended(0);
-    assert!(!quiet.stderr.contains("no subtitle file"), "{}", quiet.stderr);
+    assert!(!quiet.stderr.contains("(--languages)"), "{}", quiet.stderr);
+
+    // Those of a dump and of a tar show while they are read.
+    let track = |lang| json!({"lang": lang, "subtitles": {"transcript": {"text": [{"-start": "1", "-dur": "2", "t": "[rain]"}]}}});
+    let videos: Vec<String> = [["fr", "en-GB"], ["fr", "es"]]
+        .iter()
+        .map(|langs| json!({"video": {"videoid": langs[1]}, "captions": langs.map(track)}).to_string())
+        .collect();
+    bench.write("dump.json", videos.join("\n"));
+    let mut tar = ShardWriter::new(Vec::new(), ShardOptions::default());
+    tar.write_sample("a", &[("fr.vtt", cue.as_bytes())]).unwrap();
+    bench.write("captions.tar", tar.finish().unwrap().0);
+    let none = "no caption is in a language that is asked for (--languages); there are tracks in";
+    for (input, found) in [
+        ("dump.json", "fr (2), en-GB (1), es (1)"),
+        ("dump.json --compat reference", "fr (2), en-GB (1), es (1)"),
+        ("captions.tar", "fr (1)"),
+    ] {
+        let output = found.len() + input.len();
+        let called = bench.call(&format!("extract -i {input} -o {output} --languages english")).ended(1);
+        called.says(&format!("{none} {found}\n"));
+    }
+    // Variants of English are read unless `en` alone is asked for.
+    bench.write("british/a.en-GB.vtt", cue);
+    let quiet = bench.call("extract -i british -o british-out").ended(0);
+    assert!(!quiet.stderr.contains("(--languages)"), "{}", quiet.stderr);
+    let quiet = bench.call("extract -i dump.json -o spanish --languages es").ended(0);
+    assert!(!quiet.stderr.contains("(--languages)"), "{}", quiet.stderr);
 }
 
 #[test]
 fn a_run_that_went_well_says_what_reads_its_output() {
     let bench = bench();
-    bench.write("cues.csv", CUES);
+    bench.write("cues.csv", format!("video_id,start,duration,text\n{}", "v,1,2,[cow moos]\n".repeat(1200)));
     let run = |flags: &str| {
         let arguments = format!("combine -i cues.csv -o table --policy none {flags}");
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_audsem-filtering"))
@@ -137,5 +167,13 @@ fn a_run_that_went_well_says_what_reads_its_output() {
         String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
     };
     assert!(!run("--dry-run").contains("next: "), "nothing was written");
-    assert!(run("").contains("next: audsem-filtering download --input table "));
+    let told = run("");
+    assert!(told.contains("next: audsem-filtering download --input table "), "{told}");
+    assert!(told.contains("\n  1,200 cues in, 1,200 kept; ") && !told.contains("texts: "), "{told}");
+    assert!(run("-v").contains("\n  texts: 1,200 in, 1,200 kept; "), "what keeps the books is told on demand");
+    // What programs read is the same on standard output and in the folder.
+    let summary = bench.call("combine -i cues.csv -o table --policy none").ended(0).summary();
+    let stats = bench.json("table/stats.json");
+    assert_eq!((&summary["steps"], &summary["failed_shards"]), (&stats["steps"], &stats["failed_shards"]));
+    assert_eq!(stats["steps"]["part"]["kept"], 1200);
 }

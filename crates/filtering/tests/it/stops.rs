@@ -189,6 +189,14 @@ fn control_sequences_are_for_terminals_that_know_them() {
             assert!(!both.is_empty() && !both.contains(&0x1b), "{call}: {}", String::from_utf8_lossy(&both));
         }
     }
+    // Nor do the files that a run writes, whatever the terminal.
+    on_a_terminal(calls[2], "{'TERM': 'xterm'}", folder.path());
+    for entry in std::fs::read_dir(folder.path().join("out")).unwrap() {
+        let path = entry.unwrap().path();
+        let is_text = path.extension().is_some_and(|extension| extension != "parquet");
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(!is_text || !bytes.contains(&0x1b), "{}: {}", path.display(), String::from_utf8_lossy(&bytes));
+    }
 }
 
 #[test]

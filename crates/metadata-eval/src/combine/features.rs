@@ -1,15 +1,16 @@
 //! The tables of features that are joined.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use audsem_core::run::Reads;
+use audsem_core::tables::{ParquetFile, TableError};
 use serde::Serialize;
 
 use super::Config;
 use crate::error::Error;
 use crate::parquet::{base, fingerprint, parquet_under};
 use crate::reason::DropReason;
-use crate::tables::ClipMetadata;
+use crate::tables::{AudioFeatures, ClipMetadata, ImageFeatures, SecondFeatures, VideoFeatures};
 
 /// The commands that write features of clips.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
@@ -46,6 +47,16 @@ impl Extractor {
             Self::Sat => &config.sat,
             Self::Image => &config.image,
             Self::Video => &config.video,
+        }
+    }
+
+    /// Refuses a table of another command before anything runs: the same command could never read it.
+    fn check_columns(self, path: &Path) -> Result<(), TableError> {
+        match self {
+            Self::Audio => ParquetFile::<AudioFeatures>::open(path).map(drop),
+            Self::Sat => ParquetFile::<SecondFeatures>::open(path).map(drop),
+            Self::Image => ParquetFile::<ImageFeatures>::open(path).map(drop),
+            Self::Video => ParquetFile::<VideoFeatures>::open(path).map(drop),
         }
     }
 
@@ -86,6 +97,7 @@ pub(super) fn list(config: &Config) -> Result<Vec<FeatureFile>, Error> {
     for extractor in Extractor::ALL {
         for (number, given) in extractor.paths(config).iter().enumerate() {
             for path in parquet_under(given, "`import-reference` converts CSV files of the reference pipeline")? {
+                extractor.check_columns(&path)?;
                 let name = format!("{} {number}: {}", extractor.name(), base(&path));
                 let fingerprint = fingerprint(&name, &path)?;
                 files.push(FeatureFile { extractor, path, name, fingerprint });

@@ -171,5 +171,14 @@ fn what_is_no_table_of_features_is_refused() {
     bench.write("a.csv", "file_name,audio_caption\n");
     bench.call("combine --audio a.csv -o out").ended(2).says("import-reference");
     bench.table("sat.parquet", &[sat("A (0_0-1_0)")]);
-    bench.call("combine --audio sat.parquet -o out").ended(1).says("no column `text`");
+    // The same command could never read it, so nothing is begun, and it is told once.
+    for (flag, said) in [
+        ("--audio", "no column `text` (string) in table `sat.parquet`"),
+        ("--video", "no column `frames_ms`"),
+        ("--sat sat.parquet --image", "no column `frames_ms`"),
+    ] {
+        let called = bench.call(&format!("combine {flag} sat.parquet -o out")).ended(2);
+        assert_eq!(called.stderr.matches(said).count(), 1, "{said}: {}", called.stderr);
+        assert!(!bench.path("out").exists());
+    }
 }

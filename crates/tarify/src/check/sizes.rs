@@ -48,6 +48,7 @@ pub(super) fn step(run: &mut Run, config: &Config, tars: &[TarInput], checked: &
     }
     let plan = [Shard { name: "sizes".to_owned(), fingerprint: fingerprint.finish(), work: folders }];
     let step = Step { name: "sizes", unit: "tars", physical: "" };
+    run.must_keep(step).explain(Fault::ALL);
     run.execute(step, &plan, |folders: &Vec<Folder>, out: &mut ShardOutput| {
         folders.iter().try_for_each(|folder| compare(folder, out))
     })?;

@@ -6,7 +6,7 @@ use audsem_core::clip_id::ClipId;
 use audsem_core::clips::{Description, MAX_JSON_BYTES, parse_clip};
 use audsem_core::json::read_object;
 use audsem_core::run::{LeftOut, Outcome};
-use audsem_core::suffix::is_video;
+use audsem_core::suffix::{is_cut, is_video};
 use audsem_core::tar::{Grouping, Member, MemberReader, MemberRole, TarError};
 use serde_json::{Map, Value};
 
@@ -37,6 +37,8 @@ pub(super) struct Clip {
     pub media: Option<Place>,
     /// The JSON's fields, or why it cannot be used; `None` without JSON.
     pub described: Option<Outcome<Map<String, Value>>>,
+    /// Its audio or video by name, where it has only one whose name has more dots.
+    pub cut: Option<String>,
 }
 
 impl Clip {
@@ -45,6 +47,9 @@ impl Clip {
     /// # Errors
     /// Why no name could be read.
     pub(super) fn id(&self) -> Outcome<ClipId> {
+        if let (None, Some(name)) = (&self.media, &self.cut) {
+            return Err(LeftOut::fail(Fault::CutName, name.clone()));
+        }
         let described = match &self.described {
             Some(Err(why)) => return Err(why.clone()),
             Some(Ok(fields)) => Description::of_fields(fields),
@@ -101,7 +106,7 @@ impl Catalogue {
     }
 
     fn finish(&mut self, sample: Clip) {
-        if sample.media.is_some() || sample.described.is_some() {
+        if sample.media.is_some() || sample.described.is_some() || sample.cut.is_some() {
             self.clips.push(sample);
         }
     }
@@ -121,7 +126,7 @@ impl Catalogue {
                 self.clips[wanted].described = self.clips[i].described.take();
             }
         }
-        self.clips.retain(|clip| clip.media.is_some() || clip.described.is_some());
+        self.clips.retain(|clip| clip.media.is_some() || clip.described.is_some() || clip.cut.is_some());
     }
 }
 
@@ -143,6 +148,9 @@ impl Clip {
             if is_media && self.media.is_none() {
                 self.media = Some(place);
                 return Ok(true);
+            }
+            if is_cut(suffix) {
+                self.cut.get_or_insert_with(|| member.name.clone());
             }
             return Ok(false);
         }

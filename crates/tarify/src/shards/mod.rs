@@ -43,6 +43,7 @@ pub use text::TextLimits;
 use audsem_core::reason::Reason as _;
 use audsem_core::run::{Run, RunOptions, RunSpec, Summary};
 
+use crate::clip_rows;
 use crate::error::Error;
 
 /// The subcommand, as `run.json` has it.
@@ -55,6 +56,9 @@ const COMMAND: &str = "shards";
 /// mapping of other tars.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     config.check()?;
+    if config.from_table {
+        config.records.iter().try_for_each(|table| clip_rows::check_columns(table))?;
+    }
     let rules = config.rules(options.seed)?;
     let Some(mapping) = &config.mapping else { return build(config, &rules, options) };
     let selection = mapping::select(mapping, config, options.workers)?;

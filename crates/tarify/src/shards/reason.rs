@@ -39,6 +39,7 @@ audsem_core::reasons! {
         BadName = "bad_name": "the name is not a clip key",
         WrongType = "wrong_type": "a field has another JSON type than the task needs",
         TooLarge = "too_large": "the audio or video is larger than 256 MiB",
+        CutName = "cut_name": "the name of the sound or video has a dot before its extension, which cuts the key; `audsem-tarify rename` writes names without (`--unmatched encode` where they name no clip)",
         NoAudio = "no_audio": "the sample of the source tar has no audio or video member, or the video no sound track",
         NoJson = "no_json": "the sample of the source tar has no JSON member",
         Undecodable = "undecodable": "the audio cannot be decoded",

@@ -16,6 +16,8 @@ fn check(tar: &[u8], flags: &str, expected: &[(&str, &str)]) {
     assert_eq!(rejects, expected, "{flags}");
     let status = if expected.is_empty() { "done" } else { "check_failed" };
     assert_eq!(called.summary()["status"], status);
+    let passed = if expected.is_empty() { json!("passed") } else { json!(null) };
+    assert_eq!(called.summary()["results"]["check"], passed);
     assert_eq!(bench.json("out/report-00000.json")["problems"], expected.len());
 }
 
@@ -27,6 +29,7 @@ fn whole_tars_pass_and_every_defect_is_named() {
     check(&tar_of(&[("A/mp4", b"a"), ("A/json", b"{}")]), "", &[("A/mp4", "no_key"), ("A/json", "no_key")]);
     check(&tar_of(&[("V (1.0-2.5).mp4", b"a"), ("V (1.0-2.5).json", b"{}")]), "", &[("V (1", "cut_name")]);
     check(&tar_of(&[("A.flac", b""), ("A.json", b"{}")]), "", &[("A", "empty_media")]);
+    check(&tar_of(&[("A.flac", b"a"), ("A.json", b"")]), "", &[("A", "bad_json")]);
     check(&tar_of(&[("A.flac", b"a"), ("A.json", b"{}"), ("A.json", b"{}")]), "", &[("A", "repeated_suffix")]);
     let apart = [
         ("A.flac", &b"a"[..]),
@@ -134,6 +137,13 @@ fn problems_are_tolerated_up_to_a_share_and_reported_all_the_same() {
     bench.call("check --verify none -i in -o none").ended(1);
     bench.call("check --verify none -i in -o fewer --max-fail-rate 0.4").ended(1);
     let called = bench.call("check --verify none -i in -o half --max-fail-rate 0.5").ended(0);
+    assert_eq!(called.summary()["status"], "done");
+    let passed = "passed: 1 problems, no more than --max-fail-rate 0.5 allows";
+    assert_eq!(called.summary()["results"]["check"], passed);
+    called.says("no_json: the sample has no JSON");
+    // Also where nothing is as it should be.
+    bench.write("bad/0.tar", tar_of(&[("B.flac", b"b")]));
+    let called = bench.call("check --verify none -i bad -o all --max-fail-rate 1").ended(0);
     assert_eq!(called.summary()["status"], "done");
     assert_eq!(bench.rejects("half/rejects-00000.jsonl"), [("B".to_owned(), "no_json".to_owned())]);
 }

@@ -41,6 +41,40 @@ fn samples_without_sound() {
     check(&bench, "index -i in -o out", "none of 3 samples was kept; 2 are left out as `no_media`");
 }
 
+/// A reader of WebDataset cuts `A (1.0-2.0).flac` at its first dot, so that no sample has a sound.
+#[test]
+fn names_with_dots_end_with_the_command_that_mends_them() {
+    let bench = Bench::new();
+    bench.write("in/0.tar", tar_of(&[("A (1.0-2.0).flac", b"not looked at"), ("A (1.0-2.0).json", b"{}")]));
+    bench.write("clips.csv", "video_id,start,end,text\nA,1,2,a door creaks slowly\n");
+    let shards = "shards --table clips.csv --num-valid 0";
+    for (command, said) in [
+        (
+            "index",
+            "1 are left out as `no_media`: the sample has no sound or video; where names have dots before the extension, `audsem-tarify rename` mends them",
+        ),
+        (
+            "check",
+            "cut_name: the name has a dot before its extension, which cuts the key; `audsem-tarify rename` writes names without",
+        ),
+        (
+            "transcode",
+            "1 of them as `bad_sample`: the sample of the input tar has a repeated, oversized or wrongly named member; `audsem-tarify rename` mends names",
+        ),
+        (
+            shards,
+            "1 of them as `cut_name`: the name of the sound or video has a dot before its extension, which cuts the key; `audsem-tarify rename` writes names without",
+        ),
+    ] {
+        let output = command.split(' ').next().unwrap();
+        bench.call(&format!("{command} -i in -o {output}")).ended(1).says(said);
+    }
+    assert_eq!(bench.rejects("shards/rejects-scan-00000.jsonl"), [("0.tar:A (1".to_owned(), "cut_name".to_owned())]);
+    bench.call("rename -i in -o mended").ended(0);
+    let called = bench.call("index -i mended -o fine").ended(0);
+    assert_eq!(called.step("part")["kept"], 1);
+}
+
 #[test]
 fn tars_without_samples() {
     let bench = Bench::new();

@@ -6,7 +6,7 @@ use audsem_media::audio::{FrameCount, FrontEndConfig, MelConfig, Normalization};
 use serde::{Deserialize, Serialize};
 
 use super::SAMPLE_RATE_HZ;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SettingValue};
 use crate::nn::Activation;
 
 /// Number of classes of ESC-50.
@@ -98,7 +98,7 @@ impl Config {
             ("time_stride", self.time_stride),
         ])?;
         Error::check_eps("layer_norm_eps", self.layer_norm_eps)?;
-        let refuse = |key, value: &dyn std::fmt::Debug, supported| Err(Error::unsupported(key, value, supported));
+        let refuse = |key, value: &dyn SettingValue, supported| Err(Error::unsupported(key, value, supported));
         if self.num_attention_heads == 0 || !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return refuse("num_attention_heads", &self.num_attention_heads, "a divisor of hidden_size");
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SettingValue};
 use crate::nn::Activation;
 
 /// What the checkpoint's `cfg` says, and its `label_dict`; absent keys have the defaults of the reference's `BEATsConfig`.
@@ -106,7 +106,7 @@ impl Config {
     }
 
     fn validate_shapes(&self) -> Result<()> {
-        let refuse = |key, value: &dyn std::fmt::Debug, supported| Err(Error::unsupported(key, value, supported));
+        let refuse = |key, value: &dyn SettingValue, supported| Err(Error::unsupported(key, value, supported));
         let (dim, heads, groups) = (self.encoder_embed_dim, self.encoder_attention_heads, self.conv_pos_groups);
         if heads == 0 || !dim.is_multiple_of(heads) {
             return refuse("encoder_attention_heads", &heads, "a divisor of encoder_embed_dim");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SettingValue};
 use crate::nn::Activation;
 
 /// What `config.json` says; absent keys have the defaults of `CoNeTTEConfig`.
@@ -87,7 +87,7 @@ impl Config {
             ("max_pred_size", self.max_pred_size),
         ])?;
         self.encoder_dims.iter().try_for_each(|dim| Error::check_sizes(&[("encoder_dims", *dim)]))?;
-        let refuse = |key, value: &dyn std::fmt::Debug, supported| Err(Error::unsupported(key, value, supported));
+        let refuse = |key, value: &dyn SettingValue, supported| Err(Error::unsupported(key, value, supported));
         if self.nhead == 0 || !self.d_model.is_multiple_of(self.nhead) {
             return refuse("nhead", &self.nhead, "a divisor of d_model");
         }

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::targets::{Modules, OneOrMany, layer_index, matches_end};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SettingValue};
 
 /// Settings of adapters, with the keys of `adapter_config.json` of PEFT and its defaults. A key that is not here and changes
 /// what an adapter computes is refused when a folder is opened.
@@ -70,7 +70,7 @@ impl LoraConfig {
     /// # Errors
     /// The first such setting.
     pub fn validate(&self) -> Result<()> {
-        let refuse = |key, value: &dyn std::fmt::Debug, supported| Err(Error::unsupported(key, value, supported));
+        let refuse = |key, value: &dyn SettingValue, supported| Err(Error::unsupported(key, value, supported));
         let ranks = self.rank_pattern.values().chain([&self.r]);
         if let Some(rank) = ranks.copied().find(|rank| !(1..=MAX_RANK).contains(rank)) {
             return refuse("r", &rank, "1 to 65536");
@@ -190,7 +190,7 @@ impl LoraConfig {
 const MAX_RANK: usize = 1 << 16;
 
 /// What a table of patterns says of a layer.
-fn of_layer<T: Copy + PartialEq + std::fmt::Debug>(
+fn of_layer<T: Copy + PartialEq + Serialize>(
     key: &'static str,
     table: &BTreeMap<String, T>,
     module: &str,

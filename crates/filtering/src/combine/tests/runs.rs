@@ -381,15 +381,14 @@ fn a_limit_counts_over_all_tables() {
 }
 
 #[test]
-fn a_table_without_the_columns_fails_its_shard_and_not_the_run() {
+fn a_table_without_the_columns_is_refused_and_nothing_runs() {
     let files = Files::new();
     files.cues("cues/a.parquet", 0, &["[cow moo]"]);
     files.table("cues/b.parquet", &[CaptionText { clean_text: "x".into(), n_clips: 1, first_row_id: 0 }]);
-    let summary = run(&files.config(&["cues"], Policy::None), &files.options("out")).unwrap();
-    assert_eq!((summary.status, summary.exit_code()), (Status::OverFailLimit, 1));
-    assert!(summary.failed_shards[0].error.contains("no column `row_id`"), "{:?}", summary.failed_shards);
-    assert!(files.path("out").join("part-00000.parquet").exists());
-    assert!(!files.path("out").join("texts.parquet").exists(), "a list of texts over a part of the clips");
+    let error = run(&files.config(&["cues"], Policy::None), &files.options("out")).unwrap_err().to_string();
+    let said = "b.parquet`: it has `clean_text`, `n_clips`, `first_row_id`\nhint: this step reads a cues table";
+    assert!(error.starts_with("no column `row_id` (u64) in table `") && error.ends_with(said), "{error}");
+    assert!(!files.path("out").exists());
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn take_track(harvest: &mut Harvest, id: &str, track: &Track<'_>, options: &Harv
         return;
     };
     if !options.languages.contain(lang) {
-        harvest.tally.tracks_other_language += 1;
+        harvest.pass_over(lang);
         harvest.tally.cues_other_language += track.plain + track.incomplete + track.cues.len() as u64;
         return;
     }

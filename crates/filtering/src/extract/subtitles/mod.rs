@@ -198,8 +198,8 @@ pub fn harvest(
             return harvest;
         }
     };
-    if !is_wanted(track, options) {
-        harvest.tally.tracks_other_language = 1;
+    if let Some(language) = track.language.as_deref().filter(|_| !is_wanted(track, options)) {
+        harvest.pass_over(language);
         return harvest;
     }
     harvest.tally.tracks_without_language = u64::from(track.language.is_none());

@@ -89,6 +89,19 @@ fn what_cannot_run_ends_with_2_and_says_why() {
     }
 }
 
+/// The same command could never read it, so nothing is begun, and what is wrong is told once.
+#[test]
+fn a_clip_table_of_another_kind_is_refused_once() {
+    let world = world();
+    std::fs::write(world.path("other.csv"), "a,b\n1,2\n").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_audsem-tarify"));
+    command.arg("shards").arg("--table").arg(world.path("other.csv")).arg("--input").arg(world.path(""));
+    command.arg("--output").arg(world.path("out"));
+    let (code, stderr, _) = run(command);
+    assert_eq!((code, stderr.matches("other.csv: its columns are a, b").count()), (2, 1), "{stderr}");
+    assert!(!world.path("out").exists());
+}
+
 #[test]
 fn a_template_for_a_task_without_one_is_refused() {
     let world = world();
