@@ -14,5 +14,6 @@ mod predict;
 mod real_server;
 mod report;
 mod score;
+mod settings;
 mod whisper_real;
 mod workbench;
