@@ -214,8 +214,7 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
                 harmless: self.task.harmless().and_then(|record| self.task.request(&record).ok()),
                 hint: self.task.settings_hint(),
             };
-            let answers =
-                self.gate.send(self.generator, &requests, &probing, (progress, attempt == 1), &mut usage)?;
+            let answers = self.gate.send(self.generator, &requests, &probing, (progress, attempt == 1), &mut usage)?;
             for (&i, answer) in open.iter().zip(answers) {
                 self.take(&records[i], &mut pending[i], attempt, answer);
             }

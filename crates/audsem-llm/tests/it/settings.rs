@@ -74,7 +74,9 @@ fn server(refuses: fn(&Value) -> Option<&'static str>) -> Loopback {
 }
 
 fn has_sound(body: &Value) -> bool {
-    body["messages"][0]["content"].as_array().is_some_and(|parts| parts.iter().any(|part| part["type"] == "input_audio"))
+    body["messages"][0]["content"]
+        .as_array()
+        .is_some_and(|parts| parts.iter().any(|part| part["type"] == "input_audio"))
 }
 
 #[test]
@@ -124,7 +126,8 @@ fn a_server_that_hears_nothing_is_told_from_one_odd_sound() {
 
 #[test]
 fn a_refused_text_is_no_refused_setting() {
-    let server = server(|body| body["messages"][0]["content"].as_str().filter(|text| *text == "long").map(|_| "too long"));
+    let server =
+        server(|body| body["messages"][0]["content"].as_str().filter(|text| *text == "long").map(|_| "too long"));
     let records = ["long", "a", "b", "long"].map(|text| Asked(text, 9, false));
     let found = ask(&server, &records, false).unwrap();
     let accepted: Vec<bool> = found.iter().map(|one| matches!(one, Answered::Accepted(_))).collect();

@@ -15,5 +15,6 @@ mod real_server;
 mod report;
 mod score;
 mod settings;
+mod several;
 mod whisper_real;
 mod workbench;

@@ -17,8 +17,8 @@ use crate::tables::{LlmLabel, LlmLabelRef};
 use audsem_core::run::{ModelFingerprint, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{ParquetWriter, read_parquet, tables_under};
 use audsem_llm::{
-    Answered, Fault, FinishReason, GenerateStep, GenerateTask, PromptTemplate, Refusal, Request, Response,
-    TextError, TextGenerator, Unanswered,
+    Answered, Fault, FinishReason, GenerateStep, GenerateTask, PromptTemplate, Refusal, Request, Response, TextError,
+    TextGenerator, Unanswered,
 };
 use serde::Serialize;
 use serde_json::json;

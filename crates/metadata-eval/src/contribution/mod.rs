@@ -14,8 +14,8 @@ use audsem_core::run::{
     ShardOutput, Step, Summary,
 };
 use audsem_llm::{
-    Answered, Fault, GenerateStep, GenerateTask, Media, Part, PromptTemplate, Refusal, Request, Response,
-    TextError, Unanswered, read_json,
+    Answered, Fault, GenerateStep, GenerateTask, Media, Part, PromptTemplate, Refusal, Request, Response, TextError,
+    Unanswered, read_json,
 };
 use audsem_models::language::LanguageModel;
 use serde::Serialize;

@@ -45,7 +45,11 @@ fn every_command_ends_with_the_words_of_a_server_that_refuses_its_settings() {
         ("qa -i clips", FORMS + 1, writers),
         ("mcqa -i clips", FORMS + 1, writers),
         ("visual-caption -i clips --sounds shards", FORMS + 1, writers),
-        ("contribution -r mcqa", FORMS + 1, "hint: leave the field that it names out with --server-param max_tokens=null"),
+        (
+            "contribution -r mcqa",
+            FORMS + 1,
+            "hint: leave the field that it names out with --server-param max_tokens=null",
+        ),
         ("audio-caption -i files", 2, "change --max-tokens, or leave"),
     ] {
         let server = Loopback::start(|call, _| match max_tokens(call) {
@@ -67,7 +71,10 @@ fn a_judge_that_refuses_its_settings_ends_the_run_of_the_writer() {
         false => caption("Rain falls."),
     });
     let flags = format!("--max-tokens 90 --judge --server {} --model m -o out", server.url("/v1"));
-    bench.call(&format!("caption -i clips {flags}")).ended(2).says("whatever the text: status 400: no more than 100 tokens");
+    bench
+        .call(&format!("caption -i clips {flags}"))
+        .ended(2)
+        .says("whatever the text: status 400: no more than 100 tokens");
     let to_the_judge = server.calls().iter().filter(|call| max_tokens(call) == 256).count();
     // The first form of a schema was shown to be read by then, and the words do not speak of it.
     assert_eq!(to_the_judge, 2);
@@ -80,9 +87,8 @@ fn a_question_that_a_server_refuses_ends_no_run() {
         true => refuse("this text is too long"),
         false => caption("Rain falls."),
     });
-    let flags = |server: &Loopback| {
-        format!("--server {} --model m --concurrency 1 --max-fail-rate 1 -o", server.url("/v1"))
-    };
+    let flags =
+        |server: &Loopback| format!("--server {} --model m --concurrency 1 --max-fail-rate 1 -o", server.url("/v1"));
     let step = bench.call(&format!("caption -i clips {} caption", flags(&server))).ended(0).step("part");
     assert_eq!((&step["kept"], &step["failed"]), (&json!(19), &json!({"no_answer": 1})));
     assert!(bench.details("caption/rejects-00000.jsonl")[0].contains("this text is too long"));
