@@ -12,6 +12,9 @@ use serde::Serialize;
 use super::TextError;
 use super::request::hex_sha256;
 
+/// Sampling rate of silence in Hz: what audio language models resample to.
+const SILENCE_HZ: u32 = 16_000;
+
 /// The content of a message. Text alone is a string on the wire, as every server reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
@@ -77,6 +80,24 @@ impl Media {
             format => format.to_owned(),
         };
         Self(Source::Bytes { format, sha256: hex_sha256(&bytes), bytes: SharedBytes(bytes) })
+    }
+
+    /// A silent recording of one channel, 16 bits and 16 kHz as WAV, which every server that hears reads.
+    #[must_use]
+    pub fn silence(seconds: u16) -> Self {
+        let n_bytes = 2 * SILENCE_HZ * u32::from(seconds);
+        let mut wav = Vec::with_capacity(44 + n_bytes as usize);
+        wav.extend(b"RIFF");
+        wav.extend((36 + n_bytes).to_le_bytes());
+        wav.extend(b"WAVEfmt ");
+        // Length of this chunk; PCM, one channel; rates of samples and bytes; bytes of a frame, bits of a sample.
+        for (value, width) in [(16, 4), (1, 2), (1, 2), (SILENCE_HZ, 4), (2 * SILENCE_HZ, 4), (2, 2), (16, 2)] {
+            wav.extend(&u32::to_le_bytes(value)[..width]);
+        }
+        wav.extend(b"data");
+        wav.extend(n_bytes.to_le_bytes());
+        wav.resize(44 + n_bytes as usize, 0);
+        Self::from_bytes("wav", wav)
     }
 
     /// Reads a local file; its suffix names the format.

@@ -51,7 +51,7 @@ pub enum TextError {
         /// Start of the body, credentials removed.
         body: String,
         /// What to do.
-        hint: &'static str,
+        hint: String,
     },
     /// The server answers, but not in the protocol.
     #[error(

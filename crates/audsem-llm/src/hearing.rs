@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use audsem_core::signals::stop_requested;
 
+use super::probe::settings_refused;
 use super::server::AudioForm;
 use super::{
     Arrived, ErrorScope, Media, Message, OpenAiServer, Part, Prompt, Request, Response, Role, TextError, TextGenerator,
@@ -42,10 +43,11 @@ impl HearingServer {
         }
         let without = self.tokens(Vec::new())?;
         let forms = self.named.map_or_else(|| AudioForm::ALL.to_vec(), |form| vec![form]);
-        let mut problems = Vec::new();
+        let (mut problems, mut takes_none) = (Vec::new(), true);
         for form in forms {
             self.server.send_audio_as(form);
             let with = self.tokens(vec![Part::Audio(self.sound.clone())])?;
+            takes_none &= with.is_err();
             match self.judged(&without, &with) {
                 Ok(()) => {
                     tracing::debug!(form = form.name(), "the server hears");
@@ -54,6 +56,10 @@ impl HearingServer {
                 }
                 Err(problem) => problems.push(format!("{}: {problem}", form.name())),
             }
+        }
+        // Who refuses the question without a sound as well does not mean the sound.
+        if let (Err(TextError::Rejected { url, status, body }), true) = (without, takes_none) {
+            return Err(settings_refused(url, status, body, ""));
         }
         Err(TextError::Config {
             what: "sounds for the language model server",
@@ -65,8 +71,8 @@ impl HearingServer {
     }
 
     /// Whether a sound was heard, by the tokens of a question without and with it.
-    fn judged(&self, without: &Result<u64, String>, with: &Result<u64, String>) -> Result<(), String> {
-        let with = *with.as_ref().map_err(Clone::clone)?;
+    fn judged(&self, without: &Result<u64, TextError>, with: &Result<u64, TextError>) -> Result<(), String> {
+        let with = *with.as_ref().map_err(ToString::to_string)?;
         let without = *without.as_ref().unwrap_or(&0);
         match with.saturating_sub(without) {
             _ if (with == 0 || without == 0) && self.named.is_some() => {
@@ -87,12 +93,12 @@ impl HearingServer {
     }
 
     /// The tokens of the question with these sounds; inside is that the server refuses it.
-    fn tokens(&self, sounds: Vec<Part>) -> Result<Result<u64, String>, TextError> {
+    fn tokens(&self, sounds: Vec<Part>) -> Result<Result<u64, TextError>, TextError> {
         let prompt = Prompt::Chat(vec![Message::new(Role::User, QUESTION)]);
         let prompt = if sounds.is_empty() { prompt } else { prompt.with_media(sounds)? };
         match self.server.generate(&Request::greedy(prompt, 1)) {
             Ok(response) => Ok(Ok(response.usage.prompt_tokens)),
-            Err(error @ TextError::Rejected { .. }) if !error.is_systemic() => Ok(Err(error.to_string())),
+            Err(error @ TextError::Rejected { .. }) if !error.is_systemic() => Ok(Err(error)),
             Err(error) => Err(error),
         }
     }
@@ -105,6 +111,10 @@ impl TextGenerator for HearingServer {
 
     fn lanes(&self) -> usize {
         self.server.lanes()
+    }
+
+    fn may_refuse_settings(&self) -> bool {
+        true
     }
 
     fn generate(&self, request: &Request) -> Result<Response, TextError> {

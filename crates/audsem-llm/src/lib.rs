@@ -42,7 +42,6 @@ pub use content::{Media, MessageContent, Part};
 pub use error::{ErrorScope, TextError};
 pub use hearing::HearingServer;
 pub use outcome::{Answered, Fault, Refusal, RejectedAnswer, Unanswered};
-pub use probe::SettingsProbe;
 pub use prompt::PromptTemplate;
 pub use replay::{Replay, ReplayStats};
 pub use request::{Message, Prompt, Request, Role};
@@ -70,6 +69,12 @@ pub trait TextGenerator: Send + Sync {
     /// server busy. A model in this process has no use for more than one.
     fn lanes(&self) -> usize {
         1
+    }
+
+    /// Whether it may refuse the settings that all questions of a step share, as servers do. The first question is then asked
+    /// alone.
+    fn may_refuse_settings(&self) -> bool {
+        false
     }
 
     /// Drops stored answers to these requests, so that they are asked again.
@@ -118,6 +123,10 @@ impl<G: TextGenerator + ?Sized> TextGenerator for Box<G> {
 
     fn lanes(&self) -> usize {
         (**self).lanes()
+    }
+
+    fn may_refuse_settings(&self) -> bool {
+        (**self).may_refuse_settings()
     }
 
     fn forget(&self, requests: &[Request]) -> Result<(), TextError> {

@@ -281,6 +281,10 @@ impl<G: TextGenerator> TextGenerator for Replay<G> {
         self.inner.lanes()
     }
 
+    fn may_refuse_settings(&self) -> bool {
+        self.inner.may_refuse_settings()
+    }
+
     fn forget(&self, requests: &[Request]) -> Result<(), TextError> {
         let fault = |source| TextError::Replay { path: self.folder.clone(), source };
         let identity = self.identity();

@@ -12,8 +12,8 @@ use audsem_core::run::{ShardError, ShardOutput};
 use serde_json::Value;
 
 use super::outcome::write_rejected;
-use super::pending::{Asked, Pending, parts, send};
-use super::probe::{Gate, SettingsProbe};
+use super::pending::{Asked, Pending, parts};
+use super::probe::{Gate, Probing};
 use super::tally::Tally;
 use super::{
     Answered, ErrorScope, FinishReason, Refusal, RejectedAnswer, Request, Response, Schema, TextError, TextGenerator,
@@ -36,10 +36,16 @@ pub trait GenerateTask: Sync {
     /// A prompt that cannot be made; the record fails, or the shard where the disk is at fault.
     fn request(&self, record: &Self::Record) -> Result<Request, TextError>;
 
-    /// A question about a harmless text. With one, the first question of a run is asked alone, and if the server refuses it,
-    /// this one tells whether it refuses the settings of all: then the run ends with what the server says.
-    fn probe(&self) -> Option<SettingsProbe> {
+    /// A record that no server can object to. The first question to a server is asked alone; if it is refused, a harmless one
+    /// tells whether the settings of all are refused: then the run ends with what the server says. Without a record
+    /// it is a greeting in the form of the first question; with one, a prompt that is too long is noticed, too.
+    fn harmless(&self) -> Option<Self::Record> {
         None
+    }
+
+    /// The flags of the command to change where a server refuses the settings of all questions, as in `change --max-tokens`.
+    fn settings_hint(&self) -> &'static str {
+        ""
     }
 
     /// Judges an answer; one that does not fit the request's schema never gets here.
@@ -79,6 +85,7 @@ pub struct GenerateStep<'a, T: GenerateTask> {
     batch: usize,
     unanswered: Unanswered,
     gate: Gate,
+    reviewer_gate: Gate,
     tally: Tally,
     schema: Mutex<Option<(Value, Arc<Schema>)>>,
 }
@@ -86,9 +93,10 @@ pub struct GenerateStep<'a, T: GenerateTask> {
 impl<'a, T: GenerateTask> GenerateStep<'a, T> {
     /// Asks once about each record, 256 records at a time.
     pub fn new(task: &'a T, generator: &'a dyn TextGenerator) -> Self {
-        let (unanswered, gate) = (Unanswered::Open, Gate::default());
+        let (unanswered, gate, reviewer_gate) = (Unanswered::Open, Gate::default(), Gate::default());
         let (tally, schema) = (Tally::default(), Mutex::default());
-        Self { task, generator, reviewer: None, max_attempts: 1, batch: 256, unanswered, gate, tally, schema }
+        let (reviewer, max_attempts, batch) = (None, 1, 256);
+        Self { task, generator, reviewer, max_attempts, batch, unanswered, gate, reviewer_gate, tally, schema }
     }
 
     /// Has every valid answer judged by this generator ([`GenerateTask::review`]); what it rejects is asked about again.
@@ -202,15 +210,19 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
             if requests.is_empty() {
                 break;
             }
-            let answers =
-                self.gate.send(self.generator, &requests, self.task.probe(), (progress, attempt == 1), &mut usage)?;
+            let probing = || Probing {
+                harmless: self.task.harmless().and_then(|record| self.task.request(&record).ok()),
+                hint: self.task.settings_hint(),
+            };
+            let answers = self.gate.send(self.generator, &requests, &probing, (progress, attempt == 1), &mut usage)?;
             for (&i, answer) in open.iter().zip(answers) {
                 self.take(&records[i], &mut pending[i], attempt, answer);
             }
             if let Some(reviewer) = self.reviewer {
                 let reviews = self.reviews(records, &mut pending);
                 let (asked, requests): (Vec<usize>, Vec<Request>) = reviews.into_iter().unzip();
-                let answers = send(reviewer, &requests, progress, false, &mut usage)?;
+                let probing = || Probing { harmless: None, hint: "" };
+                let answers = self.reviewer_gate.send(reviewer, &requests, &probing, (progress, false), &mut usage)?;
                 for (i, review) in asked.into_iter().zip(answers) {
                     self.take_review(&records[i], &mut pending[i], attempt, review);
                 }

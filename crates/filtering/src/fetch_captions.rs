@@ -31,8 +31,8 @@ audsem_core::reasons! {
 /// Settings of `fetch-captions`.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Text file of video ids, one a line; blank lines and those that begin with `#` are skipped.
-    pub input: PathBuf,
+    /// Text files of video ids, one a line; blank lines and those that begin with `#` are skipped.
+    pub inputs: Vec<PathBuf>,
     /// Languages as yt-dlp names them (`en`), or patterns (`en.*`).
     pub languages: Vec<String>,
     /// Formats by preference, as yt-dlp names them.
@@ -56,17 +56,17 @@ impl RunConfig for HashedConfig<'_> {
 
 impl<'a> HashedConfig<'a> {
     fn of(config: &'a Config) -> Self {
-        let Config { input: _, languages, formats, url_template } = config;
+        let Config { inputs: _, languages, formats, url_template } = config;
         Self { languages, formats, url_template }
     }
 }
 
-/// Fetches the tracks of all videos of the list.
+/// Fetches the tracks of all videos of the lists.
 ///
 /// # Errors
 /// Any error that prevents the run from continuing, including [`crate::error::Error::Blocked`].
 pub fn run(config: &Config, access: &Access, pace: &Pace, options: &RunOptions) -> Result<Summary> {
-    let ids = read_ids(&config.input, options.limit)?;
+    let ids = read_ids(&config.inputs, options.limit)?;
     let mut run = Run::open(options, RunSpec::new(&HashedConfig::of(config)))?.rerun_changed()?;
     let shard =
         |id: String| Shard { name: shard_name(&id), fingerprint: Fingerprint::new().with(&id).finish(), work: id };
@@ -80,27 +80,30 @@ pub fn run(config: &Config, access: &Access, pace: &Pace, options: &RunOptions) 
     Ok(if stale > 0 { summary.with_result(UNLISTED, stale) } else { summary })
 }
 
-/// The distinct ids of a list, in order.
-fn read_ids(path: &Path, limit: Option<u64>) -> Result<Vec<String>> {
-    let (mut ids, mut seen, mut n_repeated) = (Vec::new(), HashSet::new(), 0);
-    for line in BufReader::new(audsem_core::input::open(path)?).split(b'\n') {
-        if ids.len() as u64 >= limit.unwrap_or(u64::MAX) {
-            break;
+/// The distinct ids of all lists, in order.
+fn read_ids(paths: &[PathBuf], limit: Option<u64>) -> Result<Vec<String>> {
+    let (mut ids, mut seen) = (Vec::new(), HashSet::new());
+    for path in paths {
+        let mut n_repeated = 0;
+        for line in BufReader::new(audsem_core::input::open(path)?).split(b'\n') {
+            if ids.len() as u64 >= limit.unwrap_or(u64::MAX) {
+                break;
+            }
+            // A line that is not UTF-8 is a bad id and is filed as one; other lines are unaffected.
+            let line = String::from_utf8_lossy(&line.map_err(CoreError::read(path))?).into_owned();
+            let id = line.trim_start_matches('\u{feff}').trim();
+            if id.is_empty() || id.starts_with('#') {
+                continue;
+            }
+            if seen.insert(id.to_owned()) {
+                ids.push(id.to_owned());
+            } else {
+                n_repeated += 1;
+            }
         }
-        // A line that is not UTF-8 is a bad id and is filed as one; other lines are unaffected.
-        let line = String::from_utf8_lossy(&line.map_err(CoreError::read(path))?).into_owned();
-        let id = line.trim_start_matches('\u{feff}').trim();
-        if id.is_empty() || id.starts_with('#') {
-            continue;
+        if n_repeated > 0 {
+            tracing::warn!("{n_repeated} ids of {} are repeated; each is fetched once", path.display());
         }
-        if seen.insert(id.to_owned()) {
-            ids.push(id.to_owned());
-        } else {
-            n_repeated += 1;
-        }
-    }
-    if n_repeated > 0 {
-        tracing::warn!("{n_repeated} ids of {} are repeated; each is fetched once", path.display());
     }
     Ok(ids)
 }
@@ -181,15 +184,18 @@ mod tests {
 
     #[test]
     fn list_of_ids() {
-        let check = |text: &[u8], limit: Option<u64>, expected: &[&str]| {
+        let check = |texts: &[&[u8]], limit: Option<u64>, expected: &[&str]| {
             let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("ids.txt");
-            fs::write(&path, text).unwrap();
-            assert_eq!(read_ids(&path, limit).unwrap(), expected, "{text:?}");
+            let path = |n: usize| folder.path().join(format!("{n}.txt"));
+            (0..texts.len()).for_each(|n| fs::write(path(n), texts[n]).unwrap());
+            let paths: Vec<PathBuf> = (0..texts.len()).map(path).collect();
+            assert_eq!(read_ids(&paths, limit).unwrap(), expected, "{texts:?}");
         };
-        check(b"a\n\n# old ones\n  b \r\na\nc", None, &["a", "b", "c"]);
-        check(b"a\nb\nc\n", Some(2), &["a", "b"]);
-        check(b"", None, &[]);
-        check(b"\xef\xbb\xbfa\n\xff\xfe\nb", None, &["a", "\u{fffd}\u{fffd}", "b"]);
+        check(&[b"a\n\n# old ones\n  b \r\na\nc"], None, &["a", "b", "c"]);
+        check(&[b"a\nb\nc\n"], Some(2), &["a", "b"]);
+        check(&[b""], None, &[]);
+        check(&[b"\xef\xbb\xbfa\n\xff\xfe\nb"], None, &["a", "\u{fffd}\u{fffd}", "b"]);
+        check(&[b"b\na", b"\xef\xbb\xbfc\nb\nd"], None, &["b", "a", "c", "d"]);
+        check(&[b"b\na", b"c\nb\nd"], Some(3), &["b", "a", "c"]);
     }
 }

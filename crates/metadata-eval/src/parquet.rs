@@ -16,6 +16,15 @@ pub(crate) fn parquet_under(given: &Path, hint: &'static str) -> Result<Vec<Path
     }
 }
 
+/// The tables under each of several paths, in their order.
+pub(crate) fn parquet_under_all(given: &[PathBuf], hint: &'static str) -> Result<Vec<PathBuf>, Error> {
+    let mut tables = Vec::new();
+    for path in given {
+        tables.extend(parquet_under(path, hint)?);
+    }
+    Ok(tables)
+}
+
 /// Hash of a table's name and content.
 pub(crate) fn fingerprint(name: &str, path: &Path) -> Result<Reads, Error> {
     Ok(Fingerprint::new().with(name).with_file(&FileFingerprint::of_output(path)?).finish())

@@ -314,6 +314,10 @@ impl TextGenerator for OpenAiServer {
         LANES
     }
 
+    fn may_refuse_settings(&self) -> bool {
+        true
+    }
+
     fn generate(&self, request: &Request) -> Result<Response, TextError> {
         if self.config.api == Api::Raw {
             let prompt = wire::as_raw(&request.prompt)?;

@@ -1,4 +1,5 @@
 //! Integration tests of `audsem-llm`.
 #![allow(clippy::unwrap_used)]
 
+mod settings;
 mod step;

@@ -28,7 +28,7 @@ const CLIPS: [Clip; 4] = [
 ];
 
 #[derive(Serialize)]
-struct Hashed {}
+pub(crate) struct Hashed {}
 
 impl RunConfig for Hashed {
     const TOOL: &'static str = "audsem-test";
@@ -61,7 +61,7 @@ impl GenerateTask for Captions {
     }
 }
 
-fn say(text: &str) -> Reply {
+pub(crate) fn say(text: &str) -> Reply {
     let body = json!({"choices": [{"message": {"content": text}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 7, "completion_tokens": 2}});
     Reply::Send(200, "", body.to_string().into_bytes())
@@ -144,7 +144,9 @@ fn answers_are_validated_improved_on_and_kept() {
     // A second run asks only what had no answer, here in every form of the schema, and writes the same.
     let n = calls.len();
     assert_eq!(captions(&server, folder.path()).unwrap()[..3], rows[..3]);
-    let new = server.calls().split_off(n);
+    let mut new = server.calls().split_off(n);
+    // If the refused question comes first, a harmless one follows.
+    new.retain(|call| !call.body.contains("Hello."));
     assert!(new.iter().all(|call| call.body.contains("rejected")) && new.len() == 4, "{new:?}");
     assert_eq!(refused(folder.path()).len(), 4);
 }

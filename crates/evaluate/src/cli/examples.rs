@@ -23,7 +23,14 @@ pub(super) const EXAMPLES: &[CommandExamples] = &[
         ],
     ),
     ("judge", &["--input predictions --rubric graded --server http://127.0.0.1:8000/v1 --output judged"]),
-    ("score", &["--input predictions --output scores", "--input predictions --judgements judged --output scores"]),
+    (
+        "score",
+        &[
+            "--input predictions --output scores",
+            "--input predictions --judgements judged --output scores",
+            "--input mmau mmar --output scores",
+        ],
+    ),
     ("export", &["--input predictions --format mmau --output mmau"]),
     ("report", &["--input sft=scores-sft base=scores-base --sounds shards/valid --training sft --output report"]),
 ];

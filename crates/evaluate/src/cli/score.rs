@@ -73,9 +73,9 @@ impl TokensFlag {
 /// Flags of `score`.
 #[derive(Debug, Clone, Args)]
 pub struct ScoreArgs {
-    /// Run folder of `predict` or `import`
-    #[arg(short, long, value_name = "DIR")]
-    pub input: PathBuf,
+    /// Run folders of `predict` or `import`; several are of one model and one way to ask, about different questions
+    #[arg(short, long, value_name = "DIR", required = true, num_args = 1..)]
+    pub input: Vec<PathBuf>,
     /// Run folder of `judge` over the same predictions
     #[arg(long, value_name = "DIR")]
     pub judgements: Option<PathBuf>,
@@ -129,7 +129,7 @@ impl ScoreArgs {
     #[must_use]
     pub fn config(&self) -> score::Config {
         score::Config {
-            input: self.input.clone(),
+            inputs: self.input.clone(),
             judgements: self.judgements.clone(),
             extraction: self.extraction.choice(),
             compat: match self.compat {
@@ -152,9 +152,9 @@ impl ScoreArgs {
 /// Flags of `judge`.
 #[derive(Debug, Clone, Args)]
 pub struct JudgeArgs {
-    /// Run folder of `predict` or `import`
-    #[arg(short, long, value_name = "DIR")]
-    pub input: PathBuf,
+    /// Run folders of `predict` or `import`; several are of one model and one way to ask, about different questions
+    #[arg(short, long, value_name = "DIR", required = true, num_args = 1..)]
+    pub input: Vec<PathBuf>,
     /// What the judge is asked: graded, graded-without-refusal, binary, one-to-five, mmar, or a file in the same form (TOML)
     /// [default: for a data set of AudioBench, its own]
     #[arg(long, value_name = "NAME|FILE.toml")]
@@ -184,7 +184,7 @@ impl JudgeArgs {
     pub fn run(&self, options: &RunOptions) -> Result<Summary, Error> {
         let rubric = self.rubric.clone().map_or_else(|| judge::usual_rubric(&self.input), Ok)?;
         let config = judge::Config {
-            input: self.input.clone(),
+            inputs: self.input.clone(),
             extraction: self.extraction.choice(),
             rubric: Rubric::open(&rubric)?,
             max_tokens: self.max_tokens,
@@ -199,9 +199,9 @@ impl JudgeArgs {
 /// Flags of `export`.
 #[derive(Debug, Clone, Args)]
 pub struct ExportArgs {
-    /// Run folder of `predict` or `import`
-    #[arg(short, long, value_name = "DIR")]
-    pub input: PathBuf,
+    /// Run folders of `predict` or `import`; several are of one model and one way to ask, about different questions
+    #[arg(short, long, value_name = "DIR", required = true, num_args = 1..)]
+    pub input: Vec<PathBuf>,
     /// The files to write
     #[arg(long, value_enum)]
     pub format: ExportFormat,
@@ -227,7 +227,7 @@ impl ExportArgs {
     #[must_use]
     pub fn config(&self) -> export::Config {
         export::Config {
-            input: self.input.clone(),
+            inputs: self.input.clone(),
             format: self.format,
             extraction: self.extraction.choice(),
             judgements: self.judgements.clone(),

@@ -53,8 +53,8 @@ pub enum ExportFormat {
 /// What is exported.
 #[derive(Debug)]
 pub struct Config {
-    /// Run folder of `predict` or `import`.
-    pub input: PathBuf,
+    /// Run folders of `predict` or `import`.
+    pub inputs: Vec<PathBuf>,
     /// The files.
     pub format: ExportFormat,
     /// How answers are extracted.
@@ -84,6 +84,8 @@ impl RunConfig for ExportRun<'_> {
 
 /// A prediction and its scores.
 struct Exported {
+    /// Number of the run.
+    run: usize,
     prediction: Prediction,
     row: ItemScore,
 }
@@ -105,7 +107,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         let problem = format!("a name of a folder is expected, not {name:?}");
         return Err(CoreError::Config { what: "--model-name".to_owned(), problem }.into());
     }
-    let predictions = PredictionRun::open(&config.input)?;
+    let predictions = PredictionRun::open(&config.inputs)?;
     let judgements = config.judgements.as_deref().map(Judgements::open).transpose()?;
     let wordnet = config.wordnet.as_deref().map(WordNet::open).transpose()?;
     let settings = ExportRun {
@@ -115,7 +117,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         judged: judgements.is_some(),
         wordnet: config.wordnet.is_some(),
     };
-    let mut inputs = predictions.files.clone();
+    let mut inputs: Vec<PathBuf> = predictions.files().cloned().collect();
     inputs.extend(judgements.iter().flat_map(|judgements| judgements.files.clone()));
     let mut run = Run::open(options, RunSpec::new(&settings).inputs(&inputs))?;
     let scorer = ItemScorer {
@@ -138,7 +140,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     Ok(run.finish()?)
 }
 
-/// The answers by data set, each in its order, with sounds and with the options as published.
+/// The answers by data set, those of each run in their order, with sounds and with the options as published.
 fn read(
     predictions: &PredictionRun,
     scorer: &ItemScorer<'_>,
@@ -146,7 +148,8 @@ fn read(
 ) -> Result<BTreeMap<String, Vec<Exported>>, ShardError> {
     let mut data_sets: BTreeMap<String, Vec<Exported>> = BTreeMap::new();
     let (mut seen, mut repeated, mut other) = (BTreeSet::new(), None, 0);
-    for path in &predictions.files {
+    let files = predictions.runs.iter().enumerate().flat_map(|(run, files)| files.iter().map(move |path| (run, path)));
+    for (run, path) in files {
         for_each_prediction(path, |place, prediction| {
             let prediction = prediction.map_err(|problem| LeftOut::fail(ScoreFault::NotAPrediction, problem));
             let is_wanted = |asked: &Prediction| asked.heard == HeardSound::Sound && asked.permutation == 0;
@@ -160,7 +163,7 @@ fn read(
                 repeated.get_or_insert(key);
             }
             let row = scorer.score(&prediction);
-            data_sets.entry(row.benchmark.clone()).or_default().push(Exported { prediction, row });
+            data_sets.entry(row.benchmark.clone()).or_default().push(Exported { run, prediction, row });
             Ok(())
         })
         .map_err(ShardError::fatal)?;
@@ -169,7 +172,7 @@ fn read(
         return Err(ShardError::Input(format!("two answers to question {id} of {benchmark}")));
     }
     out.count("asked_in_other_ways", other);
-    data_sets.values_mut().for_each(|answers| answers.sort_by_key(|answer| answer.prediction.index));
+    data_sets.values_mut().for_each(|answers| answers.sort_by_key(|answer| (answer.run, answer.prediction.index)));
     Ok(data_sets)
 }
 

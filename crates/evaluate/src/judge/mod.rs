@@ -44,8 +44,8 @@ pub(crate) const COMMAND: &str = "judge";
 /// What is judged, and how.
 #[derive(Debug)]
 pub struct Config {
-    /// Run folder of `predict` or `import`.
-    pub input: PathBuf,
+    /// Run folders of `predict` or `import`.
+    pub inputs: Vec<PathBuf>,
     /// How answers are extracted.
     pub extraction: ExtractionChoice,
     /// The rubric.
@@ -77,14 +77,14 @@ impl RunConfig for JudgeRun<'_> {
 ///
 /// # Errors
 /// This is no run of predictions, one of its data sets has no rubric, or two have different ones.
-pub fn usual_rubric(input: &Path) -> Result<String, Error> {
+pub fn usual_rubric(inputs: &[PathBuf]) -> Result<String, Error> {
     let mut found: Option<(String, &str)> = None;
     let refuse = |problem: String| -> Error {
         let problem = format!("{problem}\nhint: choose with --rubric among {}", Rubric::names().join(", "));
         CoreError::Config { what: "--rubric".to_owned(), problem }.into()
     };
-    for path in PredictionRun::open(input)?.files {
-        for_each_prediction(&path, |_, prediction| {
+    for path in PredictionRun::open(inputs)?.files() {
+        for_each_prediction(path, |_, prediction| {
             let Ok(Prediction { item, .. }) = prediction else { return Ok(()) };
             if found.as_ref().is_some_and(|(name, _)| *name == item.benchmark) {
                 return Ok(());
@@ -116,7 +116,8 @@ pub fn run(
     models: Vec<ModelFingerprint>,
     options: &RunOptions,
 ) -> Result<Summary, Error> {
-    let predictions = PredictionRun::open(&config.input)?;
+    let predictions = PredictionRun::open(&config.inputs)?;
+    let files: Vec<PathBuf> = predictions.files().cloned().collect();
     let judging = Judging { rubric: &config.rubric, max_tokens: config.max_tokens, seed: options.seed };
     judging.check()?;
     let settings = JudgeRun {
@@ -131,8 +132,8 @@ pub fn run(
         max_tokens: config.max_tokens,
         max_attempts: config.max_attempts,
     };
-    let mut run = Run::open(options, RunSpec::new(&settings).inputs(&predictions.files).models(models))?;
-    let plan = plan(&predictions.files)?;
+    let mut run = Run::open(options, RunSpec::new(&settings).inputs(&files).models(models))?;
+    let plan = plan(&files)?;
     let step = Step { name: "part", unit: "answers", physical: "tok" };
     run.must_keep(step).explain(Fault::ALL);
     let generate =

@@ -47,17 +47,21 @@ pub(super) struct Judging<'a> {
 impl Judging<'_> {
     /// Fails before anything is asked if the prompt uses a slot that does not exist.
     pub(super) fn check(&self) -> Result<(), TextError> {
-        let text = || "x".to_owned();
-        let question = JudgeQuestion {
-            key: text(),
-            run: 0,
-            question: text(),
-            reference: text(),
-            answer: text(),
-            thinking: text(),
-            published: text(),
-        };
-        self.request(&question).map(drop)
+        self.request(&harmless()).map(drop)
+    }
+}
+
+/// A question about nothing.
+fn harmless() -> JudgeQuestion {
+    let text = || "x".to_owned();
+    JudgeQuestion {
+        key: text(),
+        run: 0,
+        question: text(),
+        reference: text(),
+        answer: text(),
+        thinking: text(),
+        published: text(),
     }
 }
 
@@ -74,6 +78,14 @@ impl GenerateTask for Judging<'_> {
         // Several servers read the seed as a signed 32-bit number.
         request.seed = Some((self.seed + u64::from(question.run)) & 0x3fff_ffff);
         Ok(request)
+    }
+
+    fn harmless(&self) -> Option<JudgeQuestion> {
+        Some(harmless())
+    }
+
+    fn settings_hint(&self) -> &'static str {
+        "change --max-tokens"
     }
 
     fn validate(&self, _: &JudgeQuestion, answer: &Response) -> Result<GivenRating, Refusal> {

@@ -62,6 +62,10 @@ impl GenerateTask for Asker {
         Ok(Request::greedy(prompt, question.max_tokens))
     }
 
+    fn settings_hint(&self) -> &'static str {
+        "change --max-tokens"
+    }
+
     fn validate(&self, _: &Question, answer: &Response) -> Result<Said, Refusal> {
         // Servers that take the thinking out of the text leave its marks out too.
         let text = match answer.reasoning.as_deref() {

@@ -136,6 +136,10 @@ impl TextGenerator for SpeechReader {
         self.reader.lanes()
     }
 
+    fn may_refuse_settings(&self) -> bool {
+        self.reader.may_refuse_settings()
+    }
+
     fn generate(&self, request: &Request) -> Result<Response, TextError> {
         self.reader.generate(&self.written(request)?)
     }

@@ -14,6 +14,7 @@ pub mod fense;
 pub mod item;
 pub mod letters;
 pub mod predictions;
+mod several;
 pub mod summary;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -64,8 +65,8 @@ audsem_core::reasons! {
 /// What is scored, and how.
 #[derive(Debug)]
 pub struct Config {
-    /// Run folder of `predict` or `import`.
-    pub input: PathBuf,
+    /// Run folders of `predict` or `import`.
+    pub inputs: Vec<PathBuf>,
     /// Run folder of `judge` over the same predictions.
     pub judgements: Option<PathBuf>,
     /// How answers are extracted.
@@ -122,12 +123,12 @@ struct SpiceLine {
     spice: f64,
 }
 
-/// Scores the predictions of a run.
+/// Scores the predictions of one run, or of several that asked different questions in the same way.
 ///
 /// # Errors
 /// There are no predictions, a file that is named cannot be read, and what [`Run::open`] and [`Run::execute`] give.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
-    let predictions = PredictionRun::open(&config.input)?;
+    let predictions = PredictionRun::open(&config.inputs)?;
     let judgements = config.judgements.as_deref().map(Judgements::open).transpose()?;
     let wordnet = config.wordnet.as_deref().map(WordNet::open).transpose()?;
     let thai = config.thai_words.as_deref().map(ThaiWords::open).transpose()?;
@@ -148,7 +149,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         resamples: config.resamples,
         judge: judgements.as_ref().map(|judgements| &judgements.by),
     };
-    let mut inputs = predictions.files.clone();
+    let mut inputs: Vec<PathBuf> = predictions.files().cloned().collect();
     inputs.extend(judgements.iter().flat_map(|judgements| judgements.files.clone()));
     inputs.extend(config.spice.clone());
     inputs.extend(config.thai_words.clone());
@@ -225,7 +226,7 @@ impl Scoring<'_> {
 
     fn rows(&self, predictions: &PredictionRun, out: &mut ShardOutput) -> Result<Vec<ItemScore>, ShardError> {
         let mut rows = Vec::new();
-        for path in &predictions.files {
+        for path in predictions.files() {
             for_each_prediction(path, |place, prediction| {
                 let prediction = prediction.map_err(|problem| LeftOut::fail(ScoreFault::NotAPrediction, problem));
                 if let Some(prediction) = out.file(place, prediction) {

@@ -10,6 +10,7 @@ use audsem_core::run::CompletedRun;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::several;
 use crate::error::Error;
 use crate::prediction::Prediction;
 
@@ -73,21 +74,34 @@ impl RunRecord {
     }
 }
 
-/// The predictions of one run.
+/// The predictions of one run, or of several that asked different questions in the same way.
 #[derive(Debug, Clone)]
 pub struct PredictionRun {
-    /// The files, in their order.
-    pub files: Vec<PathBuf>,
+    /// The files of each run, in their order.
+    pub runs: Vec<Vec<PathBuf>>,
     /// How they were made.
     pub record: RunRecord,
 }
 
 impl PredictionRun {
-    /// Opens a run folder of `predict` or `import`.
+    /// Opens run folders of `predict` or `import`.
     ///
     /// # Errors
-    /// This is no run folder, its run has not ended, or it has no predictions.
-    pub fn open(folder: &Path) -> Result<Self, Error> {
+    /// There is no such folder, its run has not ended, or it has no predictions; two runs asked in different ways, or asked the
+    /// same question.
+    pub fn open(folders: &[PathBuf]) -> Result<Self, Error> {
+        let runs = folders.iter().map(|folder| Self::of(folder)).collect::<Result<Vec<_>, _>>()?;
+        several::check(folders, &runs)?;
+        let (files, records): (Vec<_>, Vec<_>) = runs.into_iter().map(|run| (run.runs, run.record)).unzip();
+        Ok(Self { runs: files.concat(), record: several::joined(records) })
+    }
+
+    /// The files of all runs.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.runs.iter().flatten()
+    }
+
+    fn of(folder: &Path) -> Result<Self, Error> {
         let is_part = |name: &str| name.starts_with("part-") && name.ends_with(".jsonl");
         let problem = "this is no run folder of `predict` or `import`, or its run has no predictions";
         let files = match input::is_folder(folder)? {
@@ -95,7 +109,7 @@ impl PredictionRun {
             false => None,
         };
         let files = files.ok_or_else(|| CoreError::input(folder, problem))?;
-        Ok(Self { files, record: RunRecord::of(folder)? })
+        Ok(Self { runs: vec![files], record: RunRecord::of(folder)? })
     }
 }
 

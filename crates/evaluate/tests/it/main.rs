@@ -14,5 +14,7 @@ mod predict;
 mod real_server;
 mod report;
 mod score;
+mod settings;
+mod several;
 mod whisper_real;
 mod workbench;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use audsem_core::csv_records::CsvRecords;
 use audsem_core::input::open_file;
-use audsem_core::run::{LeftOut, ShardOutput};
+use audsem_core::run::{LeftOut, Outcome, ShardOutput};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -69,52 +69,80 @@ pub struct Examples {
     pub heldout: Vec<Example>,
 }
 
-/// Reads a CSV file of labelled captions. A column `split` decides what is held out; without one, a share `heldout`
-/// of the rows, drawn with `seed`, is. Dropped and failed rows are filed in `out`.
+/// Reads CSV files of labelled captions as if they were one. A column `split` decides what is held out; without one, a share
+/// `heldout` of the rows, drawn with `seed`, is. Dropped and failed rows are filed in `out`, by their number in all files.
 ///
 /// # Errors
-/// The file cannot be read, lacks a column, or one of the parts comes out empty or with one class only.
+/// A file cannot be read or lacks a column, some have a column `split` and some do not, or one of the parts comes out empty or
+/// with one class only.
 pub fn read_labelled(
-    path: &Path,
+    paths: &[PathBuf],
     heldout: f64,
     seed: u64,
     limit: Option<u64>,
     out: &mut ShardOutput,
 ) -> Result<Examples> {
-    let broken = |problem: String| Error::Labelled { path: path.to_owned(), problem };
-    let (has_split, parsed) = parse(open_file(path)?).map_err(broken)?;
-    let mut seen: BTreeMap<String, bool> = BTreeMap::new();
-    let mut rows: Vec<(Example, Option<LabelledSplit>)> = Vec::new();
-    for (i, row) in parsed.take(limit.map_or(usize::MAX, |n| n as usize)).enumerate() {
-        let fresh = |(example, split): (Example, Option<LabelledSplit>)| {
-            if example.text.len() > MAX_BYTES {
-                return Err(LeftOut::fail(Fault::TooLong, beginning(&example.text).to_owned()));
+    let broken = |path: &Path, problem: String| Error::Labelled { path: path.to_owned(), problem };
+    let mut known = Known::default();
+    let mut rows: Vec<SplitExample> = Vec::new();
+    let (mut number, mut split_of_first) = (0, None);
+    for path in paths {
+        let (has_split, parsed) = parse(open_file(path)?).map_err(|problem| broken(path, problem))?;
+        let (first, first_has_split) = *split_of_first.get_or_insert((path, has_split));
+        if has_split != first_has_split {
+            let (with, without) = if has_split { (path, first) } else { (first, path) };
+            let problem = format!("no column split, which {} has: give it to all files or to none", with.display());
+            return Err(broken(without, problem));
+        }
+        for row in parsed {
+            if limit.is_some_and(|limit| number >= limit) {
+                break;
             }
-            let words = words(&example.text);
-            match seen.get(&words) {
-                _ if words.is_empty() => return Err(LeftOut::drop(DropReason::Empty, example.text)),
-                Some(&sound) if sound == example.sound => {
-                    return Err(LeftOut::drop(DropReason::Repeated, example.text));
-                }
-                Some(_) => return Err(LeftOut::fail(Fault::Contradiction, example.text)),
-                None => seen.insert(words, example.sound),
-            };
-            Ok((example, split))
-        };
-        let row = row.map_err(broken)?.map_err(|(fault, detail)| LeftOut::fail(fault, detail));
-        rows.extend(out.file(i + 1, row.and_then(fresh)));
+            number += 1;
+            let row = row.map_err(|problem| broken(path, problem))?;
+            let row = row.map_err(|(fault, detail)| LeftOut::fail(fault, detail));
+            rows.extend(out.file(number, row.and_then(|row| known.judge(row))));
+        }
     }
+    let has_split = split_of_first.is_some_and(|(_, has_split)| has_split);
     let examples = if has_split { fixed(rows) } else { drawn(rows, heldout, seed) };
     for (name, part) in [("train", &examples.train), ("held-out", &examples.heldout)] {
         if part.iter().all(|e| e.sound) || part.iter().all(|e| !e.sound) {
-            return Err(broken(format!("the {name} part needs captions of both classes; it has {}", part.len())));
+            let all = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+            let problem = format!("the {name} part needs captions of both classes; it has {}", part.len());
+            return Err(broken(Path::new(&all), problem));
         }
     }
     Ok(examples)
 }
 
-/// A caption with its part, if the file tells it; or what is wrong with the row.
-type Row = Result<(Example, Option<LabelledSplit>), (Fault, String)>;
+/// A caption with its part, if the file tells it.
+type SplitExample = (Example, Option<LabelledSplit>);
+
+/// The words of earlier captions, and whether they name a sound.
+#[derive(Default)]
+struct Known(BTreeMap<String, bool>);
+
+impl Known {
+    fn judge(&mut self, (example, split): SplitExample) -> Outcome<SplitExample> {
+        if example.text.len() > MAX_BYTES {
+            return Err(LeftOut::fail(Fault::TooLong, beginning(&example.text).to_owned()));
+        }
+        let words = words(&example.text);
+        match self.0.get(&words) {
+            _ if words.is_empty() => return Err(LeftOut::drop(DropReason::Empty, example.text)),
+            Some(&sound) if sound == example.sound => {
+                return Err(LeftOut::drop(DropReason::Repeated, example.text));
+            }
+            Some(_) => return Err(LeftOut::fail(Fault::Contradiction, example.text)),
+            None => self.0.insert(words, example.sound),
+        };
+        Ok((example, split))
+    }
+}
+
+/// A caption, or what is wrong with the row.
+type Row = Result<SplitExample, (Fault, String)>;
 
 /// The rows of a CSV file, and whether it has a column `split`. An error among them says why the file cannot be read any further.
 ///
@@ -140,7 +168,7 @@ fn words(text: &str) -> String {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-fn fixed(rows: Vec<(Example, Option<LabelledSplit>)>) -> Examples {
+fn fixed(rows: Vec<SplitExample>) -> Examples {
     let mut examples = Examples::default();
     for (example, split) in rows {
         match split {
@@ -151,7 +179,7 @@ fn fixed(rows: Vec<(Example, Option<LabelledSplit>)>) -> Examples {
     examples
 }
 
-fn drawn(rows: Vec<(Example, Option<LabelledSplit>)>, heldout: f64, seed: u64) -> Examples {
+fn drawn(rows: Vec<SplitExample>, heldout: f64, seed: u64) -> Examples {
     let mut rows: Vec<Example> = rows.into_iter().map(|(example, _)| example).collect();
     rows.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     let n_train = ((1.0 - heldout) * rows.len() as f64) as usize;

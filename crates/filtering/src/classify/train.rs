@@ -13,8 +13,8 @@ use audsem_core::device::DeviceChoice;
 use audsem_core::error::Error as CoreError;
 use audsem_core::hub::ModelDir;
 use audsem_core::run::{
-    FileFingerprint, Fingerprint, ReadBack, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput,
-    ShardOutputs, Step, Summary,
+    Fingerprint, ReadBack, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, ShardOutputs, Step,
+    Summary,
 };
 use audsem_models::tokenizer::Tokenizer;
 use audsem_models::train::{StateFile, Trainer};
@@ -64,15 +64,15 @@ impl Default for Size {
 /// Settings of `train-classifier`.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// CSV file of labelled captions.
-    pub input: PathBuf,
+    /// CSV files of labelled captions.
+    pub inputs: Vec<PathBuf>,
     /// What to start from.
     pub start: Start,
     /// Where the network runs.
     pub device: DeviceChoice,
     /// Captions are cut at this many tokens, special ones included.
     pub max_length: usize,
-    /// Share of captions held out where the file has no column `split`.
+    /// Share of captions held out where the files have no column `split`.
     pub heldout: f64,
     /// Passes over the data.
     pub epochs: usize,
@@ -93,9 +93,9 @@ pub struct Config {
 impl Config {
     /// The settings of the published scripts for fine-tuning a checkpoint.
     #[must_use]
-    pub fn fine_tune(input: impl Into<PathBuf>, model: ModelDir) -> Self {
+    pub fn fine_tune(inputs: Vec<PathBuf>, model: ModelDir) -> Self {
         Self {
-            input: input.into(),
+            inputs,
             start: Start::Checkpoint(Box::new(model)),
             device: DeviceChoice::Auto,
             max_length: 32,
@@ -112,9 +112,9 @@ impl Config {
 
     /// Settings that serve a small network and a few thousand captions.
     #[must_use]
-    pub fn scratch(input: impl Into<PathBuf>) -> Self {
+    pub fn scratch(inputs: Vec<PathBuf>) -> Self {
         Self {
-            input: input.into(),
+            inputs,
             start: Start::Scratch(Size::default()),
             device: DeviceChoice::Cpu,
             max_length: 32,
@@ -173,9 +173,9 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
         token_dropout: config.token_dropout,
         subword_dropout: config.subword_dropout,
     };
-    let spec = RunSpec::new(&record).inputs(std::slice::from_ref(&config.input)).models(model.into_iter().collect());
+    let spec = RunSpec::new(&record).inputs(&config.inputs).models(model.into_iter().collect());
     let mut run = Run::open(options, spec)?;
-    let fingerprint = Fingerprint::new().with_file(&FileFingerprint::of(&config.input)?).finish();
+    let fingerprint = run.inputs().iter().fold(Fingerprint::new(), Fingerprint::with_file).finish();
     let state = StateFile::new(run.folder(), purpose(&record, options, &fingerprint));
     let folder = run.folder().to_owned();
     let plan = [Shard { name: "00000".to_owned(), fingerprint, work: () }];
@@ -227,7 +227,7 @@ fn train(
     state: &StateFile,
     out: &mut ShardOutput,
 ) -> Result<Option<Metrics>, ShardError> {
-    let examples = read_labelled(&config.input, config.heldout, options.seed, options.limit, out)?;
+    let examples = read_labelled(&config.inputs, config.heldout, options.seed, options.limit, out)?;
     if options.dry_run {
         return Ok(None);
     }

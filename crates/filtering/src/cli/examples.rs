@@ -8,7 +8,7 @@ pub(super) const EXAMPLES: &[CommandExamples] = &[
         "fetch-captions",
         &[
             "--input videos.txt --output captions",
-            "--input videos.txt --languages en,de --requests-per-hour 120 --output captions",
+            "--input videos.txt more.txt --languages en,de --requests-per-hour 120 --output captions",
         ],
     ),
     (
@@ -17,7 +17,10 @@ pub(super) const EXAMPLES: &[CommandExamples] = &[
     ),
     (
         "train-classifier",
-        &["--input labelled.csv --output bert", "--input labelled.csv --from-scratch --quick --output bert"],
+        &[
+            "--input labelled.csv corrected.csv --output bert",
+            "--input labelled.csv --from-scratch --quick --output bert",
+        ],
     ),
     ("classify", &["--input cues --model bert/model --output sounds"]),
     ("label", &["--input cues --server http://127.0.0.1:8000/v1 --output labels"]),

@@ -14,10 +14,11 @@ use crate::languages::Languages;
 /// Flags of `fetch-captions`.
 #[derive(Debug, Clone, Args)]
 pub struct FetchCaptionsArgs {
-    /// Text file of video ids, one per line (# begins a comment); plain, gzip or zstd. The list may grow: the same
-    /// command then fetches the new videos. Videos removed from the list keep their files and are not counted
-    #[arg(short, long, value_name = "FILE")]
-    pub input: PathBuf,
+    /// Text files of video ids, one per line (# begins a comment); plain, gzip or zstd. A video that several lines name is
+    /// fetched once. Lists may grow: the same command then fetches the new videos. Videos removed from them keep their
+    /// files and are not counted
+    #[arg(short, long, value_name = "FILE", required = true, num_args = 1..)]
+    pub input: Vec<PathBuf>,
     /// Languages of manual tracks, as the site names them, separated by commas; `en*` matches all that
     /// begin with `en`
     #[arg(long, alias = "lang", value_name = "CODES", default_value_t = Languages::english_and_variants())]
@@ -42,7 +43,7 @@ impl FetchCaptionsArgs {
     pub fn run(&self, global: &GlobalArgs) -> Result<Summary> {
         let options = self.run.options(global)?;
         let config = Config {
-            input: self.input.clone(),
+            inputs: self.input.clone(),
             languages: self.languages.yt_dlp_patterns(),
             formats: self.formats.clone(),
             url_template: self.site.url_template.clone(),

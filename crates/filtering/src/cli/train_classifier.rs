@@ -18,9 +18,10 @@ use crate::error::Result;
 /// Flags of `train-classifier`. Defaults depend on what training starts from.
 #[derive(Debug, Clone, Args)]
 pub struct TrainClassifierArgs {
-    /// CSV file with columns `text`, `label` (1: names a sound) and, for a fixed split, `split` (train, heldout)
-    #[arg(short, long, value_name = "FILE")]
-    pub input: PathBuf,
+    /// CSV files with columns `text`, `label` (1: names a sound) and, for a fixed split, `split` (train, heldout), which all
+    /// have or none; if a text is repeated, its first row counts
+    #[arg(short, long, value_name = "FILE", required = true, num_args = 1..)]
+    pub input: Vec<PathBuf>,
     /// Train a small network from scratch instead of fine-tuning `--model` (by default bert-base-uncased)
     #[arg(long, conflicts_with_all = ["model", "revision"])]
     pub from_scratch: bool,
@@ -49,7 +50,7 @@ pub struct TrainClassifierArgs {
     /// Truncate captions to this many tokens, special tokens included
     #[arg(long, alias = "max-length", value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(3..))]
     pub max_tokens: u32,
-    /// Share of captions held out for evaluation if the file has no column `split`
+    /// Share of captions held out for evaluation if the files have no column `split`
     #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = share)]
     pub heldout: f64,
     /// With --from-scratch: maximum size of the vocabulary [default: 1000]
@@ -113,9 +114,9 @@ impl TrainClassifierArgs {
         if !self.from_scratch {
             self.refuse_sizes()?;
             let model = self.model.as_deref().unwrap_or(BERT_BASE);
-            return Ok(Config::fine_tune(&self.input, ModelDir::resolve(model, self.revision.as_deref())?));
+            return Ok(Config::fine_tune(self.input.clone(), ModelDir::resolve(model, self.revision.as_deref())?));
         }
-        let mut config = Config::scratch(&self.input);
+        let mut config = Config::scratch(self.input.clone());
         let default = Size::default();
         config.start = Start::Scratch(Size {
             vocab_size: self.vocab_size.map_or(default.vocab_size, |n| n as usize),

@@ -17,8 +17,8 @@ use crate::tables::{LlmLabel, LlmLabelRef, refuse_other_kinds};
 use audsem_core::run::{ModelFingerprint, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{ParquetWriter, read_parquet, tables_under};
 use audsem_llm::{
-    Answered, Fault, FinishReason, GenerateStep, GenerateTask, PromptTemplate, Refusal, Request, Response,
-    SettingsProbe, TextError, TextGenerator, Unanswered,
+    Answered, Fault, FinishReason, GenerateStep, GenerateTask, PromptTemplate, Refusal, Request, Response, TextError,
+    TextGenerator, Unanswered,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -182,13 +182,12 @@ impl GenerateTask for Question<'_> {
         self.0.request(&record.text)
     }
 
-    fn probe(&self) -> Option<SettingsProbe> {
-        let request = self.0.request("[test]").ok()?;
-        Some(SettingsProbe {
-            request,
-            hint: "ask for less with --top-logprobs (0 for a server without log-probabilities) or --max-tokens, or correct \
-                   --server-param",
-        })
+    fn harmless(&self) -> Option<DistinctText> {
+        Some(DistinctText { text_hash: 0, text: "[test]".to_owned() })
+    }
+
+    fn settings_hint(&self) -> &'static str {
+        "ask for less with --top-logprobs (0 for a server without log-probabilities) or --max-tokens"
     }
 
     fn validate(&self, _: &DistinctText, answer: &Response) -> Result<Verdict, Refusal> {

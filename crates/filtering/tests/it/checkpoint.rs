@@ -29,7 +29,7 @@ fn header(path: &Path) -> Map<String, Value> {
 fn the_checkpoint_is_what_transformers_would_have_saved() {
     let folder = tempfile::tempdir().unwrap();
     let captions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/captions/labelled.csv");
-    let config = train::Config { epochs: 1, ..train::Config::scratch(captions) };
+    let config = train::Config { epochs: 1, ..train::Config::scratch(vec![captions]) };
     train::run(&config, &RunOptions { limit: Some(400), ..RunOptions::new(folder.path()) }).unwrap();
     let (model, layout) = (folder.path().join("model"), layout());
     let json =

@@ -95,7 +95,7 @@ fn no_surface_feature_gives_the_class_away() {
 
 /// Trains on few captions for one epoch: enough for everything that does not ask how good the result is.
 fn trained(output: &Path, seed: u64, workers: usize) -> Summary {
-    let config = train::Config { epochs: 1, ..train::Config::scratch(captions()) };
+    let config = train::Config { epochs: 1, ..train::Config::scratch(vec![captions()]) };
     let options = RunOptions { seed, workers, limit: Some(400), ..RunOptions::new(output) };
     train::run(&config, &options).unwrap()
 }
@@ -121,7 +121,7 @@ fn relative(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 #[test]
 fn a_small_network_from_nothing_generalises() {
     let folder = tempfile::tempdir().unwrap();
-    let config = train::Config::scratch(captions());
+    let config = train::Config::scratch(vec![captions()]);
     let summary = train::run(&config, &RunOptions::new(folder.path())).unwrap();
     assert_eq!(summary.status, Status::Done);
     let metrics: Value = serde_json::from_slice(&fs::read(folder.path().join("metrics.json")).unwrap()).unwrap();
@@ -174,7 +174,7 @@ fn a_checkpoint_can_be_tuned_further_and_starts_where_it_was() {
         epochs: 1,
         batch_size: 64,
         learning_rate: 0.0,
-        ..train::Config::fine_tune(captions(), start.clone())
+        ..train::Config::fine_tune(vec![captions()], start.clone())
     };
     let options = RunOptions { limit: Some(400), ..RunOptions::new(&second) };
     train::run(&config, &options).unwrap();
@@ -191,7 +191,7 @@ fn labelled_captions_that_cannot_be_used_are_filed_or_refused() {
     let path = folder.path().join("captions.csv");
     let train_with = |text: &str, output: &str| {
         fs::write(&path, text).unwrap();
-        let config = train::Config { epochs: 1, heldout: 0.5, ..train::Config::scratch(&path) };
+        let config = train::Config { epochs: 1, heldout: 0.5, ..train::Config::scratch(vec![path.clone()]) };
         train::run(&config, &RunOptions { max_fail_rate: 1.0, ..RunOptions::new(folder.path().join(output)) })
     };
     let good = "Caption,matches_condition\ndog barks,True\ncat meows,True\nPARIS,False\nhe left,False\n";
@@ -401,8 +401,11 @@ fn training_takes_the_classes_of_its_checkpoint_by_name() {
         config["id2label"] = serde_json::json!({"0": names[0], "1": names[1]});
         config["label2id"] = serde_json::json!({names[0]: 0, names[1]: 1});
         fs::write(&path, config.to_string()).unwrap();
-        let config =
-            train::Config { epochs: 1, learning_rate: 0.0, ..train::Config::fine_tune(captions(), start.clone()) };
+        let config = train::Config {
+            epochs: 1,
+            learning_rate: 0.0,
+            ..train::Config::fine_tune(vec![captions()], start.clone())
+        };
         let output = folder.path().join(output);
         let options = RunOptions { limit: Some(400), ..RunOptions::new(&output) };
         train::run(&config, &options).map_err(|error| error.to_string())?;
@@ -420,6 +423,56 @@ fn training_takes_the_classes_of_its_checkpoint_by_name() {
     assert!(["id2label", "music", "noise"].iter().all(|part| error.contains(part)), "{error}");
 }
 
+/// The rows of all files in their order, as if they stood in one.
+#[test]
+fn several_files_are_learned_from_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let text = fs::read_to_string(captions()).unwrap();
+    let (header, rows) = text.split_once('\n').unwrap();
+    let lines: Vec<&str> = rows.lines().take(300).collect();
+    let file = |name: &str, lines: &[&str]| {
+        fs::write(path(name), format!("{header}\n{}\n", lines.join("\n"))).unwrap();
+        path(name)
+    };
+    let train_on = |inputs: Vec<PathBuf>, output: &str| {
+        let config = train::Config { epochs: 1, ..train::Config::scratch(inputs) };
+        train::run(&config, &RunOptions { max_fail_rate: 1.0, ..RunOptions::new(path(output)) })
+    };
+    let parts = vec![file("a.csv", &lines[..180]), file("b.csv", &lines[180..])];
+    let one = train_on(vec![file("all.csv", &lines)], "one").unwrap();
+    let several = train_on(parts.clone(), "several").unwrap();
+    let numbers = |summary: &Summary| summary.step("train").map(|step| (step.read, step.kept)).unwrap();
+    assert_eq!((numbers(&one).0, numbers(&several)), (300, numbers(&one)));
+    for name in ["model/model.safetensors", "model/vocab.txt", "heldout.csv"] {
+        assert!(fs::read(path("one").join(name)).unwrap() == fs::read(path("several").join(name)).unwrap(), "{name}");
+    }
+    // A repeated text is counted, whichever file it stands in, and other files are another run.
+    let repeated = train_on(vec![parts[0].clone(), parts[1].clone(), parts[0].clone()], "repeated").unwrap();
+    let step = repeated.step("train").unwrap();
+    assert_eq!((step.read, step.kept, step.dropped["repeated_text"]), (480, numbers(&one).1, 180));
+    let error = train_on(vec![parts[0].clone()], "several").unwrap_err().to_string();
+    assert!(error.contains("b.csv"), "{error}");
+}
+
+#[test]
+fn a_split_is_given_by_all_files_or_by_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let fixed =
+        file("fixed.csv", "text,label,split\ndog barks,1,train\nhe left,0,train\nrain,1,heldout\nParis,0,heldout\n");
+    let free = file("free.csv", "text,label\nthunder,1\nMonday,0\n");
+    for inputs in [vec![fixed.clone(), free.clone()], vec![free, fixed]] {
+        let config = train::Config { epochs: 1, ..train::Config::scratch(inputs) };
+        let error = train::run(&config, &RunOptions::new(folder.path().join("out"))).unwrap_err().to_string();
+        assert!(error.contains("free.csv: no column split, which ") && error.contains("fixed.csv has"), "{error}");
+    }
+}
+
 #[test]
 fn captions_that_training_cuts_or_cannot_read_are_counted() {
     let folder = tempfile::tempdir().unwrap();
@@ -428,7 +481,7 @@ fn captions_that_training_cuts_or_cannot_read_are_counted() {
     let learned = format!("{long},1,train\nParis,0,train\nrain,1,train\n{endless},1,train\n");
     let heldout = "London,0,heldout\ndoor slams,1,heldout\nhe left,0,heldout\n";
     fs::write(&path, format!("text,label,split\n{learned}{heldout}")).unwrap();
-    let config = train::Config { epochs: 1, ..train::Config::scratch(&path) };
+    let config = train::Config { epochs: 1, ..train::Config::scratch(vec![path.clone()]) };
     let options = RunOptions { max_fail_rate: 1.0, ..RunOptions::new(folder.path().join("out")) };
     let summary = train::run(&config, &options).unwrap();
     assert_eq!(summary.results["truncated"], 1);

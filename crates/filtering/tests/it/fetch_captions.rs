@@ -42,9 +42,13 @@ fn list(folder: &Path, ids: &[&str]) -> PathBuf {
 }
 
 fn fetch(server: &Loopback, input: &Path, output: &Path) -> Result<Summary, Error> {
+    fetch_all(server, vec![input.to_owned()], output)
+}
+
+fn fetch_all(server: &Loopback, inputs: Vec<PathBuf>, output: &Path) -> Result<Summary, Error> {
     let url_template = server.url("/{id}.html");
     let config = Config {
-        input: input.to_owned(),
+        inputs,
         languages: vec!["en".into()],
         formats: vec!["json3".into(), "vtt".into(), "best".into()],
         url_template: "test".into(),
@@ -93,6 +97,26 @@ fn neither_the_letters_nor_the_length_of_an_id_end_or_mislead_a_run() {
     assert_eq!((part.read, part.kept, part.dropped["gone"], part.failed["unsupported"]), (5, 2, 2, 1));
     assert_eq!(spread_names(&out.join("subtitles")), [format!("{longest}.en.vtt"), "ok.en.vtt".to_owned()]);
     assert!(server.calls().iter().all(|call| !call.path.contains(&long)), "an impossible id was asked for");
+}
+
+#[test]
+fn a_video_that_two_lists_name_is_fetched_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first.txt"), folder.path().join("second.txt"));
+    fs::write(&first, "a\nb\n").unwrap();
+    fs::write(&second, "b\nc\n").unwrap();
+    let server = Loopback::start(site);
+    let out = folder.path().join("out");
+    let summary = fetch_all(&server, vec![first.clone(), second], &out).unwrap();
+    assert_eq!(summary.step("part").map(|part| (part.read, part.kept)), Some((3, 3)));
+    let pages = server.calls().iter().filter(|call| call.path == "/b.html").count();
+    assert_eq!(pages, 1);
+    assert_eq!(spread_names(&out.join("subtitles")), ["a.en.vtt", "b.en.vtt", "c.en.vtt"]);
+    // Without the second list, what it alone named is kept and not counted.
+    let n_calls = server.calls().len();
+    let summary = fetch_all(&server, vec![first], &out).unwrap();
+    assert_eq!(summary.results["videos of an earlier list, kept and not counted"], 1);
+    assert_eq!(server.calls().len(), n_calls);
 }
 
 #[test]

@@ -168,6 +168,10 @@ impl GenerateTask for Question<'_> {
         Ok(Request::greedy(prompt.with_media(vec![sound])?, self.0.max_tokens))
     }
 
+    fn settings_hint(&self) -> &'static str {
+        "change --max-tokens"
+    }
+
     fn validate(&self, _: &HeardClip, answer: &Response) -> Result<String, Refusal> {
         let caption = answer.answer().split_whitespace().collect::<Vec<_>>().join(" ");
         match answer.finish {

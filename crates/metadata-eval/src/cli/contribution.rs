@@ -17,8 +17,8 @@ pub struct ContributionArgs {
     #[arg(short, long, value_name = "PATH")]
     pub records: PathBuf,
     /// Attach a silent recording of so many seconds, for models that expect one
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=600))]
-    pub silence: Option<u32>,
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=600))]
+    pub silence: Option<u16>,
     /// How often a try is made whose answer names no option
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_attempts: u32,

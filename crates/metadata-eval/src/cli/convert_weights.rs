@@ -10,7 +10,7 @@ use serde_json::json;
 /// What `convert-weights` is told.
 #[derive(Debug, Args)]
 pub struct ConvertWeightsArgs {
-    /// Weight file of another library: .onnx, .pt, .pth, .bin, or model.bin of CTranslate2
+    /// One weight file of another library: .onnx, .pt, .pth, .bin, or model.bin of CTranslate2
     #[arg(long, value_name = "FILE")]
     pub input: PathBuf,
     /// Format of the file; auto tells it by its first bytes

@@ -33,7 +33,7 @@ pub(super) const EXAMPLES: &[CommandExamples] = &[
             "--input filtered --server http://127.0.0.1:8000/v1 --judge --output captions",
         ],
     ),
-    ("qa", &["--input filtered --server http://127.0.0.1:8000/v1 --output qa"]),
+    ("qa", &["--input filtered-1 filtered-2 --server http://127.0.0.1:8000/v1 --output qa"]),
     ("mcqa", &["--input filtered --server http://127.0.0.1:8000/v1 --judge --output mcqa"]),
     ("visual-caption", &["--input filtered --sounds clips --server http://127.0.0.1:8000/v1 --output visual-captions"]),
     ("prompt", &["caption --input filtered --show 'dQw4w9WgXcQ (1.0-4.0)'"]),

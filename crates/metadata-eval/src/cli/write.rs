@@ -1,6 +1,6 @@
 //! `caption`, `qa`, `mcqa` and `prompt`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use audsem_core::cli::RunArgs;
 use audsem_core::run::{RunOptions, Summary};
@@ -9,7 +9,7 @@ use audsem_models::language::{LanguageModel, OptionalLanguageModelArgs};
 use clap::Args;
 
 use crate::error::Error;
-use crate::parquet::parquet_under;
+use crate::parquet::parquet_under_all;
 use crate::tables::ClipMetadata;
 use crate::write::check::WordLimits;
 use crate::write::metadata::Evidence;
@@ -72,9 +72,10 @@ impl PromptArgs {
 /// Flags of `caption`, `qa` and `mcqa`.
 #[derive(Debug, Clone, Args)]
 pub struct WriteArgs {
-    /// Run folder of `combine` or `filter`, or any file or folder of such tables (Parquet)
-    #[arg(short, long, value_name = "PATH")]
-    pub input: PathBuf,
+    /// Run folders of `combine` or `filter`, or any files or folders of such tables (Parquet); if a key is repeated, its first
+    /// row counts
+    #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
+    pub input: Vec<PathBuf>,
     /// Who writes
     #[arg(long, value_enum, default_value_t)]
     pub backend: Backend,
@@ -187,7 +188,7 @@ impl WriteArgs {
             max_attempts: self.max_attempts,
             clips_per_shard: self.clips_per_shard as usize,
             unanswered: self.language_model.0.as_ref().map(|model| model.unanswered()).unwrap_or_default(),
-            ..Config::new(&self.input, product, author)
+            ..Config::new(self.input.clone(), product, author)
         })
     }
 }
@@ -198,9 +199,10 @@ pub struct ShowPromptArgs {
     /// Kind of text
     #[arg(value_enum)]
     pub product: Product,
-    /// Run folder of `combine` or `filter`, or any file or folder of such tables (Parquet)
-    #[arg(short, long, value_name = "PATH")]
-    pub input: PathBuf,
+    /// Run folder of `combine` or `filter`, or any file or folder of such tables (Parquet); may be repeated, and the first row
+    /// of the key counts
+    #[arg(short, long, value_name = "PATH", required = true)]
+    pub input: Vec<PathBuf>,
     /// Key of the clip, as its row has it
     #[arg(long, value_name = "KEY")]
     pub show: String,
@@ -237,13 +239,14 @@ impl ShowPromptArgs {
     }
 
     fn clip(&self) -> Result<Evidence, Error> {
-        for path in parquet_under(&self.input, TABLE_HINT)? {
+        for path in parquet_under_all(&self.input, TABLE_HINT)? {
             let rows: Vec<ClipMetadata> = read_parquet(&path)?;
             if let Some(row) = rows.iter().find(|row| row.key == self.show) {
                 return Ok(Evidence::of(row));
             }
         }
         let problem = format!("no clip has the key {:?}\nhint: give it as the column `key` has it", self.show);
-        Err(audsem_core::error::Error::input(&self.input, problem).into())
+        let all = self.input.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        Err(audsem_core::error::Error::input(Path::new(&all), problem).into())
     }
 }

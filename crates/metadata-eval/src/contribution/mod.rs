@@ -5,7 +5,7 @@
 //! question goes out as text alone or, with `silence`, with a silent recording, as a model with ears expects one.
 
 use std::borrow::Cow;
-use std::io::{Cursor, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use audsem_core::records::Question;
@@ -14,8 +14,8 @@ use audsem_core::run::{
     ShardOutput, Step, Summary,
 };
 use audsem_llm::{
-    Answered, ErrorScope, Fault, GenerateStep, GenerateTask, Media, Part, PromptTemplate, Refusal, Request, Response,
-    TextError, Unanswered, read_json,
+    Answered, Fault, GenerateStep, GenerateTask, Media, Part, PromptTemplate, Refusal, Request, Response, TextError,
+    Unanswered, read_json,
 };
 use audsem_models::language::LanguageModel;
 use serde::Serialize;
@@ -26,9 +26,6 @@ use crate::record_files::{files_under, for_each_record};
 
 /// The question.
 const PROMPT: &str = include_str!("prompt.txt");
-
-/// Sampling rate of the silence in Hz: what audio language models resample to.
-const SILENCE_HZ: u32 = 16_000;
 
 /// Maximum number of tokens of an answer.
 const MAX_TOKENS: u32 = 64;
@@ -47,7 +44,7 @@ pub struct Config {
     /// Run folder of `mcqa`, or files of such records.
     pub records: PathBuf,
     /// Length of the silent recording in seconds; `None` asks with text alone.
-    pub silence_s: Option<u32>,
+    pub silence_s: Option<u16>,
     /// How often a try is repeated whose answer names no option.
     pub max_attempts: u32,
     /// What happens to questions without an answer. Not part of the hashed configuration.
@@ -59,7 +56,7 @@ pub struct Config {
 struct HashedConfig<'a> {
     model: &'a str,
     prompt: &'static str,
-    silence_s: Option<u32>,
+    silence_s: Option<u16>,
     max_attempts: u32,
 }
 
@@ -88,12 +85,7 @@ pub fn run(config: &Config, model: &LanguageModel, options: &RunOptions) -> Resu
     let step = Step { name: "part", unit: "records", physical: "tok" };
     run.must_keep(step).explain(RecordFailure::ALL).explain(Fault::ALL);
     let template = PromptTemplate::parse("contribution", PROMPT)?;
-    let silence = config
-        .silence_s
-        .map(silent_wav)
-        .transpose()
-        .map_err(|error| TextError::Other { reason: format!("silence: {error}"), scope: ErrorScope::All })?;
-    let silence = silence.map(|bytes| Media::from_bytes("wav", bytes));
+    let silence = config.silence_s.map(Media::silence);
     let task = Trial { template, silence };
     let generate = GenerateStep::new(&task, &*model.generator)
         .with_max_attempts(config.max_attempts)
@@ -135,6 +127,11 @@ impl GenerateTask for Trial {
         let mut request = Request::greedy(prompt, MAX_TOKENS);
         request.schema = Some(answer_schema());
         Ok(request)
+    }
+
+    fn harmless(&self) -> Option<Try> {
+        let text = "What barks?\nChoices:\nA. a dog\nB. a cat\nC. a cow\nD. a hen".to_owned();
+        Some(Try { key: String::new(), text, right: "A".to_owned() })
     }
 
     fn validate(&self, record: &Try, answer: &Response) -> Result<bool, Refusal> {
@@ -254,23 +251,6 @@ fn judged(
     Ok(record)
 }
 
-/// A silent mono recording of 16 bits, as WAV, which every server reads.
-fn silent_wav(seconds: u32) -> Result<Vec<u8>, hound::Error> {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: SILENCE_HZ,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut bytes = Cursor::new(Vec::new());
-    let mut writer = hound::WavWriter::new(&mut bytes, spec)?;
-    for _ in 0..SILENCE_HZ * seconds {
-        writer.write_sample(0i16)?;
-    }
-    writer.finalize()?;
-    Ok(bytes.into_inner())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -291,7 +271,10 @@ mod tests {
 
     #[test]
     fn silence_is_a_recording_that_decodes() {
-        let sound = audsem_media::audio::Decoder::new().decode_bytes(&silent_wav(2).unwrap(), Some("wav")).unwrap();
+        let silence = Media::silence(2);
+        let (_, wav) = silence.bytes().unwrap();
+        assert_eq!(wav, audsem_media::audio::encode_wav(&[0.0; 32_000], 1, 16_000).unwrap());
+        let sound = audsem_media::audio::Decoder::new().decode_bytes(wav, Some("wav")).unwrap();
         assert_eq!((sound.sample_rate_hz, sound.frames()), (16_000, 32_000));
         assert!(sound.to_mono().iter().all(|sample| *sample == 0.0));
     }

@@ -32,7 +32,7 @@ pub use sounds::ClipSounds;
 pub use task::{Author, ContentJudge};
 
 use crate::error::Error;
-use crate::parquet::parquet_under;
+use crate::parquet::parquet_under_all;
 use crate::tables::ClipMetadata;
 use check::WordLimits;
 use clips::Selection;
@@ -48,8 +48,8 @@ pub(crate) const TABLE_HINT: &str = "give the run folder of `combine` or `filter
 /// Settings of `caption`, `qa` and `mcqa`.
 #[derive(Debug)]
 pub struct Config {
-    /// Run folder of `combine` or `filter`, or any file or folder of such tables.
-    pub input: PathBuf,
+    /// Run folders of `combine` or `filter`, or any files or folders of such tables.
+    pub inputs: Vec<PathBuf>,
     /// Kind of text.
     pub product: Product,
     /// Style of the reasoning.
@@ -86,9 +86,9 @@ pub struct Config {
 impl Config {
     /// The defaults for a kind of text: five attempts, temperature 1, shards of 1,000 clips, no judge.
     #[must_use]
-    pub fn new(input: impl Into<PathBuf>, product: Product, author: Author) -> Self {
+    pub fn new(inputs: Vec<PathBuf>, product: Product, author: Author) -> Self {
         Self {
-            input: input.into(),
+            inputs,
             product,
             style: Style::default(),
             author,
@@ -223,7 +223,7 @@ pub struct WritingModels<'a> {
 /// # Errors
 /// Whatever prevents the run from continuing.
 pub fn run(config: &Config, models: WritingModels<'_>, options: &RunOptions) -> Result<Summary, Error> {
-    let inputs = parquet_under(&config.input, TABLE_HINT)?;
+    let inputs = parquet_under_all(&config.inputs, TABLE_HINT)?;
     let writing = config.writing(options.seed);
     check_prompts(config)?;
     let identity = models.writer.identity();

@@ -96,6 +96,14 @@ impl GenerateTask for Writing<'_> {
         Ok(request)
     }
 
+    fn harmless(&self) -> Option<Evidence> {
+        Some(Evidence::default())
+    }
+
+    fn settings_hint(&self) -> &'static str {
+        "change --max-tokens or --temperature"
+    }
+
     fn validate(&self, clip: &Evidence, answer: &Response) -> Result<WrittenText, Refusal> {
         if answer.finish == FinishReason::Length {
             return Err(Refusal::new("it was cut off at the maximum number of tokens (--max-tokens); be briefer"));

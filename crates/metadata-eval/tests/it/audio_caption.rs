@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::workbench::{Bench, fixture};
 
 /// A tone of 48 kHz as FLAC.
-fn flac(seconds: f32) -> Vec<u8> {
+pub(crate) fn flac(seconds: f32) -> Vec<u8> {
     let n = (48_000.0 * seconds) as usize;
     let samples: Vec<f32> = (0..n).map(|n| (n as f32 * 0.05).sin() * 0.4).collect();
     encode_flac(&samples, 1, 48_000, BitDepth::Sixteen).unwrap()

@@ -17,6 +17,7 @@ mod language_model;
 mod music;
 mod originals;
 mod real_sounds;
+mod settings;
 mod video;
 mod workbench;
 mod write;

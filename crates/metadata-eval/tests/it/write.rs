@@ -188,6 +188,34 @@ fn rules_write_every_kind_of_record_and_lint_finds_nothing() {
     assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 3, "{counts:?}");
 }
 
+/// The rows of all inputs in their order; a clip that an earlier one has counts as failed, with the reason.
+#[test]
+fn clips_of_several_tables_are_written_about_once() {
+    let bench = Bench::new();
+    clips(&bench, 2);
+    std::fs::rename(bench.path("clips"), bench.path("first")).unwrap();
+    clips(&bench, 3);
+    let command = "caption -i first clips --backend template --max-fail-rate 1 -o out";
+    let step = bench.call(command).ended(0).step("clips");
+    assert_eq!((&step["in"], &step["kept"], &step["failed"]), (&json!(5), &json!(3), &json!({"duplicate_clip": 2})));
+    let names = |name: &str| -> Vec<String> {
+        lines(&bench, name).iter().map(|row| row["file_name"].as_str().unwrap().to_owned()).collect()
+    };
+    let key = |i: usize| format!("video{i:06} (1_0-5_0)");
+    assert_eq!(names("out/part-00000.jsonl"), [key(0), key(1), key(2)]);
+    let before = bench.tree("out");
+    bench.call(command).ended(0);
+    assert_eq!(bench.tree("out"), before);
+    bench.call(&command.replace("first clips", "clips")).ended(2).says("inputs");
+    bench.call(&command.replace("-i first clips", "-i clips -i first").replace("out", "turned")).ended(0);
+    assert_eq!(names("turned/part-00000.jsonl"), names("out/part-00000.jsonl"));
+    let shown = bench.call_with("prompt caption -i first -i clips", |command| {
+        command.args(["--show", &key(2)]);
+    });
+    assert!(shown.ended(0).stdout.contains("[rain falls on roof 2]"));
+    bench.call("prompt caption -i first -i clips --show nobody").ended(2).says("first, ");
+}
+
 #[test]
 fn a_sample_is_drawn_by_the_seed() {
     let bench = Bench::new();

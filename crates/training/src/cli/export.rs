@@ -16,7 +16,7 @@ The model is in OUT/model: transformers opens it with from_pretrained. Adapters 
 --push-to-hub all files of OUT/model become one commit; HF_ENDPOINT names another hub. An upload that was interrupted is
 continued by the same command.")]
 pub struct ExportArgs {
-    /// Output folder of a training, or a PEFT folder
+    /// Output folder of one training, or a PEFT folder
     #[arg(short, long, value_name = "DIR")]
     pub input: PathBuf,
     /// Model that the training began with: a folder or hub id [default: the one that the training names]
