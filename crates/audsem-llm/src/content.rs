@@ -1,6 +1,7 @@
 //! What a message says: text, sounds and pictures.
 
 use std::fmt;
+use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -85,19 +86,19 @@ impl Media {
     /// A silent recording of one channel, 16 bits and 16 kHz as WAV, which every server that hears reads.
     #[must_use]
     pub fn silence(seconds: u16) -> Self {
-        let n_bytes = 2 * SILENCE_HZ * u32::from(seconds);
-        let mut wav = Vec::with_capacity(44 + n_bytes as usize);
-        wav.extend(b"RIFF");
-        wav.extend((36 + n_bytes).to_le_bytes());
-        wav.extend(b"WAVEfmt ");
-        // Length of this chunk; PCM, one channel; rates of samples and bytes; bytes of a frame, bits of a sample.
-        for (value, width) in [(16, 4), (1, 2), (1, 2), (SILENCE_HZ, 4), (2 * SILENCE_HZ, 4), (2, 2), (16, 2)] {
-            wav.extend(&u32::to_le_bytes(value)[..width]);
-        }
-        wav.extend(b"data");
-        wav.extend(n_bytes.to_le_bytes());
-        wav.resize(44 + n_bytes as usize, 0);
-        Self::from_bytes("wav", wav)
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: SILENCE_HZ,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut wav = Cursor::new(Vec::new());
+        let written = hound::WavWriter::new(&mut wav, spec).and_then(|mut writer| {
+            (0..SILENCE_HZ * u32::from(seconds)).try_for_each(|_| writer.write_sample(0_i16))?;
+            writer.finalize()
+        });
+        written.expect("memory can be written, and the file is far below 4 GB");
+        Self::from_bytes("wav", wav.into_inner())
     }
 
     /// Reads a local file; its suffix names the format.
