@@ -8,7 +8,7 @@ use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use thiserror::Error;
 
-use super::{HubSettings, ModelDir, SIDE_FILES, WEIGHT_FILES, WeightIndex, list_files, names};
+use super::{HubSettings, ModelDir, OPEN_CLIP_CONFIG, SIDE_FILES, TIKTOKEN_FOLDER, WEIGHT_FILES, WeightIndex, list_files, names};
 use crate::files::{create_folder, write_atomically};
 
 /// Looks a snapshot up in the cache; the error says why it cannot be used.
@@ -29,7 +29,8 @@ pub(super) fn cached_snapshot(cache: &Path, model: &str, revision: &str) -> Resu
         return Err(format!("cache `{}`: no revision `{revision}`", repo.display()));
     }
     let found = ModelDir { name: model.to_owned(), commit: None, root: root.clone() };
-    match (found.optional("config.json"), found.weight_files()) {
+    let config = found.optional("config.json").or_else(|| found.optional(OPEN_CLIP_CONFIG));
+    match (config, found.weight_files()) {
         (Some(_), Ok(_)) => Ok((commit, root)),
         _ => Err(format!("cache `{}`: incomplete, it has {}", root.display(), list_files(&root).join(", "))),
     }
@@ -54,7 +55,8 @@ pub(super) fn complete(hub: &HubSettings, found: &ModelDir, commit: &str) {
 fn fetch_side_files(hub: &HubSettings, found: &ModelDir, commit: &str) -> Result<(), FetchError> {
     let source = Source::new(hub, api(hub)?, (RepoType::Model, &found.name), commit);
     let info = source.repo.info().map_err(Box::new)?;
-    for name in SIDE_FILES.into_iter().filter(|name| found.optional(name).is_none()) {
+    let of_tiktoken = info.siblings.iter().map(|file| file.rfilename.as_str()).filter(|name| is_of_tiktoken(name));
+    for name in SIDE_FILES.into_iter().chain(of_tiktoken).filter(|name| found.optional(name).is_none()) {
         if info.siblings.iter().any(|file| file.rfilename == name) {
             tracing::info!(model = found.name, file = name, "fetching a file that the cache lacks");
             source.get(name)?;
@@ -129,6 +131,11 @@ pub(super) fn api(hub: &HubSettings) -> Result<Api, Box<ApiError>> {
     Ok(builder.build()?)
 }
 
+/// Whether a file of a repository belongs to a tokenizer of `tiktoken`.
+fn is_of_tiktoken(name: &str) -> bool {
+    name.strip_prefix(TIKTOKEN_FOLDER).is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// Downloads what a model needs into the cache.
 pub(super) fn fetch(hub: &HubSettings, model: &str, revision: &str) -> Result<(String, PathBuf), FetchError> {
     let api = api(hub)?;
@@ -138,7 +145,8 @@ pub(super) fn fetch(hub: &HubSettings, model: &str, revision: &str) -> Result<(S
     // The commit is pinned first, so that files of two commits are never mixed when the branch moves meanwhile.
     let source = Source::new(hub, api, (RepoType::Model, model), &info.sha);
     let has = |name: &str| info.siblings.iter().any(|file| file.rfilename == name);
-    for name in SIDE_FILES.into_iter().filter(|name| has(name)) {
+    let of_tiktoken = info.siblings.iter().map(|file| file.rfilename.as_str()).filter(|name| is_of_tiktoken(name));
+    for name in SIDE_FILES.into_iter().filter(|name| has(name)).chain(of_tiktoken) {
         source.get(name)?;
     }
     for name in fetch_weight_names(&source, &has)? {

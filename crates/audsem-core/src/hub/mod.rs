@@ -25,9 +25,16 @@ pub use data_set::{DataSetError, DataSetPart};
 use fetch::{absent_marker, cached_snapshot, complete, fetch};
 pub use push::{PushError, PushedModel, push_folder};
 
+/// The configuration of a model of the library `open_clip`, which has no `config.json`.
+pub const OPEN_CLIP_CONFIG: &str = "open_clip_config.json";
+
+/// The folder in which models of `open_clip` have a tokenizer of `tiktoken`.
+const TIKTOKEN_FOLDER: &str = "open_clip_tiktoken";
+
 /// Files beside the weights that are fetched where the repository has them.
-const SIDE_FILES: [&str; 15] = [
+const SIDE_FILES: [&str; 16] = [
     "config.json",
+    OPEN_CLIP_CONFIG,
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -45,8 +52,9 @@ const SIDE_FILES: [&str; 15] = [
 ];
 
 /// Files beside the weights on which results depend.
-const HASHED_FILES: [&str; 13] = [
+const HASHED_FILES: [&str; 14] = [
     "config.json",
+    OPEN_CLIP_CONFIG,
     "preprocessor_config.json",
     "processor_config.json",
     "tokenizer.json",
@@ -62,8 +70,14 @@ const HASHED_FILES: [&str; 13] = [
 ];
 
 /// Names of weight files, in the order in which they are preferred.
-const WEIGHT_FILES: [&str; 4] =
-    ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+const WEIGHT_FILES: [&str; 6] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.bin",
+];
 
 /// Largest JSON file that is read; tokenizers with a million tokens have a tenth of it.
 const MAX_JSON_BYTES: u64 = 1 << 28;
@@ -191,7 +205,21 @@ impl ModelDir {
         };
         let hears =
             || self.json::<serde_json::Value>("config.json").is_ok_and(|config| config["audio_config"].is_object());
-        lacks_any(&["tokenizer.json", "vocab.txt"]) || (lacks_any(&["preprocessor_config.json"]) && hears())
+        let of_tiktoken = self.tiktoken_files();
+        lacks_any(&["tokenizer.json", "vocab.txt"])
+            || (lacks_any(&["preprocessor_config.json"]) && hears())
+            || of_tiktoken.iter().any(|name| lacks_any(&[name]))
+    }
+
+    /// Files of a tokenizer of `tiktoken` that the configuration of `open_clip` names.
+    fn tiktoken_files(&self) -> Vec<String> {
+        if self.optional(OPEN_CLIP_CONFIG).is_none() {
+            return Vec::new();
+        }
+        let config = self.json::<serde_json::Value>(OPEN_CLIP_CONFIG).unwrap_or_default();
+        let text = &config["model_cfg"]["text_cfg"];
+        let named = ["tiktoken_bpe_path", "tiktoken_config_path"].map(|key| text[key].as_str().map(str::to_owned));
+        named.into_iter().flatten().filter(|name| names::is_relative(name)).collect()
     }
 
     /// A file that may be absent. One that cannot be looked at is taken for present, so that reading it gives the reason:
@@ -271,7 +299,7 @@ impl ModelDir {
             }
             let index: WeightIndex = self.json(name)?;
             let shards: BTreeSet<String> = index.weight_map.into_values().collect();
-            return shards.iter().map(|shard| self.shard(shard)).collect();
+            return shards.iter().map(|shard| self.named_file(shard)).collect();
         }
         for extension in ["safetensors", "bin", "pt", "pth"] {
             let found = Walk::flat().files(&self.root, |name| has_extension(name, extension)).map_err(unreadable)?;
@@ -284,7 +312,10 @@ impl ModelDir {
 
     /// A file that another file of the folder names: it must be in the folder, or in the part of the hub's cache that
     /// the folder is a snapshot of.
-    fn shard(&self, name: &str) -> Result<PathBuf, ModelError> {
+    ///
+    /// # Errors
+    /// It is elsewhere, or absent.
+    pub fn named_file(&self, name: &str) -> Result<PathBuf, ModelError> {
         let outside = || ModelError::Outside { name: name.to_owned(), folder: self.root.clone() };
         if !names::is_relative(name) {
             return Err(outside());
@@ -304,7 +335,9 @@ impl ModelDir {
     /// A file cannot be read.
     pub fn fingerprint(&self) -> Result<ModelFingerprint, ModelError> {
         let side = HASHED_FILES.into_iter().filter_map(|name| self.optional(name));
-        let sha256 = self.weight_files()?.into_iter().chain(side).map(|path| sha256_of(&path));
+        let of_tiktoken = self.tiktoken_files();
+        let of_tiktoken = of_tiktoken.iter().filter_map(|name| self.optional(name));
+        let sha256 = self.weight_files()?.into_iter().chain(side).chain(of_tiktoken).map(|path| sha256_of(&path));
         Ok(ModelFingerprint {
             name: self.name.clone(),
             revision: self.commit.clone(),
@@ -435,6 +468,28 @@ mod tests {
         put(&cache.path().join("models--org--half/refs/main"), b"c1");
         let error = ModelDir::resolve_with("org/half", None, &settings(cache.path())).unwrap_err().to_string();
         assert!(error.contains("incomplete"), "{error}");
+    }
+
+    #[test]
+    fn a_model_of_open_clip_is_found_by_its_own_files() {
+        let cache = tempfile::tempdir().unwrap();
+        let root = cache.path().join("models--org--ears/snapshots/c1");
+        put(&cache.path().join("models--org--ears/refs/main"), b"c1");
+        let names = r#"{"model_cfg": {"text_cfg": {"tiktoken_bpe_path": "open_clip_tiktoken/a.tiktoken"}}}"#;
+        put(&root.join("open_clip_config.json"), names.as_bytes());
+        put(&root.join("open_clip_model.safetensors"), b"x");
+        put(&root.join("other.safetensors"), b"y");
+        let hash = || {
+            let dir = ModelDir::resolve_with("org/ears", None, &settings(cache.path())).unwrap();
+            assert_eq!(dir.weight_files().unwrap(), [root.join("open_clip_model.safetensors")]);
+            dir.fingerprint().unwrap().sha256
+        };
+        let without = hash();
+        put(&root.join("open_clip_tiktoken/a.tiktoken"), b"t");
+        let with = hash();
+        put(&root.join("open_clip_tiktoken/a.tiktoken"), b"u");
+        assert_eq!((without.len(), with.len()), (2, 3));
+        assert_ne!(with, hash());
     }
 
     #[test]

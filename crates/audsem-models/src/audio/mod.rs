@@ -7,7 +7,7 @@ pub mod ast;
 pub mod audioset;
 pub mod beats;
 pub mod ced;
-mod clips;
+pub(crate) mod clips;
 pub mod conette;
 pub mod lp_musiccaps;
 pub mod sat;

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::network::Network;
 use super::words::Words;
-use super::{FeatureConfig, FeatureExtractor, Features};
+use super::{FeatureConfig, FeatureExtractor, Features, OpenClip, OpenClipConfig};
 use crate::convert::{ConvertError, SourceFile, SourceNetwork};
 use crate::error::{Error, Result};
 use crate::tokenizer::Encoded;
@@ -21,7 +21,7 @@ pub struct ClapEncoder {
 }
 
 impl ClapEncoder {
-    /// Opens a checkpoint in the layout of the Hugging Face hub. Texts are truncated to the tokens the network
+    /// Opens a checkpoint in the layout of the Hugging Face hub, or of `open_clip`. Texts are truncated to the tokens the network
     /// takes, special ones included, or to `max_tokens` if that is less.
     ///
     /// # Errors
@@ -42,7 +42,11 @@ impl ClapEncoder {
         dtype: DType,
         max_tokens: Option<usize>,
     ) -> Result<Self> {
-        let extractor = FeatureExtractor::new(&FeatureConfig::open(dir)?)?;
+        let features = match OpenClip::is_in(dir) {
+            true => OpenClipConfig::open(dir)?.audio.features(),
+            false => FeatureConfig::open(dir)?,
+        };
+        let extractor = FeatureExtractor::new(&features)?;
         let model = Network::open(dir, device, dtype)?;
         Self::of_parts(model, extractor, tokenizer, max_tokens)
     }
@@ -78,14 +82,11 @@ impl ClapEncoder {
         tokenizer: &ModelDir,
         max_tokens: Option<usize>,
     ) -> Result<Self> {
-        let (features, network) = (extractor.config(), model.audio_config());
-        if features.feature_size != network.num_mel_bins || features.frames() > network.max_frames() {
-            return Err(Error::FeatureShape {
-                frames: features.frames(),
-                mels: features.feature_size,
-                max_frames: network.max_frames(),
-                wanted_mels: network.num_mel_bins,
-            });
+        let (features, (wanted_mels, most)) = (extractor.config(), model.hears());
+        let (frames, mels) = (features.frames(), features.feature_size);
+        let max_frames = most.unwrap_or(frames);
+        if mels != wanted_mels || frames > max_frames {
+            return Err(Error::FeatureShape { frames, mels, max_frames, wanted_mels });
         }
         let words = Words::load(tokenizer, &model, max_tokens)?;
         Ok(Self { model, extractor, words })
@@ -120,20 +121,7 @@ impl ClapEncoder {
     /// # Errors
     /// Features of another extractor, memory, device.
     pub fn embed_features(&self, sounds: &[&Features]) -> Result<Tensor> {
-        let Some(first) = sounds.first() else {
-            return Ok(Tensor::zeros((0, self.dim()), DType::F32, self.model.device())?);
-        };
-        let mels = first.mel.len() / (first.channels * first.frames).max(1);
-        let mut values = Vec::with_capacity(sounds.len() * first.mel.len());
-        for sound in sounds {
-            if sound.mel.len() != first.mel.len() {
-                return Err(Error::MixedFeatures);
-            }
-            values.extend_from_slice(&sound.mel);
-        }
-        let shape = (sounds.len(), first.channels, first.frames, mels);
-        let longer: Vec<bool> = sounds.iter().map(|sound| sound.is_longer).collect();
-        self.model.embed_audio(&Tensor::from_vec(values, shape, &Device::Cpu)?, &longer)
+        self.model.embed_features(sounds)
     }
 
     /// Unit vectors (B, D) of texts; none depends on the others, and their order does not matter for speed.

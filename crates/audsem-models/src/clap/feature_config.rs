@@ -28,6 +28,9 @@ pub enum Truncation {
     Fusion,
     /// One piece of it.
     RandTrunc,
+    /// Of sounds of any length the whole; one piece of those that are longer than memory and time are for. Not in files
+    /// of transformers.
+    Whole,
 }
 
 /// How sounds that are too short are padded.
@@ -175,10 +178,10 @@ impl FeatureConfig {
         Ok(())
     }
 
-    /// The front end. Its filters are those that the authors trained behind: torchaudio's for fusion, librosa's else.
+    /// The front end. Its filters are those that the authors trained behind: librosa's where one piece is taken, torchaudio's else.
     pub fn front_end(&self) -> FrontEndConfig {
         let filters = match self.truncation {
-            Truncation::Fusion => MelConfig::htk,
+            Truncation::Fusion | Truncation::Whole => MelConfig::htk,
             Truncation::RandTrunc => MelConfig::slaney,
         };
         let mel = filters(self.feature_size, self.frequency_min, self.frequency_max);

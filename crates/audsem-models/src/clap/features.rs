@@ -28,7 +28,7 @@ pub struct Features {
     pub mel: Vec<f32>,
     /// 1, or 4 for fusion: the whole, then front, middle and back; all the same for a sound that fits.
     pub channels: usize,
-    /// Frames of each channel.
+    /// Frames of each channel; as many as the sound has, where networks hear sounds of any length.
     pub frames: usize,
     /// Whether the sound was too long and pieces were taken.
     ///
@@ -132,7 +132,12 @@ impl FeatureExtractor {
         let samples = quantised.as_deref().unwrap_or(samples);
         let limit = self.config.max_samples();
         match self.config.truncation {
+            Truncation::Whole if samples.len() <= limit => Ok(self.of_whole(samples, false)),
             _ if samples.len() <= limit => Ok(self.of_short(samples)),
+            Truncation::Whole => {
+                let start = crop_start(crop, samples.len() - limit)?;
+                Ok(self.of_whole(&samples[start..start + limit], true))
+            }
             Truncation::RandTrunc => {
                 let start = crop_start(crop, samples.len() - limit)?;
                 let mel = self.decibels(&samples[start..start + limit]);
@@ -140,6 +145,15 @@ impl FeatureExtractor {
             }
             Truncation::Fusion => self.fused(samples, crop),
         }
+    }
+
+    /// A sound of any length, but filled with silence where it is shorter than a frame.
+    fn of_whole(&self, samples: &[f32], is_longer: bool) -> Features {
+        let mut filled = samples.to_vec();
+        filled.resize(samples.len().max(self.config.fft_window_size), 0.0);
+        let mel = self.decibels(&filled);
+        let frames = mel.len() / self.config.feature_size;
+        Features { mel, channels: 1, frames, is_longer }
     }
 
     /// A sound that has to be filled up.
@@ -152,7 +166,9 @@ impl FeatureExtractor {
         };
         let mel = self.decibels_of_repeated(samples, filled);
         match self.config.truncation {
-            Truncation::RandTrunc => Features { mel, channels: 1, frames: self.config.frames(), is_longer: false },
+            Truncation::RandTrunc | Truncation::Whole => {
+                Features { mel, channels: 1, frames: self.config.frames(), is_longer: false }
+            }
             Truncation::Fusion => self.four_times(&mel),
         }
     }

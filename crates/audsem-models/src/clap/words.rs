@@ -3,6 +3,7 @@
 use audsem_core::hub::ModelDir;
 
 use super::network::Network;
+use super::open_clip::OpenClipWords;
 use crate::error::{Error, Result};
 use crate::tokenizer::{Encoded, Tokenizer};
 
@@ -13,12 +14,15 @@ const END: &str = "<|endoftext|>";
 /// tokenised, so that `!!` is two tokens and not the one that GPT-2 has for it.
 const PADDING: &str = "!";
 
-/// A tokenizer, and what it puts around texts.
+/// A tokenizer, and what is put around texts.
 #[derive(Debug, Clone)]
-pub(super) struct Words {
-    tokenizer: Tokenizer,
-    /// The id of [`END`], where texts end with it.
-    end: Option<u32>,
+pub(super) enum Words {
+    /// That of transformers, which knows what it puts around them.
+    Plain(Tokenizer),
+    /// That of MS-CLAP, whose texts end with the token of this id, [`END`].
+    MsClap(Tokenizer, u32),
+    /// That of `open_clip`.
+    OpenClip(OpenClipWords),
 }
 
 impl Words {
@@ -27,29 +31,39 @@ impl Words {
     /// # Errors
     /// It cannot be read, or is not one for this network.
     pub(super) fn load(dir: &ModelDir, network: &Network, max_tokens: Option<usize>) -> Result<Self> {
+        if let Network::OpenClip(network) = network {
+            return Ok(Self::OpenClip(OpenClipWords::load(dir, network, max_tokens)?));
+        }
         let tokenizer = Tokenizer::load(dir, network.most_tokens(), max_tokens)?;
-        let Network::MsClap(_) = network else { return Ok(Self { tokenizer, end: None }) };
+        let Network::MsClap(_) = network else { return Ok(Self::Plain(tokenizer)) };
         let tokenizer = tokenizer.with_special(PADDING)?;
         let [end] = *tokenizer.ids(END)? else {
             let message = format!("{END} is not one token\nhint: MS-CLAP reads texts with the tokenizer of gpt2");
             return Err(Error::Tokenizer { path: dir.root().to_owned(), message });
         };
-        Ok(Self { tokenizer, end: Some(end) })
+        Ok(Self::MsClap(tokenizer, end))
     }
 
     pub(super) fn max_tokens(&self) -> usize {
-        self.tokenizer.max_tokens()
+        match self {
+            Self::Plain(tokenizer) | Self::MsClap(tokenizer, _) => tokenizer.max_tokens(),
+            Self::OpenClip(words) => words.max_tokens(),
+        }
     }
 
     /// As [`Tokenizer::encode`]. A text that is cut keeps the token at its end.
     pub(super) fn encode(&self, text: &str) -> Result<Encoded> {
-        let Some(end) = self.end else { return self.tokenizer.encode(text) };
-        let has_text = !text.trim().is_empty() && self.tokenizer.encode(text)?.has_text;
-        let mut ids = self.tokenizer.encode(&format!("{text} {END}"))?.ids;
+        let (tokenizer, end) = match self {
+            Self::Plain(tokenizer) => return tokenizer.encode(text),
+            Self::OpenClip(words) => return words.encode(text),
+            Self::MsClap(tokenizer, end) => (tokenizer, end),
+        };
+        let has_text = !text.trim().is_empty() && tokenizer.encode(text)?.has_text;
+        let mut ids = tokenizer.encode(&format!("{text} {END}"))?.ids;
         // The tokenizer cannot always tell; but what is whole ends with the end.
-        let truncated = ids.last() != Some(&end);
+        let truncated = ids.last() != Some(end);
         if let Some(last) = ids.last_mut() {
-            *last = end;
+            *last = *end;
         }
         Ok(Encoded { ids, truncated, has_text })
     }

@@ -102,6 +102,20 @@ impl Rotary {
         Ok(self)
     }
 
+    /// For heads of `width` values with positions on two axes, each of which turns one half of the pairs by frequencies of its
+    /// own, as timm does it for patches of pictures.
+    ///
+    /// # Errors
+    /// The width is no multiple of 4, or 0.
+    pub fn axial(width: usize, theta: f64) -> Result<Self> {
+        if !width.is_multiple_of(4) {
+            bail!("rotary positions on two axes of heads of {width} values: no multiple of 4");
+        }
+        let Self { mut frequencies, .. } = Self::new(width / 2, theta)?;
+        frequencies.extend_from_within(..);
+        Ok(Self { frequencies, sections: vec![width / 4; 2] })
+    }
+
     /// Radians per position of each pair.
     #[must_use]
     pub fn frequencies(&self) -> &[f32] {
@@ -165,6 +179,24 @@ impl Angles {
             bail!("rotary positions for heads of {} values, given {:?}", 2 * half, x.dims());
         }
         turned.to_dtype(x.dtype())
+    }
+
+    /// As [`Angles::forward`], where values `2i` and `2i + 1` of a head are one pair.
+    ///
+    /// # Errors
+    /// Another shape, memory, device.
+    pub fn forward_neighbours(&self, x: &Tensor) -> Result<Tensor> {
+        let (b, heads, t, width) = x.dims4()?;
+        let half = self.cos.dim(D::Minus1)?;
+        if width != 2 * half {
+            bail!("rotary positions for heads of {} values, given {:?}", 2 * half, x.dims());
+        }
+        let pairs = x.to_dtype(DType::F32)?.reshape((b, heads, t, half, 2))?;
+        let part = |n: usize| pairs.narrow(4, n, 1)?.squeeze(4);
+        let (a, b) = (part(0)?, part(1)?);
+        let turned_a = (a.broadcast_mul(&self.cos)? - b.broadcast_mul(&self.sin)?)?;
+        let turned_b = (b.broadcast_mul(&self.cos)? + a.broadcast_mul(&self.sin)?)?;
+        Tensor::stack(&[turned_a, turned_b], 4)?.reshape(x.dims())?.to_dtype(x.dtype())
     }
 
     /// The gradient of queries or keys (B, H, T, W), from that of what they were turned to: it turns back.

@@ -5,6 +5,7 @@ mod head;
 mod load;
 mod segmenter;
 mod settings;
+mod tiktoken;
 #[cfg(test)]
 mod tests;
 mod train;
@@ -18,6 +19,7 @@ use crate::error::{Error, Result};
 
 pub use bert::SPECIAL_TOKENS;
 pub use segmenter::Segmenter;
+pub use tiktoken::Tiktoken;
 pub use train::{ROBERTA_TOKENS, train_byte_level_bpe, train_wordpiece, vocab_txt};
 
 /// A tokenizer of a checkpoint, with the most tokens that its network takes.

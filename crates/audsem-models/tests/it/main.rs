@@ -12,6 +12,7 @@ mod bert;
 mod blip;
 mod blocks;
 mod clap;
+mod clap2;
 mod clap_features;
 mod clap_precision;
 mod compose;

@@ -49,7 +49,8 @@ pub struct EmbedAudioArgs {
     /// is repeated, its first clip counts
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
-    /// Which part to embed of a sound that is longer than the model's input window (CLAP: 10 s, MS-CLAP: 7 s)
+    /// Which part to embed of a sound that is longer than the model's input window (CLAP: 10 s, MS-CLAP: 7 s,
+    /// CLAP2: 5 min, or less where that is more than 32768 patches)
     #[arg(long, value_enum, default_value = "centre")]
     pub crop: CropRule,
     /// How many windows of such a sound to embed

@@ -22,6 +22,7 @@ audsem_core::reasons! {
     /// What can be wrong with a caption.
     pub enum TextFault {
         TooLong = "too_long": "the caption is too long, and its beginning does not determine its first tokens",
+        Unclean = "unclean": "the caption has characters that the library of the model mends before it makes tokens of them",
         NoTokens = "no_tokens": "the caption has no token: it is empty, or has only characters that the model does not see",
     }
 }
@@ -136,6 +137,9 @@ fn embed<'a>(
             Ok(encoded) => tokens.push((text, encoded)),
             Err(error @ NetworkError::TextBytes { .. }) => {
                 embedded.insert(text, Err(LeftOut::fail(TextFault::TooLong, error.to_string())));
+            }
+            Err(error @ NetworkError::UncleanText { .. }) => {
+                embedded.insert(text, Err(LeftOut::fail(TextFault::Unclean, error.to_string())));
             }
             Err(error) => return Err(ShardError::fatal(error)),
         }

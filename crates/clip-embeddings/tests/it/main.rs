@@ -3,6 +3,7 @@
 
 mod alone;
 mod chaos;
+mod clap2;
 mod contamination;
 mod dry_run;
 mod embed;
