@@ -19,12 +19,14 @@ const OWN_SETTINGS: [&str; 3] = ["questions_sha256", "items_per_part", "field"];
 /// # Errors
 /// Two runs asked in different ways, or asked the same question; the error names both.
 pub(super) fn check(folders: &[PathBuf], runs: &[PredictionRun]) -> Result<(), Error> {
-    let [first, others @ ..] = runs else { return Ok(()) };
-    let (Some(first_folder), false) = (folders.first(), others.is_empty()) else { return Ok(()) };
-    for (folder, run) in folders.iter().skip(1).zip(others) {
+    let ([first, others @ ..], [first_folder, other_folders @ ..]) = (runs, folders) else { return Ok(()) };
+    if others.is_empty() {
+        return Ok(());
+    }
+    for (folder, run) in other_folders.iter().zip(others) {
         if let Some(difference) = difference(&first.record, &run.record) {
             let problem = format!(
-                "these predictions were made in another way than those of {}: {difference}\n\
+                "these predictions were made in another way than those of {} ({difference})\n\
                  hint: name runs of one model and one way to ask; `report` compares others, each with scores of its own",
                 first_folder.display()
             );
@@ -54,7 +56,7 @@ fn refuse_shared_questions(folders: &[PathBuf], runs: &[PredictionRun]) -> Resul
 fn shared(first: &Path, second: &Path, benchmark: &str, id: &str) -> Error {
     let first = first.display();
     let problem = format!(
-        "question {id} of {benchmark} has an answer in {first}, too\nhint: name one of the two: a score would count it twice"
+        "question {id} of {benchmark} has an answer in {first}, and another one here\nhint: name one of the two: a score would count it twice"
     );
     CoreError::input(second, problem).into()
 }

@@ -42,19 +42,19 @@ fn a_question_in_two_runs_and_runs_of_other_settings_are_refused_by_name() {
     let judge = "judge --rubric binary --server http://127.0.0.1:1/v1 --model m";
     for command in ["score", "export --format mmau", judge] {
         let called = bench.call(&format!("{command} -i one again -o out")).ended(2);
-        called.says("again: question q1 of mmau has an answer in one, too");
+        called.says("question q1 of mmau has an answer in one, and another one here: again");
         bench
             .call(&format!("{command} -i one -i one -o out"))
             .ended(2)
-            .says("one: question q0 of mmau has an answer in one");
-        assert!(!bench.path("out").exists());
+            .says("has an answer in one, and another one here: one");
+        assert!(!bench.path("out/run.json").exists());
     }
     write_run(&bench, "other", &[vec![choice(2, "a dog")]]);
     let mut record = bench.json("other/run.json");
     record["config"]["max_tokens"] = json!(5);
     bench.write("other/run.json", record.to_string());
     let called = bench.call("score -i one other -o out").ended(2);
-    called.says("other: these predictions were made in another way than those of one: `max_tokens` is 5 and not null");
+    called.says("made in another way than those of one (`max_tokens` is 5 and not null): other");
     // Which questions, and in files of how many, is no other way.
     record["config"] = json!({"questions_sha256": "b", "items_per_part": 7});
     record["config_hash"] = json!("second");
