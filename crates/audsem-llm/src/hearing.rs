@@ -25,22 +25,36 @@ pub struct HearingServer {
     server: OpenAiServer,
     named: Option<AudioForm>,
     sound: Media,
-    is_probed: Mutex<bool>,
+    /// What the probe has found: that the server hears, or why it is not asked.
+    found: Mutex<Option<Result<(), String>>>,
 }
 
 impl HearingServer {
     /// Takes a server, the form in which it takes sounds where that is known, and a sound of some seconds for the probe.
     #[must_use]
     pub fn new(server: OpenAiServer, named: Option<AudioForm>, sound: Media) -> Self {
-        Self { server, named, sound, is_probed: Mutex::new(false) }
+        Self { server, named, sound, found: Mutex::default() }
     }
 
-    /// Asks the server once with the sound and once without.
+    /// Probes the server once, whoever asks. A server that was not reached is asked again.
     fn probe(&self) -> Result<(), TextError> {
-        let mut is_probed = self.is_probed.lock().unwrap_or_else(PoisonError::into_inner);
-        if *is_probed {
-            return Ok(());
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*found {
+            return known.clone().map_err(|reason| TextError::Other { reason, scope: ErrorScope::All });
         }
+        let probed = self.probe_once();
+        match &probed {
+            Ok(()) => *found = Some(Ok(())),
+            Err(error @ (TextError::Config { .. } | TextError::Settings { .. })) => {
+                *found = Some(Err(error.to_string()))
+            }
+            Err(_) => {}
+        }
+        probed
+    }
+
+    /// Asks the server once with the sound, in each form until one is heard, and once without.
+    fn probe_once(&self) -> Result<(), TextError> {
         let without = self.tokens(Vec::new())?;
         let forms = self.named.map_or_else(|| AudioForm::ALL.to_vec(), |form| vec![form]);
         let (mut problems, mut takes_none) = (Vec::new(), true);
@@ -51,7 +65,6 @@ impl HearingServer {
             match self.judged(&without, &with) {
                 Ok(()) => {
                     tracing::debug!(form = form.name(), "the server hears");
-                    *is_probed = true;
                     return Ok(());
                 }
                 Err(problem) => problems.push(format!("{}: {problem}", form.name())),
@@ -203,10 +216,15 @@ mod tests {
     fn a_server_that_does_not_hear_is_not_asked() {
         let check = |counts: (u64, Option<u64>, Option<u64>), named, expected: &str| {
             let server = server(counts.0, counts.1, counts.2);
-            let answers = hearing(&server, named).generate_batch(&[question(), question()]);
+            let hearing = hearing(&server, named);
+            let answers = hearing.generate_batch(&[question(), question()]);
             let problem = answers[0].as_ref().unwrap_err();
             assert!(problem.is_systemic() && problem.to_string().contains(expected), "{problem}");
             assert!(matches!(answers[1], Err(TextError::NotSent)));
+            // What the probe has found is not asked again.
+            let n = server.calls().len();
+            assert_eq!(hearing.generate(&question()).unwrap_err().to_string(), problem.to_string());
+            assert_eq!(server.calls().len(), n);
         };
         check((10, Some(10), Some(14)), None, "the sound adds 4 tokens to a question of 10, so that it is not heard");
         check((10, None, None), None, "unknown part");

@@ -102,7 +102,8 @@ fn a_question_that_a_server_refuses_ends_no_run() {
         true => refuse("this text is too long"),
         false => say(r#"{"answer": "B"}"#),
     });
-    let step = bench.call(&format!("contribution -r records.jsonl {} contribution", flags(&server))).ended(0).step("part");
+    let step =
+        bench.call(&format!("contribution -r records.jsonl {} contribution", flags(&server))).ended(0).step("part");
     assert_eq!((&step["kept"], &step["failed"]), (&json!(1), &json!({"unanswered": 1})));
 
     // The first sound is the shortest.
