@@ -37,7 +37,9 @@ pub enum Error {
         supported: String,
     },
     /// `open_clip_config.json` is not as expected, or has a setting that is not known here.
-    #[error("open_clip_config.json: {section}: {problem}\nhint: a setting that is passed over would give other vectors without a word")]
+    #[error(
+        "open_clip_config.json: {section}: {problem}\nhint: a setting that is passed over would give other vectors without a word"
+    )]
     OpenClipConfig {
         /// The part of the file.
         section: &'static str,
@@ -45,7 +47,9 @@ pub enum Error {
         problem: String,
     },
     /// A text that the tokenizer's library would change in ways that are not known here.
-    #[error("text has {character:?}; open_clip mends such texts with the package ftfy before it makes tokens of them, which is not done here\nhint: plain letters, digits and punctuation of ASCII are taken as they are")]
+    #[error(
+        "text has {character:?}; open_clip mends such texts with the package ftfy before it makes tokens of them, which is not done here\nhint: plain letters, digits and punctuation of ASCII are taken as they are"
+    )]
     UncleanText {
         /// The character.
         character: char,

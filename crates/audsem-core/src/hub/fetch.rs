@@ -8,7 +8,9 @@ use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use thiserror::Error;
 
-use super::{HubSettings, ModelDir, OPEN_CLIP_CONFIG, SIDE_FILES, TIKTOKEN_FOLDER, WEIGHT_FILES, WeightIndex, list_files, names};
+use super::{
+    HubSettings, ModelDir, OPEN_CLIP_CONFIG, SIDE_FILES, TIKTOKEN_FOLDER, WEIGHT_FILES, WeightIndex, list_files, names,
+};
 use crate::files::{create_folder, write_atomically};
 
 /// Looks a snapshot up in the cache; the error says why it cannot be used.

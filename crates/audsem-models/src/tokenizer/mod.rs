@@ -5,9 +5,9 @@ mod head;
 mod load;
 mod segmenter;
 mod settings;
-mod tiktoken;
 #[cfg(test)]
 mod tests;
+mod tiktoken;
 mod train;
 
 use std::path::Path;

@@ -106,9 +106,9 @@ fn read_ranks(path: &Path) -> Result<HashMap<Vec<u8>, u32>> {
     let text = fs::read_to_string(path).map_err(|error| failed(path, &error))?;
     let mut ranks = HashMap::new();
     for (n, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let parsed = line.split_once(' ').and_then(|(token, rank)| {
-            Some((STANDARD.decode(token).ok()?, rank.trim().parse::<u32>().ok()?))
-        });
+        let parsed = line
+            .split_once(' ')
+            .and_then(|(token, rank)| Some((STANDARD.decode(token).ok()?, rank.trim().parse::<u32>().ok()?)));
         let Some((token, rank)) = parsed else {
             return Err(failed(path, &format!("line {} is not a token in base64 and a number", n + 1)));
         };

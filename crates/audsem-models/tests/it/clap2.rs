@@ -56,7 +56,8 @@ fn sound(n: usize, rate: u32, channels: usize) -> Vec<f32> {
 }
 
 fn features(encoder: &ClapEncoder) -> Vec<Features> {
-    let extract = |(_, n, rate, channels)| encoder.extractor().extract(&sound(n, rate, channels), Crop::Centre).unwrap();
+    let extract =
+        |(_, n, rate, channels)| encoder.extractor().extract(&sound(n, rate, channels), Crop::Centre).unwrap();
     SOUNDS.into_iter().map(extract).collect()
 }
 
@@ -200,10 +201,12 @@ fn settings_that_are_not_known_are_refused_by_name() {
     for (name, pointer, value, wanted) in cases {
         if wanted.is_empty() {
             // The tower looks for the largest token, not for this one.
-            let folder = edited(name, |config| *config.pointer_mut("/model_cfg/text_cfg").unwrap() = {
-                let mut text = config["model_cfg"]["text_cfg"].clone();
-                text["eos_id"] = value.clone();
-                text
+            let folder = edited(name, |config| {
+                *config.pointer_mut("/model_cfg/text_cfg").unwrap() = {
+                    let mut text = config["model_cfg"]["text_cfg"].clone();
+                    text["eos_id"] = value.clone();
+                    text
+                }
             });
             open(folder.path()).unwrap();
             continue;

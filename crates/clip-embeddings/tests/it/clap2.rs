@@ -22,7 +22,12 @@ fn bench() -> Bench {
         bench.write(&format!("in/{n}.flac"), encode_flac(&sound, 1, 48_000, BitDepth::Sixteen).unwrap());
     }
     bench.write("captions.csv", "key,text\na,a dog barks\nb,rain on a roof\nc,caf\u{e9} \u{1f327}\n");
-    for name in ["open_clip_config.json", "open_clip_model.safetensors", "open_clip_tiktoken/tiny.tiktoken", "open_clip_tiktoken/tiny.json"] {
+    for name in [
+        "open_clip_config.json",
+        "open_clip_model.safetensors",
+        "open_clip_tiktoken/tiny.tiktoken",
+        "open_clip_tiktoken/tiny.json",
+    ] {
         bench.write(&format!("clap2/{name}"), std::fs::read(golden().join(name)).unwrap());
     }
     bench
@@ -73,7 +78,8 @@ fn no_vector_depends_on_the_batch() {
 #[test]
 fn a_setting_that_is_not_known_stops_the_command() {
     let bench = bench();
-    let config = bench.text("clap2/open_clip_config.json").replace("\"rope_type\": \"axial\"", "\"rope_type\": \"mixed\"");
+    let config =
+        bench.text("clap2/open_clip_config.json").replace("\"rope_type\": \"axial\"", "\"rope_type\": \"mixed\"");
     bench.write("clap2/open_clip_config.json", config);
     bench.call("embed-audio -i in --model clap2 -o out").ended(2).says("`rope_type` is \"mixed\"");
     assert!(!bench.path("out").exists());

@@ -19,7 +19,12 @@ const SILENCE_DB: f64 = -100.0;
 #[derive(Debug, Clone)]
 enum Pooling {
     /// Attention of a learned query, and a map of its own.
-    Attentive { query: Box<LatentQuery>, out: Linear, norm: Norm, mlp: Mlp },
+    Attentive {
+        query: Box<LatentQuery>,
+        out: Linear,
+        norm: Norm,
+        mlp: Mlp,
+    },
     Mean,
 }
 
@@ -42,13 +47,15 @@ impl AudioTower {
     pub(super) fn load(vb: &VarBuilder<'_>, config: &AudioConfig, embed_dim: usize) -> Result<Self> {
         let (vit, dim, base) = (&config.vit, config.vit.embed_dim, vb.pp("encoder.vit"));
         let embeds = base.pp("embeds");
-        let token = |wanted: usize, name: &str| (wanted > 0).then(|| tensor(&embeds, (1, wanted, dim), name)).transpose();
+        let token =
+            |wanted: usize, name: &str| (wanted > 0).then(|| tensor(&embeds, (1, wanted, dim), name)).transpose();
         let prefix = [token(usize::from(vit.class_token), "cls_token")?, token(vit.reg_tokens, "reg_token")?];
         let prefix: Vec<Tensor> = prefix.into_iter().flatten().collect();
         // timm leaves the bias out where the tokens are normalised next.
         let patches = map(&embeds.pp("proj"), config.patch_freq * config.patch_time, dim, !vit.pre_norm)?;
         let norm_is_last = vit.fc_norm.unwrap_or(vit.global_pool == Pool::Avg);
-        let (first, second) = (map(&vb.pp("proj.0"), dim, embed_dim, true)?, map(&vb.pp("proj.2"), embed_dim, embed_dim, true)?);
+        let (first, second) =
+            (map(&vb.pp("proj.0"), dim, embed_dim, true)?, map(&vb.pp("proj.2"), embed_dim, embed_dim, true)?);
         let activation = if config.proj_act == "relu" { Activation::Relu } else { Activation::Gelu };
         Ok(Self {
             patches,
@@ -96,7 +103,8 @@ impl AudioTower {
         let lacking = columns * patch_time - frames;
         let mel = if lacking == 0 { mel.clone() } else { padded(mel, lacking, patch_pad_mode)? };
         let rows = bands / patch_freq;
-        let patches = mel.reshape((b, columns, patch_time, rows, patch_freq))?.permute((0, 3, 1, 2, 4))?.contiguous()?;
+        let patches =
+            mel.reshape((b, columns, patch_time, rows, patch_freq))?.permute((0, 3, 1, 2, 4))?.contiguous()?;
         Ok((patches.reshape((b, rows * columns, patch_time * patch_freq))?, columns))
     }
 

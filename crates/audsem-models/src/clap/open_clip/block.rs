@@ -67,11 +67,21 @@ pub(super) fn tensor(vb: &VarBuilder<'_>, shape: impl Into<candle_core::Shape>, 
 /// The two layers behind attention.
 #[derive(Debug, Clone)]
 pub(super) enum Mlp {
-    Plain { first: Linear, activation: Activation, second: Linear },
+    Plain {
+        first: Linear,
+        activation: Activation,
+        second: Linear,
+    },
     /// With the square of what is above 0.
-    Squared { first: Linear, second: Linear },
+    Squared {
+        first: Linear,
+        second: Linear,
+    },
     /// The second half of the first map gates its first half.
-    Gated { first: Linear, second: Linear },
+    Gated {
+        first: Linear,
+        second: Linear,
+    },
 }
 
 impl Mlp {
@@ -87,7 +97,8 @@ impl Mlp {
                 let both = first.forward(x)?;
                 let width = both.dim(D::Minus1)? / 2;
                 let gate = both.narrow(D::Minus1, width, width)?.contiguous()?;
-                second.forward(&(both.narrow(D::Minus1, 0, width)?.contiguous()? * Activation::Silu.forward(&gate)?)?)?
+                second
+                    .forward(&(both.narrow(D::Minus1, 0, width)?.contiguous()? * Activation::Silu.forward(&gate)?)?)?
             }
         })
     }
@@ -157,7 +168,8 @@ pub(super) fn attend(q: &Tensor, k: &Tensor, v: &Tensor, bias: Option<&Tensor>) 
         return Ok(attention.forward(q, k, v)?);
     }
     let starts = (0..t).step_by(at_once);
-    let parts = starts.map(|start| attention.forward(&q.i((.., .., start..t.min(start + at_once)))?.contiguous()?, k, v));
+    let parts =
+        starts.map(|start| attention.forward(&q.i((.., .., start..t.min(start + at_once)))?.contiguous()?, k, v));
     Ok(Tensor::cat(&parts.collect::<candle_core::Result<Vec<_>>>()?, 2)?)
 }
 

@@ -69,7 +69,11 @@ impl OpenClip {
     /// A tensor is missing or unreadable.
     fn load(vb: &VarBuilder<'_>, config: OpenClipConfig) -> Result<Self> {
         let scale = vb.to_dtype(DType::F32);
-        let scale = if config.nonscalar_logit_scale { scale.get(1, "logit_scale")?.squeeze(0)? } else { scale.get((), "logit_scale")? };
+        let scale = if config.nonscalar_logit_scale {
+            scale.get(1, "logit_scale")?.squeeze(0)?
+        } else {
+            scale.get((), "logit_scale")?
+        };
         Ok(Self {
             audio: AudioTower::load(&vb.pp("audio"), &config.audio, config.embed_dim)?,
             text: TextTower::load(&vb.pp("text"), &config.text, config.embed_dim)?,

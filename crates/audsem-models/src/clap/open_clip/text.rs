@@ -6,7 +6,8 @@ use candle_nn::VarBuilder;
 use super::block::{Block, LatentQuery, Mlp, Norm, NormKind, Pass, SelfAttention, map, normed, tensor};
 use super::config::hidden;
 use super::text_config::{
-    ModernMlp, ModernPool, ModernText, NativePool, NativeText, NormPlacement, NormType, Sight, TextConfig, Tokens, Tower,
+    ModernMlp, ModernPool, ModernText, NativePool, NativeText, NormPlacement, NormType, Sight, TextConfig, Tokens,
+    Tower,
 };
 use crate::clap::model::unit;
 use crate::error::{Error, Result};
@@ -98,7 +99,13 @@ impl TextTower {
             pooling: match (config.pool_type, tokens.eos_id) {
                 (ModernPool::Map, _) => {
                     let (heads, norms) = ((dim, config.heads), config.qk_norm.then_some(kind));
-                    Pooling::Attentive(Box::new(LatentQuery::load(&vb.pp("pool"), "query", heads, attention_bias, norms)?))
+                    Pooling::Attentive(Box::new(LatentQuery::load(
+                        &vb.pp("pool"),
+                        "query",
+                        heads,
+                        attention_bias,
+                        norms,
+                    )?))
                 }
                 (ModernPool::Eos, Some(end)) => Pooling::End(end),
                 _ => Pooling::Mean,

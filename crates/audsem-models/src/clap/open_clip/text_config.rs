@@ -332,7 +332,9 @@ impl ModernText {
         match self.norm_eps {
             Some(eps) if (0.0..1.0).contains(&eps) => Ok(eps),
             Some(eps) => Err(refused(SECTION, format!("`norm_eps` is {eps}; supported is 0 to 1"))),
-            None => Err(refused(SECTION, "there is no `norm_eps`, and the library has had several defaults".to_owned())),
+            None => {
+                Err(refused(SECTION, "there is no `norm_eps`, and the library has had several defaults".to_owned()))
+            }
         }
     }
 

@@ -84,11 +84,15 @@ fn tiktoken(dir: &ModelDir, tokens: &Tokens) -> Result<Kind> {
     let bytes = Tiktoken::open(&dir.named_file(ranks)?, &dir.named_file(config)?)?;
     let end = bytes.n_vocab();
     let beginning = end + 2;
-    let wanted = [("eos_id", tokens.eos_id, end), ("pad_id", tokens.pad_id, end + 1), ("bos_id", tokens.bos_id, beginning)];
+    let wanted =
+        [("eos_id", tokens.eos_id, end), ("pad_id", tokens.pad_id, end + 1), ("bos_id", tokens.bos_id, beginning)];
     for (key, given, own) in wanted {
         if given.is_some_and(|given| given != own) {
             let given = given.unwrap_or_default();
-            return Err(failed(dir, &format!("`{key}` of open_clip_config.json is {given}, and that of the tokenizer {own}")));
+            return Err(failed(
+                dir,
+                &format!("`{key}` of open_clip_config.json is {given}, and that of the tokenizer {own}"),
+            ));
         }
     }
     if tokens.vocab_size <= beginning as usize {
