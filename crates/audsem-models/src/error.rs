@@ -38,7 +38,7 @@ pub enum Error {
     },
     /// `open_clip_config.json` is not as expected, or has a setting that is not known here.
     #[error(
-        "open_clip_config.json: {section}: {problem}\nhint: a setting that is passed over would give other vectors without a word"
+        "open_clip_config.json: {section}: {problem}\nhint: a setting that is skipped would give other vectors without a word"
     )]
     OpenClipConfig {
         /// The part of the file.

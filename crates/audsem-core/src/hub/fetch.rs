@@ -8,9 +8,8 @@ use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use thiserror::Error;
 
-use super::{
-    HubSettings, ModelDir, OPEN_CLIP_CONFIG, SIDE_FILES, TIKTOKEN_FOLDER, WEIGHT_FILES, WeightIndex, list_files, names,
-};
+use super::open_clip::{OPEN_CLIP_CONFIG, is_of_tiktoken};
+use super::{HubSettings, ModelDir, SIDE_FILES, WEIGHT_FILES, WeightIndex, list_files, names};
 use crate::files::{create_folder, write_atomically};
 
 /// Looks a snapshot up in the cache; the error says why it cannot be used.
@@ -131,11 +130,6 @@ pub(super) fn api(hub: &HubSettings) -> Result<Api, Box<ApiError>> {
         builder = builder.with_token(hub.token.clone());
     }
     Ok(builder.build()?)
-}
-
-/// Whether a file of a repository belongs to a tokenizer of `tiktoken`.
-fn is_of_tiktoken(name: &str) -> bool {
-    name.strip_prefix(TIKTOKEN_FOLDER).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Downloads what a model needs into the cache.

@@ -6,6 +6,7 @@
 mod data_set;
 mod fetch;
 mod names;
+mod open_clip;
 mod push;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,13 +24,8 @@ use crate::walk::{Walk, WalkError};
 use crate::weights::ModelError;
 pub use data_set::{DataSetError, DataSetPart};
 use fetch::{absent_marker, cached_snapshot, complete, fetch};
+pub use open_clip::OPEN_CLIP_CONFIG;
 pub use push::{PushError, PushedModel, push_folder};
-
-/// The configuration of a model of the library `open_clip`, which has no `config.json`.
-pub const OPEN_CLIP_CONFIG: &str = "open_clip_config.json";
-
-/// The folder in which models of `open_clip` have a tokenizer of `tiktoken`.
-const TIKTOKEN_FOLDER: &str = "open_clip_tiktoken";
 
 /// Files beside the weights that are fetched where the repository has them.
 const SIDE_FILES: [&str; 16] = [
@@ -205,21 +201,10 @@ impl ModelDir {
         };
         let hears =
             || self.json::<serde_json::Value>("config.json").is_ok_and(|config| config["audio_config"].is_object());
-        let of_tiktoken = self.tiktoken_files();
+        let of_tiktoken = open_clip::tiktoken_files(self);
         lacks_any(&["tokenizer.json", "vocab.txt"])
             || (lacks_any(&["preprocessor_config.json"]) && hears())
             || of_tiktoken.iter().any(|name| lacks_any(&[name]))
-    }
-
-    /// Files of a tokenizer of `tiktoken` that the configuration of `open_clip` names.
-    fn tiktoken_files(&self) -> Vec<String> {
-        if self.optional(OPEN_CLIP_CONFIG).is_none() {
-            return Vec::new();
-        }
-        let config = self.json::<serde_json::Value>(OPEN_CLIP_CONFIG).unwrap_or_default();
-        let text = &config["model_cfg"]["text_cfg"];
-        let named = ["tiktoken_bpe_path", "tiktoken_config_path"].map(|key| text[key].as_str().map(str::to_owned));
-        named.into_iter().flatten().filter(|name| names::is_relative(name)).collect()
     }
 
     /// A file that may be absent. One that cannot be looked at is taken for present, so that reading it gives the reason:
@@ -335,7 +320,7 @@ impl ModelDir {
     /// A file cannot be read.
     pub fn fingerprint(&self) -> Result<ModelFingerprint, ModelError> {
         let side = HASHED_FILES.into_iter().filter_map(|name| self.optional(name));
-        let of_tiktoken = self.tiktoken_files();
+        let of_tiktoken = open_clip::tiktoken_files(self);
         let of_tiktoken = of_tiktoken.iter().filter_map(|name| self.optional(name));
         let sha256 = self.weight_files()?.into_iter().chain(side).chain(of_tiktoken).map(|path| sha256_of(&path));
         Ok(ModelFingerprint {

@@ -1,5 +1,5 @@
 //! The languages that there are where none of those is there that are asked for: `--languages german` takes nothing, and
-//! a number of tracks passed over does not say why.
+//! a number of skipped tracks does not say why.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,7 @@ use crate::languages::Languages;
 /// Languages that are named in a warning, the most common first.
 const NAMED: usize = 12;
 
-/// Tracks that were passed over, by language, as far as this process has read them: those of dumps and tars show while they are
+/// Tracks that were skipped, by language, as far as this process has read them: those of dumps and tars show while they are
 /// read.
 #[derive(Debug, Default)]
 pub(super) struct OtherLanguages(Mutex<BTreeMap<String, u64>>);

@@ -1,4 +1,4 @@
-//! `open_clip_config.json` of a NaFlexClap. Nothing in it is passed over: a setting that is not known here, or has a value
+//! `open_clip_config.json` of a NaFlexClap. No setting is skipped: one that is not known here, or has a value
 //! that is not, is refused, unless it cannot change a vector.
 
 use audsem_core::hub::{ModelDir, OPEN_CLIP_CONFIG};
