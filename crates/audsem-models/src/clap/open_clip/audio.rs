@@ -17,6 +17,7 @@ const SILENCE_DB: f64 = -100.0;
 
 /// How the vectors of patches become one.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a model has one")]
 enum Pooling {
     /// Attention of a learned query, and a map of its own.
     Attentive {

@@ -9,6 +9,7 @@ use crate::tokenizer::{Encoded, Tiktoken, Tokenizer};
 
 /// The tokenizers of models of `open_clip`.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a model has one")]
 enum Kind {
     /// Byte pairs of tiktoken, with three tokens above theirs: the end, padding, the beginning.
     Tiktoken { bytes: Tiktoken, end: u32, beginning: u32 },
