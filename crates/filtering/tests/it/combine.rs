@@ -263,7 +263,7 @@ fn a_table_of_another_kind_is_refused_once_by_all_that_read_captions() {
         assert!(!path("out").exists());
     }
     let model = ModelDir::local(folder.path());
-    let config = classify::Config::new(&path("texts.parquet"), model);
+    let config = classify::Config::new(path("texts.parquet"), model);
     let error = classify::run(&config, &RunOptions::new(path("out"))).unwrap_err().to_string();
     assert!(error.starts_with("no column `text` (string) in table"), "{error}");
 }
