@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// Most patches of a sound that are embedded as a whole. The work of attention grows with their square.
 const MAX_PATCHES: usize = 1 << 15;
 
-/// The longest sound that is embedded as a whole, in seconds, where it has not more patches than [`MAX_PATCHES`].
+/// The longest sound that is embedded as a whole, in seconds, where it has not more patches than `MAX_PATCHES`.
 pub const MAX_SECONDS: u32 = 300;
 
 /// Largest size that a configuration may give.
