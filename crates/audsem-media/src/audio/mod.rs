@@ -51,7 +51,7 @@ pub use flac::{BitDepth, encode_flac, quantise};
 pub use flac_info::{FlacInfo, probe_flac};
 pub use layout::ChannelLayout;
 pub use resample::resample;
-pub use sinc_hann::{KernelPrecision, SincHann};
+pub use sinc_hann::{KernelPrecision, SincHann, resample_as_torchaudio};
 pub use spectrum::{
     BinSpacing, DbReference, FftConfig, FftPrecision, FrameConfig, FrameCount, FrontEnd, FrontEndConfig, FrontEndError,
     FrontEndTables, LogScale, MelBank, MelConfig, MelNorm, MelScale, Normalization, Padding, Signal, Spectrogram,

@@ -16,7 +16,27 @@ const BLOCK_FRAMES: usize = 2048;
 const KEPT: usize = 4;
 
 thread_local! {
-    static PLANNED: RefCell<Vec<(u32, u32, Fft<f32>)>> = const { RefCell::new(Vec::new()) };
+    static PLANNED: RefCell<Recent<(u32, u32), Fft<f32>>> = const { RefCell::new(Recent::new()) };
+}
+
+/// What was made for the few keys used last.
+pub(super) struct Recent<K, V>(Vec<(K, V)>);
+
+impl<K: PartialEq, V> Recent<K, V> {
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// What belongs to the key, made where it is not there.
+    pub(super) fn get_or_make<E>(&mut self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<&mut V, E> {
+        let entry = match self.0.iter().position(|(other, _)| *other == key) {
+            Some(at) => self.0.remove(at),
+            None => (key, make()?),
+        };
+        self.0.truncate(KEPT - 1);
+        self.0.insert(0, entry);
+        Ok(&mut self.0[0].1)
+    }
 }
 
 /// Changes the rate of one channel. The result has `round(n · to / from)` samples, its first one at
@@ -31,14 +51,7 @@ pub fn resample(samples: &[f32], from_hz: u32, to_hz: u32) -> Result<Vec<f32>, A
     }
     let length = resampled_length(samples.len(), from_hz, to_hz);
     PLANNED.with_borrow_mut(|planned| {
-        let at = planned.iter().position(|(from, to, _)| (*from, *to) == (from_hz, to_hz));
-        let entry = match at {
-            Some(at) => planned.remove(at),
-            None => (from_hz, to_hz, plan(from_hz, to_hz)),
-        };
-        planned.truncate(KEPT - 1);
-        planned.insert(0, entry);
-        let resampler = &mut planned[0].2;
+        let resampler = planned.get_or_make((from_hz, to_hz), || Ok::<_, AudioError>(plan(from_hz, to_hz)))?;
         let input = InterleavedSlice::new(samples, 1, samples.len()).expect("one channel of that many frames");
         let output = resampler.process_all(&input, samples.len(), None).expect("buffers of the length asked for");
         let mut output = output.take_data();

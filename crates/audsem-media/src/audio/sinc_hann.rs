@@ -7,8 +7,13 @@
 //! `i` of input sample `k·from + i` with weight `w(t) · sin(πt)/(πt) · s`, where
 //! `f = min(from, to) · 0.99`, `t = (i/from − j/to) · f` limited to ±6, `w(t) = cos²(πt/12)`, `s = f/from`.
 
+use std::cell::RefCell;
+
+use serde::{Deserialize, Serialize};
+
 use super::AudioError;
 use super::error::checked_rate;
+use super::resample::Recent;
 
 /// Zero crossings on each side; torchaudio's default `lowpass_filter_width`.
 const CROSSINGS: f64 = 6.0;
@@ -16,7 +21,8 @@ const CROSSINGS: f64 = 6.0;
 const ROLLOFF: f64 = 0.99;
 
 /// In which precision the filter is computed. The sound itself is always f32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KernelPrecision {
     /// As `torchaudio.transforms.Resample` does.
     Double,
@@ -58,9 +64,12 @@ impl SincHann {
                 KernelPrecision::Double => weight(i, j, from, to, base),
                 KernelPrecision::Single => weight_single(i, j, from, to, base),
             };
-            // torchaudio keeps the zeros beyond the window; leaving them out saves most of the work.
-            let weights = (-width..width + from as isize).map(weight);
-            let nonzero: Vec<(isize, f32)> = (-width..).zip(weights).filter(|(_, weight)| *weight != 0.0).collect();
+            // torchaudio keeps the zeros beyond the window; leaving them out saves most of the work, and so does not
+            // computing them. One more on each side, as the middle is rounded.
+            let middle = (j * from / to) as isize;
+            let window = (-width).max(middle - width - 1)..(width + from as isize).min(middle + width + 3);
+            let weights = window.map(|i| (i, weight(i)));
+            let nonzero: Vec<(isize, f32)> = weights.filter(|(_, weight)| *weight != 0.0).collect();
             let (first, last) = (nonzero.first().map_or(0, |w| w.0), nonzero.last().map_or(-1, |w| w.0));
             let mut weights = vec![0.0; usize::try_from(last - first + 1).unwrap_or(0)];
             for (i, weight) in nonzero {
@@ -87,6 +96,27 @@ impl SincHann {
         };
         (0..length).map(sample).collect()
     }
+}
+
+thread_local! {
+    static COMPUTED: RefCell<Recent<(u32, u32, KernelPrecision), SincHann>> = const { RefCell::new(Recent::new()) };
+}
+
+/// Changes the rate of one channel as torchaudio does, with a filter that is computed once for sounds of equal rates. The
+/// result has `ceil(n · to / from)` samples. For all but parity, [`resample`](super::resample()) is the better resampler.
+///
+/// # Errors
+/// [`AudioError::SampleRate`].
+pub fn resample_as_torchaudio(
+    samples: &[f32],
+    from_hz: u32,
+    to_hz: u32,
+    precision: KernelPrecision,
+) -> Result<Vec<f32>, AudioError> {
+    COMPUTED.with_borrow_mut(|computed| {
+        let filter = computed.get_or_make((from_hz, to_hz, precision), || SincHann::new(from_hz, to_hz, precision))?;
+        Ok(filter.apply(samples))
+    })
 }
 
 /// The weight of input `i` for output phase `j`. The phase is rounded to f32 and all else is f64, because

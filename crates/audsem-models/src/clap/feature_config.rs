@@ -2,7 +2,7 @@
 
 use audsem_core::hub::ModelDir;
 use audsem_core::weights::ModelError;
-use audsem_media::audio::{BinSpacing, FrontEndConfig, MelConfig};
+use audsem_media::audio::{BinSpacing, FrontEndConfig, KernelPrecision, MelConfig};
 use serde::{Deserialize, Serialize};
 
 use super::FeatureError;
@@ -78,6 +78,10 @@ pub struct FeatureConfig {
     /// through filters for 32 kHz. Not in files of transformers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter_sampling_rate: Option<u32>,
+    /// Where the library changes the rate of sounds with torchaudio, the precision of the filter that it computes; else sounds
+    /// are resampled at full quality. Not in files of transformers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub torchaudio_resampling: Option<KernelPrecision>,
     /// The file that says so, for messages.
     #[serde(skip)]
     pub file: &'static str,
@@ -98,6 +102,7 @@ impl Default for FeatureConfig {
             padding: ClipPadding::Repeatpad,
             quantize_int16: false,
             filter_sampling_rate: None,
+            torchaudio_resampling: None,
             file: OWN_FILE,
         }
     }

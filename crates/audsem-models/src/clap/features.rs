@@ -1,6 +1,8 @@
 //! From samples to the log-mel features that CLAP's audio tower reads.
 
-use audsem_media::audio::{FrontEnd, FrontEndError, Signal, check_samples};
+use audsem_media::audio::{
+    AudioError, FrontEnd, FrontEndError, Signal, check_samples, resample, resample_as_torchaudio,
+};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -119,6 +121,18 @@ impl FeatureExtractor {
     /// The configuration it was made from.
     pub fn config(&self) -> &FeatureConfig {
         &self.config
+    }
+
+    /// One channel at the configured rate, resampled as the library of the checkpoint does it.
+    ///
+    /// # Errors
+    /// [`AudioError::SampleRate`].
+    pub fn at_rate(&self, samples: &[f32], rate_hz: u32) -> Result<Vec<f32>, AudioError> {
+        let wanted_hz = self.config.sampling_rate;
+        match self.config.torchaudio_resampling {
+            Some(precision) => resample_as_torchaudio(samples, rate_hz, wanted_hz, precision),
+            None => resample(samples, rate_hz, wanted_hz),
+        }
     }
 
     /// Features of one sound: mono samples at the configured rate, full scale 1.0.

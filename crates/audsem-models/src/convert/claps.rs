@@ -1,6 +1,6 @@
 //! Files of CLAP as its authors published them.
 
-use audsem_media::audio::{MelBank, MelConfig};
+use audsem_media::audio::{KernelPrecision, MelBank, MelConfig};
 use serde_json::{Map, Value, json};
 
 use super::network::{Rewritten, dim, object};
@@ -169,6 +169,8 @@ pub(super) fn microsoft(file: &SourceFile) -> Result<(Rewritten, Map<String, Val
         truncation: Truncation::RandTrunc,
         padding: ClipPadding::Repeat,
         filter_sampling_rate: Some(32_000),
+        // `torchaudio.transforms.Resample`.
+        torchaudio_resampling: Some(KernelPrecision::Double),
         ..FeatureConfig::default()
     };
     let expected = ExpectedTensors::of(|vb| MsClap::load(vb, &config));

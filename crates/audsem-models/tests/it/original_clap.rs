@@ -63,6 +63,20 @@ fn files_of_the_authors_give_the_vectors_of_their_libraries() {
 }
 
 #[test]
+fn sounds_of_another_rate_are_resampled_as_the_library_does() {
+    let encoder = original("original_clap/msclap.pth", "original_clap/gpt2");
+    let samples = encoder.extractor().at_rate(&wave(144_017), 48_000).unwrap();
+    assert_eq!(samples.len(), 132_316, "ceil(144,017 · 147 / 160)");
+    let features = encoder.extractor().extract(&samples, Crop::Centre).unwrap();
+    let vector = encoder.embed_features(&[&features]).unwrap();
+    Goldens::load("original_clap.safetensors").check("msclap.resampled.audio", &vector, 1e-5);
+    // The files of LAION are for sounds that were resampled before.
+    let laion = original("original_clap/laion.pt", "clap_tiny");
+    let halved = laion.extractor().at_rate(&wave(1_001), 24_000).unwrap();
+    assert_eq!(halved, audsem_media::audio::resample(&wave(1_001), 24_000, 48_000).unwrap());
+}
+
+#[test]
 fn a_converted_folder_is_the_file() {
     for (file, tokenizer, name, network) in FILES {
         let source = source(file);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use audsem_core::run::{RunConfig, RunOptions, Summary};
-use audsem_media::audio::Decoder;
+use audsem_media::audio::{Decoder, KernelPrecision};
 use audsem_media::batch::BatchStep;
 use audsem_media::program::{Program, Tool};
 use serde::Serialize;
@@ -34,6 +34,8 @@ struct HashedConfig {
     model: Option<String>,
     crop: CropRule,
     windows: Windows,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    torchaudio_resampling: Option<KernelPrecision>,
 }
 
 impl RunConfig for HashedConfig {
@@ -50,7 +52,10 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let model = config.model.open_for_tables(None, options.dry_run)?;
     let decoder = if options.dry_run { Decoder::new() } else { decoder(config) };
     let (crop, windows) = (config.crop, config.windows);
-    let record = HashedConfig { model: model.as_ref().map(|model| model.tag.clone()), crop, windows };
+    let torchaudio_resampling =
+        model.as_ref().and_then(|model| model.encoder.extractor().config().torchaudio_resampling);
+    let record =
+        HashedConfig { model: model.as_ref().map(|model| model.tag.clone()), crop, windows, torchaudio_resampling };
     let network = model.as_ref().map(|model| ClapAudio {
         encoder: &model.encoder,
         tag: &model.tag,

@@ -1,7 +1,7 @@
 //! From a decoded sound to the input features of the model.
 
 use audsem_core::tables::text_hash;
-use audsem_media::audio::{Audio, resample};
+use audsem_media::audio::Audio;
 use audsem_media::batch::{ClipError, MediaFault};
 use audsem_models::clap::{Crop, FeatureError, FeatureExtractor, Features as Mel};
 use serde::Serialize;
@@ -46,8 +46,7 @@ pub(super) struct Features {
 
 impl AudioPreprocessor<'_> {
     pub(super) fn preprocess(&self, key: &str, audio: &Audio) -> Result<Features, ClipError> {
-        let rate = self.extractor.config().sampling_rate;
-        let samples = resample(&audio.to_mono(), audio.sample_rate_hz, rate)?;
+        let samples = self.extractor.at_rate(&audio.to_mono(), audio.sample_rate_hz)?;
         let limit = self.extractor.config().max_samples();
         let is_longer = samples.len() > limit;
         let windows = if is_longer && self.windows == Windows::Mean {

@@ -2,6 +2,7 @@
 //! that is not, is refused, unless it cannot change a vector.
 
 use audsem_core::hub::{ModelDir, OPEN_CLIP_CONFIG};
+use audsem_media::audio::KernelPrecision;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -284,6 +285,8 @@ impl AudioConfig {
             max_length_s: u32::try_from(seconds).unwrap_or(MAX_SECONDS).min(MAX_SECONDS),
             truncation: Truncation::Whole,
             padding: ClipPadding::Pad,
+            // `torchaudio.functional.resample`.
+            torchaudio_resampling: Some(KernelPrecision::Single),
             file: OPEN_CLIP_CONFIG,
             ..FeatureConfig::default()
         }
