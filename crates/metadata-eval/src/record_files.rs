@@ -29,6 +29,15 @@ pub(crate) fn files_under(path: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files.into_iter().map(|file| path.join(file.name)).collect())
 }
 
+/// The files under each of several paths, in their order.
+pub(crate) fn files_under_all(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    let mut files = Vec::new();
+    for path in paths {
+        files.extend(files_under(path)?);
+    }
+    Ok(files)
+}
+
 /// Hands every line of a file that is not blank to `take`: its place, and the record or why it is none.
 pub(crate) fn for_each_record(
     path: &Path,

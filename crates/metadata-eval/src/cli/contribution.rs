@@ -13,9 +13,9 @@ use crate::error::Error;
 /// Flags of `contribution`.
 #[derive(Debug, Clone, Args)]
 pub struct ContributionArgs {
-    /// Run folder of `mcqa`, or files of such records (JSON lines)
-    #[arg(short, long, value_name = "PATH")]
-    pub records: PathBuf,
+    /// Run folders of `mcqa`, or files and folders of such records (JSON lines)
+    #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
+    pub records: Vec<PathBuf>,
     /// Attach a silent recording of so many seconds, for models that expect one
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=600))]
     pub silence: Option<u16>,

@@ -22,7 +22,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
-use crate::record_files::{files_under, for_each_record};
+use crate::record_files::{files_under_all, for_each_record};
 
 /// The question.
 const PROMPT: &str = include_str!("prompt.txt");
@@ -41,8 +41,8 @@ audsem_core::reasons! {
 /// Settings of `contribution`.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Run folder of `mcqa`, or files of such records.
-    pub records: PathBuf,
+    /// Run folders of `mcqa`, or files and folders of such records.
+    pub records: Vec<PathBuf>,
     /// Length of the silent recording in seconds; `None` asks with text alone.
     pub silence_s: Option<u16>,
     /// How often a try is repeated whose answer names no option.
@@ -71,7 +71,7 @@ impl RunConfig for HashedConfig<'_> {
 /// # Errors
 /// Whatever prevents the run from continuing.
 pub fn run(config: &Config, model: &LanguageModel, options: &RunOptions) -> Result<Summary, Error> {
-    let files = files_under(&config.records)?;
+    let files = files_under_all(&config.records)?;
     let identity = model.generator.identity();
     let (silence_s, max_attempts) = (config.silence_s, config.max_attempts);
     let hashed = HashedConfig { model: &identity, prompt: PROMPT, silence_s, max_attempts };

@@ -19,7 +19,7 @@ pub use report::{LintReport, Problem, RuleCount};
 
 use crate::error::Error;
 use crate::parquet::parquet_under;
-use crate::record_files::{files_under, for_each_record};
+use crate::record_files::{files_under_all, for_each_record};
 use crate::tables::ClipMetadata;
 use crate::write::TABLE_HINT;
 use crate::write::metadata::Evidence;
@@ -51,10 +51,8 @@ struct Text<'a> {
 pub fn run(config: &Config) -> Result<LintReport, Error> {
     let clips = config.clips.as_deref().map(known_clips).transpose()?;
     let mut lint = Lint { report: LintReport::new(config.examples), ..Lint::default() };
-    for path in &config.records {
-        for file in files_under(path)? {
-            lint.read(&file, clips.as_ref())?;
-        }
+    for file in files_under_all(&config.records)? {
+        lint.read(&file, clips.as_ref())?;
     }
     lint.form.add_to(&mut lint.report);
     shifted::judge(&lint.pairs, &mut lint.report);

@@ -54,6 +54,23 @@ fn contribution_asks_a_model_in_this_process() {
 }
 
 #[test]
+fn contribution_reads_several_runs_and_files() {
+    let bench = prepared(3);
+    bench.call("mcqa -i clips --backend template --per-shard 1 -o mcqa").ended(0);
+    bench.call("contribution -r mcqa --model model -o one").ended(0);
+    let text = bench.text("mcqa/part-00000.jsonl");
+    bench.write("more/first.jsonl", text);
+    let (second, third) = (bench.text("mcqa/part-00001.jsonl"), bench.text("mcqa/part-00002.jsonl"));
+    bench.write("rest.jsonl", format!("{second}{third}"));
+    let summary = bench.call("contribution -r more rest.jsonl --model model -o two").ended(0).summary();
+    let all = |folder: &str, parts: &[u32]| -> Vec<Value> {
+        parts.iter().flat_map(|part| lines(&bench, &format!("{folder}/part-{part:05}.jsonl"))).collect()
+    };
+    assert_eq!(all("two", &[0, 1]), all("one", &[0, 1, 2]));
+    assert_eq!(summary["results"]["tries"], bench.json("one/stats.json")["results"]["tries"]);
+}
+
+#[test]
 fn an_answer_of_a_model_in_this_process_does_not_depend_on_workers_or_shards() {
     let bench = prepared(4);
     bench.call("mcqa -i clips --backend template --per-shard 1 -o mcqa").ended(0);

@@ -13,10 +13,10 @@ use crate::pack::Config;
 /// Flags of `pack`.
 #[derive(Debug, Args)]
 pub struct PackArgs {
-    /// Folder with the clips, named `VIDEO_ID (START-END).mp4` (or webm, mkv or another video),
-    /// or the output folder of `download`
-    #[arg(short, long, value_name = "DIR")]
-    pub input: PathBuf,
+    /// Folders with the clips, named `VIDEO_ID (START-END).mp4` (or webm, mkv or another video), or output folders of
+    /// `download`; of a clip that several have, the one in the folder named first is packed
+    #[arg(short, long, value_name = "DIR", required = true, num_args = 1..)]
+    pub input: Vec<PathBuf>,
     /// Clip table: the folder of a `combine` run, a Parquet file, or CSV with video_id,start,duration,text
     #[arg(long, value_name = "PATH")]
     pub table: PathBuf,
@@ -51,7 +51,7 @@ impl PackArgs {
     pub fn config(&self) -> Config {
         let video = VideoConfig { height: self.height, fps: self.fps, ..VideoConfig::packed() };
         Config {
-            input: self.input.clone(),
+            inputs: self.input.clone(),
             table: self.table.clone(),
             video: (!self.copy).then(|| self.encoding.apply(video)),
             per_tar: self.per_tar,

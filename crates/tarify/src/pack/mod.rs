@@ -5,7 +5,7 @@
 //! out/sizes.json    how many samples each tar holds
 //! ```
 //!
-//! Files are taken in the order of their names, and which tar a clip belongs to is decided before
+//! Files are taken in the order of their names, whichever folder they lie in, and which tar a clip belongs to is decided before
 //! anything is read: a clip that fails leaves a gap and moves no other.
 
 mod plan;
@@ -39,8 +39,8 @@ use plan::{Candidate, Packable, Plan};
 /// What decides the content of the tars.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Folder with the clips.
-    pub input: PathBuf,
+    /// Folders with the clips.
+    pub inputs: Vec<PathBuf>,
     /// Clip table: a CSV file, a Parquet file, or the folder of a `combine` run.
     pub table: PathBuf,
     /// How clips are transcoded; `None` packs them as they are.
@@ -70,7 +70,7 @@ impl RunConfig for HashedConfig<'_> {
 
 impl<'a> HashedConfig<'a> {
     fn of(config: &'a Config, encoder: Option<&'a VideoEncoder>) -> Self {
-        let Config { input: _, table: _, video, per_tar, mtime, paths: _ } = config;
+        let Config { inputs: _, table: _, video, per_tar, mtime, paths: _ } = config;
         Self { video: video.as_ref(), per_tar: *per_tar, mtime: *mtime, ffmpeg: encoder.map(VideoEncoder::version) }
     }
 }
@@ -78,7 +78,7 @@ impl<'a> HashedConfig<'a> {
 /// Packs the clips into the output folder.
 ///
 /// # Errors
-/// The folder has no media, the table cannot be read, ffmpeg is missing or lacks a codec, and what
+/// No folder has media, the table cannot be read, ffmpeg is missing or lacks a codec, and what
 /// [`Run::open`] and [`Run::execute`] give.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let plan = plan::plan(config, options)?;

@@ -47,23 +47,28 @@ pub(super) struct Plan {
     pub tables: Vec<PathBuf>,
     /// Columns of the table that JSON cannot represent.
     pub columns_without_json: BTreeSet<String>,
-    /// Files in the folder that are not media.
+    /// Files in the folders that are not media.
     pub other_files: u64,
     /// Videos of which there are clips.
     pub videos: BTreeSet<String>,
 }
 
 pub(super) fn plan(config: &Config, options: &RunOptions) -> Result<Plan, Error> {
-    let folder = folder_of_clips(&config.input)?;
-    check_growing(&folder)?;
-    let files = files_in(&folder)?;
-    let n_files = files.len();
-    let with_extension = |path: PathBuf| extension(&path).map(|extension| (path, extension));
-    let mut media: Vec<(PathBuf, String)> = files.into_iter().filter_map(with_extension).collect();
-    if media.is_empty() {
-        return Err(Error::NoMedia { path: folder });
+    let (mut media, mut other_files) = (Vec::new(), 0);
+    for input in &config.inputs {
+        let folder = folder_of_clips(input)?;
+        check_growing(&folder)?;
+        let files = files_in(&folder)?;
+        let n_files = files.len();
+        let here: Vec<(PathBuf, String)> = files.into_iter().filter_map(with_extension).collect();
+        if here.is_empty() {
+            return Err(Error::NoMedia { path: folder });
+        }
+        other_files += (n_files - here.len()) as u64;
+        media.extend(here);
     }
-    let other_files = (n_files - media.len()) as u64;
+    // A stable order: of equal names the one in the folder named first is first.
+    media.sort_by(|(a, _), (b, _)| a.file_name().cmp(&b.file_name()));
     media.truncate(options.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX)));
     let named: Vec<(PathBuf, String, Outcome<ClipId>)> = media
         .into_iter()
@@ -79,7 +84,7 @@ pub(super) fn plan(config: &Config, options: &RunOptions) -> Result<Plan, Error>
     let candidates = named.into_iter().map(|(path, extension, clip)| {
         let name = file_name(&path);
         let suffix = if config.video.is_some() { "mp4".to_owned() } else { extension };
-        let outcome = clip.and_then(|clip| packable(&clip, &name, suffix, &table, &mut keys));
+        let outcome = clip.and_then(|clip| packable(&clip, &path, suffix, &table, &mut keys));
         Ok(Candidate { content: ends(&path)?, path, name, outcome })
     });
     let candidates = candidates.collect::<Result<_, Error>>()?;
@@ -97,36 +102,35 @@ fn folder_of_clips(input: &Path) -> Result<PathBuf, Error> {
     Ok(if is_file(&input.join("run.json"))? && is_folder(&clips)? { clips } else { input.to_owned() })
 }
 
-/// The files directly in a folder, and in the places over which `download` spreads them, in the order of their names: where
-/// they lie decides nothing.
+/// The files directly in a folder, and in the places over which `download` spreads them.
 fn files_in(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let is_here = |name: &str| match name.split_once('/') {
         None => true,
         Some((place, name)) => is_place(place) && !name.contains('/'),
     };
     let found = Walk::deep().files(folder, |_| true).map_err(CoreError::from)?;
-    let mut files: Vec<PathBuf> = found.into_iter().filter(|file| is_here(&file.name)).map(|file| file.path).collect();
-    files.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
-    Ok(files)
+    Ok(found.into_iter().filter(|file| is_here(&file.name)).map(|file| file.path).collect())
 }
 
 fn packable(
     clip: &ClipId,
-    name: &str,
+    path: &Path,
     suffix: String,
     table: &ClipTable,
-    keys: &mut HashMap<String, String>,
+    keys: &mut HashMap<String, PathBuf>,
 ) -> Outcome<Packable> {
-    let key = clip.tar_key();
+    let (key, name) = (clip.tar_key(), file_name(path));
     if let Some(earlier) = keys.get(&key) {
-        return Err(LeftOut::drop(DropReason::DuplicateKey, earlier.clone()));
+        let same_name = file_name(earlier) == name;
+        let detail = if same_name { earlier.display().to_string() } else { file_name(earlier) };
+        return Err(LeftOut::drop(DropReason::DuplicateKey, detail));
     }
     let Some(row) = table.find(clip) else {
         let detail = format!("no row of {} starts or ends with the clip", clip.video_id());
         return Err(LeftOut::drop(DropReason::NoMetadata, detail));
     };
-    keys.insert(key.clone(), name.to_owned());
-    Ok(Packable { json: row.json(name, &key), key, suffix })
+    keys.insert(key.clone(), path.to_owned());
+    Ok(Packable { json: row.json(&name, &key), key, suffix })
 }
 
 /// Hash of what a shard reads. Media are identified by name, size and their first and last 4 KiB, because hashing
@@ -160,6 +164,10 @@ fn ends(path: &Path) -> Result<Reads, Error> {
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn with_extension(path: PathBuf) -> Option<(PathBuf, String)> {
+    extension(&path).map(|extension| (path, extension))
 }
 
 /// The extension of a media file, in lower case.

@@ -5,7 +5,7 @@ use std::fs;
 use audsem_core::tables::{ClipRow, write_parquet};
 use serde_json::{Value, json};
 
-use crate::workbench::{Bench, clip, samples, silent_film, sound_only, streams, surround, webm};
+use crate::workbench::{Bench, Samples, clip, samples, silent_film, sound_only, streams, surround, webm};
 
 const TABLE: &str = "video_id,start,duration,text\n\
     aaaaaaaaaaa,1.1,2.2,door slams\n\
@@ -120,6 +120,40 @@ fn the_output_of_download_is_taken_as_it_is() {
     assert_eq!(bench.tree("one"), bench.tree("two"));
     fs::remove_dir_all(bench.path("download/clips")).unwrap();
     bench.call("pack -i download --table table.csv -o three --copy").ended(2).says("or the output of `download`");
+}
+
+#[test]
+fn clips_of_several_folders_are_packed_as_if_they_lay_in_one() {
+    let bench = bench();
+    bench.call("pack -i clips --table table.csv -o one --copy --per-shard 2").ended(0);
+    for name in ["aaaaaaaaaaa (1.1-3.3000000000000003).mp4", "ddddddddddd (5.0-6.5).mp4"] {
+        bench.write(&format!("first/{name}"), fs::read(bench.path(&format!("clips/{name}"))).unwrap());
+    }
+    let (b, d) = ("bbbbbbbbbbb (4.0-6.0).mp4", "ddddddddddd (5.0-6.5).mp4");
+    bench.write(&format!("second/clips/4f/{b}"), fs::read(bench.path(&format!("clips/{b}"))).unwrap());
+    bench.write("second/run.json", "{}");
+    bench.call("pack -i first second --table table.csv -o two --copy --per-shard 2").ended(0);
+    assert_eq!(bench.tree("one"), bench.tree("two"));
+
+    // Of a clip that two have the one of the folder named first counts.
+    bench.write(&format!("second/clips/{d}"), webm());
+    let three = bench.call("pack -i first -i second --table table.csv -o three --copy").ended(0);
+    assert_eq!(samples(&bench.path("three/00000.tar")), samples_of(&bench, "one"));
+    assert_eq!(three.step("part")["reasons"]["duplicate_key"], 1);
+    let reject = bench.json("three/rejects-00000.jsonl");
+    assert_eq!((&reject["key"], &reject["detail"]), (&json!(d), &json!(format!("first/{d}"))));
+    bench.call("pack -i second first --table table.csv -o four --copy").ended(0);
+    assert_eq!(samples(&bench.path("four/00000.tar"))[2].1[0].1, webm());
+    bench.write("empty/notes.txt", "no media here");
+    bench.call("pack -i first empty --table table.csv -o no").ended(2).says("no video in this folder: empty");
+}
+
+/// The samples of all tars of a folder.
+fn samples_of(bench: &Bench, folder: &str) -> Samples {
+    let mut tars: Vec<_> = fs::read_dir(bench.path(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    tars.retain(|path| path.extension().is_some_and(|extension| extension == "tar"));
+    tars.sort();
+    tars.iter().flat_map(|tar| samples(tar)).collect()
 }
 
 #[test]

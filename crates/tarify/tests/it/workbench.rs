@@ -47,7 +47,7 @@ impl Bench {
     }
 }
 
-type Samples = Vec<(String, Vec<(String, Vec<u8>)>)>;
+pub(crate) type Samples = Vec<(String, Vec<(String, Vec<u8>)>)>;
 
 pub(crate) fn samples(tar: &Path) -> Samples {
     let mut reader = SampleReader::open(tar).unwrap();
