@@ -15,6 +15,7 @@ use crate::input;
 use crate::json;
 use crate::run::{FileFingerprint, Fingerprint, Reads};
 use crate::tables::{JsonRows, is_csv, tables_under, text_hash};
+use crate::terminal::counted;
 
 /// Names of the column of keys; the first that a file has counts.
 const KEY_COLUMNS: [&str; 2] = ["key", "file_name"];
@@ -243,7 +244,7 @@ fn of_parquet(path: &Path, mut visit: impl FnMut(&str)) -> Result<()> {
         }
     }
     if n_absent > 0 {
-        tracing::warn!("{}: `{column}` is absent in {n_absent} rows", path.display());
+        tracing::warn!("{}: `{column}` is absent in {}", path.display(), counted(n_absent, "rows"));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::run::{Change, Lacking, Unfinished};
+use crate::terminal::counted;
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -128,7 +129,10 @@ pub enum Error {
     #[error(transparent)]
     Stage(Box<dyn std::error::Error + Send + Sync>),
     /// A stage did not account for every record it read: an error in the program.
-    #[error("{step} shard {shard} read {read} records but accounted for {accounted}; this is an error in the program")]
+    #[error(
+        "{step} shard {shard} read {} but accounted for {accounted}; this is an error in the program",
+        counted(*read, "records")
+    )]
     Unaccounted {
         /// The step.
         step: String,

@@ -198,6 +198,28 @@ pub fn decompress(mut stream: impl Read + Send + 'static) -> io::Result<Box<dyn 
     })
 }
 
+/// Tells after each read how many bytes have been taken from a reader in all.
+pub(crate) struct Counting<R, F> {
+    inner: R,
+    taken: u64,
+    tell: F,
+}
+
+impl<R, F: FnMut(u64)> Counting<R, F> {
+    pub(crate) fn new(inner: R, tell: F) -> Self {
+        Self { inner, taken: 0, tell }
+    }
+}
+
+impl<R: Read, F: FnMut(u64)> Read for Counting<R, F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.taken += n as u64;
+        (self.tell)(self.taken);
+        Ok(n)
+    }
+}
+
 /// Reads again what a signal has interrupted, as not every reader of lines does.
 struct Uninterrupted<R>(R);
 

@@ -49,6 +49,34 @@ pub fn thousands(n: u64) -> String {
     text
 }
 
+/// How many there are of something that is named in the plural: `1 shard`, `1,200 entries`.
+///
+/// The names of what is counted here are regular; a plural in `-ches` is one of a word in `-ch`, as `batches`.
+///
+/// ```
+/// use audsem_core::terminal::counted;
+/// assert_eq!(format!("{} in {}", counted(1200, "clips"), counted(1, "batches")), "1,200 clips in 1 batch");
+/// ```
+pub fn counted(n: impl TryInto<u64>, many: &str) -> String {
+    // What does not fit is no one either.
+    let n = n.try_into().unwrap_or(u64::MAX);
+    if n == 1 { format!("1 {}", singular(many)) } else { format!("{} {many}", thousands(n)) }
+}
+
+/// The word that agrees with a number: `by_number(n, "is", "are")`.
+pub fn by_number<'a>(n: impl TryInto<u64>, one: &'a str, many: &'a str) -> &'a str {
+    if n.try_into().is_ok_and(|n: u64| n == 1) { one } else { many }
+}
+
+/// One of what is named in the plural; see [`counted`].
+pub fn singular(many: &str) -> String {
+    if let Some(stem) = many.strip_suffix("ies") {
+        return format!("{stem}y");
+    }
+    let is_es = ["sses", "xes", "ches", "shes"].iter().any(|ending| many.ends_with(ending));
+    many.strip_suffix(if is_es { "es" } else { "s" }).unwrap_or(many).to_owned()
+}
+
 /// Standard error for the logger, which makes escape sequences in messages visible itself and adds its own for colours;
 /// all other unsafe characters are made visible here.
 #[derive(Debug)]
@@ -96,6 +124,26 @@ mod tests {
         for (n, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (83_000_001, "83,000,001")] {
             assert_eq!(thousands(n), expected);
         }
+    }
+
+    #[test]
+    fn one_of_a_kind_is_named_in_the_singular() {
+        for (many, one) in [
+            ("shards", "1 shard"),
+            ("entries", "1 entry"),
+            ("batches", "1 batch"),
+            ("classes", "1 class"),
+            ("pieces", "1 piece"),
+            ("responses", "1 response"),
+            ("run folders", "1 run folder"),
+        ] {
+            assert_eq!(counted(1, many), one);
+            for n in [0, 2, 11] {
+                assert_eq!(counted(n, many), format!("{n} {many}"));
+            }
+        }
+        assert_eq!(counted(1_000_001_u64, "cues"), "1,000,001 cues");
+        assert_eq!([0_usize, 1, 2].map(|n| by_number(n, "is", "are")), ["are", "is", "are"]);
     }
 
     #[test]

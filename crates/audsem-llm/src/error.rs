@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use audsem_core::blame::Blame;
+use audsem_core::terminal::counted;
 
 use super::FinishReason;
 
@@ -13,8 +14,9 @@ use super::FinishReason;
 pub enum TextError {
     /// Every attempt failed: no connection, a broken one, a timeout, or only answers that say the server is overloaded.
     #[error(
-        "language model server {url}: no answer after {attempts} attempts: {reason}\nhint: check that the server runs \
-         and that its address is right (--server), or give it more time (--timeout, --retries)"
+        "language model server {url}: no answer after {}: {reason}\nhint: check that the server runs \
+         and that its address is right (--server), or give it more time (--timeout, --retries)",
+        counted(*attempts, "attempts")
     )]
     Unavailable {
         /// Address, without credentials.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use audsem_core::run::{ShardError, ShardOutput};
+use audsem_core::terminal::{by_number, counted};
 use serde_json::Value;
 
 use super::outcome::write_rejected;
@@ -152,7 +153,11 @@ impl<'a, T: GenerateTask> GenerateStep<'a, T> {
         self.give_up_if_hopeless(HOPELESS)?;
         if let Some(error) = last {
             let n = records.len();
-            let problem = format!("{n_open} of {n} questions have no answer yet (--unanswered); the last one: {error}");
+            let problem = format!(
+                "{n_open} of {} {} no answer yet (--unanswered); the last one: {error}",
+                counted(n, "questions"),
+                by_number(n_open, "has", "have")
+            );
             return Err(ShardError::Input(problem));
         }
         write_rejected(&rejected, out)?;

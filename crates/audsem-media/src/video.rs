@@ -9,6 +9,7 @@ pub use crate::audio::packets::StreamSpan;
 use crate::audio::{AudioError, Decoder};
 use crate::program::{MediaError, Program, Progress};
 use audsem_core::blame::Blame;
+use audsem_core::terminal::counted;
 use std::time::Duration;
 
 /// Sound that a copy may lack: encoders work in blocks of up to 4,608 frames.
@@ -56,7 +57,7 @@ impl VideoFacts {
         // The first and the last picture may fall between two of the new ones.
         let least = (seconds * f64::from(frames_per_second)).floor() - 1.0;
         if (copied as f64) < least.max(f64::from(u8::from(self.pictures.is_some()))) {
-            let what = format!("{copied} pictures came out, {least} or more are in {seconds:.3} s");
+            let what = format!("{} came out, {least} or more are in {seconds:.3} s", counted(copied, "pictures"));
             return Err(AudioError::Truncated { what });
         }
         Ok(())

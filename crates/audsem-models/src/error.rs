@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use audsem_core::batch::BatchError;
+use audsem_core::terminal::counted;
 use audsem_core::weights::ModelError;
 use serde::Serialize;
 use thiserror::Error as ThisError;
@@ -72,7 +73,8 @@ pub enum Error {
     },
     /// A text has no token or too many.
     #[error(
-        "text has {tokens} tokens; this network takes 1 to {longest}\nhint: set the tokenizer's limit to {longest}"
+        "text has {}; this network takes 1 to {longest}\nhint: set the tokenizer's limit to {longest}",
+        counted(*tokens, "tokens")
     )]
     TextLength {
         /// Its tokens.
@@ -97,7 +99,7 @@ pub enum Error {
     #[error(transparent)]
     FrontEnd(#[from] audsem_media::audio::FrontEndError),
     /// A sound is too short for the network.
-    #[error("sound of {samples} samples; this network hears at least {shortest}")]
+    #[error("sound of {}; this network hears at least {shortest}", counted(*samples, "samples"))]
     SoundLength {
         /// Its samples.
         samples: usize,

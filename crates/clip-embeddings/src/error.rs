@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use audsem_core::terminal::counted;
+
 /// What can go wrong beside the records themselves.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -79,8 +81,10 @@ pub enum Error {
     },
     /// A reference without a usable vector.
     #[error(
-        "the reference is empty: {n_rows} rows in {n_files} files, none with a usable vector\n\
-         hint: name sets that hold embeddings with --reference NAME=PATH"
+        "the reference is empty: {} in {}, none with a usable vector\n\
+         hint: name sets that hold embeddings with --reference NAME=PATH",
+        counted(*n_rows, "rows"),
+        counted(*n_files, "files")
     )]
     EmptyReference {
         /// Files read.
@@ -90,8 +94,10 @@ pub enum Error {
     },
     /// A benchmark without a usable vector.
     #[error(
-        "the benchmark `{name}` is empty: {n_rows} rows in {n_files} files, none with a usable vector\n\
-         hint: name sets that hold embeddings with --benchmark NAME=PATH"
+        "the benchmark `{name}` is empty: {} in {}, none with a usable vector\n\
+         hint: name sets that hold embeddings with --benchmark NAME=PATH",
+        counted(*n_rows, "rows"),
+        counted(*n_files, "files")
     )]
     EmptyBenchmark {
         /// Its name.
@@ -102,7 +108,10 @@ pub enum Error {
         n_rows: u64,
     },
     /// A set of captions without rows.
-    #[error("there are no captions: {n_files} files without a row\nhint: name the output of `embed-text` with --text")]
+    #[error(
+        "there are no captions: {} without a row\nhint: name the output of `embed-text` with --text",
+        counted(*n_files, "files")
+    )]
     NoCaptions {
         /// Files read.
         n_files: usize,

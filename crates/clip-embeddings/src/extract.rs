@@ -13,6 +13,7 @@ use audsem_core::run::{
     Fingerprint, JsonFile, LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary,
 };
 use audsem_core::tar::TarError;
+use audsem_core::terminal::counted;
 use audsem_media::audio::{Decoder, encode_wav};
 use serde::Serialize;
 
@@ -110,8 +111,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         return Ok(summary);
     }
     let why = format!(
-        "none of {} clips beyond the threshold was copied\n  hint: --shards names the tars that hold them",
-        wanted.len()
+        "nothing was copied of {} beyond the threshold\n  hint: --shards names the tars that hold them",
+        counted(wanted.len(), "clips")
     );
     Ok(summary.as_empty(why))
 }

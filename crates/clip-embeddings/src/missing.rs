@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use audsem_core::run::{Fingerprint, LeftOut, Run, Shard, ShardOutputs, Step};
+use audsem_core::terminal::counted;
 
 use crate::error::Error;
 use crate::reason::DropReason;
@@ -24,7 +25,8 @@ pub(crate) fn file(
     let step = Step { name: "missing", unit: "clips", physical: "" };
     run.execute(step, &plan, |(), out| {
         for key in wanted {
-            let missing = || LeftOut::drop(DropReason::NotFound, format!("in none of {} shards", outputs.len()));
+            let missing =
+                || LeftOut::drop(DropReason::NotFound, format!("in none of {}", counted(outputs.len(), "shards")));
             out.file(key, met.get(key).ok_or_else(missing));
         }
         Ok(())

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{FileFingerprint, Fingerprint, Reads};
 use audsem_core::tables::{ParquetFile, TableError, tables_under, text_hash};
+use audsem_core::terminal::counted;
 
 use crate::error::Error;
 
@@ -77,8 +78,8 @@ impl TextTables {
             for rows in ParquetFile::<KeyText>::open(path)?.usable_groups() {
                 let rows = rows?;
                 if let Some(bad) = rows.bad.first() {
-                    let n = rows.bad.len();
-                    tracing::warn!("{}: {n} captions cannot be read, the first of them: {bad}", path.display());
+                    let n = counted(rows.bad.len(), "captions");
+                    tracing::warn!("{}: {n} cannot be read, the first of them: {bad}", path.display());
                 }
                 for row in rows.iter().filter_map(|(_, row)| row.ok()) {
                     let hash = text_hash(row.key);

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use audsem_core::reason::Reason;
+use audsem_core::terminal::counted;
 use serde::Serialize;
 
 use crate::combine::{Judge, LABELS_NUMBER, Policy};
@@ -68,11 +69,10 @@ impl Serialize for TraceVerdict {
 }
 
 /// A number and its limits in words: `1 word, minimum 2 (--min-words)`. A limit that is kept is not told.
-pub fn measured(n: usize, unit: &str, limits: &[(&str, usize, &str)]) -> String {
-    let plural = if n == 1 { "" } else { "s" };
+pub fn measured(n: usize, units: &str, limits: &[(&str, usize, &str)]) -> String {
     let is_broken = |(side, limit, _): &&(&str, usize, &str)| if *side == "minimum" { n < *limit } else { n > *limit };
     let told = limits.iter().filter(is_broken).map(|(side, limit, flag)| format!(", {side} {limit} ({flag})"));
-    format!("{n} {unit}{plural}{}", told.collect::<String>())
+    format!("{}{}", counted(n, units), told.collect::<String>())
 }
 
 /// The trace of one caption through the rules.

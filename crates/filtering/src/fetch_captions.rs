@@ -15,6 +15,7 @@ use audsem_core::error::Error as CoreError;
 use audsem_core::run::{
     Fingerprint, LeftOut, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
 };
+use audsem_core::terminal::{by_number, counted};
 use serde::Serialize;
 
 use crate::by_video::{UNLISTED, shard_name, spread_shards};
@@ -102,7 +103,12 @@ fn read_ids(paths: &[PathBuf], limit: Option<u64>) -> Result<Vec<String>> {
             }
         }
         if n_repeated > 0 {
-            tracing::warn!("{n_repeated} ids of {} are repeated; each is fetched once", path.display());
+            tracing::warn!(
+                "{} of {} {} repeated; each is fetched once",
+                counted(n_repeated, "ids"),
+                path.display(),
+                by_number(n_repeated, "is", "are")
+            );
         }
     }
     Ok(ids)

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use audsem_core::terminal::counted;
+
 /// What can go wrong beside the records themselves.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -24,7 +26,7 @@ pub enum Error {
         problem: String,
     },
     /// What was asked for is in no run folder.
-    #[error("found in none of {n_folders} run folders: `{key}`{}", did_you_mean(meant))]
+    #[error("found in none of {}: `{key}`{}", counted(*n_folders, "run folders"), did_you_mean(meant))]
     KeyNotFound {
         /// The key as it was given.
         key: String,

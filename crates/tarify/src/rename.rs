@@ -15,6 +15,7 @@ use audsem_core::clip_id::ClipId;
 use audsem_core::run::{LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::suffix::is_media;
 use audsem_core::tar::{MemberReader, Sample, ShardOptions, is_metadata, split_key};
+use audsem_core::terminal::{by_number, counted};
 use audsem_core::video_id;
 use serde::Serialize;
 
@@ -199,7 +200,9 @@ fn inspect(config: &Config, work: &TarWork) -> Result<(), ShardError> {
     let (n, path) = (unmatched.len(), work.tar.path.display());
     unmatched.truncate(3);
     Err(ShardError::Input(format!(
-        "{n} of {read} members name no clip: {path}: {}{}\nhint: --unmatched encode writes dots inside their names as %2E, --unmatched keep copies them as they are, --unmatched drop leaves them out",
+        "{n} of {} {} no clip: {path}: {}{}\nhint: --unmatched encode writes dots inside their names as %2E, --unmatched keep copies them as they are, --unmatched drop leaves them out",
+        counted(read, "members"),
+        by_number(n, "names", "name"),
         unmatched.join(", "),
         if n > 3 { ", …" } else { "" }
     )))

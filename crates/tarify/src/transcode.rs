@@ -9,6 +9,7 @@ use audsem_core::parallel::ordered_map;
 use audsem_core::run::{LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::suffix::{is_cut, is_video};
 use audsem_core::tar::{Sample, SampleReader, ShardOptions, TarError};
+use audsem_core::terminal::{by_number, counted};
 use serde::Serialize;
 
 use crate::encode::{EncoderPaths, VideoConfig, VideoEncoder};
@@ -186,7 +187,9 @@ fn refuse_keyless(work: &TarWork, reader: &SampleReader) -> Result<(), ShardErro
     match reader.counts().keyless {
         0 => Ok(()),
         n => Err(ShardError::Input(format!(
-            "{n} members have names without a dot and belong to no sample: {}\nhint: run `audsem-tarify rename` first",
+            "{} without a dot in the name {} to no sample: {}\nhint: run `audsem-tarify rename` first",
+            counted(n, "members"),
+            by_number(n, "belongs", "belong"),
             work.tar.path.display()
         ))),
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use audsem_core::run::ShardError;
 use audsem_core::tables::TableError;
+use audsem_core::terminal::{by_number, counted};
 
 use crate::grpo::rollout::RolloutError;
 use crate::rewards::{RewardConfigError, RewardProgramError};
@@ -50,8 +51,10 @@ pub enum Error {
     },
     /// Clips are in both the training and the validation data.
     #[error(
-        "{n} clips are in both the training and the validation data: {}\n\
+        "{} {} in both the training and the validation data: {}\n\
          hint: split by clip, as `audsem-tarify shards --num-valid` does, or use --valid-share",
+        counted(*n, "clips"),
+        by_number(*n, "is", "are"),
         .clips.join(", ")
     )]
     Contaminated {

@@ -2,6 +2,7 @@
 //!
 //! Supervised and reinforcement training share this.
 
+use audsem_core::terminal::counted;
 use audsem_models::Error as NetworkError;
 use audsem_models::train::{Accumulated, AdamW, AdamWConfig, Schedule, audit_gradients};
 use candle_core::Var;
@@ -129,7 +130,10 @@ impl Updater {
                 self.counts.bad += 1;
                 self.counts.bad_in_a_row += 1;
                 let (step, n) = (self.counts.steps, self.counts.bad_in_a_row);
-                tracing::warn!("update {step} is skipped: gradients are not finite, of {} tensors", names.len());
+                tracing::warn!(
+                    "update {step} is skipped: gradients are not finite, of {}",
+                    counted(names.len(), "tensors")
+                );
                 if n > self.config.max_bad_steps { Err(Error::Diverged { n, step }) } else { Ok(Applied::Skipped) }
             }
             Err(error) => Err(error.into()),

@@ -9,6 +9,7 @@ use super::source::{ClipContent, ClipRow, MediaFile};
 use crate::csv_records::CsvRecords;
 use crate::error::{Error, Result};
 use crate::input;
+use crate::terminal::counted;
 
 /// Largest line of a list: captions may be long, and a list is held in memory anyway.
 const MAX_LINE_BYTES: usize = 256 << 20;
@@ -98,7 +99,7 @@ fn line(number: u64, header: &Header, record: &StringRecord, content: ClipConten
         // Which value belongs to which column cannot be known.
         return Line::unusable(
             number,
-            format!("{} columns where the first line has {}", record.len(), header.n_columns),
+            format!("{} where the first line has {}", counted(record.len(), "columns"), header.n_columns),
         );
     }
     let value = |column: Option<usize>| {

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use hf_hub::{Cache, Repo, RepoType};
 use thiserror::Error;
 
+use super::HubSettings;
 use super::fetch::{FetchError, Source, api, checked};
-use super::{DEFAULT_REVISION, HubSettings, is_hub_id, names};
+use super::names::{self, is_hub_id};
+use super::resolve::DEFAULT_REVISION;
+use crate::terminal::counted;
 use crate::walk::{NumericOrder, Walk, numeric_order};
 
 /// Why the files of a data set are not there.
@@ -114,7 +117,7 @@ impl DataSetPart<'_> {
             false => Ok(names),
             true => {
                 let shown = listed.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
-                Err(format!("none of its {} files is a table of this split: {shown}", listed.len()))
+                Err(format!("no table of this split is among its {}: {shown}", counted(listed.len(), "files")))
             }
         }
     }
@@ -185,7 +188,7 @@ mod tests {
         let problem = part.files(&offline).unwrap_err().to_string();
         assert!(problem.contains("the cache has 1 of its 2 tables"), "{problem}");
         let absent = DataSetPart { split: "valid", ..part }.files(&online).unwrap_err().to_string();
-        assert!(absent.contains("none of its 6 files is a table of this split: README.md"), "{absent}");
+        assert!(absent.contains("no table of this split is among its 6 files: README.md"), "{absent}");
         let private = DataSetPart { repository: "../out", ..part }.files(&online).unwrap_err().to_string();
         assert!(private.contains("no id of the form"), "{private}");
     }

@@ -8,8 +8,10 @@ use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use thiserror::Error;
 
+use super::contents::{WeightIndex, list_files};
+use super::file_names::{WEIGHT_FILES, side_files};
 use super::open_clip::{OPEN_CLIP_CONFIG, is_of_tiktoken};
-use super::{HubSettings, ModelDir, SIDE_FILES, WEIGHT_FILES, WeightIndex, list_files, names};
+use super::{HubSettings, ModelDir, names};
 use crate::files::{create_folder, write_atomically};
 
 /// Looks a snapshot up in the cache; the error says why it cannot be used.
@@ -57,7 +59,7 @@ fn fetch_side_files(hub: &HubSettings, found: &ModelDir, commit: &str) -> Result
     let source = Source::new(hub, api(hub)?, (RepoType::Model, &found.name), commit);
     let info = source.repo.info().map_err(Box::new)?;
     let of_tiktoken = info.siblings.iter().map(|file| file.rfilename.as_str()).filter(|name| is_of_tiktoken(name));
-    for name in SIDE_FILES.into_iter().chain(of_tiktoken).filter(|name| found.optional(name).is_none()) {
+    for name in side_files().chain(of_tiktoken).filter(|name| found.optional(name).is_none()) {
         if info.siblings.iter().any(|file| file.rfilename == name) {
             tracing::info!(model = found.name, file = name, "fetching a file that the cache lacks");
             source.get(name)?;
@@ -142,7 +144,7 @@ pub(super) fn fetch(hub: &HubSettings, model: &str, revision: &str) -> Result<(S
     let source = Source::new(hub, api, (RepoType::Model, model), &info.sha);
     let has = |name: &str| info.siblings.iter().any(|file| file.rfilename == name);
     let of_tiktoken = info.siblings.iter().map(|file| file.rfilename.as_str()).filter(|name| is_of_tiktoken(name));
-    for name in SIDE_FILES.into_iter().filter(|name| has(name)).chain(of_tiktoken) {
+    for name in side_files().filter(|name| has(name)).chain(of_tiktoken) {
         source.get(name)?;
     }
     for name in fetch_weight_names(&source, &has)? {

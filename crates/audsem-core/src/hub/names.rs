@@ -18,6 +18,17 @@ pub(super) fn blobs_of_snapshot(root: &Path) -> Option<PathBuf> {
     Some(snapshots.parent()?.join("blobs"))
 }
 
+/// `name` or `org/name`, of the characters the hub allows.
+pub(super) fn is_hub_id(text: &str) -> bool {
+    let ok = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with(['.', '-'])
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    };
+    let parts: Vec<&str> = text.split('/').collect();
+    (1..=2).contains(&parts.len()) && parts.into_iter().all(ok)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

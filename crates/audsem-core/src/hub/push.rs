@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::{HubSettings, is_hub_id, sha256_of};
+use super::HubSettings;
+use super::fingerprint::sha256_of;
+use super::names::is_hub_id;
+use crate::terminal::counted;
 use crate::walk::Walk;
 use crate::weights::ModelError;
 
@@ -134,7 +137,7 @@ struct FolderFile {
 }
 
 fn files_of(folder: &Path) -> Result<Vec<FolderFile>, PushError> {
-    let found = Walk::flat().files(folder, |_| true).map_err(super::unreadable)?;
+    let found = Walk::flat().files(folder, |_| true).map_err(super::contents::unreadable)?;
     let file = |(name, path): (String, PathBuf)| {
         let bytes = std::fs::metadata(&path).map_err(|source| PushError::Read { path: path.clone(), source })?.len();
         Ok(FolderFile { sha256: sha256_of(&path)?, name, path, bytes })
@@ -243,7 +246,7 @@ impl Push<'_> {
                 return Err(PushError::Failed { what: WHAT, problem: format!("{}: {error}", file.name) });
             }
             if let Some(upload) = &object.actions.upload {
-                tracing::info!("uploading {} ({} bytes)", file.name, file.bytes);
+                tracing::info!("uploading {} ({})", file.name, counted(file.bytes, "bytes"));
                 self.put(upload, file)?;
                 sent += file.bytes;
             }

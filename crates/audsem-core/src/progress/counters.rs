@@ -1,8 +1,10 @@
 //! What the shards of a step have done so far.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::input::Counting;
 
 /// Fractions of a physical unit are counted in thousandths.
 const PHYSICAL_SCALE: f64 = 1000.0;
@@ -190,26 +192,16 @@ impl InputMeter {
     }
 
     /// A reader of the file itself that keeps this meter.
-    pub fn reader<R: Read>(self, inner: R) -> impl Read + use<R> {
-        Metered { inner, meter: self }
-    }
-}
-
-struct Metered<R> {
-    inner: R,
-    meter: InputMeter,
-}
-
-impl<R: Read> Read for Metered<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.meter.at(self.meter.reached + n as u64);
-        Ok(n)
+    pub fn reader<R: Read>(mut self, inner: R) -> impl Read + use<R> {
+        let begun = self.reached;
+        Counting::new(inner, move |taken| self.at(begun + taken))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::counters::Snapshot;
-use crate::terminal::thousands;
+use crate::terminal::{counted, thousands};
 
 /// What a step is called in its progress line, and what it counts.
 #[derive(Debug, Clone)]
@@ -40,13 +40,16 @@ impl Words {
             return vec![format!("no {} yet after {}", self.unit, time(seconds))];
         }
         // Of one shard the number of records may be known; of several only that of those in progress.
-        let of = now.expected.filter(|_| self.shards == 1).map(|n| format!(" of {}", thousands(n)));
+        let of = now.expected.filter(|_| self.shards == 1);
         let mut rates = vec![format!("{}/s", short(now.records as f64 / seconds))];
         if now.physical > 0.0 && !self.physical.is_empty() {
             rates.push(format!("{} {}/s", short(now.physical / seconds), self.physical));
         }
-        let (records, of) = (thousands(now.records), of.unwrap_or_default());
-        let mut parts = vec![format!("{records}{of} {} ({})", self.unit, rates.join(", "))];
+        let records = match of {
+            Some(all) => format!("{} of {}", thousands(now.records), counted(all, self.unit)),
+            None => counted(now.records, self.unit),
+        };
+        let mut parts = vec![format!("{records} ({})", rates.join(", "))];
         if now.read > 0 {
             parts.push(format!("{:.1} % kept", 100.0 * now.kept as f64 / now.read as f64));
         }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::format::{RecordFault, Violation, clean, text_of, type_name};
+use crate::terminal::counted;
 
 /// The line between a question and its options.
 const HEADING: &str = "Choices:";
@@ -80,7 +81,7 @@ impl Choices {
 
     fn new(choices: Vec<Choice>) -> Result<Self, RecordFault> {
         if choices.len() < 2 {
-            return Err(RecordFault::new(Violation::FewChoices, format!("{} choices", choices.len())));
+            return Err(RecordFault::new(Violation::FewChoices, counted(choices.len(), "choices")));
         }
         for (number, choice) in choices.iter().enumerate() {
             if choices[..number].iter().any(|earlier| earlier.letter.eq_ignore_ascii_case(&choice.letter)) {

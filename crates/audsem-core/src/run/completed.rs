@@ -21,6 +21,7 @@ use super::stats::Stats;
 use super::summary::FailedShard;
 use crate::error::{Error, Result};
 use crate::input::{is_folder, look_at};
+use crate::terminal::counted;
 use crate::walk::{Walk, numeric_order};
 
 /// Steps that write about what another step has done, or what it asks about.
@@ -267,7 +268,11 @@ impl<'a> Count<'a> {
             self.stale(step, names)?;
         }
         if self.lacks.is_empty() && sum != *expected {
-            self.lack(format!("the markers of step {step} count {} records and {STATS} {}", sum.read, expected.read));
+            self.lack(format!(
+                "the markers of step {step} count {} and {STATS} {}",
+                counted(sum.read, "records"),
+                expected.read
+            ));
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use super::options::ShardSelection;
 use super::planned::Plans;
 use super::shard::Shard;
 use crate::error::Result;
+use crate::terminal::{by_number, counted};
 
 /// The shards that were not done when this process looked last. There may be millions, so a number stands for each.
 #[derive(Debug, Default)]
@@ -86,15 +87,15 @@ impl Share {
 
     /// What is left, and whose it is.
     pub(super) fn words(&self, left: usize) -> String {
-        let shards = |n: usize| if n == 1 { "1 shard".to_owned() } else { format!("{n} shards") };
+        let shards = |n: usize| counted(n, "shards");
         let ShardSelection { index, count } = self.selection;
         let task = format!("task {} of {count}", index + 1);
         let others = shards(left.saturating_sub(self.own_left));
         let later = "where later steps wait for them, start all tasks again when these have ended";
         match self {
             Self { own: 0, planned, .. } if count > 1 => {
-                let all = if *planned == 1 { "shard is" } else { "shards are" };
-                format!("{task} has nothing to do: none of the {planned} {all} its own; {others} left to other tasks")
+                let (all, are) = (shards(*planned), by_number(*planned, "is", "are"));
+                format!("{task} has nothing to do: none of the {all} {are} its own; {others} left to other tasks")
             }
             Self { own_left: 0, own, .. } if count > 1 => {
                 format!("{task} has done its {}; {others} left to other tasks ({later})", shards(*own))

@@ -15,6 +15,7 @@ use super::stats::Stats;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 use crate::input::open_file;
+use crate::terminal::counted;
 
 /// Ending of the names of markers.
 pub(super) const ENDING: &str = ".done.json";
@@ -50,7 +51,9 @@ impl OutputRecord {
         let name = self.path.display();
         match fs::metadata(folder.join(&self.path)) {
             Ok(file) if file.is_file() && file.len() == self.bytes => None,
-            Ok(file) if file.is_file() => Some(format!("{name} has {} of {} bytes", file.len(), self.bytes)),
+            Ok(file) if file.is_file() => {
+                Some(format!("{name} has {} of {}", file.len(), counted(self.bytes, "bytes")))
+            }
             Ok(_) => Some(format!("{name} is no file")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Some(format!("{name} is missing")),
             Err(error) => Some(format!("{name} cannot be read: {error}")),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fingerprint::{FileFingerprint, Fingerprint};
+use crate::terminal::counted;
 
 /// An input file as it was when the shards that read it were planned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +50,11 @@ impl FileState {
             Err(error) => return Some(format!("{place} existed when the run began, but now: {error}")),
         };
         if (now.bytes, now.modified) != (self.bytes, self.modified) {
-            return Some(format!("{place} was changed while it was read ({} bytes, now {})", self.bytes, now.bytes));
+            return Some(format!(
+                "{place} was changed while it was read ({}, now {})",
+                counted(self.bytes, "bytes"),
+                now.bytes
+            ));
         }
         // On some file systems the inode number of a file changes; then its content decides.
         let same_content =

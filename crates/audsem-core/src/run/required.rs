@@ -6,6 +6,7 @@ use super::execute::Step;
 use super::record::KnownReason;
 use super::stats::Stats;
 use crate::reason::Reason;
+use crate::terminal::{by_number, counted, singular, thousands};
 
 /// A step that must keep at least one record for the run to be useful.
 #[derive(Debug, Clone)]
@@ -87,7 +88,13 @@ impl RequiredStep {
         let Some((reason, n)) = common else {
             return Some(format!("nothing was read: the input holds no {unit}"));
         };
-        let mut text = format!("none of {} {unit} was kept; {n} are left out as `{reason}`", stats.read);
+        let mut text = match stats.read {
+            1 => format!("the only {} was not kept: it is left out as `{reason}`", singular(unit)),
+            read => {
+                let (all, are) = (counted(read, unit), by_number(*n, "is", "are"));
+                format!("none of {all} was kept; {} {are} left out as `{reason}`", thousands(*n))
+            }
+        };
         if let Some(known) = self.reasons.iter().find(|known| known.name == reason) {
             text.push_str(&format!(": {}", known.sentence));
             if let Some(flag) = known.flag {

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::folder::STATS;
 use super::left::Share;
 use super::required::{RequiredStep, StepWords};
 use super::stats::Stats;
 use crate::signals::{EXIT_STOPPED, stop_requested};
-use crate::terminal::thousands;
+use crate::terminal::{by_number, counted, thousands};
 
 /// A shard that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,9 +167,9 @@ impl Summary {
                 vec![self.share.words(self.shards_left)]
             }
             Status::Interrupted => {
-                let left = thousands(self.shards_left as u64);
-                let left = if self.shards_left == 1 { "1 shard is".to_owned() } else { format!("{left} shards are") };
-                vec![format!("stopped on request: {left} left; run the same command again to continue")]
+                let (left, are) = (counted(self.shards_left, "shards"), by_number(self.shards_left, "is", "are"));
+                let stopped = format!("stopped on request: {left} {are} left; run the same command again to continue");
+                [stopped].into_iter().chain(self.failed()).collect()
             }
             Status::OverFailLimit => self.failures(),
             Status::Empty => self.empty.iter().cloned().collect(),
@@ -181,12 +182,29 @@ impl Summary {
         }
     }
 
-    fn failures(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        if !self.failed_shards.is_empty() {
-            let n = self.failed_shards.len();
-            lines.push(format!("{n} shards failed and are not done; run the same command again to try them again"));
+    /// How many shards failed, which, and what to type next. The cause of each was told when it failed, perhaps hours ago:
+    /// this says where it can be read again.
+    fn failed(&self) -> Option<String> {
+        const NAMED: usize = 5;
+        let n = self.failed_shards.len();
+        if n == 0 {
+            return None;
         }
+        let names = self.failed_shards.iter().map(|failed| format!("{}-{}", failed.step, failed.shard));
+        let names: Vec<String> = names.take(NAMED).chain((n > NAMED).then(|| "…".to_owned())).collect();
+        let written = self.output.join(STATS);
+        let written = if self.dry_run { String::new() } else { format!(" and in {}", written.display()) };
+        Some(format!(
+            "{} failed and {} not done: {}; the cause is told above{written}; run the same command again to try {} again",
+            counted(n, "shards"),
+            by_number(n, "is", "are"),
+            names.join(", "),
+            by_number(n, "it", "them")
+        ))
+    }
+
+    fn failures(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.failed().into_iter().collect();
         for (step, stats) in self.steps_over_limit() {
             let place = if step == "part" { String::new() } else { format!(" in step `{step}`") };
             let words = self.words.iter().find(|words| words.step == step.as_str());
@@ -197,11 +215,11 @@ impl Summary {
                 format!(", {} of them as `{reason}`{meaning}", thousands(*n))
             });
             lines.push(format!(
-                "{} of {} records failed{place}, more than --max-fail-rate {} allows{}\n  hint: rejects-*.jsonl there name \
+                "{} of {} failed{place}, more than --max-fail-rate {} allows{}\n  hint: rejects-*.jsonl there name \
                  each one; if that is to be expected, run the same command with a higher --max-fail-rate: nothing is \
                  done twice",
                 thousands(stats.n_failed()),
-                thousands(stats.read),
+                counted(stats.read, "records"),
                 self.max_fail_rate,
                 why.unwrap_or_default()
             ));
@@ -232,9 +250,6 @@ impl fmt::Display for Summary {
         let all = f.alternate();
         for (step, stats) in self.steps.iter().filter(|(step, stats)| all || self.is_told(step, stats)) {
             write_stats(f, step, stats, self.words.iter().find(|words| words.step == step.as_str()))?;
-        }
-        for FailedShard { step, shard, error } in &self.failed_shards {
-            writeln!(f, "  shard {step}-{shard} failed: {error}")?;
         }
         for (name, value) in &self.results {
             match value {
@@ -268,11 +283,11 @@ fn size(bytes: u64) -> String {
 
 fn write_stats(f: &mut fmt::Formatter<'_>, step: &str, stats: &Stats, words: Option<&StepWords>) -> fmt::Result {
     let name = if step == "part" { String::new() } else { format!("{step}: ") };
-    let unit = words.map(|words| format!(" {}", words.unit)).unwrap_or_default();
+    let read = words.map_or_else(|| thousands(stats.read), |words| counted(stats.read, words.unit));
     let parts = [("dropped", stats.n_dropped()), ("failed", stats.n_failed())].into_iter().filter(|(_, n)| *n > 0);
     let left_out: String = parts.map(|(what, n)| format!(", {} {what}", thousands(n))).collect();
-    let (read, kept, bytes) = (thousands(stats.read), thousands(stats.kept), size(stats.bytes));
-    writeln!(f, "  {name}{read}{unit} in, {kept} kept{left_out}; {bytes} written")?;
+    let (kept, bytes) = (thousands(stats.kept), size(stats.bytes));
+    writeln!(f, "  {name}{read} in, {kept} kept{left_out}; {bytes} written")?;
     for (kind, counts) in [("dropped ", &stats.dropped), ("failed ", &stats.failed), ("", &stats.counts)] {
         let mut sorted: Vec<_> = counts.iter().filter(|(_, n)| **n > 0).collect();
         sorted.sort_by_key(|(_, n)| std::cmp::Reverse(**n));

@@ -9,6 +9,7 @@ use polars_arrow::array::{Array, BooleanArray, MutablePlString, PrimitiveArray, 
 use super::ColumnKind;
 use super::numbers::read_numbers;
 use crate::json::MAX_RECORD_BYTES;
+use crate::terminal::{by_number, counted};
 
 /// An array as the Parquet library hands it over.
 pub type ArrowArray = Box<dyn Array>;
@@ -27,7 +28,9 @@ pub enum Misfit {
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Absent(absent, all) => write!(f, "{absent} of {all} values are absent"),
+            Self::Absent(absent, all) => {
+                write!(f, "{absent} of {} {} absent", counted(*all, "values"), by_number(*absent, "is", "are"))
+            }
             Self::Range(detail) | Self::Type(detail) => f.write_str(detail),
         }
     }

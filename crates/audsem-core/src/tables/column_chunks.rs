@@ -20,6 +20,7 @@ use super::error::names;
 use super::kind::type_name;
 use super::parquet_read::{damaged, guarded, not_parquet};
 use crate::input::open_plain;
+use crate::terminal::counted;
 
 /// Maximum number of rows of a row group. Programs write at most a million; a damaged or hostile file may
 /// state any number, for which memory would be allocated.
@@ -166,7 +167,11 @@ impl ColumnChunks {
         if array.len() == n_rows {
             return Ok(array);
         }
-        Err(self.damaged(format!("column `{name}` of row group {i} has {} values in {n_rows} rows", array.len())))
+        Err(self.damaged(format!(
+            "column `{name}` of row group {i} has {} in {}",
+            counted(array.len(), "values"),
+            counted(n_rows, "rows")
+        )))
     }
 
     /// Checks the sizes that row group `i` states for the column `name`: the decoder allocates memory for them before it
@@ -178,7 +183,7 @@ impl ColumnChunks {
         let refused = |detail: String| PolarsError::ComputeError(detail.into());
         let n_rows = self.n_rows_in(i);
         if n_rows > MAX_ROWS_PER_GROUP {
-            return Err(refused(format!("a row group of {n_rows} rows")));
+            return Err(refused(format!("a row group of {}", counted(n_rows, "rows"))));
         }
         for leaf in self.leaves(i, name) {
             let range = leaf.byte_range();
@@ -194,7 +199,7 @@ impl ColumnChunks {
                 if let CompressedPage::Data(page) = page {
                     let n_values = page.num_values();
                     left = left.checked_sub(n_values).ok_or_else(|| {
-                        refused(format!("a page of {n_values} values in a column with room for {left}"))
+                        refused(format!("a page of {} in a column with room for {left}", counted(n_values, "values")))
                     })?;
                 }
             }

@@ -4,6 +4,7 @@ use polars::prelude::ArrowDataType;
 use polars_arrow::array::{Array, NullArray};
 
 use super::cell::{ArrowArray, Cell, Misfit};
+use crate::terminal::counted;
 
 /// Some rows of a table, or the fields of some structs, not yet typed.
 pub struct Frame {
@@ -61,7 +62,11 @@ impl Frame {
             return Err(bad(Misfit::Type("there is no such column".to_owned())));
         };
         if array.len() != self.n_rows {
-            return Err(bad(Misfit::Type(format!("{} values in {} rows", array.len(), self.n_rows))));
+            return Err(bad(Misfit::Type(format!(
+                "{} in {}",
+                counted(array.len(), "values"),
+                counted(self.n_rows, "rows")
+            ))));
         }
         C::open(array).map_err(bad)
     }

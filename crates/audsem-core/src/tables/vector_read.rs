@@ -22,6 +22,7 @@ use super::kind::type_name;
 use super::parquet_read::{damaged, guarded};
 use super::vector_pages::plain_rows;
 use super::{ColumnKind, TableError};
+use crate::terminal::counted;
 
 /// The column of vectors.
 pub const VECTOR_COLUMN: &str = "vec";
@@ -180,7 +181,7 @@ impl VectorFile {
         if done == n_rows {
             Ok(())
         } else {
-            Err(self.chunks.damaged(format!("row group {i} has {done} rows, not {n_rows}")))
+            Err(self.chunks.damaged(format!("row group {i} has {}, not {n_rows}", counted(done, "rows"))))
         }
     }
 
@@ -236,7 +237,11 @@ impl VectorFile {
         if found == self.n_rows_in(i) {
             return Ok(rows);
         }
-        Err(self.chunks.damaged(format!("row group {i} has {found} vectors in {} rows", self.n_rows_in(i))))
+        Err(self.chunks.damaged(format!(
+            "row group {i} has {} in {}",
+            counted(found, "vectors"),
+            counted(self.n_rows_in(i), "rows")
+        )))
     }
 
     /// The length of most vectors of the first row group that has any with a number in it.

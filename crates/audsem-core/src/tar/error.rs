@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::blame::Blame;
+use crate::terminal::{by_number, counted};
 
 /// A failure while reading or writing a tar.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +35,11 @@ pub enum TarError {
     },
     /// The tar ends in the middle of a header or a payload.
     #[error(
-        "tar ends early at byte {offset}: {}: {members} members and {samples} samples were complete\n\
-         hint: copy or build this tar again; what was read before the break is valid", path.display()
+        "tar ends early at byte {offset}: {}: {} and {} were complete\n\
+         hint: copy or build this tar again; what was read before the break is valid",
+        path.display(),
+        counted(*members, "members"),
+        counted(*samples, "samples")
     )]
     Truncated {
         /// The tar.
@@ -74,9 +78,12 @@ pub enum TarError {
     },
     /// The tar ends between two members, without the two blocks of zeros that mark its end.
     #[error(
-        "tar without end marker at byte {offset}: {}: {members} members were complete, more may be missing\n\
+        "tar without end marker at byte {offset}: {}: {} {} complete, more may be missing\n\
          hint: copy or build this tar again; if it is known to be whole, `head -c 1024 /dev/zero >> FILE` on a plain tar \
-         marks its end", path.display()
+         marks its end",
+        path.display(),
+        counted(*members, "members"),
+        by_number(*members, "was", "were")
     )]
     NoEndMarker {
         /// The tar.
@@ -88,9 +95,10 @@ pub enum TarError {
     },
     /// Data follows the end marker, usually because two tars were concatenated. Readers stop at the marker and never see it.
     #[error(
-        "tar has data after its end marker at byte {offset}: {}: readers stop at the marker, after {members} members\n\
+        "tar has data after its end marker at byte {offset}: {}: readers stop at the marker, after {}\n\
          hint: if two tars were concatenated, split them or pack them again: `tar --ignore-zeros -xf FILE` unpacks all of it",
-        path.display()
+        path.display(),
+        counted(*members, "members")
     )]
     TrailingData {
         /// The tar.

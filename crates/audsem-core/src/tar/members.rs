@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::source::{BULK_BUFFER, SCAN_BUFFER, Source};
 use super::{BLOCK, TarError, split_key};
 use crate::progress::InputMeter;
+use crate::terminal::counted;
 
 /// Extension headers (long names, PAX records) larger than this are treated as damage.
 const MAX_EXTENSION: u64 = 1 << 20;
@@ -248,7 +249,11 @@ impl MemberReader {
         }
         if read < BLOCK as u64 {
             // Too short for a header from the start: not a tar at all rather than a cut one.
-            return Err(if at == 0 { self.bad_header(0, format!("only {read} bytes")) } else { self.truncated() });
+            return Err(if at == 0 {
+                self.bad_header(0, format!("only {}", counted(read, "bytes")))
+            } else {
+                self.truncated()
+            });
         }
         if block.iter().all(|&byte| byte == 0) {
             return self.read_end(at).map(|()| None);
@@ -283,7 +288,7 @@ impl MemberReader {
 
     fn read_extension(&mut self, at: u64, size: u64) -> Result<Vec<u8>, TarError> {
         if size > MAX_EXTENSION {
-            return Err(self.bad_header(at, format!("extension record of {size} bytes")));
+            return Err(self.bad_header(at, format!("extension record of {}", counted(size, "bytes"))));
         }
         let mut record = Vec::new();
         self.read_exactly(size, &mut record)?;

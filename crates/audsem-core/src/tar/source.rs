@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::TarError;
-use crate::input::{Compression, open_plain};
+use crate::input::{Compression, Counting, open_plain};
 
 /// Read-ahead for streams and for reading every payload. Payloads larger than this go straight into
 /// their own buffer.
@@ -56,7 +56,8 @@ impl Source {
 
     fn compressed(reader: impl Read + Send + 'static, compression: Compression) -> io::Result<Self> {
         let taken = Arc::new(AtomicU64::default());
-        let reader = Counted { reader, taken: Arc::clone(&taken) };
+        let told = Arc::clone(&taken);
+        let reader = Counting::new(reader, move |bytes| told.store(bytes, Relaxed));
         let reader: Box<dyn BufRead + Send> = match compression {
             Compression::Plain => Box::new(BufReader::with_capacity(BULK_BUFFER, reader)),
             Compression::Gzip => {
@@ -126,18 +127,5 @@ impl Source {
             Self::File { .. } => position,
             Self::Stream { taken, .. } => taken.load(Relaxed),
         }
-    }
-}
-
-struct Counted<R> {
-    reader: R,
-    taken: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.reader.read(buffer)?;
-        self.taken.fetch_add(n as u64, Relaxed);
-        Ok(n)
     }
 }

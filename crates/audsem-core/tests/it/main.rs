@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod repository;
+mod repository_messages;
 mod run;
 mod run_folders;
 mod run_outcomes;

@@ -63,14 +63,14 @@ fn is_test(path: &Path) -> bool {
 }
 
 /// The lines of a source file before its test module.
-fn lines_of_code(text: &str) -> usize {
+pub(crate) fn lines_of_code(text: &str) -> usize {
     let lines: Vec<&str> = text.lines().collect();
     let tests = lines.windows(2).position(|two| two[0] == "#[cfg(test)]" && two[1].starts_with("mod "));
     tests.unwrap_or(lines.len())
 }
 
 #[track_caller]
-fn none(offenders: &[String], rule: &str) {
+pub(crate) fn none(offenders: &[String], rule: &str) {
     assert!(offenders.is_empty(), "{rule}:\n  {}", offenders.join("\n  "));
 }
 
@@ -243,7 +243,7 @@ fn links_in_documents_lead_somewhere() {
 }
 
 /// Source of the crates without their tests and examples.
-fn library_sources() -> impl Iterator<Item = (PathBuf, String)> {
+pub(crate) fn library_sources() -> impl Iterator<Item = (PathBuf, String)> {
     with_extension("rs").filter(|(path, _)| {
         let in_source = path.components().nth(2).is_some_and(|c| c.as_os_str() == "src");
         path.starts_with("crates") && in_source && !is_test(path)

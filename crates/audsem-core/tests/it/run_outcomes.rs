@@ -321,10 +321,13 @@ fn a_run_that_keeps_nothing_says_first_why() {
         &[dropped(DropReason::Small), dropped(DropReason::Odd), dropped(DropReason::Odd)],
         "none of 3 numbers was kept; 2 are left out as `odd`: the number is odd\n  hint: --odd changes that",
     );
-    check(&[dropped(DropReason::Small)], "none of 1 numbers was kept; 1 are left out as `small`: the number is small");
+    check(
+        &[dropped(DropReason::Small)],
+        "the only number was not kept: it is left out as `small`: the number is small",
+    );
     check(
         &[Err(LeftOut::fail(Fault::Broken, ""))],
-        "none of 1 numbers was kept; 1 are left out as `broken`: the number cannot be divided",
+        "the only number was not kept: it is left out as `broken`: the number cannot be divided",
     );
     assert_eq!(with_required(&[Ok(1), dropped(DropReason::Odd)], false).status, Status::Done);
 }
@@ -341,6 +344,6 @@ fn a_run_with_shards_left_or_failed_is_not_called_empty() {
     assert!(run.execute(PART, &plan(2), failing).unwrap().whole().is_none());
     let summary = run.finish().unwrap();
     assert_eq!((summary.status, summary.exit_code()), (Status::OverFailLimit, 1));
-    assert!(summary.to_string().starts_with("error: 1 shards failed and are not done"), "{summary}");
+    assert!(summary.to_string().starts_with("error: 1 shard failed and is not done: part-00000;"), "{summary}");
     assert_eq!(summary.clone().as_empty("nothing").status, Status::OverFailLimit, "the worse is told");
 }

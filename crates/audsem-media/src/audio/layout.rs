@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use audsem_core::terminal::counted;
+
 /// The channels of a sound, in the order they are interleaved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ChannelLayout {
@@ -85,7 +87,7 @@ impl fmt::Display for ChannelLayout {
             ChannelLayout::Speakers(_) if self.channels() == 1 => f.write_str("mono"),
             &ChannelLayout::STEREO => f.write_str("stereo"),
             ChannelLayout::Speakers(mask) => write!(f, "{} channels (mask {mask:#x})", self.channels()),
-            ChannelLayout::Discrete(channels) => write!(f, "{channels} channels"),
+            ChannelLayout::Discrete(channels) => f.write_str(&counted(*channels, "channels")),
         }
     }
 }

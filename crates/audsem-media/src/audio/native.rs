@@ -4,6 +4,7 @@ use super::ends::Ends;
 use super::error::checked_rate;
 use super::mp4_index::{Edit, Kind, Mp4Track};
 use super::{Audio, AudioError, ChannelLayout, support, tracks};
+use audsem_core::terminal::{by_number, counted};
 use std::io;
 use symphonia::core::audio::Channels;
 use symphonia::core::codecs::CodecParameters;
@@ -221,7 +222,13 @@ fn finish(mut sound: Audio, track: &Wanted, end_frame: Option<usize>) -> Result<
     if let Some(promise) = track.promised {
         let frames = (sound.frames() as u64).saturating_sub(promise.delay);
         if frames + promise.slack < promise.frames {
-            return Err(AudioError::Truncated { what: format!("{frames} of {} frames are there", promise.frames) });
+            return Err(AudioError::Truncated {
+                what: format!(
+                    "{frames} of {} {} there",
+                    counted(promise.frames, "frames"),
+                    by_number(frames, "is", "are")
+                ),
+            });
         }
         if promise.padded {
             // More than the padding of an encoder is more sound: concatenated files.

@@ -4,6 +4,8 @@
 //! mask, whether the data chunk is complete, and sizes left open by programs that write to a pipe.
 //! `hound` then reads the samples from a header of just the format and the data.
 
+use audsem_core::terminal::counted;
+
 use super::error::checked_rate;
 use super::{Audio, AudioError, ChannelLayout};
 use std::io::Read as _;
@@ -29,7 +31,7 @@ pub(super) fn decode(bytes: &[u8], max_s: f64) -> Result<Audio, AudioError> {
     let wav = walk(bytes)?;
     let promised = wav.promised.unwrap_or(wav.data.len());
     if promised > wav.data.len() {
-        let what = format!("its data chunk has {} of {promised} bytes", wav.data.len());
+        let what = format!("its data chunk has {} of {}", wav.data.len(), counted(promised, "bytes"));
         return Err(AudioError::Truncated { what });
     }
     let format = Format::read(wav.format)?;

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use audsem_core::terminal::counted;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::call::read_tail;
@@ -31,7 +32,7 @@ pub enum CompanionError {
         source: io::Error,
     },
     /// It ended, or closed its output, before all answers were there.
-    #[error("{program} ended after {answers} of {asked} answers{}", last_line(stderr))]
+    #[error("{program} ended after {answers} of {}{}", counted(*asked, "answers"), last_line(stderr))]
     Ended {
         /// The program.
         program: String,
@@ -43,7 +44,11 @@ pub enum CompanionError {
         stderr: String,
     },
     /// It did not answer in time, and was killed.
-    #[error("{program} gave {answers} of {asked} answers within {:.1} s and was killed", limit.as_secs_f64())]
+    #[error(
+        "{program} gave {answers} of {} within {:.1} s and was killed",
+        counted(*asked, "answers"),
+        limit.as_secs_f64()
+    )]
     TimedOut {
         /// The program.
         program: String,
@@ -210,7 +215,7 @@ mod tests {
         let started = Instant::now();
         let mut program = sh("sleep 60 & wait");
         let error = program.exchange(&lines(&["a"]), Duration::from_millis(200)).unwrap_err().to_string();
-        assert!(error.contains("0 of 1 answers within 0.2 s and was killed"), "{error}");
+        assert!(error.contains("0 of 1 answer within 0.2 s and was killed"), "{error}");
         drop(program);
         drop(sh("sleep 60"));
         assert!(started.elapsed() < LONG);

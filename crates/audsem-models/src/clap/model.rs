@@ -190,8 +190,8 @@ pub struct ClapInference {
     audio_projection: InferenceProjection,
     text_projection: InferenceProjection,
     config: Config,
-    device: Device,
-    logit_scale: f32,
+    pub(super) device: Device,
+    pub(super) logit_scale: f32,
 }
 
 impl ClapInference {
@@ -205,18 +205,6 @@ impl ClapInference {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
-    }
-
-    /// What cosines of a sound are multiplied with before a softmax over texts.
-    #[must_use]
-    pub fn logit_scale(&self) -> f32 {
-        self.logit_scale
-    }
-
-    /// Where the weights are.
-    #[must_use]
-    pub fn device(&self) -> &Device {
-        &self.device
     }
 
     /// Unit vectors (B, D) of mel features (B, 1 or 4, T, F); no clip depends on the others.

@@ -97,8 +97,8 @@ pub struct MsClap {
     audio_projection: Projection,
     text_projection: Projection,
     config: MsClapConfig,
-    device: Device,
-    logit_scale: f32,
+    pub(super) device: Device,
+    pub(super) logit_scale: f32,
 }
 
 impl MsClap {
@@ -139,18 +139,6 @@ impl MsClap {
     #[must_use]
     pub fn config(&self) -> &MsClapConfig {
         &self.config
-    }
-
-    /// What cosines of a sound are multiplied with before a softmax over texts.
-    #[must_use]
-    pub fn logit_scale(&self) -> f32 {
-        self.logit_scale
-    }
-
-    /// Where the weights are.
-    #[must_use]
-    pub fn device(&self) -> &Device {
-        &self.device
     }
 
     /// Unit vectors (B, D) of mel features (B, 1, T, F); no clip depends on the others.

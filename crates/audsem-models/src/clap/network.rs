@@ -86,19 +86,21 @@ impl Network {
         }
     }
 
+    /// What cosines of a sound are multiplied with before a softmax over texts.
     pub(super) fn logit_scale(&self) -> f32 {
         match self {
-            Self::Clap(clap) => clap.logit_scale(),
-            Self::MsClap(clap) => clap.logit_scale(),
-            Self::OpenClip(clap) => clap.logit_scale(),
+            Self::Clap(clap) => clap.logit_scale,
+            Self::MsClap(clap) => clap.logit_scale,
+            Self::OpenClip(clap) => clap.logit_scale,
         }
     }
 
+    /// Where the weights are.
     pub(super) fn device(&self) -> &Device {
         match self {
-            Self::Clap(clap) => clap.device(),
-            Self::MsClap(clap) => clap.device(),
-            Self::OpenClip(clap) => clap.device(),
+            Self::Clap(clap) => &clap.device,
+            Self::MsClap(clap) => &clap.device,
+            Self::OpenClip(clap) => &clap.device,
         }
     }
 

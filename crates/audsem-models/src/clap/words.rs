@@ -59,9 +59,7 @@ impl Words {
             Self::MsClap(tokenizer, end) => (tokenizer, end),
         };
         let has_text = !text.trim().is_empty() && tokenizer.encode(text)?.has_text;
-        let mut ids = tokenizer.encode(&format!("{text} {END}"))?.ids;
-        // The tokenizer cannot always tell; but what is whole ends with the end.
-        let truncated = ids.last() != Some(end);
+        let Encoded { mut ids, truncated, .. } = tokenizer.encode(&format!("{text} {END}"))?;
         if let Some(last) = ids.last_mut() {
             *last = *end;
         }

@@ -1,5 +1,6 @@
 //! Tensors between two files.
 
+use audsem_core::terminal::counted;
 use candle_core::{Device, Tensor};
 use half::{bf16, f16};
 use safetensors::Dtype;
@@ -77,8 +78,9 @@ impl SourceTensor {
         let wanted = n_numbers(&shape).and_then(|n| n.checked_mul(dtype.size()));
         if wanted != Some(bytes.len()) {
             return Err(ConvertError::content(format!(
-                "{} bytes for {dtype:?} numbers of shape {shape:?}",
-                bytes.len()
+                "{} for numbers of {} in the shape {shape:?}",
+                counted(bytes.len(), "bytes"),
+                counted(dtype.size(), "bytes")
             )));
         }
         Ok(Self { dtype, shape, bytes })

@@ -72,7 +72,10 @@ pub(crate) fn splice(text: &Tensor, replaced: &[(Range<usize>, Tensor)]) -> Resu
     let (mut parts, mut read) = (Vec::new(), 0);
     for (range, vectors) in replaced {
         if range.start < read || range.end < range.start || range.end > tokens {
-            let message = format!("vectors at {range:?} of a prompt of {tokens}, of which {read} are read");
+            let message = format!(
+                "vectors at {} to {} of a prompt of {tokens}, of which {read} are read",
+                range.start, range.end
+            );
             return Err(TensorError::Msg(message).into());
         }
         if range.start > read {

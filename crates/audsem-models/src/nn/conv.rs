@@ -50,7 +50,8 @@ impl ConvConfig {
     /// Refuses a height.
     fn check_over_time(&self) -> Result<()> {
         if self.kernel[0] != 1 || self.stride[0] != 1 || self.padding[0] != 0 {
-            bail!("a convolution over time has no height: {self:?}");
+            let Self { kernel, stride, padding, .. } = self;
+            bail!("a convolution over time has no height: kernel {kernel:?}, stride {stride:?}, padding {padding:?}");
         }
         Ok(())
     }

@@ -159,7 +159,10 @@ impl DecoderStack {
         mode: Mode,
     ) -> Result<Tensor> {
         let Some(layer) = self.layers.get(n).filter(|_| self.window.is_none()) else {
-            bail!("packed sequences in layer {n} of {}, which see {:?} tokens", self.layers.len(), self.window);
+            match self.window {
+                Some(window) => bail!("packed sequences in layer {n}, whose tokens see {window} of those before"),
+                None => bail!("layer {n} of {}", self.layers.len()),
+            }
         };
         let (angles, cu_seqlens) = (Some(angles), Some(cu_seqlens));
         layer.attend(x, &AttentionContext { angles, cu_seqlens, is_causal: true, bias: None, mode }, None)

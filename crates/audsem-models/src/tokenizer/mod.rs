@@ -13,7 +13,7 @@ mod train;
 use std::path::Path;
 
 use audsem_core::hub::ModelDir;
-use tokenizers::TruncationParams;
+use tokenizers::{PostProcessor as _, TruncationDirection, TruncationParams};
 
 use crate::error::{Error, Result};
 
@@ -28,6 +28,7 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     pad_id: u32,
     max_tokens: usize,
+    direction: TruncationDirection,
 }
 
 /// Token ids of one text.
@@ -50,9 +51,7 @@ impl Tokenizer {
     /// There is no vocabulary, a file cannot be parsed, or the files contradict one another.
     pub fn load(dir: &ModelDir, positions: usize, limit: Option<usize>) -> Result<Self> {
         let load::Loaded { tokenizer, pad_id, direction, max_tokens } = load::load(dir, positions, limit)?;
-        let mut loaded = Self::new(tokenizer, max_tokens)?;
-        let truncation = TruncationParams { max_length: max_tokens, direction, ..TruncationParams::default() };
-        loaded.inner.with_truncation(Some(truncation)).map_err(|e| failed(Path::new(""), &e))?;
+        let mut loaded = Self::limited(tokenizer, max_tokens, direction)?;
         loaded.pad_id = pad_id.unwrap_or(loaded.pad_id);
         Ok(loaded)
     }
@@ -61,12 +60,20 @@ impl Tokenizer {
     ///
     /// # Errors
     /// The limit leaves no room for text.
-    pub fn new(mut inner: tokenizers::Tokenizer, max_tokens: usize) -> Result<Self> {
-        let truncation = TruncationParams { max_length: max_tokens, ..TruncationParams::default() };
+    pub fn new(inner: tokenizers::Tokenizer, max_tokens: usize) -> Result<Self> {
+        Self::limited(inner, max_tokens, TruncationDirection::Right)
+    }
+
+    fn limited(mut inner: tokenizers::Tokenizer, max_tokens: usize, direction: TruncationDirection) -> Result<Self> {
+        // The library makes no more tokens than its limit, and where nothing is put around a text it cannot tell one that
+        // was cut there from one that ends there. So it makes one more, which [`Tokenizer::encode`] takes off.
+        let frames = inner.get_post_processor().is_some_and(|frame| frame.added_tokens(false) > 0);
+        let max_length = if frames { max_tokens } else { max_tokens.saturating_add(1) };
+        let truncation = TruncationParams { max_length, direction, ..TruncationParams::default() };
         inner.with_truncation(Some(truncation)).map_err(|e| failed(Path::new(""), &e))?;
         inner.with_padding(None);
         let pad_id = inner.token_to_id(SPECIAL_TOKENS[0]).unwrap_or(0);
-        Ok(Self { inner, pad_id, max_tokens })
+        Ok(Self { inner, pad_id, max_tokens, direction })
     }
 
     /// Makes a token a special one: it is cut out of texts before they are tokenised.
@@ -108,7 +115,8 @@ impl Tokenizer {
     /// As [`Tokenizer::encode`]; texts of up to `most` bytes are tokenised as a whole.
     fn encode_head(&self, text: &str, most: usize) -> Result<Encoded> {
         let head = self.head(text, most)?;
-        let encoding = self.inner.encode_fast(head, true).map_err(|e| failed(Path::new(""), &e))?;
+        let mut encoding = self.inner.encode_fast(head, true).map_err(|e| failed(Path::new(""), &e))?;
+        encoding.truncate(self.max_tokens, 0, self.direction);
         let truncated = !encoding.get_overflowing().is_empty();
         if head.len() < text.len() && !truncated {
             return Err(Error::TextBytes { bytes: text.len(), most });

@@ -195,3 +195,42 @@ fn vocabulary_and_merges_stand_in_for_the_whole_tokenizer() {
     let error = Tokenizer::load(&ModelDir::local(parts.path()), 32, None).unwrap_err().to_string();
     assert!(error.contains("lacks `tokenizer.json`"), "{error}");
 }
+
+/// A tokenizer that puts nothing around a text, as those of many language models.
+#[test]
+fn what_is_cut_at_the_limit_is_told_from_what_ends_there() {
+    let mut bare = train_wordpiece(TEXTS, 120).unwrap();
+    bare.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
+    let file = bare.to_string(false).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let mut file =
+            std::fs::OpenOptions::new().create(true).write(true).truncate(true).open(folder.path().join(name)).unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    };
+    write("tokenizer.json", &file);
+    for side in ["right", "left"] {
+        let class = r#""tokenizer_class": "PreTrainedTokenizerFast""#;
+        write("tokenizer_config.json", &format!(r#"{{{class}, "truncation_side": "{side}"}}"#));
+        let tokenizer = Tokenizer::load(&ModelDir::local(folder.path()), 3, None).unwrap();
+        let tokens = |text: &str| -> (Vec<String>, bool) {
+            let Encoded { ids, truncated, .. } = tokenizer.encode(text).unwrap();
+            (ids.iter().map(|id| tokenizer.inner().id_to_token(*id).unwrap()).collect(), truncated)
+        };
+        let of = |words: [&str; 3], truncated: bool| (words.map(str::to_owned).to_vec(), truncated);
+        assert_eq!(tokens("dog barks wind"), of(["dog", "barks", "wind"], false), "{side}");
+        let (cut, longer) = match side {
+            "right" => (["dog", "barks", "wind"], ["dog", "barks", "wind"]),
+            _ => (["barks", "wind", "dog"], ["dog", "wind", "barks"]),
+        };
+        assert_eq!(tokens("dog barks wind dog"), of(cut, true), "{side}");
+        assert_eq!(tokens("dog barks wind dog dog wind barks"), of(longer, true), "{side}");
+        assert_eq!(tokens("wind").1, tokens("").1, "{side}");
+    }
+    // A long text of which a head is enough.
+    let tokenizer = Tokenizer::new(bare, 3).unwrap();
+    let words = "rain falls ".repeat(1 << 16);
+    let encoded = tokenizer.encode(&words).unwrap();
+    assert!(encoded.truncated);
+    assert_eq!(encoded.ids, tokenizer.ids("rain falls rain").unwrap());
+}

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error as CoreError;
 use audsem_core::files::write_atomically;
+use audsem_core::terminal::counted;
 use candle_core::{Device, Tensor, Var};
 use rand_chacha::ChaCha8Rng;
 use safetensors::SafeTensors;
@@ -137,7 +138,7 @@ impl StateFile {
         let history: Vec<R> = serde_json::from_str(note(HISTORY)).map_err(|error| broken(&error))?;
         restore(&state, steps, vars, optimizer, device).map_err(|error| broken(&error))?;
         let epochs = history.len();
-        tracing::info!("continuing after epoch {epochs} and {} updates of the next", place.steps);
+        tracing::info!("continuing after epoch {epochs} and {} of the next", counted(place.steps, "updates"));
         Ok(Some((place, history)))
     }
 

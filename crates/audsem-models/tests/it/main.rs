@@ -43,6 +43,7 @@ mod train;
 mod training;
 mod training_folders;
 mod training_omni;
+mod training_policy;
 mod weights;
 mod whisper;
 mod whisper_real;

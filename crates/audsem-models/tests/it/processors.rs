@@ -80,9 +80,9 @@ fn marks_and_sounds_have_to_agree() {
     let (dir, audio_token, _) = goldens();
     let (processor, _) = open("qwen2-audio", &dir, audio_token);
     let error = |turns: &[ChatTurn], sounds: &[usize]| processor.tokens(turns, sounds, true).unwrap_err().to_string();
-    assert!(error(&[ChatTurn::question(1, "?")], &[]).contains("1 places for 0 sounds"));
+    assert!(error(&[ChatTurn::question(1, "?")], &[]).contains("1 place for 0 sounds"));
     // A mark that somebody wrote stands for a sound as well.
-    assert!(error(&[ChatTurn::question(1, "<|AUDIO|>?")], &[16_000]).contains("2 places for 1 sounds"));
+    assert!(error(&[ChatTurn::question(1, "<|AUDIO|>?")], &[16_000]).contains("2 places for 1 sound"));
     assert!(error(&[ChatTurn::question(1, "?")], &[320]).contains("at least 321"));
 }
 

@@ -16,9 +16,9 @@ use candle_core::{DType, Tensor};
 
 use crate::golden::{Goldens, max_abs, path};
 use crate::training::{
-    check_five_steps, check_gradients, check_policy, check_policy_gradients, check_scores, fine_tuning, log_probs,
-    open_folder, save_logits, worst,
+    check_five_steps, check_gradients, check_scores, fine_tuning, log_probs, open_folder, save_logits, worst,
 };
+use crate::training_policy::{check_policy, check_policy_gradients};
 
 fn goldens() -> Goldens {
     Goldens::load("training_omni.safetensors")

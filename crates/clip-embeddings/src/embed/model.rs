@@ -44,18 +44,6 @@ enum Found {
     File { file: PathBuf, tokenizer: ModelDir },
 }
 
-/// Files of a folder on which its tokenizer depends.
-const TOKENIZER_FILES: [&str; 8] = [
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-];
-
 impl ModelSettings {
     fn find(&self) -> Result<Found, Error> {
         let apart = self.tokenizer.as_deref().map(tokenizer_in).transpose()?;
@@ -123,7 +111,7 @@ impl Found {
             Self::File { file, .. } => ModelFingerprint::of_file(file),
         };
         let mut fingerprint = fingerprint.map_err(audsem_models::Error::from)?;
-        for path in self.apart().into_iter().flat_map(|dir| TOKENIZER_FILES.map(|name| dir.optional(name))).flatten() {
+        for path in self.apart().into_iter().flat_map(ModelDir::tokenizer_files) {
             fingerprint.sha256.extend(ModelFingerprint::of_file(&path).map_err(audsem_models::Error::from)?.sha256);
         }
         Ok(fingerprint)

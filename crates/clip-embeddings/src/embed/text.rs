@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use audsem_core::clips::{ClipContent, ClipDrop, ClipFault, index_keys, limited, list_captions};
 use audsem_core::run::{LeftOut, Outcome, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{TextEmbedding, TextEmbeddingRef, VectorWriter, text_hash};
+use audsem_core::terminal::{by_number, counted};
 use audsem_models::Error as NetworkError;
 use audsem_models::clap::ClapEncoder;
 use serde::Serialize;
@@ -83,7 +84,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let truncated = report.stats.counts.get(TRUNCATED).copied().unwrap_or(0);
     if let Some(model) = model.as_ref().filter(|_| truncated > 0) {
         let limit = model.encoder.max_tokens();
-        tracing::warn!("{truncated} captions have more than {limit} tokens and were truncated");
+        let (has, was) = (by_number(truncated, "has", "have"), by_number(truncated, "was", "were"));
+        tracing::warn!("{} {has} more than {limit} tokens and {was} truncated", counted(truncated, "captions"));
     }
     Ok(run.finish()?.with_result("shards", sources.len()).with_result(TRUNCATED, truncated))
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use audsem_core::run::RunFacts;
-use audsem_core::terminal::thousands;
+use audsem_core::terminal::counted;
 use audsem_report::About;
 
 use super::{HashedConfig, Summaries};
@@ -39,15 +39,14 @@ impl Source {
         names.dedup();
         let more = if names.len() > NAMED { format!(" and {} more", names.len() - NAMED) } else { String::new() };
         names.truncate(NAMED);
-        let tables = if self.n_tables == 1 { "1 table".to_owned() } else { format!("{} tables", self.n_tables) };
+        let tables = counted(self.n_tables, "tables");
         let inputs = format!("{}{more}, {tables} of {}", names.join(", "), self.kind);
         let mut about = About::default().with_runs(&self.runs).with("inputs", inputs);
         let side = settings.criterion.side.name();
         for (modality, total) in &summaries.totals {
             for (threshold, n) in settings.criterion.thresholds.iter().zip(&total.beyond) {
                 let list = format!("{side}-{}-{}.csv", file_name(modality), label(*threshold));
-                let clips = if *n == 1 { "1 clip".to_owned() } else { format!("{} clips", thousands(*n)) };
-                about = about.with_file(&list, clips);
+                about = about.with_file(&list, counted(*n, "clips"));
             }
         }
         about.with_file("report.txt", "this page as text")

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use audsem_core::terminal::counted;
+
 use super::{HashedConfig, SetSummary, Summaries};
 use crate::criterion::label;
 
@@ -40,7 +42,7 @@ fn write_all(out: &mut String, settings: &HashedConfig<'_>, summaries: &Summarie
     writeln!(out, "{}\n", settings.title)?;
     for (modality, total) in &summaries.totals {
         let sets = || summaries.sets[modality].iter().map(|(name, set)| (name.as_str(), set));
-        writeln!(out, "== {modality}: {} scores ({}: {})\n", total.count, column.name(), column.meaning())?;
+        writeln!(out, "== {modality}: {} ({}: {})\n", counted(total.count, "scores"), column.name(), column.meaning())?;
         table(out, sets(), total)?;
         draw(out, total)?;
         writeln!(out, "\nyield: what a threshold keeps (a score {side} it is left out)")?;

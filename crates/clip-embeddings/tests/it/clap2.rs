@@ -10,7 +10,8 @@ use candle_core::{DType, Device};
 
 use crate::workbench::{Bench, cosine};
 
-fn golden() -> PathBuf {
+/// A folder of CLAP2.
+pub(crate) fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/goldens/clap2_modern")
 }
 

@@ -173,7 +173,9 @@ fn captions_are_read_to_the_limit_of_the_model_and_cuts_are_counted() {
             serde_json::from_slice(&std::fs::read(bench.path(output).join("stats.json")).unwrap()).unwrap();
         stats["steps"]["part"]["counts"]["truncated"].as_u64()
     };
-    call(&bench, "embed-text -i list.csv -o whole").ended(0).says("1 captions have more than 64 tokens");
+    call(&bench, "embed-text -i list.csv -o whole")
+        .ended(0)
+        .says("1 caption has more than 64 tokens and was truncated");
     let whole = vectors(&bench, "whole/part-00000.parquet");
     assert_ne!(whole[0], whole[1]);
     assert_eq!(truncated("whole"), Some(1));

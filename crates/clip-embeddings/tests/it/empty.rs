@@ -31,7 +31,7 @@ fn nothing_to_embed() {
     check(
         &bench,
         &format!("embed-audio -i silent -o audio --model {model}"),
-        "none of 1 clips was kept; 1 are left out as `no_audio`",
+        "the only clip was not kept: it is left out as `no_audio`",
     );
 }
 
@@ -67,7 +67,7 @@ fn sounds_beyond_the_threshold_that_no_shard_has() {
     check(
         &bench,
         "extract -i scores.parquet --shards shards --threshold 0.9 -o out",
-        "none of 1 clips beyond the threshold was copied\n  hint: --shards names the tars that hold them",
+        "nothing was copied of 1 clip beyond the threshold\n  hint: --shards names the tars that hold them",
     );
     // Nothing beyond the threshold is what one hopes for.
     bench.call("extract -i scores.parquet --shards shards --threshold 2 -o fine").ended(0);

@@ -5,6 +5,7 @@ use std::path::Path;
 use audsem_clip_embeddings::tables::Score;
 use audsem_core::testing::kill_and_resume;
 
+use crate::clap2;
 use crate::report::score;
 use crate::workbench::{Bench, model, shard};
 
@@ -130,6 +131,15 @@ fn embed_audio_goes_on_after_a_kill_whatever_the_batches() {
     };
     let seen = kill_and_resume(runs.path(), 4, program).unwrap();
     assert!(seen.in_the_middle > 0, "no kill came in the middle: {seen:?}");
+}
+
+/// The same with a folder of CLAP2, whose vectors are made otherwise.
+#[test]
+fn embed_audio_with_clap2_goes_on_after_a_kill() {
+    let bench = Bench::new();
+    shards(&bench, 5);
+    let model = clap2::golden();
+    check(&bench, 4, &format!("embed-audio -i in --batch-size 3 --model {}", model.display()));
 }
 
 #[test]

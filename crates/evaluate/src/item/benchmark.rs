@@ -6,6 +6,7 @@ use audsem_core::error::Error as CoreError;
 use audsem_core::files::hex;
 use audsem_core::input::{is_folder, read_whole};
 use audsem_core::tables::JsonRows;
+use audsem_core::terminal::counted;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -127,8 +128,8 @@ fn note_strange_answers(read: &mut BenchmarkItems) {
     let strange: Vec<&str> = read.items.iter().filter(is_strange).map(|item| item.id.as_str()).collect();
     if !strange.is_empty() {
         let shown = strange.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-        let n = strange.len();
-        read.notes.push(format!("the right answer of {n} questions is none of their options, among them {shown}"));
+        let n = counted(strange.len(), "questions");
+        read.notes.push(format!("the right answer of {n} is not among the options: {shown}"));
     }
 }
 

@@ -86,7 +86,7 @@ fn a_test_set_has_no_answers_and_strange_answers_are_told() {
     assert!(read_withheld.items[0].references.is_empty() && read_withheld.notes[0].contains("withheld"));
     let mut strange = question("1", "easy");
     strange["answer"] = "A cat".into();
-    assert!(read_one(&strange).notes[1].contains("is none of their options, among them 1"));
+    assert!(read_one(&strange).notes[1].contains("is not among the options: 1"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What the page shows, in words and numbers that are ready to be read.
 
-use audsem_core::terminal::thousands;
+use audsem_core::terminal::{counted, thousands};
 use audsem_metrics::interval::Resampling;
 use audsem_report::{About, IntervalBar, IntervalChart, Markup};
 use serde::Serialize;
@@ -148,8 +148,7 @@ fn benchmark<'a>(name: &'a str, parts: &ReportParts<'a>) -> Result<BenchmarkView
 
 /// The numbers of questions and of sounds.
 fn size(found: &BenchmarkSummary) -> String {
-    let counted = |n: u64, what: &str| format!("{} {what}{}", thousands(n), if n == 1 { "" } else { "s" });
-    format!("{} about {}", counted(found.n_questions, "question"), counted(found.n_sounds, "sound"))
+    format!("{} about {}", counted(found.n_questions, "questions"), counted(found.n_sounds, "sounds"))
 }
 
 fn headline<'a>(run: &'a ScoredRun, found: &BenchmarkSummary, metric: MetricKind) -> HeadlineRow<'a> {

@@ -454,7 +454,7 @@ fn a_benchmark_is_asked_as_published() {
     let flags = format!("--benchmark mmau --data mmau/mini.json --model m --server {}", server.url("/v1"));
     let called = bench.call(&format!("predict {flags} -o out --prompt omni-length --target-words 25")).ended(0);
     let notes = called.summary()["results"]["notes"].to_string();
-    assert!(notes.contains("the right answer of 1 questions is none of their options"), "{notes}");
+    assert!(notes.contains("the right answer of 1 question is not among the options"), "{notes}");
     let all = predictions(&bench, "out", 1);
     assert_eq!(all.iter().map(|one| one.item.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(all[0].item.groups["task"], "sound");

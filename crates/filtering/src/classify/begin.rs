@@ -83,7 +83,7 @@ fn begin_checkpoint(config: &Config, dir: &ModelDir, seed: u64, device: &Device)
     BertClassifier::load(params.var_builder(DType::F32, device), &network)?;
     // The head may be absent and is then new. Any other missing tensor or wrong shape is an error.
     params.finish(|name| name.starts_with("classifier.") || name.contains("pooler."), |_| true)?;
-    tracing::info!(tensors = ?params.newly_initialized(), "made new");
+    tracing::info!("made new: {}", params.newly_initialized().join(", "));
     let encoder = Tokenizer::load(dir, network.max_position_embeddings, Some(config.max_length))?;
     let mut side = Vec::new();
     for name in ["tokenizer_config.json", "special_tokens_map.json"] {

@@ -23,6 +23,7 @@ use audsem_core::device::{DeviceChoice, Precision};
 use audsem_core::hub::ModelDir;
 use audsem_core::run::{LeftOut, Run, RunConfig, RunOptions, RunSpec, ShardError, ShardOutput, Step, Summary};
 use audsem_core::tables::{ParquetWriter, read_parquet, tables_under};
+use audsem_core::terminal::{by_number, counted};
 use serde::Serialize;
 
 pub use labelled::{Example, Examples, LabelledSplit, read_labelled};
@@ -155,11 +156,14 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
     run.must_keep(step).explain(Fault::ALL);
     let report = run.execute(step, &plan, |path, out| score(config, &scorer, path, out))?;
     let count = |name| report.stats.counts.get(name).copied().unwrap_or(0);
-    if count(TRUNCATED) > 0 {
-        tracing::warn!("{} texts have more than {} tokens and were truncated", count(TRUNCATED), scorer.max_tokens());
+    let truncated = count(TRUNCATED);
+    if truncated > 0 {
+        let (has, was) = (by_number(truncated, "has", "have"), by_number(truncated, "was", "were"));
+        let (texts, limit) = (counted(truncated, "texts"), scorer.max_tokens());
+        tracing::warn!("{texts} {has} more than {limit} tokens and {was} truncated");
     }
     let summary = run.finish()?.with_result("texts that name a sound", count("sounds"));
-    Ok(summary.with_result(TRUNCATED, count(TRUNCATED)))
+    Ok(summary.with_result(TRUNCATED, truncated))
 }
 
 /// One shard: scores its texts, writes `part-N.parquet`.

@@ -16,6 +16,7 @@ use audsem_core::run::{
     Fingerprint, ReadBack, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, ShardOutputs, Step,
     Summary,
 };
+use audsem_core::terminal::{by_number, counted};
 use audsem_models::tokenizer::Tokenizer;
 use audsem_models::train::{StateFile, Trainer};
 use serde::Serialize;
@@ -285,7 +286,10 @@ fn count_truncated(encoder: &Tokenizer, examples: &Examples, out: &mut ShardOutp
     if truncated > 0 {
         let limit = encoder.max_tokens();
         tracing::warn!(
-            "{truncated} captions have more than {limit} tokens and are learned and judged without their end"
+            "{} {} more than {limit} tokens and {} learned and judged without the end",
+            counted(truncated, "captions"),
+            by_number(truncated, "has", "have"),
+            by_number(truncated, "is", "are")
         );
     }
     Ok(())

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use audsem_core::error::Error;
 use audsem_core::run::Fingerprint;
 use audsem_core::tables::{ParquetFile, is_csv};
+use audsem_core::terminal::counted;
 use foldhash::fast::FixedState;
 
 use super::name::ClipName;
@@ -84,7 +85,8 @@ pub(super) fn attach(tables: &[PathBuf], candidates: &mut [Candidate]) -> Result
             let rows = rows?;
             if let Some(bad) = rows.bad.first() {
                 counts.n_unreadable += rows.bad.len() as u64;
-                tracing::warn!("{}: {} rows cannot be read, the first of them: {bad}", table.display(), rows.bad.len());
+                let n = counted(rows.bad.len(), "rows");
+                tracing::warn!("{}: {n} cannot be read, the first of them: {bad}", table.display());
             }
             for (_, row) in rows.iter() {
                 counts.n_rows += 1;

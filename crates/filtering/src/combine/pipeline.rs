@@ -70,7 +70,7 @@ const DEFAULT: &[CaptionRule] = &[
     CaptionRule {
         name: "length",
         apply: |r, text| rules::length(text, r.settings.min_chars, r.settings.max_chars),
-        measure: Some(|r, text| r.length_of(rules::n_chars(text), "character")),
+        measure: Some(|r, text| r.length_of(rules::n_chars(text), "characters")),
     },
     CaptionRule { name: "charset", apply: |_, text| rules::charset(text), measure: None },
     CaptionRule { name: "names", apply: |r, text| rules::names(text, &r.names), measure: Some(CaptionRules::names_of) },
@@ -102,7 +102,7 @@ const REFERENCE: &[CaptionRule] = &[
     CaptionRule {
         name: "length",
         apply: |r, text| rules::length_reference(text, r.settings.min_chars, r.settings.max_chars),
-        measure: Some(|r, text| r.length_of(text.len(), "byte")),
+        measure: Some(|r, text| r.length_of(text.len(), "bytes")),
     },
     CaptionRule { name: "charset", apply: |_, text| rules::charset(text), measure: None },
     CaptionRule {
@@ -223,17 +223,17 @@ impl CaptionRules {
         lines
     }
 
-    fn length_of(&self, n: usize, unit: &str) -> String {
+    fn length_of(&self, n: usize, units: &str) -> String {
         let Settings { min_chars, max_chars, .. } = self.settings;
-        measured(n, unit, &[("minimum", min_chars, "--min-chars"), ("maximum", max_chars, "--max-chars")])
+        measured(n, units, &[("minimum", min_chars, "--min-chars"), ("maximum", max_chars, "--max-chars")])
     }
 
     fn persons_of(&self, n: usize) -> String {
-        measured(n, "person", &[("maximum", self.settings.max_persons, "--max-persons")])
+        measured(n, "persons", &[("maximum", self.settings.max_persons, "--max-persons")])
     }
 
     fn words_of(&self, n: usize) -> String {
-        measured(n, "word", &[("minimum", self.settings.min_words, "--min-words")])
+        measured(n, "words", &[("minimum", self.settings.min_words, "--min-words")])
     }
 
     fn names_of(&self, _: &str) -> String {

@@ -7,6 +7,7 @@
 //! counts a fault and continues.
 
 use audsem_core::run::LeftOut;
+use audsem_core::terminal::counted;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -134,7 +135,7 @@ impl ReferenceHarvest {
             return;
         };
         let Some(id) = video.id.as_deref() else {
-            self.harvest.fault("?".to_owned(), Fault::NoVideoId, format!("{} caption tracks", tracks.len()));
+            self.harvest.fault("?".to_owned(), Fault::NoVideoId, counted(tracks.len(), "caption tracks"));
             return;
         };
         let before = self.n_kept();

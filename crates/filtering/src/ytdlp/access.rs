@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use audsem_core::reason::Reason as _;
 use audsem_core::video_id::MAX_ID_BYTES;
 use audsem_media::program::{Call, Program, Tool};
 
@@ -107,7 +108,7 @@ impl Access {
             return Ok(stdout);
         }
         let (fault, detail) = classify(&finished.stderr, video_id);
-        tracing::debug!(video_id, ?fault, status = %finished.status, "yt-dlp failed");
+        tracing::debug!(video_id, fault = fault.name(), status = %finished.status, "yt-dlp failed");
         Err(Trouble::Fetch(fault, detail))
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use audsem_core::reason::Reason as _;
 use audsem_core::signals::sleep_until;
 use audsem_llm::RetryPolicy;
 
@@ -62,7 +63,7 @@ impl Pace {
                 FaultKind::Retryable if last => return Err(Trouble::Fetch(fault, detail)),
                 kind => {
                     let wait = self.retry.wait(key, n, None);
-                    tracing::info!(key, ?fault, detail, wait_s = wait.as_secs_f64(), "will try again");
+                    tracing::info!(key, fault = fault.name(), detail, wait_s = wait.as_secs_f64(), "will try again");
                     if kind == FaultKind::Blocked {
                         self.hold(wait);
                     } else if !sleep_until(Instant::now() + wait) {

@@ -140,7 +140,7 @@ fn a_table_that_cannot_be_read_shows_everywhere() {
         let output = audsem(folder.path(), &[&args[..], &LISTS, &[flag]].concat());
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{message}");
-        assert!(message.contains("1.parquet") && message.contains("1 shards failed"), "{flag}: {message}");
+        assert!(message.contains("1.parquet") && message.contains("1 shard failed"), "{flag}: {message}");
     }
     let out = folder.path().join("out");
     assert!(!out.join("texts.txt").exists(), "the list of texts was made from a part of the clips");

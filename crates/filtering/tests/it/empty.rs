@@ -60,7 +60,7 @@ fn no_clip_has_a_row() {
     check(
         &bench,
         "clips -i media --table table -o out --no-ffmpeg",
-        "none of 1 clips was kept; 1 are left out as `no_clip_row`: no row of the clip table has this video and start\n  \
+        "the only clip was not kept: it is left out as `no_clip_row`: no row of the clip table has this video and start\n  \
          hint: --table changes that",
     );
 }

@@ -14,7 +14,7 @@ use audsem_core::testing::loopback::{Loopback, ReceivedRequest, Reply};
 const TRACK: &str = "WEBVTT\n\n00:01.000 --> 00:03.000\n[dog barks]\n";
 
 /// Pages as video sites write them: `VIDEO.html` with a player and its tracks.
-fn site(call: &ReceivedRequest, _: usize) -> Reply {
+pub(crate) fn site(call: &ReceivedRequest, _: usize) -> Reply {
     let html = |tracks: &str| {
         let page =
             format!("<html><head><title>t</title></head><body><video src=\"/v.mp4\">{tracks}</video></body></html>");

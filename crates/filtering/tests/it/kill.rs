@@ -17,7 +17,7 @@ fn program(arguments: &[&str], output: &Path, workers: usize) -> Command {
 }
 
 /// A dump of about `megabytes`, with some of everything: speech, sounds, too short ones, broken lines.
-fn write_dump(path: &Path, megabytes: usize) {
+pub(crate) fn write_dump(path: &Path, megabytes: usize) {
     let mut dump = String::new();
     for video in 0.. {
         if dump.len() > megabytes << 20 {

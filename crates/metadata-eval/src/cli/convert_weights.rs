@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use audsem_core::cli::{CommandOutput, GlobalArgs};
+use audsem_core::terminal::counted;
 use audsem_models::convert::{ConvertError, SourceFile, SourceNetwork, WeightFormat};
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -118,7 +119,8 @@ impl ConvertWeightsArgs {
             json!({ "network": network, "tensors": tensors, "left_out": left_out, "output": self.output }).to_string()
         } else {
             format!(
-                "{network}: {tensors} tensors in {}; {left_out} constants and parts of tensors left out (source.json)",
+                "{network}: {} in {}; {left_out} constants and parts of tensors left out (source.json)",
+                counted(tensors, "tensors"),
                 self.output.display()
             )
         };

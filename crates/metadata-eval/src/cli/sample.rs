@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use audsem_core::terminal::counted;
 use clap::Args;
 
 use crate::error::Error;
@@ -52,6 +53,10 @@ impl SampleArgs {
         }
         let crate::sample::Sampled { clips, without_sound, common, unreadable } = sampled;
         let page = self.output.display();
-        Ok(format!("{page}: {clips} of {common} clips, {without_sound} without sound; {unreadable} unreadable lines\n"))
+        Ok(format!(
+            "{page}: {clips} of {}, {without_sound} without sound; {}\n",
+            counted(common, "clips"),
+            counted(unreadable, "unreadable lines")
+        ))
     }
 }

@@ -7,6 +7,7 @@ use audsem_core::clip_id::ClipId;
 use audsem_core::row;
 use audsem_core::run::Reads;
 use audsem_core::tables::{ParquetFile, TableError, text_hash};
+use audsem_core::terminal::counted;
 
 use super::index::PlaceIndex;
 use crate::error::Error;
@@ -60,8 +61,8 @@ impl Captions {
             for rows in ParquetFile::<ClipCaption>::open(&table.path)?.usable_groups() {
                 let rows = rows?;
                 if let Some(bad) = rows.bad.first() {
-                    let n = rows.bad.len();
-                    tracing::warn!("{}: {n} rows cannot be read, the first of them: {bad}", table.path.display());
+                    let n = counted(rows.bad.len(), "rows");
+                    tracing::warn!("{}: {n} cannot be read, the first of them: {bad}", table.path.display());
                 }
                 for row in rows.iter().filter_map(|(_, row)| row.ok()) {
                     // A row that names no clip cannot belong to one that has features.

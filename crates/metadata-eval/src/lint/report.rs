@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use audsem_core::terminal::counted;
 use serde::Serialize;
 use serde_json::json;
 
@@ -120,15 +121,11 @@ impl LintReport {
 
 impl fmt::Display for LintReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} records, {} texts", self.records, self.texts)?;
+        writeln!(f, "{}, {}", counted(self.records, "records"), counted(self.texts, "texts"))?;
         if self.answered > 0 {
             let letters: Vec<String> = self.letters.iter().map(|(letter, n)| format!("{letter} {n}")).collect();
-            let (letters, n) = (letters.join(", "), self.answered);
-            writeln!(
-                f,
-                "{n} questions with options: answers {letters}; longest {}, shortest {}",
-                self.longest, self.shortest
-            )?;
+            let (letters, n) = (letters.join(", "), counted(self.answered, "questions"));
+            writeln!(f, "{n} with options: answers {letters}; longest {}, shortest {}", self.longest, self.shortest)?;
         }
         if self.problems.is_empty() {
             return writeln!(f, "nothing found");

@@ -1,6 +1,7 @@
 //! Checks in code of what was written: structure, lengths, wording. What remains is content, which a judge may judge.
 
 use audsem_core::records::{Choices, clean};
+use audsem_core::terminal::{by_number, counted};
 use serde_json::{Map, Value};
 
 use super::product::{Product, Style};
@@ -84,7 +85,11 @@ impl Check<'_> {
         }
         let pairs = answer["questions"].as_array().map(Vec::as_slice).unwrap_or_default();
         if !(2..=3).contains(&pairs.len()) {
-            return Err(format!("there are {} questions instead of 2 or 3", pairs.len()));
+            return Err(format!(
+                "there {} {} instead of 2 or 3",
+                by_number(pairs.len(), "is", "are"),
+                counted(pairs.len(), "questions")
+            ));
         }
         let pairs = pairs.iter().enumerate();
         let pairs = pairs.map(|(i, pair)| self.pair(pair).map_err(|problem| format!("question {}: {problem}", i + 1)));
@@ -98,7 +103,11 @@ impl Check<'_> {
         let answer = text(value, "answer")?;
         let n = count_words(&thinking);
         if n < self.limits.min_thinking {
-            return Err(format!("the thinking has {n} words; it needs at least {}", self.limits.min_thinking));
+            return Err(format!(
+                "the thinking has {}; it needs at least {}",
+                counted(n, "words"),
+                self.limits.min_thinking
+            ));
         }
         let n = count_words(&answer);
         if self.product != Product::Mcqa && n > self.limits.max_answer {
@@ -171,7 +180,11 @@ impl Check<'_> {
         let choices = Choices::from_value(&value["choices"]).map_err(|fault| fault.detail)?;
         let options: Vec<String> = choices.iter().map(|choice| choice.text.clone()).collect();
         if options.len() != 4 {
-            return Err(format!("there are {} options instead of four", options.len()));
+            return Err(format!(
+                "there {} {} instead of four",
+                by_number(options.len(), "is", "are"),
+                counted(options.len(), "options")
+            ));
         }
         distinct(options.iter().map(String::as_str), "options")?;
         for option in &options {
@@ -322,7 +335,7 @@ mod tests {
             let answers: Vec<Value> = answers.iter().map(|answer| qa(answer)).collect();
             refused(Product::Qa, Style::Simple, &json!({ "questions": answers }), expected);
         };
-        check(&["A dog."], "1 questions instead of 2 or 3");
+        check(&["A dog."], "there is 1 question instead of 2 or 3");
         check(&["A dog.", "Yes."], "question 2: the answer is a plain yes or no");
         check(&["A dog.", "a dog"], "two questions are the same");
         let good = json!({"questions": [qa("A dog."), qa("A cat.")]});

@@ -1,5 +1,6 @@
 //! When sounds are heard, by the labels of each second, and statements that can be checked against it.
 
+use audsem_core::terminal::counted;
 use serde::{Deserialize, Serialize};
 
 use super::metadata::{Evidence, RatedLabel};
@@ -98,7 +99,11 @@ impl Timeline {
             (ClaimKind::Count, [sound], Some(value)) => {
                 let sound = self.find(sound)?;
                 let n = sound.stretches.len();
-                if n == value as usize { Ok(()) } else { Err(format!("{} is heard {n} separate times", sound.name)) }
+                if n == value as usize {
+                    Ok(())
+                } else {
+                    Err(format!("{} is heard {}", sound.name, counted(n, "separate times")))
+                }
             }
             (ClaimKind::Duration, [sound], Some(value)) => {
                 let sound = self.find(sound)?;

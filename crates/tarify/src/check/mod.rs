@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 use audsem_core::records::Task;
 use audsem_core::run::{Run, RunConfig, RunOptions, RunSpec, Stats, Status, Step, StepOutputs, Summary};
-use audsem_core::terminal::thousands;
+use audsem_core::terminal::counted;
 use serde::Serialize;
 
 use sample::Verifier;
@@ -111,7 +111,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
 fn verdict(n_bad: u64, tolerated: f64) -> String {
     match n_bad {
         0 => "passed".to_owned(),
-        n => format!("passed: {} problems, no more than --max-fail-rate {tolerated} allows", thousands(n)),
+        n => format!("passed: {}, no more than --max-fail-rate {tolerated} allows", counted(n, "problems")),
     }
 }
 

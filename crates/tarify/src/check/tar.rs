@@ -8,6 +8,7 @@ use audsem_core::reason::Reason as _;
 use audsem_core::run::{LeftOut, ShardError, ShardOutput};
 use audsem_core::suffix::is_media;
 use audsem_core::tar::{Member, MemberReader, TarError, is_metadata, split_key};
+use audsem_core::terminal::counted;
 use serde::Serialize;
 
 use super::sample::{Gathered, Verifier, check_json};
@@ -70,7 +71,7 @@ pub(super) fn check(
     };
     match result {
         Ok(()) if checker.report.samples == 0 && checker.report.problems == 0 && work.budget > 0 => {
-            let members = format!("{} members", checker.report.members);
+            let members = counted(checker.report.members, "members");
             checker.problem(&name, Fault::EmptyTar, members);
         }
         Ok(()) => {}

@@ -11,6 +11,7 @@ use audsem_core::clip_id::ClipId;
 use audsem_core::csv_records::CsvRecords;
 use audsem_core::error::Error as CoreError;
 use audsem_core::input;
+use audsem_core::terminal::{by_number, counted};
 use serde::Deserialize;
 
 use super::Config;
@@ -51,9 +52,9 @@ pub(super) fn select(mapping: &Path, config: &Config, workers: usize) -> Result<
     let given: HashSet<String> = config.sources.iter().map(|path| name_of(path)).collect();
     if !tars.keys().any(|tar| given.contains(tar)) {
         let problem = format!(
-            "this table names none of the {} tars of --input ({}), but {}\n\
+            "this table names none of {} of --input ({}), but {}\n\
              hint: make it anew with `audsem-tarify index`, or leave out --mapping-csv",
-            given.len(),
+            counted(given.len(), "tars"),
             some(given.iter().collect::<std::collections::BTreeSet<_>>()),
             if tars.is_empty() { "no tar at all".to_owned() } else { some(tars.keys()) }
         );
@@ -63,7 +64,8 @@ pub(super) fn select(mapping: &Path, config: &Config, workers: usize) -> Result<
         tars.iter().filter(|(tar, hit)| **hit && !given.contains(*tar)).map(|(tar, _)| tar).collect();
     if !missing.is_empty() {
         let (n, names) = (missing.len(), some(missing));
-        tracing::warn!("{n} tars with clips of the records are not in --input: {names}");
+        let are = by_number(n, "is", "are");
+        tracing::warn!("{} with clips of the records {are} not in --input: {names}", counted(n, "tars"));
     }
     let mut selection = Selection::default();
     for path in &config.sources {

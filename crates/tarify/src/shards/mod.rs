@@ -42,6 +42,7 @@ pub use text::TextLimits;
 
 use audsem_core::reason::Reason as _;
 use audsem_core::run::{Run, RunOptions, RunSpec, Summary};
+use audsem_core::terminal::{by_number, counted};
 
 use crate::clip_rows;
 use crate::error::Error;
@@ -122,8 +123,10 @@ fn describe(mut summary: Summary, config: &Config, sizes: &write::Sizes) -> Summ
     let is_other = matches!(config.num_valid, ValidSize::Clips(n) if n as u64 != valid);
     if config.valid_videos.is_none() && (is_other || (valid == 0 && config.has_valid())) {
         tracing::warn!(
-            "{valid} of {clips} clips are in the valid split (--num-valid {}): videos are never divided between the splits, \
+            "{valid} of {} {} in the valid split (--num-valid {}): videos are never divided between the splits, \
              and at most half of the clips are for validation",
+            counted(clips, "clips"),
+            by_number(valid, "is", "are"),
             config.num_valid
         );
     }
@@ -133,6 +136,10 @@ fn describe(mut summary: Summary, config: &Config, sizes: &write::Sizes) -> Summ
     let hint = if config.valid_videos.is_some() { "name fewer videos in --split-in" } else { "lower --num-valid" };
     summary.as_empty(match valid {
         0 => "the train split is empty: none of its samples could be written".to_owned(),
-        valid => format!("the train split is empty: all {valid} clips are in the valid split\n  hint: {hint}"),
+        1 => format!("the train split is empty: the only clip is in the valid split\n  hint: {hint}"),
+        valid => {
+            let clips = counted(valid, "clips");
+            format!("the train split is empty: all {clips} are in the valid split\n  hint: {hint}")
+        }
     })
 }

@@ -6,6 +6,7 @@ use std::io::Write;
 use audsem_core::error::Error as CoreError;
 use audsem_core::run::{Fingerprint, LeftOut, Run, Shard, ShardError, ShardOutput, Step};
 use audsem_core::tar::{ShardPlanner, SplitLimits, stored_bytes};
+use audsem_core::terminal::counted;
 use serde::{Deserialize, Serialize};
 
 use super::Config;
@@ -210,8 +211,11 @@ fn tell(config: &Config, plan: &Plan) {
     };
     let (shards, videos) = (plan.shards.len(), plan.valid.ids.len());
     tracing::info!(
-        "{all} clips: {} for training, {valid} of {videos} videos for validation ({wanted}); {shards} shards",
-        all - valid
+        "{}: {} for training, {valid} of {} for validation ({wanted}); {}",
+        counted(all, "clips"),
+        all - valid,
+        counted(videos, "videos"),
+        counted(shards, "shards")
     );
 }
 

@@ -16,6 +16,7 @@ use audsem_core::json;
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{LeftOut, Outcome};
 use audsem_core::tables::{JsonGroup, JsonRows, is_csv};
+use audsem_core::terminal::counted;
 use serde_json::{Map, Value};
 
 use super::lines::{Batch, Batches};
@@ -256,7 +257,10 @@ impl<R: Read> CsvChunks<R> {
                 Err(error) => match error.kind() {
                     csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
                         let line = pos.as_ref().map_or(0, csv::Position::line);
-                        rows.push((line, Err(format!("{len} fields, but the header has {expected_len}"))));
+                        rows.push((
+                            line,
+                            Err(format!("{}, but the header has {expected_len}", counted(*len, "fields"))),
+                        ));
                     }
                     _ => {
                         self.ended = true;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::run::RunFolder;
+use audsem_core::terminal::counted;
 use serde_json::{Value, json};
 
 use super::search::{Finding, LeftOutRecord};
@@ -161,7 +162,7 @@ impl fmt::Display for LeftOutRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, known, .. } = self;
         let meaning = if known.meaning.is_empty() { String::new() } else { format!(": {}", known.meaning) };
-        let many = if line.records == 1 { String::new() } else { format!(" ({} records)", line.records) };
+        let many = if line.records == 1 { String::new() } else { format!(" ({})", counted(line.records, "records")) };
         writeln!(f, "left out ({}), {}{many}{meaning}", line.outcome, line.reason)?;
         if !line.detail.is_empty() {
             writeln!(f, "    value: {}", short(&line.detail))?;

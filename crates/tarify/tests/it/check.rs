@@ -138,7 +138,7 @@ fn problems_are_tolerated_up_to_a_share_and_reported_all_the_same() {
     bench.call("check --verify none -i in -o fewer --max-fail-rate 0.4").ended(1);
     let called = bench.call("check --verify none -i in -o half --max-fail-rate 0.5").ended(0);
     assert_eq!(called.summary()["status"], "done");
-    let passed = "passed: 1 problems, no more than --max-fail-rate 0.5 allows";
+    let passed = "passed: 1 problem, no more than --max-fail-rate 0.5 allows";
     assert_eq!(called.summary()["results"]["check"], passed);
     called.says("no_json: the sample has no JSON");
     // Also where nothing is as it should be.

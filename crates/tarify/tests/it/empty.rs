@@ -51,7 +51,7 @@ fn names_with_dots_end_with_the_command_that_mends_them() {
     for (command, said) in [
         (
             "index",
-            "1 are left out as `no_media`: the sample has no sound or video; where names have dots before the extension, `audsem-tarify rename` mends them",
+            "the only sample was not kept: it is left out as `no_media`: the sample has no sound or video; where names have dots before the extension, `audsem-tarify rename` mends them",
         ),
         (
             "check",

@@ -6,6 +6,7 @@ mod check;
 mod empty;
 mod index;
 mod pack;
+mod progress;
 mod rename;
 mod shards;
 mod tasks;

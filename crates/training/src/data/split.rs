@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use audsem_core::tables::text_hash;
+use audsem_core::terminal::{by_number, counted};
 
 use super::DataSet;
 use crate::error::{Error, Result};
@@ -30,8 +31,9 @@ pub fn check_disjoint(train: &[ManifestRow], valid: &[ManifestRow]) -> Result<()
         valid.iter().filter_map(|row| row.video_id.as_deref()).filter(|video| videos.contains(video)).collect();
     if !shared.is_empty() {
         tracing::warn!(
-            "{} videos have clips in both the training and the validation data: validation may look better than it is",
-            shared.len()
+            "{} {} clips in both the training and the validation data: validation may look better than it is",
+            counted(shared.len(), "videos"),
+            by_number(shared.len(), "has", "have")
         );
     }
     Ok(())
@@ -90,7 +92,7 @@ mod tests {
         let train = [row("a", None), row("V (1_0-2_0)", Some("V"))];
         check_disjoint(&train, &[row("b", None), row("V (3_0-4_0)", Some("V"))]).unwrap();
         let error = check_disjoint(&train, &[row("b", None), row("a", None), row("a", None)]).unwrap_err().to_string();
-        assert!(error.contains("1 clips") && error.contains("validation data: a\n"), "{error}");
+        assert!(error.contains("1 clip is in both") && error.contains("validation data: a\n"), "{error}");
     }
 
     #[test]

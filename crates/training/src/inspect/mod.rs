@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::Path;
 
 use audsem_core::run::RunOptions;
+use audsem_core::terminal::counted;
 use audsem_models::multimodal::audio_language::AudioCheckpoint;
 use serde::Serialize;
 
@@ -111,13 +112,15 @@ impl fmt::Display for Inspection {
         self.notes.iter().try_for_each(|note| writeln!(f, "  {note}"))?;
         write!(f, "{}{}", self.parameters, self.memory)?;
         let Self { examples, epoch, valid_examples, .. } = self;
-        writeln!(f, "data: {examples} examples, {epoch} in an epoch, {valid_examples} to validate on")?;
+        let examples = counted(*examples, "examples");
+        writeln!(f, "data: {examples}, {epoch} in an epoch, {valid_examples} to validate on")?;
         for LeftOutExample { key, reason, detail } in &self.left_out {
             writeln!(f, "  left out: {key}: {reason}: {detail}")?;
         }
         let sum = |count: fn(&ExamplePreview) -> usize| self.batch.iter().map(count).sum::<usize>();
         let (tokens, learned) = (sum(|example| example.tokens), sum(|example| example.learned));
-        write!(f, "first batch: {} examples, {tokens} tokens, {learned} learned (in [[ ]])", self.batch.len())?;
+        let (batch, tokens) = (counted(self.batch.len(), "examples"), counted(tokens, "tokens"));
+        write!(f, "first batch: {batch}, {tokens}, {learned} learned (in [[ ]])")?;
         self.batch.iter().try_for_each(|example| write!(f, "\n{example}"))
     }
 }

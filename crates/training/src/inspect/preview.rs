@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use audsem_core::terminal::plain;
+use audsem_core::terminal::{counted, plain};
 use audsem_models::Error as NetworkError;
 use audsem_models::multimodal::SAMPLE_RATE_HZ;
 use audsem_models::multimodal::processor::AudioProcessor;
@@ -50,7 +50,7 @@ impl ExamplePreview {
         for run in marked.chunk_by(|a, b| a.1 == b.1 && (a.0 == audio_token) == (b.0 == audio_token)) {
             let ids: Vec<u32> = run.iter().map(|(id, _)| *id).collect();
             let text = if ids[0] == audio_token {
-                format!("({} audio tokens)", ids.len())
+                format!("({})", counted(ids.len(), "audio tokens"))
             } else {
                 let failed = |error: &dyn fmt::Display| NetworkError::Tokenizer {
                     path: example.key.clone().into(),

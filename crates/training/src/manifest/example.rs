@@ -98,7 +98,15 @@ pub(super) fn examples(json: &[u8]) -> Outcome<Vec<NumberedExample>> {
 pub fn read_example(json: &[u8], pair: Option<u32>) -> Outcome<ExampleText> {
     let examples = examples(json)?;
     let found = examples.into_iter().find(|(number, _)| *number == pair);
-    let absent = || LeftOut::fail(Fault::BadJson, format!("there is no pair {pair:?}"));
+    let absent = || {
+        LeftOut::fail(
+            Fault::BadJson,
+            match pair {
+                Some(number) => format!("there is no pair {number}"),
+                None => "its text is no example by itself".to_owned(),
+            },
+        )
+    };
     found.ok_or_else(absent)?.1.map(|(text, _)| text)
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use audsem_core::run::{RunOptions, ShardError, ShardOutput};
+use audsem_core::terminal::{by_number, counted};
 use audsem_media::audio::Decoder;
 use audsem_media::program::{Program, Tool};
 use audsem_models::multimodal::audio_language::AudioCheckpoint;
@@ -86,7 +87,9 @@ fn curriculum(setup: &TrainingSetup, train: &DataSet) -> Option<Curriculum> {
     let (column, epochs) = setup.curriculum.as_ref()?;
     let (curriculum, absent) = Curriculum::new(&train.rows, column, *epochs);
     if absent > 0 {
-        tracing::warn!("{absent} of {} examples have no number `{column}` and come last", train.rows.len());
+        let (has, comes) = (by_number(absent, "has", "have"), by_number(absent, "comes", "come"));
+        let all = counted(train.rows.len(), "examples");
+        tracing::warn!("{absent} of {all} {has} no number `{column}` and {comes} last");
     }
     Some(curriculum)
 }

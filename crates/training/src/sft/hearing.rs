@@ -1,5 +1,6 @@
 //! The proof that a model hears: answers are more or less probable with their sound than with silence.
 
+use audsem_core::terminal::counted;
 use audsem_models::train::{TargetScores, TrainableModel, TrainingSequence};
 
 use crate::error::{Error, Result};
@@ -66,8 +67,10 @@ impl std::fmt::Display for HearingProof {
         let difference = with_sound - with_silence;
         write!(
             f,
-            "the model hears: mean log-probability of {tokens} tokens of {answers} answers {with_sound:.4} with the sound, \
-             {with_silence:.4} with silence (difference {difference:+.4}, of one token up to {largest:.4})"
+            "the model hears: mean log-probability of {} of {} {with_sound:.4} with the sound, \
+             {with_silence:.4} with silence (difference {difference:+.4}, of one token up to {largest:.4})",
+            counted(*tokens, "tokens"),
+            counted(*answers, "answers")
         )
     }
 }

@@ -68,6 +68,26 @@ fn a_training_learns_tells_that_it_hears_and_leaves_its_files() {
     assert_eq!(bench.text("out/metrics.jsonl"), before);
 }
 
+#[test]
+fn without_a_terminal_a_training_tells_its_epoch_and_its_loss_in_plain_lines() {
+    let bench = bench();
+    let mut command = bench.command(&format!("{SCRATCH} --epochs 4 --progress-every 0.02 -o out"));
+    let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let lines: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("sft (train): update ")).collect();
+    assert!(!lines.is_empty(), "{told}");
+    let losses = numbers(&bench, "out", "loss");
+    for line in lines {
+        let (update, rest) = line.split_once(" (epoch ").unwrap_or_else(|| panic!("no epoch in: {line}"));
+        let (epoch, rest) = rest.split_once("): loss ").unwrap_or_else(|| panic!("no loss in: {line}"));
+        let update: usize = update.parse().unwrap();
+        let (loss, rest) = rest.split_once(", ").unwrap();
+        assert_eq!((epoch, loss), (&*format!("{:.2}", update as f64 / 4.0), &*format!("{:.4}", losses[update - 1])));
+        assert!(rest.contains("tokens/s") && rest.ends_with(" s left"), "{line}");
+    }
+}
+
 /// Each of four kinds is heard once, and only the sound tells them apart: a network that learns at all learns these by heart.
 #[test]
 fn four_sounds_are_learned_by_heart() {

@@ -1,5 +1,7 @@
 //! Why a front end gives no features.
 
+use audsem_core::terminal::counted;
+
 /// Why a front end cannot be made, or gives no features of a sound.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -18,7 +20,7 @@ pub enum FrontEndError {
     #[error("the sound is empty: 0 samples")]
     Empty,
     /// The sound is shorter than the first frame.
-    #[error("the sound has {samples} samples, and a frame needs {needed}")]
+    #[error("the sound has {}, and a frame needs {needed}", counted(*samples, "samples"))]
     TooShort {
         /// Samples of the sound.
         samples: usize,

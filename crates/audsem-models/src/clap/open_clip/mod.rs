@@ -38,8 +38,8 @@ pub struct OpenClip {
     audio: AudioTower,
     text: TextTower,
     config: OpenClipConfig,
-    device: Device,
-    logit_scale: f32,
+    pub(super) device: Device,
+    pub(super) logit_scale: f32,
     batch_size: usize,
 }
 
@@ -94,18 +94,6 @@ impl OpenClip {
     #[must_use]
     pub fn config(&self) -> &OpenClipConfig {
         &self.config
-    }
-
-    /// What cosines of a sound are multiplied with before a softmax over texts.
-    #[must_use]
-    pub fn logit_scale(&self) -> f32 {
-        self.logit_scale
-    }
-
-    /// Where the weights are.
-    #[must_use]
-    pub fn device(&self) -> &Device {
-        &self.device
     }
 
     /// Most tokens of a text.

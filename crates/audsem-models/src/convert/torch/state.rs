@@ -40,7 +40,10 @@ pub(super) fn contents(
     let beside = state.entries().filter(|(_, value)| tensor_call(*value).is_none());
     let around = root.entries().filter(|(name, _)| inside.is_some() && name.as_str() != inside);
     for (name, value) in beside.chain(around) {
-        let name = name.as_str().map_or_else(|| format!("{:?}", name.node()), str::to_owned);
+        let name = match name.as_str() {
+            Some(name) => name.to_owned(),
+            None => name.to_json(MOST_PARTS)?.to_string(),
+        };
         if walk(value).into_iter().any(|part| tensor_call(part).is_some()) {
             contents.metadata.insert(name, json!({ "left_out": "holds tensors that are no weights of the network" }));
         } else {

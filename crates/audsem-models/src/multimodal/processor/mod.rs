@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use audsem_core::hub::ModelDir;
+use audsem_core::terminal::counted;
 use audsem_llm::Role;
 use serde_json::Value;
 use tokenizers::{PostProcessorWrapper, Tokenizer};
@@ -140,7 +141,7 @@ impl AudioProcessor {
     fn places(&self, ids: &[u32], sounds: &[usize]) -> Result<Vec<(usize, usize)>> {
         let places: Vec<usize> = (0..ids.len()).filter(|at| ids[*at] == self.audio_token).collect();
         if places.len() != sounds.len() {
-            let reason = format!("{} places for {} sounds", places.len(), sounds.len());
+            let reason = format!("{} for {}", counted(places.len(), "places"), counted(sounds.len(), "sounds"));
             return Err(Error::ChatTemplate { reason });
         }
         let vectors = sounds.iter().map(|samples| SoundLengths::of(*samples, self.longest_sound));

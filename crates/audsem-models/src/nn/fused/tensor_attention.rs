@@ -94,7 +94,11 @@ pub(super) struct HeadRows<'a> {
 impl<'a> HeadRows<'a> {
     pub(super) fn new(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
         let (&[a, b, c, 1], &[_, _, _, width]) = (layout.stride(), layout.dims()) else {
-            bail!("attention of heads whose values lie side by side, not {layout:?}");
+            bail!(
+                "attention of heads whose values lie side by side, not those of {:?} with strides {:?}",
+                layout.dims(),
+                layout.stride()
+            );
         };
         Ok(Self { values: storage.as_slice()?, start: layout.start_offset(), strides: [a, b, c], width })
     }

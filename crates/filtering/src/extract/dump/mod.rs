@@ -19,6 +19,7 @@ use super::reasons::{DropReason, Fault};
 use super::subtitles::strip_markup;
 use super::twins::Twins;
 use audsem_core::run::LeftOut;
+use audsem_core::terminal::counted;
 
 /// Takes the cues of one block of the dump `file`, up to and including the object with which `limit`
 /// records are read.
@@ -73,7 +74,7 @@ fn take_video(harvest: &mut Harvest, video: &Video<'_>, options: &HarvestOptions
         return;
     };
     let Some(id) = video.id.as_deref() else {
-        harvest.fault("?".to_owned(), Fault::NoVideoId, format!("{} caption tracks", tracks.len()));
+        harvest.fault("?".to_owned(), Fault::NoVideoId, counted(tracks.len(), "caption tracks"));
         return;
     };
     let kept = harvest.rows.len();

@@ -1,5 +1,6 @@
 //! What is asked of a server and what it answers: OpenAI's chat completions with the extensions of vLLM.
 
+use audsem_core::terminal::counted;
 use audsem_media::audio::encode_wav;
 use audsem_report::data_url;
 use serde::Deserialize;
@@ -100,7 +101,7 @@ pub(super) fn read(
     check_prompt(&answer, prompt)?;
     let mut choices = answer.choices;
     if choices.len() != per_prompt {
-        return Err(problem(prompt.key, format!("{} completions instead of {per_prompt}", choices.len())));
+        return Err(problem(prompt.key, format!("{} instead of {per_prompt}", counted(choices.len(), "completions"))));
     }
     choices.sort_by_key(|choice| choice.index);
     choices.into_iter().map(|choice| rollout(choice, tokens).map_err(|why| problem(prompt.key, why))).collect()
@@ -127,7 +128,11 @@ fn rollout(choice: Choice, special: &CompletionTokens) -> std::result::Result<Ro
     let tokens = choice.token_ids.ok_or("it holds no token ids, which vLLM gives from version 0.10 on")?;
     let content = choice.logprobs.and_then(|logprobs| logprobs.content).ok_or("it holds no log-probabilities")?;
     if tokens.is_empty() || tokens.len() != content.len() {
-        return Err(format!("{} tokens with {} log-probabilities", tokens.len(), content.len()));
+        return Err(format!(
+            "{} with {}",
+            counted(tokens.len(), "tokens"),
+            counted(content.len(), "log-probabilities")
+        ));
     }
     if let Some(token) = tokens.iter().find(|token| special.barred.contains(token)) {
         return Err(format!("token {token}, which stands for a sound or a picture, is in a completion"));
@@ -135,7 +140,8 @@ fn rollout(choice: Choice, special: &CompletionTokens) -> std::result::Result<Ro
     let finish = match choice.finish_reason.as_deref() {
         Some("stop") => Finish::Stop,
         Some("length") => Finish::Length,
-        other => return Err(format!("the completion ended by {other:?}")),
+        Some(other) => return Err(format!("the completion ended by `{other}`")),
+        None => return Err("it does not say why the completion ended".to_owned()),
     };
     let log_probs: Vec<f32> = content.iter().map(|one| one.logprob).collect();
     match log_probs.iter().find(|log_prob| !log_prob.is_finite()) {

@@ -2,15 +2,19 @@
 
 use std::fmt::{Formatter, Result};
 
+use audsem_core::terminal::{by_number, counted};
+
 use super::WorkbenchReport;
 use super::distribution::Distribution;
 use super::order::Misorder;
 use super::report::{GroupReport, RewardReport, TagReport};
 
 pub(super) fn write(report: &WorkbenchReport, f: &mut Formatter<'_>) -> Result {
-    writeln!(f, "{} completions of {} questions", report.completions, report.groups.n)?;
+    writeln!(f, "{} of {}", counted(report.completions, "completions"), counted(report.groups.n, "questions"))?;
     if report.unreadable > 0 {
-        writeln!(f, "{} lines are no completions", report.unreadable)?;
+        let (is, one) =
+            (by_number(report.unreadable, "is", "are"), by_number(report.unreadable, "completion", "completions"));
+        writeln!(f, "{} {is} no {one}", counted(report.unreadable, "lines"))?;
         report.unreadable_examples.iter().try_for_each(|example| writeln!(f, "    {example}"))?;
     }
     rewards(report, f)?;
@@ -33,7 +37,8 @@ fn rewards(report: &WorkbenchReport, f: &mut Formatter<'_>) -> Result {
     }
     line(f, "sum", None, &report.total, report.groups.std.mean)?;
     if report.without_reward > 0 {
-        writeln!(f, "{} completions have no reward at all", report.without_reward)?;
+        let has = by_number(report.without_reward, "has", "have");
+        writeln!(f, "{} {has} no reward at all", counted(report.without_reward, "completions"))?;
     }
     Ok(())
 }
@@ -55,10 +60,10 @@ fn line(
 
 fn faults(reward: &RewardReport, f: &mut Formatter<'_>) -> Result {
     if reward.absent > 0 {
-        writeln!(f, "    does not apply to {} completions", reward.absent)?;
+        writeln!(f, "    does not apply to {}", counted(reward.absent, "completions"))?;
     }
     if reward.faults > 0 {
-        writeln!(f, "    could not score {} completions", reward.faults)?;
+        writeln!(f, "    could not score {}", counted(reward.faults, "completions"))?;
     }
     reward.fault_examples.iter().try_for_each(|example| writeln!(f, "        {example}"))
 }
@@ -67,12 +72,13 @@ fn groups(groups: &GroupReport, f: &mut Formatter<'_>) -> Result {
     let several = groups.n - groups.single;
     writeln!(
         f,
-        "\n{several} questions have several completions, {} have one, from which nothing is learnt",
+        "\n{} with several completions, {} with one, from which nothing is learnt",
+        counted(several, "questions"),
         groups.single
     )?;
     writeln!(
         f,
-        "{} of {several} give no gradient, as all their sums are equal: {} all right, {} all wrong",
+        "{} of {several} without a gradient, as all their sums are equal: {} all right, {} all wrong",
         groups.without_gradient, groups.all_right, groups.all_wrong
     )
 }
@@ -80,8 +86,9 @@ fn groups(groups: &GroupReport, f: &mut Formatter<'_>) -> Result {
 fn order(order: &Misorder, f: &mut Formatter<'_>) -> Result {
     writeln!(
         f,
-        "\n{} pairs of a right and a wrong completion of a question; in {} the wrong one has the larger sum",
-        order.pairs, order.wrong_first
+        "\n{} of a right and a wrong completion of a question; in {} the wrong one has the larger sum",
+        counted(order.pairs, "pairs"),
+        order.wrong_first
     )?;
     for (name, count) in order.wrong_first_by_reward.iter().filter(|(_, count)| *count > 0) {
         writeln!(f, "    {count} of these because of `{name}`")?;
@@ -98,8 +105,8 @@ fn tags(tags: &TagReport, f: &mut Formatter<'_>) -> Result {
         if let (Some(mean), Some(median)) = (words.mean, words.median) {
             writeln!(
                 f,
-                "{mean:.1} words of reasoning where the answer is {kind} (median {median:.0}, {} completions)",
-                words.n
+                "{mean:.1} words of reasoning where the answer is {kind} (median {median:.0}, {})",
+                counted(words.n, "completions")
             )?;
         }
     }
