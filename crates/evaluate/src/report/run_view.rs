@@ -12,9 +12,7 @@ pub(super) const NOT_RUN: &str = "not run";
 
 /// An estimate with its interval.
 pub(super) fn shown(metric: MetricKind, estimate: &Estimate) -> String {
-    let bare = |value: f64| metric.text(value).trim_end_matches(" %").to_owned();
-    let interval = estimate.interval().map(|(low, high)| format!(" ({}–{})", bare(low), bare(high)));
-    metric.text(estimate.value) + &interval.unwrap_or_default()
+    estimate.text(metric)
 }
 
 /// One run.

@@ -192,7 +192,11 @@ fn chart(name: &str, metric: MetricKind, runs: &[(&ScoredRun, &BenchmarkSummary)
             }
         }
     }
-    let chance = runs.first().and_then(|(_, found)| found.chance).filter(|_| metric.is_accuracy());
+    let of_metric = |found: &BenchmarkSummary| match metric {
+        MetricKind::Official => found.chance_official.or(found.chance),
+        _ => found.chance,
+    };
+    let chance = runs.first().and_then(|(_, found)| of_metric(found)).filter(|_| metric.is_accuracy());
     let mark = chance.map(|chance| (chance, format!("an option drawn at random: {:.1} %", chance * 100.0)));
     Ok(IntervalChart {
         title: format!("{} of {name}", metric.about().0),
@@ -318,6 +322,14 @@ fn remarks(first: &BenchmarkSummary, runs: &[(&ScoredRun, &BenchmarkSummary)]) -
         if !ids.is_empty() {
             remarks.push(format!("In {} of {} questions {what}: {}.", ids.len(), first.n_questions, list(ids)));
         }
+    }
+    if let (Some(chance), Some(lettered)) = (first.chance_official, first.lettered_official) {
+        remarks.push(format!(
+            "By the official rule the text of an option that is drawn at random scores {:.1} %, and the right option behind its \
+             letter {:.1} %: letters are words, too, and a model that copies them cannot get more. `parsed` reads them as letters.",
+            chance * 100.0,
+            lettered * 100.0
+        ));
     }
     for (run, found) in runs {
         let of_run = |note: &String| if runs.len() == 1 { note.clone() } else { format!("{}: {note}", run.name) };

@@ -73,7 +73,14 @@ fn a_score_never_stands_without_what_was_not_run() {
         let page = bench.text(name);
         assert!(page.contains("not run") && page.contains("--permute K") && page.contains("--blind"), "{name}");
     }
-    bench.call("report -i asked -o bad").ended(2).says("no run folder of `score`");
+    let refused = bench.call("report -i asked -o bad").ended(2);
+    refused.says("this is no run folder of `score`, but one of ");
+    bench
+        .call("report -i nowhere -o bad")
+        .ended(2)
+        .says("there is no such folder: nowhere\nhint: name the output folder of `score`");
+    bench.call("score -i scored -o bad").ended(2).says("no run folder of `predict` or `import`, but one of `score`");
+    bench.call("score -i asked --judgements asked -o bad").ended(2).says("this is no run folder of `judge`");
 }
 
 #[test]
