@@ -13,8 +13,8 @@ const LABEL: &str = "rating";
 pub(super) fn rating(text: &str, scale: &RatingScale) -> Result<f64, String> {
     let lower = text.to_lowercase();
     let is_word = |at: usize| !lower[..at].ends_with(char::is_alphanumeric);
-    let labels = lower.rmatch_indices(LABEL).filter(|(at, _)| is_word(*at));
-    let labelled = labels.into_iter().find_map(|(at, label)| numbers(without_scale(&lower[at + label.len()..])).next());
+    let mut labels = lower.rmatch_indices(LABEL).filter(|(at, _)| is_word(*at));
+    let labelled = labels.find_map(|(at, label)| numbers(without_scale(&lower[at + label.len()..])).next());
     let Some(rating) = labelled.or_else(|| numbers(&lower).last()) else {
         return Err("it has no rating".to_owned());
     };

@@ -64,7 +64,13 @@ impl ScoredRun {
     /// The answers to a data set with its sounds, with the options as published.
     #[must_use]
     pub fn heard(&self, benchmark: &str) -> Vec<&ItemScore> {
-        let is_wanted = |row: &&ItemScore| row.benchmark == benchmark && row.heard == "sound" && row.permutation == 0;
+        self.heard_as(benchmark, "sound")
+    }
+
+    /// The answers to a data set in one way of hearing, with the options as published.
+    #[must_use]
+    pub fn heard_as(&self, benchmark: &str, heard: &str) -> Vec<&ItemScore> {
+        let is_wanted = |row: &&ItemScore| row.benchmark == benchmark && row.heard == heard && row.permutation == 0;
         self.rows.iter().filter(is_wanted).collect()
     }
 }

@@ -55,7 +55,9 @@ fn another_version_of_the_questions_is_refused_by_its_hash() {
     bench.call(&format!("{call} -o same --questions-sha256 {}", hash.to_uppercase())).ended(0);
     let changed = bench.text("mmau.json").replacen("A door", "A cat", 1);
     bench.write("mmau.json", changed);
-    for command in [format!("{call} -o other"), "predict --benchmark mmau --data mmau.json -o other --model m".to_owned()] {
+    for command in
+        [format!("{call} -o other"), "predict --benchmark mmau --data mmau.json -o other --model m".to_owned()]
+    {
         let refused = bench.call(&format!("{command} --questions-sha256 {hash}")).ended(2);
         refused.says("these questions are another version: their SHA-256 is ");
     }

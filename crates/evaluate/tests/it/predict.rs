@@ -446,6 +446,7 @@ fn whisper_writes_transcripts_and_a_language_model_reads_them() {
     assert_ne!(translated[0].output, alone[0].output);
     let model = bench.json("translated/run.json")["config"]["model"].to_string();
     assert!(model.contains(", en, into English)"), "{model}");
+    write_items(&bench, &[spoken(0), spoken(1)]);
 
     bench.call(&format!("{common} -o beams --beams 5")).ended(2).says("--beams");
 
