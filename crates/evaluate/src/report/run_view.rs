@@ -154,6 +154,10 @@ fn count_rows(heard: &[(&str, &HeardSummary)]) -> Vec<CountRow> {
     if heard.iter().any(|(_, heard)| heard.metric(MetricKind::Parsed).is_some()) {
         add("answers that mean no option".to_owned(), &|heard| heard.n_unparsed);
     }
+    if heard.iter().any(|(_, heard)| heard.n_judged > 0) {
+        add("left to the judge".to_owned(), &|heard| heard.n_judged);
+        add("with a rating".to_owned(), &|heard| heard.n_rated);
+    }
     let names = |of: fn(&HeardSummary) -> &std::collections::BTreeMap<String, u64>| {
         heard.iter().flat_map(move |(_, heard)| of(heard).keys().cloned()).collect::<std::collections::BTreeSet<_>>()
     };

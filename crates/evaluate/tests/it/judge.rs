@@ -87,6 +87,11 @@ fn ratings_are_asked_for_again_and_never_guessed() {
     assert_eq!((&value("judge")["value"], &value("judge")["n"]), (&36.0.into(), &5.into()));
     assert_eq!((&value("judge-rated")["value"], &value("judge-rated")["n"]), (&45.0.into(), &4.into()));
     assert_eq!(summary["judge"]["rubric"], "graded");
+    let heard = &summary["benchmarks"]["clotho_aqa_test"]["heard"]["sound"];
+    assert_eq!((&heard["n_judged"], &heard["n_rated"]), (&5.into(), &4.into()));
+    bench.call("report -i out -o page").ended(0);
+    let page = bench.text("page/report.md");
+    assert!(page.contains("| left to the judge | 5 |") && page.contains("| with a rating | 4 |"), "{page}");
 }
 
 /// Ratings of the answers of one run say nothing of those of another, though the questions have the same names.

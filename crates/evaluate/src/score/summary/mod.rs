@@ -99,6 +99,12 @@ pub struct HeardSummary {
     pub n_with_answer: u64,
     /// Choices whose answer means none of the options.
     pub n_unparsed: u64,
+    /// Answers that were left to a judge, those without an answer among them.
+    #[serde(default)]
+    pub n_judged: u64,
+    /// Of these, those that have a rating: what is missing is the failures of the judge.
+    #[serde(default)]
+    pub n_rated: u64,
     /// What became of them.
     pub statuses: BTreeMap<String, u64>,
     /// Where their answers were found.
@@ -206,6 +212,8 @@ impl SummarySettings<'_> {
             n_without_rule: count(|row| row.instruction_problem.is_some()),
             n_with_answer: count(|row| row.answer.is_some()),
             n_unparsed: count(|row| row.official.is_some() && row.chosen.is_none()),
+            n_judged: count(|row| row.judgement.is_some()),
+            n_rated: count(|row| row.rating.is_some()),
             statuses: counted(published.iter().map(|row| row.status.as_str())),
             answer_sources: counted(published.iter().map(|row| row.answer_source.as_str())),
             metrics: self.estimator.all(&published),
