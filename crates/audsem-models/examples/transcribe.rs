@@ -6,13 +6,14 @@ use std::path::PathBuf;
 
 use audsem_core::hub::ModelDir;
 use audsem_media::audio::{Decoder, resample};
-use audsem_models::audio::whisper::{SAMPLE_RATE_HZ, Transcriber, USUAL_LANGUAGE};
+use audsem_models::audio::whisper::{SAMPLE_RATE_HZ, Transcriber, USUAL_LANGUAGE, WhisperTask};
 use candle_core::{DType, Device};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
     let model = arguments.next().ok_or("usage: transcribe MODEL SOUND...")?;
-    let whisper = Transcriber::open(&ModelDir::local(&model), &Device::Cpu, DType::F32, USUAL_LANGUAGE)?;
+    let (model, task) = (ModelDir::local(&model), WhisperTask::Transcribe);
+    let whisper = Transcriber::open(&model, &Device::Cpu, DType::F32, USUAL_LANGUAGE, task)?;
     for sound in arguments {
         let audio = Decoder::new().decode_file(&sound)?;
         let samples = resample(&audio.to_mono(), audio.sample_rate_hz, SAMPLE_RATE_HZ)?;

@@ -93,6 +93,8 @@ row! {
         pub reference_characters: Option<u64>,
         /// METEOR against the nearest of the right answers, 0 to 1; without WordNet by exact words and stems alone.
         pub meteor: Option<f64>,
+        /// Mean of METEOR against each of several right answers alone, as if each were a row of its own.
+        pub meteor_single: Option<f64>,
         /// ROUGE-L against all right answers, 0 to 1.
         pub rouge_l: Option<f64>,
         /// CIDEr-D among all captions of the data set.
@@ -105,8 +107,11 @@ row! {
         pub fluency_error: Option<f64>,
         /// Rating by a judge, in the scale of its rubric.
         pub rating: Option<f64>,
-        /// What became of the judgement: `rated`, `no-rating` (the judge gave none), `no-answer` (nothing to judge).
+        /// What became of the judgement: `rated`, `no-rating` (the judge gave none), `no-answer` (nothing to judge), or `wrong`
+        /// (the rubric grades right answers alone).
         pub judgement: Option<String>,
+        /// Score by the rule of its kind, 0 to 1, for MMAU-Pro: `official`, `instruction`, or the rating as a share of the highest.
+        pub overall: Option<f64>,
         /// Length of the sounds, milliseconds.
         pub sound_ms: u64,
         /// What of them was given to the model, milliseconds.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::hub::ModelDir;
 use audsem_media::audio::{Decoder, resample};
-use audsem_models::audio::whisper::{SAMPLE_RATE_HZ, Transcriber};
+use audsem_models::audio::whisper::{SAMPLE_RATE_HZ, Transcriber, WhisperTask};
 use audsem_models::convert::{SourceFile, SourceNetwork};
 use candle_core::{DType, Device};
 
@@ -33,7 +33,8 @@ fn whisper() -> Transcriber {
     let source = SourceFile::open(&asset(MODEL).join("model.bin"), None, None).unwrap();
     SourceNetwork::Whisper.convert(&source).unwrap().write(folder.path()).unwrap();
     std::fs::copy(asset(MODEL).join("tokenizer.json"), folder.path().join("tokenizer.json")).unwrap();
-    Transcriber::open(&ModelDir::local(folder.path()), &Device::Cpu, DType::F32, "en").unwrap()
+    let task = WhisperTask::Transcribe;
+    Transcriber::open(&ModelDir::local(folder.path()), &Device::Cpu, DType::F32, "en", task).unwrap()
 }
 
 fn samples(file: &str) -> Vec<f32> {

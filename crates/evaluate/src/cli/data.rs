@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::error::Error;
 use crate::item::audiobench::{AudioBenchSet, Instructions, RowSelection};
-use crate::item::{Benchmark, BenchmarkItems, read_audiobench, read_benchmark};
+use crate::item::{AnswerKind, Benchmark, BenchmarkItems, read_audiobench, read_benchmark};
 
 /// Which data set of AudioBench, and which of its rows.
 #[derive(Debug, Clone, Args)]
@@ -22,13 +22,42 @@ pub struct DataSetArgs {
     /// Wordings for rows without a question of their own, where they are not the built-in ones
     #[arg(long, value_name = "FILE.toml", requires = "data_set", help_heading = "Questions")]
     pub instructions: Option<PathBuf>,
+    /// Refuse any other version of the questions than the one with this SHA-256, over ids, questions, options and right answers,
+    /// as `questions_sha256` of run.json has it
+    #[arg(long, value_name = "HEX", help_heading = "Questions")]
+    pub questions_sha256: Option<String>,
 }
 
 impl DataSetArgs {
+    /// Refuses another version of the questions than the one that is named.
+    ///
+    /// # Errors
+    /// The hashes differ.
+    pub fn check(&self, questions: &BenchmarkItems) -> Result<(), Error> {
+        let found = &questions.content_sha256;
+        match &self.questions_sha256 {
+            Some(wanted) if !wanted.trim().eq_ignore_ascii_case(found) => {
+                let problem = format!(
+                    "these questions are another version: their SHA-256 is {found}\n\
+                     hint: name the files of the version that is wanted with --data, or this hash"
+                );
+                Err(CoreError::Config { what: "--questions-sha256".to_owned(), problem }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The language that is spoken in the data set, where it is not English.
     #[must_use]
     pub fn language(&self) -> Option<String> {
         AudioBenchSet::named(self.data_set.as_deref()?)?.language.clone()
+    }
+
+    /// Whether the data set asks for what is said, in English.
+    #[must_use]
+    pub fn is_into_english(&self) -> bool {
+        let set = self.data_set.as_deref().and_then(AudioBenchSet::named);
+        set.is_some_and(|set| set.kind() == AnswerKind::Translation && set.task.ends_with("-EN"))
     }
 
     /// The questions of a benchmark; those of a data set of AudioBench whose files are not named come from the hub.

@@ -45,6 +45,7 @@ impl ImportArgs {
     /// The questions cannot be read.
     pub fn config(&self, seed: u64) -> Result<Config, Error> {
         let questions = self.data_set.read(self.benchmark, &self.data, seed, true)?;
+        self.data_set.check(&questions)?;
         questions.notes.iter().for_each(|note| tracing::warn!("{note}"));
         Ok(Config { questions, answers: self.answers.clone(), field: self.field.clone() })
     }

@@ -9,7 +9,7 @@ mod score;
 
 pub use data::DataSetArgs;
 pub use import::ImportArgs;
-pub use predict::{DecodingPreset, ExpectedFamily, PredictArgs};
+pub use predict::{DecodingPreset, ExpectedFamily, PredictArgs, SpeechTask};
 pub use report::ReportArgs;
 pub use score::{CompatFlag, ExportArgs, ExtractionArgs, JudgeArgs, ScoreArgs, TokensFlag};
 

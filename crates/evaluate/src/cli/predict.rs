@@ -8,6 +8,7 @@ use audsem_core::error::Error as CoreError;
 use audsem_core::instructions::{InstructionProfile, Wordings};
 use audsem_core::run::{RunOptions, Summary};
 use audsem_llm::AudioForm;
+use audsem_models::audio::whisper::WhisperTask;
 use audsem_models::language::OptionalLanguageModelArgs;
 use audsem_models::multimodal::audio_language::AudioFamily;
 use clap::{Args, ValueEnum};
@@ -117,6 +118,10 @@ pub struct PredictArgs {
     /// Language that is spoken, by its code such as `th`, for --whisper [default: that of the data set, else `en`]
     #[arg(long, value_name = "CODE", help_heading = "Answers")]
     pub language: Option<String>,
+    /// What Whisper writes down [default: `translate` for data sets of AudioBench that ask for English, else `transcribe`;
+    /// `transcribe` where a language model reads it]
+    #[arg(long, value_enum, value_name = "TASK", requires = "whisper", help_heading = "Answers")]
+    pub whisper_task: Option<SpeechTask>,
     /// Questions of one output file
     #[arg(long = "per-shard", alias = "items-per-part", value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Run")]
     pub items_per_part: u32,
@@ -138,6 +143,15 @@ pub enum DecodingPreset {
     Reference,
 }
 
+/// What Whisper writes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SpeechTask {
+    /// What is said, in its own language
+    Transcribe,
+    /// What is said, in English
+    Translate,
+}
+
 /// Families whose tokens are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ExpectedFamily {
@@ -150,13 +164,17 @@ pub enum ExpectedFamily {
 }
 
 /// Questions that Whisper has no answer to are refused before the first of them is asked.
-fn only_transcripts(items: &[EvaluationItem]) -> Result<(), Error> {
-    match items.iter().find(|item| item.kind != AnswerKind::Transcript) {
+fn only_speech(items: &[EvaluationItem], task: WhisperTask) -> Result<(), Error> {
+    let (wanted, writes) = match task {
+        WhisperTask::Transcribe => (AnswerKind::Transcript, "transcripts"),
+        WhisperTask::Translate => (AnswerKind::Translation, "translations with --whisper-task translate"),
+    };
+    match items.iter().find(|item| item.kind != wanted) {
         None => Ok(()),
         Some(item) => {
             let kind = item.kind.name();
             let problem = format!(
-                "Whisper alone writes transcripts, but `{}` of `{}` asks for another answer ({kind})\n\
+                "Whisper alone writes {writes}, but `{}` of `{}` asks for another answer ({kind})\n\
                  hint: name a language model that reads what Whisper writes, with --server or --model",
                 item.id, item.benchmark
             );
@@ -188,6 +206,7 @@ impl PredictArgs {
             model: self.language_model.0.clone(),
             whisper: self.whisper.clone(),
             language: self.language.clone().or_else(|| self.data_set.language().filter(|_| self.whisper.is_some())),
+            task: self.speech_task(),
             audio_form: self.audio_form,
             adapter: self.adapter.clone(),
             processor: self.processor.clone(),
@@ -201,7 +220,15 @@ impl PredictArgs {
                 ExpectedFamily::QwenOmni => AudioFamily::QwenOmni,
             }),
         };
+        if let (Some(set), Some(SpeechTask::Translate), false) =
+            (&self.data_set.data_set, self.whisper_task, self.data_set.is_into_english())
+        {
+            let problem =
+                format!("Whisper translates into English alone, and {set} does not ask for it: omit the flag");
+            return Err(CoreError::Config { what: "--whisper-task".to_owned(), problem }.into());
+        }
         let (questions, sounds) = self.questions(options.seed)?;
+        self.data_set.check(&questions)?;
         questions.notes.iter().for_each(|note| tracing::warn!("{note}"));
         let sounds = SoundLibrary::open(&sounds)?.with_tables(&questions.sounds);
         let config = Config {
@@ -222,11 +249,21 @@ impl PredictArgs {
             ffmpeg: self.ffmpeg.clone(),
         };
         if respondent.only_writes_down() {
-            only_transcripts(&config.questions.items)?;
+            only_speech(&config.questions.items, respondent.task)?;
         }
         look_for_sounds(&config)?;
         let model = respondent.open(&options.output, options.dry_run)?;
         run(&config, &model, options)
+    }
+
+    /// What Whisper writes down: where a language model reads it, that is to translate.
+    fn speech_task(&self) -> WhisperTask {
+        match self.whisper_task {
+            Some(SpeechTask::Transcribe) => WhisperTask::Transcribe,
+            Some(SpeechTask::Translate) => WhisperTask::Translate,
+            None if self.language_model.0.is_none() && self.data_set.is_into_english() => WhisperTask::Translate,
+            None => WhisperTask::Transcribe,
+        }
     }
 
     /// The questions, and where their sounds lie.

@@ -155,8 +155,8 @@ pub struct JudgeArgs {
     /// Run folders of `predict` or `import`; several are of one model and one way to ask, about different questions
     #[arg(short, long, value_name = "DIR", required = true, num_args = 1..)]
     pub input: Vec<PathBuf>,
-    /// What the judge is asked: graded, graded-without-refusal, binary, one-to-five, mmar, or a file in the same form (TOML)
-    /// [default: for a data set of AudioBench, its own]
+    /// What the judge is asked: graded, graded-without-refusal, binary, one-to-five, mmar, mmau-pro, or a file in the same form
+    /// (TOML) [default: that of the data set, which those of AudioBench, MMAR and MMAU-Pro have]
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub rubric: Option<String>,
     /// What of an output is the answer.

@@ -108,7 +108,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
         return Err(CoreError::Config { what: "--model-name".to_owned(), problem }.into());
     }
     let predictions = PredictionRun::open(&config.inputs)?;
-    let judgements = config.judgements.as_deref().map(Judgements::open).transpose()?;
+    let judged = |folder| Judgements::over(folder, &predictions, &config.extraction);
+    let judgements = config.judgements.as_deref().map(judged).transpose()?;
     let wordnet = config.wordnet.as_deref().map(WordNet::open).transpose()?;
     let settings = ExportRun {
         format: config.format,

@@ -6,7 +6,7 @@ use audsem_core::error::Error as CoreError;
 use serde_json::{Map, Value};
 
 use crate::error::Error;
-use crate::item::records;
+use crate::item::{EvaluationItem, records};
 
 /// The fields that answers stand in: those of MMAU's scorer, of its older versions and of the published scripts, and that of
 /// MMAR.
@@ -38,8 +38,47 @@ impl QuestionName {
 pub(super) struct ForeignAnswer {
     /// Its question.
     pub question: QuestionName,
+    /// What the record says of its question, beside the name.
+    pub asked: AskedText,
     /// All that was written.
     pub text: String,
+}
+
+/// The text of a question as a record repeats it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct AskedText {
+    question: Option<String>,
+    choices: Option<Vec<String>>,
+}
+
+impl AskedText {
+    fn of(record: &Map<String, Value>) -> Self {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let list = |value: &Value| value.as_array()?.iter().map(text).collect::<Option<Vec<_>>>();
+        Self {
+            question: record.get("question").and_then(text),
+            choices: record.get("choices").and_then(list).filter(|choices| !choices.is_empty()),
+        }
+    }
+
+    /// Whether that may be this question: versions of a benchmark have other questions and options under the same ids. A
+    /// record may hold the question within a prompt, its options in another order and behind letters, and may say nothing.
+    pub(super) fn may_be(&self, item: &EvaluationItem) -> bool {
+        let has_question = self.question.as_ref().is_none_or(|text| one_line(text).contains(&one_line(&item.question)));
+        let is_one_of = |all: &[String], choice: &String| {
+            let choice = one_line(choice);
+            all.iter().any(|text| one_line(text).ends_with(&choice))
+        };
+        let has_choices = self.choices.as_ref().is_none_or(|all| {
+            all.len() == item.choices.len() && item.choices.iter().all(|choice| is_one_of(all, choice))
+        });
+        has_question && has_choices
+    }
+}
+
+/// A text with single blanks between its words.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A record of AudioBench, which tells nothing of its question but the right answer.
@@ -84,13 +123,14 @@ pub(super) fn read_answers(path: &Path, field: Option<&str>) -> Result<Vec<Forei
             found.push(reviewed(review).map_err(refuse)?);
             continue;
         }
+        let asked = AskedText::of(doc.unwrap_or(&record));
         let id = id(doc.unwrap_or(&record)).ok_or_else(|| refuse(format!("it has none of {}", IDS.join(", "))))?;
         let text = match (field, doc) {
             (Some(name), _) => text(record.get(name)).map_err(refuse)?,
             (None, Some(_)) => only_text(record.get("resps")).map_err(refuse)?,
             (None, None) => answer(&record).map_err(refuse)?,
         };
-        found.extend(text.map(|text| ForeignAnswer { question: QuestionName::Id(id), text }));
+        found.extend(text.map(|text| ForeignAnswer { question: QuestionName::Id(id), asked, text }));
     }
     if found.is_empty() {
         let problem =
@@ -105,7 +145,8 @@ fn reviewed(review: &Map<String, Value>) -> Result<ForeignAnswer, String> {
     let within = |object: &str, name: &str| text(review.get(object).and_then(|object| object.get(name)));
     let name = within("sample_metadata", "audio_id")?.ok_or("its `sample_metadata` has no `audio_id`")?;
     let text = within("score", "prediction")?.ok_or("its `score` has no `prediction`")?;
-    Ok(ForeignAnswer { question: QuestionName::Sound { name, right: within("sample_metadata", "answer")? }, text })
+    let question = QuestionName::Sound { name, right: within("sample_metadata", "answer")? };
+    Ok(ForeignAnswer { question, asked: AskedText::default(), text })
 }
 
 /// The records inside the object of the published scripts, `{"metrics": …, "results": […]}`.
@@ -190,6 +231,11 @@ mod tests {
             json!({ "uniq_id": "a", "model_prediction": "A dog", "model_output": "A dog" }).to_string(),
             json!({ "id": "a", "answer_prediction": "A dog", "prediction": null }).to_string(),
             json!({ "metrics": {}, "results": [{ "id": "a", "prediction": "A dog", "match": 1 }] }).to_string(),
+            // As the scripts write it, on many lines.
+            format!(
+                "\u{feff}{:#}",
+                json!({ "metrics": {}, "results": [{ "id": "a", "prediction": "A dog", "match": 1 }] })
+            ),
             format!("{lmms}\n"),
         ] {
             assert_eq!(read(&content, None).unwrap(), expected, "{content}");

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Answers are joined by the ids of their questions, or where records have none, by what they say of it: the sound and the right
-//! answer, or the right answer at the place of the row. A question without an answer counts, as `absent`.
+//! answer, or the right answer at the place of the row. Where a record repeats its question it must be that of the benchmark,
+//! because versions of a benchmark have other questions under the same ids. A question without an answer counts, as `absent`.
 
 mod answers;
 
@@ -54,6 +55,9 @@ audsem_core::reasons! {
     pub enum ForeignAnswerFault {
         UnknownQuestion = "unknown_question": "the benchmark has no question with this id",
         RepeatedQuestion = "repeated_question": "the question has an answer already; the first one counts",
+        OtherQuestion = "other_question":
+            "the record has another question or other options than the benchmark has under this id: look whether --data is \
+             the version that was answered",
         AmbiguousQuestion = "ambiguous_question": "the record names a sound that several questions are about",
     }
 }
@@ -72,8 +76,12 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let plan = [Shard { name: "00000".to_owned(), fingerprint: fingerprint.finish(), work: () }];
     let step = Step { name: "part", unit: "answers", physical: "" };
     run.must_keep(step).explain(ForeignAnswerFault::ALL);
-    run.execute(step, &plan, |(), out| join(config, out))?;
-    Ok(run.finish()?.with_result("questions", config.questions.items.len()))
+    let report = run.execute(step, &plan, |(), out| join(config, out))?;
+    let absent = report.stats.counts.get("absent").copied().unwrap_or(0);
+    let summary = run.finish()?.with_result("questions", config.questions.items.len()).with_result("absent", absent);
+    let summary = summary.with_result("questions_sha256", config.questions.content_sha256.clone());
+    let notes = &config.questions.notes;
+    Ok(if notes.is_empty() { summary } else { summary.with_result("notes", notes.clone()) })
 }
 
 fn join(config: &Config, out: &mut ShardOutput) -> Result<(), ShardError> {
@@ -103,9 +111,10 @@ fn by_name(config: &Config, out: &mut ShardOutput) -> Result<Vec<Option<String>>
     let mut given: Vec<Option<String>> = vec![None; config.questions.items.len()];
     for path in &config.answers {
         for answer in read_answers(path, config.field.as_deref()).map_err(ShardError::fatal)? {
-            let ForeignAnswer { question, text } = answer;
+            let ForeignAnswer { question, asked, text } = answer;
             let left_out = match questions.find(&question) {
                 Err(fault) => Some(fault),
+                Ok(n) if !asked.may_be(&config.questions.items[n]) => Some(ForeignAnswerFault::OtherQuestion),
                 Ok(n) if given[n].is_some() => Some(ForeignAnswerFault::RepeatedQuestion),
                 Ok(n) => {
                     given[n] = Some(text);

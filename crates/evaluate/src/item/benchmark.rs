@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::audiobench::{self, RowSelection};
-use super::{EvaluationItem, lettered, mmau, mmau_pro, shards};
+use super::{AnswerKind, EvaluationItem, is_outside, lettered, mmau, mmau_pro, shards};
 use crate::error::Error;
 use crate::sound_library::TableSounds;
 
@@ -121,16 +121,30 @@ fn refuse_repeated(items: &[EvaluationItem], data: &Path) -> Result<(), Error> {
 
 /// Tells which right answers are none of the options: nobody can get these right.
 fn note_strange_answers(read: &mut BenchmarkItems) {
-    let is_strange = |item: &&EvaluationItem| {
-        let is_option = |answer: &String| item.choices.iter().any(|choice| choice.trim() == answer.trim());
-        !item.choices.is_empty() && !item.references.is_empty() && !item.references.iter().any(is_option)
-    };
+    let is_strange = |item: &&EvaluationItem| is_outside(&item.choices, &item.references);
     let strange: Vec<&str> = read.items.iter().filter(is_strange).map(|item| item.id.as_str()).collect();
     if !strange.is_empty() {
         let shown = strange.iter().take(5).copied().collect::<Vec<_>>().join(", ");
         let n = counted(strange.len(), "questions");
         read.notes.push(format!("the right answer of {n} is not among the options: {shown}"));
     }
+    for (is, what) in [
+        (has_no_options as fn(&EvaluationItem) -> bool, "without options, although one of them is asked for"),
+        (has_one_option, "with equal options, of which each is right or each is wrong"),
+    ] {
+        let named: Vec<&str> = read.items.iter().filter(|item| is(item)).map(|item| item.id.as_str()).collect();
+        if let Some(first) = named.first() {
+            read.notes.push(format!("{} {what}: {first}", counted(named.len(), "questions")));
+        }
+    }
+}
+
+fn has_no_options(item: &EvaluationItem) -> bool {
+    item.kind == AnswerKind::Choice && item.choices.is_empty()
+}
+
+fn has_one_option(item: &EvaluationItem) -> bool {
+    item.choices.len() > 1 && item.choices.iter().all(|choice| choice.trim() == item.choices[0].trim())
 }
 
 /// SHA-256 of what decides a score, blanks at the ends of texts aside.
@@ -149,8 +163,11 @@ fn content_sha256(items: &[EvaluationItem]) -> String {
     hex(&sha256.finalize())
 }
 
-/// The records of a JSON file with a list, of a file with one JSON object on each line, or of a Parquet table. Columns of bytes,
-/// such as embedded sounds, are not among them.
+/// What some editors put in front of a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// The records of a JSON file with a list, of a file with one JSON object on each line or with a single one on several, or of a
+/// Parquet table. Columns of bytes, such as embedded sounds, are not among them.
 pub(crate) fn records(path: &Path) -> Result<Vec<Map<String, Value>>, Error> {
     if is_folder(path)? {
         return Err(CoreError::input(path, "a file of questions is wanted, and this is a folder").into());
@@ -165,7 +182,10 @@ pub(crate) fn records(path: &Path) -> Result<Vec<Map<String, Value>>, Error> {
         }
         return Ok(read);
     }
-    let bytes = read_whole(path)?;
+    let mut bytes = read_whole(path)?;
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
     let refuse = |problem: String| -> Error { CoreError::input(path, problem).into() };
     let object = |(n, value): (usize, Value)| match value {
         Value::Object(fields) => Ok(fields),
@@ -176,10 +196,14 @@ pub(crate) fn records(path: &Path) -> Result<Vec<Map<String, Value>>, Error> {
         let list: Vec<Value> = serde_json::from_slice(&bytes).map_err(|error| refuse(error.to_string()))?;
         return list.into_iter().enumerate().map(object).collect();
     }
+    if let Ok(Value::Object(only)) = serde_json::from_slice(&bytes) {
+        return Ok(vec![only]);
+    }
     let text = std::str::from_utf8(&bytes).map_err(|_| refuse("it is not UTF-8".to_owned()))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let hint = "hint: a JSON list is expected, or one JSON object on each line";
     let parse = |(n, line): (usize, &str)| {
-        let value = serde_json::from_str(line).map_err(|error| refuse(format!("line {}: {error}", n + 1)))?;
+        let value = serde_json::from_str(line).map_err(|error| refuse(format!("line {}: {error}\n{hint}", n + 1)))?;
         object((n, value))
     };
     lines.map(parse).collect()
@@ -238,7 +262,10 @@ impl PublishedRecord<'_> {
 
     /// A field that must be a text.
     pub(super) fn text(&self, name: &str) -> Result<String, Error> {
-        self.optional(name)?.ok_or_else(|| self.refuse(format!("it has no `{name}`")))
+        self.optional(name)?.ok_or_else(|| {
+            let found: Vec<&str> = self.fields.keys().take(12).map(String::as_str).collect();
+            self.refuse(format!("it has no `{name}`; its fields are {}", found.join(", ")))
+        })
     }
 
     /// A field that may be absent; a list of one text counts as that text.

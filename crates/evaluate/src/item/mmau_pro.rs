@@ -11,7 +11,7 @@ use super::{AnswerKind, EvaluationItem};
 use crate::error::Error;
 
 /// Name of the data set.
-const NAME: &str = "mmau-pro";
+pub(crate) const NAME: &str = "mmau-pro";
 
 /// The category of questions whose answers have to follow an instruction.
 const INSTRUCTIONS: &str = "instruction following";

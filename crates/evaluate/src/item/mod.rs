@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use benchmark::records;
 pub use benchmark::{Benchmark, BenchmarkItems, read_audiobench, read_benchmark};
-pub(crate) use mmau_pro::instruction;
+pub(crate) use mmau_pro::{NAME as MMAU_PRO, instruction};
 
 /// What kind of answer a question asks for, which decides the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -46,6 +46,12 @@ impl AnswerKind {
             Self::Open => "open",
         }
     }
+}
+
+/// Whether a question has options, and none of its right answers is one: nobody can get it right.
+pub(crate) fn is_outside(choices: &[String], references: &[String]) -> bool {
+    let is_option = |answer: &String| choices.iter().any(|choice| choice.trim() == answer.trim());
+    !choices.is_empty() && !references.is_empty() && !references.iter().any(is_option)
 }
 
 /// A question of a benchmark.

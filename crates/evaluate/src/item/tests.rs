@@ -87,6 +87,14 @@ fn a_test_set_has_no_answers_and_strange_answers_are_told() {
     let mut strange = question("1", "easy");
     strange["answer"] = "A cat".into();
     assert!(read_one(&strange).notes[1].contains("is not among the options: 1"));
+    let with = |choices: Value| {
+        let mut item = question("1", "easy");
+        item["choices"] = choices;
+        read_one(&item).notes[1..].join("\n")
+    };
+    assert!(with(json!([])).contains("1 question without options"));
+    assert!(with(json!(["A dog", " A dog"])).contains("1 question with equal options"));
+    assert_eq!(with(json!(["A dog", "A cat"])), "");
 }
 
 #[test]
@@ -140,8 +148,9 @@ fn files_that_are_no_benchmark_say_what_is_wrong() {
     for (content, expected) in [
         ("[]", "there is no question in it"),
         ("[1]", "record 1 is no object"),
-        ("[{\"id\": \"1\"}]", "record 1: it has no `audio_id`"),
+        ("[{\"id\": \"1\"}]", "record 1: it has no `audio_id`; its fields are id"),
         ("{\"id\": ", "line 1: "),
+        ("id,answer\n1,a", "hint: a JSON list is expected, or one JSON object on each line"),
         ("[{\"id\": {}}]", "`id` is no text"),
     ] {
         let problem = read(Benchmark::Mmau, "x.json", content.as_bytes()).unwrap_err();

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error as CoreError;
 use audsem_core::input;
-use audsem_core::run::CompletedRun;
+use audsem_core::run::{CompletedRun, FileFingerprint};
 use serde::{Deserialize, Serialize};
 
 use super::rubric::RatingScale;
 use crate::error::Error;
 use crate::prediction::HeardSound;
-use crate::score::predictions::RunRecord;
+use crate::score::ExtractionChoice;
+use crate::score::predictions::{PredictionRun, RunRecord, no_run_of};
 
 /// What became of a judgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +25,7 @@ pub enum JudgementOutcome {
     NoRating,
     /// There is no answer to judge; the lowest rating counts.
     NoAnswer,
-    /// The rubric grades right answers only, and the answer is wrong; 0 counts.
+    /// The rubric grades right answers only, and the answer is wrong or not there; 0 counts.
     Wrong,
 }
 
@@ -70,6 +71,9 @@ pub struct JudgeRecord {
     pub rubric: String,
     /// SHA-256 of its file.
     pub rubric_sha256: String,
+    /// The text of its prompt, with its slots.
+    #[serde(default)]
+    pub prompt: String,
     /// Its scale.
     pub scale: RatingScale,
 }
@@ -93,17 +97,21 @@ pub struct Judgements {
 }
 
 impl Judgements {
-    /// Reads the run folder of `judge`.
+    /// Reads the run folder of `judge` over these predictions.
     ///
     /// # Errors
-    /// This is no such folder, its run has not ended, or a line is no judgement.
-    pub fn open(folder: &Path) -> Result<Self, Error> {
+    /// This is no such folder, its run has not ended, a line is no judgement, or other answers were judged: those of other
+    /// predictions, or what other rules find in these.
+    pub fn over(folder: &Path, predictions: &PredictionRun, extraction: &ExtractionChoice) -> Result<Self, Error> {
         let wanted = |name: &str| name.starts_with("part-") && name.ends_with(".jsonl");
-        let files = CompletedRun::outputs_under(folder, wanted)?;
-        let record = RunRecord::of(folder)?;
-        let files = files
-            .filter(|_| record.command == super::COMMAND)
-            .ok_or_else(|| CoreError::input(folder, "this is no run folder of `judge`"))?;
+        let files = match input::is_folder(folder)? {
+            true => CompletedRun::outputs_under(folder, wanted)?,
+            false => None,
+        };
+        let record = RunRecord::of(folder).unwrap_or_default();
+        let files = files.filter(|_| record.command == super::COMMAND);
+        let files = files.ok_or_else(|| no_run_of(folder, "`judge`"))?;
+        check_answers(folder, &record, predictions, extraction)?;
         let settings = record.config.get("by").cloned().unwrap_or_default();
         let damaged = |error: serde_json::Error| CoreError::input(&folder.join("run.json"), error.to_string());
         let by: JudgeRecord = serde_json::from_value(settings).map_err(damaged)?;
@@ -125,4 +133,32 @@ impl Judgements {
     pub fn of(&self, benchmark: &str, id: &str, heard: HeardSound) -> Option<&Judgement> {
         self.by_answer.get(&(benchmark.to_owned(), id.to_owned(), heard))
     }
+}
+
+/// Refuses ratings of other answers: they would stand beside answers that no judge has seen.
+fn check_answers(
+    folder: &Path,
+    record: &RunRecord,
+    predictions: &PredictionRun,
+    extraction: &ExtractionChoice,
+) -> Result<(), Error> {
+    for file in predictions.files() {
+        if !record.inputs.contains(&FileFingerprint::of_output(file)?.sha256) {
+            let problem = format!(
+                "the judge has rated other answers than those in {}\n\
+                 hint: run `judge` over the predictions that are named with --input",
+                file.display()
+            );
+            return Err(CoreError::input(folder, problem).into());
+        }
+    }
+    let judged: Option<ExtractionChoice> =
+        record.config.get("extraction").and_then(|value| serde_json::from_value(value.clone()).ok());
+    let [here, there] = [Some(*extraction), judged].map(|choice| choice.map(|choice| choice.of(&predictions.record)));
+    if there.is_some() && here != there {
+        let problem = "the judge has rated what other rules take for the answer\n\
+                       hint: use the same --extract and --tags here and in `judge`";
+        return Err(CoreError::input(folder, problem).into());
+    }
+    Ok(())
 }

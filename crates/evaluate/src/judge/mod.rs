@@ -73,7 +73,10 @@ impl RunConfig for JudgeRun<'_> {
     const COMMAND: &'static str = COMMAND;
 }
 
-/// The rubric of the data sets of AudioBench that a run is about.
+/// Data sets with a rubric of their own name.
+const OWN_RUBRICS: [&str; 2] = ["mmar", "mmau-pro"];
+
+/// The rubric of the data sets that a run is about: that of a data set of AudioBench, of MMAR, or of MMAU-Pro.
 ///
 /// # Errors
 /// This is no run of predictions, one of its data sets has no rubric, or two have different ones.
@@ -89,7 +92,8 @@ pub fn usual_rubric(inputs: &[PathBuf]) -> Result<String, Error> {
             if found.as_ref().is_some_and(|(name, _)| *name == item.benchmark) {
                 return Ok(());
             }
-            let rubric = AudioBenchSet::named(&item.benchmark).and_then(|set| set.rubric.as_deref());
+            let own = OWN_RUBRICS.into_iter().find(|name| *name == item.benchmark);
+            let rubric = own.or_else(|| AudioBenchSet::named(&item.benchmark)?.rubric.as_deref());
             let rubric =
                 rubric.ok_or_else(|| refuse(format!("no rubric belongs to answers about {}", item.benchmark)))?;
             match &found {
@@ -125,6 +129,7 @@ pub fn run(
             judge: judge.identity(),
             rubric: config.rubric.name.clone(),
             rubric_sha256: config.rubric.sha256.clone(),
+            prompt: config.rubric.prompt_text.clone(),
             scale: config.rubric.scale.clone(),
         },
         runs: config.rubric.runs,

@@ -12,6 +12,7 @@ use super::rubric::Rubric;
 use super::task::JudgeQuestion;
 use crate::error::Error;
 use crate::item::audiobench::SPOKEN_INSTRUCTION;
+use crate::item::{AnswerKind, instruction};
 use crate::prediction::{HeardSound, Prediction};
 use crate::score::predictions::for_each_prediction;
 use crate::score::{Extraction, ScoreFault};
@@ -41,13 +42,20 @@ pub(super) fn read(
     let (mut answers, mut unreadable) = (Vec::new(), Vec::new());
     for_each_prediction(path, |place, prediction| {
         match prediction {
-            Ok(prediction) if prediction.permutation > 0 || prediction.item.references.is_empty() => {}
+            Ok(prediction) if !is_judged(&prediction, rubric) => {}
             Ok(prediction) => answers.push(to_judge(&prediction, extraction, rubric)),
             Err(problem) => unreadable.push((place.to_owned(), LeftOut::fail(ScoreFault::NotAPrediction, problem))),
         }
         Ok(())
     })?;
     Ok((answers, unreadable))
+}
+
+/// Whether a judge rates the answer: it is to a question in its published order whose right answer is known.
+fn is_judged(prediction: &Prediction, rubric: &Rubric) -> bool {
+    let item = &prediction.item;
+    let is_open = || item.kind == AnswerKind::Open && instruction(item).is_none();
+    prediction.permutation == 0 && !item.references.is_empty() && (!rubric.only_open || is_open())
 }
 
 fn to_judge(prediction: &Prediction, extraction: Extraction, rubric: &Rubric) -> ToJudge {
@@ -57,6 +65,8 @@ fn to_judge(prediction: &Prediction, extraction: Extraction, rubric: &Rubric) ->
     let answer = extraction.answer(output, &tagged).0;
     let is_right = |answer: &str| item.references.iter().any(|right| is_match(answer, right, &item.choices));
     let settled = match answer {
+        // Where a wrong answer gets less than the lowest rating, an answer that is not there must not get more.
+        None if rubric.only_right => Some(JudgementOutcome::Wrong),
         None => Some(JudgementOutcome::NoAnswer),
         Some(answer) if rubric.only_right && !is_right(answer) => Some(JudgementOutcome::Wrong),
         Some(_) => None,

@@ -6,19 +6,30 @@ use super::rubric::RatingScale;
 const LABEL: &str = "rating";
 
 /// The number behind the last `Rating` label that has one behind it, else the last number of the text; why there is none, or
-/// why it may not be given.
+/// why it may not be given. A word that ends like the label, such as `operating`, is none.
 ///
 /// # Errors
 /// A reply to the judge.
 pub(super) fn rating(text: &str, scale: &RatingScale) -> Result<f64, String> {
     let lower = text.to_lowercase();
-    let labelled = lower.rmatch_indices(LABEL).find_map(|(at, label)| numbers(&lower[at + label.len()..]).next());
+    let is_word = |at: usize| !lower[..at].ends_with(char::is_alphanumeric);
+    let mut labels = lower.rmatch_indices(LABEL).filter(|(at, _)| is_word(*at));
+    let labelled = labels.find_map(|(at, label)| numbers(without_scale(&lower[at + label.len()..])).next());
     let Some(rating) = labelled.or_else(|| numbers(&lower).last()) else {
         return Err("it has no rating".to_owned());
     };
     match scale.allows(rating) {
         true => Ok(rating),
         false => Err(format!("{rating} is not a rating of this scale")),
+    }
+}
+
+/// What stands behind a label, without a scale in brackets that is repeated from the question: `Rating (0-5): 4`.
+fn without_scale(behind: &str) -> &str {
+    let scale = behind.trim_start_matches([' ', '*']).strip_prefix('(').and_then(|inside| inside.split_once(')'));
+    match scale {
+        Some((_, after)) if after.trim_start_matches([' ', '*']).starts_with([':', '=']) => after,
+        _ => behind,
     }
 }
 
@@ -63,6 +74,14 @@ mod tests {
             ("", None),
             // A last label without a number behind it does not hide the one before.
             ("Rating: 4\nThis rating is fair.", Some(4.0)),
+            // Words that end like the label are none.
+            ("Rating: 4\nThe machine is heard operating for 3 s, vibrating 2 times.", Some(4.0)),
+            ("The machine is operating. 2", Some(2.0)),
+            // A scale that is repeated is no rating.
+            ("Rating (0-5): 4", Some(4.0)),
+            ("**Rating** (a whole number from 0 to 5): **3**", Some(3.0)),
+            ("Rating (4)", Some(4.0)),
+            ("Rating: (2)", Some(2.0)),
         ] {
             assert_eq!(rating(text, &graded).ok(), expected, "{text:?}");
         }

@@ -11,12 +11,13 @@ use sha2::{Digest, Sha256};
 use crate::error::Error;
 
 /// The rubrics that are built in, by name.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 6] = [
     ("graded", include_str!("rubrics/graded.toml")),
     ("graded-without-refusal", include_str!("rubrics/graded-without-refusal.toml")),
     ("binary", include_str!("rubrics/binary.toml")),
     ("one-to-five", include_str!("rubrics/one-to-five.toml")),
     ("mmar", include_str!("rubrics/mmar.toml")),
+    ("mmau-pro", include_str!("rubrics/mmau-pro.toml")),
 ];
 
 /// The scale of a rubric, which scores need.
@@ -54,6 +55,8 @@ struct RubricFile {
     runs: u32,
     #[serde(default)]
     only_right: bool,
+    #[serde(default)]
+    only_open: bool,
     published: Option<String>,
     prompt: String,
 }
@@ -80,8 +83,12 @@ pub struct Rubric {
     pub only_right: bool,
     /// The field of the published record that the prompt shows, if any.
     pub published: Option<String>,
+    /// Whether only open questions are judged, and others by the rules of their kind.
+    pub only_open: bool,
     /// The prompt.
     pub prompt: PromptTemplate,
+    /// The text of the prompt, with its slots.
+    pub prompt_text: String,
 }
 
 impl Rubric {
@@ -126,8 +133,10 @@ impl Rubric {
             scale: RatingScale { lowest, highest, whole, scale },
             runs: file.runs,
             only_right: file.only_right,
+            only_open: file.only_open,
             published: file.published,
             prompt: PromptTemplate::parse(name, file.prompt.trim_start())?,
+            prompt_text: file.prompt.trim().to_owned(),
         })
     }
 

@@ -132,7 +132,9 @@ pub fn run(config: &Config, model: &Respondent, options: &RunOptions) -> Result<
     if report.complete && !options.dry_run && answered.iter().all(|name| !counts.contains_key(*name)) {
         tracing::warn!("nobody has answered any of these questions: `problem` in part-*.jsonl says why");
     }
-    Ok(told(run.finish()?.with_result("questions", items.len()), &config.questions.notes, &counts))
+    let summary = run.finish()?.with_result("questions", items.len());
+    let summary = summary.with_result("questions_sha256", config.questions.content_sha256.clone());
+    Ok(told(summary, &config.questions.notes, &counts))
 }
 
 /// The summary with what people should know of the questions, and what became of them.

@@ -11,12 +11,12 @@ use audsem_llm::{
     AudioForm, HearingServer, Media, OpenAiServer, Replay, ServerArgs, TextGenerator, Unanswered, Unasked,
 };
 use audsem_media::audio::encode_wav;
-use audsem_models::audio::whisper::USUAL_LANGUAGE;
+use audsem_models::audio::whisper::{USUAL_LANGUAGE, WhisperTask};
 use audsem_models::language::{LanguageModelArgs, LocalModelArgs};
 use audsem_models::multimodal::SAMPLE_RATE_HZ;
 use audsem_models::multimodal::audio_language::{AudioFamily, AudioModelOptions, LocalAudioModel, USUAL_BATCH};
 
-use super::whisper::{SpeechReader, SpeechWriter};
+use super::whisper::{SpeechReader, SpeechRules, SpeechWriter};
 use crate::error::Error;
 
 /// Samples that the processors of released models hear of a sound: 30 seconds, and 300 seconds.
@@ -39,6 +39,8 @@ pub struct RespondentArgs {
     pub whisper: Option<String>,
     /// The language that is spoken, by Whisper's code.
     pub language: Option<String>,
+    /// What Whisper writes down.
+    pub task: WhisperTask,
     /// The form in which a server takes sounds, where it is not to be found out.
     pub audio_form: Option<AudioForm>,
     /// PEFT adapter that is merged into a model in this process.
@@ -130,12 +132,9 @@ impl RespondentArgs {
             Some(LanguageModelArgs::Local(local)) => local.device,
             _ => DeviceChoice::default(),
         };
-        let writer = SpeechWriter::open(
-            whisper,
-            self.language.as_deref().unwrap_or(USUAL_LANGUAGE),
-            device,
-            self.dtype.unwrap_or_default(),
-        )?;
+        let language = self.language.as_deref().unwrap_or(USUAL_LANGUAGE);
+        let rules = SpeechRules { language, task: self.task, device, precision: self.dtype.unwrap_or_default() };
+        let writer = SpeechWriter::open(whisper, rules)?;
         let mut fingerprints = vec![writer.fingerprint().clone()];
         let generator: Box<dyn TextGenerator> = match model {
             None => remembering(writer, Some(&output.join("replay")))?,

@@ -53,6 +53,10 @@ pub struct WordingRecord {
     pub sha256: String,
     /// The system turn, where it is not that of the chat template.
     pub system: Option<String>,
+    /// What is asked where there are options, with marks for question, options and words.
+    pub choices: String,
+    /// What is asked where there are none.
+    pub open: String,
 }
 
 impl QuestionWording {
@@ -97,14 +101,19 @@ impl QuestionWording {
     /// What stands in `run.json`.
     #[must_use]
     pub fn record(&self) -> WordingRecord {
-        let (name, sha256) = match &self.form {
-            Form::Template { name, texts, .. } => {
-                let text = format!("{}\0{}", texts.choices, texts.open);
-                (name.clone(), hex(&Sha256::digest(text.as_bytes())))
+        let (name, sha256, choices, open) = match &self.form {
+            Form::Template { name, texts: TemplateTexts { choices, open }, .. } => {
+                let sha256 = hex(&Sha256::digest(format!("{choices}\0{open}").as_bytes()));
+                (name.clone(), sha256, choices.clone(), open.clone())
             }
-            Form::Profile { profile, wordings } => (format!("profile {profile}"), wordings.sha256().to_owned()),
+            Form::Profile { profile, wordings } => (
+                format!("profile {profile}"),
+                wordings.sha256().to_owned(),
+                wordings.ask(*profile, QuestionForm::Options, &with_options(QUESTION, CHOICES)),
+                wordings.ask(*profile, QuestionForm::Open, QUESTION),
+            ),
         };
-        WordingRecord { name, sha256, system: self.system.clone() }
+        WordingRecord { name, sha256, system: self.system.clone(), choices, open }
     }
 
     /// Words of thinking that the questions ask for.
@@ -138,11 +147,16 @@ impl QuestionWording {
                 wordings.ask(*profile, QuestionForm::Open, item.question.trim())
             }
             Form::Profile { profile, wordings } => {
-                let text = format!("{}\nChoices:\n{}", item.question.trim(), lettered(shown));
+                let text = with_options(item.question.trim(), &lettered(shown));
                 wordings.ask(*profile, QuestionForm::Options, &text)
             }
         }
     }
+}
+
+/// A question of training with its options.
+fn with_options(question: &str, lettered: &str) -> String {
+    format!("{question}\nChoices:\n{lettered}")
 }
 
 /// One option on each line, with its letter.
@@ -245,7 +259,10 @@ mod tests {
             "What is heard?\nChoices:\nA. a dog\nB. a door",
         );
         assert_eq!(wording.text(&item, &item.choices), asked);
-        assert_eq!(wording.record().name, "profile think:25");
+        let record = wording.record();
+        assert_eq!(record.name, "profile think:25");
+        let filled = record.choices.replace(QUESTION, "What is heard?").replace(CHOICES, "A. a dog\nB. a door");
+        assert_eq!(filled, asked, "the record says what is asked");
     }
 
     #[test]

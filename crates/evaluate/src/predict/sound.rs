@@ -21,6 +21,8 @@ pub enum LongSoundRule {
     Crop,
     /// Speech is given in pieces, whose answers are joined; of other sounds the beginning is given
     Chunk,
+    /// As `chunk`, but each piece ends where it is quietest in its last third, so that no word is cut in two
+    ChunkAtPauses,
     /// The question is not asked, and counts as `too-long`
     Refuse,
     /// The whole sound is given, whatever the model hears of it
@@ -131,7 +133,10 @@ fn cut(sound: &LoadedSound, is_speech: bool, rules: SoundRules) -> Result<Vec<Ve
             return Err((PredictionStatus::TooLong, problem));
         }
         LongSoundRule::Chunk if is_long && is_speech => samples.chunks(rules.longest).collect(),
-        LongSoundRule::Crop | LongSoundRule::Chunk if is_long => vec![&samples[..rules.longest]],
+        LongSoundRule::ChunkAtPauses if is_long && is_speech => at_pauses(samples, rules.longest),
+        LongSoundRule::Crop | LongSoundRule::Chunk | LongSoundRule::ChunkAtPauses if is_long => {
+            vec![&samples[..rules.longest]]
+        }
         _ => vec![samples],
     };
     let padded = |piece: &[f32]| {
@@ -140,6 +145,27 @@ fn cut(sound: &LoadedSound, is_speech: bool, rules: SoundRules) -> Result<Vec<Ve
         piece
     };
     Ok(pieces.into_iter().map(padded).collect())
+}
+
+/// Length of the moments of which the quietest is looked for: about that of the pause before a stop.
+const MOMENT: usize = SECOND / 10;
+
+/// Pieces of at most `longest` samples, each of which ends in the middle of the quietest moment of its last third.
+fn at_pauses(samples: &[f32], longest: usize) -> Vec<&[f32]> {
+    let (mut pieces, mut rest) = (Vec::new(), samples);
+    while rest.len() > longest {
+        let begin = longest - longest / 3;
+        let energy = |moment: &[f32]| moment.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>();
+        let moments = rest[begin..longest].chunks_exact(MOMENT).map(energy).enumerate();
+        // Of equal moments the last makes the fewest pieces.
+        let quietest = moments.reduce(|best, other| if other.1 <= best.1 { other } else { best });
+        let end = quietest.map_or(longest, |(n, _)| begin + n * MOMENT + MOMENT / 2);
+        let (piece, after) = rest.split_at(end);
+        pieces.push(piece);
+        rest = after;
+    }
+    pieces.push(rest);
+    pieces
 }
 
 fn audit(sound: &LoadedSound, pieces: &[Vec<f32>], rules: SoundRules) -> SoundAudit {
@@ -195,6 +221,36 @@ mod tests {
         check(8000, Choice, Crop, &[SECOND], audit(500, 500, 25));
         let (status, problem) = given(n + 1, Choice, Refuse).unwrap_err();
         assert!(status == PredictionStatus::TooLong && problem.contains("longer than 30000 ms"), "{problem}");
+    }
+
+    #[test]
+    fn speech_is_cut_where_it_is_quiet() {
+        let n = 30 * SECOND;
+        let mut samples: Vec<f32> = (0..75 * SECOND).map(|at| if at % 2 == 0 { 0.5 } else { -0.5 }).collect();
+        let mut hush = |from: f32, to: f32| {
+            let place = |seconds: f32| (seconds * SECOND as f32) as usize;
+            samples[place(from)..place(to)].fill(0.01);
+        };
+        // A pause that is too early, one in the last third of the first piece, none in that of the second.
+        hush(10.0, 12.0);
+        hush(25.0, 25.4);
+        let ends = |samples: &[f32]| {
+            let pieces = at_pauses(samples, n);
+            assert_eq!(pieces.concat(), samples, "nothing is lost, and nothing is heard twice");
+            assert!(pieces.iter().all(|piece| piece.len() <= n));
+            pieces.iter().map(|piece| piece.len()).collect::<Vec<_>>()
+        };
+        let found = ends(&samples);
+        assert_eq!(found.len(), 3);
+        assert!((25 * SECOND..25 * SECOND + SECOND * 4 / 10).contains(&found[0]), "{found:?}");
+        assert_eq!(found[1], n - MOMENT / 2, "without a pause as long as may be");
+        assert_eq!(ends(&samples[..n]), [n]);
+        // Sounds that are no speech are not cut into pieces.
+        use AnswerKind::{Caption, Transcript};
+        use LongSoundRule::ChunkAtPauses;
+        assert_eq!(given(2 * n, Caption, ChunkAtPauses).unwrap().0, [n]);
+        let (lengths, audit) = given(2 * n, Transcript, ChunkAtPauses).unwrap();
+        assert_eq!((lengths, audit.given_ms), (vec![n - MOMENT / 2, n - MOMENT / 2, SECOND], 60_000));
     }
 
     #[test]

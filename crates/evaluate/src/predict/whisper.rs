@@ -9,7 +9,7 @@ use audsem_llm::{
     TextGenerator, Usage,
 };
 use audsem_media::audio::{Decoder, resample};
-use audsem_models::audio::whisper::{Transcriber, Transcript};
+use audsem_models::audio::whisper::{Transcriber, Transcript, WhisperTask};
 use audsem_models::multimodal::SAMPLE_RATE_HZ;
 use rayon::prelude::*;
 
@@ -21,14 +21,26 @@ pub(super) struct SpeechWriter {
     fingerprint: ModelFingerprint,
     precision: Precision,
     language: String,
+    task: WhisperTask,
+}
+
+/// What is asked of Whisper.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SpeechRules<'a> {
+    /// The language that is spoken, by Whisper's code.
+    pub language: &'a str,
+    pub task: WhisperTask,
+    pub device: DeviceChoice,
+    pub precision: Precision,
 }
 
 impl SpeechWriter {
     /// Opens a folder, or a checkpoint of the hub by its id.
-    pub(super) fn open(model: &str, language: &str, device: DeviceChoice, precision: Precision) -> Result<Self, Error> {
+    pub(super) fn open(model: &str, rules: SpeechRules<'_>) -> Result<Self, Error> {
+        let SpeechRules { language, task, device, precision } = rules;
         let dir = ModelDir::resolve(model, None)?;
-        let transcriber = Transcriber::open(&dir, &device.open()?, precision.dtype(), language)?;
-        Ok(Self { transcriber, fingerprint: dir.fingerprint()?, precision, language: language.to_owned() })
+        let transcriber = Transcriber::open(&dir, &device.open()?, precision.dtype(), language, task)?;
+        Ok(Self { transcriber, fingerprint: dir.fingerprint()?, precision, language: language.to_owned(), task })
     }
 
     pub(super) fn fingerprint(&self) -> &ModelFingerprint {
@@ -50,9 +62,10 @@ impl SpeechWriter {
 
 impl TextGenerator for SpeechWriter {
     fn identity(&self) -> String {
-        let Self { fingerprint, precision, language, .. } = self;
+        let Self { fingerprint, precision, language, task, .. } = self;
         let (name, precision, sha256) = (&fingerprint.name, precision.name(), fingerprint.sha256.join(" "));
-        format!("{name} ({precision}, {language}) sha256 {sha256}")
+        let task = if *task == WhisperTask::Translate { ", into English" } else { "" };
+        format!("{name} ({precision}, {language}{task}) sha256 {sha256}")
     }
 
     fn generate(&self, request: &Request) -> Result<Response, TextError> {

@@ -25,6 +25,9 @@ pub(super) fn answers_csv(runs: &[ScoredRun]) -> Result<Vec<u8>, Error> {
         "heard",
         "permutation",
         "status",
+        "sound_ms",
+        "given_ms",
+        "token_audit",
         "question",
         "reference",
         "answer",
@@ -36,7 +39,8 @@ pub(super) fn answers_csv(runs: &[ScoredRun]) -> Result<Vec<u8>, Error> {
         for row in &run.rows {
             let metric = MetricKind::main(&row.kind);
             let score = metric.share(row).filter(|(_, of)| *of > 0.0).map(|(sum, of)| (sum / of).to_string());
-            let permutation = row.permutation.to_string();
+            let [permutation, sound_ms, given_ms] =
+                [u64::from(row.permutation), row.sound_ms, row.given_ms].map(|number| number.to_string());
             csv.write_record([
                 run.name.as_str(),
                 &row.benchmark,
@@ -44,6 +48,9 @@ pub(super) fn answers_csv(runs: &[ScoredRun]) -> Result<Vec<u8>, Error> {
                 &row.heard,
                 &permutation,
                 &row.status,
+                &sound_ms,
+                &given_ms,
+                &row.token_audit,
                 &row.question,
                 &row.references.join(" | "),
                 row.answer.as_deref().unwrap_or_default(),

@@ -44,6 +44,15 @@ pub enum NotComparable {
     NothingInCommon,
 }
 
+impl Comparison {
+    /// Whether the first is better by more than chance explains: the interval of the difference lies on its side.
+    #[must_use]
+    pub fn first_is_better(&self) -> bool {
+        let is_less_better = self.metric.about().2;
+        self.interval.is_some_and(|(low, high)| if is_less_better { high < 0.0 } else { low > 0.0 })
+    }
+}
+
 impl NotComparable {
     /// The reason, for people.
     #[must_use]
@@ -74,16 +83,54 @@ pub fn compare(
     let rows = first.heard(benchmark);
     let found = first.summary.benchmarks.get(benchmark).filter(|_| !rows.is_empty());
     let metric = found.map(|found| MetricKind::main(&found.kind)).ok_or(NotComparable::NothingInCommon)?;
-    if metric == MetricKind::Bleu {
-        return Err(NotComparable::NotPaired);
-    }
     let judges = [first, second].map(|run| run.summary.judge.as_ref());
     if metric.is_of_judge() && judges[0] != judges[1] {
         return Err(NotComparable::OtherJudge);
     }
-    let others: BTreeMap<&str, &ItemScore> =
-        second.heard(benchmark).into_iter().map(|row| (row.id.as_str(), row)).collect();
-    let scale = if metric.is_of_judge() { judges[0].map_or(1.0, |judge| judge.scale.scale) } else { 1.0 };
+    let names = [first, second].map(|run| run.name.clone());
+    paired(names, metric, [rows, second.heard(benchmark)], scale(first, metric), resampling)
+}
+
+/// Compares the answers of a run with its answers to the same questions without the sounds: what is not gained by hearing is no
+/// evidence of it.
+///
+/// # Errors
+/// The run has no such answers, or its metric has no pairs.
+pub fn compare_hearing(
+    run: &ScoredRun,
+    benchmark: &str,
+    heard: &str,
+    resampling: Resampling,
+) -> Result<Comparison, NotComparable> {
+    let found = run.summary.benchmarks.get(benchmark).ok_or(NotComparable::NothingInCommon)?;
+    let metric = MetricKind::main(&found.kind);
+    let rows = [run.heard(benchmark), run.heard_as(benchmark, heard)];
+    if rows.iter().any(Vec::is_empty) {
+        return Err(NotComparable::NothingInCommon);
+    }
+    let without = if heard == "silence" { "with silence" } else { "without sound" };
+    let names = [format!("{} with sound", run.name), format!("{} {without}", run.name)];
+    paired(names, metric, rows, scale(run, metric), resampling)
+}
+
+/// What a mean of the metric is multiplied with.
+fn scale(run: &ScoredRun, metric: MetricKind) -> f64 {
+    let judge = run.summary.judge.as_ref().filter(|_| metric.is_of_judge());
+    judge.map_or(1.0, |judge| judge.scale.scale)
+}
+
+/// Compares answers to the same questions, by the names of these.
+fn paired(
+    [first, second]: [String; 2],
+    metric: MetricKind,
+    [rows, others]: [Vec<&ItemScore>; 2],
+    scale: f64,
+    resampling: Resampling,
+) -> Result<Comparison, NotComparable> {
+    if metric == MetricKind::Bleu {
+        return Err(NotComparable::NotPaired);
+    }
+    let others: BTreeMap<&str, &ItemScore> = others.into_iter().map(|row| (row.id.as_str(), row)).collect();
     let shares = |row: &ItemScore| Some((metric.share(row)?, metric.share(others.get(row.id.as_str())?)?));
     let common: Vec<&ItemScore> = rows.into_iter().filter(|row| shares(row).is_some()).collect();
     let clusters = by_sound(&common);
@@ -102,8 +149,8 @@ pub fn compare(
         (count(1.0, 0.0), count(0.0, 1.0))
     });
     Ok(Comparison {
-        first: first.name.clone(),
-        second: second.name.clone(),
+        first,
+        second,
         metric,
         n: common.len() as u64,
         difference: difference.ok_or(NotComparable::NothingInCommon)?,

@@ -26,7 +26,7 @@ use audsem_core::run::{Fingerprint, Run, RunConfig, RunOptions, RunSpec, Shard, 
 use audsem_metrics::interval::Resampling;
 use serde::Serialize;
 
-pub use compare::{Comparison, NotComparable, compare};
+pub use compare::{Comparison, NotComparable, compare, compare_hearing};
 pub use named::NamedFolder;
 pub use pipeline::{Funnel, FunnelStep, funnel};
 pub use published::{PublishedResults, PublishedRow, PublishedTable};

@@ -12,9 +12,7 @@ pub(super) const NOT_RUN: &str = "not run";
 
 /// An estimate with its interval.
 pub(super) fn shown(metric: MetricKind, estimate: &Estimate) -> String {
-    let bare = |value: f64| metric.text(value).trim_end_matches(" %").to_owned();
-    let interval = estimate.interval().map(|(low, high)| format!(" ({}–{})", bare(low), bare(high)));
-    metric.text(estimate.value) + &interval.unwrap_or_default()
+    estimate.text(metric)
 }
 
 /// One run.
@@ -155,6 +153,10 @@ fn count_rows(heard: &[(&str, &HeardSummary)]) -> Vec<CountRow> {
     add("with an answer".to_owned(), &|heard| heard.n_with_answer);
     if heard.iter().any(|(_, heard)| heard.metric(MetricKind::Parsed).is_some()) {
         add("answers that mean no option".to_owned(), &|heard| heard.n_unparsed);
+    }
+    if heard.iter().any(|(_, heard)| heard.n_judged > 0) {
+        add("left to the judge".to_owned(), &|heard| heard.n_judged);
+        add("with a rating".to_owned(), &|heard| heard.n_rated);
     }
     let names = |of: fn(&HeardSummary) -> &std::collections::BTreeMap<String, u64>| {
         heard.iter().flat_map(move |(_, heard)| of(heard).keys().cloned()).collect::<std::collections::BTreeSet<_>>()

@@ -10,7 +10,7 @@ use audsem_core::tables::read_parquet;
 use super::named::NamedFolder;
 use crate::error::Error;
 use crate::score::ScoreSummary;
-use crate::score::predictions::RunRecord;
+use crate::score::predictions::{RunRecord, no_run_of};
 use crate::score::{SCORES_FILE, SUMMARY_FILE};
 use crate::tables::ItemScore;
 
@@ -40,10 +40,12 @@ impl ScoredRun {
     /// This is no such folder, or its run has not ended.
     pub fn open(folder: &NamedFolder) -> Result<Self, Error> {
         let path = &folder.path;
-        let problem = "this is no run folder of `score`";
         let wanted = |name: &str| name == SCORES_FILE || name == SUMMARY_FILE;
-        let files = CompletedRun::outputs_under(path, wanted)?.filter(|files| files.len() == 2);
-        let files = files.ok_or_else(|| CoreError::input(path, problem))?;
+        let files = match input::is_folder(path)? {
+            true => CompletedRun::outputs_under(path, wanted)?.filter(|files| files.len() == 2),
+            false => None,
+        };
+        let files = files.ok_or_else(|| no_run_of(path, "`score`"))?;
         let summary_path = path.join(SUMMARY_FILE);
         let summary = serde_json::from_slice(&input::read_whole(&summary_path)?)
             .map_err(|error| CoreError::input(&summary_path, format!("not what `score` has written: {error}")))?;
@@ -62,7 +64,13 @@ impl ScoredRun {
     /// The answers to a data set with its sounds, with the options as published.
     #[must_use]
     pub fn heard(&self, benchmark: &str) -> Vec<&ItemScore> {
-        let is_wanted = |row: &&ItemScore| row.benchmark == benchmark && row.heard == "sound" && row.permutation == 0;
+        self.heard_as(benchmark, "sound")
+    }
+
+    /// The answers to a data set in one way of hearing, with the options as published.
+    #[must_use]
+    pub fn heard_as(&self, benchmark: &str, heard: &str) -> Vec<&ItemScore> {
+        let is_wanted = |row: &&ItemScore| row.benchmark == benchmark && row.heard == heard && row.permutation == 0;
         self.rows.iter().filter(is_wanted).collect()
     }
 }

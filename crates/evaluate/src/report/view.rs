@@ -6,7 +6,7 @@ use audsem_report::{About, IntervalBar, IntervalChart, Markup};
 use serde::Serialize;
 
 use super::answers::ANSWERS_FILE;
-use super::compare::compare;
+use super::compare::{Comparison, NotComparable, compare, compare_hearing};
 use super::examples::{Example, examples};
 use super::pipeline::Funnel;
 use super::published::{PublishedResults, PublishedTable};
@@ -65,6 +65,8 @@ struct BenchmarkView<'a> {
     published: Vec<PublishedTable>,
     published_chart: Option<Markup>,
     remarks: Vec<String>,
+    /// Warnings of runs that answer as well without their sounds.
+    unheard: Vec<String>,
     examples: Vec<Example<'a>>,
 }
 
@@ -142,6 +144,7 @@ fn benchmark<'a>(name: &'a str, parts: &ReportParts<'a>) -> Result<BenchmarkView
         published_chart: published_chart(name, metric, &of_runs, &published)?,
         published,
         remarks: remarks(first, &of_runs),
+        unheard: unheard(name, parts),
         examples: examples(parts.runs, name, parts.examples, &parts.sounds),
     })
 }
@@ -192,7 +195,11 @@ fn chart(name: &str, metric: MetricKind, runs: &[(&ScoredRun, &BenchmarkSummary)
             }
         }
     }
-    let chance = runs.first().and_then(|(_, found)| found.chance).filter(|_| metric.is_accuracy());
+    let of_metric = |found: &BenchmarkSummary| match metric {
+        MetricKind::Official => found.chance_official.or(found.chance),
+        _ => found.chance,
+    };
+    let chance = runs.first().and_then(|(_, found)| of_metric(found)).filter(|_| metric.is_accuracy());
     let mark = chance.map(|chance| (chance, format!("an option drawn at random: {:.1} %", chance * 100.0)));
     Ok(IntervalChart {
         title: format!("{} of {name}", metric.about().0),
@@ -217,43 +224,73 @@ fn high(bars: &[IntervalBar], metric: MetricKind) -> f64 {
     }
 }
 
+/// Each run against itself without the sounds, and every two runs.
 fn comparisons(name: &str, parts: &ReportParts<'_>) -> Vec<ComparisonView> {
     let mut views = Vec::new();
+    for run in parts.runs {
+        let without = ["silence", "nothing"].map(|heard| compare_hearing(run, name, heard, parts.resampling));
+        views.extend(without.iter().flatten().map(ComparisonView::of));
+    }
     for (i, first) in parts.runs.iter().enumerate() {
         for second in &parts.runs[i + 1..] {
-            if [first, second].iter().any(|run| !run.summary.benchmarks.contains_key(name)) {
-                continue;
+            if [first, second].iter().all(|run| run.summary.benchmarks.contains_key(name)) {
+                views.push(match compare(first, second, name, parts.resampling) {
+                    Ok(found) => ComparisonView::of(&found),
+                    Err(reason) => ComparisonView::none(first, second, reason),
+                });
             }
-            let (one, other) = (first.name.clone(), second.name.clone());
-            let none = || String::from("–");
-            views.push(match compare(first, second, name, parts.resampling) {
-                Err(reason) => ComparisonView {
-                    first: one,
-                    second: other,
-                    difference: reason.describe().to_owned(),
-                    p_value: none(),
-                    only: none(),
-                    n: none(),
-                },
-                Ok(found) => {
-                    let text =
-                        |value: f64| format!("{}{}", if value > 0.0 { "+" } else { "" }, found.metric.text(value));
-                    let interval = found.interval.map(|(low, high)| format!(" ({} to {})", text(low), text(high)));
-                    ComparisonView {
-                        first: one,
-                        second: other,
-                        difference: text(found.difference) + &interval.unwrap_or_default(),
-                        p_value: found
-                            .p_value
-                            .map_or_else(none, |p| if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }),
-                        only: found.only.map_or_else(none, |(first, second)| format!("{first} / {second}")),
-                        n: found.n.to_string(),
-                    }
-                }
-            });
         }
     }
     views
+}
+
+impl ComparisonView {
+    fn none(first: &ScoredRun, second: &ScoredRun, reason: NotComparable) -> Self {
+        let none = || String::from("–");
+        Self {
+            first: first.name.clone(),
+            second: second.name.clone(),
+            difference: reason.describe().to_owned(),
+            p_value: none(),
+            only: none(),
+            n: none(),
+        }
+    }
+
+    fn of(found: &Comparison) -> Self {
+        let none = || String::from("–");
+        let p_value = |p: f64| if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") };
+        Self {
+            first: found.first.clone(),
+            second: found.second.clone(),
+            difference: difference(found),
+            p_value: found.p_value.map_or_else(none, p_value),
+            only: found.only.map_or_else(none, |(first, second)| format!("{first} / {second}")),
+            n: found.n.to_string(),
+        }
+    }
+}
+
+/// A difference with its interval.
+fn difference(found: &Comparison) -> String {
+    let text = |value: f64| format!("{}{}", if value > 0.0 { "+" } else { "" }, found.metric.text(value));
+    let interval = found.interval.map(|(low, high)| format!(" ({} to {})", text(low), text(high)));
+    text(found.difference) + &interval.unwrap_or_default()
+}
+
+/// Runs that answer as well without their sounds, as far as these questions tell.
+fn unheard(name: &str, parts: &ReportParts<'_>) -> Vec<String> {
+    let tell = |run: &ScoredRun| {
+        let without = ["silence", "nothing"].map(|heard| compare_hearing(run, name, heard, parts.resampling));
+        let found = without.into_iter().flatten().find(|found| !found.first_is_better())?;
+        Some(format!(
+            "{} is no better than {} by more than chance explains ({}): nothing here shows that the model has listened.",
+            found.first,
+            found.second,
+            difference(&found)
+        ))
+    };
+    parts.runs.iter().filter_map(tell).collect()
 }
 
 /// Our scores among published results of the same metric on any version of the data set.
@@ -318,6 +355,14 @@ fn remarks(first: &BenchmarkSummary, runs: &[(&ScoredRun, &BenchmarkSummary)]) -
         if !ids.is_empty() {
             remarks.push(format!("In {} of {} questions {what}: {}.", ids.len(), first.n_questions, list(ids)));
         }
+    }
+    if let (Some(chance), Some(lettered)) = (first.chance_official, first.lettered_official) {
+        remarks.push(format!(
+            "By the official rule the text of an option that is drawn at random scores {:.1} %, and the right option behind its \
+             letter {:.1} %: letters are words, too, and a model that copies them cannot get more, and parsed reads them as letters.",
+            chance * 100.0,
+            lettered * 100.0
+        ));
     }
     for (run, found) in runs {
         let of_run = |note: &String| if runs.len() == 1 { note.clone() } else { format!("{}: {note}", run.name) };

@@ -43,7 +43,7 @@ impl AnswerSource {
 }
 
 /// Whether the prompts of a run ask for an answer inside tags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum TagsAsked {
     /// As the record of the run says; imported predictions count as free text
@@ -56,7 +56,7 @@ pub enum TagsAsked {
 }
 
 /// How answers are extracted, as a command line says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ExtractionChoice {
     /// The rule.
     pub rule: ExtractionRule,

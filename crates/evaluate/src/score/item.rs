@@ -3,7 +3,7 @@
 use audsem_core::answers::{TaggedAnswer, is_well_formed};
 use audsem_metrics::caption;
 use audsem_metrics::instruction::Instruction;
-use audsem_metrics::meteor::{WordNet, meteor_of_nearest};
+use audsem_metrics::meteor::{WordNet, meteor, meteor_of_nearest};
 use audsem_metrics::normalise::{Compat, ThaiWords};
 use audsem_metrics::sentences::SentenceModel;
 use audsem_metrics::string_match::{chosen_option, is_match, is_same_option};
@@ -13,7 +13,7 @@ use super::extract::Extraction;
 use super::letters::{edge_letter_rule, evalscope, lmms_eval};
 use super::words::{Normaliser, compare_words};
 use crate::item::{AnswerKind, instruction};
-use crate::judge::{JudgementOutcome, Judgements};
+use crate::judge::Judgements;
 use crate::prediction::{Prediction, PredictionStatus};
 use crate::tables::{ItemScore, ScoreGroup};
 
@@ -100,22 +100,25 @@ impl ItemScorer<'_> {
         let references: Vec<Vec<String>> = row.references.iter().map(|text| caption::words(text)).collect();
         row.rouge_l = Some(caption::rouge_l(&caption::words(answer), &references));
         row.meteor = Some(meteor_of_nearest(answer, &row.references, self.wordnet));
+        if row.references.len() > 1 {
+            let each = row.references.iter().map(|reference| meteor(answer, reference, self.wordnet));
+            row.meteor_single = Some(each.sum::<f64>() / row.references.len() as f64);
+        }
     }
 
     fn judged(&self, row: &mut ItemScore, prediction: &Prediction) {
         let Some(judgements) = self.judgements.filter(|_| prediction.permutation == 0) else { return };
-        let judgement = judgements.of(&row.benchmark, &row.id, prediction.heard);
-        row.rating = judgement.and_then(|judgement| judgement.rating);
-        let outcome = judgement.map_or(JudgementOutcome::NoRating, |judgement| judgement.outcome);
-        row.judgement = Some(outcome.name().to_owned());
+        // Answers that the rubric leaves to the rules of their kind have no judgement.
+        let Some(judgement) = judgements.of(&row.benchmark, &row.id, prediction.heard) else { return };
+        row.rating = judgement.rating;
+        row.judgement = Some(judgement.outcome.name().to_owned());
     }
 }
 
 /// The scores of a choice under every convention. Where several answers are right, the best counts.
 fn choice(row: &mut ItemScore) {
     let answer = row.answer.as_deref();
-    let (shown, choices) = (bare_all(&row.shown_choices), bare_all(&row.choices));
-    let rights = bare_all(&row.references);
+    let [shown, choices, rights] = bare_texts(row);
     let best = |score: &dyn Fn(&str) -> f64| rights.iter().map(|right| score(right)).reduce(f64::max);
     let official = |right: &str| answer.is_some_and(|answer| is_match(answer, right, &choices));
     let chosen = answer.and_then(|answer| chosen_option(answer, &shown)).map(|option| shown[option].clone());
@@ -133,10 +136,30 @@ fn choice(row: &mut ItemScore) {
     [row.official, row.parsed, row.lmms_eval, row.evalscope, row.letter] = scores;
 }
 
-/// Options without the letters in brackets, `(A) dog`, that some data sets put before each of them.
-fn bare_all(options: &[String]) -> Vec<String> {
-    let all: Option<Vec<String>> = options.iter().map(|option| bare(option).map(str::to_owned)).collect();
-    all.unwrap_or_else(|| options.to_vec())
+/// The score, by the official rule, that the text of an option drawn at random can expect.
+pub(super) fn official_by_chance(row: &ItemScore) -> f64 {
+    let [_, choices, rights] = bare_texts(row);
+    let is_accepted = |choice: &&String| rights.iter().any(|right| is_match(choice, right, &choices));
+    choices.iter().filter(is_accepted).count() as f64 / choices.len().max(1) as f64
+}
+
+/// The score, by the official rule, of a right option behind its letter, as the question shows it.
+pub(super) fn official_with_letter(row: &ItemScore) -> f64 {
+    let [_, choices, rights] = bare_texts(row);
+    let is_accepted = |(letter, choice): (char, &String)| {
+        let answer = format!("{letter}. {choice}");
+        rights.iter().any(|right| is_same_option(choice, right) && is_match(&answer, right, &choices))
+    };
+    f64::from(('A'..='Z').zip(&choices).any(is_accepted))
+}
+
+/// The options as shown and as published, and the right answers, without the letters in brackets, `(A) dog`, that some data sets put
+/// before each option; where one option has none, they are words like others.
+fn bare_texts(row: &ItemScore) -> [Vec<String>; 3] {
+    let texts = [&row.shown_choices, &row.choices, &row.references];
+    let is_lettered = row.shown_choices.iter().chain(&row.choices).all(|option| bare(option).is_some());
+    let bare_text = |text: &String| bare(text).unwrap_or(text).to_owned();
+    texts.map(|all| if is_lettered { all.iter().map(bare_text).collect() } else { all.clone() })
 }
 
 fn bare(option: &str) -> Option<&str> {
@@ -188,6 +211,7 @@ fn unscored(prediction: &Prediction, tagged: &TaggedAnswer<'_>) -> ItemScore {
         character_errors: None,
         reference_characters: None,
         meteor: None,
+        meteor_single: None,
         rouge_l: None,
         cider_d: None,
         spice: None,
@@ -195,6 +219,7 @@ fn unscored(prediction: &Prediction, tagged: &TaggedAnswer<'_>) -> ItemScore {
         fluency_error: None,
         rating: None,
         judgement: None,
+        overall: None,
         sound_ms: prediction.sounds.iter().map(|sound| sound.duration_ms).sum(),
         given_ms: prediction.sounds.iter().map(|sound| sound.given_ms).sum(),
         expected_tokens: expected_tokens(prediction),

@@ -11,6 +11,7 @@
 pub mod audit;
 pub mod extract;
 pub mod fense;
+mod headlines;
 pub mod item;
 pub mod letters;
 pub mod predictions;
@@ -129,7 +130,8 @@ struct SpiceLine {
 /// There are no predictions, a file that is named cannot be read, and what [`Run::open`] and [`Run::execute`] give.
 pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let predictions = PredictionRun::open(&config.inputs)?;
-    let judgements = config.judgements.as_deref().map(Judgements::open).transpose()?;
+    let judged = |folder| Judgements::over(folder, &predictions, &config.extraction);
+    let judgements = config.judgements.as_deref().map(judged).transpose()?;
     let wordnet = config.wordnet.as_deref().map(WordNet::open).transpose()?;
     let thai = config.thai_words.as_deref().map(ThaiWords::open).transpose()?;
     let sentences = config.punkt.as_deref().map_or_else(|| Ok(SentenceModel::english()), SentenceModel::open)?;
@@ -177,8 +179,12 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary, Error> {
     let plan = [Shard { name: "all".to_owned(), fingerprint, work: predictions }];
     let step = Step { name: "part", unit: "answers", physical: "" };
     run.must_keep(step).explain(ScoreFault::ALL);
-    run.execute(step, &plan, |predictions, out| scoring.work(predictions, out))?;
-    Ok(run.finish()?)
+    let report = run.execute(step, &plan, |predictions, out| scoring.work(predictions, out))?;
+    let summary = run.finish()?;
+    match report.complete && !options.dry_run {
+        true => headlines::add(summary, &options.output.join(SUMMARY_FILE)),
+        false => Ok(summary),
+    }
 }
 
 /// SPICE by question.
@@ -213,6 +219,8 @@ impl Scoring<'_> {
         refuse_repeated(&rows)?;
         summary::add_cider(&mut rows);
         self.add_spice(&mut rows);
+        let highest = self.scorer.judgements.map_or(1.0, |judgements| judgements.by.scale.highest);
+        summary::add_overall(&mut rows, highest);
         if let Some(fense) = self.fense {
             fense.add(&mut rows).map_err(ShardError::fatal)?;
         }
@@ -266,6 +274,7 @@ impl Scoring<'_> {
             normaliser: self.config.normaliser,
             thai_words: self.config.thai_words.is_some(),
             bleu_model: bleu_model.clone(),
+            spice: self.spice.is_some(),
         };
         ScoreSummary {
             predictions: predictions.record.clone(),

@@ -103,14 +103,27 @@ impl PredictionRun {
 
     fn of(folder: &Path) -> Result<Self, Error> {
         let is_part = |name: &str| name.starts_with("part-") && name.ends_with(".jsonl");
-        let problem = "this is no run folder of `predict` or `import`, or its run has no predictions";
         let files = match input::is_folder(folder)? {
             true => CompletedRun::outputs_under(folder, is_part)?,
             false => None,
         };
-        let files = files.ok_or_else(|| CoreError::input(folder, problem))?;
+        let files = files.ok_or_else(|| no_run_of(folder, "`predict` or `import`"))?;
         Ok(Self { runs: vec![files], record: RunRecord::of(folder)? })
     }
+}
+
+/// Why a folder is none of the runs that are wanted.
+pub(crate) fn no_run_of(folder: &Path, wanted: &str) -> Error {
+    let of_other = RunRecord::of(folder).ok().filter(|record| !record.command.is_empty());
+    let problem = match of_other {
+        Some(record) if !wanted.contains(&format!("`{}`", record.command)) => {
+            format!("this is no run folder of {wanted}, but one of `{}`", record.command)
+        }
+        Some(record) => format!("this run of `{}` has written no answers", record.command),
+        None if !folder.exists() => format!("there is no such folder\nhint: name the output folder of {wanted}"),
+        None => format!("this is no run folder of {wanted}\nhint: name the folder that these have written (--output)"),
+    };
+    CoreError::input(folder, problem).into()
 }
 
 /// Hands every prediction of a file to `take`, with its place; a line that is none with what is wrong.

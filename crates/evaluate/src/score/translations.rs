@@ -45,6 +45,16 @@ pub enum BleuTokens<'a> {
 }
 
 impl BleuTokens<'_> {
+    /// The rules by which translations of a data set are cut, by sacrebleu's name; `None` where a model cuts them.
+    pub(super) fn rules(self, benchmark: &str) -> Option<String> {
+        let tokenizer = match self {
+            Self::OfDataSet => tokenizer_of(benchmark),
+            Self::Rules(tokenizer) => tokenizer,
+            Self::Pieces(_) => return None,
+        };
+        serde_json::to_value(tokenizer).ok()?.as_str().map(str::to_owned)
+    }
+
     /// The counts of a translation against its references.
     pub(super) fn counts(self, row: &ItemScore) -> BleuCounts {
         let answer = row.answer.as_deref().unwrap_or_default();

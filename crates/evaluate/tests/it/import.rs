@@ -44,6 +44,25 @@ fn answers_are_joined_by_id_and_absent_ones_count() {
     assert!(summary.contains("\"official\""), "{summary}");
 }
 
+/// Whoever knows the hash of a version can ask for it alone.
+#[test]
+fn another_version_of_the_questions_is_refused_by_its_hash() {
+    let bench = Bench::new();
+    let call = format!("import {}", mmau(&bench));
+    let told = bench.call(&format!("{call} -o out")).ended(0).summary();
+    let hash = told["results"]["questions_sha256"].as_str().unwrap().to_owned();
+    assert_eq!(bench.json("out/run.json")["config"]["questions_sha256"], hash);
+    bench.call(&format!("{call} -o same --questions-sha256 {}", hash.to_uppercase())).ended(0);
+    let changed = bench.text("mmau.json").replacen("A door", "A cat", 1);
+    bench.write("mmau.json", changed);
+    for command in
+        [format!("{call} -o other"), "predict --benchmark mmau --data mmau.json -o other --model m".to_owned()]
+    {
+        let refused = bench.call(&format!("{command} --questions-sha256 {hash}")).ended(2);
+        refused.says("these questions are another version: their SHA-256 is ");
+    }
+}
+
 #[test]
 fn answers_about_other_questions_are_refused() {
     let bench = Bench::new();
@@ -51,6 +70,33 @@ fn answers_about_other_questions_are_refused() {
     bench.write("answers.json", json!([{ "id": "x", "model_output": "A dog" }]).to_string());
     let call = "import --benchmark mmau --data mmau.json --answers answers.json --max-fail-rate 1 -o out";
     bench.call(call).ended(2).says("no answer is about a question of this benchmark");
+}
+
+/// Versions of MMAU have other questions and other options under the same ids.
+#[test]
+fn answers_about_another_version_are_left_out() {
+    let bench = Bench::new();
+    mmau(&bench);
+    let answer = |id: &str, question: &str, choices: &[&str]| json!({ "id": id, "question": question, "choices": choices, "prediction": "A dog" });
+    let check = |answers: serde_json::Value, faults: serde_json::Value| {
+        bench.write("answers.json", answers.to_string());
+        let call = "import --benchmark mmau --data mmau.json --answers answers.json --max-fail-rate 1 --fresh -o out";
+        let called = bench.call(call).ended(0);
+        assert_eq!(called.step("part")["failed"], faults, "{answers}");
+        assert_eq!(
+            called.summary()["results"]["absent"],
+            3 - answers.as_array().unwrap().len() + faults.as_object().unwrap().len()
+        );
+    };
+    // The prompt around the question, letters and the order of the options are no other question.
+    let same = answer("2", "Listen. What?\nChoices:\n(A) A door", &["(A) A door", "(B) A dog "]);
+    check(json!([answer("1", " What? ", &["A dog", "A door"]), same]), json!({}));
+    let other = json!([answer("1", "What?", &["A dog", "A door"]), answer("2", "What else?", &["A dog", "A door"])]);
+    check(other, json!({ "other_question": 1 }));
+    let other = json!([answer("1", "What?", &["A dog", "A cat"]), answer("2", "What?", &["A dog", "A door"])]);
+    check(other, json!({ "other_question": 1 }));
+    let more = json!([answer("1", "What?", &["A dog", "A door", "A cat"]), answer("2", "What?", &["A dog", "A door"])]);
+    check(more, json!({ "other_question": 1 }));
 }
 
 /// Three rows of a data set of AudioBench, and its file of predictions.

@@ -1,11 +1,13 @@
 //! `score` and `report` of questions whose answers have to follow an instruction, and of Thai.
 
+use audsem_core::testing::loopback::Loopback;
 use audsem_evaluate::item::AnswerKind;
 use audsem_evaluate::prediction::Prediction;
 use audsem_evaluate::tables::ItemScore;
 use serde_json::{Value, json};
 
 use crate::answers::{choice, free, without_sound, write_run};
+use crate::judge::rate;
 use crate::workbench::Bench;
 
 /// A question of MMAU-Pro with an instruction.
@@ -77,6 +79,47 @@ fn instructions_are_scored_by_their_rules() {
         assert!(page.contains(part), "{part:?} is not in the page:\n{page}");
     }
     assert!(!page.contains("are withheld"), "an instruction has no right answer to withhold");
+}
+
+/// Open answers of MMAU-Pro have a rubric of their own, which leaves choices and instructions to their rules; with its grades
+/// all kinds have a score together.
+#[test]
+fn all_kinds_of_mmau_pro_have_one_score() {
+    let bench = Bench::new();
+    let open = |n: u64, output: &str| {
+        let mut asked = free(AnswerKind::Open, "mmau-pro", n, &["a dog"], output);
+        asked.item.groups = [("category".to_owned(), "open".to_owned())].into();
+        asked
+    };
+    let asked = vec![
+        instruction(0, "No Commas", json!(null), "one two"),
+        instruction(1, "Rhyme", json!({}), "so"),
+        of_mmau_pro(2, "a dog"),
+        of_mmau_pro(3, "a cat"),
+        open(4, "good"),
+        open(5, "bad"),
+    ];
+    write_run(&bench, "asked", &[asked]);
+    let server = Loopback::start(|request, _| rate(request));
+    bench.call(&format!("judge -i asked -o judged --model m --server {}", server.url("/v1"))).ended(0);
+    assert_eq!(bench.json("judged/run.json")["config"]["by"]["rubric"], "mmau-pro");
+    assert_eq!(server.calls().len(), 2, "only open answers are judged");
+    let metrics = |flags: &str| {
+        bench.call(&format!("score -i asked -o out --fresh {flags}")).ended(0);
+        bench.json("out/summary.json")["benchmarks"]["mmau-pro"]["heard"]["sound"]["metrics"].clone()
+    };
+    let value = |metrics: &Value, name: &str| {
+        metrics.as_array().unwrap().iter().find(|one| one[0] == name).map(|one| one[1].clone())
+    };
+    let judged = metrics("--judgements judged");
+    let of_judge = value(&judged, "judge").unwrap();
+    // (5 + 1) / 2 of 5, in percent.
+    assert_eq!((&of_judge["value"], &of_judge["n"]), (&60.0.into(), &2.into()));
+    // Followed, right, wrong, 5 of 5, and 1 of 5; the instruction without a rule does not count.
+    let overall = value(&judged, "overall").unwrap();
+    assert!((overall["value"].as_f64().unwrap() - (1.0 + 1.0 + 0.0 + 1.0 + 0.2) / 5.0).abs() < 1e-12, "{overall}");
+    assert_eq!(overall["n"], 5);
+    assert_eq!(value(&metrics(""), "overall"), None, "without its open answers a mean would be of something else");
 }
 
 #[test]

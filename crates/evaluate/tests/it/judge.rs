@@ -87,6 +87,34 @@ fn ratings_are_asked_for_again_and_never_guessed() {
     assert_eq!((&value("judge")["value"], &value("judge")["n"]), (&36.0.into(), &5.into()));
     assert_eq!((&value("judge-rated")["value"], &value("judge-rated")["n"]), (&45.0.into(), &4.into()));
     assert_eq!(summary["judge"]["rubric"], "graded");
+    let heard = &summary["benchmarks"]["clotho_aqa_test"]["heard"]["sound"];
+    assert_eq!((&heard["n_judged"], &heard["n_rated"]), (&5.into(), &4.into()));
+    bench.call("report -i out -o page").ended(0);
+    let page = bench.text("page/report.md");
+    assert!(page.contains("| left to the judge | 5 |") && page.contains("| with a rating | 4 |"), "{page}");
+}
+
+/// Ratings of the answers of one run say nothing of those of another, though the questions have the same names.
+#[test]
+fn ratings_of_other_answers_are_refused() {
+    let bench = Bench::new();
+    write_run(&bench, "asked", &[open_questions()]);
+    write_run(&bench, "other", &[vec![free(AnswerKind::Open, "clotho_aqa_test", 0, &["a dog"], "bad")]]);
+    let server = Loopback::start(|request, _| rate(request));
+    bench.call(&format!("judge -i asked -o judged --server {} --max-fail-rate 1", server.url("/v1"))).ended(0);
+    for command in ["score", "export --format audiobench"] {
+        let refused = bench.call(&format!("{command} -i other --judgements judged -o out")).ended(2);
+        refused.says("other answers than those in other/part-00000.jsonl: judged\nhint: run `judge` over");
+        let refused = bench.call(&format!("{command} -i asked other --judgements judged -o out")).ended(2);
+        refused.says("has an answer in asked");
+        let refused = bench.call(&format!("{command} -i asked --judgements judged --tags yes -o out")).ended(2);
+        refused.says("use the same --extract and --tags");
+        assert!(!bench.path("out").exists());
+    }
+    bench.call("score -i asked --judgements judged --tags no -o out").ended(0);
+    // A copy of the predictions is the same.
+    write_run(&bench, "copy", &[open_questions()]);
+    bench.call("score -i copy --judgements judged -o of-copy").ended(0);
 }
 
 /// A judge that is down leaves the run open; the same command asks what is missing, and the folder is that of a run without
@@ -141,7 +169,8 @@ fn a_slow_judge_is_waited_for_in_bounds() {
 fn the_rubric_of_mmar_grades_the_reasoning_of_right_answers() {
     let bench = Bench::new();
     let right = choice(0, "<think>It barks.</think><answer>B. a dog</answer>");
-    write_run(&bench, "asked", &[vec![right, choice(1, "<answer>A. a cat</answer>")]]);
+    let others = [choice(1, "<answer>A. a cat</answer>"), choice(2, " "), without_sound(choice(3, ""))];
+    write_run(&bench, "asked", &[[vec![right], others.into()].concat()]);
     let ratings = ["0.2", "0.6", "0.8", "0.4", "1.0"];
     let server = Loopback::start(move |request, _| {
         let body: Value = serde_json::from_str(&request.body).unwrap();
@@ -151,6 +180,9 @@ fn the_rubric_of_mmar_grades_the_reasoning_of_right_answers() {
     bench.call(&format!("judge -i asked -o judged --rubric mmar --model m --server {}", server.url("/v1"))).ended(0);
     let found = judgements(&bench, "judged/part-00000.jsonl");
     assert_eq!(found[0].rating.map(|rating| (rating * 1e9).round() / 1e9), Some(0.6), "the mean of the middle three");
-    assert_eq!((found[1].outcome.name(), found[1].rating), ("wrong", Some(0.0)));
+    for wrong in &found[1..] {
+        assert_eq!((wrong.outcome.name(), wrong.rating), ("wrong", Some(0.0)), "{}", wrong.id);
+    }
+    assert_eq!(found.len(), 4);
     assert_eq!(server.calls().iter().filter(|call| call.method == "POST").count(), 5);
 }

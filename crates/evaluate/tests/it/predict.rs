@@ -384,6 +384,7 @@ fn random_whisper(bench: &Bench) {
         (51, "<|notimestamps|>"),
         (52, "<|en|>"),
         (53, "<|transcribe|>"),
+        (54, "<|translate|>"),
     ];
     let name =
         |id: u64| marks.iter().find(|(mark, _)| *mark == id).map_or(format!("w{id}"), |(_, name)| (*name).to_owned());
@@ -434,6 +435,19 @@ fn whisper_writes_transcripts_and_a_language_model_reads_them() {
     bench.call(&call).ended(0);
     assert_eq!(server.calls().len(), 2);
 
+    // The task stands in the prompt, and decides what is written.
+    bench.call(&format!("{common} -o translated --whisper-task translate")).ended(2).says("(transcript)");
+    let asked: Vec<EvaluationItem> =
+        [0, 1].map(|n| EvaluationItem { kind: AnswerKind::Translation, ..spoken(n) }).into();
+    write_items(&bench, &asked);
+    bench.call(&format!("{common} -o translated")).ended(2).says("(translation)");
+    bench.call(&format!("{common} -o translated --whisper-task translate")).ended(0);
+    let translated = predictions(&bench, "translated", 1);
+    assert_ne!(translated[0].output, alone[0].output);
+    let model = bench.json("translated/run.json")["config"]["model"].to_string();
+    assert!(model.contains(", en, into English)"), "{model}");
+    write_items(&bench, &[spoken(0), spoken(1)]);
+
     bench.call(&format!("{common} -o beams --beams 5")).ended(2).says("--beams");
 
     items(&bench, 1);
@@ -466,6 +480,12 @@ fn a_benchmark_is_asked_as_published() {
         (&json!("omni-length"), 64)
     );
     bench.call("score -i out -o scored").ended(0);
+    // The page has the words that were sent.
+    bench.call("report -i scored -o page").ended(0);
+    for name in ["page/report.html", "page/report.md"] {
+        let page = bench.text(name).replace('\\', "");
+        assert!(page.contains("question with options") && page.contains("{target_words} words long"), "{name}");
+    }
     bench.call(&format!("predict {flags} -o both --items x.jsonl")).ended(2).says("cannot be used with");
     bench.call("predict --model m -o none").ended(2).says("--benchmark");
 }

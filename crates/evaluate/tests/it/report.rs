@@ -1,6 +1,8 @@
 //! `report`.
 
-use crate::answers::{choice, many_choices, write_run};
+use audsem_evaluate::prediction::HeardSound;
+
+use crate::answers::{choice, heard, many_choices, write_run};
 use crate::workbench::Bench;
 
 fn scored(bench: &Bench, name: &str, right: u64) {
@@ -73,7 +75,42 @@ fn a_score_never_stands_without_what_was_not_run() {
         let page = bench.text(name);
         assert!(page.contains("not run") && page.contains("--permute K") && page.contains("--blind"), "{name}");
     }
-    bench.call("report -i asked -o bad").ended(2).says("no run folder of `score`");
+    let refused = bench.call("report -i asked -o bad").ended(2);
+    refused.says("this is no run folder of `score`, but one of ");
+    bench
+        .call("report -i nowhere -o bad")
+        .ended(2)
+        .says("there is no such folder: nowhere\nhint: name the output folder of `score`");
+    bench.call("score -i scored -o bad").ended(2).says("no run folder of `predict` or `import`, but one of `score`");
+    bench.call("score -i asked --judgements asked -o bad").ended(2).says("this is no run folder of `judge`");
+}
+
+/// What a run answers as well without the sounds is no evidence of hearing, and the page says so.
+#[test]
+fn a_run_that_does_not_need_the_sounds_is_told() {
+    let bench = Bench::new();
+    // With the sound 15 of 20 are right, with silence none, and without sound every fourth.
+    scored(&bench, "hears", 15);
+    // Every question is answered with silence as it is with the sound.
+    let deaf: Vec<_> = (0..20)
+        .flat_map(|n| {
+            let asked = choice(n, if n < 15 { "a dog" } else { "a cat" });
+            [asked.clone(), heard(asked, HeardSound::Silence)]
+        })
+        .collect();
+    write_run(&bench, "asked-deaf", &[deaf]);
+    bench.call("score -i asked-deaf -o deaf").ended(0);
+    for name in ["hears", "deaf"] {
+        bench.call(&format!("report -i {name} -o page-{name}")).ended(0);
+    }
+    let [hears, deaf] = ["hears", "deaf"].map(|name| bench.text(&format!("page-{name}/report.html")));
+    let words = "nothing here shows that the model has listened";
+    assert!(
+        !hears.contains(words) && hears.contains("<th>hears with sound</th><th>hears with silence</th><td>+75.0 %")
+    );
+    assert!(hears.contains("<th>hears without sound</th><td>+50.0 %"), "15 of 20 less 5 of 20");
+    assert!(deaf.contains(&format!("deaf with sound is no better than deaf with silence by more than chance explains (0.0 % (0.0 % to 0.0 %)): {words}")));
+    assert!(bench.text("page-deaf/report.md").contains(words));
 }
 
 #[test]

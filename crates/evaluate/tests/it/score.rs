@@ -97,6 +97,7 @@ fn orders_silence_and_no_sound_stand_beside_the_score() {
     assert_eq!(permutations["consistency"], 0.75);
     assert_eq!(permutations["by_order"].as_array().unwrap().len(), 3);
     assert_eq!(permutations["always_right"], 11.0 / 20.0);
+    assert_eq!(permutations["mean"]["n"], 20, "each question counts once");
     let official = metric(&summary, "mmau", "sound", "official");
     let ends = |interval: &Value| (interval[0].as_f64().unwrap(), interval[1].as_f64().unwrap());
     for interval in [&official["wilson"], &official["bootstrap"]] {
@@ -116,6 +117,24 @@ fn orders_silence_and_no_sound_stand_beside_the_score() {
         .map(|budget| budget["estimate"]["n"].as_u64().unwrap())
         .collect();
     assert_eq!(budgets, [4, 4, 4, 8], "0, 24, 48, 72 and 96 words, four of each");
+}
+
+/// A question with two options has two orders, and does not count less for it.
+#[test]
+fn each_question_counts_once_in_the_mean_over_orders() {
+    let bench = Bench::new();
+    let mut asked = vec![choice(0, "a dog"), choice(1, "a cow")];
+    asked.extend([1, 2, 3].map(|order| turned(choice(0, ""), order, 1)));
+    asked.push(turned(choice(1, ""), 1, 2));
+    write_run(&bench, "asked", &[asked]);
+    bench.call("score -i asked -o out").ended(0);
+    let summary = bench.json("out/summary.json");
+    let permutations = &summary["benchmarks"]["mmau"]["heard"]["sound"]["permutations"];
+    for name in ["mean_parsed", "mean"] {
+        let mean = &permutations[name];
+        // The letters of three orders are no words of other options, so that both rules agree.
+        assert_eq!((&mean["value"], &mean["n"]), (&0.5.into(), &2.into()), "{name}");
+    }
 }
 
 #[test]
@@ -151,6 +170,8 @@ fn translations_are_scored_together() {
     let bleu = metric(&summary, "covost2_zh_en_test", "sound", "bleu");
     assert!((bleu["value"].as_f64().unwrap() - 100.0).abs() < 1e-9 && bleu["n"] == 2, "{bleu}");
     assert_eq!(summary["bleu_tokens"], "13a");
+    let notes = summary["benchmarks"]["covost2_zh_en_test"]["notes"].to_string();
+    assert!(notes.contains("sacrebleu's `13a`") && notes.contains("`flores101` (--bleu-model)"), "{notes}");
 }
 
 #[test]
@@ -165,7 +186,12 @@ fn captions_are_compared_with_all_of_their_data_set() {
         captions.iter().zip(0..).map(|((right, said), n)| free(AnswerKind::Caption, "clotho_test", n, right, said));
     write_run(&bench, "asked", &[asked.collect()]);
     bench.write("spice.csv", "id,spice\nq0,0.5\nq1,0.25\n");
-    bench.call("score -i asked -o out --spice spice.csv").ended(0);
+    let told = bench.call("score -i asked -o out --spice spice.csv").ended(0).summary();
+    let line = told["results"]["clotho_test"].as_str().unwrap().to_owned();
+    assert!(
+        line.starts_with("CIDEr-D ") && line.ends_with("of 3 answers; with silence not run, without sound not run"),
+        "{line}"
+    );
     bench.write("twice.csv", "id,spice\nq0,0.5\nq0,0.25\n");
     bench.call("score -i asked -o twice --spice twice.csv").ended(2).says("question q0 has two values");
     let rows: Vec<ItemScore> = bench.rows("out/scores.parquet");
@@ -183,12 +209,77 @@ fn captions_are_compared_with_all_of_their_data_set() {
     let value = |name: &str| metric(&summary, "clotho_test", "sound", name)["value"].as_f64().unwrap();
     assert!((value("cider-d") - cider.iter().sum::<f64>() / 3.0).abs() < 1e-12);
     assert_eq!(value("spice"), 0.375);
+    let notes = summary["benchmarks"]["clotho_test"]["notes"].to_string();
+    assert!(notes.contains("SPICE is known of 2 of 3 captions"), "{notes}");
+    // As if each right caption were a row of its own, of which the first question has two.
+    let single = rows[0].meteor_single.unwrap();
+    assert!(single < rows[0].meteor.unwrap() && rows[1].meteor_single.is_none());
+    assert!((value("meteor-single-without-synonyms") - single).abs() < 1e-12);
     // Eight of the twelve words are right and four of the nine pairs of words; the captions are not shorter than the right ones.
     assert!((value("caption-bleu1") - 8.0 / 12.0).abs() < 1e-6, "{}", value("caption-bleu1"));
     assert!((value("caption-bleu2") - (8.0 / 12.0 * 4.0 / 9.0_f64).sqrt()).abs() < 1e-6, "{}", value("caption-bleu2"));
     assert!(value("caption-bleu4") < value("caption-bleu3") && value("caption-bleu3") < value("caption-bleu2"));
     assert!(value("meteor-without-synonyms") > 0.4, "named by what it is, as no WordNet was given");
     assert!((value("spider") - (cider[0] + cider[1] + 0.75) / 4.0).abs() < 1e-12);
+}
+
+/// The right option behind its letter is wrong where the letter is a word of another option, and a wrong option with the words
+/// of the right one is right.
+#[test]
+fn chance_and_ceiling_are_those_of_the_official_rule() {
+    let bench = Bench::new();
+    let with = |n: u64, choices: [&str; 2], right: &str| {
+        let mut asked = choice(n, right);
+        asked.item.choices = choices.map(str::to_owned).to_vec();
+        asked.shown_choices = asked.item.choices.clone();
+        asked.item.references = vec![right.to_owned()];
+        asked
+    };
+    let asked = vec![
+        with(0, ["dog", "a cat"], "dog"),
+        with(1, ["first dog, then cat", "first cat, then dog"], "first dog, then cat"),
+        with(2, [" dog", "cat"], "dog "),
+        with(3, ["dog", "cat"], "cow"),
+    ];
+    write_run(&bench, "asked", &[asked]);
+    let told = bench.call("score -i asked -o out").ended(0).summary();
+    let found = &bench.json("out/summary.json")["benchmarks"]["mmau"];
+    // 1, 2, 1 and 0 of two options are accepted; the letter hides the first of four, and the last has no right option.
+    assert_eq!((&found["chance"], &found["chance_official"]), (&0.375.into(), &0.5.into()));
+    assert_eq!(found["lettered_official"], 0.5);
+    assert_eq!(found["answers_outside"], serde_json::json!(["q3"]), "blanks at the ends are no other answer");
+    let line = told["results"]["mmau"].as_str().unwrap().to_owned();
+    assert!(line.starts_with("official 100.0 % (51.0–100.0) of 4 answers, in other orders not run;"), "{line}");
+    bench.call("report -i out -o page").ended(0);
+    let page = bench.text("page/report.html");
+    for part in ["an option drawn at random: 50.0 %", "drawn at random scores 50.0 %", "behind its letter 50.0 %"] {
+        assert!(page.contains(part), "{part:?} is not in the page");
+    }
+}
+
+/// Letters in brackets are cut where all options have them, and are words of the option elsewhere, as the official rule has it.
+#[test]
+fn letters_in_brackets_are_words_where_one_option_has_none() {
+    let bench = Bench::new();
+    let with = |n: u64, choices: [&str; 2], right: &str, said: &str| {
+        let mut asked = choice(n, said);
+        asked.item.choices = choices.map(str::to_owned).to_vec();
+        asked.shown_choices = asked.item.choices.clone();
+        asked.item.references = vec![right.to_owned()];
+        asked
+    };
+    let asked = vec![
+        with(0, ["(A) dog", "(B) cat"], "(A) dog", "dog"),
+        with(1, ["(A) dog", "(B) cat"], "dog", "(A) dog"),
+        with(2, ["(A) minor", "major"], "(A) minor", "minor"),
+        with(3, ["(A) minor", "a major"], "(A) minor", "(A) minor"),
+    ];
+    write_run(&bench, "asked", &[asked]);
+    bench.call("score -i asked -o out --tags no").ended(0);
+    let rows: Vec<ItemScore> = bench.rows("out/scores.parquet");
+    let official: Vec<Option<f64>> = rows.iter().map(|row| row.official).collect();
+    assert_eq!(official, [Some(1.0), Some(1.0), Some(0.0), Some(1.0)]);
+    assert_eq!(rows.iter().map(|row| row.parsed).collect::<Vec<_>>(), official);
 }
 
 #[test]

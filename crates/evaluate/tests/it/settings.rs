@@ -60,6 +60,41 @@ fn a_server_that_refuses_the_settings_of_predictions_is_not_asked_all() {
     assert_eq!(strict.calls().len(), 3, "once without a sound, and once with a sound in each form");
 }
 
+/// Gemini behind its OpenAI address: another path, a key, and answers without a text where thinking has used up the tokens.
+#[test]
+fn gemini_is_asked_by_its_openai_address() {
+    let bench = Bench::new();
+    items(&bench, 2);
+    let server = Loopback::start(|call, _| {
+        let body: Value = serde_json::from_str(&call.body).unwrap();
+        let tokens = body["messages"].to_string().matches("input_audio").count() / 2 * 128 + 12;
+        let (message, finish) = match body["max_tokens"].as_u64() {
+            Some(1) => (serde_json::json!({"role": "assistant"}), "length"),
+            _ => (serde_json::json!({"role": "assistant", "content": "A. a dog"}), "stop"),
+        };
+        let answer = serde_json::json!({
+            "id": "x", "object": "chat.completion", "created": 1, "model": "gemini-2.5-flash",
+            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+            "usage": {"prompt_tokens": tokens, "completion_tokens": 3, "total_tokens": tokens + 30}});
+        Reply::Send(200, "", answer.to_string().into_bytes())
+    });
+    let flags = "predict --items items.jsonl --sounds sounds --model gemini-2.5-flash --api-key-env GEMINI_KEY -o out";
+    let url = server.url("/v1beta/openai/");
+    let called = bench.call_with(flags, |command| {
+        command.arg("--server").arg(url).env("GEMINI_KEY", "a-secret");
+    });
+    called.ended(0);
+    for call in server.calls() {
+        assert_eq!(call.path, "/v1beta/openai/chat/completions");
+        assert!(call.headers.contains(&("authorization".into(), "Bearer a-secret".into())), "{:?}", call.headers);
+    }
+    for one in predictions(&bench, "out", 1) {
+        assert_eq!((one.output.as_deref(), one.status), (Some("A. a dog"), PredictionStatus::Answered));
+        assert_eq!((one.prompt_tokens, one.text_tokens), (Some(140), Some(12)));
+    }
+    assert!(!bench.text("out/run.json").contains("a-secret"));
+}
+
 #[test]
 fn a_sound_that_a_server_refuses_ends_no_run() {
     let bench = Bench::new();

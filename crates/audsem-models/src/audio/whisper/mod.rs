@@ -16,7 +16,7 @@ pub use config::WhisperConfig;
 pub use decoder::WhisperDecoder;
 pub(crate) use encoder::{LAYER_NORM_EPS, block, convolutions};
 pub use encoder::{SpeechEncoder, SpeechEncoderConfig};
-pub use transcriber::{Transcriber, Transcript, USUAL_LANGUAGE};
+pub use transcriber::{Transcriber, Transcript, USUAL_LANGUAGE, WhisperTask};
 
 use crate::error::Result;
 use decoder::TextDecoder;

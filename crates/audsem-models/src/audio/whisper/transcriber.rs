@@ -32,12 +32,12 @@ pub struct Transcript {
 ///
 /// ```no_run
 /// use audsem_core::hub::ModelDir;
-/// use audsem_models::audio::whisper::{Transcriber, USUAL_LANGUAGE};
+/// use audsem_models::audio::whisper::{Transcriber, USUAL_LANGUAGE, WhisperTask};
 /// use candle_core::{DType, Device};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let whisper =
-///     Transcriber::open(&ModelDir::local("whisper-tiny.en".as_ref()), &Device::Cpu, DType::F32, USUAL_LANGUAGE)?;
+/// let folder = ModelDir::local("whisper-tiny.en".as_ref());
+/// let whisper = Transcriber::open(&folder, &Device::Cpu, DType::F32, USUAL_LANGUAGE, WhisperTask::Transcribe)?;
 /// let sound = vec![0.0; 16_000];
 /// println!("{}", whisper.transcribe(&sound)?.text);
 /// # Ok(())
@@ -54,6 +54,26 @@ pub struct Transcriber {
 /// The language that is written down where none is named.
 pub const USUAL_LANGUAGE: &str = "en";
 
+/// What is written down of a sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhisperTask {
+    /// What is said, in its own language.
+    #[default]
+    Transcribe,
+    /// What is said, in English.
+    Translate,
+}
+
+impl WhisperTask {
+    /// The token that stands for it in prompts.
+    fn token(self) -> &'static str {
+        match self {
+            Self::Transcribe => "<|transcribe|>",
+            Self::Translate => "<|translate|>",
+        }
+    }
+}
+
 impl Transcriber {
     /// Opens a checkpoint of transformers, or a converted one: `config.json`, weights and `tokenizer.json`. Tokens that are
     /// never written are those of `generation_config.json`, or of `config.json` where there is none. `language` is what is
@@ -61,8 +81,8 @@ impl Transcriber {
     ///
     /// # Errors
     /// A file cannot be read, the configuration is unsupported, tensors are missing, unused or of another shape, the
-    /// tokenizer lacks the tokens of Whisper, or the checkpoint does not know the language.
-    pub fn open(dir: &ModelDir, device: &Device, dtype: DType, language: &str) -> Result<Self> {
+    /// tokenizer lacks the tokens of Whisper, or the checkpoint does not know the language or the task.
+    pub fn open(dir: &ModelDir, device: &Device, dtype: DType, language: &str, task: WhisperTask) -> Result<Self> {
         let config: WhisperConfig = dir.json("config.json")?;
         let weights = Weights::open(dir, device, dtype)?;
         let network = Whisper::load(&weights.var_builder(), &config)?;
@@ -76,12 +96,15 @@ impl Transcriber {
         let language_token = format!("<|{language}|>");
         let (is_english_alone, is_known) = (config.vocab_size == ENGLISH_VOCABULARY, id(&language_token).is_ok());
         let of_task: &[&str] = match (is_english_alone, language) {
+            (true, _) if task == WhisperTask::Translate => {
+                return Err(Error::unsupported("task", &"translate", "a checkpoint that knows several languages"));
+            }
             (true, USUAL_LANGUAGE) => &[],
             (true, _) => return Err(Error::unsupported("language", &language, "English, which is all it writes down")),
             (false, _) if !is_known => {
                 return Err(Error::unsupported("language", &language, "the codes of its tokenizer"));
             }
-            (false, _) => &[&language_token, "<|transcribe|>"],
+            (false, _) => &[&language_token, task.token()],
         };
         let prompt = ["<|startoftranscript|>"].iter().chain(of_task).chain(&["<|notimestamps|>"]);
         let prompt = prompt.map(|token| id(token)).collect::<Result<Vec<u32>>>()?;

@@ -1,10 +1,11 @@
-//! What captions need their whole data set for.
+//! What answers need their whole data set for.
 
 use std::collections::{BTreeMap, HashSet};
 
 use audsem_metrics::caption::{CaptionStyle, ReferenceCorpus, words};
 use serde::{Deserialize, Serialize};
 
+use crate::item::MMAU_PRO;
 use crate::tables::ItemScore;
 
 /// Words of captions.
@@ -51,6 +52,26 @@ pub(in crate::score) fn add_cider(rows: &mut [ItemScore]) {
     for row in rows.iter_mut().filter(|row| row.kind == "caption" && !row.references.is_empty()) {
         let answer = words(row.answer.as_deref().unwrap_or_default());
         row.cider_d = corpora.get(&row.benchmark).map(|corpus| corpus.cider_d(&answer, &all_words(&row.references)));
+    }
+}
+
+/// Adds the score of all kinds together to MMAU-Pro, where every question of a way of hearing has one: a mean without the open
+/// answers, for instance, would pass for what it is not.
+pub(in crate::score) fn add_overall(rows: &mut [ItemScore], highest_rating: f64) {
+    let own = |row: &ItemScore| match row.kind.as_str() {
+        "choice" => row.official,
+        "open" => row.judgement.as_ref().map(|_| row.rating.unwrap_or(0.0) / highest_rating),
+        _ => row.instruction,
+    };
+    let is_known = |row: &ItemScore| match row.kind.as_str() {
+        "instruction" => row.instruction.is_some(),
+        _ => !row.references.is_empty(),
+    };
+    let is_counted = |row: &ItemScore| row.benchmark == MMAU_PRO && row.permutation == 0 && is_known(row);
+    let incomplete: HashSet<String> =
+        rows.iter().filter(|row| is_counted(row) && own(row).is_none()).map(|row| row.heard.clone()).collect();
+    for row in rows.iter_mut().filter(|row| is_counted(row) && !incomplete.contains(&row.heard)) {
+        row.overall = own(row);
     }
 }
 

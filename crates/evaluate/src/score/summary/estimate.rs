@@ -30,6 +30,14 @@ impl Estimate {
     pub fn interval(&self) -> Option<(f64, f64)> {
         self.bootstrap.filter(|(low, high)| low < high).or(self.wilson)
     }
+
+    /// The number with its interval, as people read it.
+    #[must_use]
+    pub fn text(&self, metric: MetricKind) -> String {
+        let bare = |value: f64| metric.text(value).trim_end_matches(" %").to_owned();
+        let interval = self.interval().map(|(low, high)| format!(" ({}–{})", bare(low), bare(high)));
+        metric.text(self.value) + &interval.unwrap_or_default()
+    }
 }
 
 /// Makes estimates of rows.
@@ -72,6 +80,35 @@ impl Estimator<'_> {
         Some(estimate)
     }
 
+    /// An accuracy of questions that were asked several times, each of which counts once by the mean over its answers.
+    pub(super) fn mean_of_questions(&self, kind: MetricKind, rows: &[&ItemScore]) -> Option<Estimate> {
+        let mut by_question: BTreeMap<&str, Vec<&ItemScore>> = BTreeMap::new();
+        for row in rows.iter().filter(|row| kind.share(row).is_some()) {
+            by_question.entry(&row.id).or_default().push(row);
+        }
+        let first: Vec<&ItemScore> = by_question.values().map(|rows| rows[0]).collect();
+        let mean = |row: &&ItemScore| {
+            let RatioSums { numerator, denominator } = sums(kind, &by_question[row.id.as_str()]);
+            numerator / denominator
+        };
+        let cluster = |rows: &Vec<&ItemScore>| RatioSums {
+            numerator: rows.iter().map(mean).sum(),
+            denominator: rows.len() as f64,
+        };
+        let clusters: Vec<RatioSums> = by_sound(&first).iter().map(cluster).collect();
+        let n = first.len() as u64;
+        let right: f64 = first.iter().map(mean).sum();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most the number of questions")]
+        let whole = right.round() as u64;
+        let range = |interval: Interval| (interval.low, interval.high);
+        (n > 0).then(|| Estimate {
+            value: right / n as f64,
+            n,
+            wilson: Some(range(wilson(whole, n))),
+            bootstrap: RatioSums::interval(&clusters, self.resampling).map(range),
+        })
+    }
+
     /// A metric of rows with Wilson's interval at most.
     #[must_use]
     pub fn plain(&self, kind: MetricKind, rows: &[&ItemScore]) -> Option<Estimate> {
@@ -103,6 +140,8 @@ impl Estimator<'_> {
                 metrics.push(metric);
             }
         }
+        // That of all kinds follows those of each.
+        metrics.sort_by_key(|metric| *metric == MetricKind::Overall);
         metrics
     }
 

@@ -35,6 +35,10 @@ pub enum MetricKind {
     Meteor,
     /// METEOR without synonyms.
     MeteorWithoutSynonyms,
+    /// METEOR against each right caption alone.
+    MeteorSingle,
+    /// The same without synonyms.
+    MeteorSingleWithoutSynonyms,
     /// ROUGE-L.
     RougeL,
     /// CIDEr-D.
@@ -59,10 +63,12 @@ pub enum MetricKind {
     SentenceSimilarity,
     /// Share of captions whose language has a fault.
     FluencyErrors,
-    /// Rating of a judge, a rating that was not given as the lowest.
+    /// Rating of a judge, a rating that was not given as 0.
     Judge,
     /// Rating of a judge, of those that were given.
     JudgeRated,
+    /// All kinds of questions of a benchmark together.
+    Overall,
 }
 
 impl MetricKind {
@@ -97,6 +103,14 @@ impl MetricKind {
             Self::MeteorWithoutSynonyms => {
                 ("METEOR (no synonyms)", "by exact words and stems alone: no WordNet was given", false)
             }
+            Self::MeteorSingle => (
+                "METEOR (single)",
+                "mean over all right captions, each alone, as the published evaluation has it",
+                false,
+            ),
+            Self::MeteorSingleWithoutSynonyms => {
+                ("METEOR (single, no synonyms)", "the same by exact words and stems alone", false)
+            }
             Self::RougeL => ("ROUGE-L", "longest common subsequence", false),
             Self::CiderD => ("CIDEr-D", "consensus with the captions of the data set", false),
             Self::CaptionBleu1 => ("BLEU-1", "of all captions together, as the COCO tools", false),
@@ -109,10 +123,14 @@ impl MetricKind {
             Self::Fense => ("FENSE", "similarity of sentences, of which a fault of language leaves a tenth", false),
             Self::SentenceSimilarity => ("sentence similarity", "mean cosine with the right captions", false),
             Self::FluencyErrors => ("fluency errors", "captions whose language has a fault", true),
-            Self::Judge => {
-                ("judge", "mean rating in the scale of the rubric; a missing rating counts as the lowest", false)
-            }
+            Self::Judge => ("judge", "mean rating in the scale of the rubric; a missing rating counts as 0", false),
             Self::JudgeRated => ("judge (rated)", "mean rating of the answers that the judge has rated", false),
+            Self::Overall => (
+                "all kinds",
+                "choices by the official rule, instructions that are followed, and grades of open answers; published results \
+                 have an embedding model choose the options",
+                false,
+            ),
         }
     }
 
@@ -131,11 +149,15 @@ impl MetricKind {
     /// The metrics of a kind of answer, the main one first.
     #[must_use]
     pub fn of_kind(kind: &str, wordnet: bool) -> Vec<Self> {
-        let meteor = if wordnet { Self::Meteor } else { Self::MeteorWithoutSynonyms };
+        let [meteor, meteor_single] = match wordnet {
+            true => [Self::Meteor, Self::MeteorSingle],
+            false => [Self::MeteorWithoutSynonyms, Self::MeteorSingleWithoutSynonyms],
+        };
         let mut kinds = match kind {
             "caption" => vec![
                 Self::CiderD,
                 meteor,
+                meteor_single,
                 Self::RougeL,
                 Self::CaptionBleu1,
                 Self::CaptionBleu2,
@@ -154,7 +176,7 @@ impl MetricKind {
             "open" => Vec::new(),
             _ => vec![Self::Official, Self::Parsed, Self::LmmsEval, Self::Evalscope, Self::Letter, Self::LetterFound],
         };
-        kinds.extend([Self::Judge, Self::JudgeRated]);
+        kinds.extend([Self::Judge, Self::JudgeRated, Self::Overall]);
         kinds
     }
 
@@ -209,6 +231,11 @@ impl MetricKind {
             // These are no sums over rows.
             Self::Bleu | Self::CaptionBleu1 | Self::CaptionBleu2 | Self::CaptionBleu3 | Self::CaptionBleu4 => None,
             Self::Meteor | Self::MeteorWithoutSynonyms => one(row.meteor),
+            // As many rows as there are right captions.
+            Self::MeteorSingle | Self::MeteorSingleWithoutSynonyms => {
+                let n = row.references.len() as f64;
+                row.meteor_single.map(|mean| (mean * n, n))
+            }
             Self::RougeL => one(row.rouge_l),
             Self::CiderD => one(row.cider_d),
             Self::Spice => one(row.spice),
@@ -222,6 +249,7 @@ impl MetricKind {
             Self::FluencyErrors => one(row.fluency_error),
             Self::Judge => one(row.rating.or(row.judgement.as_ref().map(|_| 0.0))),
             Self::JudgeRated => one(row.rating),
+            Self::Overall => one(row.overall),
         }
     }
 }

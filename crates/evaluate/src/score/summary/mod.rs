@@ -15,16 +15,17 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use corpus::CaptionStatistics;
-pub(super) use corpus::add_cider;
+pub(super) use corpus::{add_cider, add_overall};
 pub use estimate::{Estimate, Estimator, by_sound, sums};
 pub use metrics::MetricKind;
 pub use permutations::PermutationSummary;
 pub use thinking::{BudgetScore, ThinkingSummary};
 
 use super::audit::TokenAudit;
-use super::item::INSTRUCTION;
+use super::item::{INSTRUCTION, official_by_chance, official_with_letter};
 use super::predictions::RunRecord;
 use super::words::Normaliser;
+use crate::item::is_outside;
 use crate::judge::JudgeRecord;
 use crate::tables::ItemScore;
 
@@ -59,6 +60,13 @@ pub struct BenchmarkSummary {
     pub data_sha256: String,
     /// Expected score of an option that is drawn at random, by the letter; none where there are no options.
     pub chance: Option<f64>,
+    /// Expected score, by the official rule, of the text of an option that is drawn at random: it is higher than `chance` where
+    /// the rule takes a wrong option for the right one.
+    #[serde(default)]
+    pub chance_official: Option<f64>,
+    /// Score, by the official rule, of the right option behind its letter: more is out of reach for a model that copies letters.
+    #[serde(default)]
+    pub lettered_official: Option<f64>,
     /// Questions whose right answer is not among their options.
     pub answers_outside: Vec<String>,
     /// Questions some of whose options are equal.
@@ -91,6 +99,12 @@ pub struct HeardSummary {
     pub n_with_answer: u64,
     /// Choices whose answer means none of the options.
     pub n_unparsed: u64,
+    /// Answers that were left to a judge, those without an answer among them.
+    #[serde(default)]
+    pub n_judged: u64,
+    /// Of these, those that have a rating: what is missing is the failures of the judge.
+    #[serde(default)]
+    pub n_rated: u64,
     /// What became of them.
     pub statuses: BTreeMap<String, u64>,
     /// Where their answers were found.
@@ -141,6 +155,8 @@ pub(super) struct SummarySettings<'a> {
     pub(super) thai_words: bool,
     /// SHA-256 of the model whose pieces are the tokens of BLEU.
     pub(super) bleu_model: Option<String>,
+    /// Whether SPICE was given.
+    pub(super) spice: bool,
 }
 
 impl SummarySettings<'_> {
@@ -172,9 +188,9 @@ impl SummarySettings<'_> {
             n_sounds: questions.values().map(|row| &row.sounds).collect::<BTreeSet<_>>().len() as u64,
             data_sha256: data_sha256(questions.values().copied()),
             chance: chance(questions.values().copied()),
-            answers_outside: ids(|row| {
-                !row.choices.is_empty() && row.references.iter().any(|a| !row.choices.contains(a))
-            }),
+            chance_official: mean_of_choices(questions.values().copied(), official_by_chance),
+            lettered_official: mean_of_choices(questions.values().copied(), official_with_letter),
+            answers_outside: ids(|row| is_outside(&row.choices, &row.references)),
             repeated_options: ids(|row| row.choices.iter().collect::<BTreeSet<_>>().len() < row.choices.len()),
             same_words: ids(has_same_words),
             heard: by_hearing.into_iter().map(|(heard, rows)| (heard.to_owned(), self.heard(&rows))).collect(),
@@ -196,6 +212,8 @@ impl SummarySettings<'_> {
             n_without_rule: count(|row| row.instruction_problem.is_some()),
             n_with_answer: count(|row| row.answer.is_some()),
             n_unparsed: count(|row| row.official.is_some() && row.chosen.is_none()),
+            n_judged: count(|row| row.judgement.is_some()),
+            n_rated: count(|row| row.rating.is_some()),
             statuses: counted(published.iter().map(|row| row.status.as_str())),
             answer_sources: counted(published.iter().map(|row| row.answer_source.as_str())),
             metrics: self.estimator.all(&published),
@@ -250,14 +268,17 @@ fn data_sha256<'a>(questions: impl Iterator<Item = &'a ItemScore>) -> String {
 
 /// The share of right options, over all questions with options and a right answer.
 fn chance<'a>(questions: impl Iterator<Item = &'a ItemScore>) -> Option<f64> {
-    let shares: Vec<f64> = questions
-        .filter(|row| !row.choices.is_empty() && !row.references.is_empty())
-        .map(|row| {
-            let right = row.choices.iter().filter(|choice| row.references.contains(choice)).count();
-            right as f64 / row.choices.len() as f64
-        })
-        .collect();
-    (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
+    mean_of_choices(questions, |row| {
+        let is_right = |choice: &&String| row.references.iter().any(|right| right.trim() == choice.trim());
+        row.choices.iter().filter(is_right).count() as f64 / row.choices.len() as f64
+    })
+}
+
+/// The mean over all questions with options and a right answer; `None` if there is none.
+fn mean_of_choices<'a>(questions: impl Iterator<Item = &'a ItemScore>, of: impl Fn(&ItemScore) -> f64) -> Option<f64> {
+    let is_choice = |row: &&ItemScore| row.kind == "choice" && !row.choices.is_empty() && !row.references.is_empty();
+    let found: Vec<f64> = questions.filter(is_choice).map(of).collect();
+    (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64)
 }
 
 /// Whether a wrong option has the words of a right one.

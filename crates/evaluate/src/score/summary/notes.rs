@@ -36,5 +36,17 @@ pub(super) fn notes<'a>(
     {
         notes.push(format!("The tokens of BLEU are the pieces of a model with SHA-256 {sha256}."));
     }
+    let translated = questions.clone().find(|row| row.kind == "translation").map(|row| row.benchmark.as_str());
+    if let Some(tokens) = translated.and_then(|benchmark| settings.estimator.bleu.rules(benchmark)) {
+        notes.push(format!(
+            "The tokens of BLEU are those of sacrebleu's `{tokens}`; AudioBench publishes BLEU of `flores101` (--bleu-model), which \
+             is another number."
+        ));
+    }
+    let captions = questions.clone().filter(|row| row.kind == "caption" && row.heard == "sound");
+    let (n, known) = captions.fold((0, 0), |(n, known), row| (n + 1, known + u64::from(row.spice.is_some())));
+    if settings.spice && known < n {
+        notes.push(format!("SPICE is known of {known} of {n} captions, and the mean is of these alone."));
+    }
     notes
 }

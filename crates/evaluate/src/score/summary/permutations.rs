@@ -15,9 +15,9 @@ pub struct PermutationSummary {
     pub n_orders: u64,
     /// The official rule in each order, the published one first.
     pub by_order: Vec<Estimate>,
-    /// The official rule over all orders, and `parsed`.
+    /// The official rule, each question by the mean over its orders: those with few options have fewer.
     pub mean: Estimate,
-    /// `parsed` over all orders.
+    /// `parsed` in the same way.
     pub mean_parsed: Estimate,
     /// Questions that were asked in every order.
     pub n_questions: u64,
@@ -48,8 +48,8 @@ impl PermutationSummary {
         Some(Self {
             n_orders: by_order.len() as u64,
             by_order: by_order.values().filter_map(|rows| estimator.plain(MetricKind::Official, rows)).collect(),
-            mean: estimator.full(MetricKind::Official, &scored)?,
-            mean_parsed: estimator.full(MetricKind::Parsed, &scored)?,
+            mean: estimator.mean_of_questions(MetricKind::Official, &scored)?,
+            mean_parsed: estimator.mean_of_questions(MetricKind::Parsed, &scored)?,
             n_questions: by_question.len() as u64,
             consistency: share(|rows| {
                 let first = rows.first().and_then(|row| row.chosen.as_ref());
