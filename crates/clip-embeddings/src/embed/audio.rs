@@ -34,7 +34,6 @@ struct HashedConfig {
     model: Option<String>,
     crop: CropRule,
     windows: Windows,
-    #[serde(skip_serializing_if = "Option::is_none")]
     torchaudio_resampling: Option<KernelPrecision>,
 }
 
