@@ -65,8 +65,10 @@ pub enum Error {
     },
     /// A training would learn from much less than it was given.
     #[error(
-        "{failed} of {read} examples cannot be learned from, more than --max-fail-rate {allowed} allows; most of them, {most}, as \
-         `{reason}`, the first of which is {key}: {detail}{}", .hint.map(|flag| format!("\nhint: {flag} changes that")).unwrap_or_default()
+        "{failed} of {} cannot be learned from, more than --max-fail-rate {allowed} allows; most of them, {most}, as \
+         `{reason}`, the first of which is {key}: {detail}{}",
+        counted(*read, "examples"),
+        .hint.map(|flag| format!("\nhint: {flag} changes that")).unwrap_or_default()
     )]
     TooManyLeftOut {
         /// Examples that were left out.
@@ -88,8 +90,9 @@ pub enum Error {
     },
     /// Too many updates one after the other had gradients that are not finite.
     #[error(
-        "training diverged: {n} updates one after the other had gradients that are not finite, the last of them \
-         update {step}\nhint: lower --lr, or clip with --max-grad-norm; --max-bad-steps allows more"
+        "training diverged: {} one after the other had gradients that are not finite, the last of them \
+         update {step}\nhint: lower --lr, or clip with --max-grad-norm; --max-bad-steps allows more",
+        counted(*n, "updates")
     )]
     Diverged {
         /// The updates.
@@ -106,8 +109,9 @@ pub enum Error {
     Nccl(String),
     /// The model answers with and without the sound alike.
     #[error(
-        "the model does not hear: the log-probabilities of {n} answers are the same with the sound and with silence\n\
-         hint: weights of its audio tower or projector are missing or zero"
+        "the model does not hear: the log-probabilities of {} are the same with the sound and with silence\n\
+         hint: weights of its audio tower or projector are missing or zero",
+        counted(*n, "answers")
     )]
     Deaf {
         /// Answers that were compared.

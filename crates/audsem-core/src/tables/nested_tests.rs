@@ -261,7 +261,7 @@ fn pages_with_impossible_numbers_of_values_are_refused() {
     assert!(pages.len() >= 7, "each flat column has a page of 50 values: {pages:?}");
     for at in pages {
         for (number, n_values) in
-            [((50 << 1) - 1, "a page of 18446744073709551566 values"), (51 << 1, "a page of 51 values")]
+            [((50 << 1) - 1, "a page of 18,446,744,073,709,551,566 values"), (51 << 1, "a page of 51 values")]
         {
             let mut damaged = bytes.clone();
             damaged[at + 2] = number;

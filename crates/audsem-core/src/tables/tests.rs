@@ -223,7 +223,7 @@ fn an_absent_value_where_none_may_be_is_an_error() {
     let rows = [Ids { row_id: Some(1), text: None }, Ids { row_id: None, text: Some("x".into()) }];
     assert_eq!(rows_of::<Ids>(bytes_of(&rows)).unwrap(), rows);
     let message = rows_of::<CueText>(bytes_of(&rows)).unwrap_err().to_string();
-    assert!(message.contains("column `text` of table `memory`: 1 of 2 values are absent"), "{message}");
+    assert!(message.contains("column `text` of table `memory`: 1 of 2 values is absent"), "{message}");
 }
 
 #[test]

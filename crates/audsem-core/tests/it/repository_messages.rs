@@ -63,7 +63,7 @@ const UNSEEN: [(&str, &[&str]); 8] = [
 ];
 
 /// What placeholders are filled with that show the shape of a tensor, a list of numbers.
-const SHAPES: [&str; 5] = ["kernel", "padding", "shape", "stride", "strides"];
+const SHAPES: [&str; 6] = ["dims", "kernel", "padding", "shape", "stride", "strides"];
 
 /// What the placeholders for Debug text in a line are filled with, by name; without a name, where their arguments are no
 /// shapes of tensors, by nothing.

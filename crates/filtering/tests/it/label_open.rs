@@ -92,7 +92,7 @@ fn questions_without_an_answer_stay_open_and_alone_are_asked_again() {
                 let failed: Vec<&str> = summary.failed_shards.iter().map(|shard| &*shard.shard).collect();
                 assert_eq!((failed, summary.exit_code()), (vec!["00001"], 1), "{name}");
                 let error = &summary.failed_shards[0].error;
-                assert!(error.contains("1 of 2 questions have no answer yet"), "{name}: {error}");
+                assert!(error.contains("1 of 2 questions has no answer yet"), "{name}: {error}");
             }
         }
         assert!(!out.join("part-00001.done.json").exists(), "{name}: the shard counts as done");

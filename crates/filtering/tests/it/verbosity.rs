@@ -22,7 +22,7 @@ fn each_v_tells_more_and_q_tells_errors_alone() {
         yt_dlp().path().display()
     );
     // What of it is told: the counts, what was done about a failure, each call that failed.
-    let parts = ["2 videos in, 1 kept", "will try again", "yt-dlp failed"];
+    let parts = ["1 video in, 1 kept", "will try again", "yt-dlp failed"];
     for (flag, expected) in [
         ("-q", [false, false, false]),
         ("", [true, false, false]),

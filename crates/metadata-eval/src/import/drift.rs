@@ -5,6 +5,7 @@ use std::path::Path;
 use audsem_core::input;
 use audsem_core::pickle::{Node, Pickle, PickledValue};
 use audsem_core::run::ShardError;
+use audsem_core::terminal::counted;
 use serde_json::{Map, json};
 
 use super::records::Record;
@@ -37,7 +38,7 @@ pub(super) fn for_each(
 fn record(entry: PickledValue<'_>) -> Result<Record, String> {
     let parts: Vec<PickledValue<'_>> = entry.items().collect();
     let [name, dataset, score] = parts[..] else {
-        return Err(format!("{} parts instead of a name, a data set and a score", parts.len()));
+        return Err(format!("{} instead of a name, a data set and a score", counted(parts.len(), "parts")));
     };
     let text =
         |value: PickledValue<'_>, what: &str| value.as_str().map(str::to_owned).ok_or(format!("the {what} is no text"));

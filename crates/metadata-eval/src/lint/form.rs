@@ -1,6 +1,7 @@
 //! Whether the form of options tells the answer.
 
 use audsem_core::records::Question;
+use audsem_core::terminal::counted;
 use serde_json::{Map, Value};
 
 use super::report::{LintReport, Problem};
@@ -24,7 +25,7 @@ impl Form {
         let Ok(question) = Question::read(item) else { return };
         let n = question.choices.iter().count();
         if n != 4 {
-            report.add(Problem::NotFourChoices, place, &format!("{n} options"));
+            report.add(Problem::NotFourChoices, place, &counted(n, "options"));
         }
         let answer = item.get("answer").and_then(Value::as_str).unwrap_or_default();
         let right = match question.choices.find(answer) {
@@ -50,13 +51,13 @@ impl Form {
         let letters = report.letters.clone();
         for (letter, count) in letters {
             if self.is_biased(count, n, true) {
-                report.add(Problem::LetterBias, &letter, &format!("{count} of {n} answers"));
+                report.add(Problem::LetterBias, &letter, &format!("{count} of {}", counted(n, "answers")));
             }
         }
         for (what, count) in [("longest option", report.longest), ("shortest option", report.shortest)] {
             // Lengths that tie belong to neither, so that only too many are a bias.
             if self.is_biased(count, n, false) {
-                report.add(Problem::LengthBias, what, &format!("{count} of {n} answers"));
+                report.add(Problem::LengthBias, what, &format!("{count} of {}", counted(n, "answers")));
             }
         }
     }

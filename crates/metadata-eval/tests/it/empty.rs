@@ -17,7 +17,7 @@ fn no_clip_has_all_features() {
     let bench = Bench::new();
     bench.table("audio.parquet", &[audio("A (0_0-1_0)", "a")]);
     bench.table("sat.parquet", &[sat("B (0_0-1_0)")]);
-    let expected = "none of 2 clips was kept; 1 are left out as `no_audio_features`: the clip is in no table of `audio`\n  hint: --require changes that";
+    let expected = "none of 2 clips was kept; 1 is left out as `no_audio_features`: the clip is in no table of `audio`\n  hint: --require changes that";
     for dry_run in ["--dry-run", ""] {
         check(&bench, &format!("combine --audio audio.parquet --sat sat.parquet -o out {dry_run}"), expected);
     }

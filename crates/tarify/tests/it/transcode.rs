@@ -76,7 +76,7 @@ fn members_without_a_key_are_not_lost_silently() {
     let bench = Bench::new();
     bench.write("in/0.tar", tar_of(&[("A (1_0-2_0)/mp4", clip()), ("A (1_0-2_0)/json", b"{}")]));
     let called = bench.call("transcode -i in -o out --preset ultrafast").ended(1);
-    called.says("2 members have names without a dot");
+    called.says("2 members without a dot in the name belong to no sample");
     called.says("hint: run `audsem-tarify rename` first");
 }
 

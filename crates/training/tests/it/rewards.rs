@@ -47,7 +47,7 @@ fn people_get_a_table() {
     let output = bench.command("rewards -c c.jsonl --quiet").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for part in ["4 completions of 2 questions", "accuracy", "format", "sum", "1 of 2 give no gradient"] {
+    for part in ["4 completions of 2 questions", "accuracy", "format", "sum", "1 of 2 without a gradient"] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }

@@ -28,7 +28,7 @@ fn tensors_that_do_not_add_up_are_named() {
     let name = field(8, b"w");
     // Two floats in dims, one in raw_data.
     let short = [&[8, 2, 16, 1][..], &name, &field(9, &[0; 4])].concat();
-    fails(&graph(&short), "`w`: 4 bytes for F32 numbers of shape [2]");
+    fails(&graph(&short), "`w`: 4 bytes for numbers of 4 bytes in the shape [2]");
     let negative = [&[8, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 16, 1][..], &name].concat();
     fails(&graph(&negative), "`w` has the shape [-1]");
     let twice = field(5, &[&[8, 1, 16, 1][..], &name, &field(9, &[0; 4])].concat()).repeat(2);

@@ -94,11 +94,8 @@ pub(super) struct HeadRows<'a> {
 impl<'a> HeadRows<'a> {
     pub(super) fn new(storage: &'a CpuStorage, layout: &Layout) -> Result<Self> {
         let (&[a, b, c, 1], &[_, _, _, width]) = (layout.stride(), layout.dims()) else {
-            bail!(
-                "attention of heads whose values lie side by side, not those of {:?} with strides {:?}",
-                layout.dims(),
-                layout.stride()
-            );
+            let (dims, strides) = (layout.dims(), layout.stride());
+            bail!("attention of heads whose values lie side by side, not those of {dims:?} with strides {strides:?}");
         };
         Ok(Self { values: storage.as_slice()?, start: layout.start_offset(), strides: [a, b, c], width })
     }

@@ -32,7 +32,7 @@ fn no_caption_passes_the_rules() {
     check(
         &world,
         &config,
-        "none of 2 records was kept; 1 are left out as `caption_long`: the caption has more words than --max-words\n  \
+        "none of 2 records was kept; 1 is left out as `caption_long`: the caption has more words than --max-words\n  \
          hint: --max-words changes that",
     );
 }

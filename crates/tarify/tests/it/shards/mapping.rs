@@ -64,7 +64,7 @@ fn a_table_of_other_tars_is_refused() {
     for (text, part) in [
         (
             "tar_file,mp4_name\nx.tar,one (1.0-2.0).mp4\n",
-            "names none of the 4 tars of --input (0.tar, 1.tar, 2.tar, …), but x.tar",
+            "names none of 4 tars of --input (0.tar, 1.tar, 2.tar, …), but x.tar",
         ),
         ("tar_file,mp4_name\n", "but no tar at all"),
         ("video_id,start\na,1\n", "expected the columns tar_file and mp4_name"),

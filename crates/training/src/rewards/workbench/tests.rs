@@ -62,7 +62,7 @@ fn groups_without_gradient_are_counted_by_what_they_share() {
     assert_eq!((groups.n, groups.single, groups.without_gradient), (4, 1, 2));
     assert_eq!((groups.all_right, groups.all_wrong), (1, 1));
     assert_eq!((report.completions, report.total.n, report.total.max), (7, 7, Some(1.5)));
-    assert!(report.to_string().contains("2 of 3 give no gradient"), "{report}");
+    assert!(report.to_string().contains("2 of 3 without a gradient"), "{report}");
     assert_eq!(report.tags.words_if_wrong.median, Some(60.0));
     assert_eq!(report.tags.problems["<semantic_elements> is missing"], 7);
 }

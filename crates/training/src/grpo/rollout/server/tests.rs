@@ -206,7 +206,7 @@ fn answers_that_training_cannot_use_are_told() {
         ("/choices/0/token_ids", json!([1, 8]), "token 8, which stands for a sound"),
         ("/choices/0/token_ids", json!([1]), "1 token with 2 log-probabilities"),
         ("/choices/0/logprobs", json!(null), "no log-probabilities"),
-        ("/choices/0/finish_reason", json!("abort"), "ended by Some(\"abort\")"),
+        ("/choices/0/finish_reason", json!("abort"), "the completion ended by `abort`"),
         ("/choices", json!([]), "0 completions instead of 2"),
     ] {
         let server = serve(move |_, _| answer(|body| *body.pointer_mut(pointer).unwrap() = value.clone()));
