@@ -1,5 +1,7 @@
 //! Errors of this crate.
 
+use audsem_core::terminal::counted;
+
 /// What can go wrong beside the questions themselves.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -35,8 +37,9 @@ pub enum Error {
     },
     /// None of the sounds of the questions is there.
     #[error(
-        "none of the {n} sounds of these questions is there, such as {first}\n\
-         hint: name the folders or tars that hold them with --sounds"
+        "the sounds of these questions are not there: none of {}, such as {first}\n\
+         hint: name the folders or tars that hold them with --sounds",
+        counted(*n, "sounds")
     )]
     NoSounds {
         /// Sounds that the questions name.

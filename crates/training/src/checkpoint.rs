@@ -180,7 +180,12 @@ impl Checkpoints {
         Ok(steps)
     }
 
-    fn prune(&self, last: usize, best: Option<usize>) -> Result<()> {
+    /// Removes the checkpoints that are not kept beside that of the step `last`, and `best`. [`Self::save`] does so; a training
+    /// that goes on does it again, because the process before may have ended in between.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or the disk refuses.
+    pub fn prune(&self, last: usize, best: Option<usize>) -> Result<()> {
         let earlier: Vec<usize> = self.steps()?.into_iter().filter(|step| *step != last).collect();
         let (interim, regular): (Vec<usize>, Vec<usize>) = earlier.into_iter().partition(|step| self.is_interim(*step));
         let excess = (regular.len() + 1).saturating_sub(self.keep_last);

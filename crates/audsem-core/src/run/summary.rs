@@ -251,18 +251,7 @@ impl fmt::Display for Summary {
         for (step, stats) in self.steps.iter().filter(|(step, stats)| all || self.is_told(step, stats)) {
             write_stats(f, step, stats, self.words.iter().find(|words| words.step == step.as_str()))?;
         }
-        for (name, value) in &self.results {
-            match value {
-                Value::String(text) => writeln!(f, "  {name}: {text}")?,
-                Value::Number(n) if n.as_u64() == Some(0) => {}
-                Value::Array(list) if list.is_empty() => {}
-                Value::Number(n) => match n.as_u64() {
-                    Some(n) => writeln!(f, "  {name}: {}", thousands(n))?,
-                    None => writeln!(f, "  {name}: {n}")?,
-                },
-                value => writeln!(f, "  {name}: {value}")?,
-            }
-        }
+        self.results.iter().try_for_each(|(name, value)| write_result(f, name, value))?;
         if self.steps.iter().any(|(_, stats)| stats.n_left_out() > 0) && !self.dry_run {
             writeln!(f, "  each record that was left out has a line in {}/rejects-*.jsonl", self.output.display())?;
         }
@@ -278,6 +267,33 @@ fn size(bytes: u64) -> String {
         1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
         1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
         _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+/// Writes a result for people: nothing where there is nothing to tell, and a list of several on lines of their own.
+fn write_result(f: &mut fmt::Formatter<'_>, name: &str, value: &Value) -> fmt::Result {
+    match value {
+        Value::Number(n) if n.as_u64() == Some(0) => Ok(()),
+        Value::Array(list) if list.is_empty() => Ok(()),
+        Value::Array(list) if list.len() > 1 => {
+            writeln!(f, "  {name}:")?;
+            list.iter().try_for_each(|value| writeln!(f, "    {}", in_words(value)))
+        }
+        value => writeln!(f, "  {name}: {}", in_words(value)),
+    }
+}
+
+/// A value as people read it: `samples 1,200, shards 2`.
+fn in_words(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(n) => n.as_u64().map_or_else(|| n.to_string(), thousands),
+        Value::Array(list) => list.iter().map(in_words).collect::<Vec<_>>().join(", "),
+        Value::Object(map) => {
+            let named: Vec<String> = map.iter().map(|(name, value)| format!("{name} {}", in_words(value))).collect();
+            named.join(", ")
+        }
+        Value::Null | Value::Bool(_) => value.to_string(),
     }
 }
 
@@ -301,12 +317,36 @@ fn write_stats(f: &mut fmt::Formatter<'_>, step: &str, stats: &Stats, words: Opt
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn sizes_are_written_for_people() {
         for (bytes, expected) in [(0, "0 B"), (3624, "3.6 kB"), (388_574_000, "388.6 MB"), (2_500_000_000, "2.5 GB")] {
             assert_eq!(size(bytes), expected);
+        }
+    }
+
+    #[test]
+    fn results_are_written_for_people() {
+        struct Result(Value);
+        impl fmt::Display for Result {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write_result(f, "it", &self.0)
+            }
+        }
+        for (value, expected) in [
+            (json!(0), ""),
+            (json!([]), ""),
+            (json!(1200), "  it: 1,200\n"),
+            (json!(-0.5), "  it: -0.5\n"),
+            (json!(["one note."]), "  it: one note.\n"),
+            (json!(["one note.", "another \"note\"."]), "  it:\n    one note.\n    another \"note\".\n"),
+            (json!({ "samples": 1200, "shards": ["a", "b"] }), "  it: samples 1,200, shards a, b\n"),
+            (json!(true), "  it: true\n"),
+        ] {
+            assert_eq!(Result(value).to_string(), expected);
         }
     }
 }

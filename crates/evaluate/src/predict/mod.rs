@@ -18,7 +18,6 @@ mod sound;
 pub(crate) mod testing;
 mod whisper;
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +25,7 @@ use audsem_core::error::Error as CoreError;
 use audsem_core::run::{
     Fingerprint, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step, Summary,
 };
+use audsem_core::terminal::{by_number, counted};
 use audsem_llm::{GenerateStep, Unanswered};
 use audsem_media::audio::Decoder;
 use audsem_media::program::{Program, Tool};
@@ -127,34 +127,16 @@ pub fn run(config: &Config, model: &Respondent, options: &RunOptions) -> Result<
     run.must_keep(step);
     let asker = Examination::new(config, model, options);
     let report = run.execute(step, &plan, |work, out| asker.part(work, out))?;
-    let counts: BTreeMap<String, u64> = report.stats.counts.clone().into_iter().collect();
+    let counts = &report.stats.counts;
     let answered = [PredictionStatus::Answered, PredictionStatus::CutOff].map(PredictionStatus::name);
     if report.complete && !options.dry_run && answered.iter().all(|name| !counts.contains_key(*name)) {
         tracing::warn!("nobody has answered any of these questions: `problem` in part-*.jsonl says why");
     }
     let summary = run.finish()?.with_result("questions", items.len());
     let summary = summary.with_result("questions_sha256", config.questions.content_sha256.clone());
-    Ok(told(summary, &config.questions.notes, &counts))
+    let notes = &config.questions.notes;
+    Ok(if notes.is_empty() { summary } else { summary.with_result("notes", notes.clone()) })
 }
-
-/// The summary with what people should know of the questions, and what became of them.
-fn told(mut summary: Summary, notes: &[String], counts: &BTreeMap<String, u64>) -> Summary {
-    if !notes.is_empty() {
-        summary = summary.with_result("notes", notes.to_vec());
-    }
-    STATUSES.into_iter().fold(summary, |summary, status| {
-        summary.with_result(status.name(), counts.get(status.name()).copied().unwrap_or(0))
-    })
-}
-
-/// What can become of a question here.
-const STATUSES: [PredictionStatus; 5] = [
-    PredictionStatus::Answered,
-    PredictionStatus::CutOff,
-    PredictionStatus::NoSound,
-    PredictionStatus::TooLong,
-    PredictionStatus::Refused,
-];
 
 /// The questions of a shard, and the place of the first of them in the data set.
 struct Part<'a> {
@@ -178,7 +160,8 @@ pub fn look_for_sounds(config: &Config) -> Result<(), Error> {
     if absent.len() == n {
         return Err(Error::NoSounds { n, first: (*first).clone() });
     }
-    tracing::warn!("{} of {n} sounds are not there, so that their questions are not asked: {first} …", absent.len());
+    let (found, are) = (counted(n, "sounds"), by_number(absent.len(), "is", "are"));
+    tracing::warn!("{} of {found} {are} not there, so that their questions are not asked: {first} …", absent.len());
     Ok(())
 }
 

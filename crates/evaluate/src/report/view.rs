@@ -1,6 +1,6 @@
 //! What the page shows, in words and numbers that are ready to be read.
 
-use audsem_core::terminal::{counted, thousands};
+use audsem_core::terminal::counted;
 use audsem_metrics::interval::Resampling;
 use audsem_report::{About, IntervalBar, IntervalChart, Markup};
 use serde::Serialize;
@@ -119,7 +119,7 @@ fn about(parts: &ReportParts<'_>, benchmarks: &[BenchmarkView<'_>]) -> About {
     About::default()
         .with_runs(parts.runs.iter().flat_map(|run| [&run.predicted, &run.scored]))
         .with("data sets", names.join(", "))
-        .with_file(ANSWERS_FILE, format!("{} answers with their scores", thousands(n_rows as u64)))
+        .with_file(ANSWERS_FILE, format!("{} with scores", counted(n_rows as u64, "answers")))
         .with_file("report.md", "this page as text")
 }
 
@@ -284,7 +284,7 @@ fn unheard(name: &str, parts: &ReportParts<'_>) -> Vec<String> {
         let without = ["silence", "nothing"].map(|heard| compare_hearing(run, name, heard, parts.resampling));
         let found = without.into_iter().flatten().find(|found| !found.first_is_better())?;
         Some(format!(
-            "{} is no better than {} by more than chance explains ({}): nothing here shows that the model has listened.",
+            "{} is no better than {} by more than chance explains: {}. Nothing here shows that the model has listened.",
             found.first,
             found.second,
             difference(&found)
@@ -358,8 +358,9 @@ fn remarks(first: &BenchmarkSummary, runs: &[(&ScoredRun, &BenchmarkSummary)]) -
     }
     if let (Some(chance), Some(lettered)) = (first.chance_official, first.lettered_official) {
         remarks.push(format!(
-            "By the official rule the text of an option that is drawn at random scores {:.1} %, and the right option behind its \
-             letter {:.1} %: letters are words, too, and a model that copies them cannot get more, and parsed reads them as letters.",
+            "By the official rule an option that is drawn at random scores {:.1} % as bare text, and the right option behind its \
+             letter {:.1} %: the rule takes letters for words, so that a model that repeats them can get no more. `parsed` reads \
+             them as letters.",
             chance * 100.0,
             lettered * 100.0
         ));
@@ -377,7 +378,8 @@ fn remarks(first: &BenchmarkSummary, runs: &[(&ScoredRun, &BenchmarkSummary)]) -
             found.heard.get("sound").map_or(0, |heard| heard.n_total - heard.n_scored - heard.n_without_rule);
         if withheld > 0 {
             remarks.push(format!(
-                "The right answers to {withheld} questions are withheld; {} has no score for them.",
+                "What is right is withheld of {}; {} has no score there.",
+                counted(withheld, "questions"),
                 run.name
             ));
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use audsem_core::error::Error as CoreError;
 use audsem_core::input;
 use audsem_core::run::Summary;
+use audsem_core::terminal::counted;
 
 use super::summary::{BenchmarkSummary, MetricKind, ScoreSummary};
 use crate::error::Error;
@@ -18,24 +19,25 @@ pub(super) fn add(told: Summary, scores: &Path) -> Result<Summary, Error> {
 
 /// The main metric with its interval, in other orders of the options, with silence and with nothing.
 fn line(found: &BenchmarkSummary) -> String {
-    let Some((metric, estimate)) = found.heard.get("sound").or(found.heard.values().next()).and_then(|h| h.main())
-    else {
-        return format!("no score: nothing says which of {} answers are right", found.n_questions);
+    let Some(sound) = found.heard.get("sound") else {
+        return "no score: all answers were given without the sounds".to_owned();
+    };
+    let Some((metric, estimate)) = sound.main() else {
+        return format!("no score: nothing says which answers are right ({})", counted(found.n_questions, "questions"));
     };
     let metric = *metric;
     let heard = |name: &str| found.heard.get(name).and_then(|heard| heard.metric(metric));
     let other = |name: &str| heard(name).map_or_else(|| "not run".to_owned(), |found| metric.text(found.value));
-    let orders = found
-        .heard
-        .get("sound")
-        .and_then(|heard| heard.permutations.as_ref())
+    let orders = sound
+        .permutations
+        .as_ref()
         .map_or_else(|| "not run".to_owned(), |found| MetricKind::Official.text(found.mean.value));
     let orders = if found.kind == "choice" { format!(", in other orders {orders}") } else { String::new() };
     format!(
-        "{} {} of {} answers{orders}; with silence {}, without sound {}",
+        "{} {} of {}{orders}; with silence {}, without sound {}",
         metric.about().0,
         estimate.text(metric),
-        estimate.n,
+        counted(estimate.n, "answers"),
         other("silence"),
         other("nothing")
     )

@@ -100,7 +100,8 @@ fn every_way_to_ask_gives_a_line_and_no_question_is_asked_twice() {
         bench.call(&format!("predict {common} {flags} -o {output} --server {url}")).ended(0)
     };
     let summary = call("out", "").summary();
-    assert_eq!((&summary["results"]["questions"], &summary["results"]["answered"]), (&json!(3), &json!(12)));
+    let answered = &summary["steps"]["part"]["counts"]["answered"];
+    assert_eq!((&summary["results"]["questions"], answered), (&json!(3), &json!(12)));
     let all = predictions(&bench, "out", 2);
     let way = |one: &Prediction| (one.item.id.clone(), one.index, one.heard, one.permutation);
     let expected = |n: u64| {
@@ -151,7 +152,7 @@ fn what_cannot_be_asked_is_written_down_with_its_reason() {
     let call = |long: &str| {
         let flags = format!("--items items.jsonl --sounds sounds --model m --longest-s 1 --long {long}");
         let called = bench.call(&format!("predict {flags} -o {long} --server {url}")).ended(0);
-        assert!(called.stderr.contains("1 of 6 sounds are not there"), "{}", called.stderr);
+        assert!(called.stderr.contains("1 of 6 sounds is not there"), "{}", called.stderr);
         let all = predictions(&bench, long, 1);
         let brief = |one: &Prediction| {
             let given = one.sounds.first().map_or(0, |sound| sound.given_ms);

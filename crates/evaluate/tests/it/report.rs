@@ -104,12 +104,12 @@ fn a_run_that_does_not_need_the_sounds_is_told() {
         bench.call(&format!("report -i {name} -o page-{name}")).ended(0);
     }
     let [hears, deaf] = ["hears", "deaf"].map(|name| bench.text(&format!("page-{name}/report.html")));
-    let words = "nothing here shows that the model has listened";
+    let words = "Nothing here shows that the model has listened";
     assert!(
         !hears.contains(words) && hears.contains("<th>hears with sound</th><th>hears with silence</th><td>+75.0 %")
     );
     assert!(hears.contains("<th>hears without sound</th><td>+50.0 %"), "15 of 20 less 5 of 20");
-    assert!(deaf.contains(&format!("deaf with sound is no better than deaf with silence by more than chance explains (0.0 % (0.0 % to 0.0 %)): {words}")));
+    assert!(deaf.contains(&format!("deaf with sound is no better than deaf with silence by more than chance explains: 0.0 % (0.0 % to 0.0 %). {words}")));
     assert!(bench.text("page-deaf/report.md").contains(words));
 }
 

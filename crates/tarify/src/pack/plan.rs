@@ -55,24 +55,26 @@ pub(super) struct Plan {
 
 pub(super) fn plan(config: &Config, options: &RunOptions) -> Result<Plan, Error> {
     let (mut media, mut other_files) = (Vec::new(), 0);
-    for input in &config.inputs {
+    for (order, input) in config.inputs.iter().enumerate() {
         let folder = folder_of_clips(input)?;
         check_growing(&folder)?;
         let files = files_in(&folder)?;
         let n_files = files.len();
-        let here: Vec<(PathBuf, String)> = files.into_iter().filter_map(with_extension).collect();
+        let with_extension = |path: PathBuf| extension(&path).map(|extension| (order, path, extension));
+        let here: Vec<(usize, PathBuf, String)> = files.into_iter().filter_map(with_extension).collect();
         if here.is_empty() {
             return Err(Error::NoMedia { path: folder });
         }
         other_files += (n_files - here.len()) as u64;
         media.extend(here);
     }
-    // A stable order: of equal names the one in the folder named first is first.
-    media.sort_by(|(a, _), (b, _)| a.file_name().cmp(&b.file_name()));
+    media.sort_by(|(_, a, _), (_, b, _)| a.file_name().cmp(&b.file_name()));
     media.truncate(options.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX)));
+    // A clip that several folders have is that of the folder named first, whatever the names of its files.
+    media.sort_by_key(|(order, ..)| *order);
     let named: Vec<(PathBuf, String, Outcome<ClipId>)> = media
         .into_iter()
-        .map(|(path, extension)| {
+        .map(|(_, path, extension)| {
             let clip = file_name(&path).parse::<ClipId>();
             (path, extension, clip.map_err(|error| LeftOut::drop(DropReason::BadName, error.to_string())))
         })
@@ -87,7 +89,8 @@ pub(super) fn plan(config: &Config, options: &RunOptions) -> Result<Plan, Error>
         let outcome = clip.and_then(|clip| packable(&clip, &path, suffix, &table, &mut keys));
         Ok(Candidate { content: ends(&path)?, path, name, outcome })
     });
-    let candidates = candidates.collect::<Result<_, Error>>()?;
+    let mut candidates = candidates.collect::<Result<Vec<_>, Error>>()?;
+    candidates.sort_by(|a, b| a.path.file_name().cmp(&b.path.file_name()));
     let ClipTable { files: tables, columns_without_json, .. } = table;
     Ok(Plan { candidates, other_files, videos, tables, columns_without_json })
 }
@@ -121,8 +124,8 @@ fn packable(
 ) -> Outcome<Packable> {
     let (key, name) = (clip.tar_key(), file_name(path));
     if let Some(earlier) = keys.get(&key) {
-        let same_name = file_name(earlier) == name;
-        let detail = if same_name { earlier.display().to_string() } else { file_name(earlier) };
+        let is_beside = earlier.parent() == path.parent();
+        let detail = if is_beside { file_name(earlier) } else { earlier.display().to_string() };
         return Err(LeftOut::drop(DropReason::DuplicateKey, detail));
     }
     let Some(row) = table.find(clip) else {
@@ -164,10 +167,6 @@ fn ends(path: &Path) -> Result<Reads, Error> {
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn with_extension(path: PathBuf) -> Option<(PathBuf, String)> {
-    extension(&path).map(|extension| (path, extension))
 }
 
 /// The extension of a media file, in lower case.

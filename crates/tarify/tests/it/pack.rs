@@ -145,6 +145,11 @@ fn clips_of_several_folders_are_packed_as_if_they_lay_in_one() {
     assert_eq!((&reject["key"], &reject["detail"]), (&json!(d), &json!(format!("first/{d}"))));
     bench.call("pack -i second first --table table.csv -o four --copy").ended(0);
     assert!(samples(&bench.path("four/00000.tar"))[2].1[0].1 == other);
+    // Also where the name of the other comes first in the alphabet.
+    fs::remove_file(bench.path(&format!("second/clips/{d}"))).unwrap();
+    bench.write("second/clips/aaaaaaaaaaa (1.1-3.3).mp4", &other);
+    bench.call("pack -i first second --table table.csv -o five --copy").ended(0);
+    assert_eq!(samples(&bench.path("five/00000.tar")), samples_of(&bench, "one"));
     bench.write("empty/notes.txt", "no media here");
     bench.call("pack -i first empty --table table.csv -o no").ended(2).says("no video in this folder: empty");
 }

@@ -130,6 +130,9 @@ impl FineTuning<'_> {
             Some(checkpoints) => checkpoints.restore::<LoopState>(&vars, &mut updater.optimizer, self.device)?,
             None => None,
         };
+        if let (Some(checkpoints), Some(state)) = (self.own_checkpoints(), &restored) {
+            checkpoints.prune(state.steps(), state.best.map(|(step, _)| step))?;
+        }
         let mut state = restored.unwrap_or_default();
         updater.counts = state.updates;
         if state.finished {
@@ -356,9 +359,14 @@ impl FineTuning<'_> {
         Ok((TokenSums::from_array([loss, tokens, correct]), left_out as usize))
     }
 
+    /// The checkpoints, where this process writes them.
+    fn own_checkpoints(&self) -> Option<&Checkpoints> {
+        self.checkpoints.filter(|_| self.reduce.rank() == 0)
+    }
+
     /// Saves a checkpoint.
     fn save(&self, state: &LoopState, updater: &Updater, interim: bool) -> Result<()> {
-        let Some(checkpoints) = self.checkpoints.filter(|_| self.reduce.rank() == 0) else { return Ok(()) };
+        let Some(checkpoints) = self.own_checkpoints() else { return Ok(()) };
         let best = state.best.map(|(step, _)| step);
         let checkpoint = Checkpoint {
             step: state.steps(),

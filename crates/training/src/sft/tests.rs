@@ -286,8 +286,13 @@ fn a_stopped_training_continues_in_the_middle_of_an_epoch_to_the_same_bits() {
         assert!(processes >= 12 / updates, "{processes}");
         assert!(got == wanted, "{updates} updates at a time");
     }
-    // Again when all is done: nothing is learned any more.
+    // Again when all is done: nothing is learned any more, and a checkpoint too many, as a process leaves that ends between a
+    // save and the removal of old ones, is removed.
+    let [left, kept] = [3, 6].map(|step| fixture.checkpoint("alone", step));
+    std::fs::create_dir(&left).unwrap();
+    std::fs::copy(kept.join("trainer_state.json"), left.join("trainer_state.json")).unwrap();
     assert!(fixture.whole(config(2, 2), "alone").1 == wanted.1);
+    assert!(!left.exists() && kept.is_dir());
 }
 
 #[test]

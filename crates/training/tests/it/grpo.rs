@@ -1,5 +1,6 @@
 //! `grpo`: a tiny model learns from rewards of what it writes about synthetic sounds.
 
+use std::fs;
 use std::path::Path;
 
 use audsem_core::testing::loopback::{Loopback, Reply};
@@ -93,6 +94,20 @@ fn a_killed_training_continues_to_the_same_bytes() {
         bench.command(&format!("{LORA} {flags} --workers {workers} -o {}", output.display()))
     };
     kill_and_resume(&bench.path("kills"), kills(3), program).unwrap();
+}
+
+#[test]
+fn a_checkpoint_too_many_is_removed_by_the_next_run() {
+    let bench = bench();
+    let command = format!("{LORA} --max-steps 1 -o out");
+    bench.call(&command).ended(0);
+    // As a process leaves it that ends between a save and the removal of old checkpoints.
+    let [kept, left] = [1, 0].map(|step| bench.path(&format!("out/checkpoints/step-{step:08}")));
+    fs::create_dir(&left).unwrap();
+    fs::copy(kept.join("trainer_state.json"), left.join("trainer_state.json")).unwrap();
+    fs::remove_file(bench.path("out/train-00000.done.json")).unwrap();
+    bench.call(&command).ended(0);
+    assert!(!left.exists() && kept.is_dir());
 }
 
 /// Only the sounds differ.

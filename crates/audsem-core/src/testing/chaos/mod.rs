@@ -31,10 +31,10 @@ use round::Undisturbed;
 use shim::Shim;
 
 /// Rounds with a fault for each command, where nothing else is set.
-const FAULTS: u64 = 20;
+const FAULTS: u64 = 10;
 
 /// Rounds with a kill for each command, where nothing else is set.
-const KILLS: u64 = 4;
+const KILLS: u64 = 2;
 
 /// A setting of the tests themselves.
 fn setting(name: &str) -> Option<String> {

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use audsem_core::error::Error as CoreError;
 use audsem_core::input::is_folder;
 use audsem_core::tables::tables_under;
+use audsem_core::terminal::counted;
 use serde_json::{Map, Value, json};
 
 use super::benchmark::{BenchmarkItems, SoundRow, rows_with_sounds};
@@ -78,7 +79,8 @@ fn note_of_size(set: &AudioBenchSet, rows: usize) -> String {
         (None, Some(n)) => format!("{n} or a multiple of it"),
         (None, None) => String::new(),
     };
-    format!("{} has {rows} rows here, and {published} in published scores: they are not comparable", set.name)
+    let rows = counted(rows, "rows");
+    format!("{} has {rows} here, and {published} in published scores: they are not comparable", set.name)
 }
 
 /// What is told once for all rows.
@@ -92,10 +94,10 @@ impl Faults {
     fn notes(&self, name: &str) -> Vec<String> {
         let told = |rows: &[usize], what: &str| {
             let first = rows.first()?;
-            Some(format!("{name}: {} rows {what}, the first of them row {first}", rows.len()))
+            Some(format!("{name}: {} {what}, first in row {first}", counted(rows.len(), "rows")))
         };
-        let options = "have options that cannot be told apart by their letters, and are open questions here";
-        [told(&self.without_sound, "have no sound, and count as wrong"), told(&self.without_options, options)]
+        let options = "with options that letters do not tell apart, taken as open questions";
+        [told(&self.without_sound, "without sound, counted as wrong"), told(&self.without_options, options)]
             .into_iter()
             .flatten()
             .collect()
@@ -220,7 +222,9 @@ fn group(into: &mut BenchmarkItems, first: usize) {
     }
     let n = into.items.len() - first;
     into.notes.push(format!(
-        "{n_rows} rows are about {n} sounds: each is asked about once, and all right answers of its rows count; --each-row \
-         asks about each row, as the published evaluation does"
+        "{} are about {}: each is asked about once, and all right answers of its rows count; --each-row asks about each row, \
+         as the published evaluation does",
+        counted(n_rows, "rows"),
+        counted(n, "sounds")
     ));
 }

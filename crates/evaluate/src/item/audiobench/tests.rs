@@ -105,7 +105,7 @@ fn nested_rows_are_read_and_a_row_without_sound_is_told() {
     let read = read_audiobench(&[folder.path().join("nested.parquet")], &selection("ytb_sqa_batch1")).unwrap();
     let told: Vec<_> = read.items.iter().map(|item| (item.question.as_str(), item.references[0].as_str())).collect();
     assert_eq!(told, [("instruction 0", "answer 0"), ("instruction 1", "answer 1")]);
-    assert!(read.notes.iter().any(|note| note.contains("1 rows have no sound")), "{:?}", read.notes);
+    assert!(read.notes.iter().any(|note| note.contains("1 row without sound")), "{:?}", read.notes);
     let library = SoundLibrary::open(&[]).unwrap().with_tables(&read.sounds);
     assert_eq!(library.read(&read.items[0].sounds[0]).unwrap().unwrap().bytes, b"sound 7");
     assert!(!library.has(&read.items[1].sounds[0]).unwrap());
