@@ -99,13 +99,15 @@ fn a_killed_training_continues_to_the_same_bytes() {
 #[test]
 fn a_checkpoint_too_many_is_removed_by_the_next_run() {
     let bench = bench();
-    let command = format!("{LORA} --max-steps 1 -o out");
+    let command = format!("{LORA} --max-steps 1 --keep-last 1 -o out");
     bench.call(&command).ended(0);
-    // As a process leaves it that ends between a save and the removal of old checkpoints.
+    // As a process leaves it that ends between its last save and the removal of old checkpoints.
     let [kept, left] = [1, 0].map(|step| bench.path(&format!("out/checkpoints/step-{step:08}")));
     fs::create_dir(&left).unwrap();
     fs::copy(kept.join("trainer_state.json"), left.join("trainer_state.json")).unwrap();
     fs::remove_file(bench.path("out/train-00000.done.json")).unwrap();
+    fs::create_dir(bench.path("out/live")).unwrap();
+    fs::rename(bench.path("out/completions.jsonl"), bench.path("out/live/completions.jsonl")).unwrap();
     bench.call(&command).ended(0);
     assert!(!left.exists() && kept.is_dir());
 }
