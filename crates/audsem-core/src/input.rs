@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufReader, Chain, Cursor, Read};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -104,12 +104,20 @@ pub fn open_plain(path: &Path) -> io::Result<File> {
 /// [`Error::Read`] when that cannot be told. What a failing disk hides must not count as absent, or the caller would read
 /// something else in its place.
 pub fn look_at(path: &Path) -> Result<Option<Metadata>> {
+    look_plain(path).map_err(Error::read(path))
+}
+
+/// Looks as [`look_at`] does, for callers whose errors hold one of the operating system.
+///
+/// # Errors
+/// The operating system's, when it cannot be told whether something is there.
+pub fn look_plain(path: &Path) -> io::Result<Option<Metadata>> {
     use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
     match fs::metadata(path) {
         Ok(found) => Ok(Some(found)),
         // A name that is too long is that of no file.
         Err(error) if [NotFound, NotADirectory, InvalidFilename].contains(&error.kind()) => Ok(None),
-        Err(error) => Err(Error::read(path)(error)),
+        Err(error) => Err(error),
     }
 }
 
@@ -127,6 +135,16 @@ pub fn is_folder(path: &Path) -> Result<bool> {
 /// [`Error::Read`] when that cannot be told.
 pub fn is_file(path: &Path) -> Result<bool> {
     Ok(look_at(path)?.is_some_and(|found| found.is_file()))
+}
+
+/// Reads so many bytes from a place of a file, all of them: a disk on the network may give fewer than were asked for.
+///
+/// # Errors
+/// The operating system's, or `UnexpectedEof` where the file ends before.
+pub fn read_at(file: &File, offset: u64, bytes: u64) -> io::Result<Vec<u8>> {
+    let mut read = vec![0; usize::try_from(bytes).map_err(io::Error::other)?];
+    file.read_exact_at(&mut read, offset)?;
+    Ok(read)
 }
 
 /// Opens without blocking: opening a pipe without a writer would wait for one and ignore requests to stop.

@@ -11,10 +11,10 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use audsem_core::input::read_at;
 use serde::{Deserialize, Serialize};
 
 use super::{Arrived, Request, Response, TextError, TextGenerator};
@@ -208,9 +208,7 @@ impl State {
         let Some(&(file, offset, length)) = self.index.get(hash) else {
             return Ok(None);
         };
-        let mut bytes = vec![0; length as usize];
-        self.files[file as usize].read_exact_at(&mut bytes, offset)?;
-        Ok(Some(bytes))
+        read_at(&self.files[file as usize], offset, u64::from(length)).map(Some)
     }
 
     /// Appends a line to this process's own file; returns its new end.
@@ -356,6 +354,7 @@ impl<G: TextGenerator> TextGenerator for Replay<G> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::FileExt as _;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;

@@ -2,6 +2,8 @@
 //!
 //! `AUDSEM_TEXT_METRICS_CASES` names a file with many more of them, which the script writes too.
 
+#![allow(clippy::disallowed_methods)]
+
 use std::path::Path;
 
 use audsem_metrics::bleu::{BleuCounts, BleuTokenizer};

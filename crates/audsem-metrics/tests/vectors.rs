@@ -1,5 +1,7 @@
 //! The vectors of `fixtures/text_metrics/vectors.jsonl`, each made by the library that the field uses.
 
+#![allow(clippy::disallowed_methods)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -54,12 +54,9 @@ impl ChatTemplate {
     /// # Errors
     /// A file cannot be read, or the template cannot be parsed.
     pub fn open(dir: &ModelDir) -> Result<Option<Self>> {
-        let config: serde_json::Value = match dir.optional("tokenizer_config.json") {
-            Some(_) => dir.json("tokenizer_config.json")?,
-            None => serde_json::Value::Null,
-        };
+        let config: serde_json::Value = dir.optional_json("tokenizer_config.json")?.unwrap_or_default();
         let token = |role: &str| config[role].as_str().or_else(|| config[role]["content"].as_str());
-        let source = match (dir.optional("chat_template.jinja"), &config["chat_template"]) {
+        let source = match (dir.optional("chat_template.jinja")?, &config["chat_template"]) {
             (Some(path), _) => std::fs::read_to_string(&path)
                 .map_err(|error| Error::ChatTemplate { reason: format!("{}: {error}", path.display()) })?,
             (None, serde_json::Value::String(source)) => source.clone(),

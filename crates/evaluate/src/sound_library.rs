@@ -3,14 +3,12 @@
 mod table;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use audsem_core::clip_id::tar_key_of;
 use audsem_core::clips::{ClipContent, ClipEntry, clip_of_question, scan};
 use audsem_core::error::Error as CoreError;
-use audsem_core::input::{is_file, is_folder, open_file, read_whole};
+use audsem_core::input::{is_file, is_folder, open_file, read_at, read_whole};
 use audsem_core::tables::MediaRows;
 use audsem_core::tar::tars_under;
 
@@ -175,9 +173,8 @@ fn file_in(folder: &Path, name: &str) -> Result<Option<PathBuf>, Error> {
 }
 
 fn read_member(place: &Place) -> Result<SoundFile, Error> {
-    let file: File = open_file(&place.tar)?;
-    let mut bytes = vec![0; usize::try_from(place.n_bytes).unwrap_or(usize::MAX)];
-    file.read_exact_at(&mut bytes, place.offset).map_err(CoreError::read(&place.tar))?;
+    let file = open_file(&place.tar)?;
+    let bytes = read_at(&file, place.offset, place.n_bytes).map_err(CoreError::read(&place.tar))?;
     Ok(SoundFile { suffix: place.suffix.clone(), bytes })
 }
 

@@ -187,20 +187,27 @@ impl Checkpoints {
     /// The folder cannot be read, or the disk refuses.
     pub fn prune(&self, last: usize, best: Option<usize>) -> Result<()> {
         let earlier: Vec<usize> = self.steps()?.into_iter().filter(|step| *step != last).collect();
-        let (interim, regular): (Vec<usize>, Vec<usize>) = earlier.into_iter().partition(|step| self.is_interim(*step));
+        let (mut interim, mut regular) = (Vec::new(), Vec::new());
+        for step in earlier {
+            if self.is_interim(step)? { interim.push(step) } else { regular.push(step) }
+        }
         let excess = (regular.len() + 1).saturating_sub(self.keep_last);
         let old = regular.into_iter().take(excess).filter(|step| Some(*step) != best);
         interim.into_iter().chain(old).try_for_each(|step| self.remove(step))
     }
 
-    fn is_interim(&self, step: usize) -> bool {
+    fn is_interim(&self, step: usize) -> Result<bool> {
         #[derive(Deserialize)]
         struct Kind {
             interim: bool,
         }
-        let state = fs::read(self.path(step).join(STATE)).ok();
-        // What cannot be read is of no use either.
-        state.and_then(|state| serde_json::from_slice::<Kind>(&state).ok()).is_none_or(|kind| kind.interim)
+        let path = self.path(step).join(STATE);
+        // What has no state, or a broken one, is of no use either. What a failing disk hides may be the best.
+        Ok(match fs::read(&path) {
+            Ok(state) => serde_json::from_slice::<Kind>(&state).ok().is_none_or(|kind| kind.interim),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+            Err(error) => return Err(CoreError::read(&path)(error).into()),
+        })
     }
 
     /// Removes a checkpoint; its state first, so that what a kill leaves of it is not continued.
@@ -240,7 +247,7 @@ impl<'de> Deserialize<'de> for Exact {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
     use audsem_models::train::AdamWConfig;
     use candle_core::Tensor;
 
@@ -323,6 +330,13 @@ mod tests {
         assert_eq!(restored(&checkpoints), Some(5.1));
         save(&checkpoints, 10, false, None);
         assert!(!temporary.exists());
+        // A state that a failing disk hides is that of a good checkpoint for all that is known.
+        let (state, kept) = (checkpoints.path(5).join(STATE), folder.path().join("kept"));
+        fs::rename(&state, &kept).unwrap();
+        std::os::unix::fs::symlink(STATE, &state).unwrap();
+        assert!(checkpoints.prune(10, None).is_err() && checkpoints.path(5).is_dir());
+        fs::remove_file(&state).unwrap();
+        fs::rename(&kept, &state).unwrap();
         // A file that the disk has lost.
         fs::remove_file(checkpoints.path(10).join(OPTIMIZER)).unwrap();
         assert_eq!(restored(&checkpoints), Some(5.1));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::file_names::WEIGHT_FILES;
 use super::{ModelDir, names};
+use crate::input::look_plain;
 use crate::walk::{Walk, WalkError};
 use crate::weights::ModelError;
 
@@ -17,23 +18,33 @@ use crate::weights::ModelError;
 const MAX_JSON_BYTES: u64 = 1 << 28;
 
 impl ModelDir {
-    /// A file that may be absent. One that cannot be looked at is taken for present, so that reading it gives the reason:
-    /// a tokenizer or a configuration that is skipped gives other numbers.
-    #[must_use]
-    pub fn optional(&self, name: &str) -> Option<PathBuf> {
-        let is_there = |path: &PathBuf| match fs::metadata(path) {
-            Ok(found) => found.is_file(),
-            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
-        };
-        Some(self.root.join(name)).filter(is_there)
+    /// A file that may be absent.
+    ///
+    /// # Errors
+    /// [`ModelError::Read`] when that cannot be told: without a tokenizer or a configuration that a failing disk hides, other
+    /// numbers would come.
+    pub fn optional(&self, name: &str) -> Result<Option<PathBuf>, ModelError> {
+        let path = self.root.join(name);
+        match look_plain(&path) {
+            Ok(found) => Ok(found.is_some_and(|found| found.is_file()).then_some(path)),
+            Err(source) => Err(ModelError::Read { path, source }),
+        }
+    }
+
+    /// Whether there is such a file.
+    ///
+    /// # Errors
+    /// As [`Self::optional`].
+    pub fn has(&self, name: &str) -> Result<bool, ModelError> {
+        Ok(self.optional(name)?.is_some())
     }
 
     /// A file that must be there.
     ///
     /// # Errors
-    /// [`ModelError::MissingFile`], which lists what the folder has instead.
+    /// [`ModelError::MissingFile`], which lists what the folder has instead; or it cannot be told.
     pub fn file(&self, name: &str) -> Result<PathBuf, ModelError> {
-        self.optional(name).ok_or_else(|| ModelError::MissingFile {
+        self.optional(name)?.ok_or_else(|| ModelError::MissingFile {
             wanted: name.to_owned(),
             folder: self.root.clone(),
             hint: self.hint(),
@@ -44,14 +55,14 @@ impl ModelDir {
     fn hint(&self) -> String {
         // Not by `json`, which asks for this hint where there is no such file.
         let read = |path: PathBuf| serde_json::from_slice::<serde_json::Value>(&fs::read(path).ok()?).ok();
-        let kind = self.optional("config.json").and_then(read).and_then(|config| {
+        let config = self.optional("config.json").ok().flatten();
+        let kind = config.clone().and_then(read).and_then(|config| {
             let class = config["architectures"][0].as_str().map(|name| format!(" ({name})")).unwrap_or_default();
             Some(format!("it is a `{}` checkpoint{class}, and ", config["model_type"].as_str()?))
         });
         let is_config = |name: &str| name.split('/').count() <= 3 && name.ends_with("/config.json");
         let inside = Walk::deep().files(&self.root, is_config).unwrap_or_default();
-        if let (None, Some(model)) = (self.optional("config.json"), inside.first().and_then(|file| file.path.parent()))
-        {
+        if let (None, Some(model)) = (config, inside.first().and_then(|file| file.path.parent())) {
             return format!("did you mean {}?", model.display());
         }
         let present = match list_files(&self.root) {
@@ -78,6 +89,14 @@ impl ModelDir {
         serde_json::from_slice(&bytes).map_err(|source| ModelError::Json { path, source })
     }
 
+    /// Reads a JSON file of the folder that may be absent.
+    ///
+    /// # Errors
+    /// As [`Self::json`], but that it is absent.
+    pub fn optional_json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ModelError> {
+        self.optional(name)?.map(|_| self.json(name)).transpose()
+    }
+
     /// The weight files: one file, or all shards an index names.
     ///
     /// Besides the usual names, a folder with exactly one `.safetensors`, `.bin`, `.pt` or `.pth` file is accepted.
@@ -86,7 +105,7 @@ impl ModelDir {
     /// There is none, the index is broken, or a shard is missing.
     pub fn weight_files(&self) -> Result<Vec<PathBuf>, ModelError> {
         for name in WEIGHT_FILES {
-            let Some(path) = self.optional(name) else {
+            let Some(path) = self.optional(name)? else {
                 continue;
             };
             if !name.ends_with(".index.json") {

@@ -13,29 +13,48 @@ use super::file_names::{WEIGHT_FILES, side_files};
 use super::open_clip::{OPEN_CLIP_CONFIG, is_of_tiktoken};
 use super::{HubSettings, ModelDir, names};
 use crate::files::{create_folder, write_atomically};
+use crate::input::look_plain;
+use crate::weights::ModelError;
 
-/// Looks a snapshot up in the cache; the error says why it cannot be used.
-pub(super) fn cached_snapshot(cache: &Path, model: &str, revision: &str) -> Result<(String, PathBuf), String> {
+/// Commit and folder of a snapshot in the cache, or why it cannot be used.
+pub(super) type Cached = Result<(String, PathBuf), String>;
+
+/// Looks a snapshot up in the cache.
+///
+/// # Errors
+/// It cannot be told: the hub might have another commit by now, so that it is not asked instead.
+pub(super) fn cached_snapshot(cache: &Path, model: &str, revision: &str) -> Result<Cached, ModelError> {
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |source| ModelError::Read { path, source }
+    };
+    let is_folder = |path: &Path| -> Result<bool, ModelError> {
+        Ok(look_plain(path).map_err(unreadable(path))?.is_some_and(|found| found.is_dir()))
+    };
     let repo = cache.join(format!("models--{}", model.replace('/', "--")));
-    if !repo.is_dir() {
-        return Err(format!("cache `{}`: not there", repo.display()));
+    if !is_folder(&repo)? {
+        return Ok(Err(format!("cache `{}`: not there", repo.display())));
     }
-    let commit = match fs::read_to_string(repo.join("refs").join(revision)) {
-        Ok(commit) => commit.trim().to_owned(),
-        Err(_) => revision.to_owned(),
+    let reference = repo.join("refs").join(revision);
+    let commit = match look_plain(&reference).map_err(unreadable(&reference))? {
+        Some(found) if found.is_file() => {
+            fs::read_to_string(&reference).map_err(unreadable(&reference))?.trim().to_owned()
+        }
+        _ => revision.to_owned(),
     };
     if !names::is_component(&commit) {
-        return Err(format!("cache `{}`: `{commit}` is no commit", repo.display()));
+        return Ok(Err(format!("cache `{}`: `{commit}` is no commit", repo.display())));
     }
     let root = repo.join("snapshots").join(&commit);
-    if !root.is_dir() {
-        return Err(format!("cache `{}`: no revision `{revision}`", repo.display()));
+    if !is_folder(&root)? {
+        return Ok(Err(format!("cache `{}`: no revision `{revision}`", repo.display())));
     }
     let found = ModelDir { name: model.to_owned(), commit: None, root: root.clone() };
-    let config = found.optional("config.json").or_else(|| found.optional(OPEN_CLIP_CONFIG));
-    match (config, found.weight_files()) {
-        (Some(_), Ok(_)) => Ok((commit, root)),
-        _ => Err(format!("cache `{}`: incomplete, it has {}", root.display(), list_files(&root).join(", "))),
+    let has_config = found.has("config.json")? || found.has(OPEN_CLIP_CONFIG)?;
+    match found.weight_files() {
+        Ok(_) if has_config => Ok(Ok((commit, root))),
+        Err(error @ ModelError::Read { .. }) => Err(error),
+        _ => Ok(Err(format!("cache `{}`: incomplete, it has {}", root.display(), list_files(&root).join(", ")))),
     }
 }
 
@@ -59,7 +78,7 @@ fn fetch_side_files(hub: &HubSettings, found: &ModelDir, commit: &str) -> Result
     let source = Source::new(hub, api(hub)?, (RepoType::Model, &found.name), commit);
     let info = source.repo.info().map_err(Box::new)?;
     let of_tiktoken = info.siblings.iter().map(|file| file.rfilename.as_str()).filter(|name| is_of_tiktoken(name));
-    for name in side_files().chain(of_tiktoken).filter(|name| found.optional(name).is_none()) {
+    for name in side_files().chain(of_tiktoken).filter(|name| found.has(name).is_ok_and(|has| !has)) {
         if info.siblings.iter().any(|file| file.rfilename == name) {
             tracing::info!(model = found.name, file = name, "fetching a file that the cache lacks");
             source.get(name)?;

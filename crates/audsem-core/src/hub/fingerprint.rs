@@ -17,10 +17,9 @@ impl ModelDir {
     /// # Errors
     /// A file cannot be read.
     pub fn fingerprint(&self) -> Result<ModelFingerprint, ModelError> {
-        let side = hashed_files().filter_map(|name| self.optional(name));
-        let of_tiktoken = open_clip::tiktoken_files(self);
-        let of_tiktoken = of_tiktoken.iter().filter_map(|name| self.optional(name));
-        let sha256 = self.weight_files()?.into_iter().chain(side).chain(of_tiktoken).map(|path| sha256_of(&path));
+        let of_tiktoken = open_clip::tiktoken_files(self)?;
+        let side = self.files_of(hashed_files().chain(of_tiktoken.iter().map(String::as_str)))?;
+        let sha256 = self.weight_files()?.into_iter().chain(side).map(|path| sha256_of(&path));
         Ok(ModelFingerprint {
             name: self.name.clone(),
             revision: self.commit.clone(),
@@ -28,10 +27,29 @@ impl ModelDir {
         })
     }
 
-    /// Files of the folder on which its tokenizer depends, those that are there.
-    pub fn tokenizer_files(&self) -> impl Iterator<Item = PathBuf> {
+    /// Paths of those of these files that are there.
+    ///
+    /// # Errors
+    /// As [`Self::optional`].
+    pub fn files_of<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<PathBuf>, ModelError> {
+        names.into_iter().filter_map(|name| self.optional(name).transpose()).collect()
+    }
+
+    /// Hashes of those of these files that are there, for files on which an outcome depends.
+    ///
+    /// # Errors
+    /// A file cannot be read, or it cannot be told whether it is there.
+    pub fn hashes_of<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<String>, ModelError> {
+        self.files_of(names)?.iter().map(|path| sha256_of(path)).collect()
+    }
+
+    /// Hashes of the files of the folder on which its tokenizer depends, those that are there.
+    ///
+    /// # Errors
+    /// As [`Self::hashes_of`].
+    pub fn tokenizer_hashes(&self) -> Result<Vec<String>, ModelError> {
         // The configuration says which class of tokenizers reads the others.
-        ["config.json"].into_iter().chain(TOKENIZER_FILES).filter_map(|name| self.optional(name))
+        self.hashes_of(["config.json"].into_iter().chain(TOKENIZER_FILES))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Files of models of the library `open_clip`.
 
 use super::{ModelDir, names};
+use crate::weights::ModelError;
 
 /// The configuration of a model, which has no `config.json`.
 pub const OPEN_CLIP_CONFIG: &str = "open_clip_config.json";
@@ -14,12 +15,16 @@ pub(super) fn is_of_tiktoken(name: &str) -> bool {
 }
 
 /// Files of a tokenizer of `tiktoken` that the configuration of a folder names.
-pub(super) fn tiktoken_files(dir: &ModelDir) -> Vec<String> {
-    if dir.optional(OPEN_CLIP_CONFIG).is_none() {
-        return Vec::new();
-    }
-    let config = dir.json::<serde_json::Value>(OPEN_CLIP_CONFIG).unwrap_or_default();
+///
+/// # Errors
+/// The configuration cannot be read. Of one that is no JSON those say it who need it.
+pub(super) fn tiktoken_files(dir: &ModelDir) -> Result<Vec<String>, ModelError> {
+    let config = match dir.optional_json::<serde_json::Value>(OPEN_CLIP_CONFIG) {
+        Ok(Some(config)) => config,
+        Ok(None) | Err(ModelError::Json { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
     let text = &config["model_cfg"]["text_cfg"];
     let named = ["tiktoken_bpe_path", "tiktoken_config_path"].map(|key| text[key].as_str().map(str::to_owned));
-    named.into_iter().flatten().filter(|name| names::is_relative(name)).collect()
+    Ok(named.into_iter().flatten().filter(|name| names::is_relative(name)).collect())
 }

@@ -42,10 +42,10 @@ impl ModelDir {
             tried.push(format!("hub: `{revision}` is no name of a branch, tag or commit"));
             return Err(ModelError::NotFound { model: model.to_owned(), tried });
         }
-        match cached_snapshot(&hub.cache, model, revision) {
+        match cached_snapshot(&hub.cache, model, revision)? {
             Ok((commit, root)) => {
                 let found = Self { name: model.to_owned(), commit: Some(commit.clone()), root };
-                if !hub.offline && found.lacks_side_files(&hub.cache, &commit) {
+                if !hub.offline && found.lacks_side_files(&hub.cache, &commit)? {
                     complete(hub, &found, &commit);
                 }
                 return Ok(found);
@@ -67,16 +67,19 @@ impl ModelDir {
 
     /// Whether a snapshot has been cached without its tokenizer and feature extractor, as when a Python program has
     /// loaded the network alone. What is known not to exist in the commit is not missed.
-    fn lacks_side_files(&self, cache: &Path, commit: &str) -> bool {
-        let lacks_any = |names: &[&str]| {
-            names.iter().all(|name| self.optional(name).is_none())
-                && names.iter().any(|name| !absent_marker(cache, &self.name, commit, name).exists())
+    fn lacks_side_files(&self, cache: &Path, commit: &str) -> Result<bool, ModelError> {
+        let is_known_absent =
+            |name: &&str| absent_marker(cache, &self.name, commit, name).try_exists().unwrap_or(false);
+        let lacks = |names: &[&str]| -> Result<bool, ModelError> {
+            Ok(self.files_of(names.iter().copied())?.is_empty() && !names.iter().all(is_known_absent))
         };
         let hears =
             || self.json::<serde_json::Value>("config.json").is_ok_and(|config| config["audio_config"].is_object());
-        let of_tiktoken = open_clip::tiktoken_files(self);
-        lacks_any(&["tokenizer.json", "vocab.txt"])
-            || (lacks_any(&["preprocessor_config.json"]) && hears())
-            || of_tiktoken.iter().any(|name| lacks_any(&[name]))
+        let mut lacking =
+            lacks(&["tokenizer.json", "vocab.txt"])? || (lacks(&["preprocessor_config.json"])? && hears());
+        for name in open_clip::tiktoken_files(self)? {
+            lacking |= lacks(&[&name])?;
+        }
+        Ok(lacking)
     }
 }

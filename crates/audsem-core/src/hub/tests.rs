@@ -115,7 +115,7 @@ fn what_the_cache_lacks_is_fetched_for_its_commit_and_asked_for_once() {
     put(&repo.join("snapshots/c1/config.json"), br#"{"audio_config": {}}"#);
     put(&repo.join("snapshots/c1/model.safetensors"), b"x");
     let offline = ModelDir::resolve_with("org/ears", None, &settings(cache.path())).unwrap();
-    assert!(offline.optional("tokenizer.json").is_none());
+    assert!(!offline.has("tokenizer.json").unwrap());
 
     let online = HubSettings { offline: false, endpoint: Some(hub.url("")), ..settings(cache.path()) };
     for _ in 0..2 {
@@ -301,10 +301,40 @@ fn absurdly_large_json_is_not_read() {
 }
 
 #[test]
-fn a_file_that_cannot_be_looked_at_is_not_taken_for_absent() {
+fn a_file_that_cannot_be_looked_at_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink("tokenizer.json", dir.path().join("tokenizer.json")).unwrap();
+    circle(&dir.path().join("tokenizer.json"));
+    put(&dir.path().join("model.safetensors"), b"x");
     let model = ModelDir::local(dir.path());
-    assert!(model.optional("tokenizer.json").is_some() && model.optional("vocab.txt").is_none());
-    assert!(model.json::<serde_json::Value>("tokenizer.json").is_err());
+    let is_unread =
+        |error: ModelError| matches!(error, ModelError::Read { path, .. } if path.ends_with("tokenizer.json"));
+    assert!(!model.has("vocab.txt").unwrap());
+    assert!(is_unread(model.optional("tokenizer.json").unwrap_err()));
+    assert!(is_unread(model.optional_json::<serde_json::Value>("tokenizer.json").unwrap_err()));
+    assert!(is_unread(model.file("tokenizer.json").unwrap_err()));
+    assert!(is_unread(model.tokenizer_hashes().unwrap_err()));
+    assert!(is_unread(model.fingerprint().unwrap_err()));
+}
+
+/// The hub may have another commit by now, which is another model.
+#[test]
+fn a_cache_that_cannot_be_looked_at_is_not_replaced_by_the_hub() {
+    let cache = tempfile::tempdir().unwrap();
+    let repo = cache.path().join("models--org--tiny");
+    for hidden in ["refs/main", "snapshots/c1"] {
+        put(&repo.join("refs/main"), b"c1");
+        fs::remove_file(repo.join(hidden)).ok();
+        fs::create_dir_all(repo.join("snapshots")).unwrap();
+        circle(&repo.join(hidden));
+        let online =
+            HubSettings { offline: false, endpoint: Some("http://127.0.0.1:9".to_owned()), ..settings(cache.path()) };
+        let error = ModelDir::resolve_with("org/tiny", None, &online).unwrap_err();
+        assert!(matches!(&error, ModelError::Read { path, .. } if path.ends_with(hidden)), "{error}");
+        fs::remove_file(repo.join(hidden)).unwrap();
+    }
+}
+
+/// A link to itself, which nothing can follow.
+fn circle(path: &Path) {
+    std::os::unix::fs::symlink(path.file_name().unwrap(), path).unwrap();
 }

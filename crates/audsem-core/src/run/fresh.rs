@@ -15,6 +15,7 @@ use super::marker::{ENDING, Found, Marker};
 use super::spread;
 use crate::error::{Error, Result};
 use crate::files::{is_temporary, sync_folder};
+use crate::input::is_folder;
 
 /// What an earlier run has left.
 #[derive(Debug, Default)]
@@ -97,7 +98,7 @@ fn settle_folders(folder: &Path, outputs: &BTreeSet<PathBuf>) -> Result<()> {
     let parents: BTreeSet<&Path> = outputs.iter().flat_map(|output| above(output)).collect();
     // Those further down come first.
     for parent in parents.into_iter().rev().map(|parent| folder.join(parent)) {
-        if parent.is_dir() && fs::remove_dir(&parent).is_err() {
+        if is_folder(&parent)? && fs::remove_dir(&parent).is_err() {
             sync_folder(&parent)?;
         }
     }

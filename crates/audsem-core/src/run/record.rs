@@ -13,6 +13,7 @@ use super::marker::Marker;
 use super::stats::Stats;
 use super::summary::FailedShard;
 use crate::error::{Error, Result};
+use crate::input::is_folder;
 
 /// What is known of a reason, as `stats.json` has it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -89,7 +90,7 @@ impl RunFolder {
                 fs::canonicalize(&path)
                     .is_ok_and(|target| folder.canonicalize().is_ok_and(|own| own.starts_with(target)))
             };
-            if path.is_dir() && !is_hidden && !is_above() {
+            if is_folder(&path)? && !is_hidden && !is_above() {
                 below.push(path);
             }
         }

@@ -79,7 +79,6 @@ impl Bench {
 
     /// Writes a file, with its folders.
     #[track_caller]
-    #[allow(clippy::disallowed_methods, reason = "inputs of tests need not be whole after a power cut")]
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.path(name);
         let write = || -> io::Result<()> {

@@ -3,6 +3,11 @@
 //!
 //! Behind the feature `testing`, which only dev-dependencies turn on.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "files of tests need not be whole after a power cut, nor their disk fail, and variables set the tests themselves"
+)]
+
 mod bench;
 /// Commands under injected faults and kills.
 #[cfg(target_os = "linux")]
@@ -105,7 +110,6 @@ pub fn kill_and_resume(folder: &Path, kills: usize, program: impl Fn(&Path, usiz
 }
 
 /// How many kills a test shall make: `AUDSEM_KILLS`, or so many as the suite has time for.
-#[allow(clippy::disallowed_methods, reason = "a setting of the tests themselves")]
 pub fn kills(usual: usize) -> usize {
     std::env::var("AUDSEM_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
 }

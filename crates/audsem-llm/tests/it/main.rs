@@ -1,5 +1,5 @@
 //! Integration tests of `audsem-llm`.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod settings;
 mod step;

@@ -169,7 +169,7 @@ impl<'a> Call<'a> {
 
 fn start_error(program: &Program, source: io::Error) -> MediaError {
     let (tool, path) = (program.tool(), program.path());
-    if source.kind() == io::ErrorKind::NotFound && !path.exists() {
+    if source.kind() == io::ErrorKind::NotFound && !path.try_exists().unwrap_or(true) {
         MediaError::Missing { tool, looked_in: format!("no file at {}", path.display()) }
     } else {
         MediaError::Start { tool, path: path.to_owned(), source }

@@ -42,7 +42,7 @@ impl ClapEncoder {
         dtype: DType,
         max_tokens: Option<usize>,
     ) -> Result<Self> {
-        let features = match OpenClip::is_in(dir) {
+        let features = match OpenClip::is_in(dir)? {
             true => OpenClipConfig::open(dir)?.audio.features(),
             false => FeatureConfig::open(dir)?,
         };

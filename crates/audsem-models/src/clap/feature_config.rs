@@ -123,11 +123,9 @@ impl FeatureConfig {
     /// # Errors
     /// No file has it, or one is not as expected.
     pub fn open(dir: &ModelDir) -> Result<Self, ModelError> {
-        if dir.optional(JOINT_FILE).is_some() {
-            let joint: Joint = dir.json(JOINT_FILE)?;
-            if let Some(config) = joint.feature_extractor.or(joint.audio_processor) {
-                return Ok(Self { file: JOINT_FILE, ..config });
-            }
+        let joint: Option<Joint> = dir.optional_json(JOINT_FILE)?;
+        if let Some(config) = joint.and_then(|joint| joint.feature_extractor.or(joint.audio_processor)) {
+            return Ok(Self { file: JOINT_FILE, ..config });
         }
         dir.json(OWN_FILE)
     }

@@ -29,7 +29,7 @@ struct Kind {
 impl Network {
     /// Opens the network of a folder.
     pub(super) fn open(dir: &ModelDir, device: &Device, dtype: DType) -> Result<Self> {
-        if OpenClip::is_in(dir) {
+        if OpenClip::is_in(dir)? {
             return Ok(Self::OpenClip(Box::new(OpenClip::open(dir, device, dtype)?)));
         }
         let kind: Kind = dir.json("config.json")?;

@@ -62,7 +62,11 @@ impl RandomModel<'_> {
         let (config, deviation) = configuration(dir.json("config.json")?, n_tokens)?;
         write_atomically(&output.join("tokenizer.json"), tokenizer.as_bytes())?;
         for name in SIDE_FILES {
-            if let Some(path) = processor.optional(name).or_else(|| dir.optional(name)) {
+            let found = match processor.optional(name)? {
+                Some(path) => Some(path),
+                None => dir.optional(name)?,
+            };
+            if let Some(path) = found {
                 write_atomically(&output.join(name), &audsem_core::input::read_whole(&path)?)?;
             }
         }

@@ -27,7 +27,7 @@ pub(super) struct Loaded {
 }
 
 pub(super) fn load(dir: &ModelDir, positions: usize, limit: Option<usize>) -> Result<Loaded> {
-    let whole: Option<Value> = dir.optional("tokenizer.json").map(|_| dir.json("tokenizer.json")).transpose()?;
+    let whole: Option<Value> = dir.optional_json("tokenizer.json")?;
     let settings = Settings::open(dir, whole.as_ref())?;
     let mut tokenizer = match settings.class {
         Class::General => {
@@ -71,7 +71,10 @@ fn wordpiece(dir: &ModelDir, whole: Option<Value>, settings: &Settings) -> Resul
             "max_input_chars_per_word": 100});
         return model(whole, "WordPiece", own);
     }
-    let path = dir.optional("vocab.txt").map_or_else(|| dir.file("tokenizer.json"), Ok)?;
+    let path = match dir.optional("vocab.txt")? {
+        Some(path) => path,
+        None => dir.file("tokenizer.json")?,
+    };
     let model = WordPiece::from_file(&path.to_string_lossy()).unk_token(unknown).build();
     Ok(model.map_err(|e| failed(&path, &e))?.into())
 }
@@ -97,7 +100,7 @@ fn byte_level_bpe(dir: &ModelDir, whole: Option<Value>) -> Result<ModelWrapper> 
             "end_of_word_suffix": "", "fuse_unk": false, "byte_fallback": false, "ignore_merges": false});
         return model(whole, "BPE", own);
     }
-    let (Some(vocab), Some(merges)) = (dir.optional("vocab.json"), dir.optional("merges.txt")) else {
+    let (Some(vocab), Some(merges)) = (dir.optional("vocab.json")?, dir.optional("merges.txt")?) else {
         return Err(dir.file("tokenizer.json").err().map_or_else(|| failed(dir.root(), &"no vocabulary"), Into::into));
     };
     let model = BPE::from_file(&vocab.to_string_lossy(), &merges.to_string_lossy())

@@ -35,7 +35,7 @@ impl Settings {
     pub(super) fn open(dir: &ModelDir, tokenizer: Option<&Value>) -> Result<Self> {
         let mut values = object(dir, "tokenizer_config.json")?;
         let network = object(dir, "config.json")?;
-        let class = class(&values, &network, tokenizer.is_some() || dir.optional("vocab.txt").is_none());
+        let class = class(&values, &network, tokenizer.is_some() || !dir.has("vocab.txt")?);
         let mut added = BTreeMap::new();
         if let Some(Value::Object(saved)) = values.get("added_tokens_decoder") {
             for (id, token) in saved {
@@ -168,11 +168,9 @@ fn parse(token: &Value, special: bool) -> Option<AddedToken> {
 
 /// A JSON object of the folder; empty if the file is not there.
 fn object(dir: &ModelDir, name: &str) -> Result<Map<String, Value>> {
-    match dir.optional(name) {
+    match dir.optional_json(name)? {
         None => Ok(Map::new()),
-        Some(path) => match dir.json(name)? {
-            Value::Object(map) => Ok(map),
-            _ => Err(failed(&path, &"not a JSON object")),
-        },
+        Some(Value::Object(map)) => Ok(map),
+        Some(_) => Err(failed(&dir.root().join(name), &"not a JSON object")),
     }
 }

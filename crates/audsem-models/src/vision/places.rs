@@ -49,10 +49,7 @@ impl PlaceClassifier {
     /// # Errors
     /// A file cannot be read, the list does not fit, or tensors are missing, unused or of another shape.
     pub fn open(dir: &ModelDir, names: &str, device: &Device, dtype: DType) -> Result<Self> {
-        let config: Config = match dir.optional("config.json") {
-            Some(_) => dir.json("config.json")?,
-            None => Config::default(),
-        };
+        let config: Config = dir.optional_json("config.json")?.unwrap_or_default();
         let names = parse_names(names, config.num_classes)?;
         let weights = Weights::open(dir, device, dtype)?;
         let network = ResNet::load(&weights.var_builder(), &config)?;

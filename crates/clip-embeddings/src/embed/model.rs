@@ -111,9 +111,8 @@ impl Found {
             Self::File { file, .. } => ModelFingerprint::of_file(file),
         };
         let mut fingerprint = fingerprint.map_err(audsem_models::Error::from)?;
-        for path in self.apart().into_iter().flat_map(ModelDir::tokenizer_files) {
-            fingerprint.sha256.extend(ModelFingerprint::of_file(&path).map_err(audsem_models::Error::from)?.sha256);
-        }
+        let apart = self.apart().map(ModelDir::tokenizer_hashes).transpose().map_err(audsem_models::Error::from)?;
+        fingerprint.sha256.extend(apart.into_iter().flatten());
         Ok(fingerprint)
     }
 }
@@ -121,7 +120,8 @@ impl Found {
 /// A folder that has a tokenizer.
 fn tokenizer_in(folder: &Path) -> Result<ModelDir, Error> {
     let dir = ModelDir::local(folder);
-    if ["tokenizer.json", "vocab.json"].iter().any(|name| dir.optional(name).is_some()) {
+    let found = dir.files_of(["tokenizer.json", "vocab.json"]).map_err(audsem_models::Error::from)?;
+    if !found.is_empty() {
         return Ok(dir);
     }
     let problem = "there is neither tokenizer.json nor vocab.json here\nhint: name the folder of a model, such as roberta-base or gpt2";

@@ -17,7 +17,9 @@ impl FromStr for NamedFolder {
 
     fn from_str(text: &str) -> Result<Self, String> {
         // An existing path is taken as a path, even if it contains `=`.
-        let named = text.split_once('=').filter(|(name, _)| !name.contains('/') && !Path::new(text).exists());
+        let named = text
+            .split_once('=')
+            .filter(|(name, _)| !name.contains('/') && !Path::new(text).try_exists().unwrap_or(true));
         let (name, path) = match named {
             Some((name, path)) => (name.to_owned(), PathBuf::from(path)),
             None => {

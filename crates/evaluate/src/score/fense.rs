@@ -47,8 +47,7 @@ impl FenseModels {
     /// A file cannot be read, or holds no such model.
     pub fn open(sentences: &Path, errors: &Path) -> Result<Self, Error> {
         let [sentences, errors] = [sentences, errors].map(ModelDir::local);
-        let settings = sentences.optional("sentence_bert_config.json");
-        let settings = settings.map(|_| sentences.json::<SentenceSettings>("sentence_bert_config.json")).transpose()?;
+        let settings: Option<SentenceSettings> = sentences.optional_json("sentence_bert_config.json")?;
         let limit = settings.and_then(|settings| settings.max_seq_length);
         let (device, dtype) = (DeviceChoice::Cpu.open()?, Precision::F32.dtype());
         Ok(Self {

@@ -120,7 +120,9 @@ pub(crate) fn no_run_of(folder: &Path, wanted: &str) -> Error {
             format!("this is no run folder of {wanted}, but one of `{}`", record.command)
         }
         Some(record) => format!("this run of `{}` has written no answers", record.command),
-        None if !folder.exists() => format!("there is no such folder\nhint: name the output folder of {wanted}"),
+        None if !folder.try_exists().unwrap_or(true) => {
+            format!("there is no such folder\nhint: name the output folder of {wanted}")
+        }
         None => format!("this is no run folder of {wanted}\nhint: name the folder that these have written (--output)"),
     };
     CoreError::input(folder, problem).into()

@@ -27,7 +27,7 @@ pub(crate) fn read_table(table: &Path, assets: &Path, quick: bool) -> Result<Vec
             bail!("{}: not four columns: {line}", table.display());
         };
         let path = assets.join(path);
-        if (!quick || set == "quick") && path.exists() {
+        if (!quick || set == "quick") && path.try_exists()? {
             sounds.push(Sound { video_id: video_id.to_owned(), path, caption: caption.to_owned() });
         }
     }
@@ -46,7 +46,8 @@ pub(crate) fn decode_mono(path: &Path) -> Result<Vec<f32>> {
 
 /// One RGB frame that shows the picture beside a sound, or a plain one if there is no picture.
 pub(crate) fn picture(sound: &Path) -> Result<Vec<u8>> {
-    let found = ["png", "svg"].iter().map(|ext| sound.with_extension(ext)).find(|path| path.exists());
+    let found =
+        ["png", "svg"].iter().map(|ext| sound.with_extension(ext)).find(|path| path.try_exists().unwrap_or(true));
     let Some(path) = found else {
         let shade = sound.as_os_str().as_encoded_bytes().iter().fold(7u8, |a, b| a.wrapping_mul(31).wrapping_add(*b));
         return Ok(plain_frame([shade, shade / 2 + 64, 255 - shade]));

@@ -87,7 +87,7 @@ fn begin_checkpoint(config: &Config, dir: &ModelDir, seed: u64, device: &Device)
     let encoder = Tokenizer::load(dir, network.max_position_embeddings, Some(config.max_length))?;
     let mut side = Vec::new();
     for name in ["tokenizer_config.json", "special_tokens_map.json"] {
-        if let Some(path) = dir.optional(name) {
+        if let Some(path) = dir.optional(name)? {
             let bytes = std::fs::read(&path).map_err(CoreError::read(&path))?;
             side.push((name, bytes));
         }

@@ -116,14 +116,12 @@ impl RunConfig for HashedConfig<'_> {
 }
 
 /// The checkpoint of a folder, or of its subfolder `model`, where `train-classifier` puts it.
-#[must_use]
-pub fn checkpoint_of(dir: ModelDir) -> ModelDir {
-    let inner = dir.root().join("model");
-    if dir.optional("config.json").is_none() && inner.join("config.json").is_file() {
-        ModelDir::local(&inner)
-    } else {
-        dir
-    }
+///
+/// # Errors
+/// It cannot be told which of them has one.
+pub fn checkpoint_of(dir: ModelDir) -> Result<ModelDir> {
+    let inner = ModelDir::local(&dir.root().join("model"));
+    Ok(if !dir.has("config.json")? && inner.has("config.json")? { inner } else { dir })
 }
 
 /// Scores every distinct text of the input.

@@ -46,7 +46,7 @@ impl ClassifyArgs {
     /// # Errors
     /// Any error that prevents the run.
     pub fn run(&self, global: &GlobalArgs) -> Result<Summary> {
-        let mut config = Config::new(PathBuf::new(), checkpoint_of(self.model.resolve(BERT_BASE)?));
+        let mut config = Config::new(PathBuf::new(), checkpoint_of(self.model.resolve(BERT_BASE)?)?);
         config.inputs.clone_from(&self.input);
         config.device = self.model.device;
         config.precision = self.model.dtype;

@@ -132,7 +132,7 @@ fn a_small_network_from_nothing_generalises() {
     assert_eq!(metrics["n_heldout"].as_u64().unwrap(), n);
     assert_eq!(metrics["history"].as_array().unwrap().len(), config.epochs);
     // The checkpoint alone gives the verdicts that were reported.
-    let dir = checkpoint_of(ModelDir::local(folder.path()));
+    let dir = checkpoint_of(ModelDir::local(folder.path())).unwrap();
     let scorer = Scorer::open(&dir, &Device::Cpu, &scorer_options(7)).unwrap();
     let mut reader = csv::Reader::from_path(folder.path().join("heldout.csv")).unwrap();
     for record in reader.records().step_by(9) {
@@ -169,7 +169,7 @@ fn a_checkpoint_can_be_tuned_further_and_starts_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("first"), folder.path().join("second"));
     trained(&first, 0, 1);
-    let start = checkpoint_of(ModelDir::local(&first));
+    let start = checkpoint_of(ModelDir::local(&first)).unwrap();
     let config = train::Config {
         epochs: 1,
         batch_size: 64,
@@ -239,7 +239,7 @@ fn cues(folder: &Path, texts: &[&str]) -> PathBuf {
 fn distinct_texts_are_scored_once_whatever_the_workers_and_as_if_alone() {
     let folder = tempfile::tempdir().unwrap();
     trained(&folder.path().join("trained"), 0, 1);
-    let model = checkpoint_of(ModelDir::local(&folder.path().join("trained")));
+    let model = checkpoint_of(ModelDir::local(&folder.path().join("trained"))).unwrap();
     let texts =
         ["[dog barks]", "(dog barks)", "[dog barks]", "[]", "{MUSIC}", "[a long aside about nothing at all]", "é"];
     let input = cues(folder.path(), &texts);
@@ -276,7 +276,7 @@ fn scorer_options(batch_size: usize) -> ScorerOptions {
 fn classes_are_taken_by_name_and_unclear_ones_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     trained(&folder.path().join("model"), 1, 1);
-    let model = checkpoint_of(ModelDir::local(&folder.path().join("model")));
+    let model = checkpoint_of(ModelDir::local(&folder.path().join("model"))).unwrap();
     let path = model.root().join("config.json");
     let probability = |names: [&str; 2], sound_label: Option<&str>| {
         let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -302,7 +302,7 @@ fn classes_are_taken_by_name_and_unclear_ones_are_refused() {
 fn a_text_has_the_same_probability_in_any_company() {
     let folder = tempfile::tempdir().unwrap();
     trained(&folder.path().join("model"), 1, 1);
-    let model = checkpoint_of(ModelDir::local(&folder.path().join("model")));
+    let model = checkpoint_of(ModelDir::local(&folder.path().join("model"))).unwrap();
     let texts: Vec<String> = rows().into_iter().take(150).map(|row| row.text).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let input = cues(folder.path(), &texts);
@@ -337,7 +337,7 @@ fn a_text_has_the_same_probability_in_any_company() {
 fn texts_are_read_to_the_limit_of_the_model_and_cuts_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     trained(&folder.path().join("model"), 1, 1);
-    let model = checkpoint_of(ModelDir::local(&folder.path().join("model")));
+    let model = checkpoint_of(ModelDir::local(&folder.path().join("model"))).unwrap();
     let long = format!("[{}]", "wind ".repeat(40));
     let input = cues(folder.path(), &["[dog barks]", &long]);
     let run = |name: &str, max_tokens| {
@@ -378,7 +378,7 @@ fn the_commands_work_together_and_a_wrong_model_is_named() {
 fn a_text_without_an_end_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     trained(&folder.path().join("model"), 1, 1);
-    let model = checkpoint_of(ModelDir::local(&folder.path().join("model")));
+    let model = checkpoint_of(ModelDir::local(&folder.path().join("model"))).unwrap();
     let (words, one) = ("wind howls ".repeat(1 << 20), "x".repeat(10 << 20));
     let input = cues(folder.path(), &["[dog barks]", &words, &one]);
     let options = RunOptions { max_fail_rate: 1.0, ..RunOptions::new(folder.path().join("out")) };
@@ -394,7 +394,7 @@ fn a_text_without_an_end_is_counted() {
 fn training_takes_the_classes_of_its_checkpoint_by_name() {
     let folder = tempfile::tempdir().unwrap();
     trained(&folder.path().join("first"), 0, 1);
-    let start = checkpoint_of(ModelDir::local(&folder.path().join("first")));
+    let start = checkpoint_of(ModelDir::local(&folder.path().join("first"))).unwrap();
     let path = start.root().join("config.json");
     let tuned = |output: &str, names: [&str; 2]| -> Result<Vec<f64>, String> {
         let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();

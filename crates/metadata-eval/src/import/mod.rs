@@ -16,6 +16,7 @@ mod rows;
 use std::path::{Path, PathBuf};
 
 use audsem_core::error::Error as CoreError;
+use audsem_core::input::is_folder;
 use audsem_core::run::{
     FileFingerprint, Fingerprint, LeftOut, Run, RunConfig, RunOptions, RunSpec, Shard, ShardError, ShardOutput, Step,
     Summary,
@@ -121,7 +122,7 @@ fn list(config: &Config) -> Result<Vec<PathBuf>, Error> {
     };
     let mut files = Vec::new();
     for given in &config.inputs {
-        if !given.is_dir() {
+        if !is_folder(given)? {
             files.push(given.clone());
             continue;
         }

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
 use audsem_core::blame::Blame;
 use audsem_core::clips::{ClipContent, clip_key, scan};
 use audsem_core::error::Error as CoreError;
+use audsem_core::input::read_at;
 use audsem_core::run::FileState;
 use audsem_core::tar::tars_under;
 use audsem_llm::{Media, TextError};
@@ -20,7 +20,7 @@ struct Place {
     /// Number of the tar.
     tar: usize,
     offset: u64,
-    n_bytes: usize,
+    n_bytes: u64,
     suffix: String,
 }
 
@@ -49,8 +49,7 @@ impl ClipSounds {
                 let Some(sound) = entry.media else { return };
                 // Every member has its header before it, so that nothing lies at the beginning of a tar.
                 is_compressed |= sound.offset == 0;
-                let Ok(n_bytes) = usize::try_from(sound.n_bytes) else { return };
-                let place = Place { tar, offset: sound.offset, n_bytes, suffix: sound.suffix };
+                let place = Place { tar, offset: sound.offset, n_bytes: sound.n_bytes, suffix: sound.suffix };
                 places.entry(entry.key).or_insert(place);
             });
             read.map_err(|error| CoreError::input(path, error.to_string()))?;
@@ -79,12 +78,11 @@ impl ClipSounds {
             return Err(fault(key.into(), "no shard has the sound of this clip".to_owned(), Blame::Record));
         };
         let path = &self.tars[place.tar];
-        let mut bytes = vec![0; place.n_bytes];
-        let read = File::open(path).and_then(|file| file.read_exact_at(&mut bytes, place.offset));
+        let read = File::open(path).and_then(|file| read_at(&file, place.offset, place.n_bytes));
         if let Some(change) = self.states[place.tar].change() {
             return Err(fault(path.clone(), change, Blame::Surroundings));
         }
-        read.map_err(|error| TextError::unread_media(path, &error))?;
+        let bytes = read.map_err(|error| TextError::unread_media(path, &error))?;
         Ok(Media::from_bytes(&place.suffix, bytes))
     }
 }

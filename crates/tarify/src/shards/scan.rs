@@ -1,12 +1,11 @@
 //! Second step: finds the clips of the source tars that have text and usable audio, and their positions.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use audsem_core::clip_id::ClipId;
 use audsem_core::error::Error as CoreError;
+use audsem_core::input::{open_file, read_at};
 use audsem_core::parallel::ordered_map;
 use audsem_core::run::{
     FileFingerprint, Fingerprint, LeftOut, Outcome, OutputFile, ReadBack, Reads, Run, Shard, ShardError, ShardOutput,
@@ -137,9 +136,15 @@ impl Scan {
             found.payloads = Some(out.create(format!("scan-{}{PAYLOADS}", out.name()))?);
         }
         if tar.is_seekable() {
-            let file = audsem_core::input::open_file(&self.path).map_err(ShardError::from_core)?;
+            let file = open_file(&self.path).map_err(ShardError::from_core)?;
             let wanted = if store { u64::MAX } else { checker.bytes_wanted() };
-            check(checker, matched.into_iter(), |place| read_at(&file, place, wanted), &mut found, out)?;
+            check(
+                checker,
+                matched.into_iter(),
+                |place: Place| read_at(&file, place.offset, place.size.min(wanted)),
+                &mut found,
+                out,
+            )?;
         } else {
             let again = MemberReader::open(&self.path).map_err(ShardError::input)?;
             let unread = |_: Place| Err(io::Error::other("the payload was not read during the scan"));
@@ -208,13 +213,6 @@ fn check<'a>(
         out.work(matched.media.size as f64 / 1e6);
         found.take(matched, checked, out)
     })
-}
-
-/// The first `wanted` bytes of a payload.
-fn read_at(file: &File, place: Place, wanted: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(place.size.min(wanted)).map_err(io::Error::other)?];
-    file.read_exact_at(&mut bytes, place.offset)?;
-    Ok(bytes)
 }
 
 /// Reads the payloads of chosen members of a tar that can only be read from its beginning.

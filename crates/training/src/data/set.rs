@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use audsem_core::input::is_file;
 use audsem_core::run::{CompletedRun, RunOptions, ShardSelection};
 use audsem_core::tar::tars_under;
 
@@ -83,7 +84,7 @@ impl DataSet {
 }
 
 fn open_one(source: &DataSource, name: &str, options: &RunOptions) -> Result<Manifest> {
-    let is_manifest = CompletedRun::open(&source.path)?.is_some() && source.path.join("manifest.json").is_file();
+    let is_manifest = CompletedRun::open(&source.path)?.is_some() && is_file(&source.path.join("manifest.json"))?;
     if is_manifest {
         return Manifest::open(&source.path);
     }

@@ -1,30 +1,40 @@
 //! The model card.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
+use audsem_core::input::is_folder;
 use candle_core::DType;
 
 use crate::card::TrainingCard;
+use crate::error::Result;
 
 /// What a base is called in the card: its id, or the last part of a path, which says nothing elsewhere.
-pub(super) fn shown(base: &str) -> &str {
-    if is_hub_id(base) { base } else { base.trim_end_matches('/').rsplit('/').next().unwrap_or(base) }
+///
+/// # Errors
+/// It cannot be told whether it is a folder.
+pub(super) fn shown(base: &str) -> Result<&str> {
+    Ok(if is_hub_id(base)? { base } else { base.trim_end_matches('/').rsplit('/').next().unwrap_or(base) })
 }
 
-fn is_hub_id(base: &str) -> bool {
-    base.split('/').count() == 2 && !base.starts_with(['/', '.']) && !std::path::Path::new(base).is_dir()
+fn is_hub_id(base: &str) -> Result<bool> {
+    Ok(base.split('/').count() == 2 && !base.starts_with(['/', '.']) && !is_folder(Path::new(base))?)
 }
 
 /// `README.md` of a model: what it was made of, with what data and settings.
-pub(super) fn model_card(base: &str, training: Option<&TrainingCard>, dtype: DType) -> String {
+///
+/// # Errors
+/// As [`shown`].
+pub(super) fn model_card(base: &str, training: Option<&TrainingCard>, dtype: DType) -> Result<String> {
+    let (is_hub_id, shown) = (is_hub_id(base)?, shown(base)?);
     let mut card = String::new();
     let mut write = || -> std::fmt::Result {
         writeln!(card, "---\nlibrary_name: transformers\npipeline_tag: audio-text-to-text")?;
-        if is_hub_id(base) {
+        if is_hub_id {
             writeln!(card, "base_model: {base}")?;
         }
         writeln!(card, "---\n\n# An audio language model, fine-tuned with AudSem\n")?;
-        writeln!(card, "Base: `{}`. Numbers: {}.\n", shown(base), dtype.as_str())?;
+        writeln!(card, "Base: `{}`. Numbers: {}.\n", shown, dtype.as_str())?;
         match training {
             Some(training) => training_section(&mut card, training),
             None => writeln!(card, "There is no record of the training."),
@@ -36,7 +46,7 @@ pub(super) fn model_card(base: &str, training: Option<&TrainingCard>, dtype: DTy
         )
     };
     write().expect("writing to a string does not fail");
-    card
+    Ok(card)
 }
 
 fn training_section(card: &mut String, training: &TrainingCard) -> std::fmt::Result {

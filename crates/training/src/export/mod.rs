@@ -99,7 +99,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<Summary> {
         base_sha256: model.sha256.clone(),
         processor_sha256: processor.as_deref().map(side_files_of).transpose()?,
         trained_sha256: trained.sha256()?,
-        base: card::shown(&base.name).to_owned(),
+        base: card::shown(&base.name)?.to_owned(),
         layout: config.layout,
         dtype: config.dtype,
     };
@@ -134,12 +134,7 @@ fn push(target: &PushTarget, folder: &Path, run_folder: &Path) -> Result<PushedM
 
 /// Hashes of the files of a processor.
 fn side_files_of(name: &str) -> Result<Vec<String>> {
-    let dir = ModelDir::resolve(name, None)?;
-    let mut hashes = Vec::new();
-    for path in SIDE_FILES.iter().filter_map(|file| dir.optional(file)) {
-        hashes.extend(audsem_core::run::ModelFingerprint::of_file(&path)?.sha256);
-    }
-    Ok(hashes)
+    Ok(ModelDir::resolve(name, None)?.hashes_of(SIDE_FILES)?)
 }
 
 struct Export<'a> {
@@ -166,7 +161,7 @@ impl Export<'_> {
         out.file_kept(tensors? as u64);
         self.side_files(out)?;
         write_json(out, "config.json", &export.config())?;
-        let card = card::model_card(self.base, self.trained.card.as_ref(), export.dtype());
+        let card = card::model_card(self.base, self.trained.card.as_ref(), export.dtype())?;
         Ok(write(out, "README.md", card.as_bytes())?)
     }
 
@@ -178,12 +173,18 @@ impl Export<'_> {
             Some(name) => ModelDir::resolve(name, None).map_err(Error::from)?,
             None => base.clone(),
         };
+        let mut written = Vec::new();
         for name in SIDE_FILES {
-            if let Some(path) = dir.optional(name).or_else(|| base.optional(name)) {
+            let found = match dir.optional(name).map_err(Error::from)? {
+                Some(path) => Some(path),
+                None => base.optional(name).map_err(Error::from)?,
+            };
+            if let Some(path) = found {
                 write(out, name, &read_whole(&path)?)?;
+                written.push(name);
             }
         }
-        let has = |name: &str| dir.optional(name).is_some() || base.optional(name).is_some();
+        let has = |name: &str| written.contains(&name);
         if !has("chat_template.jinja") && !has("chat_template.json") {
             write(out, "chat_template.jinja", family.chat_template().as_bytes())?;
         }

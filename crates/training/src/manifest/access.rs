@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,11 +34,11 @@ impl ShardFiles {
     /// The shard cannot be read, or has changed since it was indexed: the JSON there has another digest.
     pub fn read(&self, row: &ManifestRow) -> Result<ExampleBytes> {
         let file = self.file(&row.tar)?;
-        let json = read_at(&file, row, row.json_offset, row.json_bytes)?;
+        let json = payload(&file, row, row.json_offset, row.json_bytes)?;
         if hex(&Sha256::digest(&json)) != row.json_sha256 {
             return Err(stale(row, format!("the JSON of `{}` has changed since the shard was indexed", row.key)));
         }
-        Ok(ExampleBytes { json, sound: read_at(&file, row, row.audio_offset, row.audio_bytes)? })
+        Ok(ExampleBytes { json, sound: payload(&file, row, row.audio_offset, row.audio_bytes)? })
     }
 
     fn file(&self, tar: &str) -> Result<Arc<File>> {
@@ -54,15 +52,13 @@ impl ShardFiles {
     }
 }
 
-fn read_at(file: &File, row: &ManifestRow, offset: u64, bytes: u64) -> Result<Vec<u8>> {
+fn payload(file: &File, row: &ManifestRow, offset: u64, bytes: u64) -> Result<Vec<u8>> {
     let there = file.metadata().map_err(audsem_core::error::Error::read(Path::new(&row.tar)))?.len();
     if offset.checked_add(bytes).is_none_or(|end| end > there) {
         return Err(stale(row, format!("`{}` lies beyond its end, at byte {offset}", row.key)));
     }
-    let mut buffer = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
-    file.read_exact_at(&mut buffer, offset)
-        .map_err(|error: io::Error| audsem_core::error::Error::read(Path::new(&row.tar))(error))?;
-    Ok(buffer)
+    Ok(audsem_core::input::read_at(file, offset, bytes)
+        .map_err(audsem_core::error::Error::read(Path::new(&row.tar)))?)
 }
 
 fn stale(row: &ManifestRow, problem: String) -> Error {

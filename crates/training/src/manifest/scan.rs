@@ -1,12 +1,11 @@
 //! The examples of one shard, by its headers and its JSON; sounds are skipped.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 
 use audsem_core::blame::Blame;
 use audsem_core::clips::{MAX_JSON_BYTES, clip_key, clip_of_question, parse_clip};
 use audsem_core::files::hex;
-use audsem_core::input::{file_bytes, open_file};
+use audsem_core::input::{file_bytes, open_file, read_at};
 use audsem_core::run::{LeftOut, Outcome, ShardError, ShardOutput};
 use audsem_core::suffix::is_audio;
 use audsem_core::tables::write_parquet;
@@ -19,7 +18,7 @@ use super::{DropReason, Fault};
 use crate::tables::ManifestRow;
 
 /// Bytes of a FLAC file that state its length.
-const FLAC_HEAD_BYTES: usize = 42;
+const FLAC_HEAD_BYTES: u64 = 42;
 
 /// Writes the table of one shard.
 ///
@@ -148,20 +147,19 @@ impl ShardScanner<'_> {
             json_sha256: json.map(|json| hex(&Sha256::digest(json))).unwrap_or_default(),
             audio_offset,
             audio_bytes,
-            duration_ms: self.duration_ms(&audio_suffix, audio_offset)?,
+            duration_ms: self.duration_ms(&audio_suffix, audio_offset, audio_bytes)?,
             audio_suffix,
             text_bytes: 0,
             numbers: Vec::new(),
         })
     }
 
-    fn duration_ms(&self, suffix: &str, offset: u64) -> Result<Option<u32>, ShardError> {
+    fn duration_ms(&self, suffix: &str, offset: u64, bytes: u64) -> Result<Option<u32>, ShardError> {
         if suffix != "flac" {
             return Ok(None);
         }
-        let mut head = [0; FLAC_HEAD_BYTES];
-        let read = self.file.read_at(&mut head, offset).map_err(ShardError::input)?;
-        let seconds = probe_flac(&head[..read]).and_then(|info| info.duration_s());
+        let head = read_at(&self.file, offset, bytes.min(FLAC_HEAD_BYTES)).map_err(ShardError::input)?;
+        let seconds = probe_flac(&head).and_then(|info| info.duration_s());
         Ok(seconds.map(|seconds| (seconds * 1000.0).round().min(f64::from(u32::MAX)) as u32))
     }
 

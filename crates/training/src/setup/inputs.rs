@@ -2,6 +2,7 @@
 
 use audsem_core::device::Precision;
 use audsem_core::hub::ModelDir;
+use audsem_core::input::is_file;
 use audsem_core::instructions::InstructionProfile;
 use audsem_core::run::{FileFingerprint, Fingerprint, ModelFingerprint, Reads};
 use audsem_core::tar::list_tars;
@@ -129,7 +130,7 @@ impl Inputs {
 /// The content of a folder of shards, or of their manifest.
 fn content_of(source: &DataSource) -> Result<Reads> {
     let manifest = source.path.join("manifest.json");
-    if manifest.is_file() {
+    if is_file(&manifest)? {
         return Ok(Fingerprint::new().with_file(&FileFingerprint::of(&manifest)?).finish());
     }
     let tars = list_tars(&source.path)?;
@@ -138,10 +139,5 @@ fn content_of(source: &DataSource) -> Result<Reads> {
 
 /// Hashes of those of these files that are there.
 fn hashes(name: &str, files: &[&str]) -> Result<Vec<String>> {
-    let dir = ModelDir::resolve(name, None)?;
-    let mut hashes = Vec::new();
-    for path in files.iter().filter_map(|file| dir.optional(file)) {
-        hashes.extend(ModelFingerprint::of_file(&path)?.sha256);
-    }
-    Ok(hashes)
+    Ok(ModelDir::resolve(name, None)?.hashes_of(files.iter().copied())?)
 }

@@ -1,5 +1,5 @@
 //! The loop, with a model so small that its gradients are written out.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 #[allow(dead_code, reason = "tests of the loader use all of it")]
 #[path = "../../tests/it/bytes.rs"]

@@ -9,8 +9,6 @@
 //! `AUDSEM_CHAOS_KILLS` (rounds for each command), `AUDSEM_CHAOS_ROUND` (`fault-3`: this round alone), and `AUDSEM_CHAOS_TABLE` (a
 //! file to which a line of figures is added).
 
-#![allow(clippy::disallowed_methods, reason = "files of tests need not be whole after a power cut")]
-
 mod commands;
 mod draw;
 mod judge;

@@ -29,10 +29,7 @@ impl AstClassifier {
     /// unused or of another shape, all of which are named.
     pub fn open(dir: &ModelDir, device: &Device, dtype: DType) -> Result<Self> {
         let config: Config = dir.json("config.json")?;
-        let features: AstFeatureConfig = match dir.optional("preprocessor_config.json") {
-            Some(_) => dir.json("preprocessor_config.json")?,
-            None => AstFeatureConfig::default(),
-        };
+        let features: AstFeatureConfig = dir.optional_json("preprocessor_config.json")?.unwrap_or_default();
         let weights = Weights::open(dir, device, dtype)?;
         let network = Ast::load(&weights.var_builder(), &config)?;
         weights.finish(|_| false)?;

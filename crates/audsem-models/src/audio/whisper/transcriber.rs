@@ -156,8 +156,10 @@ impl Transcriber {
 
 /// The lists of tokens that are never written, or never first.
 fn never_written(dir: &ModelDir) -> Result<GenerationConfig> {
-    let has_rules = dir.optional("generation_config.json").is_some();
-    let rules: Value = dir.json(if has_rules { "generation_config.json" } else { "config.json" })?;
+    let rules: Value = match dir.optional_json("generation_config.json")? {
+        Some(rules) => rules,
+        None => dir.json("config.json")?,
+    };
     let lists = ["suppress_tokens", "begin_suppress_tokens"].into_iter();
     let lists: Map<String, Value> = lists.filter_map(|key| Some((key.to_owned(), rules.get(key)?.clone()))).collect();
     GenerationConfig::from_json(&Value::Object(lists).to_string())

@@ -14,7 +14,7 @@ mod words;
 use std::collections::BTreeMap;
 
 use audsem_core::hub::{ModelDir, OPEN_CLIP_CONFIG};
-use audsem_core::weights::Weights;
+use audsem_core::weights::{ModelError, Weights};
 use audsem_media::audio::Spectrogram;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
@@ -45,9 +45,18 @@ pub struct OpenClip {
 
 impl OpenClip {
     /// Whether a folder holds a model of `open_clip`, and not also one of transformers.
-    pub(super) fn is_in(dir: &ModelDir) -> bool {
-        let of_transformers = || dir.json::<Value>("config.json").is_ok_and(|config| config["model_type"].is_string());
-        dir.optional(OPEN_CLIP_CONFIG).is_some() && !(dir.optional("config.json").is_some() && of_transformers())
+    ///
+    /// # Errors
+    /// It cannot be told.
+    pub(super) fn is_in(dir: &ModelDir) -> Result<bool> {
+        if !dir.has(OPEN_CLIP_CONFIG)? {
+            return Ok(false);
+        }
+        match dir.optional_json::<Value>("config.json") {
+            Ok(config) => Ok(!config.is_some_and(|config| config["model_type"].is_string())),
+            Err(ModelError::Json { .. }) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Opens a folder.

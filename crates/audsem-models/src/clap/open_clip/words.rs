@@ -34,7 +34,7 @@ impl OpenClipWords {
         if tokens.is_tiktoken() {
             return Ok(Self { kind: tiktoken(dir, tokens)?, clean: tokens.clean(), max_tokens });
         }
-        if ["tokenizer.json", "vocab.json"].iter().all(|name| dir.optional(name).is_none()) {
+        if dir.files_of(["tokenizer.json", "vocab.json"])?.is_empty() {
             return Err(failed(
                 dir,
                 "there is no tokenizer.json; the library has its words in its own package\nhint: give `--tokenizer` a folder with the tokenizer of openai/clip-vit-large-patch14, which has the same words",

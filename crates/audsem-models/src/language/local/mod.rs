@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use audsem_core::hub::ModelDir;
+use audsem_core::input::is_file;
 use audsem_core::run::ModelFingerprint;
 use audsem_core::signals::stop_requested;
 use audsem_core::weights::Weights;
@@ -45,7 +46,7 @@ impl LocalModel {
     /// There is no such model, a file is broken, or the architecture is not supported.
     pub fn open(model: &str, device: &Device, dtype: DType) -> Result<Self> {
         let path = Path::new(model);
-        if path.is_file() {
+        if is_file(path)? {
             return Self::open_gguf(path, device);
         }
         Self::open_folder(&ModelDir::resolve(model, None)?, device, dtype)
@@ -181,11 +182,9 @@ fn failed(error: &Error) -> TextError {
 /// The tokens that end an answer, as the files of a checkpoint name them.
 pub(crate) fn ends_of(dir: &ModelDir, config: &Value, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
     let mut ends = ids(&config["eos_token_id"]);
-    if dir.optional("generation_config.json").is_some() {
-        ends.extend(ids(&dir.json::<Value>("generation_config.json")?["eos_token_id"]));
-    }
-    if dir.optional("tokenizer_config.json").is_some() {
-        let settings: Value = dir.json("tokenizer_config.json")?;
+    let generation: Value = dir.optional_json("generation_config.json")?.unwrap_or_default();
+    ends.extend(ids(&generation["eos_token_id"]));
+    if let Some(settings) = dir.optional_json::<Value>("tokenizer_config.json")? {
         let end = settings["eos_token"].as_str().or_else(|| settings["eos_token"]["content"].as_str());
         ends.extend(end.and_then(|end| tokenizer.token_to_id(end)));
     }

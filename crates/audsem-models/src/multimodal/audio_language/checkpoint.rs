@@ -106,8 +106,8 @@ impl AudioCheckpoint {
     /// # Errors
     /// A file cannot be read, or asks for something that is not supported.
     pub fn generation(&self, tokenizer: &Tokenizer) -> Result<GenerationConfig> {
-        let settings = match self.dir.optional("generation_config.json") {
-            Some(_) => GenerationConfig::from_json(&self.dir.json::<Value>("generation_config.json")?.to_string())?,
+        let settings = match self.dir.optional_json::<Value>("generation_config.json")? {
+            Some(settings) => GenerationConfig::from_json(&settings.to_string())?,
             None => GenerationConfig::default(),
         };
         let mut eos_token_id = ends_of(&self.processor_dir, &self.json, tokenizer)?;

@@ -54,13 +54,11 @@ impl Keys {
 /// # Errors
 /// A file cannot be read, or features are wanted that the network does not have.
 pub(super) fn configure(config: &mut AudioLanguageConfig, dir: &ModelDir, notes: &mut Vec<String>) -> Result<()> {
-    let found: Option<Value> = if dir.optional("preprocessor_config.json").is_some() {
-        Some(dir.json("preprocessor_config.json")?)
-    } else if dir.optional("processor_config.json").is_some() {
-        let whole: Value = dir.json("processor_config.json")?;
-        whole.get("feature_extractor").cloned()
-    } else {
-        None
+    let found: Option<Value> = match dir.optional_json("preprocessor_config.json")? {
+        Some(own) => Some(own),
+        None => dir
+            .optional_json::<Value>("processor_config.json")?
+            .and_then(|whole| whole.get("feature_extractor").cloned()),
     };
     let Some(found) = found else {
         let seconds = config.longest_sound() / SAMPLE_RATE_HZ as usize;

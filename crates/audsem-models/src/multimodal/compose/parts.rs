@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use audsem_core::hub::ModelDir;
+use audsem_core::input::is_file;
 use audsem_core::run::ModelFingerprint;
 use audsem_core::weights::Weights;
 use candle_core::{DType, Device, Tensor};
@@ -92,7 +93,7 @@ impl LanguagePart {
     /// Reads a GGUF file, a local folder, or a model of the hub by its id.
     pub(super) fn open(model: &str, dtype: DType) -> Result<Self> {
         let path = Path::new(model);
-        let mut part = if path.is_file() { Self::open_gguf(path)? } else { Self::open_folder(model, dtype)? };
+        let mut part = if is_file(path)? { Self::open_gguf(path)? } else { Self::open_folder(model, dtype)? };
         if part.config.family == Family::Mixtral {
             return Err(Error::unsupported("model_type", &"mixtral", "qwen2, llama"));
         }

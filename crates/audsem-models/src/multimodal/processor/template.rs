@@ -25,10 +25,7 @@ impl AudioFamily {
 /// # Errors
 /// A file cannot be read, or the template cannot be parsed.
 pub(super) fn open(dir: &ModelDir, family: AudioFamily, notes: &mut Vec<String>) -> Result<ChatTemplate> {
-    let settings: Value = match dir.optional("tokenizer_config.json") {
-        Some(_) => dir.json("tokenizer_config.json")?,
-        None => Value::Null,
-    };
+    let settings: Value = dir.optional_json("tokenizer_config.json")?.unwrap_or_default();
     let token = |role: &str| settings[role].as_str().or_else(|| settings[role]["content"].as_str());
     let parse = |source: &str| ChatTemplate::parse(source, token("bos_token"), token("eos_token"));
     let name = family.name();
@@ -48,16 +45,14 @@ pub(super) fn open(dir: &ModelDir, family: AudioFamily, notes: &mut Vec<String>)
 
 /// The source of the template that a processor would load.
 fn stored(dir: &ModelDir) -> Result<Option<String>> {
-    if let Some(path) = dir.optional("chat_template.jinja") {
+    if let Some(path) = dir.optional("chat_template.jinja")? {
         let failed = |error| Error::ChatTemplate { reason: format!("{}: {error}", path.display()) };
         return std::fs::read_to_string(&path).map(Some).map_err(failed);
     }
     for name in ["chat_template.json", "processor_config.json"] {
-        if dir.optional(name).is_some() {
-            let file: Value = dir.json(name)?;
-            if let Some(source) = file["chat_template"].as_str() {
-                return Ok(Some(source.to_owned()));
-            }
+        let file: Value = dir.optional_json(name)?.unwrap_or_default();
+        if let Some(source) = file["chat_template"].as_str() {
+            return Ok(Some(source.to_owned()));
         }
     }
     Ok(None)

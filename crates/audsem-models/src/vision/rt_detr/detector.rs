@@ -42,10 +42,7 @@ impl ObjectDetector {
     /// shape.
     pub fn open(dir: &ModelDir, device: &Device, dtype: DType) -> Result<Self> {
         let config: Config = dir.json("config.json")?;
-        let processor: Processor = match dir.optional("preprocessor_config.json") {
-            Some(_) => dir.json("preprocessor_config.json")?,
-            None => Processor::default(),
-        };
+        let processor: Processor = dir.optional_json("preprocessor_config.json")?.unwrap_or_default();
         let side = processor.side()?;
         let weights = Weights::open(dir, device, dtype)?;
         let network = RtDetr::load(&weights.var_builder(), &config)?;

@@ -140,7 +140,11 @@ fn options_lead_ins_and_spoken_instructions_are_read() {
         (read.items[0].kind, read.items[0].question.as_str()),
         (AnswerKind::Open, "Which?\nChoices:\na dog, a door")
     );
-    assert!(read.notes.iter().any(|note| note.contains("1 row with options that letters do not tell apart")), "{:?}", read.notes);
+    assert!(
+        read.notes.iter().any(|note| note.contains("1 row with options that letters do not tell apart")),
+        "{:?}",
+        read.notes
+    );
 
     let mini = json!([{ "context": { "path": "a.wav" }, "instruction": "Which?", "choices": ["(A) x", "(B) y"],
         "answer": "(A) x", "other_attributes": { "task": "music" } }]);

@@ -1,5 +1,5 @@
 //! The client against a real socket that answers as vLLM does.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::time::Duration;
 
