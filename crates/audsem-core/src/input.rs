@@ -333,6 +333,20 @@ mod tests {
     }
 
     #[test]
+    fn a_read_at_a_place_has_all_bytes_or_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tar");
+        crate::files::write_atomically(&path, b"0123456789").unwrap();
+        let file = open_file(&path).unwrap();
+        assert_eq!(read_at(&file, 3, 4).unwrap(), b"3456");
+        assert_eq!(read_at(&file, 10, 0).unwrap(), b"");
+        for (offset, bytes) in [(7, 4), (10, 1), (99, 1)] {
+            let error = read_at(&file, offset, bytes).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{bytes} bytes at {offset}");
+        }
+    }
+
+    #[test]
     fn a_folder_is_no_file() {
         let folder = tempfile::tempdir().unwrap();
         let error = open(folder.path()).err().unwrap().to_string();
