@@ -180,12 +180,17 @@ impl Checkpoints {
         Ok(steps)
     }
 
-    /// Removes the checkpoints that are not kept beside that of the step `last`, and `best`. [`Self::save`] does so; a training
-    /// that goes on does it again, because the process before may have ended in between.
+    /// Removes what the process before has left of old checkpoints, where it ended between its last save and their removal.
+    /// Where a later one than that of `step` is there, which could not be read, all stay: it may be readable next time.
     ///
     /// # Errors
     /// The folder cannot be read, or the disk refuses.
-    pub fn prune(&self, last: usize, best: Option<usize>) -> Result<()> {
+    pub fn tidy(&self, step: usize, best: Option<usize>) -> Result<()> {
+        if self.steps()?.last() == Some(&step) { self.prune(step, best) } else { Ok(()) }
+    }
+
+    /// Removes the checkpoints that are not kept beside that of the step `last`, and `best`.
+    fn prune(&self, last: usize, best: Option<usize>) -> Result<()> {
         let earlier: Vec<usize> = self.steps()?.into_iter().filter(|step| *step != last).collect();
         let (mut interim, mut regular) = (Vec::new(), Vec::new());
         for step in earlier {
@@ -340,5 +345,7 @@ mod tests {
         // A file that the disk has lost.
         fs::remove_file(checkpoints.path(10).join(OPTIMIZER)).unwrap();
         assert_eq!(restored(&checkpoints), Some(5.1));
+        Checkpoints::new(folder.path(), "a".to_owned(), 1).tidy(5, None).unwrap();
+        assert_eq!(checkpoints.steps().unwrap(), [5, 10], "the one that cannot be read stays");
     }
 }

@@ -151,7 +151,7 @@ impl GrpoTraining<'_> {
         let mut updater = Updater::new(self.config.update, &vars)?;
         let restored = self.checkpoints.restore::<GrpoState>(&vars, &mut updater.optimizer, self.device)?;
         if let Some(state) = &restored {
-            self.checkpoints.prune(state.steps, state.best.map(|(step, _)| step))?;
+            self.checkpoints.tidy(state.steps, state.best.map(|(step, _)| step))?;
         }
         let is_new = restored.is_none();
         let state = restored.unwrap_or_default();

@@ -131,7 +131,7 @@ impl FineTuning<'_> {
             None => None,
         };
         if let (Some(checkpoints), Some(state)) = (self.own_checkpoints(), &restored) {
-            checkpoints.prune(state.steps(), state.best.map(|(step, _)| step))?;
+            checkpoints.tidy(state.steps(), state.best.map(|(step, _)| step))?;
         }
         let mut state = restored.unwrap_or_default();
         updater.counts = state.updates;
